@@ -1,0 +1,127 @@
+"""The typed graph: what a spec means once it is expanded and proved.
+
+A `Graph` is frozen; its nodes stand in an order in which every input comes before its users, and every node has the
+types of its outputs. It knows no backend. Whoever holds a Graph need not check it again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import networkx as nx
+
+from cnnc.diagnostics import Span
+from cnnc.ops.base import Cost, Op
+from cnnc.ops.types import TensorType, Types
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A value: the output `port` (a position) of a node, or a graph input by its name."""
+
+    node: str
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """How a picture becomes an input: a mode, a resize (shorter side, or height and width), a crop, and what is normal."""
+
+    mode: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resize: int | tuple[int, int] | None = None
+    crop: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A graph input; `picture` is None where its channels are not those of a picture."""
+
+    name: str
+    type: TensorType
+    picture: Picture | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A graph output. What is `train_only` is an output of the training module alone."""
+
+    name: str
+    ref: Ref
+    train_only: bool = False
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An op at its path, with the values that it takes and the types that it gives."""
+
+    path: str
+    op: Op
+    inputs: tuple[Ref, ...]
+    outputs: Types
+    cost: Cost
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A proved network.
+
+    `scopes` maps the path of every block instance, group and round to the name of what it is an instance of; the nodes
+    of a scope are contiguous in `nodes`. `spec` is the resolved spec as plain data, for the record in artifacts.
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Output, ...]
+    scopes: dict[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] | None = None
+    description: str | None = None
+    train: Any = None
+    spec: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def node(self) -> dict[str, Node]:
+        """The nodes by path."""
+        return {node.path: node for node in self.nodes}
+
+    @cached_property
+    def _input_types(self) -> dict[str, TensorType]:
+        return {each.name: each.type for each in self.inputs}
+
+    def type_of(self, ref: Ref) -> TensorType:
+        """The type of a value."""
+        node = self.node.get(ref.node)
+        return node.outputs[ref.port] if node else self._input_types[ref.node]
+
+    def input_types(self, node: Node) -> Types:
+        """The types of a node's inputs."""
+        return tuple(self.type_of(ref) for ref in node.inputs)
+
+    @cached_property
+    def dag(self) -> "nx.DiGraph[str]":
+        """Inputs and nodes by name, with an edge from each to its users."""
+        dag: nx.DiGraph[str] = nx.DiGraph()
+        dag.add_nodes_from(each.name for each in self.inputs)
+        dag.add_nodes_from(self.node)
+        dag.add_edges_from((ref.node, node.path) for node in self.nodes for ref in node.inputs)
+        return dag
+
+    def scopes_of(self, path: str) -> Iterator[str]:
+        """The scopes around a path, outermost first."""
+        at = path.find(".")
+        while at >= 0:
+            if path[:at] in self.scopes:
+                yield path[:at]
+            at = path.find(".", at + 1)
+
+    def spelling(self, ref: Ref) -> str:
+        """How a spec and a report spell a value: `path`, or `path.port` where there are several."""
+        node = self.node.get(ref.node)
+        port = node.op.ports[ref.port] if node else ""
+        return f"{ref.node}.{port}" if port else ref.node

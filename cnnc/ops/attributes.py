@@ -1,0 +1,78 @@
+"""The kinds of value that ops' attributes take, as annotated pydantic types.
+
+Each reads plain data (ints, floats, strings, lists) strictly and gives a normal form: a pair is always a pair.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from cnnc.ops.activation_names import ACTIVATIONS
+
+LARGEST = 2**31 - 1
+
+Size = Annotated[int, Field(ge=1, le=LARGEST)]
+Index = Annotated[int, Field(ge=0, le=LARGEST)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, le=1e30)]
+Real = Annotated[float, Field(ge=-1e30, le=1e30)]
+
+Pair = tuple[int, int]
+Padding = tuple[int, int, int, int] | Literal["same", "same_lower", "valid"]
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _ints(value: Any, least: int, lengths: tuple[int, ...], what: str) -> list[int]:
+    items = [value] if _is_int(value) else value
+    if not isinstance(items, list | tuple) or len(items) not in lengths or not all(map(_is_int, items)):
+        raise ValueError(f"must be {what}")
+    if any(not least <= item <= LARGEST for item in items):
+        raise ValueError(f"must be at least {least}" if min(items) < least else f"must be at most {LARGEST}")
+    return list(items)
+
+
+def _pair(least: int) -> BeforeValidator:
+    def read(value: Any) -> Any:
+        items = _ints(value, least, (1, 2), "an integer or a pair [height, width]")
+        return (items[0], items[-1])
+
+    return BeforeValidator(read, json_schema_input_type=int | tuple[int, int])
+
+
+def _padding(value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in ("same", "same_lower", "valid"):
+            raise ValueError("must be an integer, [height, width], [top, left, bottom, right], same, same_lower or valid")
+        return value
+    items = _ints(value, 0, (1, 2, 4), "an integer, [height, width], [top, left, bottom, right], same, same_lower or valid")
+    if len(items) == 4:
+        return tuple(items)
+    return (items[0], items[-1], items[0], items[-1])
+
+
+SizePair = Annotated[tuple[int, int], _pair(1)]
+IndexPair = Annotated[tuple[int, int], _pair(0)]
+PaddingAttribute = Annotated[Padding, BeforeValidator(_padding)]
+
+
+def _int_list(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or not value or not all(map(_is_int, value)):
+        raise ValueError("must be a list of integers")
+    if max(map(abs, value)) > LARGEST:
+        raise ValueError(f"must be at most {LARGEST}")
+    return tuple(value)
+
+
+IntList = Annotated[tuple[int, ...], BeforeValidator(_int_list)]
+
+
+def _activation(value: Any) -> Any:
+    if value not in ACTIVATIONS:
+        raise ValueError(f"must be one of {', '.join(ACTIVATIONS)}")
+    return value
+
+
+ActivationName = Annotated[str, BeforeValidator(_activation)]

@@ -1,0 +1,142 @@
+"""What an op is: one class that holds its attributes, its types, its cost and its two lowerings.
+
+An op's attributes are the fields of a frozen, strict pydantic model. `infer` takes the types of the inputs and gives
+those of the outputs, or raises a `Refusal`; all else may assume that `infer` has passed. Ops never see files, spans or
+a whole graph: they speak to a `TorchBuilder` and an `OnnxBuilder`, each made for one node.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from cnnc.diagnostics import Code
+from cnnc.ops.types import TensorType, Types
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a node costs per sample. MACs are the multiply-adds of conv and linear alone; None while a size is unknown."""
+
+    params: int = 0
+    buffers: int = 0
+    macs: int | None = 0
+
+
+class Refusal(Exception):
+    """An op's objection to the types it is given.
+
+    `attribute` is the attribute to blame (None: the whole node); `inputs` are the positions of the inputs whose shapes
+    the reader should see explained.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        attribute: str | None = None,
+        inputs: tuple[int, ...] = (0,),
+        label: str | None = None,
+        help: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code, self.message, self.attribute, self.inputs = code, message, attribute, inputs
+        self.label, self.help = label, help
+
+
+class TorchBuilder(Protocol):
+    """Adds one node's computation to a torch.fx graph. Values are fx nodes."""
+
+    inputs: Types
+    outputs: Types
+
+    def module(self, kind: str, x: Any, /, **arguments: Any) -> Any:
+        """Apply `torch.nn.<kind>(**arguments)`, which lives at the node's own path, to `x`; once a node at most."""
+        ...
+
+    def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        """Apply a function given by its dotted name: `torch.cat`, `torch.nn.functional.pad`, `operator.add`."""
+        ...
+
+    def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Any:
+        """A learned tensor, `PATH.name` in the state_dict, that starts as `fill`; without `module` only."""
+        ...
+
+
+class OnnxBuilder(Protocol):
+    """Adds one node's computation to an ONNX graph. Values are names; the batch is axis 0."""
+
+    inputs: Types
+    outputs: Types
+    opset: int
+
+    def op(self, op_type: str, *inputs: str, **attributes: Any) -> str:
+        """Add an ONNX node with one output and give the output's name; an input left out is the empty string."""
+        ...
+
+    def ops(self, op_type: str, outputs: int, *inputs: str, **attributes: Any) -> tuple[str, ...]:
+        """Add an ONNX node with several outputs."""
+        ...
+
+    def weight(self, name: str) -> str:
+        """The initializer that holds the node's own `PATH.name` of the state_dict."""
+        ...
+
+    def constant(self, value: "list[int] | list[float] | int | float") -> str:
+        """An initializer of int64 (ints) or float32 (floats): a scalar or a vector."""
+        ...
+
+
+class Op(BaseModel):
+    """The base of every op. A subclass that lacks a row of the table cannot be instantiated."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+    name: ClassVar[str]
+    least_inputs: ClassVar[int] = 1
+    most_inputs: ClassVar[int] = 1
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """The names of the outputs; the only output of an ordinary op has the empty name."""
+        return ("",)
+
+    @abstractmethod
+    def infer(self, *inputs: TensorType) -> TensorType | Types:
+        """The types of the outputs; raises Refusal where the inputs do not fit."""
+
+    def cost(self, *inputs: TensorType) -> Cost:
+        """Parameters, running statistics and MACs, given inputs that `infer` accepts."""
+        return Cost()
+
+    @abstractmethod
+    def to_torch(self, t: TorchBuilder, *xs: Any) -> Any:
+        """Build the node in torch; gives the output, or a tuple where there are several ports."""
+
+    @abstractmethod
+    def to_onnx(self, o: OnnxBuilder, *xs: str) -> str | tuple[str, ...]:
+        """Build the node in ONNX; gives the output's name, or a tuple where there are several ports."""
+
+
+def require_map(op: Op, x: TensorType) -> None:
+    """Refuse anything but a feature map."""
+    if not x.is_map:
+        raise Refusal(
+            Code.WRONG_RANK,
+            f"{op.name} wants a feature map (C, H, W), got {x}",
+            label=f"gets {x}",
+            help="put it before the `flatten`, or `reshape` the vector into a map first",
+        )
+
+
+def require_known(op: Op, x: TensorType, why: str) -> None:
+    """Refuse a map of unknown height or width, for the reason given."""
+    if not x.known:
+        raise Refusal(
+            Code.UNKNOWN_SIZE,
+            f"{op.name} {why}, but its input is {x}",
+            label=f"gets {x}",
+            help="give the input a fixed height and width",
+        )

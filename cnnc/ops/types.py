@@ -1,0 +1,51 @@
+"""The type of a value in a network: its shape per sample, channels first, without the batch.
+
+`(C, H, W)` for a feature map, `(features,)` for a vector; a height or width may be unknown (None) until run time.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """The shape of one float32 value per sample."""
+
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        return "×".join("?" if size is None else str(size) for size in self.shape)
+
+    @property
+    def is_map(self) -> bool:
+        """Whether this is a feature map, (C, H, W)."""
+        return len(self.shape) == 3
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether this is a vector, (features,)."""
+        return len(self.shape) == 1
+
+    @property
+    def known(self) -> bool:
+        """Whether every size is known."""
+        return None not in self.shape
+
+    @property
+    def elements(self) -> int | None:
+        """The number of elements per sample, or None while a size is unknown."""
+        return prod(size for size in self.shape if size is not None) if self.known else None
+
+    @property
+    def channels(self) -> int:
+        """The first size, which is always known: C of a map, the features of a vector."""
+        assert self.shape[0] is not None
+        return self.shape[0]
+
+    @property
+    def space(self) -> tuple[int | None, int | None]:
+        """(H, W) of a map."""
+        return self.shape[1], self.shape[2]
+
+
+Types = tuple[TensorType, ...]

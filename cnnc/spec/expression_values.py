@@ -1,0 +1,222 @@
+"""What the operators and functions of an expression do to values, and what they refuse.
+
+In: plain values (None, bool, int, float, str, lists of those). Out: such a value again, never larger than the limits
+below, or a `Fault` that says why there is none. Nothing of a refused size is computed first. A boolean is not a number.
+"""
+
+import ast
+import math
+import operator
+from collections.abc import Callable
+from typing import Any, TypeGuard
+
+from cnnc.diagnostics import Code
+
+INTEGERS = range(-(2**63), 2**63)
+MAX_LENGTH = 10_000  # characters of a text, and elements of a list with all that it holds
+
+BINARY: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
+    ast.Add: ("+", operator.add),
+    ast.Sub: ("-", operator.sub),
+    ast.Mult: ("*", operator.mul),
+    ast.Div: ("/", operator.truediv),
+    ast.FloorDiv: ("//", operator.floordiv),
+    ast.Mod: ("%", operator.mod),
+    ast.Pow: ("**", operator.pow),
+}
+UNARY: dict[type[ast.unaryop], tuple[str, Callable[[Any], Any]]] = {
+    ast.USub: ("-", operator.neg),
+    ast.UAdd: ("+", operator.pos),
+    ast.Not: ("not", operator.not_),
+}
+ORDER: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], bool]]] = {
+    ast.Lt: ("<", operator.lt),
+    ast.LtE: ("<=", operator.le),
+    ast.Gt: (">", operator.gt),
+    ast.GtE: (">=", operator.ge),
+}
+MEMBERSHIP: dict[type[ast.cmpop], str] = {ast.In: "in", ast.NotIn: "not in"}
+COMPARISONS = {ast.Eq, ast.NotEq, *ORDER, *MEMBERSHIP}
+
+_OF_NUMBERS: dict[str, Callable[[Any], Any]] = {"min": min, "max": max}
+_OF_A_NUMBER: dict[str, Callable[[Any], Any]] = {
+    "abs": abs,
+    "round": round,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "int": int,
+}
+FUNCTIONS = (*_OF_NUMBERS, *_OF_A_NUMBER, "len")
+
+
+class Fault(Exception):
+    """Why an expression has no value; `extent` is where in the text (from, up to), once somebody knows it."""
+
+    def __init__(
+        self,
+        message: str,
+        extent: tuple[int, int] | None = None,
+        *,
+        code: Code = Code.FAILED_EXPRESSION,
+        help: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message, self.extent, self.code, self.help = message, extent, code, help
+
+
+def checked(value: Any) -> Any:
+    """`value`, if it is one that an expression may have."""
+    match value:
+        case bool() | None:
+            return value
+        case int() if value in INTEGERS:
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case str() | list() if size(value) <= MAX_LENGTH:
+            return value
+        case int():
+            raise Fault("the result does not fit into 64 bits")
+        case float():
+            raise Fault(f"the result is not finite: {value}")
+        case complex():
+            raise Fault("the result is not a real number", help="a negative number has no fractional power")
+        case str() | list():
+            raise _too_long(size(value))
+        case _:
+            raise Fault(f"{kind(value)} cannot stand in an expression", help="take its parts as parameters")
+
+
+def size(value: str | list[Any]) -> int:
+    """Characters of a text; elements of a list, counting those of the lists in it."""
+    if isinstance(value, str):
+        return len(value)
+    return sum(1 + (size(element) if isinstance(element, list) else 0) for element in value)
+
+
+def kind(value: object) -> str:
+    """What to call a value in a message."""
+    names = {type(None): "null", bool: "a boolean", int: "an integer", float: "a float", str: "a text", list: "a list"}
+    return names.get(type(value), "a mapping")
+
+
+def binary(operation: ast.operator, left: Any, right: Any) -> Any:
+    """`left operation right`, within bounds."""
+    symbol, apply = BINARY[type(operation)]
+    _require_operands(symbol, left, right)
+    _require_bounded(symbol, left, right)
+    try:
+        return checked(apply(left, right))
+    except ZeroDivisionError:
+        raise Fault(f"division by zero: {left} {symbol} {right}") from None
+    except OverflowError:
+        raise Fault(f"the result is too large: {left} {symbol} {right}") from None
+
+
+def unary(operation: ast.unaryop, operand: Any) -> Any:
+    """`operation operand`; `not` takes anything, the signs take numbers."""
+    symbol, apply = UNARY[type(operation)]
+    if symbol != "not" and not _is_number(operand):
+        raise Fault(f"`{symbol}` takes a number, not {kind(operand)}")
+    return checked(apply(operand))
+
+
+def compare(operation: ast.cmpop, left: Any, right: Any) -> bool:
+    """`left operation right`; anything may be asked for equality, only like things for order."""
+    if isinstance(operation, ast.Eq | ast.NotEq):
+        return _equal(left, right) == isinstance(operation, ast.Eq)
+    if word := MEMBERSHIP.get(type(operation)):
+        if not isinstance(right, list):
+            raise Fault(f"`{word}` looks into a list, not into {kind(right)}")
+        return any(_equal(left, element) for element in right) == isinstance(operation, ast.In)
+    symbol, apply = ORDER[type(operation)]
+    if not (_are_numbers(left, right) or _both(str, left, right)):
+        raise Fault(f"`{symbol}` compares two numbers or two texts, not {kind(left)} and {kind(right)}")
+    return apply(left, right)
+
+
+def element(whole: Any, index: Any) -> Any:
+    """`whole[index]`; a negative index counts from the end."""
+    if not isinstance(whole, list | str):
+        raise Fault(f"only a list or a text has elements, not {kind(whole)}")
+    if type(index) is not int:
+        raise Fault(f"an index is an integer, not {kind(index)}", help=_WHOLE if isinstance(index, float) else None)
+    if not -len(whole) <= index < len(whole):
+        raise Fault(f"index {index} is out of range: there are {len(whole)} elements", help="the first has index 0")
+    return whole[index]
+
+
+def call(name: str, arguments: list[Any]) -> Any:
+    """The function `name` of `arguments`; `min` and `max` also take one list."""
+    if name in _OF_NUMBERS:
+        numbers = arguments[0] if len(arguments) == 1 else arguments
+        if not (isinstance(numbers, list) and numbers and _are_numbers(*numbers)):
+            raise Fault(f"`{name}` takes two or more numbers, or a list of numbers, not {_listed(arguments)}")
+        return _OF_NUMBERS[name](numbers)
+    if name == "len":
+        if not (len(arguments) == 1 and isinstance(arguments[0], str | list)):
+            raise Fault(f"`len` takes one list or text, not {_listed(arguments)}")
+        return len(arguments[0])
+    if not (len(arguments) == 1 and _is_number(arguments[0])):
+        raise Fault(f"`{name}` takes one number, not {_listed(arguments)}")
+    return checked(_OF_A_NUMBER[name](arguments[0]))
+
+
+def as_text(value: Any) -> str:
+    """How a value reads inside a longer text, spelt as in YAML; null and lists have no such reading."""
+    if value is None or isinstance(value, list):
+        raise Fault(f"{kind(value)} cannot stand inside a text", help="only numbers, texts and booleans can")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_WHOLE = "`/` gives a float: divide with `//`, or round with `int(…)`"
+
+
+def _require_operands(symbol: str, left: Any, right: Any) -> None:
+    if _are_numbers(left, right):
+        return
+    if symbol == "+" and (_both(str, left, right) or _both(list, left, right)):
+        return
+    if symbol == "*" and {type(left), type(right)} in ({int, str}, {int, list}):
+        return
+    wanted = {"+": "two numbers, two texts or two lists", "*": "two numbers, or a text or list and an integer"}
+    found = f"{kind(left)} and {kind(right)}"
+    raise Fault(f"`{symbol}` takes {wanted.get(symbol, 'two numbers')}, not {found}")
+
+
+def _require_bounded(symbol: str, left: Any, right: Any) -> None:
+    """Refuse, before it is computed, what a repetition or a power would make too large."""
+    if symbol == "*" and not _are_numbers(left, right):
+        times, whole = (left, right) if isinstance(left, int) else (right, left)
+        if size(whole) * times > MAX_LENGTH:
+            raise _too_long(size(whole) * times)
+    # |left| is at least 2**(bits - 1), so this many bits the power has at the least.
+    if symbol == "**" and _both(int, left, right) and (abs(left).bit_length() - 1) * right > INTEGERS.stop.bit_length():
+        raise Fault(f"the result does not fit into 64 bits: {left} ** {right}")
+
+
+def _too_long(length: int) -> Fault:
+    return Fault(f"the result would have {length} elements or characters, the limit is {MAX_LENGTH}")
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """Equality in which `true` is not 1, at any depth."""
+    if _both(list, left, right):
+        return len(left) == len(right) and all(map(_equal, left, right))
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _are_numbers(*values: object) -> bool:
+    return all(map(_is_number, values))
+
+
+def _both(wanted: type, left: object, right: object) -> bool:
+    return isinstance(left, wanted) and isinstance(right, wanted)
+
+
+def _listed(arguments: list[Any]) -> str:
+    return " and ".join(map(kind, arguments)) or "nothing"
