@@ -1,0 +1,18 @@
+"""What holds for every test: steady examples, one thread a worker, one width and no colour."""
+
+import os
+
+from hypothesis import settings
+
+# A worker of pytest-xdist is one of several: without this each would start as many threads as there are cores.
+# It stands before any test imports torch, which reads it once; processes that a test starts inherit it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+# The same examples on every run: a red build is then about the change. `--hypothesis-profile=explore` looks further.
+settings.register_profile("steady", derandomize=True, deadline=None, database=None, print_blob=True)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.load_profile("steady")
+
+# Rich and click read these: what a test sees on a terminal of any width and colour is the same.
+os.environ.update(NO_COLOR="1", COLUMNS="120", TERM="dumb")
