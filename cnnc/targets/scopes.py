@@ -1,0 +1,55 @@
+"""How a flat graph divides into the nested scopes that its modules follow.
+
+In goes a Graph; out comes its outermost `Scope`, which holds nodes and further scopes in the graph's order. It may be
+assumed that the nodes of a scope are contiguous. A scope takes the outside values that it uses and gives those of its
+values that are used outside, both in the order of first use.
+"""
+
+from dataclasses import dataclass, field
+
+from cnnc.graph.graph import Graph, Node, Ref
+
+
+@dataclass
+class Scope:
+    """A block instance, group or round; the outermost has the empty path and the graph's inputs and outputs."""
+
+    path: str
+    block: str
+    takes: list[Ref] = field(default_factory=list)
+    gives: list[Ref] = field(default_factory=list)
+    items: "list[Node | Scope]" = field(default_factory=list)
+
+    def local(self, path: str) -> str:
+        """A path below this scope, as seen from within it."""
+        return path[len(self.path) + 1 :] if self.path else path
+
+
+def divide(graph: Graph) -> Scope:
+    """The outermost scope of `graph`."""
+    chains = {node.path: tuple(graph.scopes_of(node.path)) for node in graph.nodes}
+    scopes = {path: Scope(path, graph.scopes[path]) for chain in chains.values() for path in chain}
+    root = Scope("", graph.name, [Ref(each.name) for each in graph.inputs], [each.ref for each in graph.outputs])
+    for node in graph.nodes:
+        _place(node, [root, *(scopes[path] for path in chains[node.path])])
+    takes: dict[str, dict[Ref, None]] = {path: {} for path in scopes}
+    gives: dict[str, dict[Ref, None]] = {path: {} for path in scopes}
+    uses = [(chains[node.path], ref) for node in graph.nodes for ref in node.inputs]
+    for around, ref in [*uses, *(((), each.ref) for each in graph.outputs)]:
+        home = chains.get(ref.node, ())
+        shared = sum(mine == its for mine, its in zip(around, home, strict=False))
+        for path in around[shared:]:
+            takes[path][ref] = None
+        for path in home[shared:]:
+            gives[path][ref] = None
+    for path, scope in scopes.items():
+        scope.takes, scope.gives = list(takes[path]), list(gives[path])
+    return root
+
+
+def _place(node: Node, around: list[Scope]) -> None:
+    """Append `node` to the last of the scopes around it, and each of these to the one that it is in."""
+    for outer, inner in zip(around, around[1:], strict=False):
+        if not outer.items or outer.items[-1] is not inner:
+            outer.items.append(inner)
+    around[-1].items.append(node)

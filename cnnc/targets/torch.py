@@ -1,0 +1,135 @@
+"""The graph as a torch module: an fx GraphModule in which every scope is a GraphModule with a forward of its own.
+
+In goes a Graph, and weights where there are any; out comes a module that trains, scripts, exports, compiles and copies
+like a hand-written one. The keys of its state_dict are the paths of the spec: node `layer2.0.conv1` has its weight at
+`layer2.0.conv1.weight`. The module takes the graph's inputs by position, each (N, C, H, W) or (N, features), and
+returns the output, or a tuple in the order of `graph.outputs` where there are several.
+"""
+
+from collections.abc import Mapping
+from functools import reduce
+from importlib import import_module
+from operator import getitem
+from typing import TYPE_CHECKING, Any
+
+from cnnc.graph.graph import Graph, Node, Ref
+from cnnc.targets.scopes import Scope, divide
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.fx import GraphModule
+
+
+def lower(graph: Graph, weights: "Mapping[str, Tensor] | None" = None, seed: int = 0) -> "GraphModule":
+    """Build the module, in training mode, on the CPU.
+
+    Without `weights` it starts as torch starts its modules, drawn from `seed`; the caller's random state is untouched.
+    With `weights` (the whole state_dict, on any device) the module holds those very tensors.
+    """
+    import torch
+
+    root = divide(graph)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        with torch.device("cpu" if weights is None else "meta"):
+            module = _Forward(graph, root).finish()
+    if weights is not None:
+        module.load_state_dict(weights, strict=True, assign=True)
+    return module
+
+
+def resolve(function: str) -> Any:
+    """The function that a dotted name like `torch.nn.functional.pad` means."""
+    package, *names = function.split(".")
+    return reduce(getattr, names, import_module(package))
+
+
+class FxBuilder:
+    """Adds one node's computation to the fx graph of the scope that the node is in; see ops.base.TorchBuilder."""
+
+    def __init__(self, graph: Graph, node: Node, target: str, fx: "torch.fx.Graph", holder: "torch.nn.Module") -> None:
+        self.inputs, self.outputs = graph.input_types(node), node.outputs
+        self._target, self._fx, self._holder = target, fx, holder
+
+    def module(self, kind: str, x: Any, /, **arguments: Any) -> Any:
+        """Apply `torch.nn.<kind>(**arguments)`, at the node's path, to `x`."""
+        import torch
+
+        _put(self._holder, self._target, getattr(torch.nn, kind)(**arguments))
+        return self._fx.create_node("call_module", self._target, (x,), name=self._target)
+
+    def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        """Apply a function given by its dotted name."""
+        return self._fx.create_node("call_function", resolve(function), args, kwargs, name=self._target)
+
+    def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Any:
+        """A learned tensor, `PATH.name`, that starts as `fill`."""
+        import torch
+
+        target = f"{self._target}.{name}"
+        _put(self._holder, target, torch.nn.Parameter(torch.full(shape, fill)))
+        return self._fx.create_node("get_attr", target, name=target)
+
+
+class _Forward:
+    """The forward of one scope in the making: its fx graph, its submodules, and the values known so far."""
+
+    def __init__(self, graph: Graph, scope: Scope) -> None:
+        import torch
+
+        self.graph, self.scope = graph, scope
+        self.fx, self.holder = torch.fx.Graph(), torch.nn.Module()
+        self.values: dict[Ref, Any] = {ref: self._take(ref) for ref in scope.takes}
+
+    def finish(self) -> "GraphModule":
+        """The module of the scope, with those of the scopes in it."""
+        import torch
+
+        for item in self.scope.items:
+            self._add_scope(item) if isinstance(item, Scope) else self._add_node(item)
+        gives = [self.values[ref] for ref in self.scope.gives]
+        self.fx.output(gives[0] if len(gives) == 1 else tuple(gives))
+        return torch.fx.GraphModule(self.holder, self.fx, class_name=self.scope.block)
+
+    def _take(self, ref: Ref) -> Any:
+        """A parameter of the forward: an input's own name, `x` where a scope takes one value, else whence it comes."""
+        alone = bool(self.scope.path) and len(self.scope.takes) == 1
+        name = "x" if alone else self.graph.spelling(ref).rpartition(".")[2]
+        value = self.fx.placeholder("self_" if name == "self" else name)
+        value.target = value.name  # fx has made the name fit for Python
+        return value
+
+    def _add_node(self, node: Node) -> None:
+        target = self.scope.local(node.path)
+        builder = FxBuilder(self.graph, node, target, self.fx, self.holder)
+        result = node.op.to_torch(builder, *(self.values[ref] for ref in node.inputs))
+        self._bind([Ref(node.path, port) for port in range(len(node.outputs))], result)
+
+    def _add_scope(self, scope: Scope) -> None:
+        target = self.scope.local(scope.path)
+        _put(self.holder, target, _Forward(self.graph, scope).finish())
+        result = self.fx.create_node("call_module", target, tuple(self.values[ref] for ref in scope.takes), name=target)
+        if len(scope.gives) > 1:
+            result = tuple(self._port(result, index, ref) for index, ref in enumerate(scope.gives))
+        self._bind(scope.gives, result)
+
+    def _port(self, results: Any, index: int, ref: Ref) -> Any:
+        name = self.scope.local(self.graph.spelling(ref))
+        return self.fx.create_node("call_function", getitem, (results, index), name=name)
+
+    def _bind(self, refs: list[Ref], result: Any) -> None:
+        results = result if isinstance(result, tuple) else (result,)
+        self.values.update(zip(refs, results, strict=True))
+
+
+def _put(holder: "torch.nn.Module", target: str, value: Any) -> None:
+    """Set `holder.<target>`; parts of a dotted target that are not there become plain modules."""
+    import torch
+
+    *parts, name = target.split(".")
+    for part in parts:
+        if part not in holder._modules:
+            holder.add_module(part, torch.nn.Module())
+        holder = getattr(holder, part)
+    setattr(holder, name, value)
