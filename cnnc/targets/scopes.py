@@ -6,6 +6,7 @@ values that are used outside, both in the order of first use.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from cnnc.graph.graph import Graph, Node, Ref
 
@@ -49,7 +50,7 @@ def divide(graph: Graph) -> Scope:
 
 def _place(node: Node, around: list[Scope]) -> None:
     """Append `node` to the last of the scopes around it, and each of these to the one that it is in."""
-    for outer, inner in zip(around, around[1:], strict=False):
+    for outer, inner in pairwise(around):
         if not outer.items or outer.items[-1] is not inner:
             outer.items.append(inner)
     around[-1].items.append(node)

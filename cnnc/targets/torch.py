@@ -109,10 +109,10 @@ class _Forward:
     def _add_scope(self, scope: Scope) -> None:
         target = self.scope.local(scope.path)
         _put(self.holder, target, _Forward(self.graph, scope).finish())
-        result = self.fx.create_node("call_module", target, tuple(self.values[ref] for ref in scope.takes), name=target)
-        if len(scope.gives) > 1:
-            result = tuple(self._port(result, index, ref) for index, ref in enumerate(scope.gives))
-        self._bind(scope.gives, result)
+        takes = tuple(self.values[ref] for ref in scope.takes)
+        result = self.fx.create_node("call_module", target, takes, name=target)
+        ports = (self._port(result, index, ref) for index, ref in enumerate(scope.gives))
+        self._bind(scope.gives, result if len(scope.gives) == 1 else tuple(ports))
 
     def _port(self, results: Any, index: int, ref: Ref) -> Any:
         name = self.scope.local(self.graph.spelling(ref))
