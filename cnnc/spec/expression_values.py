@@ -46,6 +46,7 @@ _OF_A_NUMBER: dict[str, Callable[[Any], Any]] = {
     "ceil": math.ceil,
     "int": int,
 }
+_KINDS = {type(None): "null", bool: "a boolean", int: "an integer", float: "a float", str: "a text", list: "a list"}
 FUNCTIONS = (*_OF_NUMBERS, *_OF_A_NUMBER, "len")
 
 
@@ -87,6 +88,11 @@ def checked(value: Any) -> Any:
             raise Fault(f"{kind(value)} cannot stand in an expression", help="take its parts as parameters")
 
 
+def admitted(value: object) -> Any:
+    """A value from outside, whose size is not ours to judge; a tuple counts as a list."""
+    return value if type(value) in _KINDS else checked(list(value) if isinstance(value, tuple) else value)
+
+
 def size(value: str | list[Any]) -> int:
     """Characters of a text; elements of a list, counting those of the lists in it."""
     if isinstance(value, str):
@@ -96,8 +102,7 @@ def size(value: str | list[Any]) -> int:
 
 def kind(value: object) -> str:
     """What to call a value in a message."""
-    names = {type(None): "null", bool: "a boolean", int: "an integer", float: "a float", str: "a text", list: "a list"}
-    return names.get(type(value), "a mapping")
+    return _KINDS.get(type(value), "a mapping")
 
 
 def binary(operation: ast.operator, left: Any, right: Any) -> Any:
