@@ -1,0 +1,198 @@
+r"""Diagnostics in, text out: for people (`render`), for programs (`as_json`) and GitHub (`as_github`).
+
+Whatever comes from a file may hold escape sequences, bidirectional marks or NULs, so all text is made visible
+(`\x1b`, `\u202e`) before it reaches a terminal. Colours are plain ANSI codes: a cold `cnnc check` has no time for
+more.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from cnnc.diagnostics import Diagnostic, Note, Span
+
+_RESET, _BOLD, _RED, _YELLOW, _GREEN, _BLUE = (
+    "\x1b[0m",
+    "\x1b[1m",
+    "\x1b[1;31m",
+    "\x1b[1;33m",
+    "\x1b[1;32m",
+    "\x1b[1;34m",
+)
+_TAB = 4
+_LINE = 120  # characters of a source line that are shown, and how many of them stand before the place
+_BEFORE = 40
+_MESSAGE = 2_000  # characters: a name from a file can be as long as the file
+_CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_PLAIN = re.compile(r"[ -~]*")
+
+
+def render(diagnostic: Diagnostic, *, color: bool) -> str:
+    """The diagnostic as a compiler prints it: message, place, the source line with the place underlined, help.
+
+    Several lines, without a newline at the end. With `color`, ANSI codes mark the parts.
+    """
+    paint = _paint if color else _leave
+    accent = _RED if diagnostic.code.severity == "error" else _YELLOW
+    spans = [span for span in (diagnostic.span, *(note.span for note in diagnostic.notes)) if span]
+    margin = max([len(str(span.line)) for span in spans], default=1)
+    gutter = " " * margin
+    severity = f"{diagnostic.code.severity}[{diagnostic.code}]"
+    lines = [f"{paint(severity, accent)}{paint(': ' + _message(diagnostic.message, 4), _BOLD)}"]
+    if diagnostic.span:
+        lines += _snippet(diagnostic.span, margin, "^", diagnostic.label, accent, paint)
+    for note in diagnostic.notes:
+        lines += _note(note, margin, paint)
+    if diagnostic.help:
+        bar = paint("=", _BLUE)
+        lines.append(f"{gutter} {bar} {paint('help', _GREEN)}: {_message(diagnostic.help, margin + 9)}")
+    return "\n".join(lines)
+
+
+def as_json(diagnostic: Diagnostic) -> dict[str, Any]:
+    """The diagnostic as plain data, with null for what is not known; lines and columns count from 1."""
+    span = diagnostic.span
+    return {
+        "code": diagnostic.code.value,
+        "severity": diagnostic.code.severity,
+        "message": diagnostic.message,
+        "file": span.source.name if span else None,
+        "line": span.line if span else None,
+        "column": span.column if span else None,
+        "end_line": span.end_line if span else None,
+        "end_column": span.end_column if span else None,
+        "label": diagnostic.label,
+        "help": diagnostic.help,
+        "notes": [
+            {
+                "message": note.message,
+                "file": note.span.source.name if note.span else None,
+                "line": note.span.line if note.span else None,
+                "column": note.span.column if note.span else None,
+            }
+            for note in diagnostic.notes
+        ],
+    }
+
+
+def as_github(diagnostic: Diagnostic) -> str:
+    """The diagnostic as a workflow command, which GitHub shows at the line; label, notes and help join the message."""
+    properties: dict[str, object] = {}
+    if span := diagnostic.span:
+        properties = {"file": span.source.name, "line": span.line, "endLine": span.end_line}
+        if span.line == span.end_line:  # GitHub drops the columns of a place that spans lines, with a warning
+            properties |= {"col": span.column, "endColumn": span.end_column}
+    properties["title"] = diagnostic.code.value
+    order = ("file", "line", "col", "endLine", "endColumn", "title")
+    written = ",".join(f"{key}={_escape_property(str(properties[key]))}" for key in order if key in properties)
+    return f"::{diagnostic.code.severity} {written}::{_escape_data(_annotation(diagnostic))}"
+
+
+def _annotation(diagnostic: Diagnostic) -> str:
+    lines = [diagnostic.message]
+    if diagnostic.label:
+        lines.append(diagnostic.label)
+    lines += [f"note: {note.message}" + (f" ({note.span})" if note.span else "") for note in diagnostic.notes]
+    if diagnostic.help:
+        lines.append(f"help: {diagnostic.help}")
+    return "\n".join(visible(part) for line in lines for part in line.split("\n"))
+
+
+def _escape_data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escape_property(text: str) -> str:
+    return _escape_data(visible(text)).replace(":", "%3A").replace(",", "%2C")
+
+
+def visible(text: str) -> str:
+    """`text` on one line, with every character that moves, hides or turns text written as an escape."""
+    if _PLAIN.fullmatch(text):
+        return text
+    return "".join(map(_glyph, text))
+
+
+def _glyph(character: str) -> str:
+    if unicodedata.category(character) not in _CONTROL:
+        return character
+    if character in "\t\n\r":
+        return {"\t": r"\t", "\n": r"\n", "\r": r"\r"}[character]
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _width(glyphs: str) -> int:
+    """How many columns of a terminal `glyphs` takes."""
+    if glyphs.isascii():
+        return len(glyphs)
+    return sum(
+        0 if unicodedata.category(glyph) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(glyph) in "WF" else 1
+        for glyph in glyphs
+    )
+
+
+def _message(text: str, indent: int) -> str:
+    """A message that may have lines of its own: they stay, indented, so that no text can pose as a new diagnostic."""
+    if len(text) > _MESSAGE:
+        text = text[:_MESSAGE] + "…"
+    return ("\n" + " " * indent).join(map(visible, text.split("\n")))
+
+
+def _paint(text: str, code: str) -> str:
+    return f"{code}{text}{_RESET}"
+
+
+def _leave(text: str, code: str) -> str:
+    return text
+
+
+def _note(note: Note, margin: int, paint: Callable[[str, str], str]) -> list[str]:
+    if note.span is None:
+        return [f"{' ' * margin} {paint('=', _BLUE)} {paint('note', _BOLD)}: {_message(note.message, margin + 9)}"]
+    head = f"{paint('note', _BOLD)}: {_message(note.message, 6)}"
+    return [head, *_snippet(note.span, margin, "-", None, _BLUE, paint)]
+
+
+def _snippet(
+    span: Span, margin: int, mark: str, label: str | None, accent: str, paint: Callable[[str, str], str]
+) -> list[str]:
+    """The place, its source line, and the marks under it; of a place of several lines the first is shown."""
+    arrow = f"{' ' * margin}{paint('-->', _BLUE)} {visible(str(span))}"
+    before, marked, after = _cut(span)
+    bar = paint("|", _BLUE)
+    if not (before + marked + after).strip():  # nothing to look at: an empty file, or a place past its end
+        return [arrow]
+    under = mark * max(1, _width(marked)) + (f" {visible(label)}" if label else "")
+    return [
+        arrow,
+        f"{' ' * margin} {bar}",
+        f"{paint(f'{span.line:>{margin}}', _BLUE)} {bar} {before}{marked}{after}".rstrip(),
+        f"{' ' * margin} {bar} {' ' * _width(before)}{paint(under, accent)}",
+    ]
+
+
+def _cut(span: Span) -> tuple[str, str, str]:
+    """The source line before, at and after the place, as it is shown: clipped, tabs expanded, controls visible."""
+    line = span.source.line(span.line)
+    start = span.column - 1
+    end = span.end_column - 1 if span.end_line == span.line else len(line.rstrip())
+    first = max(0, start - _BEFORE) if len(line) > _LINE else 0
+    last = min(len(line), first + _LINE)
+    end = max(start, min(end, last))
+    before = ("…" if first else "") + _shown(line[first:start], 1 if first else 0)
+    before += " " * (start - len(line))  # a place behind the line's end
+    marked = _shown(line[start:end], _width(before))
+    after = _shown(line[end:last], _width(before + marked)) + ("…" if last < len(line) else "")
+    return before, marked, after
+
+
+def _shown(text: str, column: int) -> str:
+    """`text` beginning in `column`: tabs as spaces up to the next stop, the rest as `visible` has it."""
+    parts = []
+    for character in text:
+        glyph = " " * (_TAB - column % _TAB) if character == "\t" else _glyph(character)
+        parts.append(glyph)
+        column += _width(glyph)
+    return "".join(parts)

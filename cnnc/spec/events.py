@@ -1,0 +1,162 @@
+"""Text in, parser events with places out: one stream for YAML and JSON, read lazily and never recursing.
+
+YAML comes from PyYAML's event parser (the C one where it is there). It does not take all of JSON: tabs between
+tokens, escaped surrogate pairs and keys over 1024 characters are refused by it. So a text that `json` finds valid is
+cut into the same events here; what is not JSON after all is YAML's to judge.
+"""
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any, NoReturn
+
+import yaml
+from yaml.parser import Parser
+from yaml.reader import Reader
+from yaml.scanner import Scanner
+
+from cnnc.diagnostics import CnncError, Code, Source, Span
+
+Event = Any  # one of yaml.events: their stubs allow marks to be missing, which those of the parsers never are
+Mark = Any
+
+
+class PureParser(Reader, Scanner, Parser):
+    """PyYAML's parser in Python, for where its C extension is not there."""
+
+    def __init__(self, text: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+
+
+PARSER: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else PureParser  # type: ignore[attr-defined]
+"""The parser in use: what both of them make of a text is the same."""
+
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_DIRECTIVE = re.compile(r"(?:[ ]*(?:#[^\n\r]*)?[\r\n])*(%[^\n\r]*)")
+_JSON_TOKEN = re.compile(r'[{}\[\]]|"[^"\\]*(?:\\.[^"\\]*)*"|[^\s:,{}\[\]"]+')
+_COMMENT = re.compile(r"#[^\n\r\x85\u2028\u2029]*")
+
+
+def place(source: Source, index: int, length: int = 1) -> Span:
+    """The span of `length` characters at `index` of the source's text."""
+    before = (source.text[:index] + "x").splitlines()
+    line, column = len(before), len(before[-1])
+    return Span(source, line, column, line, column + length)
+
+
+def events(source: Source) -> Iterator[Event]:
+    """The events of the source's text; raises CnncError (E103, E104, E106) and PyYAML's errors as they come up."""
+    text = source.text
+    if text.lstrip(" \t\r\n")[:1] in ("{", "[") and _is_json(text):
+        return _json_events(source)
+    if found := _CONTROL.search(text):
+        raise CnncError.of(
+            Code.NOT_TEXT,
+            f"{source.name} holds the control character U+{ord(found[0]):04X}",
+            place(source, found.start()),
+            label="here",
+            help='remove it; in a text that needs it, write it as an escape in double quotes: "\\u0007"',
+        )
+    if found := _DIRECTIVE.match(text):
+        raise CnncError.of(
+            Code.NOT_DATA,
+            "directives are not part of the spec language",
+            place(source, found.start(1), len(found[1].rstrip())),
+            help="delete the line: a spec is YAML 1.2 already (a text that begins with % needs quotes)",
+        )
+    parsed = _yaml_events(text)
+    return _without_tabs(parsed, source) if "\t" in text else parsed
+
+
+def _yaml_events(text: str) -> Iterator[Event]:
+    parser = PARSER(text)
+    try:
+        while True:
+            event = parser.get_event()
+            yield event
+            if type(event) is yaml.StreamEndEvent:
+                return
+    except (ValueError, OverflowError):  # the Python parser's answer to "\U00110000"
+        mark = parser.get_mark()
+        raise yaml.MarkedYAMLError(problem="found invalid Unicode character escape code", problem_mark=mark) from None
+    finally:
+        parser.dispose()
+
+
+def _without_tabs(parsed: Iterator[Event], source: Source) -> Iterator[Event]:
+    """The same events, but E104 at a tab between two tokens or in a plain text: libyaml takes some of those."""
+    text, end = source.text, 0
+    for event in parsed:
+        start = event.start_mark.index
+        gap = _COMMENT.sub(lambda comment: " " * len(comment[0]), text[end:start])
+        if "\t" in gap:
+            raise refused_tab(place(source, end + gap.index("\t")))
+        end = max(end, event.end_mark.index)
+        if type(event) is yaml.ScalarEvent and not event.style and "\t" in text[start:end]:
+            raise refused_tab(place(source, text.index("\t", start)))
+        yield event
+
+
+def refused_tab(span: Span) -> CnncError:
+    """E104 for the tab at `span`."""
+    indents = not span.source.line(span.line)[: span.column - 1].strip()
+    if indents:
+        return CnncError.of(Code.SYNTAX, "a tab cannot indent", span, label="a tab", help="indent with spaces")
+    return CnncError.of(
+        Code.SYNTAX,
+        "a tab cannot stand between the parts of a line",
+        span,
+        label="a tab",
+        help='use spaces; a text that needs a tab is written in double quotes: "\\t"',
+    )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _json_events(source: Source) -> Iterator[Event]:
+    """The events of a valid JSON text; `:` and `,` say nothing that the order of the others does not."""
+    starts = [0, *accumulate(map(len, source.text.splitlines(keepends=True)))]
+
+    def mark(index: int) -> Mark:
+        line = bisect_right(starts, index) - 1
+        return yaml.Mark(source.name, index, line, index - starts[line], None, 0)
+
+    here = mark(0)
+    yield yaml.StreamStartEvent(here, here)
+    yield yaml.DocumentStartEvent(here, here)
+    for token in _JSON_TOKEN.finditer(source.text):
+        start, end = mark(token.start()), mark(token.end())
+        yield _json_event(token[0], start, end)
+    here = mark(len(source.text))
+    yield from (yaml.DocumentEndEvent(here, here), yaml.StreamEndEvent(here, here))
+
+
+def _json_event(token: str, start: Mark, end: Mark) -> Event:
+    match token[0]:
+        case "{":
+            return yaml.MappingStartEvent(None, None, True, start, end, flow_style=True)
+        case "}":
+            return yaml.MappingEndEvent(start, end)
+        case "[":
+            return yaml.SequenceStartEvent(None, None, True, start, end, flow_style=True)
+        case "]":
+            return yaml.SequenceEndEvent(start, end)
+        case '"':
+            value = json.loads(token) if "\\" in token else token[1:-1]
+            return yaml.ScalarEvent(None, None, (False, True), value, start, end, style='"')
+        case _:
+            return yaml.ScalarEvent(None, None, (True, False), token, start, end)
