@@ -1,0 +1,97 @@
+"""`use`: the blocks of other files, found below the spec's own folder and nowhere else.
+
+In: the spec's source and its list of paths. Out: every block that those files define or use in turn. A used file is a
+library: blocks and no nodes. Paths are relative to the file that names them.
+"""
+
+from pathlib import Path
+
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Source, Span
+from cnnc.spec.model import Block, Library
+from cnnc.spec.nodes import Report, given_twice, read_blocks
+from cnnc.spec.reader import parse_text
+from cnnc.spec.source import read
+from cnnc.spec.validate import validate
+from cnnc.spec.value import Value
+
+
+
+def used_blocks(source: Source, use: Value, report: Report) -> dict[str, Block]:
+    """The blocks of the files that `use` names, and of those that they use."""
+    home = Path(source.name).parent
+    if source.name.startswith("<"):
+        report(_refusal(f"a spec from {source.name} has no folder to use files from", use.span, "write the spec to a file"))
+        return {}
+    return _Loader(home.resolve(), report).load(home, use, {})
+
+
+class _Loader:
+    """Reads each file once; `trail` holds the files that led to one, each with the place that named it."""
+
+    def __init__(self, root: Path, report: Report) -> None:
+        self.root, self.report = root, report
+        self.blocks: dict[str, Block] = {}
+        self.done: set[Path] = set()
+
+    def load(self, folder: Path, use: Value, trail: dict[Path, Span]) -> dict[str, Block]:
+        if not isinstance(use.data, tuple):
+            self.report(_refusal("`use` must be a list of paths", use.span, "write `use: [blocks/resnet.yaml]`"))
+            return {}
+        for item in use.data:
+            path = self._resolve(folder, item)
+            if path is None:
+                continue
+            real = path.resolve()
+            if real in trail:
+                notes = tuple(Note("which is used here", span) for span in trail.values())
+                self.report(
+                    Diagnostic(Code.BAD_USE, f"`use` goes in a circle: {path} uses itself", item.span, notes=notes)
+                )
+            elif real not in self.done:
+                self.done.add(real)
+                self._read(path, item.span, {**trail, real: item.span})
+        return self.blocks
+
+    def _resolve(self, folder: Path, item: Value) -> Path | None:
+        """The file that an entry names, if it may be read."""
+        if not isinstance(item.data, str) or not item.data or "\0" in item.data:
+            self.report(_refusal("an entry of `use` is a path", item.span, "for example `blocks/resnet.yaml`"))
+            return None
+        path = folder / item.data
+        parts = Path(item.data).parts
+        inside = path.resolve().is_relative_to(self.root)
+        if Path(item.data).is_absolute() or ".." in parts or not inside:
+            reason = "leads out of it through a link" if not inside and ".." not in parts else "is not"
+            self.report(
+                _refusal(
+                    f"`use` takes files below the spec's own folder, which `{item.data}` {reason}",
+                    item.span,
+                    "put the file beside the spec or in a folder under it, and write its relative path",
+                )
+            )
+            return None
+        return path
+
+    def _read(self, path: Path, span: Span, trail: dict[Path, Span]) -> None:
+        try:
+            source = read(path)
+            root = parse_text(source)
+        except CnncError as error:
+            for each in error.diagnostics:
+                notes = (*each.notes, Note("it is used here", span))
+                self.report(Diagnostic(each.code, each.message, each.span or span, each.label, notes, each.help))
+            return
+        library = validate(Library, root, "a file of blocks", self.report)
+        if library is None:
+            return
+        for name, block in read_blocks(library.blocks, self.report).items():
+            if name in self.blocks:
+                other = self.blocks[name].span
+                self.report(given_twice(name, block.span, other))
+            self.blocks[name] = block
+        if library.use:
+            self.load(path.parent, library.use, trail)
+
+
+def _refusal(message: str, span: Span, help: str) -> Diagnostic:
+    return Diagnostic(Code.BAD_USE, message, span, help=help)

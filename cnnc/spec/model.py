@@ -1,0 +1,169 @@
+"""The pydantic models of a spec file's own parts, and the frozen values that the rest of the compiler reads.
+
+The models check keys and plain values; what may hold expressions or nodes stays a `Value`, unread. Nodes are looked at
+one by one in `cnnc.spec.parse`, so that every error has its own place.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from cnnc.diagnostics import Source, Span
+from cnnc.spec.value import Value
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def _amount(value: Any) -> Any:
+    """12M, 2G, 64MB, or a plain integer."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?)B?", value.strip())
+        if not match:
+            raise ValueError("must be an integer, or a number with a unit: 12M, 2G, 64MB")
+        return round(float(match[1]) * UNITS[match[2]])
+    return value
+
+
+Amount = Annotated[int, BeforeValidator(_amount), Field(ge=0, le=2**62)]
+
+
+class Part(BaseModel):
+    """The base of all parts: strict, frozen, and without unknown keys."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True, defer_build=True
+    )
+
+
+class Budget(Part):
+    """The most that `cnnc check` lets a network cost."""
+
+    params: Amount | None = None
+    macs: Amount | None = None
+    activations: Amount | None = Field(None, description="bytes alive at once at batch 1, float32")
+
+
+class Train(Part):
+    """The training recipe."""
+
+    data: str | None = Field(None, description="a data set's name, or a path")
+    batch: Annotated[int, Field(ge=1, le=2**20)] = 128
+    epochs: Annotated[int, Field(ge=1, le=10**6)] = 10
+    optimizer: Literal["sgd", "adamw", "rmsprop"] = "sgd"
+    lr: Annotated[float, Field(gt=0, le=1e6)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    schedule: Literal["constant", "step", "cosine"] = "constant"
+    warmup: Annotated[int, Field(ge=0, le=10**6, description="epochs of linear warm-up")] = 0
+    init: Literal["default", "xavier", "kaiming"] = "default"
+    augment: list[Literal["flip", "crop", "color"]] = []
+
+
+class Header(Part):
+    """The top level of a spec."""
+
+    cnnc: Literal[1]
+    name: str | None = None
+    description: str | None = None
+    params: Value | None = None
+    input: Value | None = None
+    inputs: Value | None = None
+    outputs: Value | None = None
+    blocks: Value | None = None
+    nodes: Value
+    use: Value | None = None
+    labels: list[Annotated[str, Field(max_length=200)]] | None = None
+    budget: Value | None = None
+    train: Value | None = None
+
+
+class Library(Part):
+    """The top level of a file that `use` names: blocks alone."""
+
+    cnnc: Literal[1]
+    name: str | None = None
+    description: str | None = None
+    blocks: Value
+    use: Value | None = None
+
+
+class BlockPart(Part):
+    """A block's definition."""
+
+    description: str | None = None
+    params: Value | None = None
+    inputs: list[str] | None = Field(None, min_length=1)
+    outputs: Value | None = None
+    names: Literal["index"] | None = None
+    nodes: Value
+
+
+class InputPart(Part):
+    """The long form of an input: its shape, and how a picture becomes it."""
+
+    shape: Value
+    mode: Literal["grey", "rgb"] | None = None
+    mean: list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None = None
+    std: list[Annotated[float, Field(gt=0, le=1e6)]] | None = None
+    resize: Value | None = None
+    crop: Value | None = None
+
+
+class OutputPart(Part):
+    """The long form of an output."""
+
+    source: str = Field(alias="from")
+    only: Literal["train"] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """One entry of a list of nodes: an op, an instance of a block, a `group` or an `each`.
+
+    `attributes` holds what is not one of the four words. A group or an `each` has a `body`. An item that could not be
+    read is `broken`: it stands for something that nothing is known of.
+    """
+
+    op: str
+    span: Span
+    attributes: Value
+    name: Value | None = None
+    source: Value | None = None
+    when: Value | None = None
+    repeat: Value | None = None
+    body: "Block | None" = None
+    broken: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A block's definition, read. A param whose value is null must be given by the caller."""
+
+    name: str
+    span: Span
+    items: tuple[Item, ...]
+    params: dict[str, Value] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ("input",)
+    outputs: dict[str, Value] | None = None
+    index_names: bool = False
+    text: Value | None = None  # the definition as it was written
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spec:
+    """A spec, read: its text is well-formed and every op, attribute and block in it is known by name."""
+
+    source: Source
+    root: Value
+    name: str
+    description: str | None
+    params: dict[str, Value]
+    inputs: Value | None
+    outputs: Value | None
+    blocks: dict[str, Block]
+    items: tuple[Item, ...]
+    labels: tuple[str, ...] | None
+    budget: Budget | None
+    train: Train | None

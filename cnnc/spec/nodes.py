@@ -1,0 +1,162 @@
+"""Blocks and nodes: the two shapes of data that make up a network, read from a text's values.
+
+In: values. Out: `Block`s and `Item`s. What cannot be read becomes a broken item, so that what stands around it can still be
+proved. Whether the ops and attributes exist is looked at in `cnnc.spec.parse`, once all blocks are known.
+"""
+
+from collections.abc import Callable
+
+from cnnc.diagnostics import Code, Diagnostic, Note, Span
+from cnnc.ops import registry
+from cnnc.spec.model import Block, BlockPart, Item
+from cnnc.spec.names import check_name
+from cnnc.spec.validate import did_you_mean, validate
+from cnnc.spec.value import Value
+
+WORDS = ("name", "from", "when", "repeat")
+GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
+EACH_KEYS = ("over", "names", "nodes")
+Report = Callable[[Diagnostic], None]
+
+
+def read_params(value: Value | None, what: str, report: Report) -> dict[str, Value]:
+    """The parameters of a spec or block, by name."""
+    if value is None or value.data is None:
+        return {}
+    if not isinstance(value.data, dict):
+        report(Diagnostic(Code.BAD_VALUE, f"{what} must be a mapping of names to values", value.span))
+        return {}
+    for name in value.data:
+        check_name(name, value.keys[name], report, "a parameter")
+    return value.data
+
+
+def read_blocks(value: Value | None, report: Report) -> dict[str, Block]:
+    """The blocks that a file defines, by name."""
+    if value is None or value.data is None:
+        return {}
+    if not isinstance(value.data, dict):
+        report(Diagnostic(Code.BAD_VALUE, "`blocks` must be a mapping of names to blocks", value.span))
+        return {}
+    blocks = {}
+    for name, body in value.data.items():
+        span = value.keys[name]
+        check_name(name, span, report, "a block")
+        if name in registry.names() or name in ("group", "each"):
+            report(Diagnostic(Code.DUPLICATE_NAME, f"`{name}` is the name of an op, so no block can have it", span))
+        blocks[name] = read_block(name, span, body, report)
+    return blocks
+
+
+def read_block(name: str, span: Span, value: Value, report: Report) -> Block:
+    """One block's definition; an unreadable one has no items."""
+    part = validate(BlockPart, value, f"block `{name}`", report)
+    if part is None:
+        return Block(name, span, (_broken(span, value),))
+    return _block(part, name, span, value, report)
+
+
+def _block(part: BlockPart, name: str, span: Span, text: Value, report: Report) -> Block:
+    inputs = tuple(part.inputs or ("input",))
+    for each in inputs:
+        check_name(each, span, report, "an input")
+    outputs = None
+    if part.outputs is not None:
+        outputs = _ports(part.outputs, report)
+    params = read_params(part.params, f"params of `{name}`", report)
+    return Block(name, span, read_items(part.nodes, report), params, inputs, outputs, part.names == "index", text)
+
+
+def _ports(value: Value, report: Report) -> dict[str, Value] | None:
+    """The outputs of a block: one name, a list of names, or ports with the nodes that they show."""
+    if isinstance(value.data, str):
+        return {"": value}
+    if isinstance(value.data, tuple) and value.data:
+        return {str(item.data): item for item in value.data}
+    if isinstance(value.data, dict) and value.data:
+        return value.data
+    report(Diagnostic(Code.BAD_VALUE, "`outputs` must be a name, a list of names, or a mapping of ports to names", value.span))
+    return None
+
+
+def read_items(value: Value, report: Report) -> tuple[Item, ...]:
+    """A list of nodes."""
+    if not isinstance(value.data, tuple):
+        report(Diagnostic(Code.BAD_VALUE, "`nodes` must be a list", value.span, help="each node begins with `- `"))
+        return (_broken(value.span, value),)
+    return tuple(read_item(item, report) for item in value.data)
+
+
+def read_item(value: Value, report: Report) -> Item:
+    """One node: `op`, or `op: {attributes}`."""
+    data = value.data
+    if isinstance(data, str) and data:
+        return Item(data, value.span, Value({}, value.span))
+    if not isinstance(data, dict) or len(data) != 1:
+        return _malformed(value, report)
+    op, body = next(iter(data.items()))
+    span = value.keys[op]
+    if body.data is None:
+        return Item(op, span, Value({}, span))
+    if not isinstance(body.data, dict):
+        report(
+            Diagnostic(Code.MALFORMED_NODE, f"the attributes of `{op}` must be a mapping", body.span, help=f"write `{op}: {{…}}`")
+        )
+        return _broken(span, value)
+    words = {word: body.data.get(word) for word in WORDS}
+    rest = Value(
+        {key: item for key, item in body.data.items() if key not in WORDS and (key != "nodes" or op not in ("group", "each"))},
+        span,
+        body.keys,
+    )
+    inner = None
+    if op in ("group", "each"):
+        inner = _inner(op, span, body, report)
+        if inner is None:
+            return _broken(span, value)
+    return Item(op, span, rest, words["name"], words["from"], words["when"], words["repeat"], inner)
+
+
+def _inner(op: str, span: Span, body: Value, report: Report) -> Block | None:
+    """The body of a `group` or an `each`."""
+    assert isinstance(body.data, dict)
+    allowed = GROUP_KEYS if op == "group" else EACH_KEYS
+    kept = {key: item for key, item in body.data.items() if key not in (*WORDS, "over")}
+    unknown = [key for key in kept if key not in allowed]
+    for key in unknown:
+        report(
+            Diagnostic(
+                Code.UNKNOWN_ATTRIBUTE, f"`{op}` has no attribute `{key}`", body.keys[key], help=did_you_mean(key, (*allowed, *WORDS))
+            )
+        )
+        del kept[key]
+    if op == "each" and "over" not in body.data:
+        report(Diagnostic(Code.MISSING_ATTRIBUTE, "`each` needs `over`", span, help="add `over: {channels: [64, 128]}`"))
+        return None
+    part = validate(BlockPart, Value(kept, span, body.keys), f"`{op}`", report)
+    return None if part is None else _block(part, op, span, body, report)
+
+
+def _malformed(value: Value, report: Report) -> Item:
+    data = value.data
+    if isinstance(data, dict) and len(data) > 1:
+        first, second = list(data)[:2]
+        message = f"a node has one op, but this has `{first}` and `{second}`"
+        help = f"indent what belongs to `{first}`, or write `- {first}: {{{second}: …}}`"
+        span = value.keys[second]
+    else:
+        message, help, span = "a node is `op`, or `op: {attributes}`", "for example `- conv: {out: 6, kernel: 5}`", value.span
+    report(Diagnostic(Code.MALFORMED_NODE, message, span, help=help))
+    return _broken(span, value)
+
+
+def _broken(span: Span, value: Value) -> Item:
+    """What stands for an unreadable node; its name is kept where it has one, so that its users are not blamed."""
+    name = None
+    if isinstance(value.data, dict):
+        name = next((body.data["name"] for body in value.data.values() if isinstance(body.data, dict) and "name" in body.data), None)
+    return Item("", span, Value({}, span), name=name, broken=True)
+
+
+def given_twice(name: str, span: Span, first: Span) -> Diagnostic:
+    return Diagnostic(Code.DUPLICATE_NAME, f"there are two blocks `{name}`", span, notes=(Note("the other is here", first),))

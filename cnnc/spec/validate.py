@@ -1,0 +1,142 @@
+"""Plain data against a pydantic model, with every error put where it stands in the text.
+
+In: a mapping `Value` and a model. Out: an instance, or None and one diagnostic for each thing that is wrong. A model's
+field whose type is `Value` takes the value as it stands, unread; every other field takes plain data.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from cnnc.diagnostics import Code, Diagnostic, Span
+from cnnc.spec.value import Value
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """Which codes a kind of mapping uses for its three kinds of error, and what it calls a key."""
+
+    unknown: Code
+    missing: Code
+    bad: Code
+    key: str
+
+
+KEYS = Codes(Code.UNKNOWN_KEY, Code.MISSING_KEY, Code.BAD_VALUE, "key")
+ATTRIBUTES = Codes(Code.UNKNOWN_ATTRIBUTE, Code.MISSING_ATTRIBUTE, Code.BAD_ATTRIBUTE, "attribute")
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str | None:
+    """A help line: the option nearest to a misspelt word, or all of them where they are few."""
+    options = list(options)
+    near = get_close_matches(word, options, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean `{near[0]}`?"
+    return f"there are: {', '.join(f'`{option}`' for option in options)}" if 0 < len(options) <= 20 else None
+
+
+def validate(
+    model: type[M],
+    value: Value,
+    what: str,
+    report: Callable[[Diagnostic], None],
+    codes: Codes = KEYS,
+    also: tuple[str, ...] = (),
+) -> M | None:
+    """The instance of `model` that `value` describes, or None after reporting. `also` are further keys worth suggesting."""
+    if not isinstance(value.data, dict):
+        report(Diagnostic(codes.bad, f"{what} must be a mapping, got {show(value.plain())}", value.span))
+        return None
+    fields = model.model_fields
+    data = {
+        key: item if key in fields and fields[key].annotation in (Value, Value | None) else item.plain()
+        for key, item in value.data.items()
+    }
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        names = [field.alias or name for name, field in fields.items()]
+        for detail in error.errors(include_url=False):
+            report(_diagnose(detail, value, what, codes, [*names, *also]))
+        return None
+
+
+def show(data: object) -> str:
+    """How a message quotes a value: as the spec would spell it, and short."""
+    if data is None or isinstance(data, bool):
+        return {None: "null", True: "true", False: "false"}[data]
+    if isinstance(data, list | tuple | Mapping):
+        kind = "a mapping" if isinstance(data, Mapping) else "a list"
+        text = str(data if isinstance(data, Mapping) else list(data))
+        return text if len(text) <= 40 else f"{kind} of {len(data)}"
+    text = f'"{data}"' if isinstance(data, str) else str(data)
+    return text if len(text) <= 40 else f"{text[:36]}…"
+
+
+def _diagnose(detail: ErrorDetails, value: Value, what: str, codes: Codes, names: list[str]) -> Diagnostic:
+    path, kind = detail["loc"], detail["type"]
+    holder, key = value.at(*path[:-1]), str(path[-1]) if path else ""
+    inner = len(path) > 1
+    owner = f"`{'.'.join(map(str, path[:-1]))}` of {what}" if inner else what
+    if kind == "extra_forbidden":
+        options = [] if inner else names
+        span = holder.keys.get(key, holder.span)
+        return Diagnostic(codes.unknown, f"{owner} has no {codes.key} `{key}`", span, help=did_you_mean(key, options))
+    if kind == "missing":
+        return Diagnostic(codes.missing, f"{owner} needs `{key}`", holder.span, help=f"add `{key}: …`")
+    spelling = ".".join(map(str, path))
+    reason, way_out = explain(detail)
+    message = f"`{spelling}` of {what} {reason}" if spelling else f"{what} {reason}"
+    return Diagnostic(codes.bad, message, value.at(*path).span, help=way_out)
+
+
+WANTED = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "finite_number": "a finite number",
+}
+
+
+def explain(detail: ErrorDetails) -> tuple[str, str | None]:
+    """What is wrong with a value, in words that follow the attribute's name, and the way out where there is one."""
+    kind, got, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind in WANTED:
+        return f"must be {WANTED[kind]}, got {show(got)}", _conversion(WANTED[kind], got)
+    bounds = {"greater_than_equal": "at least", "greater_than": "more than", "less_than_equal": "at most", "less_than": "less than"}
+    if kind in bounds:
+        limit = next(iter(context.values()))
+        return f"must be {bounds[kind]} {limit}, got {show(got)}", None
+    if kind == "literal_error":
+        expected = str(context.get("expected", "")).replace("'", "")
+        options = expected.replace(" or ", ", ").split(", ")
+        return f"must be {expected}, got {show(got)}", did_you_mean(str(got), options) if len(options) > 1 else None
+    if kind == "value_error":
+        return f"{context['error']}, got {show(got)}", _conversion("an integer", got)
+    return f"is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {show(got)}", None
+
+
+def _conversion(wanted: str, got: Any) -> str | None:
+    """How a value of a near type is written as the wanted one."""
+    if wanted == "an integer" and isinstance(got, float) and got.is_integer() and abs(got) < 2**53:
+        return f"write {int(got)}"
+    if wanted in ("an integer", "a number") and isinstance(got, str) and got.lstrip("+-").replace(".", "", 1).isdigit():
+        return f"write {got} without the quotes"
+    return None
+
+
+def key_span(value: Value, key: str) -> Span:
+    """The place of a key, or of the whole mapping where it has none."""
+    return value.keys.get(key, value.span)
