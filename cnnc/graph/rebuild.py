@@ -1,0 +1,40 @@
+"""A graph with other nodes, proved anew.
+
+In go a proved graph and the nodes and outputs that a rewrite leaves, inputs before their users; out comes a graph whose
+types and costs are computed afresh. The rewrite is trusted to be right: a Refusal raised here is a bug of the compiler.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from cnnc.graph.graph import Graph, Node, Output, Ref
+from cnnc.ops.types import TensorType
+
+
+def rebuild(graph: Graph, nodes: Iterable[Node], outputs: Iterable[Output] | None = None) -> Graph:
+    """`graph` with these nodes and outputs; scopes and inputs that lost their last user are gone."""
+    types = {Ref(each.name): each.type for each in graph.inputs}
+    proved = tuple(_prove(node, types) for node in nodes)
+    outputs = graph.outputs if outputs is None else tuple(outputs)
+    used = _used(proved, outputs)
+    lost = _used(graph.nodes, graph.outputs) - used
+    rest = replace(
+        graph,
+        nodes=proved,
+        outputs=outputs,
+        inputs=tuple(each for each in graph.inputs if Ref(each.name) not in lost),
+    )
+    alive = {path for node in proved for path in rest.scopes_of(node.path)}
+    return replace(rest, scopes={path: block for path, block in graph.scopes.items() if path in alive})
+
+
+def _used(nodes: Iterable[Node], outputs: Iterable[Output]) -> set[Ref]:
+    return {ref for node in nodes for ref in node.inputs} | {each.ref for each in outputs}
+
+
+def _prove(node: Node, types: dict[Ref, TensorType]) -> Node:
+    inputs = tuple(types[ref] for ref in node.inputs)
+    inferred = node.op.infer(*inputs)
+    outputs = inferred if isinstance(inferred, tuple) else (inferred,)
+    types.update((Ref(node.path, port), type) for port, type in enumerate(outputs))
+    return replace(node, outputs=outputs, cost=node.op.cost(*inputs))

@@ -1,0 +1,26 @@
+"""Drop what does nothing in inference: identity, dropout and drop path.
+
+Dropout keeps an element with probability 1 - p and divides it by 1 - p, in training alone; in inference f(x) = x, and
+so every use of f(x) may use x.
+"""
+
+from dataclasses import replace
+
+from cnnc.graph.graph import Ref
+from cnnc.passes.network import Network
+
+IDENTITIES = frozenset({"identity", "dropout", "drop_path"})
+
+
+def drop_identities(network: Network) -> Network:
+    """The network without its identities; an output keeps its name."""
+    source: dict[Ref, Ref] = {}
+    nodes = []
+    for node in network.graph.nodes:
+        inputs = tuple(source.get(ref, ref) for ref in node.inputs)
+        if node.op.name in IDENTITIES:
+            source[Ref(node.path)] = inputs[0]
+        else:
+            nodes.append(replace(node, inputs=inputs))
+    outputs = [replace(each, ref=source.get(each.ref, each.ref)) for each in network.graph.outputs]
+    return network.with_nodes(nodes, outputs)

@@ -1,0 +1,71 @@
+"""Fold a batch norm into the convolution or linear layer before it, where nobody else sees what stands between them.
+
+In inference, with the running mean m and variance v of each output channel,
+
+    g (Wx + b - m) / sqrt(v + eps) + h  =  (s W) x + (s (b - m) + h),    s = g / sqrt(v + eps)
+
+The arithmetic is in float64; the results are rounded once, to float32. The layer keeps its path and gets a bias.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cnnc.graph.graph import Graph, Node, Ref
+from cnnc.ops.base import Op
+from cnnc.passes.network import Network
+
+if TYPE_CHECKING:
+    from cnnc.passes.network import Array
+
+LAYERS = frozenset({"conv", "linear"})  # their weights have the output channels first
+
+
+def fold_batch_norm(network: Network) -> Network:
+    """The network with batch norms folded; those behind anything else stay."""
+    graph = network.graph
+    layer_of = _foldable(graph)
+    source = {Ref(norm): Ref(layer) for norm, layer in layer_of.items()}
+    folded = set(layer_of.values())
+    nodes = [
+        replace(node, op=_biased(node) if node.path in folded else node.op, inputs=_through(source, node.inputs))
+        for node in graph.nodes
+        if node.path not in layer_of
+    ]
+    outputs = [replace(each, ref=source.get(each.ref, each.ref)) for each in graph.outputs]
+    weights = dict(network.weights)
+    for norm, layer in layer_of.items():
+        weights |= _fold(network.weights, layer, norm, graph.node[norm].op.model_dump()["eps"])
+    return network.with_nodes(nodes, outputs, weights)
+
+
+def _foldable(graph: Graph) -> dict[str, str]:
+    """The layer that each foldable batch norm goes into."""
+    users = Counter(ref for node in graph.nodes for ref in node.inputs)
+    users.update(each.ref for each in graph.outputs)
+    layers = {node.path for node in graph.nodes if node.op.name in LAYERS and users[Ref(node.path)] == 1}
+    norms = (node for node in graph.nodes if node.op.name == "batch_norm")
+    return {node.path: node.inputs[0].node for node in norms if node.inputs[0].node in layers}
+
+
+def _biased(node: Node) -> Op:
+    return node.op.model_copy(update={"bias": True})
+
+
+def _through(source: Mapping[Ref, Ref], refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
+    return tuple(source.get(ref, ref) for ref in refs)
+
+
+def _fold(weights: "Mapping[str, Array]", layer: str, norm: str, eps: float) -> "dict[str, Array]":
+    import numpy as np
+
+    weight, mean, variance = (
+        np.asarray(weights[key], np.float64)
+        for key in (f"{layer}.weight", f"{norm}.running_mean", f"{norm}.running_var")
+    )
+    bias = np.asarray(weights.get(f"{layer}.bias", np.zeros(1)), np.float64)
+    scale = np.asarray(weights[f"{norm}.weight"], np.float64) / np.sqrt(variance + eps)
+    shifted = scale * (bias - mean) + np.asarray(weights[f"{norm}.bias"], np.float64)
+    scaled = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
+    return {f"{layer}.weight": scaled.astype(np.float32), f"{layer}.bias": shifted.astype(np.float32)}
