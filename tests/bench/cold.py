@@ -1,0 +1,72 @@
+"""Commands in fresh processes, against processes that do the least which that work cannot do without."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.bench.measure import ROOT, Row, interleave, process
+
+GOOGLENET = ROOT / "specs" / "googlenet.yaml"
+PICTURE = ROOT / "tests" / "data" / "boot.png"
+
+IMPORTS_OF_CHECK = "import pydantic, networkx, yaml, typer"
+
+BY_HAND = """
+import sys, torch, onnxruntime
+from tests.peers import PEERS
+
+module = PEERS["googlenet"]().eval()
+torch.jit.script(module).save(sys.argv[1] + "/googlenet.pt")
+torch.onnx.export(
+    module, (torch.randn(2, 1, 96, 96),), sys.argv[1] + "/googlenet.onnx", dynamo=True, verbose=False,
+    dynamic_shapes=({0: torch.export.Dim("N")},),
+)
+onnxruntime.InferenceSession(sys.argv[1] + "/googlenet.onnx", providers=["CPUExecutionProvider"])
+"""
+
+LOAD = """
+import sys, numpy, PIL.Image, onnxruntime
+onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+"""
+
+
+def built(spec: Path, folder: Path) -> Path:
+    """The ONNX file that `cnnc build` makes of `spec` below `folder`."""
+    process("-m", "cnnc", "build", spec, cwd=folder)()
+    return folder / "build" / spec.stem / f"{spec.stem}.onnx"
+
+
+def check() -> Iterator[Row]:
+    ours = process("-m", "cnnc", "check", GOOGLENET)
+    yield Row("check googlenet", interleave(ours, process("-c", IMPORTS_OF_CHECK), lasting=12), 1.3)
+
+
+def build(folder: Path) -> Iterator[Row]:
+    ours = process("-m", "cnnc", "build", GOOGLENET, cwd=folder)
+    theirs = process("-W", "ignore", "-c", BY_HAND, folder)
+    yield Row("build googlenet", interleave(ours, theirs, lasting=40), 0.3)
+
+
+def infer(folder: Path) -> Iterator[Row]:
+    model = built(GOOGLENET, folder)
+    ours = process("-m", "cnnc", "infer", model, PICTURE)
+    yield Row("infer googlenet", interleave(ours, process("-c", LOAD, model), lasting=12), 1.3)
+
+
+def scale(folder: Path) -> Iterator[Row]:
+    """Checking must grow no faster than the spec; in fresh processes, as a person meets it."""
+    small, large = chain(folder / "small.yaml", 1_000), chain(folder / "large.yaml", 10_000)
+    ours, theirs = (process("-m", "cnnc", "check", spec) for spec in (large, small))
+    yield Row("check 10,000 : 1,000 nodes", interleave(ours, theirs, lasting=15), 10, limit=3.0)
+
+
+def chain(path: Path, nodes: int) -> Path:
+    """A spec of `nodes` nodes in all, written out one by one: a stem and residual steps of three nodes each."""
+    lines = ["cnnc: 1", f"name: {path.stem}", "input: {image: [8, 16, 16]}", "nodes:", "  - relu: {name: sum0}"]
+    for i in range(1, (nodes - 1) // 3 + 1):
+        lines += [
+            f"  - conv: {{name: conv{i}, out: 8, kernel: 3, padding: 1}}",
+            f"  - batch_norm: {{name: bn{i}}}",
+            f"  - add: {{name: sum{i}, from: [bn{i}, sum{i - 1}]}}",
+        ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,78 @@
+"""Running models in this process: our ONNX file and our module against what the hand-written network gives."""
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import nn
+
+import cnnc
+from tests.bench.cold import built
+from tests.bench.measure import ROOT, Row, interleave
+from tests.peers import INPUTS, PEERS, copy_parameters
+
+# Small enough that a step of the heaviest network ends within seconds on two cores.
+BATCHES = {"lenet": 64, "lenet_max": 64, "lenet_bn": 64, "vgg11": 1, "resnet152": 1}
+
+
+def latency(folder: Path, networks: Sequence[str]) -> Iterator[Row]:
+    """One sample through onnxruntime: our file against the file of torch's own exporter."""
+    for name in networks:
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            ours, theirs = built(ROOT / "specs" / f"{name}.yaml", Path(place)), exported(name, Path(place))
+            sample = np.random.default_rng(0).standard_normal((1, *INPUTS[name]), dtype=np.float32)
+            comparison = interleave(runner(ours, sample), runner(theirs, sample), lasting=6)
+        yield Row(f"latency {name}", comparison, 1.0)
+
+
+def exported(name: str, folder: Path) -> Path:
+    """The hand-written network through `torch.onnx.export`, with a dynamic batch as our file has it."""
+    path = folder / f"{name}-by-torch.onnx"
+    x = torch.randn(2, *INPUTS[name])
+    batch = {0: torch.export.Dim("N")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(PEERS[name]().eval(), (x,), path, dynamo=True, verbose=False, dynamic_shapes=(batch,))
+    return path
+
+
+def runner(model: Path, sample: np.ndarray) -> Callable[[], object]:
+    """One run of `model`, on one thread: two sessions whose idle threads spin would disturb each other."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: sample}
+    return lambda: session.run(None, feed)
+
+
+def step(networks: Sequence[str]) -> Iterator[Row]:
+    """Forward, backward and an update by SGD: our module against the hand-written one, from the same weights.
+
+    On one thread: where other work has the second core, threads that wait for each other drown the difference.
+    """
+    torch.set_num_threads(1)
+    for name in networks:
+        torch.manual_seed(0)
+        peer, module = PEERS[name](), cnnc.compile(ROOT / "specs" / f"{name}.yaml")
+        copy_parameters(peer, module)
+        x = torch.randn(BATCHES.get(name, 4), *INPUTS[name])
+        comparison = interleave(trainer(module, x), trainer(peer, x), lasting=10)
+        yield Row(f"step {name}", comparison, 1.0)
+
+
+def trainer(module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
+    """One training step of `module` on `x` and labels that are all 0."""
+    module.train()
+    optimizer = torch.optim.SGD(module.parameters(), lr=1e-4)
+    labels = torch.zeros(len(x), dtype=torch.long)
+
+    def act() -> None:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(x), labels).backward()
+        optimizer.step()
+
+    return act

@@ -1,0 +1,110 @@
+"""How the house is built: imports point one way, light commands stay light, every code has its page."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cnnc.diagnostics import Code
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "cnnc"
+
+# A room may import what stands to its left. The report knows diagnostics alone, and only what is above it uses it.
+ORDER = ["diagnostics", "ops", "spec", "graph", "passes", "targets", "runtime", "compiler", "report", "cli"]
+MAY_IMPORT = {room: set(ORDER[: ORDER.index(room) + 1]) - {"report"} for room in ORDER}
+MAY_IMPORT["report"] = {"diagnostics", "report"}
+MAY_IMPORT["cli"] = set(ORDER)
+MAY_IMPORT["__init__"] = set(ORDER) - {"cli"}
+MAY_IMPORT["__main__"] = {"cli"}
+
+TINY = """
+cnnc: 1
+name: tiny
+input: {image: [1, 8, 8]}
+nodes:
+  - conv: {out: 2, kernel: 3}
+  - relu
+  - global_avg_pool
+  - flatten
+  - linear: {out: 3}
+"""
+
+
+def imported_rooms(source: str) -> set[str]:
+    """The rooms of cnnc that a module imports anywhere, also inside functions and for the type checker alone."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("cnnc.")}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    room = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    assert room in MAY_IMPORT, f"{path} is in no room: name it in ORDER"
+    rooms = {name for name in imported_rooms(path.read_text(encoding="utf-8")) if not name.startswith("__")}
+    assert rooms <= MAY_IMPORT[room]
+
+
+def test_imports_are_seen_wherever_they_stand():
+    hidden = "import cnnc.graph.text\ndef f():\n    from cnnc import ops\n    from cnnc.runtime.infer import run\n"
+    assert imported_rooms(hidden) == {"graph", "ops", "runtime"}
+
+
+def modules_of(*arguments, cwd):
+    """The top-level packages that a fresh Python imports while it runs `arguments` to a good end."""
+    command = [sys.executable, "-X", "importtime", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.split("|")[2].strip().split(".")[0] for line in lines}
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY, encoding="utf-8")
+    return path
+
+
+def test_importing_cnnc_imports_no_framework(tmp_path):
+    modules = modules_of("-c", "import cnnc", cwd=tmp_path)
+    assert "cnnc" in modules
+    assert not modules & {"torch", "onnx", "onnxruntime", "numpy", "PIL", "rich", "networkx"}
+
+
+def test_check_imports_no_framework(tiny):
+    modules = modules_of("-m", "cnnc", "check", tiny, cwd=tiny.parent)
+    assert {"pydantic", "yaml", "networkx"} <= modules
+    assert not modules & {"torch", "onnx", "onnxruntime", "numpy", "PIL"}
+
+
+def test_infer_imports_neither_torch_nor_networkx(tiny, tmp_path):
+    modules_of("-m", "cnnc", "build", tiny, cwd=tmp_path)
+    Image.new("L", (8, 8), 100).save(tmp_path / "picture.png")
+    modules = modules_of("-m", "cnnc", "infer", "build/tiny/tiny.onnx", "picture.png", cwd=tmp_path)
+    assert "onnxruntime" in modules
+    assert not modules & {"torch", "networkx", "onnx"}
+
+
+@pytest.mark.parametrize("code", Code)
+def test_every_code_has_a_page(code):
+    title, _, rest = code.page.partition("\n")
+    assert title.startswith(f"# {code.value}")
+    assert len(rest.split()) >= 20, "a page says what the code means, shows an example, and the way out"
+
+
+def test_every_page_has_a_code():
+    assert {path.stem for path in (PACKAGE / "pages").glob("*.md")} <= {code.value for code in Code}
