@@ -1,0 +1,135 @@
+"""What an ONNX file of ours says of itself in its `metadata_props`: how a picture becomes the input, what comes out.
+
+In and out: a `Contract`, as JSON text under the key `CONTRACT`. The exporter writes it, `cnnc infer` reads it.
+Dataclasses and nothing heavier, because `infer` reads a contract at every cold start. A Contract that exists is sound:
+building one from unsound values raises ValueError (the builder's bug), reading one from a file raises a diagnostic.
+"""
+
+import json
+import reprlib
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+from cnnc.diagnostics import CnncError, Code
+
+CONTRACT = "cnnc.contract"
+VERSION = "cnnc.version"
+SPEC = "cnnc.spec"
+SPEC_SHA256 = "cnnc.spec_sha256"
+WEIGHTS_SHA256 = "cnnc.weights_sha256"
+TOOLS = "cnnc.tools"
+
+CHANNELS = {"grey": 1, "rgb": 3}
+SCORES = ("logits", "probabilities", "log_probabilities")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputContract:
+    """How a picture becomes the network's input.
+
+    `shape` is without the batch: (C, H, W), where an H or W of None is known at run time alone. `mode` is `grey`,
+    `rgb`, or None for an input that is no picture (then any shape will do). `mean` and `std` have one number a channel,
+    on values of 0..1; empty for none. `resize` is the shorter side, or (H, W); `crop` is (H, W), taken from the centre.
+    Where H or W is unknown, `smallest` (H, W) is what the network needs at least, and both are multiples of `divisor`.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    mode: str | None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    resize: int | tuple[int, int] | None = None
+    crop: tuple[int, int] | None = None
+    smallest: tuple[int, int] | None = None
+    divisor: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, naming the field, where a value cannot be meant."""
+        channels = CHANNELS[self.mode] if self.mode is not None else None
+        _require(
+            self,
+            name=isinstance(self.name, str) and self.name != "",
+            shape=_is_shape(self.shape) and (channels is None or (len(self.shape) == 3 and self.shape[0] == channels)),
+            mean=_is_numbers(self.mean, channels),
+            std=_is_numbers(self.std, channels) and all(number > 0 for number in self.std),
+            resize=self.resize is None or _is_size(self.resize) or _is_pair(self.resize),
+            crop=self.crop is None or _is_pair(self.crop),
+            smallest=self.smallest is None or _is_pair(self.smallest),
+            divisor=self.divisor is None or _is_size(self.divisor),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """An input, the names of the outputs (the first is the prediction), and what its numbers are.
+
+    `scores` is one of SCORES, or None where nobody knows (a model of other makers); `labels` has a word for each class.
+    """
+
+    input: InputContract
+    outputs: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
+    scores: str | None = "logits"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, naming the field, where a value cannot be meant."""
+        _require(
+            self,
+            outputs=len(self.outputs) > 0 and _is_words(self.outputs),
+            labels=self.labels is None or _is_words(self.labels),
+            scores=self.scores is None or self.scores in SCORES,
+        )
+
+    def to_json(self) -> str:
+        """The text that `from_json` reads back to an equal Contract."""
+        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Contract":
+        """Read a contract; raises CnncError (E501) where `text` is not one that this version of cnnc understands."""
+        try:
+            fields = {key: _frozen(value) for key, value in json.loads(text).items()}
+            about = {key: _frozen(value) for key, value in fields.pop("input").items()}
+            return cls(input=InputContract(**about), **fields)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            reason = f"{error.args[0]!r} is unknown or missing" if isinstance(error, KeyError) else str(error)
+            raise CnncError.of(
+                Code.MODEL_UNREADABLE,
+                f"the model's contract (its {CONTRACT} metadata) cannot be understood: {reason}",
+                help="the file was damaged, or a newer cnnc wrote it: build it again with `cnnc build`",
+            ) from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _require(of: Any, **sound: bool) -> None:
+    for field, fine in sound.items():
+        if not fine:
+            raise ValueError(f"{field} is {reprlib.repr(getattr(of, field))}")
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 < value < 2**31
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) > 0 and all(side is None or _is_size(side) for side in value)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_size, value))
+
+
+def _is_numbers(value: object, count: int | None) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) in (0, count)
+        and all(type(number) in (int, float) and isfinite(number) for number in value)
+    )
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(word, str) for word in value)

@@ -1,0 +1,96 @@
+"""A contract comes back from its JSON as it went in, and a damaged one is a diagnostic."""
+
+import json
+
+import pytest
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.runtime.contract import Contract, InputContract
+
+FULL = Contract(
+    input=InputContract(
+        name="image",
+        shape=(3, None, None),
+        mode="rgb",
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        resize=256,
+        crop=(224, 224),
+        smallest=(32, 32),
+        divisor=32,
+    ),
+    outputs=("fc", "aux1"),
+    labels=("Stiefel", "Hündin"),
+    scores="probabilities",
+)
+SMALL = Contract(input=InputContract(name="x", shape=(1, 28, 28), mode="grey", resize=(28, 28)), outputs=("linear",))
+VECTOR = Contract(input=InputContract(name="x", shape=(10,), mode=None), outputs=("y",), scores=None)
+
+
+@pytest.mark.parametrize("contract", [FULL, SMALL, VECTOR])
+def test_round_trip(contract):
+    assert Contract.from_json(contract.to_json()) == contract
+
+
+def changed(about=None, **fields):
+    data = json.loads(FULL.to_json())
+    data["input"].update(about or {})
+    return json.dumps({**data, **fields})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        changed(input=None),
+        changed(newer_field=1),
+        changed(outputs=[]),
+        changed(outputs="fc"),
+        changed(outputs=None),
+        changed(labels=[1, 2]),
+        changed(scores="votes"),
+        changed(scores=["logits"]),
+        changed({"newer_field": 1}),
+        changed({"name": ""}),
+        changed({"shape": [1, 28, 28]}),
+        changed({"shape": [3, 0, 28]}),
+        changed({"shape": [3, 28]}),
+        changed({"shape": [3, True, 28]}),
+        changed({"shape": None}),
+        changed({"mode": "cmyk"}),
+        changed({"mode": []}),
+        changed({"mean": [0.5]}),
+        changed({"mean": ["0", "0", "0"]}),
+        changed({"mean": [float("nan")] * 3}),
+        changed({"std": [1, 1, 0]}),
+        changed({"std": 1}),
+        changed({"resize": -1}),
+        changed({"resize": 2.5}),
+        changed({"resize": [1, 2, 3]}),
+        changed({"crop": 224}),
+        changed({"smallest": [0, 1]}),
+        changed({"divisor": 0}),
+        changed({"divisor": 10**30}),
+    ],
+)
+def test_what_is_no_contract(text):
+    with pytest.raises(CnncError) as caught:
+        Contract.from_json(text)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == Code.MODEL_UNREADABLE
+    assert "cnnc.contract" in diagnostic.message
+    assert len(diagnostic.message) < 500
+
+
+def test_the_field_at_fault_is_named():
+    with pytest.raises(CnncError, match=r"std is \(1, 1, 0\)"):
+        Contract.from_json(changed({"std": [1, 1, 0]}))
+
+
+def test_a_builder_cannot_make_an_unsound_one():
+    with pytest.raises(ValueError, match="shape"):
+        InputContract(name="x", shape=(3, 28, 28), mode="grey")

@@ -1,0 +1,194 @@
+"""Model files of every kind, good and bad, and what comes out of them for good and bad pictures."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.runtime.infer import Result, infer, infer_many, load_model
+from tests.runtime.onnx_files import RELU, WEIGHTS, contract, linear, means, model_of
+
+
+def predict(path, *pictures, top_k=3):
+    with load_model(path, "cpu") as model:
+        return [infer(model, one, top_k) for one in pictures]
+
+
+def softmax(values):
+    return np.exp(values - np.max(values)) / np.exp(values - np.max(values)).sum()
+
+
+def test_a_model_of_ours(save, picture):
+    about = contract(mean=(0.5,), std=(0.5,))
+    (result,) = predict(save(linear(), about), picture())
+    assert [(one.index, one.label) for one in result.predictions] == [(2, "coat"), (1, "bag"), (0, "boot")]
+    np.testing.assert_allclose([one.score for one in result.predictions], softmax([38.0, 22.0, 6.0]), rtol=1e-5)
+    assert result.provider == "cpu"
+    assert result.milliseconds > 0
+    assert json.loads(json.dumps(result.as_json()))["predictions"][0]["label"] == "coat"
+
+
+def test_top_k(save, picture):
+    path, shown = save(linear(), contract()), picture()
+    assert [len(predict(path, shown, top_k=k)[0].predictions) for k in (1, 2, 99)] == [1, 2, 3]
+    with pytest.raises(ValueError, match="top_k"):
+        predict(path, shown, top_k=0)
+
+
+@pytest.mark.parametrize(("scores", "expected"), [("logits", softmax([1, 0, 0.2])), ("probabilities", [1, 0, 0.2])])
+def test_scores_are_what_the_contract_says(save, picture, scores, expected):
+    about = contract(shape=(3, None, None), mode="rgb", scores=scores, labels=None)
+    (result,) = predict(save(means(), about), picture((255, 0, 51), (4, 3), "RGB"))
+    found = sorted((one.index, one.score) for one in result.predictions)
+    np.testing.assert_allclose([score for _, score in found], expected, rtol=1e-5)
+
+
+def test_log_probabilities(save, picture):
+    path = save(
+        linear(np.log([[0.7] * 4, [0.2] * 4, [0.1] * 4]).astype("f4") / 4), contract(scores="log_probabilities")
+    )
+    assert [one.score for one in predict(path, picture())[0].predictions] == pytest.approx([0.7, 0.2, 0.1])
+
+
+@pytest.mark.parametrize(("colour", "softmaxed"), [((255, 0, 0), False), ((255, 255, 0), True)])
+def test_without_a_contract_scores_that_look_like_probabilities_are_kept(save, picture, colour, softmaxed):
+    path = save(means())
+    with load_model(path, "cpu") as model:
+        assert any("no cnnc contract" in note for note in model.notes)
+        best = infer(model, picture(colour, (5, 4), "RGB")).predictions[0]
+    assert best.label is None
+    assert best.score == pytest.approx(softmax(np.array([1.0, 1, 0]))[0] if softmaxed else 1)
+
+
+def test_one_logit_is_a_yes_or_no(save, picture):
+    path = save(means(1, output=("N", 1)), contract(shape=(1, None, None), labels=None))
+    assert predict(path, picture(0), picture(255, name="q.png"))[1].predictions[0].score == pytest.approx(
+        1 / (1 + np.exp(-1))
+    )
+
+
+def test_sides_of_one_are_no_map(save, picture):
+    pool = helper.make_node("GlobalAveragePool", ["image"], ["y"])
+    path = save(model_of(pool, image=("N", 3, "H", "W"), output=("N", 3, "h", "w")))
+    assert predict(path, picture((255, 0, 0), (5, 4), "RGB"))[0].predictions[0].index == 0
+
+
+def test_a_picture_is_held_against_the_contract_before_the_run(save, picture):
+    path = save(means(), contract(shape=(3, None, None), mode="rgb", smallest=(4, 4)))
+    assert fails(path, picture(size=(3, 9)))[0] == Code.PICTURE_MISFIT
+
+
+def fails(path, shown):
+    with load_model(path, "cpu") as model, pytest.raises(CnncError) as caught:
+        infer(model, shown)
+    (diagnostic,) = caught.value.diagnostics
+    return diagnostic.code, diagnostic.message
+
+
+@pytest.mark.parametrize("about", [None, contract()])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outputs_that_are_not_finite(save, picture, about, value):
+    code, text = fails(save(linear(WEIGHTS + np.float32(value)), about), picture())
+    assert code == Code.MODEL_FAILED
+    assert "3 of the output's 3 numbers" in text
+
+
+def test_labels_that_do_not_count_up(save, picture):
+    code, text = fails(save(linear(), contract(labels=("boot",))), picture())
+    assert code == Code.MODEL_UNSUITED
+    assert "names 1 classes, its output has 3" in text
+
+
+def test_a_map_that_shows_only_at_run_time(save, picture):
+    path = save(model_of(RELU, image=("N", 1, "H", "W"), output=("N", 1, "H", "W")))
+    code, text = fails(path, picture(size=(5, 4)))
+    assert code == Code.MODEL_UNSUITED
+    assert "[1, 1, 4, 5]" in text
+
+
+def dies_of_white():
+    """For white -2^31 / -1, which the processor answers with a signal; black is fine."""
+    nodes = [
+        helper.make_node("ReduceMax", ["image", "axes"], ["max"], keepdims=0),
+        helper.make_node("Cast", ["max"], ["white"], to=TensorProto.INT32),
+        helper.make_node("Sub", ["one", "white"], ["less"]),
+        helper.make_node("Sub", ["less", "white"], ["divisor"]),
+        helper.make_node("Div", ["lows", "divisor"], ["quotient"]),
+        helper.make_node("Cast", ["quotient"], ["y"], to=TensorProto.FLOAT),
+    ]
+    lows, one = np.array([[1, 2, -(2**31)]], np.int32), np.array([1], np.int32)
+    return model_of(*nodes, weights={"axes": np.array([1, 2, 3]), "lows": lows, "one": one})
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors do not trap here")
+def test_a_model_that_kills_its_process_is_a_diagnostic_and_the_others_go_through(save, picture):
+    black, white = picture(0, name="black.png"), picture(255, name="white.png")
+    with load_model(save(dies_of_white()), "cpu") as model:
+        first, second, third = infer_many(model, [black, white, black])
+    assert isinstance(first, Result)
+    assert isinstance(third, Result)
+    assert isinstance(second, CnncError)
+    assert second.diagnostics[0].code == Code.MODEL_FAILED
+    assert "SIGFPE" in second.diagnostics[0].message
+    assert first.predictions == third.predictions
+
+
+def test_a_folder_with_a_bad_file_among_good_ones(save, picture, tmp_path):
+    (tmp_path / "folder").mkdir()
+    for name in ("b.png", "a.JPG", ".hidden.png"):
+        picture(name=f"folder/{name}")
+    (tmp_path / "folder" / "c.png").write_text("text")
+    (tmp_path / "folder" / "notes.txt").write_text("text")
+    (tmp_path / "empty").mkdir()
+    with load_model(save(linear(), contract()), "cpu") as model:
+        found = list(infer_many(model, [tmp_path / "folder", tmp_path / "none.png", tmp_path / "empty", picture()]))
+    names = [os.path.basename(one.image) if isinstance(one, Result) else one.diagnostics[0].code for one in found]
+    bad = Code.PICTURE_UNREADABLE
+    assert names == ["a.JPG", "b.png", bad, bad, bad, "p.png"]
+
+
+@pytest.mark.parametrize("about", [None, contract()])
+def test_a_provider_that_cannot_run(save, about):
+    program = """
+import sys
+from cnnc.diagnostics import CnncError
+from cnnc.runtime.infer import load_model
+with load_model(sys.argv[1], "auto") as model:
+    print(model.runner.choice.name, sum(note.startswith("provider cpu: ") for note in model.notes))
+try:
+    load_model(sys.argv[1], "cuda")
+except CnncError as error:
+    print(error.diagnostics[0].code)
+"""
+    no_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # the driver reads it once a process
+    command = [sys.executable, "-c", program, save(linear(), about)]
+    assert subprocess.run(command, env=no_gpu, capture_output=True, text=True, check=True).stdout == "cpu 1\nE506\n"
+
+
+def test_nothing_but_results_comes_out(save, picture, capfd):
+    predict(save(linear()), picture())
+    predict(save(linear(), contract()), picture())
+    with pytest.raises(CnncError):
+        load_model(save(model_of(helper.make_node("Foo", ["image"], ["y"])), contract()))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_heavy_is_imported(save, picture):
+    program = """
+import sys
+from cnnc.runtime.infer import infer, load_model
+at_import = set(sys.modules)
+with load_model(sys.argv[1], "cpu") as model:
+    infer(model, sys.argv[2])
+heavy = {"torch", "onnx", "networkx", "pydantic", "yaml", "rich", "typer"}
+print(sorted(heavy & set(sys.modules)), "onnxruntime" in at_import)
+"""
+    path = save(linear(), contract())
+    command = [sys.executable, "-c", program, path, picture()]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[] False\n"
