@@ -6,19 +6,20 @@ Every stage reports what is wrong and goes on where it can; a graph is given onl
 of a graph is told in `cnnc.build`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic, Source
+from cnnc import report as rendering
+from cnnc.diagnostics import CnncError, Diagnostic
 from cnnc.graph.graph import Graph
+from cnnc.graph import report
 from cnnc.graph.prove import check_whole, prove
+from cnnc.spec.given import from_data, overrides
 from cnnc.spec.parse import parse
 from cnnc.spec.reader import parse_text
 from cnnc.spec.source import read
-from cnnc.spec.value import Value
 
 SpecLike = str | Path | Mapping[str, Any]
 
@@ -35,6 +36,25 @@ class Checked:
     def ok(self) -> bool:
         return not any(each.code.severity == "error" for each in self.diagnostics)
 
+    def as_json(self) -> dict[str, Any]:
+        """The line that `cnnc check --format json` prints: a promise to other programs."""
+        return {
+            "spec": self.path,
+            "name": self.graph.name if self.graph else None,
+            "ok": self.ok,
+            **report.as_json(self.graph),
+            "diagnostics": [rendering.as_json(each) for each in self.diagnostics],
+        }
+
+    def as_text(self, depth: int | None = None, *, brief: bool = False) -> str:
+        """The table of a network without faults, or how many faults there are; `brief`: a line in either case."""
+        errors = len([each for each in self.diagnostics if each.code.severity == "error"])
+        if errors:
+            return f"{self.path}: {errors} error{'s' * (errors > 1)}"
+        if self.graph is None:
+            return f"{self.path}: fine, a file of blocks"
+        return f"{self.path}: fine, {report.summary(self.graph)}" if brief else report.table(self.graph, depth)
+
 
 def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
     """Prove a spec: a path, `-` for standard input, or the spec itself as plain data. Never raises for a wrong spec.
@@ -45,13 +65,13 @@ def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
     path = "<dict>" if isinstance(spec, Mapping) else str(spec)
     graph = None
     try:
-        source = _from_data(spec) if isinstance(spec, Mapping) else read(spec)
+        source = from_data(spec) if isinstance(spec, Mapping) else read(spec)
         path = source.name
-        overrides = _overrides(set or {})
+        settings = overrides(set or {})
         root = parse_text(source)
         parsed = parse(source, root, collector.add)
         if parsed is not None:
-            graph = prove(parsed, overrides, collector.add)
+            graph = prove(parsed, settings, collector.add)
             if graph is not None and not collector.found:
                 check_whole(graph, parsed, collector.add)
     except CnncError as error:
@@ -78,25 +98,3 @@ class _Collector:
         shapes_matter = diagnostic.code.value.startswith("E3")
         key = (diagnostic.code, diagnostic.span, diagnostic.message if shapes_matter or not diagnostic.span else "")
         self.found.setdefault(key, diagnostic)
-
-
-def _from_data(data: Mapping[str, Any]) -> Source:
-    """Plain data as the text that it would be, so that its errors have places too."""
-    try:
-        return Source("<dict>", json.dumps(data, indent=2, ensure_ascii=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        help = "a spec holds dicts, lists, strings, numbers, true, false and None"
-        raise CnncError.of(Code.BAD_VALUE, f"the spec is not plain data: {error}", help=help) from None
-
-
-def _overrides(given: Mapping[str, Any]) -> dict[str, Value]:
-    """The parameters that the caller sets, as values with a place of their own."""
-    if not given:
-        return {}
-    try:
-        text = json.dumps(dict(given), ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise CnncError.of(Code.BAD_VALUE, f"a parameter's value is not plain data: {error}") from None
-    root = parse_text(Source("<set>", text))
-    assert isinstance(root.data, dict)
-    return root.data

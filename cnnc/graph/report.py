@@ -72,7 +72,13 @@ def table(graph: Graph, depth: int | None = None) -> str:
     widths = [max(len(line[column]) for line in [*cells, last]) for column in range(len(head))]
     rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
     lines = [_line(line, widths) for line in cells]
-    return "\n".join([lines[0], rule, *lines[1:], rule, _line(last, widths), _summary(sums)])
+    return "\n".join([lines[0], rule, *lines[1:], rule, _line(last, widths), _footnote(sums)])
+
+
+def summary(graph: Graph) -> str:
+    """A network in one line."""
+    sums = totals(graph)
+    return f"{len(graph.nodes)} nodes, {sums.params:,} parameters, {_number(sums.macs) or 0} MACs"
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:
@@ -80,7 +86,7 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
     return "  ".join(parts).rstrip()
 
 
-def _summary(sums: Totals) -> str:
+def _footnote(sums: Totals) -> str:
     running = f" and {sums.buffers:,} running statistics" if sums.buffers else ""
     memory = "unknown" if sums.activation_bytes is None else f"{sums.activation_bytes / 1e6:,.2f} MB"
     return f"{sums.params:,} parameters{running}; activations {memory} at batch 1 in float32; MACs: conv and linear multiply-adds"

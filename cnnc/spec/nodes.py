@@ -16,6 +16,7 @@ from cnnc.spec.value import Value
 WORDS = ("name", "from", "when", "repeat")
 GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
 EACH_KEYS = ("over", "names", "nodes")
+TAKES_ACT = ("conv", "linear")  # `act: relu` is a node of its own behind these
 Report = Callable[[Diagnostic], None]
 
 

@@ -13,11 +13,10 @@ from cnnc.ops import registry
 from cnnc.spec.imports import used_blocks
 from cnnc.spec.model import Block, Budget, Header, Item, Spec, Train
 from cnnc.spec.names import file_name
-from cnnc.spec.nodes import WORDS, Report, given_twice, read_blocks, read_items, read_params
+from cnnc.spec.nodes import TAKES_ACT, WORDS, Report, given_twice, read_blocks, read_items, read_params
 from cnnc.spec.validate import did_you_mean, validate
 from cnnc.spec.value import Value
 
-TAKES_ACT = ("conv", "linear")  # `act: relu` is a node of its own behind these
 
 
 def parse(source: Source, root: Value, report: Report) -> Spec | None:

@@ -1,0 +1,46 @@
+"""What a caller gives instead of a file: a spec as plain data, and values for its parameters.
+
+Plain data is written out as the text that it would be, so that its errors have places like those of a file.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cnnc.diagnostics import CnncError, Code, Source
+from cnnc.spec.reader import parse_text
+from cnnc.spec.value import Value
+
+
+def from_data(data: Mapping[str, Any]) -> Source:
+    """A spec given as a dict, as text. Raises CnncError (E203) for what is not plain data."""
+    try:
+        return Source("<dict>", json.dumps(data, indent=2, ensure_ascii=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        help = "a spec holds dicts, lists, strings, numbers, true, false and None"
+        raise CnncError.of(Code.BAD_VALUE, f"the spec is not plain data: {error}", help=help) from None
+
+
+def overrides(given: Mapping[str, Any]) -> dict[str, Value]:
+    """Values for a spec's parameters, each with a place in `<set>`. Raises CnncError for what is not plain data."""
+    if not given:
+        return {}
+    try:
+        text = json.dumps(dict(given), ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise CnncError.of(Code.BAD_VALUE, f"a parameter's value is not plain data: {error}") from None
+    root = parse_text(Source("<set>", text))
+    assert isinstance(root.data, dict)
+    return root.data
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`NAME=VALUE` from a command line, the value read as a spec would read it; ValueError where it is none."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ValueError(f"{text!r} is not NAME=VALUE")
+    try:
+        root = parse_text(Source("<set>", f"value: {value}"))
+    except CnncError as error:
+        raise ValueError(f"{name}: {error.diagnostics[0].message}") from None
+    return name, root.at("value").plain()
