@@ -37,6 +37,7 @@ clean:
 	  { echo 'cnnc needs Python 3.11 or newer; say which with: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo '$(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv' >&2; exit 1; }
+	@echo 'installing cnnc and what it needs into .venv; torch is large, the first time takes minutes'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
