@@ -14,11 +14,11 @@ from cnnc.diagnostics import Code
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cnnc"
 
-# A room may import what stands to its left. The report knows diagnostics alone, and only what is above it uses it.
-ORDER = ["diagnostics", "ops", "spec", "graph", "passes", "targets", "runtime", "compiler", "report", "cli"]
-MAY_IMPORT = {room: set(ORDER[: ORDER.index(room) + 1]) - {"report"} for room in ORDER}
+# A room may import what stands to its left. The report knows diagnostics alone, and stages do not know the report.
+STAGES = ["diagnostics", "ops", "spec", "graph", "passes", "targets", "runtime"]
+ORDER = [*STAGES, "report", "compiler", "build", "cli"]
+MAY_IMPORT = {room: set(ORDER[: ORDER.index(room) + 1]) for room in ORDER}
 MAY_IMPORT["report"] = {"diagnostics", "report"}
-MAY_IMPORT["cli"] = set(ORDER)
 MAY_IMPORT["__init__"] = set(ORDER) - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
 
