@@ -83,7 +83,11 @@ def _arity_fits(op: Op, count: int, source: Span, report: Report) -> bool:
         wanted = f"{op.least_inputs} input{'s' * (op.least_inputs > 1)}"
     else:
         wanted = f"{op.least_inputs} or more inputs"
-    way_out = "name them: `from: [a, b]`" if count < op.least_inputs else "name one of them in `from`, or `concat` or `add` them first"
+    way_out = (
+        "name them: `from: [a, b]`"
+        if count < op.least_inputs
+        else "name one of them in `from`, or `concat` or `add` them first"
+    )
     report(Diagnostic(Code.WRONG_ARITY, f"`{op.name}` takes {wanted}, got {count}", source, help=way_out))
     return False
 

@@ -41,10 +41,12 @@ def read_inputs(given: Value, scope: Scope, report: Report) -> dict[str, Input |
 def _input(name: str, span: Span, value: Value, report: Report) -> Input | None:
     if not isinstance(value.data, dict):
         shape = _shape(name, value, report)
-        return shape and Input(name, shape, _picture(shape, InputPart(shape=value), value, report), span)
+        return Input(name, shape, _picture(shape, InputPart(shape=value), value, report), span) if shape else None
     part = validate(InputPart, value, f"input `{name}`", report)
-    shape = part and _shape(name, part.shape, report)
-    return shape and part and Input(name, shape, _picture(shape, part, value, report), span)
+    if part is None:
+        return None
+    shape = _shape(name, part.shape, report)
+    return Input(name, shape, _picture(shape, part, value, report), span) if shape else None
 
 
 def _shape(name: str, value: Value, report: Report) -> TensorType | None:
@@ -52,7 +54,10 @@ def _shape(name: str, value: Value, report: Report) -> TensorType | None:
     sizes = value.plain()
     message = None
     if not isinstance(sizes, list) or len(sizes) not in (1, 3):
-        message, help = f"the shape of `{name}` must be [channels, height, width] or [features], got {show(sizes)}", "[3, 224, 224]"
+        message, help = (
+            f"the shape of `{name}` must be [channels, height, width] or [features], got {show(sizes)}",
+            "[3, 224, 224]",
+        )
         if isinstance(sizes, list) and len(sizes) == 4:
             help = f"leave the batch out: [{', '.join('null' if size is None else str(size) for size in sizes[1:])}]"
     else:
@@ -70,7 +75,13 @@ def _shape(name: str, value: Value, report: Report) -> TensorType | None:
     shape = TensorType(tuple(sizes))
     if known_elements(shape) > MAX_ELEMENTS:
         many = f"{known_elements(shape):,}"
-        report(Diagnostic(Code.TOO_BIG, f"the input `{name}` has {many} elements, at most {MAX_ELEMENTS:,} are allowed", value.span))
+        report(
+            Diagnostic(
+                Code.TOO_BIG,
+                f"the input `{name}` has {many} elements, at most {MAX_ELEMENTS:,} are allowed",
+                value.span,
+            )
+        )
         return None
     return shape
 
@@ -85,7 +96,11 @@ def _picture(shape: TensorType, part: InputPart, value: Value, report: Report) -
             message = f"`{key}` speaks of pictures, but the input is {shape}"
             if part.mode:
                 message = f"a picture of mode {part.mode} has {CHANNELS[part.mode]} channels, but the input is {shape}"
-            report(Diagnostic(Code.BAD_VALUE, message, value.at(key).span, help="a picture has 1 channel (grey) or 3 (rgb)"))
+            report(
+                Diagnostic(
+                    Code.BAD_VALUE, message, value.at(key).span, help="a picture has 1 channel (grey) or 3 (rgb)"
+                )
+            )
         return None
     for key in ("mean", "std"):
         found = getattr(part, key)
@@ -107,7 +122,9 @@ def _extent(key: str, value: Value | None, report: Report) -> Any:
     sizes = plain if isinstance(plain, list) else [plain]
     if value is None or plain is None:
         return None
-    if len(sizes) > 2 or not all(isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= 65_536 for size in sizes):
+    if len(sizes) > 2 or not all(
+        isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= 65_536 for size in sizes
+    ):
         message = f"`{key}` must be a number of pixels or [height, width], got {show(plain)}"
         report(Diagnostic(Code.BAD_VALUE, message, value.span))
         return None

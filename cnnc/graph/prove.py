@@ -16,6 +16,7 @@ from cnnc.graph.expand import Expander, TooMuch
 from cnnc.graph.graph import Graph, Output, Ref
 from cnnc.graph.ports import read_inputs
 from cnnc.graph.scope import Binding, Bound, Pending, Scope, Wire, literal_names
+from cnnc.graph.values import parameters
 from cnnc.spec.model import Block, OutputPart, Spec
 from cnnc.spec.validate import did_you_mean, show, validate
 from cnnc.spec.value import Value
@@ -73,24 +74,28 @@ def resolved(spec: Spec, variables: Mapping[str, object]) -> dict[str, Any]:
     return plain
 
 
-
-
 def _parameters(
     spec: Spec, overrides: Mapping[str, Value], expander: Expander, report: Report
 ) -> dict[str, object] | None:
     for name, value in overrides.items():
         if name not in spec.params:
             help = did_you_mean(name, spec.params) or "the spec has no `params`"
-            report(Diagnostic(Code.UNKNOWN_PARAM, f"`{spec.name}` has no parameter `{name}` to set", value.span, help=help))
+            report(
+                Diagnostic(Code.UNKNOWN_PARAM, f"`{spec.name}` has no parameter `{name}` to set", value.span, help=help)
+            )
     missing = [name for name, value in spec.params.items() if value.data is None and name not in overrides]
     for name in missing:
         span = spec.params[name].span
-        report(Diagnostic(Code.MISSING_KEY, f"the parameter `{name}` has no value", span, help=f"give it one: `--set {name}=…`"))
+        report(
+            Diagnostic(
+                Code.MISSING_KEY, f"the parameter `{name}` has no value", span, help=f"give it one: `--set {name}=…`"
+            )
+        )
     if missing:
         return None
     empty = Scope("", {}, {})
     try:
-        return expander.parameters(spec.params, overrides, {}, empty)
+        return parameters(spec.params, overrides, {}, empty)
     except CnncError as error:
         expander.report_all(empty, error, spec.root.span)
         return None
@@ -99,7 +104,11 @@ def _parameters(
 def _outputs(spec: Spec, last: Binding | None, top: Scope, expander: Expander, report: Report) -> tuple[Output, ...]:
     """The outputs that the spec names, or its last node."""
     if not spec.items:
-        report(Diagnostic(Code.NO_INPUT_OR_OUTPUT, "the network has no nodes", spec.root.at("nodes").span, help="add a node"))
+        report(
+            Diagnostic(
+                Code.NO_INPUT_OR_OUTPUT, "the network has no nodes", spec.root.at("nodes").span, help="add a node"
+            )
+        )
         return ()
     if spec.outputs is None:
         bound = last.bound if isinstance(last, Pending) else last
@@ -107,19 +116,35 @@ def _outputs(spec: Spec, last: Binding | None, top: Scope, expander: Expander, r
         if bound and not bound.failed and not wires:
             names = ", ".join(f"`{port}`" for port in bound.ports)
             span = spec.items[-1].span
-            report(Diagnostic(Code.PORT, f"the last node has several outputs ({names})", span, help="name what the network shows in `outputs`"))
+            report(
+                Diagnostic(
+                    Code.PORT,
+                    f"the last node has several outputs ({names})",
+                    span,
+                    help="name what the network shows in `outputs`",
+                )
+            )
         named = [(wire, "", False, spec.items[-1].span) for wire in wires.values()]
     else:
         named = _named(spec.outputs, top, expander, report)
     found = []
     for wire, name, train_only, span in named:
         if wire.ref.node in top.bindings and wire.ref.node in {each for each in spec.inputs.data}:  # type: ignore[union-attr]
-            report(Diagnostic(Code.NO_INPUT_OR_OUTPUT, f"the output is the input `{wire.ref.node}` itself", span, help="name a node"))
+            report(
+                Diagnostic(
+                    Code.NO_INPUT_OR_OUTPUT,
+                    f"the output is the input `{wire.ref.node}` itself",
+                    span,
+                    help="name a node",
+                )
+            )
         elif wire.type is not None:
             found.append(Output(name or wire.ref.node, wire.ref, train_only, span))
     if found and all(each.train_only for each in found):
         report(
-            Diagnostic(Code.NO_INPUT_OR_OUTPUT, "every output is `only: train`, so nothing is left to export", found[0].span)
+            Diagnostic(
+                Code.NO_INPUT_OR_OUTPUT, "every output is `only: train`, so nothing is left to export", found[0].span
+            )
         )
     return tuple(found)
 
@@ -132,7 +157,9 @@ def _named(value: Value, top: Scope, expander: Expander, report: Report) -> list
         items = value.data if isinstance(value.data, tuple) else (value,)
         entries = [(str(item.data), item, item.span) for item in items]
         if not items or not all(isinstance(item.data, str) for item in items):
-            message = f"`outputs` must be a name, a list of names, or a mapping of names to nodes, got {show(value.plain())}"
+            message = (
+                f"`outputs` must be a name, a list of names, or a mapping of names to nodes, got {show(value.plain())}"
+            )
             report(Diagnostic(Code.BAD_VALUE, message, value.span))
             return []
     found = []
@@ -151,8 +178,8 @@ def _named(value: Value, top: Scope, expander: Expander, report: Report) -> list
 def _check_used(graph: Graph, report: Report) -> None:
     """Report what no output needs: of a chain of such nodes, the last."""
     needed = {each.ref.node for each in graph.outputs}
-    for each in list(needed):
-        needed |= nx.ancestors(graph.dag, each)
+    for name in list(needed):
+        needed |= nx.ancestors(graph.dag, name)
     for each in graph.inputs:
         if each.name not in needed:
             message = f"the input `{each.name}` is not used"
@@ -160,7 +187,11 @@ def _check_used(graph: Graph, report: Report) -> None:
     for node in graph.nodes:
         if node.path not in needed and not graph.dag.out_degree(node.path):
             message = f"nothing uses `{node.path}`, and it is no output"
-            report(Diagnostic(Code.DEAD_NODE, message, node.span, help="name it in a `from` or in `outputs`, or take it out"))
+            report(
+                Diagnostic(
+                    Code.DEAD_NODE, message, node.span, help="name it in a `from` or in `outputs`, or take it out"
+                )
+            )
 
 
 def _check_labels(graph: Graph, spec: Spec, report: Report) -> None:
@@ -170,7 +201,11 @@ def _check_labels(graph: Graph, spec: Spec, report: Report) -> None:
     shape = graph.type_of(shown[0].ref)
     if shape.elements != len(graph.labels):
         message = f"there are {len(graph.labels)} labels, but the output `{shown[0].name}` is {shape}"
-        report(Diagnostic(Code.BAD_VALUE, message, spec.root.at("labels").span, help="give one label for each output feature"))
+        report(
+            Diagnostic(
+                Code.BAD_VALUE, message, spec.root.at("labels").span, help="give one label for each output feature"
+            )
+        )
 
 
 def _check_budget(graph: Graph, spec: Spec, report: Report) -> None:
@@ -183,4 +218,11 @@ def _check_budget(graph: Graph, spec: Spec, report: Report) -> None:
             message = f"the network has {amount:,} {key}, {amount - limit:,} over the budget of {limit:,}"
             if key == "activations":
                 message = f"activations take {amount:,} bytes, {amount - limit:,} over the budget of {limit:,}"
-            report(Diagnostic(Code.OVER_BUDGET, message, spec.root.at("budget", key).span, help="make the network smaller, or raise the budget"))
+            report(
+                Diagnostic(
+                    Code.OVER_BUDGET,
+                    message,
+                    spec.root.at("budget", key).span,
+                    help="make the network smaller, or raise the budget",
+                )
+            )

@@ -67,7 +67,10 @@ def table(graph: Graph, depth: int | None = None) -> str:
     head = ("node", "op", "inputs", "output", "params", "MACs")
     sums = totals(graph)
     cells = [head]
-    cells += [(_clip(row.path), row.op, _clip(row.inputs), row.shape, _number(row.params), _number(row.macs)) for row in rows(graph, depth)]
+    cells += [
+        (_clip(row.path), row.op, _clip(row.inputs), row.shape, _number(row.params), _number(row.macs))
+        for row in rows(graph, depth)
+    ]
     last = ("total", "", "", "", _number(sums.params), _number(sums.macs))
     widths = [max(len(line[column]) for line in [*cells, last]) for column in range(len(head))]
     rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
@@ -82,7 +85,10 @@ def summary(graph: Graph) -> str:
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    parts = [cell.ljust(width) if index < 4 else cell.rjust(width) for index, (cell, width) in enumerate(zip(cells, widths, strict=True))]
+    parts = [
+        cell.ljust(width) if index < 4 else cell.rjust(width)
+        for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
     return "  ".join(parts).rstrip()
 
 
@@ -103,7 +109,12 @@ def _clip(text: str, width: int = 48) -> str:
 def as_json(graph: Graph | None) -> dict[str, Any]:
     """The graph's part of a check's JSON line: empty or null where it could not be found out."""
     if graph is None:
-        return {"inputs": {}, "outputs": {}, "nodes": [], "totals": dict.fromkeys(("params", "buffers", "macs", "activation_bytes"))}
+        return {
+            "inputs": {},
+            "outputs": {},
+            "nodes": [],
+            "totals": dict.fromkeys(("params", "buffers", "macs", "activation_bytes")),
+        }
     sums = totals(graph)
     return {
         "inputs": {each.name: {"shape": list(each.type.shape)} for each in graph.inputs},

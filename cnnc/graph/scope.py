@@ -119,12 +119,17 @@ class Scope:
         if binding is None:
             raise KeyError(name)
         if isinstance(binding, Pending):
-            _fail(f"the shape of `{name}` is not known here yet", "only nodes above can be looked at here")
+            fail(
+                Code.FAILED_EXPRESSION,
+                f"the shape of `{name}` is not known here yet",
+                None,
+                "only nodes above can be looked at here",
+            )
         wire = binding.ports.get("")
         if binding.failed or (wire is not None and wire.type is None):
             raise SILENT
         if wire is None or wire.type is None:
-            _fail(f"`{name}` has several outputs, so it has no `{attribute}`", None)
+            fail(Code.FAILED_EXPRESSION, f"`{name}` has several outputs, so it has no `{attribute}`", None)
         return size(name, wire.type, attribute)
 
     def names(self) -> Iterable[str]:
@@ -137,15 +142,21 @@ def size(name: str, of: TensorType, attribute: str) -> int:
     fits = of.is_map if attribute in ("height", "width") else of.is_vector if attribute == "features" else True
     if not fits:
         has = "`features`" if of.is_vector else "`channels`, `height` and `width`"
-        _fail(f"`{name}` is {of}, which has no `{attribute}`", f"it has {has}")
+        fail(Code.FAILED_EXPRESSION, f"`{name}` is {of}, which has no `{attribute}`", None, f"it has {has}")
     found = of.shape[index]
     if found is None:
-        _fail(f"the {attribute} of `{name}` is unknown until run time", "give the input a fixed height and width")
+        fail(
+            Code.FAILED_EXPRESSION,
+            f"the {attribute} of `{name}` is unknown until run time",
+            None,
+            "give the input a fixed height and width",
+        )
     return found
 
 
-def _fail(message: str, help: str | None) -> NoReturn:
-    raise CnncError.of(Code.FAILED_EXPRESSION, message, help=help)
+def fail(code: Code, message: str, at: Value | Span | None, help: str | None = None) -> NoReturn:
+    """Raise the diagnostic of one fault, at a value or a span; without a place it stands where the item does."""
+    raise CnncError.of(code, message, at.span if isinstance(at, Value) else at, help=help)
 
 
 def literal_names(items: Iterable[Item]) -> frozenset[str]:

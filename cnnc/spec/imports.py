@@ -15,12 +15,13 @@ from cnnc.spec.validate import validate
 from cnnc.spec.value import Value
 
 
-
 def used_blocks(source: Source, use: Value, report: Report) -> dict[str, Block]:
     """The blocks of the files that `use` names, and of those that they use."""
     home = Path(source.name).parent
     if source.name.startswith("<"):
-        report(_refusal(f"a spec from {source.name} has no folder to use files from", use.span, "write the spec to a file"))
+        report(
+            _refusal(f"a spec from {source.name} has no folder to use files from", use.span, "write the spec to a file")
+        )
         return {}
     return _Loader(home.resolve(), report).load(home, use, {})
 

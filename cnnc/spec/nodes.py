@@ -76,7 +76,11 @@ def _ports(value: Value, report: Report) -> dict[str, Value] | None:
         return {str(item.data): item for item in value.data}
     if isinstance(value.data, dict) and value.data:
         return value.data
-    report(Diagnostic(Code.BAD_VALUE, "`outputs` must be a name, a list of names, or a mapping of ports to names", value.span))
+    report(
+        Diagnostic(
+            Code.BAD_VALUE, "`outputs` must be a name, a list of names, or a mapping of ports to names", value.span
+        )
+    )
     return None
 
 
@@ -101,12 +105,21 @@ def read_item(value: Value, report: Report) -> Item:
         return Item(op, span, Value({}, span))
     if not isinstance(body.data, dict):
         report(
-            Diagnostic(Code.MALFORMED_NODE, f"the attributes of `{op}` must be a mapping", body.span, help=f"write `{op}: {{…}}`")
+            Diagnostic(
+                Code.MALFORMED_NODE,
+                f"the attributes of `{op}` must be a mapping",
+                body.span,
+                help=f"write `{op}: {{…}}`",
+            )
         )
         return _broken(span, value)
     words = {word: body.data.get(word) for word in WORDS}
     rest = Value(
-        {key: item for key, item in body.data.items() if key not in WORDS and (key != "nodes" or op not in ("group", "each"))},
+        {
+            key: item
+            for key, item in body.data.items()
+            if key not in WORDS and (key != "nodes" or op not in ("group", "each"))
+        },
         span,
         body.keys,
     )
@@ -127,12 +140,17 @@ def _inner(op: str, span: Span, body: Value, report: Report) -> Block | None:
     for key in unknown:
         report(
             Diagnostic(
-                Code.UNKNOWN_ATTRIBUTE, f"`{op}` has no attribute `{key}`", body.keys[key], help=did_you_mean(key, (*allowed, *WORDS))
+                Code.UNKNOWN_ATTRIBUTE,
+                f"`{op}` has no attribute `{key}`",
+                body.keys[key],
+                help=did_you_mean(key, (*allowed, *WORDS)),
             )
         )
         del kept[key]
     if op == "each" and "over" not in body.data:
-        report(Diagnostic(Code.MISSING_ATTRIBUTE, "`each` needs `over`", span, help="add `over: {channels: [64, 128]}`"))
+        report(
+            Diagnostic(Code.MISSING_ATTRIBUTE, "`each` needs `over`", span, help="add `over: {channels: [64, 128]}`")
+        )
         return None
     part = validate(BlockPart, Value(kept, span, body.keys), f"`{op}`", report)
     return None if part is None else _block(part, op, span, body, report)
@@ -146,7 +164,11 @@ def _malformed(value: Value, report: Report) -> Item:
         help = f"indent what belongs to `{first}`, or write `- {first}: {{{second}: …}}`"
         span = value.keys[second]
     else:
-        message, help, span = "a node is `op`, or `op: {attributes}`", "for example `- conv: {out: 6, kernel: 5}`", value.span
+        message, help, span = (
+            "a node is `op`, or `op: {attributes}`",
+            "for example `- conv: {out: 6, kernel: 5}`",
+            value.span,
+        )
     report(Diagnostic(Code.MALFORMED_NODE, message, span, help=help))
     return _broken(span, value)
 
@@ -155,9 +177,14 @@ def _broken(span: Span, value: Value) -> Item:
     """What stands for an unreadable node; its name is kept where it has one, so that its users are not blamed."""
     name = None
     if isinstance(value.data, dict):
-        name = next((body.data["name"] for body in value.data.values() if isinstance(body.data, dict) and "name" in body.data), None)
+        name = next(
+            (body.data["name"] for body in value.data.values() if isinstance(body.data, dict) and "name" in body.data),
+            None,
+        )
     return Item("", span, Value({}, span), name=name, broken=True)
 
 
 def given_twice(name: str, span: Span, first: Span) -> Diagnostic:
-    return Diagnostic(Code.DUPLICATE_NAME, f"there are two blocks `{name}`", span, notes=(Note("the other is here", first),))
+    return Diagnostic(
+        Code.DUPLICATE_NAME, f"there are two blocks `{name}`", span, notes=(Note("the other is here", first),)
+    )

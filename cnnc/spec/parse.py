@@ -18,7 +18,6 @@ from cnnc.spec.validate import did_you_mean, validate
 from cnnc.spec.value import Value
 
 
-
 def parse(source: Source, root: Value, report: Report) -> Spec | None:
     """The spec that `root` describes; None where not even its top level can be read."""
     header = validate(Header, root, "the spec", report)
@@ -53,7 +52,9 @@ def parse(source: Source, root: Value, report: Report) -> Spec | None:
 def _inputs(header: Header, root: Value, report: Report) -> Value | None:
     if header.input and header.inputs:
         report(
-            Diagnostic(Code.BAD_VALUE, "the spec has both `input` and `inputs`", root.keys["inputs"], help="keep one of them")
+            Diagnostic(
+                Code.BAD_VALUE, "the spec has both `input` and `inputs`", root.keys["inputs"], help="keep one of them"
+            )
         )
     given = header.input or header.inputs
     if given is None:
@@ -94,7 +95,11 @@ def _check_item(item: Item, blocks: Mapping[str, Block], report: Report) -> None
         known, kind = (*registry.get(item.op).model_fields, *(("act",) if item.op in TAKES_ACT else ())), "attribute"
     else:
         options = [*registry.names(), *blocks, "group", "each"]
-        report(Diagnostic(Code.UNKNOWN_OP, f"there is no op or block `{item.op}`", item.span, help=did_you_mean(item.op, options)))
+        report(
+            Diagnostic(
+                Code.UNKNOWN_OP, f"there is no op or block `{item.op}`", item.span, help=did_you_mean(item.op, options)
+            )
+        )
         return
     for key, span in item.attributes.keys.items():
         if key not in known and key not in WORDS:

@@ -115,7 +115,12 @@ def explain(detail: ErrorDetails) -> tuple[str, str | None]:
     kind, got, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind in WANTED:
         return f"must be {WANTED[kind]}, got {show(got)}", _conversion(WANTED[kind], got)
-    bounds = {"greater_than_equal": "at least", "greater_than": "more than", "less_than_equal": "at most", "less_than": "less than"}
+    bounds = {
+        "greater_than_equal": "at least",
+        "greater_than": "more than",
+        "less_than_equal": "at most",
+        "less_than": "less than",
+    }
     if kind in bounds:
         limit = next(iter(context.values()))
         return f"must be {bounds[kind]} {limit}, got {show(got)}", None
