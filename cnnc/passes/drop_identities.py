@@ -7,9 +7,11 @@ so every use of f(x) may use x.
 from dataclasses import replace
 
 from cnnc.graph.graph import Ref
+from cnnc.ops.regularise import Dropout, DropPath
+from cnnc.ops.shape import Identity
 from cnnc.passes.network import Network
 
-IDENTITIES = frozenset({"identity", "dropout", "drop_path"})
+IDENTITIES = (Identity, Dropout, DropPath)
 
 
 def drop_identities(network: Network) -> Network:
@@ -18,7 +20,7 @@ def drop_identities(network: Network) -> Network:
     nodes = []
     for node in network.graph.nodes:
         inputs = tuple(source.get(ref, ref) for ref in node.inputs)
-        if node.op.name in IDENTITIES:
+        if type(node.op) in IDENTITIES:
             source[Ref(node.path)] = inputs[0]
         else:
             nodes.append(replace(node, inputs=inputs))

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops.base import Op
+from cnnc.ops.conv import Conv
+from cnnc.ops.linear import Linear
+from cnnc.ops.norm import BatchNorm
 from cnnc.passes.network import Network
 
 if TYPE_CHECKING:
     from cnnc.passes.network import Array
 
-LAYERS = frozenset({"conv", "linear"})  # their weights have the output channels first
+LAYERS = (Conv, Linear)  # their weights have the output channels first
 
 
 def fold_batch_norm(network: Network) -> Network:
@@ -28,6 +31,7 @@ def fold_batch_norm(network: Network) -> Network:
     layer_of = _foldable(graph)
     source = {Ref(norm): Ref(layer) for norm, layer in layer_of.items()}
     folded = set(layer_of.values())
+    eps = {node.path: node.op.eps for node in graph.nodes if isinstance(node.op, BatchNorm)}
     nodes = [
         replace(node, op=_biased(node) if node.path in folded else node.op, inputs=_through(source, node.inputs))
         for node in graph.nodes
@@ -36,7 +40,7 @@ def fold_batch_norm(network: Network) -> Network:
     outputs = [replace(each, ref=source.get(each.ref, each.ref)) for each in graph.outputs]
     weights = dict(network.weights)
     for norm, layer in layer_of.items():
-        weights |= _fold(network.weights, layer, norm, graph.node[norm].op.model_dump()["eps"])
+        weights |= _fold(network.weights, layer, norm, eps[norm])
     return network.with_nodes(nodes, outputs, weights)
 
 
@@ -44,8 +48,8 @@ def _foldable(graph: Graph) -> dict[str, str]:
     """The layer that each foldable batch norm goes into."""
     users = Counter(ref for node in graph.nodes for ref in node.inputs)
     users.update(each.ref for each in graph.outputs)
-    layers = {node.path for node in graph.nodes if node.op.name in LAYERS and users[Ref(node.path)] == 1}
-    norms = (node for node in graph.nodes if node.op.name == "batch_norm")
+    layers = {node.path for node in graph.nodes if type(node.op) in LAYERS and users[Ref(node.path)] == 1}
+    norms = (node for node in graph.nodes if type(node.op) is BatchNorm)
     return {node.path: node.inputs[0].node for node in norms if node.inputs[0].node in layers}
 
 
@@ -64,8 +68,9 @@ def _fold(weights: "Mapping[str, Array]", layer: str, norm: str, eps: float) -> 
         np.asarray(weights[key], np.float64)
         for key in (f"{layer}.weight", f"{norm}.running_mean", f"{norm}.running_var")
     )
-    bias = np.asarray(weights.get(f"{layer}.bias", np.zeros(1)), np.float64)
-    scale = np.asarray(weights[f"{norm}.weight"], np.float64) / np.sqrt(variance + eps)
-    shifted = scale * (bias - mean) + np.asarray(weights[f"{norm}.bias"], np.float64)
+    none, one = np.zeros_like(mean), np.ones_like(mean)  # where a bias is left out, or the norm is not affine
+    bias = np.asarray(weights.get(f"{layer}.bias", none), np.float64)
+    scale = np.asarray(weights.get(f"{norm}.weight", one), np.float64) / np.sqrt(variance + eps)
+    shifted = scale * (bias - mean) + np.asarray(weights.get(f"{norm}.bias", none), np.float64)
     scaled = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
     return {f"{layer}.weight": scaled.astype(np.float32), f"{layer}.bias": shifted.astype(np.float32)}

@@ -1,0 +1,41 @@
+"""A `.pt2` file, torch's own successor of TorchScript: the module as `torch.export` sees it, with a dynamic batch."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnc.graph.graph import Graph
+from cnnc.targets.probes import draw, spaces
+from cnnc.targets.write import stage_file
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+
+def write(graph: Graph, module: "GraphModule", path: Path) -> None:
+    """Export the graph's module in eval mode and write it to a staged path; raises E405. The module's mode stays."""
+    import torch
+
+    example = draw(graph, 2, spaces(graph)[-1], 0)
+    dynamic = tuple(
+        {axis: torch.export.Dim.DYNAMIC for axis, size in enumerate((None, *each.type.shape)) if size is None}
+        for each in graph.inputs
+    )
+    mode = module.training
+    module.eval()
+    try:
+        program = torch.export.export(module, example, dynamic_shapes=dynamic)
+    finally:
+        module.train(mode)
+    buffer = BytesIO()
+    torch.export.save(program, buffer)
+    stage_file(path, buffer.getvalue())
+
+
+def load(path: Path) -> Callable[..., Any]:
+    """The module of a `.pt2` file."""
+    import torch
+
+    with path.open("rb") as file:
+        return torch.export.load(file).module()

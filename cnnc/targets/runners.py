@@ -1,0 +1,60 @@
+"""Written files as functions: each target's runner takes torch tensors and gives numpy arrays, in the graph's order."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+Runner = Callable[["Sequence[Tensor]"], "list[Array]"]
+
+
+def run_torch(module: Callable[..., Any]) -> Runner:
+    """A runner of a module in eval mode."""
+    import torch
+
+    def run(inputs: "Sequence[Tensor]") -> "list[Array]":
+        with torch.inference_mode():
+            result = module(*inputs)
+        return [each.numpy() for each in (result if isinstance(result, tuple) else (result,))]
+
+    return run
+
+
+def run_onnx(path: Path) -> Runner:
+    """A runner of an ONNX file, by onnxruntime on the CPU."""
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+
+    def run(inputs: "Sequence[Tensor]") -> "list[Array]":
+        outputs: list[Array] = session.run(None, dict(zip(names, (each.numpy() for each in inputs), strict=True)))
+        return outputs
+
+    return run
+
+
+def run_torchscript(path: Path) -> Runner:
+    """A runner of a TorchScript file."""
+    from cnnc.targets import torchscript
+
+    return run_torch(torchscript.load(path))
+
+
+def run_pt2(path: Path) -> Runner:
+    """A runner of a `.pt2` file."""
+    from cnnc.targets import pt2
+
+    return run_torch(pt2.load(path))
+
+
+RUNNERS: Mapping[str, Callable[[Path], Runner]] = {
+    "onnx": run_onnx,
+    "torchscript": run_torchscript,
+    "pt2": run_pt2,
+}

@@ -1,0 +1,132 @@
+"""Every export is run against the torch module before it is named.
+
+In go the graph, its torch module and written files; out comes how far each file's outputs are from the module's, on
+fresh inputs in batches of 1 and 3 and, where heights and widths are open, of several sizes. Where a file is too far
+off, E404 names the first node of the spec whose value differs.
+
+What counts as equal: |a - b| <= 1e-3 |b| + 1e-4 max|b|. Both sides round every sum of a float32 network in their own
+order. That moves an element by some 1e-6 of its layer's magnitude, so an element near zero cannot be held to its own;
+a hundred layers may add up to 1e-5. A wrong pad, axis or epsilon is seen at 1e-2 and more.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.graph.graph import Graph, Node, Output, Ref
+from cnnc.targets import probes
+from cnnc.targets.runners import RUNNERS, Runner, run_torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.fx import GraphModule
+
+    from cnnc.targets.runners import Array
+
+BATCHES = (1, 3)
+RELATIVE, ABSOLUTE = 1e-3, 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far a target is from torch: the largest difference, absolute and as a part of its output's largest value."""
+
+    target: str
+    largest_absolute: float
+    largest_relative: float
+    ok: bool
+
+
+def verify(
+    graph: Graph, module: "GraphModule", files: Mapping[str, Path], opset: int = 20, seed: int = 0
+) -> tuple[Agreement, ...]:
+    """Run the file of each target (`onnx`, `torchscript`, `pt2`) against the graph's own `module`; raises E404.
+
+    `opset` is that of the ONNX file, and `seed` draws the inputs. The module's mode stays.
+    """
+    mode = module.training
+    module.eval()
+    try:
+        inputs = [probes.draw(graph, batch, space, seed + batch) for space in probes.spaces(graph) for batch in BATCHES]
+        wanted = [run_torch(module)(each) for each in inputs]
+        found = tuple(_measure(target, RUNNERS[target](path), inputs, wanted) for target, path in files.items())
+        for each in found:
+            if not each.ok:
+                raise _differs(each, _blame(graph, module, each.target, opset, seed))
+        return found
+    finally:
+        module.train(mode)
+
+
+def compare(target: str, a: "Array", b: "Array") -> Agreement:
+    """How far `a` is from `b`, which is torch's. NaN and infinity agree with themselves alone."""
+    import numpy as np
+
+    if a.shape != b.shape:
+        return Agreement(target, np.inf, np.inf, ok=False)
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    apart = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+    if not (np.isfinite(a[apart]).all() and np.isfinite(b[apart]).all()):
+        return Agreement(target, np.inf, np.inf, ok=False)
+    distance, magnitude = np.abs(a[apart] - b[apart]), np.abs(b[apart])
+    worst, scale = float(distance.max(initial=0)), float(np.abs(b[np.isfinite(b)]).max(initial=0))
+    ok = bool((distance <= RELATIVE * magnitude + ABSOLUTE * scale).all())
+    return Agreement(target, worst, worst / scale if scale else worst, ok)
+
+
+def _measure(
+    target: str, run: Runner, inputs: "Sequence[Sequence[Tensor]]", wanted: "Sequence[Sequence[Array]]"
+) -> Agreement:
+    """The worst of all outputs on all inputs."""
+    found = [
+        compare(target, a, b)
+        for each, outputs in zip(inputs, wanted, strict=True)
+        for a, b in zip(run(each), outputs, strict=True)
+    ]
+    return Agreement(
+        target,
+        max(each.largest_absolute for each in found),
+        max(each.largest_relative for each in found),
+        all(each.ok for each in found),
+    )
+
+
+def _blame(graph: Graph, module: "GraphModule", target: str, opset: int, seed: int) -> Node | None:
+    """The first node whose value differs when every value is an output and no pass has run; None where none does."""
+    from cnnc.targets.torch import lower
+
+    refs = [Ref(node.path, port) for node in graph.nodes for port in range(len(node.outputs))]
+    bare = replace(graph, outputs=tuple(Output(f"value_{index}", ref) for index, ref in enumerate(refs)))
+    whole = lower(bare, module.state_dict()).eval()
+    inputs = probes.draw(graph, BATCHES[-1], probes.spaces(graph)[-1], seed)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / target
+        _write(bare, whole, target, opset, path)
+        values = zip(refs, RUNNERS[target](path)(inputs), run_torch(whole)(inputs), strict=True)
+        return next((graph.node[ref.node] for ref, a, b in values if not compare(target, a, b).ok), None)
+
+
+def _write(graph: Graph, module: "GraphModule", target: str, opset: int, path: Path) -> None:
+    from cnnc.targets import onnx, pt2, torchscript
+
+    if target == "onnx":
+        weights = {key: tensor.numpy() for key, tensor in module.state_dict().items()}
+        path.write_bytes(onnx.lower(graph, weights, opset).SerializeToString())
+    elif target == "pt2":
+        pt2.write(graph, module, path)
+    else:
+        torchscript.write(module, path)
+
+
+def _differs(found: Agreement, node: Node | None) -> CnncError:
+    where = f"`{node.path}` ({node.op.name}) is the first node that differs" if node else "no single node differs"
+    return CnncError.of(
+        Code.NOT_VERIFIED,
+        f"the {found.target} file computes something else than torch: off by {found.largest_absolute:.3g}, which is "
+        f"{found.largest_relative:.3g} of the largest value; {where}",
+        node.span if node else None,
+        help="nothing was written; this is a fault of cnnc or of the library that runs the file: please report it",
+    )

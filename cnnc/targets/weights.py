@@ -1,0 +1,209 @@
+"""Weights from foreign files, held to what a module expects.
+
+In goes a `.safetensors`, `.pt` or `.pth` file and the shape of every key; out come float32 tensors on the CPU, one for
+each key. Nothing is taken on trust: pickles are read with torch's restricted reader or refused (E402), keys and shapes
+must be the spec's (E401), and every number must be finite (E403).
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnc.diagnostics import CnncError, Code, Note
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+COUNTER = "num_batches_tracked"
+SHOWN = 10
+NESTS = ("state_dict", "model_state_dict", "model")
+SUFFIXES = (".safetensors", ".pt", ".pth")
+
+
+def read(path: Path, expected: Shapes) -> "dict[str, Tensor]":
+    """The tensors of the file, in the order of `expected`; raises E401, E402 or E403.
+
+    Other floating types become float32. A batch norm's count of batches may be missing, and is then 0.
+    """
+    import torch
+
+    found = _tensors(path, _unwrap(_load(path)))
+    if all(key.startswith("module.") for key in found) and not any(key.startswith("module.") for key in expected):
+        found = {key.removeprefix("module."): tensor for key, tensor in found.items()}  # torch's DataParallel
+    for key in expected:
+        if key.rpartition(".")[2] == COUNTER:
+            found[key] = found.get(key, torch.tensor(0)).to(torch.int64)
+    _require_match(path, {key: tuple(tensor.shape) for key, tensor in found.items()}, expected)
+    weights = {key: _numbers(path, key, found[key]) for key in expected}
+    _require_finite(path, weights)
+    return weights
+
+
+def shapes(state: "Mapping[str, Tensor]") -> dict[str, tuple[int, ...]]:
+    """What `read` wants to know of a module's state_dict."""
+    return {key: tuple(tensor.shape) for key, tensor in state.items()}
+
+
+def digest(weights: Mapping[str, Any]) -> str:
+    """The SHA-256 of weights, tensors or arrays: of keys, types, shapes and numbers, whatever the order of the keys."""
+    import numpy as np
+
+    result = sha256()
+    for key in sorted(weights):
+        array = np.asarray(weights[key])
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        result.update(f"{key} {array.dtype.name} {list(array.shape)}\n".encode())
+        result.update(little.data.cast("B"))
+    return result.hexdigest()
+
+
+def _load(path: Path) -> Any:
+    """What the file holds, by the reader that its suffix names."""
+    if path.suffix not in SUFFIXES:
+        known = f"{', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]}"
+        raise _unreadable(path, f"weights come as {known}, not as `{path.suffix or path.name}`", None)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, (error.strerror or str(error)).lower(), None) from error
+    if not data:
+        raise _unreadable(path, "the file is empty", None)
+    return _load_safetensors(path, data) if path.suffix == ".safetensors" else _load_pickle(path, data)
+
+
+def _load_safetensors(path: Path, data: bytes) -> Any:
+    from safetensors.torch import load
+
+    if data[:2] in (b"PK", b"\x80\x02"):
+        raise _unreadable(path, "it is a pickle, whatever its name says", "if you trust it, rename it to .pt")
+    return _guarded(path, lambda: load(data))
+
+
+def _load_pickle(path: Path, data: bytes) -> Any:
+    from io import BytesIO
+    from pickle import UnpicklingError
+
+    import torch
+
+    try:
+        return _guarded(path, lambda: torch.load(BytesIO(data), map_location="cpu", weights_only=True))
+    except CnncError as error:
+        wants = re.search(r"GLOBAL ([\w.]+)", str(error.__cause__))
+        if not wants or not isinstance(error.__cause__, UnpicklingError):
+            raise
+        message = f"it wants to run `{wants[1]}`, and cnnc runs no code from weights"
+        raise _unreadable(path, message, "save `model.state_dict()`, not the model; best with safetensors") from error
+
+
+def _guarded(path: Path, load: Callable[[], Any]) -> Any:
+    """Foreign readers raise what they like on broken files: nearly every type of exception has been seen."""
+    try:
+        return load()
+    except Exception as error:
+        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise _unreadable(path, f"it is truncated or no weights file ({reason[0][:200]})", None) from error
+
+
+def _unwrap(data: Any) -> Any:
+    """The state_dict of a checkpoint that holds it beside other things."""
+    if isinstance(data, Mapping) and not any(hasattr(value, "shape") for value in data.values()):
+        nested = [data[key] for key in NESTS if isinstance(data.get(key), Mapping)]
+        return nested[0] if len(nested) == 1 else data
+    return data
+
+
+def _tensors(path: Path, data: Any) -> "dict[str, Tensor]":
+    import torch
+
+    if not isinstance(data, Mapping):
+        raise _unreadable(path, f"it holds a {type(data).__name__}, not a state_dict", "save `model.state_dict()`")
+    for key, value in data.items():
+        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+            raise _unreadable(path, f"`{key}` is a {type(value).__name__}, not a tensor", "save `model.state_dict()`")
+        if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
+            raise _unreadable(path, f"`{key}` is a sparse, quantized or empty (meta) tensor", "save dense float32")
+    return dict(data)
+
+
+def _require_match(path: Path, found: Shapes, expected: Shapes) -> None:
+    missing = [key for key in expected if key not in found]
+    unexpected = [key for key in found if key not in expected]
+    misshapen = [key for key in expected if key in found and found[key] != expected[key]]
+    if not missing + unexpected + misshapen:
+        return
+    rest = unexpected[:2000]  # close matches among very many keys take their time
+    notes = [
+        *_list("missing", [f"{key} {_size(expected[key])}{_near(key, rest)}" for key in missing[:SHOWN]], len(missing)),
+        *_list("unexpected", [f"{key} {_size(found[key])}" for key in unexpected[:SHOWN]], len(unexpected)),
+        *_list(
+            "misshapen",
+            [f"{key} is {_size(found[key])}, the spec has {_size(expected[key])}" for key in misshapen[:SHOWN]],
+            len(misshapen),
+        ),
+    ]
+    counts = [(len(missing), "missing"), (len(unexpected), "unexpected"), (len(misshapen), "misshapen")]
+    summary = ", ".join(f"{count} {what}" for count, what in counts if count)
+    raise CnncError.of(
+        Code.WEIGHTS_MISMATCH,
+        f"{path} does not fit this network: of {len(expected)} keys expected, {summary}",
+        notes=tuple(notes),
+        help=_way_out(found, expected, bool(missing or unexpected)),
+    )
+
+
+def _list(what: str, lines: list[str], count: int) -> Iterator[Note]:
+    yield from (Note(f"{what}: {line}") for line in lines)
+    if count > len(lines):
+        yield Note(f"{what}: … and {count - len(lines)} more")
+
+
+def _near(key: str, keys: list[str]) -> str:
+    match = get_close_matches(key, keys, 1, 0.8)
+    return f" (the file has `{match[0]}`)" if match else ""
+
+
+def _way_out(found: Shapes, expected: Shapes, names: bool) -> str:
+    if names and [found[key] for key in found if COUNTER not in key] == [
+        expected[key] for key in expected if COUNTER not in key
+    ]:
+        return "all shapes agree in their order, so only names differ: name the spec's nodes as the file does"
+    return "are these the weights of another network, or of other `params`? Keys are the paths of the spec's nodes"
+
+
+def _numbers(path: Path, key: str, tensor: "Tensor") -> "Tensor":
+    import torch
+
+    if key.rpartition(".")[2] == COUNTER:
+        return tensor.clone()
+    if not tensor.is_floating_point():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise CnncError.of(
+            Code.WEIGHTS_MISMATCH,
+            f"{path}: `{key}` holds {kind} numbers, and weights are floating-point",
+            help="quantized weights must be turned back into float32 first",
+        )
+    return tensor.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+
+
+def _require_finite(path: Path, weights: "Mapping[str, Tensor]") -> None:
+    bad = [key for key, tensor in weights.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if bad:
+        listed = ", ".join(f"`{key}`" for key in bad[:SHOWN]) + (f" and {len(bad) - SHOWN} more" if bad[SHOWN:] else "")
+        raise CnncError.of(
+            Code.WEIGHTS_NOT_FINITE,
+            f"{path} holds NaN, infinity or numbers beyond float32 in {listed}",
+            help="the training has diverged, or the file is damaged: take an earlier checkpoint",
+        )
+
+
+def _unreadable(path: Path, reason: str, help: str | None) -> CnncError:
+    return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read weights from {path}: {reason}", help=help)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "scalar"

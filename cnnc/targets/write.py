@@ -1,0 +1,184 @@
+"""The one writer of artifacts: a file is there whole, or what was there before still is.
+
+What is written goes into a staging folder beside its place, is flushed to the disk, and is renamed. A staging folder
+is locked while its writer lives; those of writers that were killed are removed by the next one. Files get the mode that
+the umask says. Whatever the system objects to is a diagnostic, E405.
+"""
+
+import errno
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import IO, BinaryIO
+
+from cnnc.diagnostics import CnncError, Code
+
+if sys.platform != "win32":  # there, renames are still atomic, but killed writers' folders stay
+    import fcntl
+
+Data = bytes | Callable[[BinaryIO], None]
+
+STAGE = ".cnnc-"
+LOCK = "lock"
+REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than the system allows",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "there is no permission to write here",
+    errno.EPERM: "there is no permission to write here",
+    errno.ENOENT: "its folder does not exist",
+    errno.ENOTDIR: "its folder is not a folder",
+    errno.EISDIR: "it is a folder",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "it is a symbolic link that leads back to itself",
+}
+
+
+def write_file(path: Path, data: Data) -> None:
+    """Write `data`, or what the function writes into the open file, to `path`; raises E405.
+
+    A symbolic link stays, and the file that it points to is replaced.
+    """
+    with _reported(path):
+        place = _place(path)
+        with _staging(place.parent) as stage:
+            _write(stage / place.name, data)
+            _rename(stage / place.name, place)
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A folder inside `folder` for files that `publish` will move into it; gone, with what is left, at the end."""
+    with _reported(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        context = _staging(folder)
+        stage = context.__enter__()
+    try:
+        yield stage
+    finally:
+        context.__exit__(None, None, None)
+
+
+def stage_file(path: Path, data: Data) -> None:
+    """Write a file of a staging folder, down to the disk; raises E405."""
+    with _reported(path):
+        _write(path, data)
+
+
+def publish(folder: Path, files: Mapping[str, Path]) -> None:
+    """Rename staged files to their names in `folder`, the last (the manifest) only when all others are there.
+
+    One build at a time: of two into one folder, the later one's files are there together. The old manifest goes first,
+    so that one that is interrupted here leaves no manifest rather than one that does not describe its files.
+    """
+    *_, manifest = files
+    with _reported(folder), _lock(folder / f"{STAGE}{LOCK}"):
+        for name in files:
+            _place(folder / name)
+        (folder / manifest).unlink(missing_ok=True)
+        for name, staged in files.items():
+            _rename(staged, folder / name)
+
+
+def _place(path: Path) -> Path:
+    """Where the file really goes, which may be where a link points to; never a device, a pipe or a folder."""
+    place = Path(os.path.realpath(path))
+    if place.is_symlink():
+        raise OSError(errno.ELOOP, "loop", str(path))
+    if place.is_dir():
+        raise OSError(errno.EISDIR, "folder", str(path))
+    if place.exists() and not stat.S_ISREG(place.stat().st_mode):
+        raise CnncError.of(Code.NOT_WRITTEN, f"cannot write {path}: it is a device or a pipe, not a file")
+    return place
+
+
+def _write(path: Path, data: Data) -> None:
+    with path.open("xb") as file:
+        file.write(data) if isinstance(data, bytes) else data(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _rename(staged: Path, place: Path) -> None:
+    staged.replace(place)
+    with suppress(OSError):  # not every system can flush a folder, and the file itself is already safe
+        folder = os.open(place.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    _sweep(folder)
+    stage, lock = _locked_stage(folder)
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        lock.close()
+
+
+def _locked_stage(folder: Path) -> tuple[Path, IO[bytes]]:
+    """A new staging folder and its lock; another writer may sweep it away just before it is locked."""
+    while True:
+        stage = folder / f"{STAGE}{token_hex(8)}"
+        stage.mkdir(mode=0o700)
+        with suppress(FileNotFoundError):
+            lock = _lock(stage / LOCK)
+            if (stage / LOCK).exists():
+                return stage, lock
+            lock.close()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the staging folders whose writers are no more: nobody holds their locks."""
+    for stage in folder.glob(f"{STAGE}*/"):
+        with suppress(OSError):
+            if not (stage / LOCK).exists():
+                stage.rmdir()
+            elif sys.platform != "win32":
+                with (stage / LOCK).open("rb") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(stage, ignore_errors=True)
+
+
+def _lock(path: Path) -> IO[bytes]:
+    file = path.open("ab")
+    if sys.platform != "win32":
+        fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Turn what the system says into E405; torch's writers hide it behind errors of their own."""
+    try:
+        yield
+    except CnncError:
+        raise
+    except Exception as error:
+        cause = _system_error(error)
+        if cause is None:
+            raise
+        reason = REASONS.get(cause.errno or 0, cause.strerror or str(cause))
+        raise CnncError.of(Code.NOT_WRITTEN, f"cannot write {path}: {reason}", help=_help(cause)) from error
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _help(cause: OSError) -> str:
+    if cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "what was there before is untouched; make room, or write to another disk"
+    return "what was there before is untouched; write to another folder"
