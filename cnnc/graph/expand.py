@@ -20,7 +20,8 @@ from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.spec.expressions import evaluate_value
 from cnnc.spec.model import Block, Item
 from cnnc.spec.nodes import TAKES_ACT
-from cnnc.spec.validate import did_you_mean, show
+from cnnc.spec.suggestions import did_you_mean
+from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
 MAX_DEPTH = 32

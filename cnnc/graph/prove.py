@@ -18,7 +18,8 @@ from cnnc.graph.ports import read_inputs
 from cnnc.graph.scope import Binding, Bound, Pending, Scope, Wire, literal_names
 from cnnc.graph.values import parameters
 from cnnc.spec.model import Block, OutputPart, Spec
-from cnnc.spec.validate import did_you_mean, show, validate
+from cnnc.spec.suggestions import did_you_mean
+from cnnc.spec.validate import show, validate
 from cnnc.spec.value import Value
 
 Report = Callable[[Diagnostic], None]

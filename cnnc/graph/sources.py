@@ -11,7 +11,8 @@ from cnnc.diagnostics import Code, Span
 from cnnc.graph.scope import FAILED, SILENT, Binding, Bound, Pending, Scope, Wire, fail
 from cnnc.spec.expressions import evaluate_value, references
 from cnnc.spec.model import Item
-from cnnc.spec.validate import did_you_mean, show
+from cnnc.spec.suggestions import did_you_mean
+from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
 

@@ -10,11 +10,11 @@ import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 
 from cnnc.diagnostics import Code
 from cnnc.spec.expression_values import BINARY, COMPARISONS, FUNCTIONS, UNARY, Fault
+from cnnc.spec.suggestions import nearest
 
 MAX_TEXT = 2_000
 MAX_NESTING = 20  # brackets within brackets
@@ -139,7 +139,7 @@ def _objection(node: ast.expr) -> str | None:
         case ast.Attribute(value=ast.Name(), attr=attribute) if attribute not in ATTRIBUTES:
             return f"there is no `.{attribute}`, only {', '.join(f'`.{known}`' for known in ATTRIBUTES)}"
         case ast.Call(func=ast.Name(id=name)) if name not in FUNCTIONS:
-            return f"there is no function `{name}`{did_you_mean(name, FUNCTIONS)}"
+            return f"there is no function `{name}`{meant(name, FUNCTIONS)}"
         case ast.Tuple(elts=[]):
             return "the expression is empty"
         case ast.Tuple():
@@ -157,10 +157,10 @@ def _objection(node: ast.expr) -> str | None:
     return None if allowed else "this is not part of the expression language"
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def meant(name: str, known: Iterable[str]) -> str:
     """The end of a message that proposes the nearest known name; empty where none is near."""
-    near = get_close_matches(name, list(known), n=1)
-    return f", did you mean `{near[0]}`?" if near else ""
+    near = nearest(name, known)
+    return f", did you mean `{near}`?" if near else ""
 
 
 def _shortened(code: str) -> str:

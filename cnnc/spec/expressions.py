@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from cnnc.diagnostics import CnncError, Diagnostic, Span
 from cnnc.spec import expression_values as values
-from cnnc.spec.expression_syntax import ATTRIBUTES, Expression, did_you_mean, parse
+from cnnc.spec.expression_syntax import ATTRIBUTES, Expression, meant, parse
 from cnnc.spec.expression_values import Fault
 from cnnc.spec.value import Value
 
@@ -178,14 +178,14 @@ class _Evaluation:
             return Fault(f"`{name}` is an input or a node and has no value of its own", help=f"it has sizes: {sizes}")
         if name in values.FUNCTIONS:
             return Fault(f"`{name}` is a function", help=f"give it something to work on: `$({name}(…))`")
-        return Fault(f"there is no `{name}` here{did_you_mean(name, known)}", help=_listing(known))
+        return Fault(f"there is no `{name}` here{meant(name, known)}", help=_listing(known))
 
     def _no_sizes(self, name: str, attribute: str) -> Fault:
         known = set(self.lookup.names()) - {name}
         try:
             value = self.lookup.variable(name)
         except KeyError:
-            message = f"there is no input or node `{name}` to be seen from here{did_you_mean(name, known)}"
+            message = f"there is no input or node `{name}` to be seen from here{meant(name, known)}"
             return Fault(message, help=_listing(known))
         message = f"`{name}` is {values.kind(value)}: only inputs and nodes have `.{attribute}`"
         return Fault(message, help=f"the value is `${name}`, without `.{attribute}`")

@@ -1,7 +1,7 @@
 """Blocks and nodes: the two shapes of data that make up a network, read from a text's values.
 
-In: values. Out: `Block`s and `Item`s. What cannot be read becomes a broken item, so that what stands around it can still be
-proved. Whether the ops and attributes exist is looked at in `cnnc.spec.parse`, once all blocks are known.
+In: values. Out: `Block`s and `Item`s. What cannot be read becomes a broken item, so that what stands around it can
+still be proved. Whether the ops and attributes exist is looked at in `cnnc.spec.parse`, once all blocks are known.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from cnnc.diagnostics import Code, Diagnostic, Note, Span
 from cnnc.ops import registry
 from cnnc.spec.model import Block, BlockPart, Item
 from cnnc.spec.names import check_name
-from cnnc.spec.validate import did_you_mean, validate
+from cnnc.spec.suggestions import did_you_mean
+from cnnc.spec.validate import validate
 from cnnc.spec.value import Value
 
 WORDS = ("name", "from", "when", "repeat")
@@ -185,6 +186,7 @@ def _broken(span: Span, value: Value) -> Item:
 
 
 def given_twice(name: str, span: Span, first: Span) -> Diagnostic:
+    """Two blocks of one name, the later one blamed."""
     return Diagnostic(
         Code.DUPLICATE_NAME, f"there are two blocks `{name}`", span, notes=(Note("the other is here", first),)
     )

@@ -14,7 +14,8 @@ from cnnc.spec.imports import used_blocks
 from cnnc.spec.model import Block, Budget, Header, Item, Spec, Train
 from cnnc.spec.names import file_name
 from cnnc.spec.nodes import TAKES_ACT, WORDS, Report, given_twice, read_blocks, read_items, read_params
-from cnnc.spec.validate import did_you_mean, validate
+from cnnc.spec.suggestions import did_you_mean
+from cnnc.spec.validate import validate
 from cnnc.spec.value import Value
 
 

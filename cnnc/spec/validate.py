@@ -4,15 +4,15 @@ In: a mapping `Value` and a model. Out: an instance, or None and one diagnostic 
 field whose type is `Value` takes the value as it stands, unread; every other field takes plain data.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cnnc.diagnostics import Code, Diagnostic, Span
+from cnnc.spec.suggestions import did_you_mean
 from cnnc.spec.value import Value
 
 M = TypeVar("M", bound=BaseModel)
@@ -32,15 +32,6 @@ KEYS = Codes(Code.UNKNOWN_KEY, Code.MISSING_KEY, Code.BAD_VALUE, "key")
 ATTRIBUTES = Codes(Code.UNKNOWN_ATTRIBUTE, Code.MISSING_ATTRIBUTE, Code.BAD_ATTRIBUTE, "attribute")
 
 
-def did_you_mean(word: str, options: Iterable[str]) -> str | None:
-    """A help line: the option nearest to a misspelt word, or all of them where they are few."""
-    options = list(options)
-    near = get_close_matches(word, options, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean `{near[0]}`?"
-    return f"there are: {', '.join(f'`{option}`' for option in options)}" if 0 < len(options) <= 20 else None
-
-
 def validate(
     model: type[M],
     value: Value,
@@ -49,7 +40,7 @@ def validate(
     codes: Codes = KEYS,
     also: tuple[str, ...] = (),
 ) -> M | None:
-    """The instance of `model` that `value` describes, or None after reporting. `also` are further keys worth suggesting."""
+    """The instance of `model` that `value` describes, or None after reporting. `also`: further keys to suggest."""
     if not isinstance(value.data, dict):
         report(Diagnostic(codes.bad, f"{what} must be a mapping, got {show(value.plain())}", value.span))
         return None

@@ -1,0 +1,88 @@
+"""What a misspelt word was meant to be: the near names of a scope, and the words of other frameworks.
+
+In: a word that is not known and those that are. Out: the nearest, or a help line that proposes it. Words and options
+are bounded, so that no file can make a search of it.
+"""
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from itertools import islice
+
+LONGEST = 100  # characters of a word that anything is proposed for
+MOST = 1_000  # options that are looked at
+FEW = 20  # options that are listed where none is near
+
+# What torch, Keras and papers call it, lower case and without `_`, `2d` and the like.
+ELSEWHERE = {
+    "bn": "batch_norm",
+    "batchnormalization": "batch_norm",
+    "cat": "concat",
+    "concatenate": "concat",
+    "convtranspose": "conv_transpose",
+    "deconv": "conv_transpose",
+    "dense": "linear",
+    "fc": "linear",
+    "fullyconnected": "linear",
+    "gemm": "linear",
+    "filters": "out",
+    "units": "out",
+    "outchannels": "out",
+    "outfeatures": "out",
+    "gap": "global_avg_pool",
+    "globalaveragepooling": "global_avg_pool",
+    "averagepooling": "avg_pool",
+    "averagepool": "avg_pool",
+    "maxpooling": "max_pool",
+    "inputs": "from",
+    "input": "from",
+    "kernelsize": "kernel",
+    "poolsize": "kernel",
+    "lrn": "local_response_norm",
+    "layers": "nodes",
+    "multiply": "mul",
+    "p": "rate",
+    "prob": "rate",
+    "activation": "act",
+    "relu": "relu",
+    "sum": "add",
+    "swish": "silu",
+    "times": "repeat",
+    "if": "when",
+    "countincludepad": "count_padding",
+    "ceilmode": "ceil",
+    "outputsize": "size",
+    "classes": "labels",
+    "learningrate": "lr",
+    "batchsize": "batch",
+}
+INFERRED = {"inchannels", "infeatures", "inputshape", "numfeatures", "inputdim"}
+
+
+def nearest(word: str, options: Iterable[str]) -> str | None:
+    """The option that `word` most likely stands for; None where none is near."""
+    if len(word) > LONGEST:
+        return None
+    known = {_plain(option): option for option in reversed(list(islice(options, MOST)))}
+    plain = _plain(word)
+    if plain in known:
+        return known[plain]
+    if ELSEWHERE.get(plain) in known.values():
+        return ELSEWHERE[plain]
+    near = get_close_matches(word, known.values(), n=1) or get_close_matches(plain, known, n=1)
+    return known.get(near[0], near[0]) if near else None
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str | None:
+    """A help line: the option nearest to a misspelt word, or all of them where they are few."""
+    options = list(dict.fromkeys(options))
+    if near := nearest(word, options):
+        return f"did you mean `{near}`?"
+    if _plain(word) in INFERRED:
+        return "leave it out: it follows from the input"
+    return f"there are: {', '.join(f'`{option}`' for option in options)}" if 0 < len(options) <= FEW else None
+
+
+def _plain(word: str) -> str:
+    """A word as all frameworks spell it: `MaxPool2d`, `max_pool` and `max-pool` are one."""
+    return re.sub(r"[^a-z0-9]|[123]d$", "", word.lower())
