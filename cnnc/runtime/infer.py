@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.runtime.child import Child
 from cnnc.runtime.contract import CONTRACT, Contract, InputContract
 from cnnc.runtime.model_file import read_model
 from cnnc.runtime.pictures import SUFFIXES, open_picture, prepare
@@ -79,6 +78,8 @@ def load_model(path: str | os.PathLike[str], provider: str = "auto", *, allow_ex
     if contract is not None:
         runner = Session(file, provider, allow_external=allow_external)
     else:
+        from cnnc.runtime.child import Child
+
         runner = Child(file.path, provider, allow_external=allow_external)
     try:
         notes = [] if runner.choice.asked else [f"provider {runner.choice.name}: {runner.choice.reason}"]

@@ -8,7 +8,6 @@ looks at what a session got in the end.
 import ctypes
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -72,14 +71,16 @@ def hushed() -> Iterator[None]:
     except OSError:  # stderr is closed: there is nothing to keep quiet
         yield
         return
-    with redirect_stdout(StringIO()), tempfile.TemporaryFile() as sink:
+    sink = os.open(os.devnull, os.O_WRONLY)
+    with redirect_stdout(StringIO()):
         sys.stderr.flush()
         try:
-            os.dup2(sink.fileno(), 2)
+            os.dup2(sink, 2)
             yield
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+            os.close(sink)
 
 
 def _fault(name: str) -> str | None:

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _FATAL = 4
+_LONGEST = 300
 # onnxruntime looks for external data below this folder; a place that cannot exist makes every such file missing
 _NOWHERE = os.path.join(os.devnull, "nowhere")
 _FOLDER = "session.model_external_initializers_file_folder_path"
-_NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |^\S+\.(?:cc|h|cpp):\d+ .*?\)(?: const)? (?=[A-Z])")
+_NOISE = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : |^Load model from .+? failed: ?"
+    r"|^\S+\.(?:cc|h|cpp):\d+ .*?\)(?: const)? (?=[A-Z])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +103,7 @@ def _open(model: ModelFile, choice: Choice, allow_external: bool) -> "onnxruntim
     options.log_severity_level = _FATAL
     if not allow_external:
         options.add_session_config_entry(_FOLDER, _NOWHERE)
-    what = model.path if allow_external else model.data
-    return onnxruntime.InferenceSession(what, options, providers=list(choice.providers), enable_fallback=0)
+    return onnxruntime.InferenceSession(model.path, options, providers=list(choice.providers), enable_fallback=0)
 
 
 def _port(node: Any) -> Port:
@@ -112,7 +115,7 @@ def _plain(error: Exception) -> str:
     text = " ".join(str(error).split())
     while (shorter := _NOISE.sub("", text)) != text:
         text = shorter
-    return text if len(text) <= 300 else text[:299] + "…"
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _unsuited(model: ModelFile, error: Exception) -> CnncError:
@@ -123,5 +126,5 @@ def _unsuited(model: ModelFile, error: Exception) -> CnncError:
             f"the model {model.path} keeps weights in another file: {text}",
             help="infer follows no such file unless told (--allow-external), and then none outside the model's folder",
         )
-    code = Code.MODEL_UNREADABLE if "protobuf parsing failed" in text else Code.MODEL_UNSUITED
+    code = Code.MODEL_UNREADABLE if "protobuf parsing failed" in text.lower() else Code.MODEL_UNSUITED
     return CnncError.of(code, f"onnxruntime cannot load the model {model.path}: {text}")

@@ -30,7 +30,7 @@ def refused(path, **options):
         (b"\x08", "cut off"),
         (linear().SerializeToString()[:-40], "cut off"),
         (linear().SerializeToString()[:40], "cut off"),
-        (b"\x3a\x04\xff\xff\xff\xff", "protobuf parsing failed"),
+        (b"\x3a\x04\xff\xff\xff\xff", "rotobuf parsing failed"),
     ],
 )
 def test_what_is_no_model(save, data, says):
@@ -98,7 +98,7 @@ def test_external_data_is_refused_unless_allowed(save, tmp_path, picture, monkey
     path, inside = save(linear(), about), tmp_path / "inside"
     inside.mkdir()
     onnx.save_model(onnx.load(path), inside / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
-    monkeypatch.chdir(inside)  # bytes are resolved against the working folder: it must not help
+    monkeypatch.chdir(inside)
     for name in ("m.onnx", inside / "m.onnx"):
         code, text = refused(name)
         assert code == Code.MODEL_UNSUITED

@@ -78,6 +78,12 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path, suffix, dtype):
         np.testing.assert_allclose(array(path, to)[0], left_dark_right_bright(np.float32, 30000 / 65535), atol=1 / 255)
 
 
+def test_sixteen_bits_are_rounded_to_the_nearest_of_256(tmp_path):
+    values = np.arange(0, 65536, 13, dtype=np.uint16)[None]
+    found = open_picture(save(tmp_path, Image.fromarray(values), "p.png"))
+    np.testing.assert_array_equal(np.asarray(found.image), np.rint(values / 257))
+
+
 @pytest.mark.parametrize(
     ("dtype", "top", "taken"), [("f4", 0.5, 1), ("f4", 100, 255), ("i4", 100, 255), ("i4", 9999, 65535)]
 )
