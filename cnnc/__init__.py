@@ -1,0 +1,46 @@
+"""cnnc: a compiler from graph specs of convolutional networks to torch modules, TorchScript and ONNX.
+
+`check` proves a spec, `load` gives its typed graph, `compile` a `torch.nn.Module`, `build` verified files. A spec is a
+path, `-` for standard input, or plain data. A user's mistake is a `Diagnostic`; functions that cannot go on raise
+`CnncError`, which holds them all. Names are imported when they are first asked for: none of them needs torch to be there.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnc.compiler import Checked, build, check, compile, load
+    from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
+    from cnnc.graph.graph import Graph
+    from cnnc.ops.types import TensorType
+
+__all__ = [
+    "Checked",
+    "CnncError",
+    "Code",
+    "Diagnostic",
+    "Graph",
+    "Note",
+    "Span",
+    "TensorType",
+    "build",
+    "check",
+    "compile",
+    "load",
+]
+
+_HOMES = {
+    "cnnc.compiler": ("Checked", "build", "check", "compile", "load"),
+    "cnnc.diagnostics": ("CnncError", "Code", "Diagnostic", "Note", "Span"),
+    "cnnc.graph.graph": ("Graph",),
+    "cnnc.ops.types": ("TensorType",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # `cnnc infer` runs without networkx and pydantic, so the package itself must not import them
+    for module, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(module), name)
+            return value
+    raise AttributeError(f"module 'cnnc' has no attribute {name!r}")

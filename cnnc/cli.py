@@ -1,17 +1,20 @@
-"""The command line: one thin function a command. Exit codes: 0 fine, 1 a spec (a file, a model) is wrong, 2 the call is wrong."""
+"""The command line: one thin function a command.
+
+Exit codes: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the call is wrong.
+"""
 
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
-from cnnc.report import as_github, as_json, render
+from cnnc.report import as_github, render
 
 app = typer.Typer(
     name="cnnc",
@@ -31,15 +34,44 @@ class Format(StrEnum):
     GITHUB = "github"
 
 
+class Answer(StrEnum):
+    """How `infer` answers."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Target(StrEnum):
+    """What `build` writes."""
+
+    ONNX = "onnx"
+    TORCHSCRIPT = "torchscript"
+    PT2 = "pt2"
+    PYTHON = "python"
+
+
+class Provider(StrEnum):
+    """What runs a model."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    CPU = "cpu"
+    TENSORRT = "tensorrt"
+
+
 SPEC = Annotated[str, typer.Argument(help="A spec, YAML or JSON; - reads standard input.")]
-SET = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the spec; may be repeated.")]
+SET = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the spec; may be repeated.")
+]
 
 
 @app.command()
 def check(
     specs: Annotated[list[str], typer.Argument(help="Specs, folders or globs; - reads standard input.")],
     set: SET = None,
-    depth: Annotated[int | None, typer.Option(min=1, help="Fold blocks below this many levels into one row each.")] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Fold blocks below this many levels into one row each.")
+    ] = None,
     format: Annotated[Format, typer.Option(help="A table, one JSON line a spec, or GitHub annotations.")] = Format.TEXT,
 ) -> None:
     """Prove specs without running them: a table a node a row, or every mistake with its place."""
@@ -62,6 +94,75 @@ def check(
         else:
             show(checked.diagnostics)
             typer.echo(checked.as_text(depth, brief=len(paths) > 1 and depth is None), err=not checked.ok)
+    raise typer.Exit(0 if fine else 1)
+
+
+@app.command()
+def build(
+    spec: SPEC,
+    target: Annotated[
+        list[Target] | None, typer.Option(help="What to write; may be repeated.", show_default="onnx, torchscript")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="A .safetensors, .pt or .pth file; else drawn from the seed.")] = None,
+    set: SET = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seeds the weights and the verification.")] = 0,
+    opset: Annotated[int, typer.Option(min=17, max=26, help="The ONNX operator set.")] = 20,
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Write to DIR/NAME/.")] = "build",
+    print_after: Annotated[
+        list[str] | None, typer.Option(metavar="PASS", help="Print the graph after a pass; may be repeated.")
+    ] = None,
+) -> None:
+    """Compile a spec to ONNX, TorchScript and more, verified against the torch module."""
+    from cnnc.compiler import build as compile_files
+    from cnnc.passes.pipeline import NAMES
+
+    for name in print_after or ():
+        if name not in NAMES:
+            raise typer.BadParameter(f"there is no pass {name}; there are {', '.join(NAMES)}", param_hint="--print-after")
+
+    def after_pass(name: str, network: Any) -> None:
+        from cnnc.graph.text import text
+
+        if name in (print_after or ()):
+            typer.echo(text(network.graph))
+
+    with _progress() as progress:
+        built = compile_files(
+            spec,
+            targets=[each.value for each in target or (Target.ONNX, Target.TORCHSCRIPT)],
+            set=_parameters(set),
+            weights=weights,
+            seed=seed,
+            opset=opset,
+            out=out,
+            progress=progress,
+            after_pass=after_pass,
+        )
+    typer.echo(built.as_text())
+
+
+@app.command()
+def infer(
+    model: Annotated[str, typer.Argument(help="An ONNX file.")],
+    images: Annotated[list[str], typer.Argument(help="Pictures, or folders of them.")],
+    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many classes to show.")] = 5,
+    provider: Annotated[Provider, typer.Option(help="What runs the model; auto takes CUDA where it works.")] = Provider.AUTO,
+    format: Annotated[Answer, typer.Option(help="A table, or one JSON line a picture.")] = Answer.TEXT,
+    allow_external: Annotated[bool, typer.Option(help="Follow weights in other files of the model's folder.")] = False,
+) -> None:
+    """Run an ONNX file on pictures: the most likely classes of each."""
+    from cnnc.runtime.infer import infer_many, load_model
+
+    fine = True
+    with load_model(model, provider.value, allow_external=allow_external) as loaded:
+        for note in loaded.notes:
+            typer.echo(note, err=True)
+        for each in infer_many(loaded, images, top):
+            if isinstance(each, CnncError):
+                fine = False
+                show(each.diagnostics)
+            else:
+                typer.echo(json.dumps(each.as_json(), ensure_ascii=False) if format is Answer.JSON else each.as_text())
     raise typer.Exit(0 if fine else 1)
 
 
@@ -90,6 +191,18 @@ def show(diagnostics: Iterable[Diagnostic]) -> None:
     for each in diagnostics:
         typer.echo(render(each, color=color), err=True)
         typer.echo(err=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A line that tells what goes on, where somebody looks at it."""
+    if not sys.stderr.isatty():
+        yield lambda stage: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield status.update
 
 
 def _usage(messages: Iterable[str]) -> None:

@@ -1,25 +1,32 @@
 """The whole way from a file to a proved graph, on one screen.
 
-    path ──read──▶ Source ──parse_text──▶ Value ──parse──▶ Spec ──prove──▶ Graph
+    path ──read──▶ Source ──parse_text──▶ Value ──parse──▶ Spec ──prove──▶ Graph ──lower──▶ torch ──▶ TorchScript, .pt2
+                                                                             └──passes──▶ lower ──▶ ONNX
 
-Every stage reports what is wrong and goes on where it can; a graph is given only where nothing was wrong. What becomes
-of a graph is told in `cnnc.build`.
+Every stage reports what is wrong and goes on where it can; a graph is given only where nothing was wrong, and nothing
+downstream checks again. What is exported has been run beside the torch module before it gets its name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnc import report as rendering
 from cnnc.diagnostics import CnncError, Diagnostic
-from cnnc.graph.graph import Graph
 from cnnc.graph import report
+from cnnc.graph.graph import Graph
 from cnnc.graph.prove import check_whole, prove
 from cnnc.spec.given import from_data, overrides
 from cnnc.spec.parse import parse
 from cnnc.spec.reader import parse_text
 from cnnc.spec.source import read
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+    from cnnc.passes.network import Network
+    from cnnc.runtime.export import Built
 
 SpecLike = str | Path | Mapping[str, Any]
 
@@ -86,6 +93,55 @@ def load(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Graph:
     if not checked.ok or checked.graph is None:
         raise CnncError(checked.diagnostics)
     return checked.graph
+
+
+def compile(
+    spec: SpecLike, *, set: Mapping[str, Any] | None = None, weights: str | Path | None = None, seed: int = 0
+) -> "GraphModule":
+    """The spec as a torch module, in training mode, on the CPU; raises CnncError.
+
+    An fx GraphModule with readable `.code`, whose state_dict goes by the spec's paths. It takes the spec's inputs by
+    position, each (N, C, H, W) or (N, features), and gives its output, or a tuple where there are several. Without
+    `weights` (a file) it starts as torch starts its modules, drawn from `seed`.
+    """
+    return _lower(load(spec, set=set), weights, seed)
+
+
+def _lower(graph: Graph, weights: str | Path | None, seed: int) -> "GraphModule":
+    from cnnc.targets import torch, weights as weight_files
+
+    if weights is None:
+        return torch.lower(graph, seed=seed)
+    return torch.lower(graph, weight_files.read(Path(weights), torch.shapes(graph)))
+
+
+def build(
+    spec: SpecLike,
+    *,
+    targets: Iterable[str] = ("onnx", "torchscript"),
+    set: Mapping[str, Any] | None = None,
+    weights: str | Path | None = None,
+    seed: int = 0,
+    opset: int = 20,
+    out: str | Path = "build",
+    progress: Callable[[str], None] = lambda stage: None,
+    after_pass: "Callable[[str, Network], None] | None" = None,
+) -> "Built":
+    """Write `out/NAME/`: the targets' files, the weights and the manifest; raises CnncError.
+
+    `targets` are among onnx, torchscript, pt2 and python. Everything is verified before it is named, and written so that an interrupted build
+    leaves the earlier files or none. `progress` is told each stage; `after_pass` sees the network behind each pass.
+    """
+    progress("checking the spec")
+    graph = load(spec, set=set)
+    progress("loading torch")
+    from cnnc.runtime.export import export, require_targets
+    from cnnc.runtime.record import Record
+
+    targets = require_targets(graph, targets, opset)
+    module = _lower(graph, weights, seed)
+    record = Record(seed=seed, weights=None if weights is None else str(weights), opset=opset)
+    return export(graph, module, targets, Path(out), record, progress, after_pass)
 
 
 class _Collector:

@@ -1,0 +1,114 @@
+"""From a module to files: each target written beside its place, verified, and only then named.
+
+In: a proved graph, its torch module (the training one, with all weights), and which targets to write. Out: `OUT/NAME/`
+with one whole build in it. Raises CnncError (E401–E406), and then the folder is as it was.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.graph.graph import Graph
+from cnnc.passes import pipeline
+from cnnc.passes.drop_train_only import drop_train_only
+from cnnc.passes.network import Network
+from cnnc.runtime.record import Record, manifest, metadata
+from cnnc.targets import onnx, pt2, python, torch, torchscript
+from cnnc.targets.verify import Agreement, verify
+from cnnc.targets.weights import digest
+from cnnc.targets.write import publish, stage_file, staging
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+ENDINGS = {"onnx": "onnx", "torchscript": "pt", "pt2": "pt2", "python": "py"}
+AfterPass = Callable[[str, Network], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build has written: a folder, the size in bytes of each file in it, how far each export is from torch."""
+
+    folder: Path
+    files: Mapping[str, int]
+    agreements: tuple[Agreement, ...]
+
+    def as_text(self) -> str:
+        """The files with their sizes, how far each is from torch, and what to type next."""
+        far = {ENDINGS[each.target]: f"within {each.largest_absolute:.1e} of torch" for each in self.agreements}
+        width = max(len(str(self.folder / name)) for name in self.files)
+        lines = [
+            f"{self.folder / name!s:<{width}}  {_size(size):>9}  {far.get(name.rpartition('.')[2], '')}".rstrip()
+            for name, size in self.files.items()
+        ]
+        model = next((name for name in self.files if name.endswith(".onnx")), None)
+        return "\n".join([*lines, f"next: cnnc infer {self.folder / model} PICTURE"] if model else lines)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
+
+
+def require_targets(graph: Graph, targets: Iterable[str], opset: int) -> tuple[str, ...]:
+    """The targets, each once; raises E406 for one that there is not, or that this graph cannot become."""
+    targets = tuple(dict.fromkeys(targets))
+    for target in targets:
+        if target not in ENDINGS:
+            raise CnncError.of(
+                Code.NOT_EXPORTABLE, f"there is no target `{target}`", help=f"there are: {', '.join(ENDINGS)}"
+            )
+    if "onnx" in targets:
+        onnx.require_exportable(graph, opset)
+    return targets
+
+
+def export(
+    graph: Graph,
+    module: "GraphModule",
+    targets: tuple[str, ...],
+    out: Path,
+    record: Record,
+    progress: Callable[[str], None],
+    after_pass: AfterPass | None = None,
+) -> Built:
+    """Write the targets' files, the weights and the manifest to `out/NAME/`."""
+    from safetensors.torch import save
+
+    state = {key: tensor.detach() for key, tensor in module.state_dict().items()}
+    deployed = Network(graph, {key: tensor.numpy() for key, tensor in state.items()})
+    inference = drop_train_only(deployed)
+    if len(inference.graph.nodes) < len(graph.nodes):
+        deployable = torch.lower(inference.graph, {key: state[key] for key in inference.weights})
+    else:
+        deployable = module
+    folder, name = out / graph.name, graph.name
+    with staging(folder) as stage:
+        paths = {target: stage / f"{name}.{ENDINGS[target]}" for target in targets}
+        weights_sha256 = digest(deployed.weights)
+        for target, path in paths.items():
+            progress(f"writing {path.name}")
+            if target == "onnx":
+                network = pipeline.run(deployed, after_pass)
+                about = metadata(inference.graph, weights_sha256)
+                model = onnx.lower(network.graph, network.weights, record.opset, about)
+                stage_file(path, model.SerializeToString())
+            elif target == "torchscript":
+                torchscript.write(deployable, path)
+            elif target == "pt2":
+                pt2.write(inference.graph, deployable, path)
+            else:
+                stage_file(path, python.write(inference.graph).encode())
+        progress("verifying")
+        agreements = verify(inference.graph, deployable, paths, record.opset, record.seed)
+        weights = stage / f"{name}.safetensors"
+        stage_file(weights, save(state))
+        files = {path.name: path for path in [*paths.values(), weights]}
+        written = manifest(graph, record, weights_sha256, files, agreements)
+        files["manifest.json"] = stage / "manifest.json"
+        stage_file(files["manifest.json"], (json.dumps(written, indent=2, ensure_ascii=False) + "\n").encode())
+        sizes = {name: path.stat().st_size for name, path in files.items()}
+        publish(folder, files)
+    return Built(folder, sizes, agreements)

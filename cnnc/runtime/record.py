@@ -1,0 +1,117 @@
+"""What artifacts say of themselves: the metadata inside the ONNX file, and the manifest beside the files.
+
+In: a proved graph and what a build has made of it. Out: plain data. Nothing here depends on the time or the place of a
+build: the same spec, weights and tools give the same record.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import file_digest, sha256
+from importlib.metadata import distributions, version
+from pathlib import Path
+from typing import Any
+
+from cnnc.graph.cost import totals
+from cnnc.graph.graph import Graph, Node
+from cnnc.runtime import contract
+from cnnc.runtime.contract import Contract, InputContract
+from cnnc.targets.probes import demands
+from cnnc.targets.verify import Agreement
+
+TOOLS = ("cnnc", "torch", "onnx", "onnxruntime-gpu", "onnxruntime")
+ENDS = {"softmax": "probabilities", "log_softmax": "log_probabilities"}
+
+
+def metadata(graph: Graph, weights_sha256: str) -> dict[str, str]:
+    """The `metadata_props` of the graph's ONNX file: how to feed it, what it is, and what it was made with."""
+    spec = _canonical(graph.spec)
+    return {
+        contract.CONTRACT: contract_of(graph).to_json(),
+        contract.VERSION: version("cnnc"),
+        contract.SPEC: spec,
+        contract.SPEC_SHA256: sha256(spec.encode()).hexdigest(),
+        contract.WEIGHTS_SHA256: weights_sha256,
+        contract.TOOLS: json.dumps(tools()),
+    }
+
+
+def contract_of(graph: Graph) -> Contract:
+    """How a picture becomes the graph's first input, and what its outputs are; `graph` has no train-only outputs."""
+    first = graph.inputs[0]
+    picture = first.picture if len(graph.inputs) == 1 else None
+    needs = demands(graph)
+    about = InputContract(
+        name=first.name,
+        shape=first.type.shape,
+        mode=picture.mode if picture else None,
+        mean=picture.mean if picture else (),
+        std=picture.std if picture else (),
+        resize=picture.resize if picture else None,
+        crop=picture.crop if picture else None,
+        smallest=None if first.type.known else (needs.smallest, needs.smallest),
+        divisor=None if first.type.known else needs.divisor,
+    )
+    names = tuple(each.name for each in graph.outputs)
+    return Contract(
+        input=about, outputs=names, labels=graph.labels, scores=_scores(graph.node[graph.outputs[0].ref.node])
+    )
+
+
+def _scores(last: Node) -> str:
+    """What the numbers of an output are, by the op that makes them."""
+    return ENDS.get(getattr(last.op, "kind", last.op.name), "logits")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the caller of a build chose: the seed of the weights, or the file that they came from, and the opset."""
+
+    seed: int
+    weights: str | None
+    opset: int
+
+
+def manifest(
+    graph: Graph, record: Record, weights_sha256: str, files: Mapping[str, Path], agreements: Iterable[Agreement]
+) -> dict[str, Any]:
+    """The record of a build: of every file its hash, of every target how far it is from torch."""
+    sums = totals(graph)
+    return {
+        "name": graph.name,
+        "spec_sha256": sha256(_canonical(graph.spec).encode()).hexdigest(),
+        "weights": record.weights,
+        "weights_sha256": weights_sha256,
+        "seed": record.seed if record.weights is None else None,
+        "opset": record.opset,
+        "tools": tools(),
+        "inputs": {each.name: list(each.type.shape) for each in graph.inputs},
+        "outputs": {each.name: list(graph.type_of(each.ref).shape) for each in graph.outputs if not each.train_only},
+        "totals": {
+            "params": sums.params,
+            "buffers": sums.buffers,
+            "macs": sums.macs,
+            "activation_bytes": sums.activation_bytes,
+        },
+        "files": {name: {"sha256": _digest(path), "bytes": path.stat().st_size} for name, path in files.items()},
+        "verification": {
+            each.target: {"largest_absolute": each.largest_absolute, "largest_relative": each.largest_relative}
+            for each in agreements
+        },
+        "spec": graph.spec,
+    }
+
+
+def tools() -> dict[str, str]:
+    """The versions of what a build is made with."""
+    found = {name: next(distributions(name=name), None) for name in TOOLS}
+    return {name: each.version for name, each in found.items() if each is not None}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _canonical(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
