@@ -39,6 +39,15 @@ def lower(graph: Graph, weights: "Mapping[str, Tensor] | None" = None, seed: int
     return module
 
 
+def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """The keys and shapes of the module's state_dict, found without allocating it."""
+    import torch
+
+    with torch.device("meta"):
+        module = _Forward(graph, divide(graph)).finish()
+    return {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+
+
 def resolve(function: str) -> Any:
     """The function that a dotted name like `torch.nn.functional.pad` means."""
     package, *names = function.split(".")

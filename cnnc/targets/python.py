@@ -1,0 +1,219 @@
+"""The graph as Python source: a standalone `nn.Module` that needs torch alone.
+
+In goes a Graph; out comes the text of a module with one class for the network and one for each kind of scope. Scopes
+whose bodies differ in numbers alone share a class, whose constructor takes those numbers. The state_dict has the same
+keys as that of `cnnc.targets.torch`, in the same order.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from inspect import signature
+from itertools import accumulate, chain, count
+from typing import Any
+
+from cnnc.graph.graph import Graph
+from cnnc.targets.forward_source import ForwardSource, Submodule, access, identifier
+from cnnc.targets.scopes import Scope, divide
+
+WIDTH = 110
+PAIRS = ("kernel_size", "stride", "padding", "dilation")  # torch takes one number for two that are equal
+
+
+@dataclass(frozen=True)
+class Body:
+    """A scope as text: what it is made of, and its forward."""
+
+    block: str
+    submodules: tuple[Submodule, ...]
+    lists: frozenset[str]
+    takes: tuple[str, ...]
+    gives: int
+    lines: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """What scopes of one class have in common: all but the numbers in their submodules."""
+        kinds = tuple((each.target, each.kind, tuple(each.arguments)) for each in self.submodules)
+        return (self.block, kinds, self.takes, self.gives, self.lines)
+
+
+def write(graph: Graph) -> str:
+    """The source text."""
+    root = divide(graph)
+    writer = _Writer(graph)
+    for level in _by_height(root):
+        writer.add_level(level)
+    about = f'"""{_one_line(graph.description or graph.name)}"""'
+    text = "\n\n\n".join(writer.classes)
+    functional = "import torch.nn.functional as F\n" if re.search(r"\bF\.", text) else ""
+    plain = "import torch\n" if re.search(r"\btorch\.", text) else ""
+    return f"{about}\n\n{plain}{functional}from torch import Tensor, nn\n\n\n{text}\n"
+
+
+class _Writer:
+    """Writes classes, the innermost first, and knows how each scope is made."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.classes: list[str] = []
+        self.made: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.names = {"F", "Tensor", "None", "True", "False"}
+
+    def add_level(self, scopes: list[Scope]) -> None:
+        """Write the classes of scopes whose inner scopes have theirs."""
+        alike: dict[tuple[Any, ...], list[tuple[str, Body]]] = {}
+        for scope in scopes:
+            body = self._body(scope)
+            alike.setdefault(body.shape, []).append((scope.path, body))
+        for members in alike.values():
+            name = self._class_name(members[0][1].block)
+            parameters = _parameters([body for _, body in members])
+            self.classes.append("\n".join(_class(name, members[0][1], parameters)))
+            for index, (path, _) in enumerate(members):
+                self.made[path] = (name, {each: column[index] for each, column in parameters.columns.items()})
+
+    def _body(self, scope: Scope) -> Body:
+        forward = ForwardSource(self.graph, scope)
+        for item in scope.items:
+            forward.add_scope(item, *self.made[item.path]) if isinstance(item, Scope) else forward.add_node(item)
+        lines = tuple(forward.lines())
+        takes = tuple(map(repr, forward.takes))
+        return Body(scope.block, tuple(forward.submodules), forward.lists, takes, len(scope.gives), lines)
+
+    def _class_name(self, block: str) -> str:
+        name = identifier("".join(part[:1].upper() + part[1:] for part in re.split(r"[\W_]+", block)) or "Block")
+        unique = next(each for each in chain([name], (f"{name}{i}" for i in count(2))) if each not in self.names)
+        self.names.add(unique)
+        return unique
+
+
+def _by_height(root: Scope) -> list[list[Scope]]:
+    """The scopes, those that hold no other first, then those that hold only these, and so on."""
+    levels: list[list[Scope]] = []
+
+    def visit(scope: Scope) -> int:
+        height = max((visit(item) for item in scope.items if isinstance(item, Scope)), default=-1) + 1
+        levels.extend([] for _ in range(height + 1 - len(levels)))
+        levels[height].append(scope)
+        return height
+
+    visit(root)
+    return levels
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a class's constructor takes: a name for each distinct column of numbers, and where each is used."""
+
+    columns: dict[str, list[Any]]
+    uses: dict[tuple[int, str], str]
+
+
+def _parameters(bodies: list[Body]) -> Parameters:
+    """Numbers that are always the same among the scopes stay in the class; those always equal are one parameter."""
+    columns: dict[str, list[tuple[int, str]]] = {}
+    values: dict[str, list[Any]] = {}
+    for index, submodule in enumerate(bodies[0].submodules):
+        for argument in submodule.arguments:
+            column = [body.submodules[index].arguments[argument] for body in bodies]
+            if any(value != column[0] for value in column):
+                columns.setdefault(repr(column), []).append((index, argument))
+                values[repr(column)] = column
+    often = Counter(places[0][1] for places in columns.values())
+    names: dict[str, str] = {}
+    for key, places in columns.items():
+        index, argument = places[0]
+        target = bodies[0].submodules[index].target.replace(".", "_")
+        name = identifier(argument if often[argument] == 1 else f"{target}_{argument}")
+        names[key] = name if name not in names.values() else f"{name}_{index}"
+    return Parameters(
+        {names[key]: column for key, column in values.items()},
+        {place: names[key] for key, places in columns.items() for place in places},
+    )
+
+
+def _class(name: str, body: Body, parameters: Parameters) -> Iterator[str]:
+    yield f"class {name}(nn.Module):"
+    takes = ["self", *(f"{each}: {_annotation(column[0])}" for each, column in parameters.columns.items())]
+    yield from _wrapped("    def __init__(", takes, ") -> None:")
+    yield "        super().__init__()"
+    yield from _submodules(body, parameters)
+    yield ""
+    result = "Tensor" if body.gives == 1 else f"tuple[{', '.join(['Tensor'] * body.gives)}]"
+    yield from _wrapped("    def forward(", ["self", *(f"{each}: Tensor" for each in body.takes)], f") -> {result}:")
+    yield from (f"        {line}" for line in body.lines)
+
+
+def _submodules(body: Body, parameters: Parameters) -> Iterator[str]:
+    """The assignments of the constructor; before a first child comes the container that holds it."""
+    started: set[str] = set()
+    for index, submodule in enumerate(body.submodules):
+        holders = list(accumulate(submodule.target.split(".")[:-1], "{}.{}".format))
+        for holder in holders:
+            if holder not in started:
+                started.add(holder)
+                start, end = _place(holder, body.lists)
+                yield f"{start}{'nn.ModuleList()' if holder in body.lists else 'nn.ModuleDict()'}{end}"
+        start, end = _place(submodule.target, body.lists)
+        yield from _made(start, index, submodule, parameters, end)
+
+
+def _place(target: str, lists: frozenset[str]) -> tuple[str, str]:
+    """What stands before and behind a new submodule to put it at its target."""
+    holder, _, part = target.rpartition(".")
+    inside = f"        {access(holder, lists) if holder else 'self'}"
+    if holder in lists:
+        return f"{inside}.append(", ")"
+    if holder:
+        return f'{inside}["{part}"] = ', ""
+    return (f"{inside}.{part} = ", "") if part.isidentifier() else (f'{inside}.add_module("{part}", ', ")")
+
+
+def _made(start: str, index: int, submodule: Submodule, parameters: Parameters, end: str) -> Iterator[str]:
+    """The lines that make a submodule, between what stands before and behind it."""
+    if submodule.kind == "parameter":
+        items = [f'"{name}": torch.full({shape}, {fill})' for name, (shape, fill) in submodule.arguments.items()]
+        return _wrapped(f"{start}nn.ParameterDict({{", items, f"}}){end}")
+    default = _defaults(submodule.kind)
+    items = []
+    for name, value in submodule.arguments.items():
+        short = value[0] if name in PAIRS and value == (value[0],) * 2 else value
+        if (index, name) in parameters.uses:
+            items.append(f"{name}={parameters.uses[index, name]}")
+        elif name not in default or default[name] != short:
+            items.append(f"{name}={short!r}")
+    return _wrapped(f"{start}{submodule.kind}(", items, f"){end}")
+
+
+def _defaults(kind: str) -> dict[str, Any]:
+    """The arguments that a module of torch.nn has where they are left out."""
+    from torch import nn
+
+    if not kind.startswith("nn."):
+        return {}
+    parameters = signature(getattr(nn, kind.removeprefix("nn."))).parameters
+    return {name: each.default for name, each in parameters.items()}
+
+
+def _wrapped(start: str, items: list[str], end: str) -> Iterator[str]:
+    """A call or a head: on one line where it fits, else one item a line."""
+    line = f"{start}{', '.join(items)}{end}"
+    if len(line) <= WIDTH or not items:
+        yield line
+        return
+    indent = " " * (len(start) - len(start.lstrip()))
+    yield start
+    yield from (f"{indent}    {each}," for each in items)
+    yield f"{indent}{end}"
+
+
+def _annotation(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"tuple[{', '.join(map(_annotation, value))}]"
+    return type(value).__name__
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("\\", "/").replace('"', "'")
