@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from importlib.resources import files
 
 
 class Code(StrEnum):
@@ -82,6 +81,8 @@ class Code(StrEnum):
     @property
     def page(self) -> str:
         """The Markdown page that `cnnc explain` prints: what the code means, an example, and the way out."""
+        from importlib.resources import files  # takes longer to import than a check has time for
+
         return files("cnnc").joinpath("pages", f"{self.value}.md").read_text(encoding="utf-8")
 
 

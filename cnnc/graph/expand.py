@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NoReturn
 
-import networkx as nx
-
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
 from cnnc.graph.infer import MAX_NODES, Inference
 from cnnc.graph.scope import FAILED, Binding, Bound, Pending, Scope, Wire, fail, literal_names, mentions
@@ -55,6 +53,10 @@ class Expander:
 
     def settle(self, scope: Scope) -> None:
         """Give those their turn that waited for nodes further down, inputs first; report cycles and names that nobody has."""
+        if not scope.waiting:
+            return
+        import networkx as nx  # most specs have no forward references, and it takes as long to import as the rest
+
         waiting: nx.DiGraph[Pending] = nx.DiGraph()
         waiting.add_nodes_from(scope.waiting)
         for pending in scope.waiting:

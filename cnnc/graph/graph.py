@@ -7,13 +7,15 @@ types of its outputs. It knows no backend. Whoever holds a Graph need not check 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import Span
 from cnnc.ops.base import Cost, Op
 from cnnc.ops.types import TensorType, Types
+
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class Graph:
     @cached_property
     def dag(self) -> "nx.DiGraph[str]":
         """Inputs and nodes by name, with an edge from each to its users."""
+        import networkx as nx
+
         dag: nx.DiGraph[str] = nx.DiGraph()
         dag.add_nodes_from(each.name for each in self.inputs)
         dag.add_nodes_from(self.node)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import networkx as nx
-
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
 from cnnc.graph.cost import totals
 from cnnc.graph.expand import Expander, TooMuch
@@ -179,14 +177,16 @@ def _named(value: Value, top: Scope, expander: Expander, report: Report) -> list
 def _check_used(graph: Graph, report: Report) -> None:
     """Report what no output needs: of a chain of such nodes, the last."""
     needed = {each.ref.node for each in graph.outputs}
-    for name in list(needed):
-        needed |= nx.ancestors(graph.dag, name)
+    used = {ref.node for node in graph.nodes for ref in node.inputs}
+    for node in reversed(graph.nodes):
+        if node.path in needed:
+            needed |= {ref.node for ref in node.inputs}
     for each in graph.inputs:
         if each.name not in needed:
             message = f"the input `{each.name}` is not used"
             report(Diagnostic(Code.DEAD_NODE, message, each.span, help="take it out, or name it in a `from`"))
     for node in graph.nodes:
-        if node.path not in needed and not graph.dag.out_degree(node.path):
+        if node.path not in needed and node.path not in used:
             message = f"nothing uses `{node.path}`, and it is no output"
             report(
                 Diagnostic(

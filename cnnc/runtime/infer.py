@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.report import visible
 from cnnc.runtime.contract import CONTRACT, Contract, InputContract
 from cnnc.runtime.model_file import read_model
 from cnnc.runtime.pictures import SUFFIXES, open_picture, prepare
@@ -45,6 +46,17 @@ class Result:
     def as_json(self) -> dict[str, Any]:
         """Plain values, as `json` takes them."""
         return asdict(self)
+
+    def as_text(self) -> str:
+        """The picture, and a line a class: its rank, its label or index, its score."""
+        names = [visible(each.label or f"class {each.index}") for each in self.predictions]
+        width = max(map(len, names))
+        lines = [
+            f"{rank:3}. {name:<{width}}  {each.score:7.2%}"
+            for rank, (name, each) in enumerate(zip(names, self.predictions, strict=True), 1)
+        ]
+        notes = [f"  note: {note}" for note in self.notes]
+        return "\n".join([f"{visible(self.image)} ({self.provider}, {self.milliseconds:.1f} ms)", *notes, *lines])
 
 
 @dataclass(frozen=True, slots=True)

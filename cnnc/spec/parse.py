@@ -6,8 +6,6 @@ becomes a broken `Item`, so that what stands around it can still be proved.
 
 from collections.abc import Mapping
 
-import networkx as nx
-
 from cnnc.diagnostics import Code, Diagnostic, Note, Source
 from cnnc.ops import registry
 from cnnc.spec.imports import used_blocks
@@ -110,13 +108,14 @@ def _check_item(item: Item, blocks: Mapping[str, Block], report: Report) -> None
 
 def check_recursion(blocks: Mapping[str, Block], report: Report) -> None:
     """Refuse blocks that contain themselves; names the whole way round."""
-    uses: nx.DiGraph[str] = nx.DiGraph()
-    spans = {}
-    for block in blocks.values():
-        for item in _flat(block.items):
-            if item.op in blocks:
-                uses.add_edge(block.name, item.op)
-                spans[block.name, item.op] = item.span
+    spans = {
+        (block.name, item.op): item.span for block in blocks.values() for item in _flat(block.items) if item.op in blocks
+    }
+    if not spans:
+        return
+    import networkx as nx  # takes as long to import as the rest of a check
+
+    uses: nx.DiGraph[str] = nx.DiGraph(list(spans))
     for loop in nx.strongly_connected_components(uses):
         inside = uses.subgraph(loop)
         if inside.number_of_edges():
