@@ -10,10 +10,13 @@ from pydantic import BeforeValidator, Field
 from cnnc.ops.activation_names import ACTIVATIONS
 
 LARGEST = 2**31 - 1
+LARGEST_WINDOW = 2**20
 
 Size = Annotated[int, Field(ge=1, le=LARGEST)]
 Index = Annotated[int, Field(ge=0, le=LARGEST)]
+Signed = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e30)]
 Real = Annotated[float, Field(ge=-1e30, le=1e30)]
 
@@ -29,8 +32,8 @@ def _ints(value: Any, least: int, lengths: tuple[int, ...], what: str) -> list[i
     items = [value] if _is_int(value) else value
     if not isinstance(items, list | tuple) or len(items) not in lengths or not all(map(_is_int, items)):
         raise ValueError(f"must be {what}")
-    if any(not least <= item <= LARGEST for item in items):
-        raise ValueError(f"must be at least {least}" if min(items) < least else f"must be at most {LARGEST}")
+    if any(not least <= item <= LARGEST_WINDOW for item in items):
+        raise ValueError(f"must be at least {least}" if min(items) < least else f"must be at most {LARGEST_WINDOW}")
     return list(items)
 
 
@@ -42,20 +45,28 @@ def _pair(least: int) -> BeforeValidator:
     return BeforeValidator(read, json_schema_input_type=int | tuple[int, int])
 
 
+_SIDES = "an integer, [height, width] or [top, left, bottom, right]"
+_RULES = ("same", "same_lower", "valid")
+
+
+def _pads(value: Any, what: str = _SIDES) -> tuple[int, int, int, int]:
+    items = _ints(value, 0, (1, 2, 4), what)
+    top, left, bottom, right = items if len(items) == 4 else (items[0], items[-1], items[0], items[-1])
+    return top, left, bottom, right
+
+
 def _padding(value: Any) -> Any:
-    if isinstance(value, str):
-        if value not in ("same", "same_lower", "valid"):
-            raise ValueError("must be an integer, [height, width], [top, left, bottom, right], same, same_lower or valid")
+    if value in _RULES:
         return value
-    items = _ints(value, 0, (1, 2, 4), "an integer, [height, width], [top, left, bottom, right], same, same_lower or valid")
-    if len(items) == 4:
-        return tuple(items)
-    return (items[0], items[-1], items[0], items[-1])
+    return _pads(value, _SIDES.replace(" or", ",") + ", same, same_lower or valid")
 
 
 SizePair = Annotated[tuple[int, int], _pair(1)]
 IndexPair = Annotated[tuple[int, int], _pair(0)]
-PaddingAttribute = Annotated[Padding, BeforeValidator(_padding)]
+Sides = Annotated[tuple[int, int, int, int], BeforeValidator(_pads, json_schema_input_type=int | list[int])]
+PaddingAttribute = Annotated[
+    Padding, BeforeValidator(_padding, json_schema_input_type=int | list[int] | Literal["same", "same_lower", "valid"])
+]
 
 
 def _int_list(value: Any) -> Any:

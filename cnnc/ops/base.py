@@ -17,7 +17,7 @@ from cnnc.ops.types import TensorType, Types
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a node costs per sample. MACs are the multiply-adds of conv and linear alone; None while a size is unknown."""
+    """What a node costs. MACs, per sample, are the multiply-adds of conv and linear; None while a size is unknown."""
 
     params: int = 0
     buffers: int = 0
@@ -103,21 +103,23 @@ class Op(BaseModel):
         """The names of the outputs; the only output of an ordinary op has the empty name."""
         return ("",)
 
-    @abstractmethod
-    def infer(self, *inputs: TensorType) -> TensorType | Types:
-        """The types of the outputs; raises Refusal where the inputs do not fit."""
+    # The four take as many inputs as the op has. `*args: Any, **kwargs: Any` is how mypy lets a subclass name them.
 
-    def cost(self, *inputs: TensorType) -> Cost:
-        """Parameters, running statistics and MACs, given inputs that `infer` accepts."""
+    @abstractmethod
+    def infer(self, *args: Any, **kwargs: Any) -> TensorType | Types:
+        """The types of the outputs from those of the inputs; raises Refusal where the inputs do not fit."""
+
+    def cost(self, *args: Any, **kwargs: Any) -> Cost:
+        """Parameters, running statistics and MACs, given the types of inputs that `infer` accepts."""
         return Cost()
 
     @abstractmethod
-    def to_torch(self, t: TorchBuilder, *xs: Any) -> Any:
-        """Build the node in torch; gives the output, or a tuple where there are several ports."""
+    def to_torch(self, t: TorchBuilder, *args: Any, **kwargs: Any) -> Any:
+        """Build the node in torch over the inputs' values; gives the output, of several ports a tuple."""
 
     @abstractmethod
-    def to_onnx(self, o: OnnxBuilder, *xs: str) -> str | tuple[str, ...]:
-        """Build the node in ONNX; gives the output's name, or a tuple where there are several ports."""
+    def to_onnx(self, o: OnnxBuilder, *args: Any, **kwargs: Any) -> str | tuple[str, ...]:
+        """Build the node in ONNX over the inputs' names; gives the output's, of several ports a tuple."""
 
 
 def require_map(op: Op, x: TensorType) -> None:
@@ -140,3 +142,29 @@ def require_known(op: Op, x: TensorType, why: str) -> None:
             label=f"gets {x}",
             help="give the input a fixed height and width",
         )
+
+
+def require_divides(op: Op, size: int, parts: int, what: str, attribute: str = "groups") -> None:
+    """Refuse a number of groups (or parts) that does not divide `size`."""
+    if size % parts:
+        fits = [each for each in range(1, min(size, 4096) + 1) if size % each == 0]
+        raise Refusal(
+            Code.INDIVISIBLE,
+            f"{op.name}: {parts} {attribute} do not divide {size} {what}",
+            attribute=attribute,
+            label=f"{size} % {parts} = {size % parts}",
+            help=f"{attribute} that divide {size}: {', '.join(map(str, fits[:8]))}{' …' if len(fits) > 8 else ''}",
+        )
+
+
+def position(op: Op, x: TensorType, axis: int) -> int:
+    """The axis, counted from 0 without the batch, that `axis` means (from the end where negative); refuses others."""
+    rank = len(x.shape)
+    if not -rank <= axis < rank:
+        raise Refusal(
+            Code.IMPOSSIBLE_ATTRIBUTE,
+            f"{op.name}: there is no axis {axis} in {x}",
+            attribute="axis",
+            help=f"axes count from 0 and never count the batch: 0 to {rank - 1} here" if rank > 1 else "`axis: 0`",
+        )
+    return axis % rank

@@ -4,11 +4,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from cnnc.diagnostics import Code
-from cnnc.ops.attributes import PaddingAttribute, Size, SizePair
-from cnnc.ops.base import Cost, OnnxBuilder, Op, Refusal, TorchBuilder, require_map
+from cnnc.ops.attributes import IndexPair, PaddingAttribute, Size, SizePair
+from cnnc.ops.base import Cost, OnnxBuilder, Op, TorchBuilder, require_divides, require_map
 from cnnc.ops.types import TensorType
-from cnnc.ops.window import Placement, Window
+from cnnc.ops.window import Placement, Window, torch_order
 
 
 class Conv(Op):
@@ -26,8 +25,8 @@ class Conv(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
-        self._divides(x.channels, "input", None)
-        self._divides(self.out, "output", "out")
+        require_divides(self, x.channels, self.groups, "input channels")
+        require_divides(self, self.out, self.groups, "output channels")
         return TensorType((self.out, *self._place(x).size))
 
     def cost(self, x: TensorType) -> Cost:
@@ -40,9 +39,8 @@ class Conv(Op):
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         place = self._place(t.inputs[0])
-        top, left, bottom, right = place.pads
         if not place.symmetric:
-            x = t.call("torch.nn.functional.pad", x, (left, right, top, bottom))
+            x = t.call("torch.nn.functional.pad", x, torch_order(place.pads))
         return t.module(
             "Conv2d",
             x,
@@ -50,7 +48,7 @@ class Conv(Op):
             out_channels=self.out,
             kernel_size=self.kernel,
             stride=self.stride,
-            padding=(top, left) if place.symmetric else (0, 0),
+            padding=place.pads[:2] if place.symmetric else (0, 0),
             dilation=self.dilation,
             groups=self.groups,
             bias=self.bias,
@@ -72,13 +70,72 @@ class Conv(Op):
     def _place(self, x: TensorType) -> Placement:
         return Window(self, self.kernel, self.stride, self.dilation, self.padding).place(x)
 
-    def _divides(self, channels: int, which: str, attribute: str | None) -> None:
-        if channels % self.groups:
-            fits = [g for g in range(1, min(channels, 4096) + 1) if channels % g == 0]
-            raise Refusal(
-                Code.INDIVISIBLE,
-                f"{self.name}: {self.groups} groups do not divide {channels} {which} channels",
-                attribute="groups",
-                label=f"{channels} % {self.groups} = {channels % self.groups}",
-                help=f"groups that divide {channels}: {', '.join(map(str, fits[:8]))}{' …' if len(fits) > 8 else ''}",
-            )
+
+class ConvTranspose(Op):
+    """The transpose of a conv (Zeiler et al., Deconvolutional networks, 2010): (C, H, W) to (out, H', W').
+
+    Padding is cut off the output: H' = (H - 1)·stride - top - bottom + dilation·(kernel - 1) + 1 + output padding.
+    `same` makes H·stride of H, `valid` cuts nothing.
+    """
+
+    name: ClassVar[str] = "conv_transpose"
+
+    out: Size = Field(description="output channels")
+    kernel: SizePair = Field(description="height and width of the kernel")
+    stride: SizePair = Field((1, 1), description="step of the kernel over the output")
+    dilation: SizePair = Field((1, 1), description="distance between the kernel's elements")
+    padding: PaddingAttribute = Field((0, 0, 0, 0), description="what is cut off the output's edges")
+    output_padding: IndexPair = Field((0, 0), description="what is added to the output below and to the right")
+    groups: Size = Field(1, description="number of groups that channels are split into")
+    bias: bool = Field(True, description="whether a learned bias is added")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        require_divides(self, x.channels, self.groups, "input channels")
+        require_divides(self, self.out, self.groups, "output channels")
+        return TensorType((self.out, *self._place(x).size))
+
+    def cost(self, x: TensorType) -> Cost:
+        kernel = self.kernel[0] * self.kernel[1] * (self.out // self.groups)
+        return Cost(
+            params=x.channels * kernel + self.out * self.bias,
+            macs=None if x.elements is None else x.elements * kernel,
+        )
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        place = self._place(t.inputs[0])
+        top, left, bottom, right = place.pads
+        y = t.module(
+            "ConvTranspose2d",
+            x,
+            in_channels=t.inputs[0].channels,
+            out_channels=self.out,
+            kernel_size=self.kernel,
+            stride=self.stride,
+            padding=place.pads[:2] if place.symmetric else (0, 0),
+            output_padding=place.extra,
+            dilation=self.dilation,
+            groups=self.groups,
+            bias=self.bias,
+        )
+        cut = torch_order((-top, -left, -bottom, -right))
+        return y if place.symmetric else t.call("torch.nn.functional.pad", y, cut)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        place = self._place(o.inputs[0])
+        return o.op(
+            "ConvTranspose",
+            x,
+            o.weight("weight"),
+            *([o.weight("bias")] if self.bias else []),
+            kernel_shape=self.kernel,
+            strides=self.stride,
+            dilations=self.dilation,
+            pads=place.pads,
+            output_padding=place.extra,
+            group=self.groups,
+        )
+
+    def _place(self, x: TensorType) -> Placement:
+        window = Window(self, self.kernel, self.stride, self.dilation, self.padding)
+        return window.place_transposed(x, self.output_padding)

@@ -1,22 +1,31 @@
 """The arithmetic that conv, transposed conv and the pools share: where a sliding window stands.
 
-Sizes are per axis, (height, width). A `Window` says how the kernel moves; `place` fits it to an input and gives the
-explicit padding and the output's size. `same` and `same_lower` have TensorFlow's meaning: the output has
-ceil(size / stride) positions, and an odd pad goes to the end (`same_lower`: to the start). The formulas stand in
-Dumoulin and Visin, A guide to convolution arithmetic for deep learning (2016).
+Sizes are per axis, (height, width). A `Window` says how the kernel moves; `place`, `place_pool` and `place_transposed`
+fit it to an input and give the explicit padding and the output's size. `same` and `same_lower` have TensorFlow's
+meaning: the output has ceil(size / stride) positions (transposed: size × stride), and an odd pad goes to the end
+(`same_lower`: to the start). The formulas stand in Dumoulin and Visin, A guide to convolution arithmetic for deep
+learning (2016).
 """
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Padding, Pair
 from cnnc.ops.base import Op, Refusal
 from cnnc.ops.types import TensorType
 
+SIDES = ("height", "width")
+Axis = tuple[int, int, int, int | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A window fitted to an input: explicit pads (top, left, bottom, right), what `ceil` adds behind them, and the output's size."""
+    """A window fitted to an input: explicit pads (top, left, bottom, right) and the output's size.
+
+    `extra` is, below and to the right of the pads, what `ceil` adds to a pool's input and what `output_padding` adds
+    to a transposed conv's output.
+    """
 
     pads: tuple[int, int, int, int]
     extra: Pair
@@ -27,6 +36,24 @@ class Placement:
         """Whether torch's own modules can express the pads."""
         top, left, bottom, right = self.pads
         return top == bottom and left == right
+
+    @property
+    def all_pads(self) -> tuple[int, int, int, int]:
+        """The pads with the extra added to them."""
+        top, left, bottom, right = self.pads
+        return (top, left, bottom + self.extra[0], right + self.extra[1])
+
+
+def torch_order(pads: tuple[int, int, int, int]) -> list[int]:
+    """(top, left, bottom, right) as `torch.nn.functional.pad` takes it: the last axis first."""
+    top, left, bottom, right = pads
+    return [left, right, top, bottom]
+
+
+def onnx_order(pads: tuple[int, int, int, int]) -> list[int]:
+    """(top, left, bottom, right) as ONNX's Pad takes it: the starts of all four axes, then the ends."""
+    top, left, bottom, right = pads
+    return [0, 0, top, left, 0, 0, bottom, right]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +74,35 @@ class Window:
 
     def place(self, x: TensorType) -> Placement:
         """Fit the window to `x`, (C, H, W); raises Refusal where it does not fit."""
-        axes = [self._axis(axis, size) for axis, size in enumerate(x.space)]
-        (top, bottom, extra_h, height), (left, right, extra_w, width) = axes
-        return Placement((top, left, bottom, right), (extra_h, extra_w), (height, width))
+        height, width = (self._axis(axis, size) for axis, size in enumerate(x.space))
+        return _join(height, width)
 
-    def _axis(self, axis: int, size: int | None) -> tuple[int, int, int, int | None]:
+    def place_pool(self, x: TensorType) -> Placement:
+        """As `place`, but a window that sees nothing but padding is refused: its maximum or average does not exist."""
+        place = self.place(x)
+        for axis, size in enumerate(x.space):
+            before, after, count = place.pads[axis], place.pads[axis + 2], place.size[axis]
+            if max(before, after) >= self.extent[axis] or self._blind(axis, size, before, count):
+                self._refuse_blind(axis, size, before, after)
+        return place
+
+    def place_transposed(self, x: TensorType, output_padding: Pair) -> Placement:
+        """Fit the window to the output that a conv over it would turn into `x`, (C, H, W)."""
+        height, width = (self._transposed(axis, size, output_padding[axis]) for axis, size in enumerate(x.space))
+        return _join(height, width)
+
+    def _axis(self, axis: int, size: int | None) -> Axis:
         """(pad before, pad after, extra behind it, output size) along one axis."""
         stride, extent = self.stride[axis], self.extent[axis]
         before, after = self._pads(axis, size)
         if size is None:
             if self.ceil and stride > 1:
-                self._refuse_unknown(axis, "`ceil`")
-            return before, after, 0, size if stride == 1 and before + after == extent - 1 else None
+                self._refuse_unknown(axis, "ceil", "`ceil`", "leave `ceil` out")
+            return before, after, 0, None
         room = size + before + after - extent
-        if room < 0:
+        if room < 0 and not (self.ceil and room > -stride):
             self._refuse_misfit(axis, size, before + after)
-        steps = room // stride
+        steps = room // stride  # -1 where `ceil` alone makes room for a first window
         if self.ceil and room % stride and (steps + 1) * stride < size + before:
             return before, after, stride - room % stride, steps + 2
         return before, after, 0, steps + 1
@@ -74,30 +114,89 @@ class Window:
             return self.padding[axis], self.padding[axis + 2]
         stride, extent = self.stride[axis], self.extent[axis]
         if size is None and stride > 1:
-            self._refuse_unknown(axis, f"`{self.padding}` padding with a stride over 1")
+            what = f"`{self.padding}` padding with a stride over 1"
+            self._refuse_unknown(axis, "padding", what, "write the padding as numbers")
         total = extent - 1 if size is None else max(0, (-(-size // stride) - 1) * stride + extent - size)
-        small, large = total // 2, total - total // 2
-        return (small, large) if self.padding == "same" else (large, small)
+        return self._halves(total)
 
-    def _refuse_unknown(self, axis: int, what: str) -> None:
-        side = ("height", "width")[axis]
+    def _halves(self, total: int) -> Pair:
+        small, large = total // 2, total - total // 2
+        return (large, small) if self.padding == "same_lower" else (small, large)
+
+    def _transposed(self, axis: int, size: int | None, output_padding: int) -> Axis:
+        stride, extent = self.stride[axis], self.extent[axis]
+        if isinstance(self.padding, str):
+            before, after = self._halves(max(0, extent - stride) if self.padding != "valid" else 0)
+            extra = output_padding + max(0, stride - extent)
+        else:
+            before, after, extra = self.padding[axis], self.padding[axis + 2], output_padding
+        if extra and extra >= stride:  # what a conv leaves out of its input is less than a step
+            self._refuse_output_padding(axis, extra)
+        if size is None:
+            return before, after, extra, None
+        whole = (size - 1) * stride + extent + extra
+        if whole <= before + after:
+            self._refuse_nothing_left(axis, whole, before + after)
+        return before, after, extra, whole - before - after
+
+    def _blind(self, axis: int, size: int | None, before: int, count: int | None) -> bool:
+        """Whether a window lies behind the input, or a dilated one before it steps over all of the input."""
+        if size is None or count is None:
+            return False
+        stride, dilation = self.stride[axis], self.dilation[axis]
+        starts = range(-before, -before + count * stride, stride)
+        early = range(-before, min(0, starts.stop), stride) if dilation > size else range(0)
+        return starts[-1] >= size or any(start % dilation >= size for start in early)
+
+    def _refuse_blind(self, axis: int, size: int | None, before: int, after: int) -> NoReturn:
         raise Refusal(
-            Code.UNKNOWN_SIZE,
-            f"{self.op.name}: {what} needs the input's {side}, which is unknown",
-            attribute="ceil" if self.ceil else "padding",
-            help=f"write the padding as numbers, or give the input a fixed {side}",
+            Code.WINDOW_MISFIT,
+            f"{self.op.name}: a window lies wholly in the padding: along the {SIDES[axis]} it covers "
+            f"{self.extent[axis]}, the input is {size or '?'} with {before} of padding before and {after} behind it",
+            attribute="padding",
+            help=f"pad by at most half of what the kernel covers, {self.extent[axis] // 2}",
         )
 
-    def _refuse_misfit(self, axis: int, size: int, pads: int) -> None:
-        side = ("height", "width")[axis]
-        kernel, extent = self.kernel[axis], self.extent[axis]
+    def _refuse_unknown(self, axis: int, attribute: str, what: str, way_out: str) -> NoReturn:
+        raise Refusal(
+            Code.UNKNOWN_SIZE,
+            f"{self.op.name}: {what} needs the input's {SIDES[axis]}, which is unknown",
+            attribute=attribute,
+            help=f"{way_out}, or give the input a fixed {SIDES[axis]}",
+        )
+
+    def _refuse_misfit(self, axis: int, size: int, pads: int) -> NoReturn:
+        side, kernel, extent = SIDES[axis], self.kernel[axis], self.extent[axis]
         covers = f"a kernel of {kernel}" if extent == kernel else f"a dilated kernel that covers {extent}"
         padded = f"{size} + {pads} of padding" if pads else str(size)
-        missing = -(-(extent - size - pads) // 2) + pads // 2
         raise Refusal(
             Code.WINDOW_MISFIT,
             f"{self.op.name}: {covers} does not fit an input whose {side} is {padded}",
             attribute="kernel",
             label=f"the input's {side} is {size}",
-            help=f"a kernel of at most {max(1, size + pads)}, `padding: {missing}`, or fewer strides before this node",
+            help=f"a kernel of at most {size + pads}, `padding: {-(-(extent - size) // 2)}`, "
+            "or fewer strides before this node",
         )
+
+    def _refuse_output_padding(self, axis: int, extra: int) -> NoReturn:
+        stride = self.stride[axis]
+        raise Refusal(
+            Code.IMPOSSIBLE_ATTRIBUTE,
+            f"{self.op.name}: {extra} of output padding along the {SIDES[axis]} is not below the stride of {stride}",
+            attribute="output_padding",
+            help=f"at most {stride - 1}; for a larger output, `pad` what comes out",
+        )
+
+    def _refuse_nothing_left(self, axis: int, whole: int, pads: int) -> NoReturn:
+        raise Refusal(
+            Code.WINDOW_MISFIT,
+            f"{self.op.name}: padding cuts {pads} off an output whose {SIDES[axis]} is {whole}, and nothing is left",
+            attribute="padding",
+            help=f"pads of together at most {whole - 1}",
+        )
+
+
+def _join(height: Axis, width: Axis) -> Placement:
+    """The placement along both axes."""
+    (top, bottom, below, rows), (left, right, beside, columns) = height, width
+    return Placement((top, left, bottom, right), (below, beside), (rows, columns))

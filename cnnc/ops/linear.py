@@ -1,0 +1,66 @@
+"""The fully connected layer, over vectors, and the learned factor per channel."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from cnnc.diagnostics import Code
+from cnnc.ops.attributes import Real, Size
+from cnnc.ops.base import Cost, OnnxBuilder, Op, Refusal, TorchBuilder
+from cnnc.ops.types import TensorType
+
+
+class Linear(Op):
+    """A fully connected layer, x·Wᵀ + b: (features,) to (out,)."""
+
+    name: ClassVar[str] = "linear"
+
+    out: Size = Field(description="output features")
+    bias: bool = Field(True, description="whether a learned bias is added")
+
+    def infer(self, x: TensorType) -> TensorType:
+        if not x.is_vector:
+            raise Refusal(
+                Code.WRONG_RANK,
+                f"{self.name} wants a vector, got {x}",
+                label=f"gets {x}",
+                help=_way_to_a_vector(x),
+            )
+        return TensorType((self.out,))
+
+    def cost(self, x: TensorType) -> Cost:
+        return Cost(params=self.out * (x.channels + self.bias), macs=self.out * x.channels)
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("Linear", x, in_features=t.inputs[0].channels, out_features=self.out, bias=self.bias)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Gemm", x, o.weight("weight"), *([o.weight("bias")] if self.bias else []), transB=1)
+
+
+class Scale(Op):
+    """A learned factor per channel (layer scale: Touvron et al., 2021): (C, …) to (C, …)."""
+
+    name: ClassVar[str] = "scale"
+
+    init: Real = Field(1.0, description="what the factors start as")
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+    def cost(self, x: TensorType) -> Cost:
+        return Cost(params=x.channels)
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        shape = (t.inputs[0].channels, *(1 for _ in t.inputs[0].shape[1:]))
+        return t.call("torch.mul", x, t.parameter("weight", shape, self.init))
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Mul", x, o.weight("weight"))
+
+
+def _way_to_a_vector(x: TensorType) -> str:
+    if not x.is_map:
+        return "put `flatten` before it"
+    pooled = f"`global_avg_pool` and then `flatten`, for a vector of {x.channels}"
+    return f"put `flatten` before it, for a vector of {x.elements}, or {pooled}" if x.known else f"put {pooled}"

@@ -1,0 +1,176 @@
+"""Where paths meet and part: add, mul, concat and split.
+
+An unknown height or width (None) may meet a number: the values must then be equal at run time, so the number is the
+result; but not 1, along which torch and ONNX would broadcast without a word.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from cnnc.diagnostics import Code
+from cnnc.ops.attributes import IntList, Signed
+from cnnc.ops.base import OnnxBuilder, Op, Refusal, TorchBuilder, position, require_divides
+from cnnc.ops.types import TensorType, Types
+
+MOST = 4096
+
+
+class Add(Op):
+    """The sum, element by element, of two or more values of one shape."""
+
+    name: ClassVar[str] = "add"
+    least_inputs: ClassVar[int] = 2
+    most_inputs: ClassVar[int] = MOST
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        which = range(len(xs))
+        merged = _unify(self, xs, which, "give all one shape: a `conv` with `kernel: 1` and a stride can change one")
+        _require_no_broadcast(self, xs, which, merged)
+        return merged
+
+    def to_torch(self, t: TorchBuilder, *xs: Any) -> Any:
+        return reduce(lambda x, y: t.call("operator.add", x, y), xs)
+
+    def to_onnx(self, o: OnnxBuilder, *xs: str) -> str:
+        return reduce(lambda x, y: o.op("Add", x, y), xs)
+
+
+class Mul(Op):
+    """The product, element by element, of two or more values of one shape, or (C, 1, 1): a factor per channel."""
+
+    name: ClassVar[str] = "mul"
+    least_inputs: ClassVar[int] = 2
+    most_inputs: ClassVar[int] = MOST
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        factors = [k for k, x in enumerate(xs) if x.shape[1:] == (1, 1)]
+        full = [k for k in range(len(xs)) if k not in factors] or factors
+        way_out = "give all one shape; one factor per channel is (C, 1, 1), for instance from `global_avg_pool`"
+        merged = _unify(self, xs, full, way_out)
+        _require_no_broadcast(self, xs, full, merged)
+        for k in factors:
+            _unify(self, xs, (full[0], k), way_out, free=(1, 2))
+        return merged
+
+    def to_torch(self, t: TorchBuilder, *xs: Any) -> Any:
+        return reduce(lambda x, y: t.call("operator.mul", x, y), xs)
+
+    def to_onnx(self, o: OnnxBuilder, *xs: str) -> str:
+        return reduce(lambda x, y: o.op("Mul", x, y), xs)
+
+
+class Concat(Op):
+    """The values one behind the other along an axis, the channels; all other sizes are equal."""
+
+    name: ClassVar[str] = "concat"
+    least_inputs: ClassVar[int] = 2
+    most_inputs: ClassVar[int] = MOST
+
+    axis: Signed = Field(0, description="the axis along which values are joined, without the batch: 0 for channels")
+
+    def infer(self, *xs: TensorType) -> TensorType:
+        axis = position(self, xs[0], self.axis)
+        way_out = "crop, pad or pool one of them, or give the convs before them `padding: same`"
+        merged = _unify(self, xs, range(len(xs)), way_out, free=(axis,))
+        sizes = [x.shape[axis] for x in xs]
+        total = None if None in sizes else sum(size or 0 for size in sizes)
+        return TensorType((*merged.shape[:axis], total, *merged.shape[axis + 1 :]))
+
+    def to_torch(self, t: TorchBuilder, *xs: Any) -> Any:
+        return t.call("torch.cat", list(xs), dim=1 + position(self, t.inputs[0], self.axis))
+
+    def to_onnx(self, o: OnnxBuilder, *xs: str) -> str:
+        return o.op("Concat", *xs, axis=1 + position(self, o.inputs[0], self.axis))
+
+
+class Split(Op):
+    """A value cut along an axis, into equal parts or parts of given sizes: the outputs `0`, `1`, …"""
+
+    name: ClassVar[str] = "split"
+
+    parts: int | None = Field(None, ge=1, le=MOST, description="number of equal parts")
+    sizes: IntList | None = Field(None, min_length=1, max_length=MOST, description="the size of each part")
+    axis: Signed = Field(0, description="the axis to cut, without the batch: 0 for channels")
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        return tuple(map(str, range(self.parts or len(self.sizes or (0,)))))
+
+    def infer(self, x: TensorType) -> Types:
+        if (self.parts is None) == (self.sizes is None):
+            self._refuse("wants either `parts` or `sizes`", "parts" if self.parts else None, "`parts: 2`, for instance")
+        axis = position(self, x, self.axis)
+        size = x.shape[axis]
+        if size is None:
+            raise Refusal(
+                Code.UNKNOWN_SIZE,
+                f"{self.name}: cutting axis {axis} of {x} needs its size, which is unknown",
+                attribute="axis",
+                help="give the input a fixed height and width, or cut another axis",
+            )
+        return tuple(TensorType((*x.shape[:axis], part, *x.shape[axis + 1 :])) for part in self._sizes(size, axis))
+
+    def _sizes(self, size: int, axis: int) -> list[int]:
+        if self.parts:
+            require_divides(self, size, self.parts, f"along axis {axis}", "parts")
+            return [size // self.parts] * self.parts
+        sizes = list(self.sizes or ())
+        if min(sizes) < 1 or sum(sizes) != size:
+            written = " + ".join(map(str, sizes[:8])) + (" + …" if len(sizes) > 8 else "")
+            problem = f"the sizes {written} = {sum(sizes)} are not a cut of {size} along axis {axis}"
+            self._refuse(problem, "sizes", f"sizes of at least 1 that add up to {size}")
+        return sizes
+
+    def _refuse(self, problem: str, attribute: str | None, way_out: str) -> None:
+        raise Refusal(Code.IMPOSSIBLE_ATTRIBUTE, f"{self.name}: {problem}", attribute=attribute, help=way_out)
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        axis = position(self, t.inputs[0], self.axis)
+        pieces = t.call("torch.split", x, [each.shape[axis] for each in t.outputs], dim=1 + axis)
+        return tuple(t.call("operator.getitem", pieces, port) for port in range(len(t.outputs)))
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> tuple[str, ...]:
+        axis = position(self, o.inputs[0], self.axis)
+        sizes = o.constant([each.shape[axis] or 0 for each in o.outputs])
+        return o.ops("Split", len(o.outputs), x, sizes, axis=1 + axis)
+
+
+def _unify(op: Op, xs: Types, which: Sequence[int], way_out: str, free: tuple[int, ...] = ()) -> TensorType:
+    """The one shape that the inputs `which` have, but for the axes `free`; refuses two that differ."""
+    merged = xs[which[0]]
+    for k in which[1:]:
+        if not _agree(merged, xs[k], free):
+            j = next(j for j in which if not _agree(xs[j], xs[k], free))
+            raise Refusal(
+                Code.UNEQUAL_SHAPES,
+                f"{op.name}: input {k} is {xs[k]}, but input {j} is {xs[j]}",
+                inputs=(j, k),
+                label=f"{xs[j]} and {xs[k]}",
+                help=way_out,
+            )
+        merged = TensorType(tuple(b if a is None else a for a, b in zip(merged.shape, xs[k].shape, strict=True)))
+    return merged
+
+
+def _agree(x: TensorType, y: TensorType, free: tuple[int, ...]) -> bool:
+    """Whether two shapes can be the same, but for the axes `free`."""
+    if len(x.shape) != len(y.shape):
+        return False
+    sizes = enumerate(zip(x.shape, y.shape, strict=True))
+    return all(axis in free or a == b or a is None or b is None for axis, (a, b) in sizes)
+
+
+def _require_no_broadcast(op: Op, xs: Types, which: Sequence[int], merged: TensorType) -> None:
+    """Refuse a 1 that meets an unknown size."""
+    for k in which:
+        if any(size is None and known == 1 for size, known in zip(xs[k].shape, merged.shape, strict=True)):
+            raise Refusal(
+                Code.UNKNOWN_SIZE,
+                f"{op.name}: whether {xs[k]} is {merged}, as another input is, needs its sizes, which are unknown",
+                inputs=tuple(which),
+                label=f"gets {xs[k]}",
+                help="give the input a fixed height and width",
+            )

@@ -1,0 +1,211 @@
+"""Normalisation: to a mean of 0 and a variance of 1 over the batch, channels, groups or positions; and among channels.
+
+All but local response normalisation compute (x - mean) / √(variance + eps), then, where they are `affine`, times a
+learned weight plus a learned bias, both per channel. They keep the shape.
+"""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from cnnc.diagnostics import Code
+from cnnc.ops.attributes import Positive, Real, Share, Size
+from cnnc.ops.base import Cost, OnnxBuilder, Op, Refusal, TorchBuilder, require_divides, require_known, require_map
+from cnnc.ops.types import TensorType
+
+EPS = "added to the variance"
+AFFINE = "whether a learned weight and bias per channel follow"
+
+
+class BatchNorm(Op):
+    """Normalise over the batch and all positions; in prediction, by running statistics (Ioffe and Szegedy, 2015)."""
+
+    name: ClassVar[str] = "batch_norm"
+
+    eps: Positive = Field(1e-5, description=EPS)
+    momentum: Share = Field(0.1, description="share of the new batch in the running statistics")
+    affine: bool = Field(True, description=AFFINE)
+
+    def infer(self, x: TensorType) -> TensorType:
+        if not (x.is_map or x.is_vector):
+            raise Refusal(
+                Code.WRONG_RANK,
+                f"{self.name} wants a feature map or a vector, got {x}",
+                label=f"gets {x}",
+                help="`reshape` to three axes or one first",
+            )
+        return x
+
+    def cost(self, x: TensorType) -> Cost:
+        return Cost(params=2 * x.channels * self.affine, buffers=2 * x.channels)
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module(
+            "BatchNorm2d" if t.inputs[0].is_map else "BatchNorm1d",
+            x,
+            num_features=t.inputs[0].channels,
+            eps=self.eps,
+            momentum=self.momentum,
+            affine=self.affine,
+        )
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        weight, bias = _affine(o, self.affine)
+        statistics = o.weight("running_mean"), o.weight("running_var")
+        return o.op("BatchNormalization", x, weight, bias, *statistics, epsilon=self.eps)
+
+
+class LayerNorm(Op):
+    """Normalise each sample by itself (Ba et al., 2016): every position over its channels, or all of it at once."""
+
+    name: ClassVar[str] = "layer_norm"
+
+    over: Literal["channels", "all"] = Field("channels", description="what a mean is taken over")
+    eps: Positive = Field(1e-5, description=EPS)
+    affine: bool = Field(True, description="whether a learned weight and bias follow, of the shape that a mean is over")
+    bias: bool = Field(True, description="whether `affine` has the bias")
+
+    def infer(self, x: TensorType) -> TensorType:
+        if self.over == "all":
+            require_known(self, x, "over all needs every size")
+        return x
+
+    def cost(self, x: TensorType) -> Cost:
+        size = x.channels if self.over == "channels" else x.elements or 0
+        return Cost(params=self.affine * (1 + self.bias) * size)
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        shape = t.inputs[0].shape
+        channels = self.over == "channels" and len(shape) > 1
+        y = t.call("torch.movedim", x, 1, -1) if channels else x
+        y = t.module(
+            "LayerNorm",
+            y,
+            normalized_shape=shape[:1] if channels else shape,
+            eps=self.eps,
+            elementwise_affine=self.affine,
+            bias=self.bias,
+        )
+        return t.call("torch.movedim", y, -1, 1) if channels else y
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        rank = len(o.inputs[0].shape)
+        if self.over == "all":
+            return self._normalise(o, x, 1)
+        if rank == 1:
+            return self._normalise(o, x, -1)
+        y = o.op("Transpose", x, perm=[0, *range(2, rank + 1), 1])
+        return o.op("Transpose", self._normalise(o, y, -1), perm=[0, rank, *range(1, rank)])
+
+    def _normalise(self, o: OnnxBuilder, x: str, axis: int) -> str:
+        if self.affine:
+            bias = [o.weight("bias")] if self.bias else []
+            return o.op("LayerNormalization", x, o.weight("weight"), *bias, axis=axis, epsilon=self.eps)
+        if axis == -1:
+            ones = o.constant([1.0] * o.inputs[0].channels)
+            return o.op("LayerNormalization", x, ones, axis=axis, epsilon=self.eps)
+        return _by_group(o, x, 1, self.eps)  # a weight of ones for all of it would fill the file
+
+
+class GroupNorm(Op):
+    """Normalise each sample over groups of its channels (Wu and He, 2018)."""
+
+    name: ClassVar[str] = "group_norm"
+
+    groups: Size = Field(description="number of groups that channels are split into")
+    eps: Positive = Field(1e-5, description=EPS)
+    affine: bool = Field(True, description=AFFINE)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_divides(self, x.channels, self.groups, "channels")
+        return x
+
+    def cost(self, x: TensorType) -> Cost:
+        return Cost(params=2 * x.channels * self.affine)
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        channels = t.inputs[0].channels
+        return t.module("GroupNorm", x, num_groups=self.groups, num_channels=channels, eps=self.eps, affine=self.affine)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        # Not ONNX's GroupNormalization: until opset 21 its weights were per group.
+        y = _by_group(o, x, self.groups, self.eps)
+        if not self.affine:
+            return y
+        shape = o.constant([o.inputs[0].channels, *(1 for _ in o.inputs[0].shape[1:])])
+        scaled = o.op("Mul", y, o.op("Reshape", o.weight("weight"), shape))
+        return o.op("Add", scaled, o.op("Reshape", o.weight("bias"), shape))
+
+
+class InstanceNorm(Op):
+    """Normalise each channel of each sample over its positions (Ulyanov et al., 2016): (C, H, W) to (C, H, W)."""
+
+    name: ClassVar[str] = "instance_norm"
+
+    eps: Positive = Field(1e-5, description=EPS)
+    affine: bool = Field(False, description=AFFINE)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        if x.space == (1, 1):
+            raise Refusal(
+                Code.WRONG_RANK,
+                f"{self.name} over the single position of {x} would make everything 0",
+                label=f"gets {x}",
+                help="put it before the maps shrink to one position, or use `layer_norm`",
+            )
+        return x
+
+    def cost(self, x: TensorType) -> Cost:
+        return Cost(params=2 * x.channels * self.affine)
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("InstanceNorm2d", x, num_features=t.inputs[0].channels, eps=self.eps, affine=self.affine)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("InstanceNormalization", x, *_affine(o, self.affine), epsilon=self.eps)
+
+
+class LocalResponseNorm(Op):
+    """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta (Krizhevsky et al., 2012): (C, H, W)."""
+
+    name: ClassVar[str] = "local_response_norm"
+
+    size: Size = Field(description="number of neighbouring channels, odd")
+    alpha: Real = Field(1e-4, description="factor of the mean")
+    beta: Real = Field(0.75, description="exponent")
+    k: Positive = Field(1.0, description="added to the mean")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        if self.size % 2 == 0:
+            raise Refusal(
+                Code.IMPOSSIBLE_ATTRIBUTE,
+                f"{self.name}: a size of {self.size} has no middle; frameworks differ in what they make of it",
+                attribute="size",
+                help=f"`size: {self.size - 1}` or `size: {self.size + 1}`",
+            )
+        return x
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("LocalResponseNorm", x, size=self.size, alpha=self.alpha, beta=self.beta, k=self.k)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("LRN", x, size=self.size, alpha=self.alpha, beta=self.beta, bias=self.k)
+
+
+def _affine(o: OnnxBuilder, affine: bool) -> tuple[str, str]:
+    """The node's weight and bias, or ones and zeros in their place."""
+    channels = o.inputs[0].channels
+    if affine:
+        return o.weight("weight"), o.weight("bias")
+    return o.constant([1.0] * channels), o.constant([0.0] * channels)
+
+
+def _by_group(o: OnnxBuilder, x: str, groups: int, eps: float) -> str:
+    """Each group of channels by itself: to (N, groups, all the rest), normalised as instances, and back."""
+    type = o.inputs[0]
+    y = o.op("Reshape", x, o.constant([0, groups, -1]))
+    y = o.op("InstanceNormalization", y, o.constant([1.0] * groups), o.constant([0.0] * groups), epsilon=eps)
+    sizes = [size for size in type.shape if size is not None]
+    return o.op("Reshape", y, o.constant([0, *sizes]) if type.known else o.op("Shape", x))

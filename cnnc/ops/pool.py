@@ -1,0 +1,206 @@
+"""Pooling over feature maps, (C, H, W): windows that slide, a grid of equal windows, and one window over all."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from cnnc.diagnostics import Code
+from cnnc.ops.attributes import PaddingAttribute, Pair, SizePair
+from cnnc.ops.base import OnnxBuilder, Op, Refusal, TorchBuilder, require_map
+from cnnc.ops.types import TensorType
+from cnnc.ops.window import Placement, Window, onnx_order, torch_order
+
+NONE = (0, 0, 0, 0)
+
+
+class MaxPool(Op):
+    """The largest value in each window: (C, H, W) to (C, H', W'). Padding never wins."""
+
+    name: ClassVar[str] = "max_pool"
+
+    kernel: SizePair = Field(description="height and width of the window")
+    stride: SizePair | None = Field(None, description="step of the window; the kernel where left out")
+    dilation: SizePair = Field((1, 1), description="distance between the window's elements")
+    padding: PaddingAttribute = Field(NONE, description="what is added around the input")
+    ceil: bool = Field(
+        False, description="whether a last window that starts within the input but ends behind it counts"
+    )
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        return TensorType((x.channels, *self._place(x).size))
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        place = self._place(t.inputs[0])
+        fits = _fits_torch(place, self.kernel)
+        if not fits:
+            lowest = t.call("builtins.float", "-inf")  # TorchScript knows no literal for it
+            x = t.call("torch.nn.functional.pad", x, torch_order(place.all_pads), "constant", lowest)
+        return t.module(
+            "MaxPool2d",
+            x,
+            kernel_size=self.kernel,
+            stride=self.stride or self.kernel,
+            padding=place.pads[:2] if fits else (0, 0),
+            dilation=self.dilation,
+            ceil_mode=fits and self.ceil,
+        )
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        pads = self._place(o.inputs[0]).all_pads
+        # onnxruntime takes pads below the kernel alone, dilated or not.
+        if not all(pad < size for pad, size in zip(pads, self.kernel * 2, strict=True)):
+            x, pads = o.op("Pad", x, o.constant(onnx_order(pads)), o.constant(float("-inf"))), NONE
+        return o.op(
+            "MaxPool",
+            x,
+            kernel_shape=self.kernel,
+            strides=self.stride or self.kernel,
+            dilations=self.dilation,
+            pads=pads,
+        )
+
+    def _place(self, x: TensorType) -> Placement:
+        stride = self.stride or self.kernel
+        return Window(self, self.kernel, stride, self.dilation, self.padding, self.ceil).place_pool(x)
+
+
+class AvgPool(Op):
+    """The average of each window: (C, H, W) to (C, H', W'). What `ceil` adds behind the padding is never counted."""
+
+    name: ClassVar[str] = "avg_pool"
+
+    kernel: SizePair = Field(description="height and width of the window")
+    stride: SizePair | None = Field(None, description="step of the window; the kernel where left out")
+    padding: PaddingAttribute = Field(NONE, description="zeros around the input")
+    ceil: bool = Field(
+        False, description="whether a last window that starts within the input but ends behind it counts"
+    )
+    count_padding: bool = Field(True, description="whether padding counts as zeros, or not at all")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        return TensorType((x.channels, *self._place(x).size))
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        place, stride = self._place(t.inputs[0]), self.stride or self.kernel
+        if _fits_torch(place, self.kernel):
+            return t.module(
+                "AvgPool2d",
+                x,
+                kernel_size=self.kernel,
+                stride=stride,
+                padding=place.pads[:2],
+                ceil_mode=self.ceil,
+                count_include_pad=self.count_padding,
+            )
+        if self.count_padding and place.extra == (0, 0):
+            x = t.call("torch.nn.functional.pad", x, torch_order(place.pads))
+            return t.module("AvgPool2d", x, kernel_size=self.kernel, stride=stride)
+        return self._weighted(t, x, place)
+
+    def _weighted(self, t: TorchBuilder, x: Any, place: Placement) -> Any:
+        """The average over zeros, divided by the share of each window that counts."""
+        pad, pool, stride = "torch.nn.functional.pad", "torch.nn.functional.avg_pool2d", self.stride or self.kernel
+        counts = t.call("torch.ones_like", t.call("torch.narrow", x, 1, 0, 1))
+        counts = t.call(pad, counts, torch_order(place.pads), "constant", 1.0 if self.count_padding else 0.0)
+        counts = t.call(pad, counts, torch_order((0, 0, *place.extra)))
+        y = t.call(pool, t.call(pad, x, torch_order(place.all_pads)), list(self.kernel), list(stride))
+        return t.call("torch.div", y, t.call(pool, counts, list(self.kernel), list(stride)))
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        place = self._place(o.inputs[0])
+        pads, counts = place.all_pads, self.count_padding
+        if counts and place.extra != (0, 0):  # ONNX counts all pads or none: zeros that count become input
+            if place.pads != NONE:
+                x = o.op("Pad", x, o.constant(onnx_order(place.pads)))
+            pads, counts = (0, 0, *place.extra), False
+        return o.op(
+            "AveragePool",
+            x,
+            kernel_shape=self.kernel,
+            strides=self.stride or self.kernel,
+            pads=pads,
+            count_include_pad=int(counts),
+        )
+
+    def _place(self, x: TensorType) -> Placement:
+        return Window(self, self.kernel, self.stride or self.kernel, (1, 1), self.padding, self.ceil).place_pool(x)
+
+
+class AdaptiveAvgPool(Op):
+    """The averages of a grid of equal windows: (C, H, W) to (C, *size), where size divides (H, W)."""
+
+    name: ClassVar[str] = "adaptive_avg_pool"
+
+    size: SizePair = Field(description="height and width of the output")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        for side, size, wanted in zip(("height", "width"), x.space, self.size, strict=True):
+            if wanted > 1 and size is None:
+                raise Refusal(
+                    Code.UNKNOWN_SIZE,
+                    f"{self.name}: {wanted} equal windows along the {side} need its size, which is unknown",
+                    attribute="size",
+                    help=f"give the input a fixed {side}, or use `size: 1`",
+                )
+            if wanted > 1 and size is not None and size % wanted:
+                raise Refusal(
+                    Code.INDIVISIBLE,
+                    f"{self.name}: a {side} of {size} does not divide into {wanted} equal windows",
+                    attribute="size",
+                    label=f"{size} % {wanted} = {size % wanted}",
+                    help="a size that divides it, `global_avg_pool`, or an `avg_pool` whose windows overlap",
+                )
+        return TensorType((x.channels, *self.size))
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("AdaptiveAvgPool2d", x, output_size=self.size)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        if self.size == (1, 1):
+            return o.op("GlobalAveragePool", x)
+        for axis, size in enumerate(o.inputs[0].space, start=2):
+            if size is None:  # and to become 1
+                axes = {"axes": [axis]} if o.opset < 18 else {}
+                x = o.op("ReduceMean", x, *([] if axes else [o.constant([axis])]), keepdims=1, **axes)
+        window = [(size or 1) // wanted for size, wanted in zip(o.inputs[0].space, self.size, strict=True)]
+        return o.op("AveragePool", x, kernel_shape=window, strides=window, pads=NONE)
+
+
+class GlobalAvgPool(Op):
+    """The average of each channel (Lin et al., Network in network, 2013): (C, H, W) to (C, 1, 1)."""
+
+    name: ClassVar[str] = "global_avg_pool"
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        return TensorType((x.channels, 1, 1))
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("AdaptiveAvgPool2d", x, output_size=1)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("GlobalAveragePool", x)
+
+
+class GlobalMaxPool(Op):
+    """The largest value of each channel: (C, H, W) to (C, 1, 1)."""
+
+    name: ClassVar[str] = "global_max_pool"
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        return TensorType((x.channels, 1, 1))
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("AdaptiveMaxPool2d", x, output_size=1)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("GlobalMaxPool", x)
+
+
+def _fits_torch(place: Placement, kernel: Pair) -> bool:
+    """Whether torch's own pools take the pads: the same on both sides and at most half of the kernel."""
+    return place.symmetric and 2 * place.pads[0] <= kernel[0] and 2 * place.pads[1] <= kernel[1]

@@ -1,0 +1,65 @@
+"""The ops there are, by name. A family's module is imported when one of its ops is asked for, and not before."""
+
+from importlib import import_module
+
+from cnnc.ops.base import Op
+
+FAMILIES: dict[str, dict[str, str]] = {
+    "conv": {"conv": "Conv", "conv_transpose": "ConvTranspose"},
+    "pool": {
+        "max_pool": "MaxPool",
+        "avg_pool": "AvgPool",
+        "adaptive_avg_pool": "AdaptiveAvgPool",
+        "global_avg_pool": "GlobalAvgPool",
+        "global_max_pool": "GlobalMaxPool",
+    },
+    "norm": {
+        "batch_norm": "BatchNorm",
+        "layer_norm": "LayerNorm",
+        "group_norm": "GroupNorm",
+        "instance_norm": "InstanceNorm",
+        "local_response_norm": "LocalResponseNorm",
+    },
+    "linear": {"linear": "Linear", "scale": "Scale"},
+    "regularise": {"dropout": "Dropout", "drop_path": "DropPath"},
+    "activation": {
+        "relu": "Relu",
+        "relu6": "Relu6",
+        "leaky_relu": "LeakyRelu",
+        "prelu": "Prelu",
+        "elu": "Elu",
+        "sigmoid": "Sigmoid",
+        "tanh": "Tanh",
+        "softmax": "Softmax",
+        "log_softmax": "LogSoftmax",
+        "gelu": "Gelu",
+        "silu": "Silu",
+        "hardswish": "Hardswish",
+        "hardsigmoid": "Hardsigmoid",
+        "mish": "Mish",
+        "activation": "Activation",
+    },
+    "merge": {"add": "Add", "mul": "Mul", "concat": "Concat", "split": "Split"},
+    "shape": {
+        "flatten": "Flatten",
+        "reshape": "Reshape",
+        "permute": "Permute",
+        "channel_shuffle": "ChannelShuffle",
+        "pad": "Pad",
+        "upsample": "Upsample",
+        "identity": "Identity",
+    },
+}
+PLACES = {op: (family, kind) for family, kinds in FAMILIES.items() for op, kind in kinds.items()}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all ops, family by family."""
+    return tuple(PLACES)
+
+
+def get(name: str) -> type[Op]:
+    """The op of that name; raises KeyError where there is none."""
+    family, kind = PLACES[name]
+    op: type[Op] = getattr(import_module(f"cnnc.ops.{family}"), kind)
+    return op

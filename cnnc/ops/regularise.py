@@ -1,0 +1,54 @@
+"""What is dropped at random in training, and left alone in prediction. Keeps the shape."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from cnnc.diagnostics import Code
+from cnnc.ops.attributes import Fraction
+from cnnc.ops.base import OnnxBuilder, Op, Refusal, TorchBuilder
+from cnnc.ops.types import TensorType
+
+
+class Dropout(Op):
+    """Each element becomes 0 with probability `rate`, or x / (1 - rate) (Srivastava et al., 2014)."""
+
+    name: ClassVar[str] = "dropout"
+
+    rate: Fraction = Field(0.5, description="probability of an element to be dropped")
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("Dropout", x, p=self.rate)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Identity", x)
+
+
+class DropPath(Op):
+    """Each sample becomes 0 with probability `rate`, or x / (1 - rate): stochastic depth (Huang et al., 2016)."""
+
+    name: ClassVar[str] = "drop_path"
+
+    rate: Fraction = Field(description="probability of a sample to be dropped")
+
+    def infer(self, x: TensorType) -> TensorType:
+        if len(x.shape) > 3:
+            raise Refusal(
+                Code.WRONG_RANK,
+                f"{self.name} wants at most three axes, got {x}",
+                label=f"gets {x}",
+                help="`flatten` or `reshape` first",
+            )
+        return x
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        # torch drops whole channels: in a batch of one whose channels are the samples, it drops samples.
+        samples = t.call("torch.unsqueeze", x, 0)
+        kept = t.module(f"Dropout{len(t.inputs[0].shape)}d", samples, p=self.rate)
+        return t.call("torch.squeeze", kept, 0)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Identity", x)

@@ -1,0 +1,231 @@
+"""Ops that move, cut, copy or add elements and learn nothing."""
+
+from math import prod
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from cnnc.diagnostics import Code
+from cnnc.ops.attributes import IntList, Real, Sides, Size, SizePair
+from cnnc.ops.base import OnnxBuilder, Op, Refusal, TorchBuilder, require_divides, require_known, require_map
+from cnnc.ops.types import TensorType
+from cnnc.ops.window import SIDES, onnx_order, torch_order
+
+MOST_AXES = 6
+
+
+class Flatten(Op):
+    """All elements as one vector, the last axis running fastest: (C, H, W) to (C·H·W,)."""
+
+    name: ClassVar[str] = "flatten"
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_known(self, x, "makes a vector, whose size must be known")
+        return TensorType((x.elements,))
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("Flatten", x)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Flatten", x, axis=1)
+
+
+class Reshape(Op):
+    """The same elements in the same order in another shape; one size may be -1, for what is left over."""
+
+    name: ClassVar[str] = "reshape"
+
+    shape: IntList = Field(description="the new shape, without the batch", min_length=1, max_length=MOST_AXES)
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_known(self, x, "needs every size")
+        return TensorType(self._shape(x.elements or 0))
+
+    def _shape(self, elements: int) -> tuple[int, ...]:
+        rest = prod(size for size in self.shape if size != -1)
+        if min(self.shape) < -1 or 0 in self.shape or self.shape.count(-1) > 1:
+            self._refuse("sizes are at least 1, and one of them may be -1", "`shape: [-1]` makes a vector")
+        if elements % rest or (-1 not in self.shape and elements != rest):
+            made = f"{'×'.join(map(str, self.shape))} = {rest}" if -1 not in self.shape else f"a multiple of {rest}"
+            self._refuse(f"{elements} elements are not {made}", "put -1 for the size that follows from the others")
+        return tuple(elements // rest if size == -1 else size for size in self.shape)
+
+    def _refuse(self, problem: str, way_out: str) -> None:
+        raise Refusal(Code.IMPOSSIBLE_ATTRIBUTE, f"{self.name}: {problem}", attribute="shape", help=way_out)
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.call("torch.reshape", x, [-1, *self._shape(t.inputs[0].elements or 0)])
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Reshape", x, o.constant([0, *self._shape(o.inputs[0].elements or 0)]))
+
+
+class Permute(Op):
+    """The axes in another order: output axis k is input axis `axes[k]`."""
+
+    name: ClassVar[str] = "permute"
+
+    axes: IntList = Field(description="every axis once, without the batch", max_length=MOST_AXES)
+
+    def infer(self, x: TensorType) -> TensorType:
+        rank = len(x.shape)
+        if sorted(self.axes) != list(range(rank)):
+            raise Refusal(
+                Code.IMPOSSIBLE_ATTRIBUTE,
+                f"{self.name}: the axes {list(self.axes)} are not those of {x}, each once",
+                attribute="axes",
+                help=f"an order of {list(range(rank))}; the batch is not counted",
+            )
+        if x.shape[self.axes[0]] is None:
+            require_known(self, x, "moves an axis to the channels' place, where its size must be known")
+        return TensorType(tuple(x.shape[axis] for axis in self.axes))
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.call("torch.permute", x, [0, *(axis + 1 for axis in self.axes)])
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Transpose", x, perm=[0, *(axis + 1 for axis in self.axes)])
+
+
+class ChannelShuffle(Op):
+    """Channels dealt out over the groups (Zhang et al., ShuffleNet, 2017): channel g·C/groups + c to c·groups + g."""
+
+    name: ClassVar[str] = "channel_shuffle"
+
+    groups: Size = Field(description="number of groups that channels are split into")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        require_divides(self, x.channels, self.groups, "channels")
+        return x
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("ChannelShuffle", x, groups=self.groups)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        type = o.inputs[0]
+        y = o.op("Reshape", x, o.constant([0, self.groups, type.channels // self.groups, -1]))
+        y = o.op("Transpose", y, perm=[0, 2, 1, 3])
+        sizes = [size for size in type.shape if size is not None]
+        return o.op("Reshape", y, o.constant([0, *sizes]) if type.known else o.op("Shape", x))
+
+
+class Pad(Op):
+    """More rows and columns around a map: (C, H, W) to (C, top + H + bottom, left + W + right)."""
+
+    name: ClassVar[str] = "pad"
+
+    padding: Sides = Field(description="rows and columns to add on each side")
+    mode: Literal["constant", "reflect", "replicate", "circular"] = Field(
+        "constant", description="what is added: a value, the mirror image, the edge, or the other side"
+    )
+    value: Real = Field(0.0, description="what `constant` adds")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        top, left, bottom, right = self.padding
+        for axis, (size, pads) in enumerate(zip(x.space, ((top, bottom), (left, right)), strict=True)):
+            least = max(pads) + (self.mode == "reflect")
+            if self.mode in ("reflect", "circular") and size is not None and size < least:
+                raise Refusal(
+                    Code.IMPOSSIBLE_ATTRIBUTE,
+                    f"{self.name}: {max(pads)} of {self.mode} padding needs a {SIDES[axis]} of {least}, got {size}",
+                    attribute="padding",
+                    help="pad less, or use `mode: replicate`, which takes any",
+                )
+        height, width = x.space
+        return TensorType(
+            (
+                x.channels,
+                None if height is None else top + height + bottom,
+                None if width is None else left + width + right,
+            )
+        )
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.call("torch.nn.functional.pad", x, torch_order(self.padding), self.mode, self.value)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        if self.mode == "circular":
+            return self._wrap(o, x)
+        value = [o.constant(self.value)] if self.mode == "constant" and self.value else []
+        mode = "edge" if self.mode == "replicate" else self.mode
+        return o.op("Pad", x, o.constant(onnx_order(self.padding)), *value, mode=mode)
+
+    def _wrap(self, o: OnnxBuilder, x: str) -> str:
+        """The end, the input and the start in a row, along each axis: until opset 19 Pad could not."""
+        for axis in (2, 3):
+            before, after = self.padding[axis - 2], self.padding[axis]
+            end = [self._slice(o, x, axis, -before, 2**62)] if before else []
+            start = [self._slice(o, x, axis, 0, after)] if after else []
+            x = o.op("Concat", *end, x, *start, axis=axis) if end or start else x
+        return x
+
+    def _slice(self, o: OnnxBuilder, x: str, axis: int, start: int, end: int) -> str:
+        return o.op("Slice", x, o.constant([start]), o.constant([end]), o.constant([axis]))
+
+
+class Upsample(Op):
+    """A map of more (or fewer) rows and columns, by a factor or to a size: (C, H, W) to (C, H', W')."""
+
+    name: ClassVar[str] = "upsample"
+
+    factor: SizePair | None = Field(None, description="factor of height and width")
+    size: SizePair | None = Field(None, description="height and width of the output")
+    mode: Literal["nearest", "bilinear"] = Field("nearest", description="how values between the input's are found")
+    align_corners: bool = Field(False, description="whether bilinear corners map to corners, not edges to edges")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        if (self.factor is None) == (self.size is None):
+            self._refuse("wants either `factor` or `size`", "size" if self.size else None, "`factor: 2`, for instance")
+        if self.align_corners and self.mode == "nearest":
+            self._refuse("`align_corners` goes with `mode: bilinear` alone", "align_corners", "leave one of them out")
+        if self.factor is None:
+            return TensorType((x.channels, *(self.size or ())))
+        sizes = zip(x.space, self.factor, strict=True)
+        return TensorType((x.channels, *(None if size is None else size * factor for size, factor in sizes)))
+
+    def _refuse(self, problem: str, attribute: str | None, way_out: str) -> None:
+        raise Refusal(Code.IMPOSSIBLE_ATTRIBUTE, f"{self.name}: {problem}", attribute=attribute, help=way_out)
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        corners = {"align_corners": self.align_corners} if self.mode == "bilinear" else {}
+        scale = None if self.factor is None else tuple(map(float, self.factor))
+        return t.module("Upsample", x, size=self.size, scale_factor=scale, mode=self.mode, **corners)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        attributes = {
+            "mode": "nearest" if self.mode == "nearest" else "linear",
+            "coordinate_transformation_mode": self._coordinates,
+            "nearest_mode": "floor",
+        }
+        if self.factor is not None:
+            scales = o.constant([1.0, 1.0, *map(float, self.factor)])
+            return o.op("Resize", x, "", scales, **attributes)
+        size = o.constant(list(self.size or ()))
+        if o.opset >= 18:
+            return o.op("Resize", x, "", "", size, axes=[2, 3], **attributes)
+        whole = o.op("Concat", o.op("Shape", x, start=0, end=2), size, axis=0)
+        return o.op("Resize", x, "", "", whole, **attributes)
+
+    @property
+    def _coordinates(self) -> str:
+        if self.mode == "nearest":
+            return "asymmetric"
+        return "align_corners" if self.align_corners else "half_pixel"
+
+
+class Identity(Op):
+    """The input itself."""
+
+    name: ClassVar[str] = "identity"
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("Identity", x)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Identity", x)

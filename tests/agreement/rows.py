@@ -1,0 +1,273 @@
+"""The table of the agreement test: for each op, rows of attributes and the shapes of its inputs.
+
+Every op and every attribute of one has a row, and so has every choice of an attribute that offers some. Sizes are odd
+and unequal where they can be, so that no mistake of an axis goes unseen. None is an unknown height or width.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+MAP = (3, 7, 6)
+OPEN = (3, None, None)
+VECTOR = (5,)
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    op: str
+    attributes: dict[str, Any]
+    shapes: tuple[Shape, ...]
+
+    def __str__(self) -> str:
+        attributes = ",".join(f"{name}={value}" for name, value in self.attributes.items())
+        shapes = ",".join("x".join(map(str, shape)) for shape in self.shapes)
+        return f"{self.op}({attributes}){shapes}".replace(" ", "").replace("None", "?")
+
+
+WINDOWS: list[tuple[Any, ...]] = [
+    ({"kernel": 3}, MAP),
+    ({"kernel": [3, 2]}, MAP),
+    ({"kernel": 3, "stride": 1}, MAP),
+    ({"kernel": 3, "stride": [2, 3]}, MAP),
+    ({"kernel": 2, "stride": 3}, MAP),
+    ({"kernel": 3, "padding": 1}, MAP),
+    ({"kernel": 3, "stride": 2, "padding": [1, 0]}, MAP),
+    ({"kernel": 3, "stride": 2, "padding": [0, 1, 1, 0]}, MAP),
+    ({"kernel": 3, "stride": 1, "padding": [2, 1, 0, 2]}, MAP),
+    ({"kernel": 2, "stride": 1, "padding": 1}, MAP),
+    ({"kernel": 3, "stride": 1, "padding": "same"}, MAP),
+    ({"kernel": 2, "stride": 1, "padding": "same"}, MAP),
+    ({"kernel": 2, "stride": 1, "padding": "same_lower"}, MAP),
+    ({"kernel": 3, "stride": 2, "padding": "same"}, (2, 8, 8)),
+    ({"kernel": [4, 3], "stride": 2, "padding": "same_lower"}, MAP),
+    ({"kernel": 1, "stride": 2, "padding": "same"}, MAP),
+    ({"kernel": 3, "stride": 2, "padding": "valid"}, MAP),
+    ({"kernel": [7, 6]}, MAP),
+    ({"kernel": 1, "stride": 1}, (4, 1, 1)),
+    ({"kernel": 3, "stride": 2, "padding": 1}, OPEN),
+    ({"kernel": 3, "stride": 2, "padding": [0, 1, 1, 0]}, (3, 7, None)),
+    ({"kernel": 2, "stride": 1, "padding": "same"}, (3, None, 6)),
+]
+
+POOLS: list[tuple[Any, ...]] = [
+    *WINDOWS,
+    ({"kernel": 3, "stride": 2, "ceil": True}, MAP),
+    ({"kernel": 3, "stride": 2, "ceil": True}, (3, 6, 8)),
+    ({"kernel": 3, "stride": 2, "padding": 1, "ceil": True}, (3, 6, 7)),
+    ({"kernel": 2, "stride": 3, "ceil": True}, (3, 7, 4)),
+    ({"kernel": 2, "stride": 2, "padding": 1, "ceil": True}, (3, 7, 5)),
+    ({"kernel": 3, "stride": 2, "padding": [1, 0, 0, 1], "ceil": True}, (3, 7, 8)),
+    ({"kernel": 4, "stride": 3, "padding": [0, 3, 2, 1], "ceil": True}, (3, 7, 8)),
+    ({"kernel": 3, "stride": 2, "padding": [0, 0, 2, 0], "ceil": True}, (3, 6, 8)),
+    ({"kernel": 3, "stride": 1, "ceil": True}, OPEN),
+    ({"kernel": [2, 3], "padding": [1, 2]}, (1, 4, 4)),
+    ({"kernel": 3, "stride": 2, "padding": 2}, MAP),
+    ({"kernel": 3, "stride": 2, "padding": 2}, OPEN),
+]
+
+
+def _with(extra: dict[str, Any], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [({**extra, **attributes}, *shapes) for attributes, *shapes in rows]
+
+
+EVERY_SHAPE: list[tuple[Any, ...]] = [({}, MAP), ({}, VECTOR), ({}, OPEN), ({}, (2, 5))]
+
+TABLE: dict[str, list[tuple[Any, ...]]] = {
+    "conv": [
+        *_with({"out": 4}, WINDOWS),
+        ({"out": 4, "kernel": 3, "dilation": 2}, MAP),
+        ({"out": 4, "kernel": [2, 3], "dilation": [3, 2], "stride": 2, "padding": "same"}, MAP),
+        ({"out": 6, "kernel": 3, "groups": 3}, MAP),
+        ({"out": 6, "kernel": 3, "groups": 2, "bias": False, "padding": 4}, (4, 5, 5)),
+        ({"out": 4, "kernel": 3, "bias": False, "padding": [1, 0, 2, 0]}, MAP),
+        ({"out": 1, "kernel": 3, "padding": 1}, (1, 1, 1)),
+    ],
+    "conv_transpose": [
+        *_with({"out": 4}, [row for row in WINDOWS if row[0].get("padding") != [2, 1, 0, 2]]),
+        ({"out": 4, "kernel": 2, "stride": 2}, (3, 1, 1)),
+        ({"out": 4, "kernel": 3, "stride": 2, "padding": 1, "output_padding": 1}, MAP),
+        ({"out": 4, "kernel": 3, "stride": [2, 3], "output_padding": [0, 2]}, MAP),
+        ({"out": 4, "kernel": 3, "stride": 2, "padding": [0, 1, 1, 2], "output_padding": [1, 0]}, MAP),
+        ({"out": 4, "kernel": 3, "dilation": 2, "stride": 2, "output_padding": 1}, MAP),
+        ({"out": 4, "kernel": [2, 3], "dilation": [3, 2], "stride": 2, "padding": "same"}, MAP),
+        ({"out": 4, "kernel": 4, "stride": 2, "padding": "same_lower"}, MAP),
+        ({"out": 4, "kernel": 2, "stride": 3, "padding": "same"}, MAP),
+        ({"out": 4, "kernel": 2, "stride": 3, "padding": "valid"}, MAP),
+        ({"out": 4, "kernel": 3, "stride": 2, "padding": 3}, MAP),
+        ({"out": 6, "kernel": 3, "groups": 3}, MAP),
+        ({"out": 6, "kernel": 3, "groups": 2, "bias": False}, (4, 5, 5)),
+        ({"out": 4, "kernel": 3, "stride": 2, "padding": "same"}, OPEN),
+    ],
+    "max_pool": [
+        *POOLS,
+        ({"kernel": 2, "stride": 1, "dilation": 2}, MAP),
+        ({"kernel": 3, "stride": 2, "dilation": [2, 1], "padding": 1, "ceil": True}, MAP),
+        ({"kernel": 2, "stride": 1, "dilation": 4, "padding": 3}, MAP),
+        ({"kernel": 2, "stride": 1, "dilation": 4, "padding": 3}, OPEN),
+    ],
+    "avg_pool": [
+        *POOLS,
+        *_with({"count_padding": False}, POOLS),
+        ({"kernel": 3, "stride": 2, "padding": 1, "ceil": True, "count_padding": True}, (3, 6, 8)),
+    ],
+    "adaptive_avg_pool": [
+        ({"size": 1}, MAP),
+        ({"size": 1}, OPEN),
+        ({"size": [7, 6]}, MAP),
+        ({"size": [2, 3]}, (3, 8, 9)),
+        ({"size": [1, 3]}, (3, 8, 9)),
+        ({"size": [1, 3]}, (3, None, 9)),
+        ({"size": [2, 1]}, (3, 8, None)),
+    ],
+    "global_avg_pool": [({}, MAP), ({}, (10, 5, 5)), ({}, (3, 1, 1)), ({}, OPEN)],
+    "global_max_pool": [({}, MAP), ({}, (3, 1, 1)), ({}, OPEN)],
+    "batch_norm": [
+        ({}, MAP),
+        ({}, VECTOR),
+        ({}, OPEN),
+        ({"eps": 0.1}, MAP),
+        ({"eps": 1e-12}, VECTOR),
+        ({"momentum": 0.5}, MAP),
+        ({"affine": False}, MAP),
+        ({"affine": False}, VECTOR),
+    ],
+    "layer_norm": [
+        *EVERY_SHAPE,
+        ({"over": "channels", "affine": False}, MAP),
+        ({"affine": False}, VECTOR),
+        ({"over": "all"}, MAP),
+        ({"over": "all"}, VECTOR),
+        ({"over": "all", "affine": False, "eps": 0.1}, MAP),
+        ({"over": "all", "bias": False}, MAP),
+        ({"eps": 0.1, "bias": False}, MAP),
+    ],
+    "group_norm": [
+        *_with({"groups": 2}, [({}, (4, 7, 6)), ({}, (6,)), ({}, (4, None, None)), ({}, (4, 5))]),
+        ({"groups": 1, "eps": 0.1}, MAP),
+        ({"groups": 3}, MAP),
+        ({"groups": 3, "affine": False}, MAP),
+        ({"groups": 3, "affine": False}, OPEN),
+    ],
+    "instance_norm": [({}, MAP), ({}, OPEN), ({}, (3, 1, 2)), ({"eps": 0.1}, MAP), ({"affine": True}, MAP)],
+    "local_response_norm": [
+        ({"size": 5}, (8, 7, 6)),
+        ({"size": 1}, MAP),
+        ({"size": 9}, MAP),
+        ({"size": 3}, OPEN),
+        ({"size": 3, "alpha": 0.5, "beta": 1.5, "k": 2.0}, (8, 7, 6)),
+        ({"size": 5, "alpha": 1, "k": 2}, (8, 7, 6)),
+    ],
+    "linear": [({"out": 4}, VECTOR), ({"out": 1}, (1,)), ({"out": 4, "bias": False}, VECTOR)],
+    "scale": [*EVERY_SHAPE, ({"init": 1e-6}, MAP)],
+    "flatten": [({}, MAP), ({}, VECTOR), ({}, (3, 1, 1)), ({}, (2, 5))],
+    "reshape": [
+        ({"shape": [18, 7]}, MAP),
+        ({"shape": [2, -1, 3]}, MAP),
+        ({"shape": [-1]}, MAP),
+        ({"shape": [5, 1, 1]}, VECTOR),
+        ({"shape": [1, 3, 7, 2, 3]}, MAP),
+    ],
+    "permute": [
+        ({"axes": [1, 2, 0]}, MAP),
+        ({"axes": [0, 2, 1]}, OPEN),
+        ({"axes": [1, 0, 2]}, (3, 7, None)),
+        ({"axes": [0]}, VECTOR),
+    ],
+    "channel_shuffle": [
+        ({"groups": 2}, (6, 5, 4)),
+        ({"groups": 3}, (6, 5, 4)),
+        ({"groups": 3}, (6, None, None)),
+        ({"groups": 1}, MAP),
+        ({"groups": 3}, MAP),
+    ],
+    "pad": [
+        ({"padding": 1}, MAP),
+        ({"padding": [1, 0]}, MAP),
+        ({"padding": [1, 2, 3, 4]}, MAP),
+        ({"padding": [1, 2, 3, 4]}, OPEN),
+        ({"padding": 0}, MAP),
+        ({"padding": [1, 2, 3, 4], "value": -1.5}, MAP),
+        ({"padding": [1, 2, 3, 4], "mode": "constant", "value": 2}, MAP),
+        ({"padding": [6, 5, 3, 4], "mode": "reflect"}, MAP),
+        ({"padding": [1, 2, 3, 4], "mode": "reflect"}, OPEN),
+        ({"padding": [1, 9, 8, 4], "mode": "replicate"}, MAP),
+        ({"padding": [1, 2, 7, 6], "mode": "circular"}, MAP),
+        ({"padding": [0, 2, 0, 0], "mode": "circular"}, OPEN),
+    ],
+    "upsample": [
+        ({"factor": 2}, MAP),
+        ({"factor": [3, 1]}, MAP),
+        ({"factor": 2}, OPEN),
+        ({"size": [14, 9]}, MAP),
+        ({"size": [5, 4]}, MAP),
+        ({"size": 9}, OPEN),
+        ({"factor": 2, "mode": "nearest"}, (3, 1, 1)),
+        ({"factor": [2, 3], "mode": "bilinear"}, MAP),
+        ({"factor": [2, 3], "mode": "bilinear"}, OPEN),
+        ({"size": [14, 9], "mode": "bilinear"}, MAP),
+        ({"size": [1, 4], "mode": "bilinear"}, MAP),
+        ({"size": [1, 4], "mode": "bilinear", "align_corners": True}, MAP),
+        ({"factor": [2, 3], "mode": "bilinear", "align_corners": True}, MAP),
+        ({"size": [14, 9], "mode": "bilinear", "align_corners": True}, OPEN),
+    ],
+    "identity": EVERY_SHAPE,
+    "dropout": [*EVERY_SHAPE, ({"rate": 0.2}, MAP), ({"rate": 0}, MAP)],
+    "drop_path": _with({"rate": 0.3}, EVERY_SHAPE),
+    "relu": EVERY_SHAPE,
+    "relu6": EVERY_SHAPE,
+    "leaky_relu": [*EVERY_SHAPE, ({"slope": 0.2}, MAP), ({"slope": -1}, MAP)],
+    "prelu": [*EVERY_SHAPE, *_with({"per_channel": True}, EVERY_SHAPE), ({"slope": 0.1}, MAP)],
+    "elu": [*EVERY_SHAPE, ({"alpha": 0.3}, MAP)],
+    "sigmoid": EVERY_SHAPE,
+    "tanh": EVERY_SHAPE,
+    "softmax": [*EVERY_SHAPE, ({"axis": 1}, MAP), ({"axis": -1}, MAP), ({"axis": 2}, OPEN)],
+    "log_softmax": [*EVERY_SHAPE, ({"axis": 1}, MAP), ({"axis": -3}, MAP)],
+    "gelu": [*EVERY_SHAPE, ({"approximate": "tanh"}, MAP), ({"approximate": "none"}, VECTOR)],
+    "silu": EVERY_SHAPE,
+    "hardswish": EVERY_SHAPE,
+    "hardsigmoid": EVERY_SHAPE,
+    "mish": EVERY_SHAPE,
+    "activation": [({"kind": "prelu"}, MAP), ({"kind": "softmax"}, VECTOR), ({"kind": "gelu"}, OPEN)],
+    "add": [
+        ({}, MAP, MAP),
+        ({}, VECTOR, VECTOR, VECTOR),
+        ({}, OPEN, OPEN),
+        ({}, OPEN, (3, 7, None), MAP),
+        ({}, (2, 5), (2, 5)),
+    ],
+    "mul": [
+        ({}, MAP, MAP, MAP),
+        ({}, MAP, (3, 1, 1)),
+        ({}, (3, 1, 1), MAP),
+        ({}, (3, 1, 1), (3, 1, 1)),
+        ({}, OPEN, (3, 1, 1)),
+        ({}, OPEN, MAP),
+        ({}, VECTOR, VECTOR),
+    ],
+    "concat": [
+        ({}, MAP, (2, 7, 6)),
+        ({}, MAP, MAP, (1, 7, 6)),
+        ({}, VECTOR, (2,)),
+        ({}, OPEN, (2, None, 6)),
+        ({"axis": 1}, MAP, (3, 2, 6)),
+        ({"axis": -1}, OPEN, (3, 7, 2)),
+    ],
+    "split": [
+        ({"parts": 3}, (6, 5, 4)),
+        ({"parts": 3, "axis": 0}, (6, None, None)),
+        ({"parts": 2, "axis": 2}, MAP),
+        ({"parts": 1}, VECTOR),
+        ({"sizes": [1, 2]}, MAP),
+        ({"sizes": [4, 1, 2], "axis": -2}, MAP),
+        ({"sizes": [2, 3]}, VECTOR),
+    ],
+}
+
+
+def rows() -> Iterator[Row]:
+    """All rows of the table."""
+    for op, each in TABLE.items():
+        for attributes, *shapes in each:
+            yield Row(op, attributes, tuple(shapes))

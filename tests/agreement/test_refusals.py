@@ -1,0 +1,188 @@
+"""What an op refuses, and what it says then: the code, the inputs to look at, the attribute to blame."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from cnnc.ops import registry
+from cnnc.ops.base import Refusal
+from cnnc.ops.types import TensorType
+
+MAP, OPEN, VECTOR = (3, 7, 6), (3, None, None), (5,)
+MAPS_ONLY: dict[str, dict[str, Any]] = {
+    "conv": {"out": 4, "kernel": 3},
+    "conv_transpose": {"out": 4, "kernel": 3},
+    "max_pool": {"kernel": 2},
+    "avg_pool": {"kernel": 2},
+    "adaptive_avg_pool": {"size": 1},
+    "global_avg_pool": {},
+    "global_max_pool": {},
+    "instance_norm": {},
+    "local_response_norm": {"size": 3},
+    "channel_shuffle": {"groups": 1},
+    "pad": {"padding": 1},
+    "upsample": {"factor": 2},
+}
+
+REFUSED: list[tuple[str, str, dict[str, Any], tuple[Any, ...], str]] = [
+    *(("E302", op, attributes, (VECTOR,), "(C, H, W)") for op, attributes in MAPS_ONLY.items()),
+    ("E302", "linear", {"out": 4}, (MAP,), "3×7×6"),
+    ("E302", "linear", {"out": 4}, (OPEN,), "3×?×?"),
+    ("E302", "linear", {"out": 4}, ((2, 5),), "2×5"),
+    ("E302", "batch_norm", {}, ((2, 5),), "2×5"),
+    ("E302", "drop_path", {"rate": 0.1}, ((2, 3, 4, 5),), "2×3×4×5"),
+    ("E302", "instance_norm", {}, ((3, 1, 1),), "single position"),
+    ("E301", "add", {}, (MAP, (3, 7, 5)), "input 1 is 3×7×5, but input 0 is 3×7×6"),
+    ("E301", "add", {}, (MAP, MAP, (3, 7, 1)), "input 2 is 3×7×1, but input 0 is 3×7×6"),
+    ("E301", "add", {}, (MAP, (3, 1, 1)), "input 1 is 3×1×1"),
+    ("E301", "add", {}, (MAP, VECTOR), "input 1 is 5"),
+    ("E301", "add", {}, (OPEN, (3, 7, None), (3, 8, None)), "input 2 is 3×8×?, but input 1 is 3×7×?"),
+    ("E301", "add", {}, (OPEN, (4, None, None)), "input 1 is 4×?×?"),
+    ("E310", "add", {}, (OPEN, (3, 1, None)), "3×1×?"),
+    ("E310", "add", {}, ((3, 1, None), OPEN), "3×1×?"),
+    ("E301", "mul", {}, (MAP, (2, 1, 1)), "input 1 is 2×1×1, but input 0 is 3×7×6"),
+    ("E301", "mul", {}, ((2, 1, 1), MAP), "input 0 is 2×1×1, but input 1 is 3×7×6"),
+    ("E301", "mul", {}, (MAP, (1, 7, 6)), "input 1 is 1×7×6"),
+    ("E301", "mul", {}, (MAP, (3, 7, 1)), "input 1 is 3×7×1"),
+    ("E301", "mul", {}, (VECTOR, (5, 1, 1)), "input 1 is 5×1×1"),
+    ("E310", "mul", {}, (OPEN, (3, 1, 7)), "3×?×?"),
+    ("E301", "concat", {}, (MAP, (3, 7, 5)), "input 1 is 3×7×5, but input 0 is 3×7×6"),
+    ("E301", "concat", {}, (MAP, MAP, (3, 6, 6)), "input 2 is 3×6×6"),
+    ("E301", "concat", {}, (MAP, VECTOR), "input 1 is 5"),
+    ("E301", "concat", {"axis": 1}, (MAP, (2, 7, 6)), "input 1 is 2×7×6"),
+    ("E313", "concat", {"axis": 3}, (MAP, MAP), "no axis 3"),
+    ("E303", "conv", {"out": 4, "kernel": 8}, (MAP,), "height is 7"),
+    ("E303", "conv", {"out": 4, "kernel": [3, 9], "padding": 1}, (MAP,), "width is 6 + 2 of padding"),
+    ("E303", "conv", {"out": 4, "kernel": 3, "dilation": 4}, (MAP,), "dilated kernel that covers 9"),
+    ("E303", "conv_transpose", {"out": 4, "kernel": 1, "padding": 3}, ((3, 6, 9),), "nothing is left"),
+    ("E303", "max_pool", {"kernel": 8}, (MAP,), "height is 7"),
+    ("E303", "max_pool", {"kernel": 2, "padding": 2}, (MAP,), "wholly in the padding"),
+    ("E303", "max_pool", {"kernel": 2, "padding": [0, 0, 0, 2]}, (OPEN,), "wholly in the padding"),
+    ("E303", "max_pool", {"kernel": 2, "stride": 1, "padding": 2, "dilation": 3}, ((3, 1, 7),), "wholly in the padding"),
+    ("E303", "avg_pool", {"kernel": 2, "padding": [0, 3]}, (MAP,), "wholly in the padding"),
+    ("E303", "avg_pool", {"kernel": 3, "padding": 3, "count_padding": False}, (MAP,), "wholly in the padding"),
+    ("E304", "conv", {"out": 4, "kernel": 3, "groups": 2}, (MAP,), "3 input channels"),
+    ("E304", "conv", {"out": 4, "kernel": 3, "groups": 3}, (MAP,), "4 output channels"),
+    ("E304", "conv_transpose", {"out": 4, "kernel": 3, "groups": 3}, (MAP,), "4 output channels"),
+    ("E304", "group_norm", {"groups": 2}, (MAP,), "3 channels"),
+    ("E304", "channel_shuffle", {"groups": 2}, (MAP,), "3 channels"),
+    ("E304", "adaptive_avg_pool", {"size": [7, 4]}, (MAP,), "width of 6"),
+    ("E304", "adaptive_avg_pool", {"size": 14}, (MAP,), "height of 7"),
+    ("E304", "split", {"parts": 2}, (MAP,), "2 parts do not divide 3"),
+    ("E310", "max_pool", {"kernel": 2, "ceil": True}, (OPEN,), "`ceil` needs the input's height"),
+    ("E310", "conv", {"out": 4, "kernel": 3, "stride": 2, "padding": "same"}, ((3, 7, None),), "the input's width"),
+    ("E310", "adaptive_avg_pool", {"size": 2}, (OPEN,), "height"),
+    ("E310", "layer_norm", {"over": "all"}, (OPEN,), "3×?×?"),
+    ("E310", "flatten", {}, (OPEN,), "3×?×?"),
+    ("E310", "reshape", {"shape": [-1]}, (OPEN,), "3×?×?"),
+    ("E310", "permute", {"axes": [1, 2, 0]}, (OPEN,), "3×?×?"),
+    ("E310", "split", {"parts": 2, "axis": 1}, (OPEN,), "axis 1"),
+    ("E313", "conv_transpose", {"out": 4, "kernel": 3, "stride": 2, "output_padding": 2}, (MAP,), "stride of 2"),
+    ("E313", "conv_transpose", {"out": 4, "kernel": 3, "dilation": 2, "output_padding": 1}, (MAP,), "stride of 1"),
+    ("E313", "local_response_norm", {"size": 4}, (MAP,), "no middle"),
+    ("E313", "softmax", {"axis": 1}, (VECTOR,), "no axis 1"),
+    ("E313", "log_softmax", {"axis": -4}, (MAP,), "no axis -4"),
+    ("E313", "reshape", {"shape": [5, 5]}, (MAP,), "126 elements are not 5×5 = 25"),
+    ("E313", "reshape", {"shape": [-1, 5]}, (MAP,), "126 elements are not a multiple of 5"),
+    ("E313", "reshape", {"shape": [-1, -1]}, (MAP,), "one of them"),
+    ("E313", "reshape", {"shape": [0, 126]}, (MAP,), "at least 1"),
+    ("E313", "reshape", {"shape": [-2, 63]}, (MAP,), "at least 1"),
+    ("E313", "permute", {"axes": [0, 1]}, (MAP,), "[0, 1]"),
+    ("E313", "permute", {"axes": [0, 1, 1]}, (MAP,), "[0, 1, 1]"),
+    ("E313", "permute", {"axes": [1, 2, 3]}, (MAP,), "[1, 2, 3]"),
+    ("E313", "split", {}, (MAP,), "either"),
+    ("E313", "split", {"parts": 3, "sizes": [1, 2]}, (MAP,), "either"),
+    ("E313", "split", {"sizes": [1, 1]}, (MAP,), "1 + 1 = 2"),
+    ("E313", "split", {"sizes": [4, -1]}, (MAP,), "4 + -1 = 3"),
+    ("E313", "pad", {"padding": [7, 0, 0, 0], "mode": "reflect"}, (MAP,), "height of 8, got 7"),
+    ("E313", "pad", {"padding": [0, 0, 0, 7], "mode": "circular"}, (MAP,), "width of 7, got 6"),
+    ("E313", "upsample", {}, (MAP,), "either"),
+    ("E313", "upsample", {"factor": 2, "size": 9}, (MAP,), "either"),
+    ("E313", "upsample", {"factor": 2, "align_corners": True}, (MAP,), "bilinear"),
+]
+
+
+@pytest.mark.parametrize(("code", "op", "attributes", "shapes", "says"), REFUSED)
+def test_refused(code: str, op: str, attributes: dict[str, Any], shapes: tuple[Any, ...], says: str):
+    node = registry.get(op).model_validate(attributes)
+    with pytest.raises(Refusal) as caught:
+        node.infer(*map(TensorType, shapes))
+    refusal = caught.value
+    assert refusal.code == code
+    assert op in refusal.message
+    assert says in refusal.message
+    assert refusal.help
+    assert refusal.attribute is None or refusal.attribute in attributes or refusal.attribute in type(node).model_fields
+    assert set(refusal.inputs) <= set(range(len(shapes)))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "inputs"), [((MAP, MAP, VECTOR), (0, 2)), ((OPEN, (3, 7, None), (3, 8, None)), (1, 2))]
+)
+def test_unequal_shapes_name_the_two(shapes, inputs):
+    with pytest.raises(Refusal) as caught:
+        registry.get("add").model_validate({}).infer(*map(TensorType, shapes))
+    assert caught.value.inputs == inputs
+
+
+@pytest.mark.parametrize(
+    ("shape", "ways"),
+    [(MAP, ("`flatten`", "126", "`global_avg_pool`")), (OPEN, ("`global_avg_pool`",)), ((2, 5), ("`flatten`",))],
+)
+def test_linear_proposes_a_way_to_a_vector(shape, ways):
+    with pytest.raises(Refusal) as caught:
+        registry.get("linear").model_validate({"out": 4}).infer(TensorType(shape))
+    assert all(way in (caught.value.help or "") for way in ways)
+
+
+BAD_VALUES: list[tuple[str, dict[str, Any], str]] = [
+    ("conv", {"kernel": 3}, "out"),
+    ("conv", {"out": 0, "kernel": 3}, "out"),
+    ("conv", {"out": True, "kernel": 3}, "out"),
+    ("conv", {"out": "4", "kernel": 3}, "out"),
+    ("conv", {"out": 4.0, "kernel": 3}, "out"),
+    ("conv", {"out": 2**31, "kernel": 3}, "out"),
+    ("conv", {"out": 4, "kernel": 0}, "kernel"),
+    ("conv", {"out": 4, "kernel": [3, 3, 3]}, "kernel"),
+    ("conv", {"out": 4, "kernel": [3, True]}, "kernel"),
+    ("conv", {"out": 4, "kernel": 2**20 + 1}, "kernel"),
+    ("conv", {"out": 4, "kernel": None}, "kernel"),
+    ("conv", {"out": 4, "kernel": 3, "stride": 0}, "stride"),
+    ("conv", {"out": 4, "kernel": 3, "dilation": 0}, "dilation"),
+    ("conv", {"out": 4, "kernel": 3, "padding": -1}, "padding"),
+    ("conv", {"out": 4, "kernel": 3, "padding": [1, 2, 3]}, "padding"),
+    ("conv", {"out": 4, "kernel": 3, "padding": "full"}, "padding"),
+    ("conv", {"out": 4, "kernel": 3, "groups": 0}, "groups"),
+    ("conv", {"out": 4, "kernel": 3, "bias": 1}, "bias"),
+    ("conv", {"out": 4, "kernel": 3, "kernels": 1}, "kernels"),
+    ("pad", {"padding": "same"}, "padding"),
+    ("pad", {"padding": 1, "mode": "mirror"}, "mode"),
+    ("pad", {"padding": 1, "value": float("nan")}, "value"),
+    ("batch_norm", {"eps": 0}, "eps"),
+    ("batch_norm", {"eps": float("inf")}, "eps"),
+    ("batch_norm", {"momentum": 1.5}, "momentum"),
+    ("dropout", {"rate": 1.0}, "rate"),
+    ("dropout", {"rate": -0.1}, "rate"),
+    ("drop_path", {}, "rate"),
+    ("local_response_norm", {"size": 0}, "size"),
+    ("upsample", {"factor": 1.5}, "factor"),
+    ("upsample", {"factor": 2, "mode": "cubic"}, "mode"),
+    ("split", {"parts": 0}, "parts"),
+    ("split", {"parts": 10**6}, "parts"),
+    ("split", {"sizes": []}, "sizes"),
+    ("split", {"sizes": 3}, "sizes"),
+    ("reshape", {"shape": [1] * 7}, "shape"),
+    ("permute", {"axes": [0.0, 1]}, "axes"),
+    ("softmax", {"axis": "channels"}, "axis"),
+    ("activation", {"kind": "swoosh"}, "kind"),
+    ("activation", {"kind": ["relu"]}, "kind"),
+    ("relu", {"slope": 1}, "slope"),
+]
+
+
+@pytest.mark.parametrize(("op", "attributes", "blamed"), BAD_VALUES)
+def test_bad_attribute_values_are_refused_at_their_place(op: str, attributes: dict[str, Any], blamed: str):
+    with pytest.raises(ValidationError) as caught:
+        registry.get(op).model_validate(attributes)
+    assert [error["loc"][0] for error in caught.value.errors()] == [blamed]
