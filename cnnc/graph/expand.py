@@ -12,13 +12,15 @@ from typing import NoReturn
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
 from cnnc.graph.infer import MAX_NODES, Inference
 from cnnc.graph.scope import FAILED, Binding, Bound, Pending, Scope, Wire, fail, literal_names, mentions
-from cnnc.graph.sources import Source, needs, read_source, read_sources, wire
-from cnnc.graph.values import condition, evaluate, indices, parameters, round_names, rounds
+from cnnc.graph.sources import NOTHING, Source, needs, read_source, read_sources, wire
+from cnnc.graph.values import attributes as evaluate_attributes
+from cnnc.graph.values import condition, evaluate, indices, parameters, report_all, round_names, rounds
+from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.spec.expressions import evaluate_value
 from cnnc.spec.model import Block, Item
 from cnnc.spec.nodes import TAKES_ACT
-from cnnc.spec.suggestions import did_you_mean
+from cnnc.spec.suggestions import did_you_mean, nearest
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
@@ -106,7 +108,7 @@ class Expander:
             return self._bind_failed(item, scope)
 
     def _place(self, item: Item, scope: Scope, before: Binding | None) -> Binding:
-        if item.broken:
+        if item.broken or not self._is_known(item.op):
             return self._bind_failed(item, scope)
         rounds_known = item.repeat is not None and mentions(item.when, ("i", "n"))
         if item.when is not None and not rounds_known and not condition(item.when, scope):
@@ -122,18 +124,18 @@ class Expander:
 
     def _unit(self, item: Item, scope: Scope, before: Binding | None) -> Binding:
         """An item that is one name in its scope."""
-        given = evaluate(item.name, scope) if item.name is not None else None
-        if given is not None and not isinstance(given, str):
-            fail(Code.BAD_NAME, f"a name is text, got {show(given)}", item.name, "put it in quotes")
         span = item.name.span if item.name else item.span
-        name = scope.claim(given, item.op, span, lambda each: self.report(scope, each))
-        sources = read_sources(item, scope, before)
-        if name is None:
-            return FAILED
+        name = scope.claim(self._name(item, scope), item.op, span, lambda each: self.report(scope, each))
+        scope.bindings[name] = FAILED
+        try:
+            sources = read_sources(item, scope, before)
+        except CnncError as error:
+            self.report_all(scope, error, item.span)
+            sources = [Source("", "", item.span, FAILED)]
         build = self._builder(item)
 
         def now() -> Bound:
-            wires = tuple(wire(source, scope) for source in sources)
+            wires = tuple(self._wire(source, scope) for source in sources)
             try:
                 return build(item, scope.path + name, wires, scope)
             except CnncError as error:
@@ -148,6 +150,28 @@ class Expander:
             return pending
         scope.bindings[name] = bound = now()
         return bound
+
+    def _name(self, item: Item, scope: Scope) -> str | None:
+        """The name that an item is given; None where it is given none, or one that is no text."""
+        given = evaluate(item.name, scope) if item.name is not None else None
+        if given is None or isinstance(given, str):
+            return given
+        is_number = isinstance(given, int | float) and not isinstance(given, bool)
+        way_out = f'put it in quotes: "{given}"' if is_number else "for example `name: conv1`"
+        span = item.name.span if item.name else item.span
+        self.report(scope, Diagnostic(Code.BAD_NAME, f"a name is text, got {show(given)}", span, help=way_out))
+        return str(given) if is_number and str(given) not in scope.given else None
+
+    def _wire(self, source: Source, scope: Scope) -> Wire:
+        """The value that a source names; where there is none, that is said, and the rest of the node still proved."""
+        try:
+            return wire(source, scope)
+        except CnncError as error:
+            self.report_all(scope, error, source.span)
+            return NOTHING
+
+    def _is_known(self, op: str) -> bool:
+        return op in registry.PLACES or op in self.blocks or op in ("group", "each")
 
     def _builder(self, item: Item) -> Build:
         if item.op == "each":
@@ -175,7 +199,7 @@ class Expander:
         """What one port, or a name further down, will stand for."""
 
         def now() -> Bound:
-            return Bound({"": wire(source, scope)})
+            return Bound({"": self._wire(source, scope)})
 
         binding = scope.find(source.name)
         if isinstance(binding, Bound):
@@ -186,7 +210,12 @@ class Expander:
 
     def _bind_failed(self, item: Item, scope: Scope) -> Binding:
         """What is left of a node that cannot be read: a name whose users are not blamed."""
-        if item.name is not None and isinstance(item.name.data, str):
+        if item.op == "each" and item.name is None and item.body is not None:
+            for each in item.body.items:
+                self._bind_failed(each, scope)
+        elif item.name is None and item.op:
+            scope.bindings[scope.claim(None, item.op, item.span, lambda _: None)] = FAILED
+        elif item.name is not None and isinstance(item.name.data, str):
             scope.bindings.setdefault(item.name.data, FAILED)
             scope.given.setdefault(item.name.data, item.span)
         return FAILED
@@ -194,7 +223,10 @@ class Expander:
     # -- what items build
 
     def _op(self, item: Item, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
-        attributes = evaluate_value(item.attributes, scope)
+        def report(diagnostic: Diagnostic) -> None:
+            self.report(scope, diagnostic)
+
+        attributes, unknown = evaluate_attributes(item, scope, report)
         assert isinstance(attributes.data, dict)
         act = attributes.data.get("act") if item.op in TAKES_ACT else None
         if act is not None:
@@ -202,11 +234,7 @@ class Expander:
                 {key: each for key, each in attributes.data.items() if key != "act"}, attributes.span, attributes.keys
             )
         source = item.source.span if item.source else item.span
-
-        def report(diagnostic: Diagnostic) -> None:
-            self.report(scope, diagnostic)
-
-        bound = self.inference.add(item.op, path, item.span, attributes, wires, source, report)
+        bound = self.inference.add(item.op, path, item.span, attributes, wires, source, report, unknown - {"act"})
         if act is None or act.data is None:
             return bound
         if act.data not in ACTIVATIONS:
@@ -218,7 +246,8 @@ class Expander:
                 way_out,
             )
         name = scope.claim(None, act.data, act.span, report)
-        if bound.failed or name is None:
+        scope.bindings[name] = FAILED
+        if bound.failed:
             return FAILED
         inner = self.inference.add(
             act.data, scope.path + name, act.span, Value({}, act.span), (bound.ports[""],), act.span, report
@@ -228,25 +257,28 @@ class Expander:
 
     def _group(self, item: Item, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
         assert item.body is not None
-        variables = {**scope.variables, **parameters(item.body.params, {}, scope.variables, scope)}
+        own = parameters(item.body.params, {}, scope.variables, lambda each: self.report(scope, each))
+        variables = {**scope.variables, **own}
         return self._body(item.body, "group", path, wires, variables, item, scope)
 
     def _instance(self, item: Item, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
         block = self.blocks[item.op]
-        attributes = evaluate_value(item.attributes, scope)
+        attributes, unknown = evaluate_attributes(item, scope, lambda each: self.report(scope, each))
         assert isinstance(attributes.data, dict)
-        missing = [
-            name for name, default in block.params.items() if default.data is None and name not in attributes.data
-        ]
+        missing = [name for name, default in block.params.items() if default.data is None]
+        missing = [name for name in missing if name not in item.attributes.keys]
+        meant = {nearest(key, block.params) for key in item.attributes.keys if key not in block.params}
         for name in missing:
             note = Note(f"`{name}` has no default", block.params[name].span)
             diagnostic = Diagnostic(
                 Code.MISSING_ATTRIBUTE, f"`{item.op}` needs `{name}`", item.span, notes=(note,), help=f"add `{name}: …`"
             )
-            self.report(scope, diagnostic)
-        if missing or item.op in self.active:
+            if name not in meant:
+                self.report(scope, diagnostic)
+        if item.op in self.active:
             return FAILED
-        variables = parameters(block.params, attributes.data, {}, scope)
+        lost = [name for name in block.params if name in {*unknown, *missing, *meant}]
+        variables = parameters(block.params, attributes.data, {}, lambda each: self.report(scope, each), lost)
         return self._body(block, block.name, path, wires, variables, item, scope)
 
     def _chain(self, item: Item, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
@@ -377,8 +409,7 @@ class Expander:
 
     def report_all(self, scope: Scope, error: CnncError, span: Span) -> None:
         """Report an error's diagnostics; one without a place of its own stands at `span`."""
-        for diagnostic in error.diagnostics:
-            self.report(scope, diagnostic if diagnostic.span else replace(diagnostic, span=span))
+        report_all(error, span, lambda each: self.report(scope, each))
 
     def _too_many(self, span: Span, scope: Scope) -> NoReturn:
         message = f"the network has more than {MAX_NODES:,} nodes"

@@ -30,11 +30,22 @@ class Inference:
         self.params = 0
 
     def add(
-        self, kind: str, path: str, span: Span, attributes: Value, wires: tuple[Wire, ...], source: Span, report: Report
+        self,
+        kind: str,
+        path: str,
+        span: Span,
+        attributes: Value,
+        wires: tuple[Wire, ...],
+        source: Span,
+        report: Report,
+        unknown: frozenset[str] = frozenset(),
     ) -> Bound:
-        """Prove the node `path` and give what its name stands for; a node that fails stands for unknown values."""
-        op = validate(registry.get(kind), attributes, f"`{kind}`", report, ATTRIBUTES)
-        if op is None or not _arity_fits(op, len(wires), source, report):
+        """Prove the node `path` and give what its name stands for; a node that fails stands for unknown values.
+
+        `unknown` are the attributes that are written but have no value.
+        """
+        op = validate(registry.get(kind), attributes, f"`{kind}`", report, ATTRIBUTES, unknown)
+        if not _arity_fits(registry.get(kind), len(wires), source, report) or op is None:
             return FAILED
         types = tuple(wire.type for wire in wires)
         known = tuple(each for each in types if each is not None)
@@ -76,7 +87,7 @@ def _bound(op: Op, path: str, span: Span, outputs: Types | None) -> Bound:
     )
 
 
-def _arity_fits(op: Op, count: int, source: Span, report: Report) -> bool:
+def _arity_fits(op: type[Op], count: int, source: Span, report: Report) -> bool:
     if op.least_inputs <= count <= op.most_inputs:
         return True
     if op.least_inputs == op.most_inputs:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
+from cnnc.diagnostics import Code, Diagnostic, Span
 from cnnc.graph.cost import totals
 from cnnc.graph.expand import Expander, TooMuch
 from cnnc.graph.graph import Graph, Output, Ref
@@ -26,8 +26,8 @@ Report = Callable[[Diagnostic], None]
 def prove(spec: Spec, overrides: Mapping[str, Value], report: Report) -> Graph | None:
     """Expand and infer the whole network; None where its outputs cannot be known."""
     expander = Expander(spec.blocks, report)
-    variables = _parameters(spec, overrides, expander, report)
-    if variables is None or spec.inputs is None:
+    variables = _parameters(spec, overrides, report)
+    if spec.inputs is None:
         return None
     top = Scope("", variables, {}, literal_names(spec.items))
     inputs = read_inputs(spec.inputs, top, report)
@@ -73,16 +73,14 @@ def resolved(spec: Spec, variables: Mapping[str, object]) -> dict[str, Any]:
     return plain
 
 
-def _parameters(
-    spec: Spec, overrides: Mapping[str, Value], expander: Expander, report: Report
-) -> dict[str, object] | None:
+def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report) -> dict[str, object]:
     for name, value in overrides.items():
         if name not in spec.params:
             help = did_you_mean(name, spec.params) or "the spec has no `params`"
             report(
                 Diagnostic(Code.UNKNOWN_PARAM, f"`{spec.name}` has no parameter `{name}` to set", value.span, help=help)
             )
-    missing = [name for name, value in spec.params.items() if value.data is None and name not in overrides]
+    missing = {name for name, value in spec.params.items() if value.data is None and name not in overrides}
     for name in missing:
         span = spec.params[name].span
         report(
@@ -90,14 +88,7 @@ def _parameters(
                 Code.MISSING_KEY, f"the parameter `{name}` has no value", span, help=f"give it one: `--set {name}=…`"
             )
         )
-    if missing:
-        return None
-    empty = Scope("", {}, {})
-    try:
-        return parameters(spec.params, overrides, {}, empty)
-    except CnncError as error:
-        expander.report_all(empty, error, spec.root.span)
-        return None
+    return parameters(spec.params, overrides, {}, report, missing)
 
 
 def _outputs(spec: Spec, last: Binding | None, top: Scope, expander: Expander, report: Report) -> tuple[Output, ...]:

@@ -6,7 +6,7 @@ A name stands for a `Bound` (ports with their wires) or for a `Pending` item, wh
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
 from cnnc.graph.graph import Ref
@@ -16,6 +16,7 @@ from cnnc.spec.names import check_name
 from cnnc.spec.value import Value
 
 SILENT = CnncError([])  # something that has been reported already is why this cannot be said
+UNKNOWN: Final = object()  # the value of a parameter that could not be had: whoever asks for it stays silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,14 @@ class Scope:
         """The same scope, its bindings shared, with further variables: a round of an `each` or a `repeat`."""
         return replace(self, variables={**self.variables, **more})
 
-    def claim(self, name: str | None, op: str, span: Span, report: Callable[[Diagnostic], None]) -> str | None:
-        """The local name of a new node: the given one, or the default; None where the given one cannot be had."""
+    def claim(self, name: str | None, op: str, span: Span, report: Callable[[Diagnostic], None]) -> str:
+        """The local name of a new node: the given one, even where it is refused, or the default."""
         position = self.counts.get("", 0)
         self.counts[""] = position + 1
         if name is None:
             name = str(position) if self.index_names else self._default(op)
-        elif not check_name(name, span, report):
-            return None
+        else:
+            check_name(name, span, report)
         if name in self.given:
             report(
                 Diagnostic(
@@ -90,7 +91,7 @@ class Scope:
                     help=f"call one of them `{name}_2`, say",
                 )
             )
-            return None
+            name = self._default(name)
         self.given[name] = span
         return name
 
@@ -112,6 +113,8 @@ class Scope:
     # What expressions may ask: cnnc.spec.expressions.Lookup
 
     def variable(self, name: str) -> object:
+        if self.variables[name] is UNKNOWN:
+            raise SILENT
         return self.variables[name]
 
     def attribute(self, name: str, attribute: str) -> int:

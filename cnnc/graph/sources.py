@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from cnnc.diagnostics import Code, Span
-from cnnc.graph.scope import FAILED, SILENT, Binding, Bound, Pending, Scope, Wire, fail
+from cnnc.graph.graph import Ref
+from cnnc.graph.scope import FAILED, Binding, Bound, Pending, Scope, Wire, fail
 from cnnc.spec.expressions import evaluate_value, references
 from cnnc.spec.model import Item
 from cnnc.spec.suggestions import did_you_mean
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
+
+NOTHING = Wire(Ref(""), None)  # what a failed node gives: nothing is known of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Source:
 
 
 def read_sources(item: Item, scope: Scope, before: Binding | None) -> list[Source]:
+    """The inputs of an item: those that it names, or what stands before it."""
     if item.source is None:
         if before is None:
             fail(
@@ -46,6 +50,7 @@ def read_sources(item: Item, scope: Scope, before: Binding | None) -> list[Sourc
 
 
 def read_source(entry: Value) -> Source:
+    """One entry of a `from`: a name, or a name and a port."""
     name = str(entry.data) if isinstance(entry.data, int) and not isinstance(entry.data, bool) else entry.data
     if not isinstance(name, str):
         fail(
@@ -81,6 +86,8 @@ def wire(source: Source, scope: Scope) -> Wire:
     binding = source.before if source.before is not None else scope.find(source.name)
     if isinstance(binding, Pending):
         binding = binding.bound or FAILED
+    if binding is None and f"{source.name}.{source.port}" in scope.given:
+        return NOTHING  # a name that was refused for its dot
     if binding is None:
         names = [*scope.bindings, *scope.absent]
         fail(
@@ -90,15 +97,16 @@ def wire(source: Source, scope: Scope) -> Wire:
             did_you_mean(source.name, names),
         )
     if binding.failed:
-        raise SILENT
+        return NOTHING
     if source.port not in binding.ports:
-        _no_port(source, binding)
+        _no_port(source, binding, scope)
     return binding.ports[source.port]
 
 
-def _no_port(source: Source, binding: Bound) -> NoReturn:
-    ports = [f"`{source.name}.{port}`" for port in binding.ports if port]
-    what = f"`{source.name}`" if source.name else "the node before"
+def _no_port(source: Source, binding: Bound, scope: Scope) -> NoReturn:
+    name = source.name or next((name for name in scope.bindings if scope.find(name) is binding), "…")
+    ports = [f"`{name}.{port}`" for port in binding.ports if port]
+    what = f"`{source.name}`" if source.name else f"the node before, `{name}`,"
     if not ports:
         fail(
             Code.PORT,

@@ -3,16 +3,19 @@
 In: what the spec says, and the scope it says it in. Out: plain values; raises CnncError for those that cannot be used.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from cnnc.diagnostics import Code
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
 from cnnc.graph.infer import MAX_NODES
-from cnnc.graph.scope import Scope, fail
+from cnnc.graph.scope import UNKNOWN, Scope, fail
 from cnnc.spec.expressions import evaluate_value
 from cnnc.spec.model import Item
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
+
+Report = Callable[[Diagnostic], None]
 
 
 def evaluate(value: Value, scope: Scope) -> Any:
@@ -21,13 +24,44 @@ def evaluate(value: Value, scope: Scope) -> Any:
 
 
 def parameters(
-    declared: Mapping[str, Value], given: Mapping[str, Value], around: Mapping[str, object], scope: Scope
+    declared: Mapping[str, Value],
+    given: Mapping[str, Value],
+    around: Mapping[str, object],
+    report: Report,
+    unknown: Collection[str] = (),
 ) -> dict[str, object]:
-    """The values of parameters: what is given, or the default, which may speak of the parameters before it."""
-    lookup = Scope(scope.path, dict(around), {}, trail=scope.trail)
+    """The values of parameters: what is given, or the default, which may speak of the parameters before it.
+
+    Those that are `unknown` already, and those whose default fails, are UNKNOWN.
+    """
+    lookup = Scope("", dict(around), {})
     for name, default in declared.items():
-        lookup.variables[name] = given[name].plain() if name in given else evaluate(default, lookup)
+        try:
+            value = given[name].plain() if name in given else evaluate(default, lookup)
+        except CnncError as error:
+            report_all(error, default.span, report)
+            value = UNKNOWN
+        lookup.variables[name] = UNKNOWN if name in unknown else value
     return {name: lookup.variables[name] for name in declared}
+
+
+def attributes(item: Item, scope: Scope, report: Report) -> tuple[Value, frozenset[str]]:
+    """The attributes of an item, their expressions evaluated, and the names of those that have no value."""
+    assert isinstance(item.attributes.data, dict)
+    known: dict[str, Value] = {}
+    for name, value in item.attributes.data.items():
+        try:
+            known[name] = evaluate_value(value, scope)
+        except CnncError as error:
+            report_all(error, value.span, report)
+    missing = frozenset(item.attributes.data.keys() - known.keys())
+    return Value(known, item.attributes.span, item.attributes.keys), missing
+
+
+def report_all(error: CnncError, span: Span, report: Report) -> None:
+    """Report an error's diagnostics; one without a place of its own stands at `span`."""
+    for diagnostic in error.diagnostics:
+        report(diagnostic if diagnostic.span else replace(diagnostic, span=span))
 
 
 def condition(value: Value, scope: Scope) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from cnnc.diagnostics import CnncError, Diagnostic, Span
+from cnnc.diagnostics import CnncError, Span
 from cnnc.spec import expression_values as values
 from cnnc.spec.expression_syntax import ATTRIBUTES, Expression, meant, parse
 from cnnc.spec.expression_values import Fault
@@ -70,28 +70,28 @@ def evaluate(text: str, span: Span, lookup: Lookup) -> object:
 def evaluate_value(value: Value, lookup: Lookup) -> Value:
     """The tree with every string replaced by its value; what holds no expression is the same object as before.
 
-    Raises one CnncError with all that went wrong in the tree.
+    Raises one CnncError with all that went wrong in the tree; it is empty where all that has been said before.
     """
-    found: list[Diagnostic] = []
-    result = _replace(value, lookup, found)
-    if found:
-        raise CnncError(found)
+    errors: list[CnncError] = []
+    result = _replace(value, lookup, errors)
+    if errors:
+        raise CnncError(diagnostic for error in errors for diagnostic in error.diagnostics)
     return result
 
 
-def _replace(value: Value, lookup: Lookup, found: list[Diagnostic]) -> Value:
+def _replace(value: Value, lookup: Lookup, errors: list[CnncError]) -> Value:
     match value.data:
         case str(text) if is_expression(text):
             try:
                 return _as_value(evaluate(text, value.span, lookup), value.span)
             except CnncError as error:
-                found.extend(error.diagnostics)
+                errors.append(error)
         case tuple(before):
-            elements = tuple(_replace(element, lookup, found) for element in before)
+            elements = tuple(_replace(element, lookup, errors) for element in before)
             if any(new is not old for new, old in zip(elements, before, strict=True)):
                 return replace(value, data=elements)
         case dict(before):
-            entries = {key: _replace(entry, lookup, found) for key, entry in before.items()}
+            entries = {key: _replace(entry, lookup, errors) for key, entry in before.items()}
             if any(entries[key] is not before[key] for key in before):
                 return replace(value, data=entries)
     return value

@@ -109,7 +109,10 @@ def _check_item(item: Item, blocks: Mapping[str, Block], report: Report) -> None
 def check_recursion(blocks: Mapping[str, Block], report: Report) -> None:
     """Refuse blocks that contain themselves; names the whole way round."""
     spans = {
-        (block.name, item.op): item.span for block in blocks.values() for item in _flat(block.items) if item.op in blocks
+        (block.name, item.op): item.span
+        for block in blocks.values()
+        for item in _flat(block.items)
+        if item.op in blocks
     }
     if not spans:
         return

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cnnc.diagnostics import Code, Diagnostic, Span
-from cnnc.spec.suggestions import did_you_mean
+from cnnc.spec.suggestions import did_you_mean, nearest
 from cnnc.spec.value import Value
 
 M = TypeVar("M", bound=BaseModel)
@@ -38,9 +38,12 @@ def validate(
     what: str,
     report: Callable[[Diagnostic], None],
     codes: Codes = KEYS,
-    also: tuple[str, ...] = (),
+    unknown: frozenset[str] = frozenset(),
 ) -> M | None:
-    """The instance of `model` that `value` describes, or None after reporting. `also`: further keys to suggest."""
+    """The instance of `model` that `value` describes, or None after reporting.
+
+    `unknown` are keys that are written but whose value could not be had, which has been reported.
+    """
     if not isinstance(value.data, dict):
         report(Diagnostic(codes.bad, f"{what} must be a mapping, got {show(value.plain())}", value.span))
         return None
@@ -50,12 +53,16 @@ def validate(
         for key, item in value.data.items()
     }
     try:
-        return model.model_validate(data)
+        found = model.model_validate(data)
     except ValidationError as error:
+        details = error.errors(include_url=False)
         names = [field.alias or name for name, field in fields.items()]
-        for detail in error.errors(include_url=False):
-            report(_diagnose(detail, value, what, codes, [*names, *also]))
+        meant = {nearest(str(each["loc"][0]), names) for each in details if each["type"] == "extra_forbidden"}
+        for detail in details:
+            if detail["type"] != "missing" or detail["loc"][0] not in meant | unknown:
+                report(_diagnose(detail, value, what, codes, names))
         return None
+    return None if unknown else found
 
 
 def show(data: object) -> str:
