@@ -1,5 +1,6 @@
 """Running models in this process: our ONNX file and our module against what the hand-written network gives."""
 
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ def latency(folder: Path, networks: Sequence[str]) -> Iterator[Row]:
 
 def exported(name: str, folder: Path) -> Path:
     """The hand-written network through `torch.onnx.export`, with a dynamic batch as our file has it."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it speaks of torchvision, which nobody asked for
     path = folder / f"{name}-by-torch.onnx"
     x = torch.randn(2, *INPUTS[name])
     batch = {0: torch.export.Dim("N")}
