@@ -33,7 +33,9 @@ attributes: dict[str, dict[str, st.SearchStrategy]] = {
 
 
 def of_ops(padding: st.SearchStrategy) -> st.SearchStrategy:
-    choices = [st.tuples(st.just(op), st.fixed_dictionaries({**each, "padding": padding})) for op, each in attributes.items()]
+    choices = [
+        st.tuples(st.just(op), st.fixed_dictionaries({**each, "padding": padding})) for op, each in attributes.items()
+    ]
     return st.one_of(choices)
 
 

@@ -1,0 +1,56 @@
+"""The list of ops: every name leads to its class, and to no module but that of its family."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cnnc.ops import registry
+from cnnc.ops.activation import KINDS
+from cnnc.ops.activation_names import ACTIVATIONS
+from cnnc.ops.base import Op
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_an_op_goes_by_its_name(name: str):
+    op = registry.get(name)
+    assert issubclass(op, Op)
+    assert op.name == name
+    assert op.__doc__
+    assert op.least_inputs <= op.most_inputs
+
+
+@pytest.mark.parametrize("name", ["", "Conv", "os", "cnnc.ops.conv", "conv2d"])
+def test_there_are_no_others(name: str):
+    with pytest.raises(KeyError):
+        registry.get(name)
+
+
+def test_names_are_those_of_activations_and_families():
+    assert len(set(registry.names())) == len(registry.names())
+    assert set(ACTIVATIONS) == set(KINDS) <= set(registry.names())
+
+
+def test_a_family_is_imported_when_it_is_asked_for():
+    code = """
+import sys
+from cnnc.ops import registry
+registry.get("linear")
+print([family for family in registry.FAMILIES if f"cnnc.ops.{family}" in sys.modules])
+print({"torch", "onnx", "onnxruntime", "numpy", "networkx"} & set(sys.modules))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == ["['linear']", "set()"]
+
+
+def test_an_op_that_lacks_a_row_cannot_be_made():
+    class Half(Op):
+        """It infers, and that is all."""
+
+        name = "half"
+
+        def infer(self, x):
+            return x
+
+    with pytest.raises(TypeError, match="to_onnx"):
+        Half()  # type: ignore[abstract]
