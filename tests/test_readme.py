@@ -1,0 +1,86 @@
+"""What the README shows is what happens. `UPDATE_README=1 pytest tests/test_readme.py` writes the outputs anew."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+VARIES = [(r"\d+\.\d ms", "0.0 ms"), (r"(within \S+ of|equal to) torch", "near torch"), (r" +[\d,.]+ [kM]B", " 0 MB")]
+
+
+def commands(block):
+    """The commands of a console block: a line that begins with `$ `, and what a here-document holds."""
+    lines = iter(block.splitlines())
+    for line in lines:
+        if not line.startswith("$ "):
+            continue
+        command = [line[2:]]
+        if "<<'EOF'" in line:
+            for more in lines:
+                command.append(more)
+                if more == "EOF":
+                    break
+        yield "\n".join(command)
+
+
+def run(command, folder):
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tour")
+    shutil.copytree(ROOT / "specs", folder / "specs")
+    (folder / "tests").mkdir()
+    shutil.copytree(ROOT / "tests/data", folder / "tests/data")
+    return folder
+
+
+def plain(text):
+    for pattern, same in VARIES:
+        text = re.sub(pattern, same, text)
+    return text
+
+
+def test_the_tour_shows_what_the_commands_print(folder):
+    text = README.read_text(encoding="utf-8")
+
+    def shown(match):
+        return "```console\n" + "".join(f"$ {each}\n{run(each, folder)}" for each in commands(match[1])) + "```"
+
+    found = CONSOLE.sub(shown, text)
+    if os.environ.get("UPDATE_README"):
+        README.write_text(found, encoding="utf-8")
+    assert plain(found) == plain(text)
+
+
+def test_the_python_of_the_tour_runs(folder):
+    (code,) = PYTHON.findall(README.read_text(encoding="utf-8"))
+    printed = run(f"python - <<'EOF'\n{code}\nEOF", folder)
+    assert "def forward(self, image)" in printed
+    assert "conv.weight" in printed
+    assert "E303 conv: a kernel of 9 does not fit" in printed
+    assert (folder / "build/lenet/lenet.onnx").exists()
+
+
+def test_the_tour_names_files_that_are_there():
+    for link in re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")):
+        assert (ROOT / link).exists(), link
