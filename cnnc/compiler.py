@@ -7,13 +7,14 @@ Every stage reports what is wrong and goes on where it can; a graph is given onl
 downstream checks again. What is exported has been run beside the torch module before it gets its name.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc import report as rendering
-from cnnc.diagnostics import CnncError, Diagnostic
+from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.graph import report
 from cnnc.graph.graph import Graph
 from cnnc.graph.prove import check_whole, prove
@@ -84,12 +85,15 @@ def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
     except CnncError as error:
         for diagnostic in error.diagnostics:
             collector.add(diagnostic)
-    return Checked(path, graph, tuple(collector.found.values()))
+    return Checked(path, graph, collector.in_order(path))
 
 
 def load(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Graph:
     """The proved graph of a spec; raises CnncError with every diagnostic where there is any error."""
     checked = check(spec, set=set)
+    if checked.ok and checked.graph is None:
+        message = f"{checked.path} is a file of blocks, which are no network by themselves"
+        raise CnncError.of(Code.NO_INPUT_OR_OUTPUT, message, help="give a spec that brings it in with `use`")
     if not checked.ok or checked.graph is None:
         raise CnncError(checked.diagnostics)
     return checked.graph
@@ -145,12 +149,22 @@ def build(
 
 
 class _Collector:
-    """Keeps each fault once: a block's line that is wrong is wrong in all its instances."""
+    """Keeps each fault once: a block's line that is wrong is wrong in all its instances, whatever its numbers there."""
 
     def __init__(self) -> None:
         self.found: dict[object, Diagnostic] = {}
 
     def add(self, diagnostic: Diagnostic) -> None:
         shapes_matter = diagnostic.code.value.startswith("E3")
-        key = (diagnostic.code, diagnostic.span, diagnostic.message if shapes_matter or not diagnostic.span else "")
-        self.found.setdefault(key, diagnostic)
+        message = diagnostic.message if shapes_matter else re.sub(r"-?\d[\d.,]*", "0", diagnostic.message)
+        self.found.setdefault((diagnostic.code, diagnostic.span, message), diagnostic)
+
+    def in_order(self, path: str) -> tuple[Diagnostic, ...]:
+        """By place, as a reader goes through the file at `path`; first what has no place, last what is in other files."""
+
+        def place(each: Diagnostic) -> tuple[bool, str, int, int]:
+            if each.span is None:
+                return False, "", 0, 0
+            return each.span.source.name != path, each.span.source.name, each.span.line, each.span.column
+
+        return tuple(sorted(self.found.values(), key=place))

@@ -214,7 +214,8 @@ class Expander:
             for each in item.body.items:
                 self._bind_failed(each, scope)
         elif item.name is None and item.op:
-            scope.bindings[scope.claim(None, item.op, item.span, lambda _: None)] = FAILED
+            meant = item.op if self._is_known(item.op) else nearest(item.op, (*self.blocks, *registry.PLACES))
+            scope.bindings[scope.claim(None, meant or item.op, item.span, lambda _: None)] = FAILED
         elif item.name is not None and isinstance(item.name.data, str):
             scope.bindings.setdefault(item.name.data, FAILED)
             scope.given.setdefault(item.name.data, item.span)
@@ -259,7 +260,7 @@ class Expander:
         assert item.body is not None
         own = parameters(item.body.params, {}, scope.variables, lambda each: self.report(scope, each))
         variables = {**scope.variables, **own}
-        return self._body(item.body, "group", path, wires, variables, item, scope)
+        return self.body(item.body, "group", path, wires, variables, item, scope)
 
     def _instance(self, item: Item, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
         block = self.blocks[item.op]
@@ -279,7 +280,7 @@ class Expander:
             return FAILED
         lost = [name for name in block.params if name in {*unknown, *missing, *meant}]
         variables = parameters(block.params, attributes.data, {}, lambda each: self.report(scope, each), lost)
-        return self._body(block, block.name, path, wires, variables, item, scope)
+        return self.body(block, block.name, path, wires, variables, item, scope)
 
     def _chain(self, item: Item, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
         """`repeat`: instances `path.0`, `path.1` …, each the input of the next."""
@@ -317,7 +318,7 @@ class Expander:
         bound = Bound({"": wires[-1]})
         for variables in rounds(item, scope):
             inner = {**scope.variables, **variables}
-            bound = self._body(item.body, "each", f"{path}.{variables['i']}", wires, inner, item, scope)
+            bound = self.body(item.body, "each", f"{path}.{variables['i']}", wires, inner, item, scope)
             if bound.failed:
                 return FAILED
             wires = (bound.ports[""],)
@@ -337,7 +338,7 @@ class Expander:
                 before = self.place(replace(item, op="group", source=None, when=None, repeat=None), inner, before)
         return before or FAILED
 
-    def _body(
+    def body(
         self,
         block: Block,
         kind: str,

@@ -13,6 +13,7 @@ from cnnc.graph.cost import totals
 from cnnc.graph.expand import Expander, TooMuch
 from cnnc.graph.graph import Graph, Output, Ref
 from cnnc.graph.ports import read_inputs
+from cnnc.graph.rehearse import rehearse_blocks, rehearse_items
 from cnnc.graph.scope import Binding, Bound, Pending, Scope, Wire, literal_names
 from cnnc.graph.values import parameters
 from cnnc.spec.model import Block, OutputPart, Spec
@@ -25,23 +26,29 @@ Report = Callable[[Diagnostic], None]
 
 def prove(spec: Spec, overrides: Mapping[str, Value], report: Report) -> Graph | None:
     """Expand and infer the whole network; None where its outputs cannot be known."""
-    expander = Expander(spec.blocks, report)
     variables = _parameters(spec, overrides, report)
-    if spec.inputs is None:
-        return None
-    top = Scope("", variables, {}, literal_names(spec.items))
-    inputs = read_inputs(spec.inputs, top, report)
-    for name, each in inputs.items():
-        top.given[name] = spec.inputs.keys[name]
-        top.bindings[name] = Bound({"": Wire(Ref(name), each.type, each.span)}) if each else Bound(failed=True)
-    before = next(iter(top.bindings.values())) if len(inputs) == 1 else None
     try:
-        last = expander.run(spec.items, top, before)
-        expander.settle(top)
+        if spec.inputs is None:
+            rehearse_items(spec.items, spec.blocks, variables, report)
+            return None
+        return _prove(spec, spec.inputs, variables, report)
     except TooMuch:
         return None
+
+
+def _prove(spec: Spec, given: Value, variables: dict[str, object], report: Report) -> Graph:
+    expander = Expander(spec.blocks, report)
+    top = Scope("", variables, {}, literal_names(spec.items))
+    inputs = read_inputs(given, top, report)
+    for name, each in inputs.items():
+        top.given[name] = given.keys[name]
+        top.bindings[name] = Bound({"": Wire(Ref(name), each.type, each.span)}) if each else Bound(failed=True)
+    before = next(iter(top.bindings.values())) if len(inputs) == 1 else None
+    last = expander.run(spec.items, top, before)
+    expander.settle(top)
+    rehearse_blocks(spec.blocks, expander.scopes.values(), report)
     outputs = _outputs(spec, last, top, expander, report)
-    graph = Graph(
+    return Graph(
         name=spec.name,
         inputs=tuple(each for each in inputs.values() if each),
         nodes=tuple(expander.inference.nodes),
@@ -52,7 +59,6 @@ def prove(spec: Spec, overrides: Mapping[str, Value], report: Report) -> Graph |
         train=spec.train,
         spec=resolved(spec, variables),
     )
-    return graph
 
 
 def check_whole(graph: Graph, spec: Spec, report: Report) -> None:

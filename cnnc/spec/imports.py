@@ -11,8 +11,9 @@ from cnnc.spec.model import Block, Library
 from cnnc.spec.nodes import Report, given_twice, read_blocks
 from cnnc.spec.reader import parse_text
 from cnnc.spec.source import read
-from cnnc.spec.validate import validate
+from cnnc.spec.validate import salvage
 from cnnc.spec.value import Value
+from cnnc.spec.version import check_version
 
 
 def used_blocks(source: Source, use: Value, report: Report) -> dict[str, Block]:
@@ -62,14 +63,12 @@ class _Loader:
         parts = Path(item.data).parts
         inside = path.resolve().is_relative_to(self.root)
         if Path(item.data).is_absolute() or ".." in parts or not inside:
-            reason = "leads out of it through a link" if not inside and ".." not in parts else "is not"
-            self.report(
-                _refusal(
-                    f"`use` takes files below the spec's own folder, which `{item.data}` {reason}",
-                    item.span,
-                    "put the file beside the spec or in a folder under it, and write its relative path",
-                )
-            )
+            plain = Path(item.data).is_absolute() or ".." in parts
+            message = f"`{item.data}` is not below the folder of the spec"
+            if not plain:
+                message = f"`{item.data}` is a link that leads out of the folder of the spec"
+            way_out = "put the file beside the spec or in a folder under it, and write its relative path"
+            self.report(_refusal(message, item.span, way_out))
             return None
         return path
 
@@ -82,8 +81,8 @@ class _Loader:
                 notes = (*each.notes, Note("it is used here", span))
                 self.report(Diagnostic(each.code, each.message, each.span or span, each.label, notes, each.help))
             return
-        library = validate(Library, root, "a file of blocks", self.report)
-        if library is None:
+        library = salvage(Library, root, "a file of blocks", self.report)
+        if library is None or not check_version(library.cnnc, root, self.report):
             return
         for name, block in read_blocks(library.blocks, self.report).items():
             if name in self.blocks:

@@ -62,9 +62,9 @@ class Train(Part):
 
 
 class Header(Part):
-    """The top level of a spec."""
+    """The top level of a spec; `cnnc.spec.parse` looks for what it must have, so that one fault hides no other."""
 
-    cnnc: Literal[1]
+    cnnc: Value | None = None
     name: str | None = None
     description: str | None = None
     params: Value | None = None
@@ -72,7 +72,7 @@ class Header(Part):
     inputs: Value | None = None
     outputs: Value | None = None
     blocks: Value | None = None
-    nodes: Value
+    nodes: Value | None = None
     use: Value | None = None
     labels: list[Annotated[str, Field(max_length=200)]] | None = None
     budget: Value | None = None
@@ -82,10 +82,10 @@ class Header(Part):
 class Library(Part):
     """The top level of a file that `use` names: blocks alone."""
 
-    cnnc: Literal[1]
+    cnnc: Value | None = None
     name: str | None = None
     description: str | None = None
-    blocks: Value
+    blocks: Value | None = None
     use: Value | None = None
 
 
@@ -97,7 +97,7 @@ class BlockPart(Part):
     inputs: list[str] | None = Field(None, min_length=1)
     outputs: Value | None = None
     names: Literal["index"] | None = None
-    nodes: Value
+    nodes: Value | None = None
 
 
 class InputPart(Part):
@@ -153,7 +153,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spec:
-    """A spec, read: its text is well-formed and every op, attribute and block in it is known by name."""
+    """A spec, read: its text is well-formed and every op, attribute and block in it is known by name.
+
+    A library is a file of blocks alone: it has no inputs and no items, and no graph comes of it.
+    """
 
     source: Source
     root: Value
@@ -167,3 +170,4 @@ class Spec:
     labels: tuple[str, ...] | None
     budget: Budget | None
     train: Train | None
+    library: bool = False

@@ -11,7 +11,7 @@ from cnnc.ops import registry
 from cnnc.spec.model import Block, BlockPart, Item
 from cnnc.spec.names import check_name
 from cnnc.spec.suggestions import did_you_mean
-from cnnc.spec.validate import validate
+from cnnc.spec.validate import meant, quote, salvage, show
 from cnnc.spec.value import Value
 
 WORDS = ("name", "from", "when", "repeat")
@@ -44,29 +44,43 @@ def read_blocks(value: Value | None, report: Report) -> dict[str, Block]:
     for name, body in value.data.items():
         span = value.keys[name]
         check_name(name, span, report, "a block")
-        if name in registry.names() or name in ("group", "each"):
-            report(Diagnostic(Code.DUPLICATE_NAME, f"`{name}` is the name of an op, so no block can have it", span))
+        if name in registry.PLACES or name in ("group", "each"):
+            message = f"`{name}` is the name of an op, so no block can have it"
+            report(Diagnostic(Code.DUPLICATE_NAME, message, span, help=f"call it `{name}_block`, say"))
         blocks[name] = read_block(name, span, body, report)
     return blocks
 
 
 def read_block(name: str, span: Span, value: Value, report: Report) -> Block:
     """One block's definition; an unreadable one has no items."""
-    part = validate(BlockPart, value, f"block `{name}`", report)
+    part = salvage(BlockPart, value, f"block {quote(name)}", report)
     if part is None:
         return Block(name, span, (_broken(span, value),))
     return _block(part, name, span, value, report)
 
 
 def _block(part: BlockPart, name: str, span: Span, text: Value, report: Report) -> Block:
-    inputs = tuple(part.inputs or ("input",))
-    for each in inputs:
-        check_name(each, span, report, "an input")
-    outputs = None
-    if part.outputs is not None:
-        outputs = _ports(part.outputs, report)
-    params = read_params(part.params, f"params of `{name}`", report)
-    return Block(name, span, read_items(part.nodes, report), params, inputs, outputs, part.names == "index", text)
+    outputs = None if part.outputs is None else _ports(part.outputs, report)
+    params = read_params(part.params, f"`params` of {quote(name)}", report)
+    if part.nodes is not None:
+        items = read_items(part.nodes, report)
+    else:
+        items = (_broken(span, text),)
+        if "nodes" not in meant(BlockPart, text):
+            report(Diagnostic(Code.MISSING_KEY, f"{quote(name)} needs `nodes`", span, help="add `nodes: […]`"))
+    return Block(name, span, items, params, _input_names(part, text, report), outputs, part.names == "index", text)
+
+
+def _input_names(part: BlockPart, text: Value, report: Report) -> tuple[str, ...]:
+    """The names of a block's inputs."""
+    names = part.inputs or ["input"]
+    for index, name in enumerate(part.inputs or ()):
+        span = text.at("inputs", index).span
+        check_name(name, span, report, "an input")
+        if name in names[:index]:
+            message = f"the block has two inputs {quote(name)}"
+            report(Diagnostic(Code.DUPLICATE_NAME, message, span, help="give each a name of its own"))
+    return tuple(names)
 
 
 def _ports(value: Value, report: Report) -> dict[str, Value] | None:
@@ -108,12 +122,12 @@ def read_item(value: Value, report: Report) -> Item:
         report(
             Diagnostic(
                 Code.MALFORMED_NODE,
-                f"the attributes of `{op}` must be a mapping",
+                f"the attributes of {quote(op)} must be a mapping, got {show(body.plain())}",
                 body.span,
-                help=f"write `{op}: {{…}}`",
+                help=f"write `{op[:64]}: {{name: value}}`",
             )
         )
-        return _broken(span, value)
+        return _broken(span, value, op)
     words = {word: body.data.get(word) for word in WORDS}
     rest = Value(
         {
@@ -128,7 +142,7 @@ def read_item(value: Value, report: Report) -> Item:
     if op in ("group", "each"):
         inner = _inner(op, span, body, report)
         if inner is None:
-            return _broken(span, value)
+            return _broken(span, value, op)
     return Item(op, span, rest, words["name"], words["from"], words["when"], words["repeat"], inner)
 
 
@@ -153,7 +167,7 @@ def _inner(op: str, span: Span, body: Value, report: Report) -> Block | None:
             Diagnostic(Code.MISSING_ATTRIBUTE, "`each` needs `over`", span, help="add `over: {channels: [64, 128]}`")
         )
         return None
-    part = validate(BlockPart, Value(kept, span, body.keys), f"`{op}`", report)
+    part = salvage(BlockPart, Value(kept, span, body.keys), f"`{op}`", report)
     return None if part is None else _block(part, op, span, body, report)
 
 
@@ -165,16 +179,13 @@ def _malformed(value: Value, report: Report) -> Item:
         help = f"indent what belongs to `{first}`, or write `- {first}: {{{second}: …}}`"
         span = value.keys[second]
     else:
-        message, help, span = (
-            "a node is `op`, or `op: {attributes}`",
-            "for example `- conv: {out: 6, kernel: 5}`",
-            value.span,
-        )
+        message = f"a node is `op`, or `op: {{attributes}}`, got {show(value.plain())}"
+        help, span, first = "for example `- conv: {out: 6, kernel: 5}`", value.span, ""
     report(Diagnostic(Code.MALFORMED_NODE, message, span, help=help))
-    return _broken(span, value)
+    return _broken(span, value, first)
 
 
-def _broken(span: Span, value: Value) -> Item:
+def _broken(span: Span, value: Value, op: str = "") -> Item:
     """What stands for an unreadable node; its name is kept where it has one, so that its users are not blamed."""
     name = None
     if isinstance(value.data, dict):
@@ -182,7 +193,7 @@ def _broken(span: Span, value: Value) -> Item:
             (body.data["name"] for body in value.data.values() if isinstance(body.data, dict) and "name" in body.data),
             None,
         )
-    return Item("", span, Value({}, span), name=name, broken=True)
+    return Item(op, span, Value({}, span), name=name, broken=True)
 
 
 def given_twice(name: str, span: Span, first: Span) -> Diagnostic:

@@ -4,48 +4,77 @@ In: the `Value` of a whole file. Out: a `Spec` and every diagnostic that needs n
 becomes a broken `Item`, so that what stands around it can still be proved.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Source
 from cnnc.ops import registry
 from cnnc.spec.imports import used_blocks
-from cnnc.spec.model import Block, Budget, Header, Item, Spec, Train
+from cnnc.spec.model import Block, Budget, Header, Item, Library, Spec, Train
 from cnnc.spec.names import file_name
 from cnnc.spec.nodes import TAKES_ACT, WORDS, Report, given_twice, read_blocks, read_items, read_params
 from cnnc.spec.suggestions import did_you_mean
-from cnnc.spec.validate import validate
+from cnnc.spec.validate import meant, quote, salvage, validate
 from cnnc.spec.value import Value
+from cnnc.spec.version import check_version, top
 
 
 def parse(source: Source, root: Value, report: Report) -> Spec | None:
-    """The spec that `root` describes; None where not even its top level can be read."""
-    header = validate(Header, root, "the spec", report)
-    if header is None:
+    """The spec that `root` describes; None where its language is another one."""
+    spelt = _corrected(root)
+    assert isinstance(spelt.data, dict)
+    library = {"blocks", "use"} & spelt.data.keys() and not {"nodes", "input", "inputs"} & spelt.data.keys()
+    kind: type[Header | Library] = Library if library else Header
+    what = "a file of blocks" if library else "the spec"
+    read = salvage(kind, root, what, report)
+    if read is None or not check_version(read.cnnc, root, report):
         return None
-    blocks = read_blocks(header.blocks, report)
-    used = used_blocks(source, header.use, report) if header.use else {}
-    for name in blocks.keys() & used.keys():
-        report(given_twice(name, blocks[name].span, used[name].span))
-    blocks = {**used, **blocks}
-    items = read_items(header.nodes, report)
-    check_items(items, blocks, report)
-    for block in blocks.values():
-        check_items(block.items, blocks, report)
-    check_recursion(blocks, report)
+    header = salvage(Header, spelt, what, lambda _: None)
+    assert header is not None
+    names = _all_blocks(source, header, report)
+    items = read_items(header.nodes, report) if header.nodes else ()
+    names.check(items, report)
+    for block in names.blocks.values():
+        names.check(block.items, report)
+    check_recursion(names.blocks, report)
+    if header.nodes is None and not library:
+        help = "add `nodes:`, a list that begins with `- conv: {out: 6, kernel: 5}`, say"
+        report(Diagnostic(Code.MISSING_KEY, "the spec needs `nodes`", top(root), help=help))
     return Spec(
         source=source,
         root=root,
         name=file_name(source, header.name, root, report),
         description=header.description,
-        params=read_params(header.params, "params", report),
-        inputs=_inputs(header, root, report),
+        params=read_params(header.params, "`params`", report),
+        inputs=None if library else _inputs(header, spelt, report),
         outputs=header.outputs,
-        blocks=blocks,
+        blocks=dict(names.blocks),
         items=items,
         labels=tuple(header.labels) if header.labels else None,
-        budget=validate(Budget, header.budget, "budget", report) if header.budget else None,
-        train=validate(Train, header.train, "train", report) if header.train else None,
+        budget=validate(Budget, header.budget, "`budget`", report) if header.budget else None,
+        train=validate(Train, header.train, "`train`", report) if header.train else None,
+        library=bool(library),
     )
+
+
+def _corrected(root: Value) -> Value:
+    """The top level with its misspelt keys spelt right: they are reported, but what stands behind them is read."""
+    assert isinstance(root.data, dict)
+    right = {key: name for name, key in meant(Header, root).items() if name not in root.data}
+    data = {right.get(key, key): item for key, item in root.data.items()}
+    return Value(data, root.span, {right.get(key, key): span for key, span in root.keys.items()})
+
+
+def _all_blocks(source: Source, header: Header, report: Report) -> "Names":
+    """The blocks of a file and of those that it uses."""
+    blocks = read_blocks(header.blocks, report)
+    faults: list[Diagnostic] = []
+    used = used_blocks(source, header.use, faults.append) if header.use else {}
+    for each in faults:
+        report(each)
+    for name in sorted(blocks.keys() & used.keys()):
+        report(given_twice(name, blocks[name].span, used[name].span))
+    return Names({**used, **blocks}, complete=not faults)
 
 
 def _inputs(header: Header, root: Value, report: Report) -> Value | None:
@@ -59,7 +88,7 @@ def _inputs(header: Header, root: Value, report: Report) -> Value | None:
     if given is None:
         report(
             Diagnostic(
-                Code.NO_INPUT_OR_OUTPUT, "the spec has no input", root.span, help="add `input: {image: [1, 28, 28]}`"
+                Code.NO_INPUT_OR_OUTPUT, "the spec has no input", top(root), help="add `input: {image: [1, 28, 28]}`"
             )
         )
     elif not isinstance(given.data, dict) or not given.data:
@@ -78,32 +107,41 @@ def _inputs(header: Header, root: Value, report: Report) -> Value | None:
     return given
 
 
-def check_items(items: tuple[Item, ...], blocks: Mapping[str, Block], report: Report) -> None:
-    """Hold the ops, blocks and attributes that nodes name against those that there are."""
-    for item in items:
-        if item.body is not None:
-            check_items(item.body.items, blocks, report)
-        elif not item.broken:
-            _check_item(item, blocks, report)
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What nodes may name: ops and blocks. Not `complete` where files with further blocks could not be read."""
 
+    blocks: Mapping[str, Block]
+    complete: bool = True
 
-def _check_item(item: Item, blocks: Mapping[str, Block], report: Report) -> None:
-    if item.op in blocks:
-        known, kind = tuple(blocks[item.op].params), "parameter"
-    elif item.op in registry.names():
-        known, kind = (*registry.get(item.op).model_fields, *(("act",) if item.op in TAKES_ACT else ())), "attribute"
-    else:
-        options = [*registry.names(), *blocks, "group", "each"]
-        report(
-            Diagnostic(
-                Code.UNKNOWN_OP, f"there is no op or block `{item.op}`", item.span, help=did_you_mean(item.op, options)
-            )
-        )
-        return
-    for key, span in item.attributes.keys.items():
-        if key not in known and key not in WORDS:
-            message = f"`{item.op}` has no {kind} `{key}`"
-            report(Diagnostic(Code.UNKNOWN_ATTRIBUTE, message, span, help=did_you_mean(key, (*known, *WORDS))))
+    def check(self, items: Iterable[Item], report: Report) -> None:
+        """Hold the ops, blocks and attributes that nodes name against those that there are."""
+        for item in items:
+            if item.body is not None:
+                self.check(item.body.items, report)
+            elif not item.broken:
+                self._check(item, report)
+
+    def _check(self, item: Item, report: Report) -> None:
+        if item.op in self.blocks:
+            known, kind = tuple(self.blocks[item.op].params), "parameter"
+        elif item.op in registry.PLACES:
+            act = ("act",) if item.op in TAKES_ACT else ()
+            known, kind = (*registry.get(item.op).model_fields, *act), "attribute"
+        else:
+            self._unknown_op(item, report)
+            return
+        for key, span in item.attributes.keys.items():
+            if key not in known and key not in WORDS:
+                message = f"`{item.op}` has no {kind} {quote(key)}"
+                report(Diagnostic(Code.UNKNOWN_ATTRIBUTE, message, span, help=did_you_mean(key, (*known, *WORDS))))
+
+    def _unknown_op(self, item: Item, report: Report) -> None:
+        way_out = did_you_mean(item.op, (*self.blocks, *registry.PLACES, "group", "each"))
+        if way_out is None and not self.complete:
+            return
+        way_out = way_out or "specs/README.md lists the ops; a block of your own is defined under `blocks`"
+        report(Diagnostic(Code.UNKNOWN_OP, f"there is no op or block {quote(item.op)}", item.span, help=way_out))
 
 
 def check_recursion(blocks: Mapping[str, Block], report: Report) -> None:

@@ -47,16 +47,11 @@ def validate(
     if not isinstance(value.data, dict):
         report(Diagnostic(codes.bad, f"{what} must be a mapping, got {show(value.plain())}", value.span))
         return None
-    fields = model.model_fields
-    data = {
-        key: item if key in fields and fields[key].annotation in (Value, Value | None) else item.plain()
-        for key, item in value.data.items()
-    }
     try:
-        found = model.model_validate(data)
+        found = _read(model, value)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        names = [field.alias or name for name, field in fields.items()]
+        names = [field.alias or name for name, field in model.model_fields.items()]
         meant = {nearest(str(each["loc"][0]), names) for each in details if each["type"] == "extra_forbidden"}
         for detail in details:
             if detail["type"] != "missing" or detail["loc"][0] not in meant | unknown:
@@ -65,16 +60,61 @@ def validate(
     return None if unknown else found
 
 
+def salvage(model: type[M], value: Value, what: str, report: Callable[[Diagnostic], None]) -> M | None:
+    """As `validate`, for a model whose fields may all be left out: what is wrong is left out, the rest is read."""
+    found = validate(model, value, what, report)
+    if found is not None or not isinstance(value.data, dict):
+        return found
+    try:
+        return _read(model, value)
+    except ValidationError as error:
+        wrong = {each["loc"][0] for each in error.errors(include_url=False)}
+        kept = {key: item for key, item in value.data.items() if key not in wrong}
+        return _read(model, Value(kept, value.span, value.keys))
+
+
+def meant(model: type[BaseModel], value: Value) -> dict[str, str]:
+    """The unknown keys of a mapping, by the keys that they were probably meant to be."""
+    keys = value.data if isinstance(value.data, dict) else {}
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    near = {key: nearest(key, names) for key in keys if key not in names}
+    return {name: key for key, name in near.items() if name is not None}
+
+
+def _read(model: type[M], value: Value) -> M:
+    """The instance of `model` that a mapping describes; raises pydantic's error."""
+    fields = model.model_fields
+    assert isinstance(value.data, dict)
+    return model.model_validate(
+        {
+            key: item if key in fields and fields[key].annotation in (Value, Value | None) else item.plain()
+            for key, item in value.data.items()
+        }
+    )
+
+
 def show(data: object) -> str:
     """How a message quotes a value: as the spec would spell it, and short."""
     if data is None or isinstance(data, bool):
         return {None: "null", True: "true", False: "false"}[data]
     if isinstance(data, list | tuple | Mapping):
         kind = "a mapping" if isinstance(data, Mapping) else "a list"
-        text = str(data if isinstance(data, Mapping) else list(data))
-        return text if len(text) <= 40 else f"{kind} of {len(data)}"
+        text = _flow(data) if len(data) <= 8 else ""
+        return text if 0 < len(text) <= 40 else f"{kind} of {len(data)}"
     text = f'"{data}"' if isinstance(data, str) else str(data)
     return text if len(text) <= 40 else f"{text[:36]}…"
+
+
+def _flow(data: Any) -> str:
+    """A small collection as one line of YAML."""
+    if isinstance(data, Mapping):
+        return f"{{{', '.join(f'{key}: {show(item)}' for key, item in data.items())}}}"
+    return f"[{', '.join(map(show, data))}]"
+
+
+def quote(name: str) -> str:
+    """A name within a message, never longer than a line."""
+    return f"`{name}`" if len(name) <= 64 else f"`{name[:60]}…`"
 
 
 def _diagnose(detail: ErrorDetails, value: Value, what: str, codes: Codes, names: list[str]) -> Diagnostic:
@@ -85,10 +125,11 @@ def _diagnose(detail: ErrorDetails, value: Value, what: str, codes: Codes, names
     if kind == "extra_forbidden":
         options = [] if inner else names
         span = holder.keys.get(key, holder.span)
-        return Diagnostic(codes.unknown, f"{owner} has no {codes.key} `{key}`", span, help=did_you_mean(key, options))
+        message = f"{owner} has no {codes.key} {quote(key)}"
+        return Diagnostic(codes.unknown, message, span, help=did_you_mean(key, options))
     if kind == "missing":
         return Diagnostic(codes.missing, f"{owner} needs `{key}`", holder.span, help=f"add `{key}: …`")
-    spelling = ".".join(map(str, path))
+    spelling = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)[1:]
     reason, way_out = explain(detail)
     message = f"`{spelling}` of {what} {reason}" if spelling else f"{what} {reason}"
     return Diagnostic(codes.bad, message, value.at(*path).span, help=way_out)
@@ -121,7 +162,8 @@ def explain(detail: ErrorDetails) -> tuple[str, str | None]:
     }
     if kind in bounds:
         limit = next(iter(context.values()))
-        return f"must be {bounds[kind]} {limit}, got {show(got)}", None
+        written = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+        return f"must be {bounds[kind]} {written}, got {show(got)}", None
     if kind == "literal_error":
         expected = str(context.get("expected", "")).replace("'", "")
         options = expected.replace(" or ", ", ").split(", ")
