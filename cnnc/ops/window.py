@@ -140,13 +140,11 @@ class Window:
         return before, after, extra, whole - before - after
 
     def _blind(self, axis: int, size: int | None, before: int, count: int | None) -> bool:
-        """Whether a window lies behind the input, or a dilated one before it steps over all of the input."""
-        if size is None or count is None:
-            return False
+        """Whether a dilated window that starts in the padding steps over all of the input."""
         stride, dilation = self.stride[axis], self.dilation[axis]
-        starts = range(-before, -before + count * stride, stride)
-        early = range(-before, min(0, starts.stop), stride) if dilation > size else range(0)
-        return starts[-1] >= size or any(start % dilation >= size for start in early)
+        if size is None or count is None or dilation <= size:
+            return False
+        return any(start % dilation >= size for start in range(-before, min(0, count * stride - before), stride))
 
     def _refuse_blind(self, axis: int, size: int | None, before: int, after: int) -> NoReturn:
         raise Refusal(

@@ -106,6 +106,7 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"kernel": 3, "stride": 2, "dilation": [2, 1], "padding": 1, "ceil": True}, MAP),
         ({"kernel": 2, "stride": 1, "dilation": 4, "padding": 3}, MAP),
         ({"kernel": 2, "stride": 1, "dilation": 4, "padding": 3}, OPEN),
+        ({"kernel": 2, "stride": 1, "dilation": 3, "padding": [3, 3, 0, 0]}, (3, 1, 1)),
     ],
     "avg_pool": [
         *POOLS,

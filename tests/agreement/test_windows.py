@@ -104,3 +104,13 @@ def test_same_gives_as_many_positions_as_tensorflow(op: str, size: int, stride: 
         for padding in ("same", "same_lower"):
             found = op_class.model_validate({**values, "padding": padding}).infer(TensorType((1, size, size)))
             assert found == TensorType((1, -(-size // stride), -(-size // stride)))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4])
+def test_transposed_sizes_are_those_of_tensorflow(kernel: int, stride: int):
+    sizes = {"same": 7 * stride, "same_lower": 7 * stride, "valid": 6 * stride + max(kernel, stride)}
+    for padding, size in sizes.items():
+        values = {"out": 1, "kernel": kernel, "stride": stride, "padding": padding}
+        op = registry.get("conv_transpose").model_validate(values)
+        assert op.infer(TensorType((1, 7, 7))) == TensorType((1, size, size))
