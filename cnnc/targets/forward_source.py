@@ -13,7 +13,7 @@ from keyword import iskeyword
 from typing import Any
 
 from cnnc.graph.graph import Graph, Node, Ref
-from cnnc.targets.scopes import Scope
+from cnnc.targets.scopes import Scope, called
 
 INFIX = {"operator.add": "+", "operator.mul": "*", "operator.sub": "-", "operator.truediv": "/"}
 RESERVED = {"self", "torch", "nn", "F", "x", "y", *dir(builtins)}
@@ -70,7 +70,7 @@ class ForwardSource:
         self.statements: list[Statement] = []
         self._taken: set[str] = set(RESERVED)
         self.lists = lists(scope.local(item.path) for item in scope.items)
-        self.takes = [self._value(graph.spelling(ref).rpartition(".")[2], -1) for ref in scope.takes]
+        self.takes = [self._value(called(graph, ref), -1) for ref in scope.takes]
         self.values = dict(zip(scope.takes, self.takes, strict=True))
 
     def add_node(self, node: Node) -> None:

@@ -41,9 +41,18 @@ def run_onnx(path: Path) -> Runner:
 
 def run_torchscript(path: Path) -> Runner:
     """A runner of a TorchScript file."""
+    import torch
+
     from cnnc.targets import torchscript
 
-    return run_torch(torchscript.load(path))
+    run = run_torch(torchscript.load(path))
+
+    def run_once(inputs: "Sequence[Tensor]") -> "list[Array]":
+        # It would profile and specialise for runs that do not come.
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            return run(inputs)
+
+    return run_once
 
 
 def run_pt2(path: Path) -> Runner:

@@ -26,6 +26,13 @@ class Scope:
         return path[len(self.path) + 1 :] if self.path else path
 
 
+def called(graph: Graph, ref: Ref) -> str:
+    """What a scope that takes a value from outside calls it: the last part of its path, and the port."""
+    node = graph.node.get(ref.node)
+    port = node.op.ports[ref.port] if node else ""
+    return ref.node.rpartition(".")[2] + (f"_{port}" if port else "")
+
+
 def divide(graph: Graph) -> Scope:
     """The outermost scope of `graph`."""
     chains = {node.path: tuple(graph.scopes_of(node.path)) for node in graph.nodes}

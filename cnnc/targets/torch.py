@@ -13,7 +13,7 @@ from operator import getitem
 from typing import TYPE_CHECKING, Any
 
 from cnnc.graph.graph import Graph, Node, Ref
-from cnnc.targets.scopes import Scope, divide
+from cnnc.targets.scopes import Scope, called, divide
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +104,7 @@ class _Forward:
     def _take(self, ref: Ref) -> Any:
         """A parameter of the forward: an input's own name, `x` where a scope takes one value, else whence it comes."""
         alone = bool(self.scope.path) and len(self.scope.takes) == 1
-        name = "x" if alone else self.graph.spelling(ref).rpartition(".")[2]
+        name = "x" if alone else called(self.graph, ref)
         value = self.fx.placeholder("self_" if name == "self" else name)
         value.target = value.name  # fx has made the name fit for Python
         return value

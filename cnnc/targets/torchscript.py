@@ -3,15 +3,16 @@
 In goes a module that `cnnc.targets.torch` built; out comes a file that `torch.jit.load` and libtorch run.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from warnings import catch_warnings, filterwarnings
 
 from cnnc.targets.write import stage_file
 
 if TYPE_CHECKING:
+    import torch
     from torch.fx import GraphModule
 
 
@@ -21,6 +22,7 @@ def write(module: "GraphModule", path: Path) -> None:
 
     mode = module.training
     module.eval()
+    _hide_fx(module)
     try:
         with _quiet():
             data = torch.jit.script(module).save_to_buffer()  # type: ignore[no-untyped-call]
@@ -29,12 +31,23 @@ def write(module: "GraphModule", path: Path) -> None:
     stage_file(path, data)
 
 
-def load(path: Path) -> Callable[..., Any]:
+def _hide_fx(module: "GraphModule") -> None:
+    """Keep torch from compiling the attributes of fx (a third of the whole time), which the file does not hold."""
+    from torch.fx import GraphModule
+
+    for each in module.modules():
+        if isinstance(each, GraphModule):  # each has a class of its own
+            own = {"training", "_parameters", "_buffers", "_modules"}
+            ignored = [name for name in vars(each) if name not in own]
+            type(each).__jit_ignored_attributes__ = ignored  # type: ignore[attr-defined]
+
+
+def load(path: Path) -> "torch.jit.ScriptModule":
     """The module of a TorchScript file, on the CPU."""
     import torch
 
     with _quiet():
-        module: Callable[..., Any] = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+        module: torch.jit.ScriptModule = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     return module
 
 

@@ -21,7 +21,7 @@ from cnnc.diagnostics import CnncError, Code
 if sys.platform != "win32":  # there, renames are still atomic, but killed writers' folders stay
     import fcntl
 
-Data = bytes | Callable[[BinaryIO], None]
+Data = bytes | Callable[[BinaryIO], object]
 
 STAGE = ".cnnc-"
 LOCK = "lock"

@@ -1,0 +1,67 @@
+"""The Python source: it runs with torch alone and is the same network."""
+
+import pytest
+import torch
+
+from cnnc.compiler import load
+from cnnc.targets import python
+from cnnc.targets.torch import lower
+from tests.targets.networks import forked, open_size, residual
+
+
+def compiled(graph):
+    """The class of the network, from its source."""
+    source = python.write(graph)
+    names: dict[str, type[torch.nn.Module]] = {}
+    exec(compile(source, "network.py", "exec"), names)
+    return source, names[graph.name.capitalize()]
+
+
+def outputs(module, x):
+    with torch.inference_mode():
+        result = module.eval()(x)
+    return result if isinstance(result, tuple) else (result,)
+
+
+@pytest.mark.parametrize("graph", [residual(), forked(), open_size()], ids=lambda graph: graph.name)
+def test_it_has_the_same_keys_and_computes_the_same(graph):
+    module = lower(graph)
+    _, network = compiled(graph)
+    other = network()
+    assert list(other.state_dict()) == list(module.state_dict())
+    other.load_state_dict(module.state_dict())
+    x = torch.randn(2, *(size or 8 for size in graph.inputs[0].type.shape))
+    for a, b in zip(outputs(other, x), outputs(module, x), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_it_needs_torch_alone():
+    lines = python.write(forked()).splitlines()
+    imports = [line for line in lines if line.startswith(("import", "from"))]
+    assert imports == ["import torch", "import torch.nn.functional as F", "from torch import Tensor, nn"]
+
+
+def test_blocks_that_differ_in_numbers_share_a_class():
+    spec = {
+        "cnnc": 1,
+        "name": "n",
+        "input": {"image": [1, 4, 4]},
+        "blocks": {"b": {"params": {"out": None}, "nodes": [{"conv": {"out": "$out", "kernel": 1}}, "relu"]}},
+        "nodes": [{"b": {"name": "first", "out": 2}}, {"b": {"name": "second", "out": 3}}],
+    }
+    source, _ = compiled(load(spec))
+    assert source.count("class B(") == source.count("class ") - 1 == 1
+    assert "self.second = B(in_channels=2, out_channels=3)" in source
+
+
+def test_it_reads_as_if_written_by_hand():
+    source = python.write(residual())
+    assert "        x = self.norm(x)\n        x = self.layer1(x)\n" in source
+    assert "nn.Conv2d(in_channels=2, out_channels=4, kernel_size=3, padding=1, bias=False)" in source
+    assert " = None" not in source
+
+
+@pytest.mark.parametrize("description", ['ends in "', "back\\slash", '"""', "two\nlines"])
+def test_a_description_cannot_break_it(description):
+    spec = {"cnnc": 1, "name": "n", "description": description, "input": {"image": [1, 2, 2]}, "nodes": ["relu"]}
+    compiled(load(spec))

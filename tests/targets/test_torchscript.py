@@ -1,0 +1,39 @@
+"""TorchScript files: quiet to write, faithful, and in eval mode."""
+
+import warnings
+
+import torch
+
+from cnnc.targets import torchscript
+from cnnc.targets.torch import lower
+from tests.targets.networks import forked, residual
+
+
+def test_it_is_written_in_eval_mode_without_a_warning(tmp_path):
+    graph = residual()
+    module = lower(graph)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torchscript.write(module, tmp_path / "a.pt")
+        found = torchscript.load(tmp_path / "a.pt")
+    assert module.training
+    x = torch.randn(3, 2, 9, 11)
+    assert torch.equal(found(x), module.eval()(x))
+    assert list(found.state_dict()) == list(module.state_dict())
+
+
+def test_several_outputs_are_a_tuple(tmp_path):
+    module = lower(forked()).eval()
+    torchscript.write(module, tmp_path / "a.pt")
+    x = torch.randn(1, 2, 8, 8)
+    found = torchscript.load(tmp_path / "a.pt")(x)
+    assert isinstance(found, tuple)
+    assert all(torch.equal(a, b) for a, b in zip(found, module(x), strict=True))
+
+
+def test_the_module_can_be_written_again_and_still_trains(tmp_path):
+    module = lower(residual())
+    for name in ("a.pt", "b.pt"):
+        torchscript.write(module, tmp_path / name)
+    module(torch.randn(2, 2, 9, 11)).sum().backward()
+    assert module.get_parameter("stem.weight").grad is not None

@@ -1,0 +1,164 @@
+"""Weights from files: what fits is read exactly, everything else is E401, E402 or E403 and says what is wrong."""
+
+import os
+import zipfile
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.targets.torch import lower
+from cnnc.targets.weights import digest, read, shapes
+from tests.targets.networks import residual
+
+
+@pytest.fixture
+def state():
+    return {key: tensor.clone() for key, tensor in lower(residual()).state_dict().items()}
+
+
+def save(path, data):
+    save_file(data, path) if path.suffix == ".safetensors" else torch.save(data, path)
+    return path
+
+
+def fault(path, expected):
+    with pytest.raises(CnncError) as caught:
+        read(path, expected)
+    [diagnostic] = caught.value.diagnostics
+    return diagnostic
+
+
+def listed(diagnostic):
+    return "\n".join(note.message for note in diagnostic.notes)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth"])
+def test_what_was_saved_is_read(tmp_path, state, suffix):
+    found = read(save(tmp_path / f"w{suffix}", state), shapes(state))
+    assert list(found) == list(state)
+    assert all(torch.equal(found[key], state[key]) and found[key].dtype == state[key].dtype for key in state)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_floating_types_become_float32(tmp_path, state, dtype):
+    data = {key: tensor.to(dtype) if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+    found = read(save(tmp_path / "w.safetensors", data), shapes(state))
+    assert found["stem.weight"].dtype == torch.float32
+    assert torch.equal(found["stem.weight"], data["stem.weight"].to(torch.float32))
+
+
+@pytest.mark.parametrize("nest", ["state_dict", "model"])
+def test_a_checkpoint_may_hold_more(tmp_path, state, nest):
+    assert read(save(tmp_path / "w.pt", {"epoch": 3, nest: state}), shapes(state)).keys() == state.keys()
+
+
+def test_the_prefix_of_data_parallel_is_taken_off(tmp_path, state):
+    data = {f"module.{key}": tensor for key, tensor in state.items()}
+    assert read(save(tmp_path / "w.pt", data), shapes(state)).keys() == state.keys()
+
+
+def test_counts_of_batches_may_be_missing(tmp_path, state):
+    data = {key: tensor for key, tensor in state.items() if "num_batches" not in key}
+    assert read(save(tmp_path / "w.safetensors", data), shapes(state))["norm.num_batches_tracked"] == 0
+
+
+def test_missing_unexpected_and_misshapen_keys_are_one_diagnostic(tmp_path, state):
+    expected = shapes(state)
+    state["layer1.0.conv_1.weight"] = state.pop("layer1.0.conv1.weight")
+    state["head.bias"] = torch.zeros(7)
+    found = fault(save(tmp_path / "w.pt", state), expected)
+    assert found.code == Code.WEIGHTS_MISMATCH
+    assert f"of {len(expected)} keys expected, 1 missing, 1 unexpected, 1 misshapen" in found.message
+    assert "layer1.0.conv1.weight 4×4×3×3 (the file has `layer1.0.conv_1.weight`)" in listed(found)
+    assert "head.bias is 7, the spec has 3" in listed(found)
+
+
+def test_many_faults_are_counted_and_not_all_listed(tmp_path, state):
+    found = fault(save(tmp_path / "w.pt", {f"other.{i}": torch.zeros(2) for i in range(500)}), shapes(state))
+    assert "500 unexpected" in found.message
+    assert "unexpected: … and 490 more" in listed(found)
+    assert len(found.notes) < 25
+
+
+def test_names_alone_that_differ_are_told(tmp_path, state):
+    data = {key.replace("stem", "first"): tensor for key, tensor in state.items()}
+    assert "only names differ" in fault(save(tmp_path / "w.pt", data), shapes(state)).help
+
+
+def test_integers_are_no_weights(tmp_path, state):
+    expected = shapes(state)
+    state["head.weight"] = torch.ones(3, 5, dtype=torch.int32)
+    found = fault(save(tmp_path / "w.pt", state), expected)
+    assert (found.code, "int32" in found.message) == (Code.WEIGHTS_MISMATCH, True)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_not_finite_are_named(tmp_path, state, number):
+    state["norm.bias"][1] = number
+    found = fault(save(tmp_path / "w.safetensors", state), shapes(state))
+    assert found.code == Code.WEIGHTS_NOT_FINITE
+    assert "`norm.bias`" in found.message
+    assert "stem" not in found.message
+
+
+def test_numbers_beyond_float32_are_not_finite(tmp_path, state):
+    state["norm.bias"] = torch.full((4,), 1e300, dtype=torch.float64)
+    assert fault(save(tmp_path / "w.pt", state), shapes(state)).code == Code.WEIGHTS_NOT_FINITE
+
+
+class Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+def test_a_pickle_that_wants_to_run_code_does_not(tmp_path, state, name):
+    torch.save({"stem.weight": Evil(str(tmp_path / "pwned"))}, tmp_path / name)
+    found = fault(tmp_path / name, shapes(state))
+    assert found.code == Code.WEIGHTS_UNREADABLE
+    assert not (tmp_path / "pwned").exists()
+    assert ("mkdir" in found.message) or ("pickle" in found.message)
+
+
+def test_a_whole_model_is_refused_with_a_way_out(tmp_path, state):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "w.pt")
+    found = fault(tmp_path / "w.pt", shapes(state))
+    assert found.code == Code.WEIGHTS_UNREADABLE
+    assert "state_dict" in found.help
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("damage", ["half", "text", "zeros", "empty"])
+def test_damaged_files_are_unreadable(tmp_path, state, suffix, damage):
+    path = save(tmp_path / f"w{suffix}", state)
+    whole = path.read_bytes()
+    path.write_bytes(
+        {"half": whole[: len(whole) // 2], "text": b"hello, world", "zeros": bytes(4096), "empty": b""}[damage]
+    )
+    assert fault(path, shapes(state)).code == Code.WEIGHTS_UNREADABLE
+
+
+@pytest.mark.parametrize("data", [[1, 2], 3, {"stem.weight": "text"}, {"a": torch.ones(2).to_sparse()}])
+def test_what_is_no_state_dict_is_unreadable(tmp_path, state, data):
+    assert fault(save(tmp_path / "w.pt", data), shapes(state)).code == Code.WEIGHTS_UNREADABLE
+
+
+def test_missing_files_folders_and_other_kinds_are_unreadable(tmp_path, state):
+    (tmp_path / "folder.pt").mkdir()
+    with zipfile.ZipFile(tmp_path / "archive.pt", "w") as archive:
+        archive.writestr("hello", "world")
+    for name in ("none.pt", "folder.pt", "archive.pt", "w.h5", "w"):
+        assert fault(tmp_path / name, shapes(state)).code == Code.WEIGHTS_UNREADABLE
+
+
+def test_the_digest_is_of_the_numbers_not_of_their_order_or_holder(state):
+    first = digest(state)
+    assert digest(dict(reversed(state.items()))) == first
+    assert digest({key: tensor.numpy() for key, tensor in state.items()}) == first
+    state["head.bias"][0] += 1
+    assert digest(state) != first
