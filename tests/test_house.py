@@ -86,7 +86,7 @@ def test_importing_cnnc_imports_no_framework(tmp_path):
 
 def test_check_imports_no_framework(tiny):
     modules = modules_of("-m", "cnnc", "check", tiny, cwd=tiny.parent)
-    assert {"pydantic", "yaml", "networkx"} <= modules
+    assert "yaml" in modules
     assert not modules & {"torch", "onnx", "onnxruntime", "numpy", "PIL"}
 
 
