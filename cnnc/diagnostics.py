@@ -72,6 +72,14 @@ class Code(StrEnum):
     PICTURE_MISFIT = "E505"
     NO_PROVIDER = "E506"
     MODEL_FAILED = "E507"
+    DATA_UNREADABLE = "E508"
+    DOWNLOAD_FAILED = "E509"
+    DATA_MISFIT = "E510"
+    NOT_FINITE = "E511"
+    CANNOT_RESUME = "E512"
+    MISSING_EXTRA = "E513"
+    NO_DEVICE = "E514"
+    RANK_DIED = "E515"
 
     @property
     def severity(self) -> str:
