@@ -2,7 +2,7 @@
 
 `check` proves a spec, `load` gives its typed graph, `compile` a `torch.nn.Module`, `build` verified files. A spec is a
 path, `-` for standard input, or plain data. A user's mistake is a `Diagnostic`; functions that cannot go on raise
-`CnncError`, which holds them all. Names are imported when they are first asked for: none of them needs torch to be there.
+`CnncError`, which holds them all. Names are imported when they are first asked for.
 """
 
 from importlib import import_module

@@ -18,7 +18,7 @@ from cnnc.report import as_github, render
 
 app = typer.Typer(
     name="cnnc",
-    help="Compile specs of convolutional networks: check their shapes, build torch and ONNX files, run them on pictures.",
+    help="Compile specs of convolutional networks: check shapes, build torch and ONNX files, run them on pictures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -103,7 +103,9 @@ def build(
     target: Annotated[
         list[Target] | None, typer.Option(help="What to write; may be repeated.", show_default="onnx, torchscript")
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="A .safetensors, .pt or .pth file; else drawn from the seed.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="A .safetensors, .pt or .pth file; else drawn from the seed.")
+    ] = None,
     set: SET = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seeds the weights and the verification.")] = 0,
     opset: Annotated[int, typer.Option(min=17, max=26, help="The ONNX operator set.")] = 20,
@@ -118,7 +120,9 @@ def build(
 
     for name in print_after or ():
         if name not in NAMES:
-            raise typer.BadParameter(f"there is no pass {name}; there are {', '.join(NAMES)}", param_hint="--print-after")
+            raise typer.BadParameter(
+                f"there is no pass {name}; there are {', '.join(NAMES)}", param_hint="--print-after"
+            )
 
     def after_pass(name: str, network: Any) -> None:
         from cnnc.graph.text import text
@@ -146,7 +150,9 @@ def infer(
     model: Annotated[str, typer.Argument(help="An ONNX file.")],
     images: Annotated[list[str], typer.Argument(help="Pictures, or folders of them.")],
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many classes to show.")] = 5,
-    provider: Annotated[Provider, typer.Option(help="What runs the model; auto takes CUDA where it works.")] = Provider.AUTO,
+    provider: Annotated[
+        Provider, typer.Option(help="What runs the model; auto takes CUDA where it works.")
+    ] = Provider.AUTO,
     format: Annotated[Answer, typer.Option(help="A table, or one JSON line a picture.")] = Answer.TEXT,
     allow_external: Annotated[bool, typer.Option(help="Follow weights in other files of the model's folder.")] = False,
 ) -> None:
@@ -219,7 +225,7 @@ def main() -> None:
         app()
     except CnncError as error:
         show(error.diagnostics)
-        sys.exit(1)
+        sys.exit(2 if any(each.code == Code.UNKNOWN_PARAM for each in error.diagnostics) else 1)
     except BrokenPipeError:
         # whoever read our output has enough; Python would complain once more while it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -112,11 +112,12 @@ def compile(
 
 
 def _lower(graph: Graph, weights: str | Path | None, seed: int) -> "GraphModule":
-    from cnnc.targets import torch, weights as weight_files
+    from cnnc.targets import torch
+    from cnnc.targets.weights import read as read_weights
 
     if weights is None:
         return torch.lower(graph, seed=seed)
-    return torch.lower(graph, weight_files.read(Path(weights), torch.shapes(graph)))
+    return torch.lower(graph, read_weights(Path(weights), torch.shapes(graph)))
 
 
 def build(
@@ -133,8 +134,8 @@ def build(
 ) -> "Built":
     """Write `out/NAME/`: the targets' files, the weights and the manifest; raises CnncError.
 
-    `targets` are among onnx, torchscript, pt2 and python. Everything is verified before it is named, and written so that an interrupted build
-    leaves the earlier files or none. `progress` is told each stage; `after_pass` sees the network behind each pass.
+    `targets` are among onnx, torchscript, pt2 and python. Everything is verified before it is named, and written so
+    that an interrupted build leaves the earlier files or none. `progress` is told each stage; `after_pass` sees the network behind each pass.
     """
     progress("checking the spec")
     graph = load(spec, set=set)
@@ -160,7 +161,7 @@ class _Collector:
         self.found.setdefault((diagnostic.code, diagnostic.span, message), diagnostic)
 
     def in_order(self, path: str) -> tuple[Diagnostic, ...]:
-        """By place, as a reader goes through the file at `path`; first what has no place, last what is in other files."""
+        """By place, as a reader goes through the file at `path`; first what has none, last what is in other files."""
 
         def place(each: Diagnostic) -> tuple[bool, str, int, int]:
             if each.span is None:

@@ -104,7 +104,7 @@ def manifest(
 
 def tools() -> dict[str, str]:
     """The versions of what a build is made with."""
-    found = {name: next(distributions(name=name), None) for name in TOOLS}
+    found = {name: next(iter(distributions(name=name)), None) for name in TOOLS}
     return {name: each.version for name, each in found.items() if each is not None}
 
 

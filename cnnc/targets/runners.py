@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+    from torch.fx import GraphModule
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -62,8 +63,21 @@ def run_pt2(path: Path) -> Runner:
     return run_torch(pt2.load(path))
 
 
-RUNNERS: Mapping[str, Callable[[Path], Runner]] = {
-    "onnx": run_onnx,
-    "torchscript": run_torchscript,
-    "pt2": run_pt2,
-}
+def run_python(path: Path, module: "GraphModule") -> Runner:
+    """A runner of a module's source, which has no weights of its own: it takes the `module`'s."""
+    from runpy import run_path
+
+    from torch import nn
+
+    classes = [each for each in run_path(str(path)).values() if isinstance(each, type) and issubclass(each, nn.Module)]
+    network = classes[-1]()
+    network.load_state_dict(module.state_dict())
+    return run_torch(network.eval())
+
+
+def runner(target: str, path: Path, module: "GraphModule") -> Runner:
+    """A runner of a target's file; `module` is the torch module that it was made from."""
+    if target == "python":
+        return run_python(path, module)
+    loaders: Mapping[str, Callable[[Path], Runner]] = {"onnx": run_onnx, "torchscript": run_torchscript, "pt2": run_pt2}
+    return loaders[target](path)

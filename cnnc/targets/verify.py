@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Output, Ref
 from cnnc.targets import probes
-from cnnc.targets.runners import RUNNERS, Runner, run_torch
+from cnnc.targets.runners import Runner, run_torch, runner
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,7 @@ def verify(
     try:
         inputs = [probes.draw(graph, batch, space, seed + batch) for space in probes.spaces(graph) for batch in BATCHES]
         wanted = [run_torch(module)(each) for each in inputs]
-        found = tuple(_measure(target, RUNNERS[target](path), inputs, wanted) for target, path in files.items())
+        found = tuple(_measure(target, runner(target, path, module), inputs, wanted) for target, path in files.items())
         for each in found:
             if not each.ok:
                 raise _differs(each, _blame(graph, module, each.target, opset, seed))
@@ -105,18 +105,20 @@ def _blame(graph: Graph, module: "GraphModule", target: str, opset: int, seed: i
     with TemporaryDirectory() as folder:
         path = Path(folder) / target
         _write(bare, whole, target, opset, path)
-        values = zip(refs, RUNNERS[target](path)(inputs), run_torch(whole)(inputs), strict=True)
+        values = zip(refs, runner(target, path, whole)(inputs), run_torch(whole)(inputs), strict=True)
         return next((graph.node[ref.node] for ref, a, b in values if not compare(target, a, b).ok), None)
 
 
 def _write(graph: Graph, module: "GraphModule", target: str, opset: int, path: Path) -> None:
-    from cnnc.targets import onnx, pt2, torchscript
+    from cnnc.targets import onnx, pt2, python, torchscript
 
     if target == "onnx":
         weights = {key: tensor.numpy() for key, tensor in module.state_dict().items()}
         path.write_bytes(onnx.lower(graph, weights, opset).SerializeToString())
     elif target == "pt2":
         pt2.write(graph, module, path)
+    elif target == "python":
+        path.write_text(python.write(graph), encoding="utf-8")
     else:
         torchscript.write(module, path)
 

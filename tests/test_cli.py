@@ -1,0 +1,304 @@
+"""The command line as a user meets it: what it prints, where, and with which exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import onnx
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parent.parent
+LENET = ROOT / "specs/lenet.yaml"
+TINY = """
+cnnc: 1
+name: tiny
+params: {classes: 3}
+input: {image: [1, 8, 8]}
+nodes:
+  - conv: {out: 2, kernel: 3, act: relu}
+  - dropout
+  - flatten
+  - linear: {out: $classes}
+"""
+WRONG = TINY.replace("linear: {out", "linaer: {out")
+
+
+def cnnc(*arguments, cwd=None, stdin=None, env=None):
+    return subprocess.run(
+        [sys.executable, "-m", "cnnc", *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    return tmp_path
+
+
+# -- check
+
+
+def test_check_prints_a_table_and_exits_with_0(tiny):
+    done = cnnc("check", "tiny.yaml", cwd=tiny)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["node", "op", "inputs", "output", "params", "MACs"]
+    assert lines[2].split() == ["conv", "conv", "image", "2×6×6", "20", "648"]
+    assert lines[-2].split() == ["total", "239", "864"]
+
+
+def test_check_of_a_wrong_spec_exits_with_1_and_prints_its_place(tiny):
+    (tiny / "wrong.yaml").write_text(WRONG, encoding="utf-8")
+    done = cnnc("check", "wrong.yaml", cwd=tiny)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "wrong.yaml:10:5" in done.stderr
+    assert "did you mean `linear`?" in done.stderr
+
+
+def test_check_takes_files_folders_globs_and_each_once(tiny):
+    (tiny / "more").mkdir()
+    (tiny / "more/wrong.yml").write_text(WRONG, encoding="utf-8")
+    (tiny / "more/same.json").write_text(
+        json.dumps({"cnnc": 1, "input": {"x": [3]}, "nodes": ["relu"]}), encoding="utf-8"
+    )
+    (tiny / "more/other.json").write_text("[1, 2]", encoding="utf-8")
+    done = cnnc("check", "tiny.yaml", "more", "m*/*.yml", "*.yaml", "--format", "json", cwd=tiny)
+    found = {each["spec"]: each["ok"] for each in map(json.loads, done.stdout.splitlines())}
+    assert found == {"tiny.yaml": True, "more/same.json": True, "more/wrong.yml": False}
+    assert done.returncode == 1
+
+
+def test_a_glob_or_a_folder_without_specs_is_said(tiny):
+    (tiny / "empty").mkdir()
+    for nothing in ("no*.yaml", "empty", "missing.yaml"):
+        done = cnnc("check", nothing, cwd=tiny)
+        assert done.returncode == 1
+        assert "E101" in done.stderr
+        assert nothing in done.stderr
+
+
+def test_check_reads_standard_input():
+    done = cnnc("check", "-", "--format", "json", stdin=TINY)
+    assert json.loads(done.stdout)["spec"] == "<stdin>"
+    assert done.returncode == 0
+
+
+def test_json_is_printed_for_what_cannot_be_read(tiny):
+    done = cnnc("check", "missing.yaml", "--format", "json", cwd=tiny)
+    (line,) = done.stdout.splitlines()
+    found = json.loads(line)
+    assert found.pop("diagnostics")[0]["code"] == "E101"
+    assert found == {
+        "spec": "missing.yaml",
+        "name": None,
+        "ok": False,
+        "inputs": {},
+        "outputs": {},
+        "nodes": [],
+        "totals": {"params": None, "buffers": None, "macs": None, "activation_bytes": None},
+    }
+    assert done.returncode == 1
+
+
+def test_github_annotations_go_to_standard_output(tiny):
+    (tiny / "wrong.yaml").write_text(WRONG, encoding="utf-8")
+    done = cnnc("check", "wrong.yaml", "tiny.yaml", "--format", "github", cwd=tiny)
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("::error file=wrong.yaml,line=10,")
+    assert done.returncode == 1
+
+
+def test_set_gives_values_to_parameters(tiny):
+    done = cnnc("check", "tiny.yaml", "--set", "classes=7", "--format", "json", cwd=tiny)
+    assert json.loads(done.stdout)["outputs"] == {"linear": {"shape": [7]}}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "tiny.yaml", "--set", "clases=7"),
+        ("check", "tiny.yaml", "--set", "classes"),
+        ("check", "tiny.yaml", "--set", "classes=[1"),
+        ("check", "tiny.yaml", "--format", "xml"),
+        ("check", "tiny.yaml", "--depth", "0"),
+        ("check",),
+        ("chekc", "tiny.yaml"),
+        ("build", "tiny.yaml", "--target", "caffe"),
+        ("build", "tiny.yaml", "--opset", "9"),
+        ("build", "tiny.yaml", "--set", "clases=7"),
+        ("build", "tiny.yaml", "--print-after", "nothing"),
+        ("infer", "tiny.onnx"),
+        ("infer", "tiny.onnx", "a.png", "--provider", "abacus"),
+        ("explain", "E999"),
+    ],
+)
+def test_a_wrong_call_exits_with_2(tiny, arguments):
+    done = cnnc(*arguments, cwd=tiny)
+    assert done.returncode == 2
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_explain_prints_a_page():
+    done = cnnc("explain", "e301")
+    assert done.returncode == 0
+    assert done.stdout.startswith("# E301")
+
+
+def test_output_survives_an_ascii_terminal_and_no_home(tiny):
+    done = cnnc("check", "tiny.yaml", cwd=tiny, env={"PYTHONIOENCODING": "ascii", "HOME": "", "LANG": ""})
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_error(tiny):
+    command = f"{sys.executable} -m cnnc check {LENET} {' '.join([str(LENET)] * 50)} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+# -- build
+
+
+def test_build_writes_every_target_and_says_what_to_do_next(tiny):
+    done = cnnc(
+        "build",
+        "tiny.yaml",
+        "--target",
+        "onnx",
+        "--target",
+        "torchscript",
+        "--target",
+        "pt2",
+        "--target",
+        "python",
+        cwd=tiny,
+    )
+    assert done.returncode == 0, done.stderr
+    names = {"tiny.onnx", "tiny.pt", "tiny.pt2", "tiny.py", "tiny.safetensors", "manifest.json"}
+    assert {path.name for path in (tiny / "build/tiny").iterdir() if path.name[0] != "."} == names
+    assert all(f"build/tiny/{name}" in done.stdout for name in names)
+    assert "next: cnnc infer build/tiny/tiny.onnx" in done.stdout
+    manifest = json.loads((tiny / "build/tiny/manifest.json").read_text(encoding="utf-8"))
+    assert manifest["inputs"] == {"image": [1, 8, 8]}
+    assert manifest["outputs"] == {"linear": [3]}
+    assert manifest["seed"] == 0
+    assert set(manifest["files"]) == names - {"manifest.json"}
+    assert set(manifest["verification"]) == {"onnx", "torchscript", "pt2", "python"}
+    assert all(each["largest_relative"] < 1e-3 for each in manifest["verification"].values())
+
+
+def test_the_onnx_file_stands_by_itself(tiny):
+    cnnc("build", "tiny.yaml", "--set", "classes=5", "--opset", "17", "-o", "out", cwd=tiny)
+    model = onnx.load(tiny / "out/tiny/tiny.onnx")
+    said = {each.key: each.value for each in model.metadata_props}
+    assert model.opset_import[0].version == 17
+    assert json.loads(said["cnnc.contract"])["input"]["mode"] == "grey"
+    assert json.loads(said["cnnc.spec"])["params"] == {"classes": 5}
+    assert not [each for each in model.graph.node if each.op_type == "Identity"]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_the_same_seed_builds_the_same_files(tiny):
+    for folder, seed in (("a", 3), ("b", 3), ("c", 4)):
+        cnnc("build", "tiny.yaml", "--seed", seed, "-o", folder, cwd=tiny)
+    one, same, other = ((tiny / folder / "tiny/tiny.onnx").read_bytes() for folder in "abc")
+    assert one == same != other
+
+
+def test_built_weights_build_the_same_network_again(tiny):
+    cnnc("build", "tiny.yaml", "--seed", 5, "-o", "a", cwd=tiny)
+    done = cnnc("build", "tiny.yaml", "--weights", "a/tiny/tiny.safetensors", "-o", "b", cwd=tiny)
+    assert done.returncode == 0, done.stderr
+    assert (tiny / "a/tiny/tiny.onnx").read_bytes() == (tiny / "b/tiny/tiny.onnx").read_bytes()
+    assert list(load_file(tiny / "b/tiny/tiny.safetensors")) == [
+        "conv.bias",
+        "conv.weight",
+        "linear.bias",
+        "linear.weight",
+    ]
+
+
+def test_weights_of_another_network_are_refused_and_nothing_is_written(tiny):
+    cnnc("build", "tiny.yaml", "-o", "a", cwd=tiny)
+    done = cnnc("build", LENET, "--weights", "a/tiny/tiny.safetensors", cwd=tiny)
+    assert done.returncode == 1
+    assert "E401" in done.stderr
+    assert not (tiny / "build").exists() or not list((tiny / "build").rglob("*.onnx"))
+
+
+def test_a_wrong_spec_does_not_touch_an_earlier_build(tiny):
+    cnnc("build", "tiny.yaml", cwd=tiny)
+    before = {path: path.read_bytes() for path in (tiny / "build/tiny").iterdir()}
+    (tiny / "tiny.yaml").write_text(WRONG, encoding="utf-8")
+    assert cnnc("build", "tiny.yaml", cwd=tiny).returncode == 1
+    assert {path: path.read_bytes() for path in (tiny / "build/tiny").iterdir()} == before
+
+
+def test_print_after_shows_the_graph(tiny):
+    done = cnnc("build", "tiny.yaml", "--print-after", "drop_identities", cwd=tiny)
+    assert "conv = conv(out=2, kernel=(3, 3))(image) : 2×6×6" in done.stdout
+    assert "dropout" not in done.stdout
+
+
+def test_two_builds_into_one_folder_leave_one_whole_result(tiny):
+    command = [sys.executable, "-m", "cnnc", "build", "tiny.yaml", "--seed"]
+    runs = [subprocess.Popen([*command, str(seed)], cwd=tiny, stdout=subprocess.DEVNULL) for seed in (1, 2)]
+    assert [run.wait() for run in runs] == [0, 0]
+    done = cnnc("build", "tiny.yaml", "--weights", "build/tiny/tiny.safetensors", "-o", "again", cwd=tiny)
+    assert done.returncode == 0
+    assert (tiny / "again/tiny/tiny.onnx").read_bytes() == (tiny / "build/tiny/tiny.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_build_that_is_stopped_leaves_the_earlier_one(tiny, how):
+    cnnc("build", "tiny.yaml", cwd=tiny)
+    folder = tiny / "build/tiny"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    run = subprocess.Popen(
+        [sys.executable, "-m", "cnnc", "build", "tiny.yaml", "--seed", "9"], cwd=tiny, stderr=subprocess.PIPE, text=True
+    )
+    while run.poll() is None and len(list(folder.iterdir())) == len(before):
+        time.sleep(0.005)  # until it has begun to write
+    run.send_signal(how)
+    _, told = run.communicate()
+    assert run.returncode != 0
+    assert "Traceback" not in told
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert cnnc("build", "tiny.yaml", cwd=tiny).returncode == 0
+    assert {path.name for path in folder.iterdir()} == set(before)  # what the stopped one left is swept
+
+
+# -- infer
+
+
+def test_infer_prints_classes_or_a_json_line_a_picture(tiny):
+    cnnc("build", "tiny.yaml", cwd=tiny)
+    Image.new("RGB", (20, 10), "red").save(tiny / "red.png")
+    (tiny / "bad.png").write_bytes(b"nothing")
+    done = cnnc("infer", "build/tiny/tiny.onnx", "bad.png", "red.png", "--provider", "cpu", "-k", "2", cwd=tiny)
+    assert done.returncode == 1
+    assert "E503" in done.stderr
+    assert done.stdout.startswith("red.png (cpu, ")
+    assert len(done.stdout.splitlines()) == 3
+    done = cnnc("infer", "build/tiny/tiny.onnx", "red.png", "--format", "json", cwd=tiny)
+    assert done.returncode == 0
+    found = json.loads(done.stdout)
+    assert set(found) >= {"image", "predictions", "provider", "milliseconds"}
+    assert [set(each) for each in found["predictions"]] == [{"index", "label", "score"}] * 3
+    assert sum(each["score"] for each in found["predictions"]) == pytest.approx(1)
