@@ -1,0 +1,112 @@
+"""Plain data out of a pickle that nobody trusts: CIFAR-10's python layout is pickled.
+
+In: the pickle's bytes. Out: dicts, lists, numbers, text, bytes and `Array`s. A pickle names the functions that rebuild
+its objects. Here the few that numpy's arrays need stand for classes of this module, which only hold what they are
+given, and every other name is refused: no code of the pickle's choosing runs, not even numpy's.
+"""
+
+import io
+import pickle
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Refused(ValueError):
+    """The pickle is damaged, or asks for more than plain data; the message says which."""
+
+
+class Array:
+    """What a pickle says of a numpy array; `values` believes it only after checking."""
+
+    __slots__ = ("data", "fortran", "kind", "shape")
+
+    def __init__(self, *_: Any) -> None:
+        self.shape: Any = ()
+        self.kind: Any = None
+        self.fortran: Any = False
+        self.data: Any = b""
+
+    def __setstate__(self, state: Any) -> None:
+        _, self.shape, self.kind, self.fortran, self.data = state
+
+    def values(self) -> NDArray[np.generic]:
+        """The array, a copy; raises Refused where it is not one of whole numbers whose size fits its bytes."""
+        kind = self.kind.name if isinstance(self.kind, _Kind) else None
+        sides = self.shape if isinstance(self.shape, tuple) else (None,)
+        if kind not in _KINDS or not isinstance(self.data, bytes | bytearray) or not all(type(n) is int for n in sides):
+            raise Refused("one of its arrays does not hold whole numbers")
+        if min(sides, default=1) < 0 or prod(sides) * int(kind[1]) != len(self.data):
+            raise Refused(f"an array of {sides} has {len(self.data):,} bytes")
+        return np.frombuffer(bytes(self.data), f"<{kind}").reshape(sides, order="F" if self.fortran else "C").copy()
+
+
+class _Kind:
+    """A numpy dtype: its name, such as `u1`. Its state repeats what the name says, and the byte order."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: Any, *_: Any) -> None:
+        self.name = name if isinstance(name, str) else None
+
+    def __setstate__(self, state: Any) -> None:
+        if state[1] == ">":
+            raise Refused("one of its arrays is big-endian")
+
+
+class _Buffered(Array):
+    """An array as protocol 5 writes it: its bytes, dtype, shape and order."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, kind: Any, shape: Any, order: Any, *_: Any) -> None:
+        self.data, self.kind, self.shape, self.fortran = data, kind, shape, order == "F"
+
+
+class _Text:
+    """How Python 3 writes bytes for Python 2: as latin-1 text to be encoded again."""
+
+    def __new__(cls, text: str, _: str) -> bytes:  # type: ignore[misc]
+        return text.encode("latin-1")
+
+    def __setstate__(self, _: Any) -> None:
+        """Without this a pickle could set attributes of the class."""
+
+
+class _Name:
+    """`numpy.ndarray`, which a pickle only hands on."""
+
+    def __setstate__(self, _: Any) -> None:
+        """Without this a pickle could set attributes of the class."""
+
+
+_KINDS = frozenset(f"{sign}{size}" for sign in "iu" for size in (1, 2, 4, 8))
+
+
+class _Reader(pickle.Unpickler):
+    stand_ins: ClassVar[dict[tuple[str, str], type]] = {
+        ("numpy.core.multiarray", "_reconstruct"): Array,
+        ("numpy._core.multiarray", "_reconstruct"): Array,
+        ("numpy.core.numeric", "_frombuffer"): _Buffered,
+        ("numpy._core.numeric", "_frombuffer"): _Buffered,
+        ("numpy", "ndarray"): _Name,
+        ("numpy", "dtype"): _Kind,
+        ("_codecs", "encode"): _Text,
+    }
+
+    def find_class(self, module: str, name: str) -> type:
+        if stand_in := self.stand_ins.get((module, name)):
+            return stand_in
+        raise Refused(f"its pickle asks for {module}.{name}, which is not data: it could run any code")
+
+
+def read_pickle(data: bytes) -> Any:
+    """What the pickle holds; text of Python 2 comes as bytes. Raises Refused."""
+    try:
+        return _Reader(io.BytesIO(data), encoding="bytes").load()
+    except Refused:
+        raise
+    except Exception as error:  # a damaged pickle raises nearly every built-in exception
+        raise Refused(f"it is not a whole pickle: {str(error) or type(error).__name__}") from error
