@@ -4,17 +4,17 @@ Exit codes: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the call i
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic
-from cnnc.report import as_github, render
+from cnnc.diagnostics import Code
+from cnnc.report import as_github, show
 
 app = typer.Typer(
     name="cnnc",
@@ -34,13 +34,6 @@ class Format(StrEnum):
     GITHUB = "github"
 
 
-class Answer(StrEnum):
-    """How `infer` answers."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 class Target(StrEnum):
     """What `build` writes."""
 
@@ -48,15 +41,6 @@ class Target(StrEnum):
     TORCHSCRIPT = "torchscript"
     PT2 = "pt2"
     PYTHON = "python"
-
-
-class Provider(StrEnum):
-    """What runs a model."""
-
-    AUTO = "auto"
-    CUDA = "cuda"
-    CPU = "cpu"
-    TENSORRT = "tensorrt"
 
 
 SPEC = Annotated[str, typer.Argument(help="A spec, YAML or JSON; - reads standard input.")]
@@ -85,7 +69,8 @@ def check(
         checked = prove(path, set=parameters)
         fine = fine and checked.ok
         if any(each.code == Code.UNKNOWN_PARAM for each in checked.diagnostics):
-            _usage(each.message for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM)
+            show(replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM)
+            raise typer.Exit(2)
         if format is Format.JSON:
             typer.echo(json.dumps(checked.as_json(), ensure_ascii=False))
         elif format is Format.GITHUB:
@@ -146,30 +131,12 @@ def build(
 
 
 @app.command()
-def infer(
-    model: Annotated[str, typer.Argument(help="An ONNX file.")],
-    images: Annotated[list[str], typer.Argument(help="Pictures, or folders of them.")],
-    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many classes to show.")] = 5,
-    provider: Annotated[
-        Provider, typer.Option(help="What runs the model; auto takes CUDA where it works.")
-    ] = Provider.AUTO,
-    format: Annotated[Answer, typer.Option(help="A table, or one JSON line a picture.")] = Answer.TEXT,
-    allow_external: Annotated[bool, typer.Option(help="Follow weights in other files of the model's folder.")] = False,
-) -> None:
+def infer() -> None:
     """Run an ONNX file on pictures: the most likely classes of each."""
-    from cnnc.runtime.infer import infer_many, load_model
+    # Listed here for `cnnc --help`; `cnnc.__main__` hands the command to `cnnc.cli_infer` before typer is imported.
+    from cnnc.cli_infer import run
 
-    fine = True
-    with load_model(model, provider.value, allow_external=allow_external) as loaded:
-        for note in loaded.notes:
-            typer.echo(note, err=True)
-        for each in infer_many(loaded, images, top):
-            if isinstance(each, CnncError):
-                fine = False
-                show(each.diagnostics)
-            else:
-                typer.echo(json.dumps(each.as_json(), ensure_ascii=False) if format is Answer.JSON else each.as_text())
-    raise typer.Exit(0 if fine else 1)
+    raise typer.Exit(run(sys.argv[2:]))
 
 
 @app.command()
@@ -191,14 +158,6 @@ def _parameters(given: Iterable[str] | None) -> dict[str, Any]:
         raise typer.BadParameter(str(error), param_hint="--set") from None
 
 
-def show(diagnostics: Iterable[Diagnostic]) -> None:
-    """Print diagnostics for a person, on standard error."""
-    color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    for each in diagnostics:
-        typer.echo(render(each, color=color), err=True)
-        typer.echo(err=True)
-
-
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """A line that tells what goes on, where somebody looks at it."""
@@ -209,24 +168,3 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("") as status:
         yield status.update
-
-
-def _usage(messages: Iterable[str]) -> None:
-    for message in messages:
-        typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(2)
-
-
-def main() -> None:
-    """The entry point: what a user got wrong is said without a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    try:
-        app()
-    except CnncError as error:
-        show(error.diagnostics)
-        sys.exit(2 if any(each.code == Code.UNKNOWN_PARAM for each in error.diagnostics) else 1)
-    except BrokenPipeError:
-        # whoever read our output has enough; Python would complain once more while it closes the stream
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)

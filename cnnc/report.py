@@ -5,9 +5,11 @@ Whatever comes from a file may hold escape sequences, bidirectional marks or NUL
 more.
 """
 
+import os
 import re
+import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from cnnc.diagnostics import Diagnostic, Note, Span
@@ -48,6 +50,13 @@ def render(diagnostic: Diagnostic, *, color: bool) -> str:
         bar = paint("=", _BLUE)
         lines.append(f"{gutter} {bar} {paint('help', _GREEN)}: {_message(diagnostic.help, margin + 9)}")
     return "\n".join(lines)
+
+
+def show(diagnostics: Iterable[Diagnostic]) -> None:
+    """Print diagnostics for a person, on standard error, in colour where that is a terminal."""
+    color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    for each in diagnostics:
+        print(render(each, color=color), file=sys.stderr, end="\n\n")
 
 
 def as_json(diagnostic: Diagnostic) -> dict[str, Any]:

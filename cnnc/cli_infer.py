@@ -1,0 +1,62 @@
+"""`cnnc infer`: the most likely classes of pictures.
+
+Its options are read by argparse. The command shall start in little more time than onnxruntime and numpy do, and typer
+(with the pydantic that it reads options by) would take as long again; `cnnc.cli` hands over to this file.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from cnnc.diagnostics import CnncError
+from cnnc.report import show
+from cnnc.runtime.providers import WANTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cnnc infer", description="Run an ONNX file on pictures: the most likely classes."
+    )
+    parser.add_argument("model", help="an ONNX file")
+    parser.add_argument("images", nargs="+", help="pictures, or folders of them")
+    parser.add_argument(
+        "-k", "--top", type=_count, default=5, metavar="K", help="how many classes to show (default: 5)"
+    )
+    parser.add_argument(
+        "--provider",
+        choices=WANTED,
+        default="auto",
+        help="what runs the model; auto takes CUDA where it works (the default)",
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="a table, or one JSON line a picture"
+    )
+    parser.add_argument(
+        "--allow-external", action="store_true", help="follow weights in other files of the model's folder"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of classes")
+    return int(text)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command; gives the exit code. A wrong call exits with 2; raises CnncError for a model that cannot run."""
+    given = _parser().parse_args(arguments)
+    from cnnc.runtime.infer import infer_many, load_model
+
+    fine = True
+    with load_model(given.model, given.provider, allow_external=given.allow_external) as model:
+        for note in model.notes:
+            print(note, file=sys.stderr)
+        for each in infer_many(model, given.images, given.top):
+            if isinstance(each, CnncError):
+                fine = False
+                show(each.diagnostics)
+            else:
+                print(json.dumps(each.as_json(), ensure_ascii=False) if given.format == "json" else each.as_text())
+    return 0 if fine else 1
