@@ -150,14 +150,18 @@ def build(
 
 
 class _Collector:
-    """Keeps each fault once: a block's line that is wrong is wrong in all its instances, whatever its numbers there."""
+    """Keeps each fault once: a block's line that is wrong is wrong in all its instances.
+
+    Names differ there, and so may numbers; but where shapes differ, what mends one may not mend the other.
+    """
 
     def __init__(self) -> None:
         self.found: dict[object, Diagnostic] = {}
 
     def add(self, diagnostic: Diagnostic) -> None:
         shapes_matter = diagnostic.code.value.startswith("E3")
-        message = diagnostic.message if shapes_matter else re.sub(r"-?\d[\d.,]*", "0", diagnostic.message)
+        varying = r"`[^`]*`" if shapes_matter else r"-?\d[\d.,]*"
+        message = re.sub(varying, "…", diagnostic.message)
         self.found.setdefault((diagnostic.code, diagnostic.span, message), diagnostic)
 
     def in_order(self, path: str) -> tuple[Diagnostic, ...]:

@@ -4,11 +4,12 @@ In: an op's name, its attributes as values, and the wires that it takes. Out: a 
 diagnostics. The limits on the size of a network are kept here, before anything of that size is built.
 """
 
-from collections.abc import Callable
+import re
+from dataclasses import dataclass, field
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Span
 from cnnc.graph.graph import Node, Ref
-from cnnc.graph.scope import FAILED, Bound, Wire
+from cnnc.graph.scope import FAILED, Bound, Report, Scope, Wire
 from cnnc.ops import registry
 from cnnc.ops.base import Cost, Op, Refusal
 from cnnc.ops.types import TensorType, Types
@@ -18,62 +19,98 @@ from cnnc.spec.value import Value
 MAX_PARAMS = 10**10
 MAX_ELEMENTS = 10**10
 MAX_NODES = 100_000
+SMALLER = "give it fewer channels or features, or a smaller input: a stride, a pool or `global_avg_pool` before it"
+MAX_STEPS = 3 * MAX_NODES  # items looked at, those that are not there included
 
-Report = Callable[[Diagnostic], None]
+
+class TooMuch(Exception):
+    """The network has outgrown its limits: what follows is not looked at."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An op as the spec writes it. `unknown` are the attributes that are written but have no value."""
+
+    op: str
+    attributes: Value
+    span: Span
+    source: Span  # where its inputs are named
+    unknown: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
 class Inference:
-    """The nodes proved so far, and what they add up to."""
+    """The nodes proved so far, the scopes that they lie in, and what they add up to."""
 
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.params = 0
+    nodes: list[Node] = field(default_factory=list)
+    scopes: dict[str, str] = field(default_factory=dict)
+    failures: int = 0
+    _params: int = 0
+    _steps: int = 0
+    _ops: dict[int, tuple[Value, Op]] = field(default_factory=dict)
 
-    def add(
-        self,
-        kind: str,
-        path: str,
-        span: Span,
-        attributes: Value,
-        wires: tuple[Wire, ...],
-        source: Span,
-        report: Report,
-        unknown: frozenset[str] = frozenset(),
-    ) -> Bound:
-        """Prove the node `path` and give what its name stands for; a node that fails stands for unknown values.
+    def step(self, span: Span, scope: Scope, more: int = 1) -> None:
+        """Count a step of the expansion that makes `more` nodes at least; raises TooMuch at the limits."""
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            message = f"the blocks expand in more than {MAX_STEPS:,} steps"
+        elif len(self.nodes) + more > MAX_NODES:
+            message = f"the network has more than {MAX_NODES:,} nodes"
+        else:
+            return
+        scope.report(Diagnostic(Code.TOO_MANY_NODES, message, span, help="repeat less often"))
+        raise TooMuch
 
-        `unknown` are the attributes that are written but have no value.
-        """
-        op = validate(registry.get(kind), attributes, f"`{kind}`", report, ATTRIBUTES, unknown)
-        if not _arity_fits(registry.get(kind), len(wires), source, report) or op is None:
+    def add(self, written: Written, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
+        """Prove the node `path` and give what its name stands for; a node that fails stands for unknown values."""
+        self.step(written.span, scope)
+        op, kind = self._op(written, scope.report), registry.get(written.op)
+        if not _arity_fits(kind, len(wires), written.source, scope.report) or op is None:
+            self.failures += 1
             return FAILED
+        found = self._infer(op, written, path, wires, scope.report)
+        self.failures += found is None
+        return _bound(op, path, written.span, found)
+
+    def _op(self, written: Written, report: Report) -> Op | None:
+        """The op with its attributes, read once for all instances of a line without expressions."""
+        key = id(written.attributes)
+        if key in self._ops and not written.unknown:
+            return self._ops[key][1]
+        kind = registry.get(written.op)
+        op = validate(kind, written.attributes, f"`{written.op}`", report, ATTRIBUTES, written.unknown)
+        if op is not None:
+            self._ops[key] = written.attributes, op  # what is held keeps its id
+        return op
+
+    def _infer(self, op: Op, written: Written, path: str, wires: tuple[Wire, ...], report: Report) -> Types | None:
         types = tuple(wire.type for wire in wires)
         known = tuple(each for each in types if each is not None)
         if len(known) < len(types):
-            return _bound(op, path, span, None)
+            return None
         try:
             found = op.infer(*known)
         except Refusal as refusal:
-            report(_refused(refusal, span, attributes, wires, source))
-            return _bound(op, path, span, None)
+            report(_refused(refusal, written, path, wires))
+            return None
         outputs = (found,) if isinstance(found, TensorType) else found
         cost = op.cost(*known)
-        if not self._within_limits(op, path, span, outputs, cost, report):
-            return _bound(op, path, span, None)
-        self.nodes.append(Node(path, op, tuple(wire.ref for wire in wires), outputs, cost, span))
-        return _bound(op, path, span, outputs)
+        if objection := self._objection(path, outputs, cost):
+            report(Diagnostic(Code.TOO_BIG, objection, written.span, f"gives {outputs[0]}", help=SMALLER))
+            return None
+        self.nodes.append(Node(path, op, tuple(wire.ref for wire in wires), outputs, cost, written.span))
+        return outputs
 
-    def _within_limits(self, op: Op, path: str, span: Span, outputs: Types, cost: Cost, report: Report) -> bool:
+    def _objection(self, path: str, outputs: Types, cost: Cost) -> str | None:
+        """Why a node is too big, or makes the network so."""
         most = max(known_elements(each) for each in outputs)
-        before, self.params = self.params, self.params + cost.params
+        before, self._params = self._params, self._params + cost.params
         if most > MAX_ELEMENTS:
-            message = f"the output of `{path}` has {most:,} elements per sample, at most {MAX_ELEMENTS:,} are allowed"
-        elif self.params > MAX_PARAMS >= before:
-            message = f"`{path}` has {cost.params:,} parameters, which makes {self.params:,} so far; at most {MAX_PARAMS:,} are allowed"
-        else:
-            return True
-        report(Diagnostic(Code.TOO_BIG, message, span, label=f"{op.name} gives {outputs[0]}", help="make it smaller"))
-        return False
+            return f"the output of `{path}` has {most:,} elements per sample, at most {MAX_ELEMENTS:,} are allowed"
+        if self._params > MAX_PARAMS >= before:
+            together = f", which makes {self._params:,} so far" if before else ""
+            return f"`{path}` has {cost.params:,} parameters{together}; at most {MAX_PARAMS:,} are allowed"
+        return None
 
 
 def known_elements(of: TensorType) -> int:
@@ -103,16 +140,24 @@ def _arity_fits(op: type[Op], count: int, source: Span, report: Report) -> bool:
     return False
 
 
-def _refused(refusal: Refusal, span: Span, attributes: Value, wires: tuple[Wire, ...], source: Span) -> Diagnostic:
-    """A refusal at its place, with the places that the shapes come from."""
-    assert isinstance(attributes.data, dict)
-    blamed = attributes.data.get(refusal.attribute) if refusal.attribute else None
-    place = blamed.span if blamed is not None else span
+def _refused(refusal: Refusal, written: Written, path: str, wires: tuple[Wire, ...]) -> Diagnostic:
+    """A refusal at its place, with the places that the shapes come from. An op knows its inputs by position alone."""
+    assert isinstance(written.attributes.data, dict)
+    blamed = written.attributes.data.get(refusal.attribute) if refusal.attribute else None
+    place = blamed.span if blamed is not None else written.span
     if refusal.code == Code.UNEQUAL_SHAPES:
-        place = source
+        place = written.source
     notes = tuple(
-        Note(f"`{wires[index].ref.node}` is {wires[index].type}", wires[index].span)
+        Note(f"`{wires[index].ref.node}` is {_told(wires[index].type)}", wires[index].span)
         for index in refusal.inputs
         if index < len(wires)
     )
-    return Diagnostic(refusal.code, refusal.message, place, refusal.label, notes, refusal.help)
+    local = path.rpartition(".")[2]
+    if not re.search(rf"\b{re.escape(local)}\b", written.span.source.line(written.span.line)):
+        notes = (*notes, Note(f"this is the node `{path}`"))
+    message = re.sub(r"\binput (\d+)\b", lambda found: f"`{wires[int(found[1])].ref.node}`", refusal.message)
+    return Diagnostic(refusal.code, message, place, refusal.label, notes, refusal.help)
+
+
+def _told(of: TensorType | None) -> str:
+    return f"a vector of {of}" if of is not None and of.is_vector else str(of)

@@ -65,7 +65,7 @@ def _shape(name: str, value: Value, report: Report) -> TensorType | None:
             unknown = size is None and position > 0
             if not unknown and (not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= LARGEST):
                 side = ("channels", "height", "width")[position] if len(sizes) == 3 else "features"
-                message = f"the {side} of `{name}` must be an integer from 1 to {LARGEST}, got {show(size)}"
+                message = f"the {side} of `{name}` must be an integer from 1 to {LARGEST:,}, got {show(size)}"
                 help = "a height or width may be null: unknown until run time" if position else "write it as a number"
                 value = value.at(position)
                 break
@@ -80,6 +80,7 @@ def _shape(name: str, value: Value, report: Report) -> TensorType | None:
                 Code.TOO_BIG,
                 f"the input `{name}` has {many} elements, at most {MAX_ELEMENTS:,} are allowed",
                 value.span,
+                help="give it fewer channels, or a smaller height and width",
             )
         )
         return None

@@ -4,24 +4,22 @@ In: a `Spec` and the parameters that the caller sets. Out: a `Graph` that nothin
 failed node would have said about its users is left unsaid.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
-from cnnc.diagnostics import Code, Diagnostic, Span
+from cnnc.diagnostics import Code, Diagnostic, Note
 from cnnc.graph.cost import totals
-from cnnc.graph.expand import Expander, TooMuch
-from cnnc.graph.graph import Graph, Output, Ref
+from cnnc.graph.expand import Expander
+from cnnc.graph.graph import Graph, Ref
+from cnnc.graph.infer import Inference, TooMuch
+from cnnc.graph.outputs import find_outputs
 from cnnc.graph.ports import read_inputs
 from cnnc.graph.rehearse import rehearse_blocks, rehearse_items
-from cnnc.graph.scope import Binding, Bound, Pending, Scope, Wire, literal_names
-from cnnc.graph.values import parameters
-from cnnc.spec.model import Block, OutputPart, Spec
+from cnnc.graph.scope import FAILED, UNKNOWN, Bound, Names, Report, Scope, Wire
+from cnnc.graph.values import Variables, parameters
+from cnnc.spec.model import Spec
 from cnnc.spec.suggestions import did_you_mean
-from cnnc.spec.validate import show, validate
 from cnnc.spec.value import Value
-
-Report = Callable[[Diagnostic], None]
 
 
 def prove(spec: Spec, overrides: Mapping[str, Value], report: Report) -> Graph | None:
@@ -36,29 +34,39 @@ def prove(spec: Spec, overrides: Mapping[str, Value], report: Report) -> Graph |
         return None
 
 
-def _prove(spec: Spec, given: Value, variables: dict[str, object], report: Report) -> Graph:
-    expander = Expander(spec.blocks, report)
-    top = Scope("", variables, {}, literal_names(spec.items))
+def _prove(spec: Spec, given: Value, variables: Variables, report: Report) -> Graph:
+    inference = Inference()
+    top = Scope("", Names(), report, variables)
     inputs = read_inputs(given, top, report)
     for name, each in inputs.items():
-        top.given[name] = given.keys[name]
-        top.bindings[name] = Bound({"": Wire(Ref(name), each.type, each.span)}) if each else Bound(failed=True)
-    before = next(iter(top.bindings.values())) if len(inputs) == 1 else None
-    last = expander.run(spec.items, top, before)
-    expander.settle(top)
-    rehearse_blocks(spec.blocks, expander.scopes.values(), report)
-    outputs = _outputs(spec, last, top, expander, report)
+        top.local.given[name] = given.keys[name]
+        top.local.bindings[name] = Bound({"": Wire(Ref(name), each.type, each.span)}) if each else FAILED
+    before = next(iter(top.local.bindings.values())) if len(inputs) == 1 else None
+    last = Expander(spec.blocks, inference).fill(spec.items, top, before)
+    rehearse_blocks(spec.blocks, inference.scopes.values(), report)
+    outputs = find_outputs(spec, last, top)
     return Graph(
         name=spec.name,
         inputs=tuple(each for each in inputs.values() if each),
-        nodes=tuple(expander.inference.nodes),
+        nodes=tuple(inference.nodes),
         outputs=outputs,
-        scopes=expander.scopes,
+        scopes=_filled(inference),
         labels=spec.labels,
         description=spec.description,
         train=spec.train,
         spec=resolved(spec, variables),
+        partial=inference.failures > 0 or not outputs,
     )
+
+
+def _filled(inference: Inference) -> dict[str, str]:
+    """The scopes that hold nodes, in the order of the file."""
+    filled = set()
+    for node in inference.nodes:
+        path = node.path
+        while (end := path.rfind(".")) >= 0 and (path := path[:end]) not in filled:
+            filled.add(path)
+    return {path: kind for path, kind in inference.scopes.items() if path in filled}
 
 
 def check_whole(graph: Graph, spec: Spec, report: Report) -> None:
@@ -73,13 +81,22 @@ def resolved(spec: Spec, variables: Mapping[str, object]) -> dict[str, Any]:
     plain: dict[str, Any] = spec.root.plain()
     plain["name"] = spec.name
     if variables:
-        plain["params"] = dict(variables)
+        plain["params"] = {name: _literal(value) for name, value in variables.items() if value is not UNKNOWN}
     if plain.pop("use", None):
         plain["blocks"] = {name: block.text.plain() for name, block in spec.blocks.items() if block.text}
     return plain
 
 
-def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report) -> dict[str, object]:
+def _literal(value: object) -> object:
+    """A value as a spec writes it: a dollar sign is doubled."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, list):
+        return [_literal(each) for each in value]
+    return {key: _literal(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report) -> Variables:
     for name, value in overrides.items():
         if name not in spec.params:
             help = did_you_mean(name, spec.params) or "the spec has no `params`"
@@ -94,81 +111,9 @@ def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report) -> d
                 Code.MISSING_KEY, f"the parameter `{name}` has no value", span, help=f"give it one: `--set {name}=…`"
             )
         )
-    return parameters(spec.params, overrides, {}, report, missing)
-
-
-def _outputs(spec: Spec, last: Binding | None, top: Scope, expander: Expander, report: Report) -> tuple[Output, ...]:
-    """The outputs that the spec names, or its last node."""
-    if not spec.items:
-        report(
-            Diagnostic(
-                Code.NO_INPUT_OR_OUTPUT, "the network has no nodes", spec.root.at("nodes").span, help="add a node"
-            )
-        )
-        return ()
-    if spec.outputs is None:
-        bound = last.bound if isinstance(last, Pending) else last
-        wires = {"": bound.ports[""]} if bound and "" in bound.ports else {}
-        if bound and not bound.failed and not wires:
-            names = ", ".join(f"`{port}`" for port in bound.ports)
-            span = spec.items[-1].span
-            report(
-                Diagnostic(
-                    Code.PORT,
-                    f"the last node has several outputs ({names})",
-                    span,
-                    help="name what the network shows in `outputs`",
-                )
-            )
-        named = [(wire, "", False, spec.items[-1].span) for wire in wires.values()]
-    else:
-        named = _named(spec.outputs, top, expander, report)
-    found = []
-    for wire, name, train_only, span in named:
-        if wire.ref.node in top.bindings and wire.ref.node in {each for each in spec.inputs.data}:  # type: ignore[union-attr]
-            report(
-                Diagnostic(
-                    Code.NO_INPUT_OR_OUTPUT,
-                    f"the output is the input `{wire.ref.node}` itself",
-                    span,
-                    help="name a node",
-                )
-            )
-        elif wire.type is not None:
-            found.append(Output(name or wire.ref.node, wire.ref, train_only, span))
-    if found and all(each.train_only for each in found):
-        report(
-            Diagnostic(
-                Code.NO_INPUT_OR_OUTPUT, "every output is `only: train`, so nothing is left to export", found[0].span
-            )
-        )
-    return tuple(found)
-
-
-def _named(value: Value, top: Scope, expander: Expander, report: Report) -> list[tuple[Wire, str, bool, Span]]:
-    block = Block("outputs", value.span, ())
-    if isinstance(value.data, dict) and value.data:
-        entries = [(name, item, value.keys[name]) for name, item in value.data.items()]
-    else:
-        items = value.data if isinstance(value.data, tuple) else (value,)
-        entries = [(str(item.data), item, item.span) for item in items]
-        if not items or not all(isinstance(item.data, str) for item in items):
-            message = (
-                f"`outputs` must be a name, a list of names, or a mapping of names to nodes, got {show(value.plain())}"
-            )
-            report(Diagnostic(Code.BAD_VALUE, message, value.span))
-            return []
-    found = []
-    for name, item, span in entries:
-        part = OutputPart.model_validate({"from": item.data}) if isinstance(item.data, str) else None
-        part = part or validate(OutputPart, item, f"output `{name}`", report)
-        if part is None:
-            continue
-        source = item.at("from") if isinstance(item.data, dict) else item
-        wire = expander.ports(replace(block, outputs={"": source}), None, top).ports.get("")
-        if wire is not None:
-            found.append((wire, name, part.only == "train", span))
-    return found
+    scope = Scope("", Names(), report)
+    given = {name: value for name, value in overrides.items() if name in spec.params}
+    return parameters({**spec.params, **given}, {}, scope, missing)
 
 
 def _check_used(graph: Graph, report: Report) -> None:
@@ -198,12 +143,11 @@ def _check_labels(graph: Graph, spec: Spec, report: Report) -> None:
         return
     shape = graph.type_of(shown[0].ref)
     if shape.elements != len(graph.labels):
-        message = f"there are {len(graph.labels)} labels, but the output `{shown[0].name}` is {shape}"
-        report(
-            Diagnostic(
-                Code.BAD_VALUE, message, spec.root.at("labels").span, help="give one label for each output feature"
-            )
-        )
+        what = f"has {shape} features" if shape.is_vector else f"is {shape}, which is no vector"
+        message = f"there are {len(graph.labels)} labels, but the output `{shown[0].name}` {what}"
+        notes = (Note(f"`{shown[0].ref.node}` is {shape}", graph.node[shown[0].ref.node].span),)
+        span = spec.root.at("labels").span
+        report(Diagnostic(Code.BAD_VALUE, message, span, notes=notes, help="labels name the features in order"))
 
 
 def _check_budget(graph: Graph, spec: Spec, report: Report) -> None:
@@ -213,14 +157,21 @@ def _check_budget(graph: Graph, spec: Spec, report: Report) -> None:
     for key, amount in (("params", found.params), ("macs", found.macs), ("activations", found.activation_bytes)):
         limit = getattr(spec.budget, key)
         if limit is not None and amount is not None and amount > limit:
-            message = f"the network has {amount:,} {key}, {amount - limit:,} over the budget of {limit:,}"
-            if key == "activations":
-                message = f"activations take {amount:,} bytes, {amount - limit:,} over the budget of {limit:,}"
+            told = {"params": "parameters", "macs": "MACs", "activations": "bytes of activations"}[key]
+            message = f"the network has {amount:,} {told}, {amount - limit:,} over the budget of {limit:,}"
             report(
                 Diagnostic(
                     Code.OVER_BUDGET,
                     message,
                     spec.root.at("budget", key).span,
+                    notes=(Note(_largest(graph, key)),) if key != "activations" else (),
                     help="make the network smaller, or raise the budget",
                 )
             )
+
+
+def _largest(graph: Graph, key: str) -> str:
+    """Where most of the parameters or MACs are."""
+    cost = {node.path: (node.cost.params if key == "params" else node.cost.macs) or 0 for node in graph.nodes}
+    most = sorted(cost, key=lambda path: -cost[path])[:3]
+    return f"most are in {', '.join(f'`{path}` ({cost[path]:,})' for path in most if cost[path])}"

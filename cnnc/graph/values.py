@@ -1,110 +1,104 @@
-"""The values that steer an expansion: parameters, conditions, and the rounds of `repeat` and `each`.
+"""The values that steer an expansion: parameters, attributes, conditions, and the rounds of `repeat` and `each`.
 
 In: what the spec says, and the scope it says it in. Out: plain values; raises CnncError for those that cannot be used.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+import ast
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
+from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.infer import MAX_NODES
 from cnnc.graph.scope import UNKNOWN, Scope, fail
-from cnnc.spec.expressions import evaluate_value
+from cnnc.spec.expression_syntax import Expression, parse
+from cnnc.spec.expression_values import Fault
+from cnnc.spec.expressions import evaluate_value, is_expression
 from cnnc.spec.model import Item
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
-Report = Callable[[Diagnostic], None]
+COUNTERS = ("i", "n")
+Variables = dict[str, object]
 
 
 def evaluate(value: Value, scope: Scope) -> Any:
     """The plain value of a piece of the spec."""
+    if isinstance(value.data, str) and not is_expression(value.data):
+        return value.data
     return evaluate_value(value, scope).plain()
 
 
 def parameters(
-    declared: Mapping[str, Value],
-    given: Mapping[str, Value],
-    around: Mapping[str, object],
-    report: Report,
-    unknown: Collection[str] = (),
-) -> dict[str, object]:
-    """The values of parameters: what is given, or the default, which may speak of the parameters before it.
+    declared: Mapping[str, Value], given: Mapping[str, Value], scope: Scope, unknown: Collection[str] = ()
+) -> Variables:
+    """The values of parameters: what is given, or the default.
 
-    Those that are `unknown` already, and those whose default fails, are UNKNOWN.
+    A default may speak of the variables of `scope`, of the sizes of its inputs, and of the parameters before it. Those
+    that are `unknown` already, and those whose default fails, are UNKNOWN.
     """
-    lookup = Scope("", dict(around), {})
+    found: Variables = {}
     for name, default in declared.items():
         try:
-            value = given[name].plain() if name in given else evaluate(default, lookup)
+            value = given[name].plain() if name in given else evaluate(default, scope.with_variables(found))
         except CnncError as error:
-            report_all(error, default.span, report)
+            scope.report_all(error, default.span)
             value = UNKNOWN
-        lookup.variables[name] = UNKNOWN if name in unknown else value
-    return {name: lookup.variables[name] for name in declared}
+        found[name] = UNKNOWN if name in unknown else value
+    return found
 
 
-def attributes(item: Item, scope: Scope, report: Report) -> tuple[Value, frozenset[str]]:
+def attributes(item: Item, scope: Scope) -> tuple[Value, frozenset[str]]:
     """The attributes of an item, their expressions evaluated, and the names of those that have no value."""
     assert isinstance(item.attributes.data, dict)
     known: dict[str, Value] = {}
+    changed = False
     for name, value in item.attributes.data.items():
         try:
             known[name] = evaluate_value(value, scope)
+            changed = changed or known[name] is not value
         except CnncError as error:
-            report_all(error, value.span, report)
+            scope.report_all(error, value.span)
+            changed = True
+    if not changed:
+        return item.attributes, frozenset()
     missing = frozenset(item.attributes.data.keys() - known.keys())
     return Value(known, item.attributes.span, item.attributes.keys), missing
-
-
-def report_all(error: CnncError, span: Span, report: Report) -> None:
-    """Report an error's diagnostics; one without a place of its own stands at `span`."""
-    for diagnostic in error.diagnostics:
-        report(diagnostic if diagnostic.span else replace(diagnostic, span=span))
 
 
 def condition(value: Value, scope: Scope) -> bool:
     """What a `when` says."""
     found = evaluate(value, scope)
     if not isinstance(found, bool):
-        fail(
-            Code.BAD_ATTRIBUTE,
-            f"`when` must be true or false, got {show(found)}",
-            value,
-            "compare it: `$(stride != 1)`",
-        )
+        message = f"`when` must be true or false, got {show(found)}"
+        fail(Code.BAD_ATTRIBUTE, message, value, "compare it: `$(stride != 1)`")
     return found
 
 
-def indices(item: Item, scope: Scope) -> Iterator[dict[str, object]]:
+def indices(item: Item, scope: Scope) -> Iterator[Variables]:
     """`i` and `n` for every instance of a repeated item."""
     assert item.repeat is not None
     count = evaluate(item.repeat, scope)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        fail(
-            Code.BAD_REPEAT,
-            f"`repeat` must be an integer of at least 1, got {show(count)}",
-            item.repeat,
-            "leave a node out with `when: false`",
-        )
+        message = f"`repeat` must be an integer of at least 1, got {show(count)}"
+        is_zero = count == 0 and count is not False
+        way_out = "leave the node out with `when: false`" if is_zero else "for example `repeat: 3`"
+        fail(Code.BAD_REPEAT, message, item.repeat, way_out)
     if count > MAX_NODES:
-        fail(
-            Code.TOO_MANY_NODES,
-            f"`repeat: {count}` makes more than {MAX_NODES:,} nodes",
-            item.repeat,
-            "repeat it less often",
-        )
+        message = f"`repeat: {count:,}` makes more than {MAX_NODES:,} nodes"
+        fail(Code.TOO_MANY_NODES, message, item.repeat, "repeat it less often")
     return ({"i": index, "n": count} for index in range(count))
 
 
-def round_names(item: Item) -> tuple[str, ...]:
-    """The variables that differ from round to round of an `each`."""
-    over = item.attributes.at("over").data
-    return ("i", "n", *(over if isinstance(over, dict) else ()))
+def instances(item: Item, scope: Scope) -> list[Scope]:
+    """The scope as each instance of a repeated item sees it, without those that are not there."""
+    scopes = [scope.with_variables(variables) for variables in indices(item, scope)]
+    if item.when is None or not by_instance(item, item.when):
+        return scopes
+    return [inner for inner in scopes if condition(item.when, inner)]
 
 
-def rounds(item: Item, scope: Scope) -> list[dict[str, object]]:
+def rounds(item: Item, scope: Scope) -> list[Variables]:
     """The variables of every round of an `each`."""
     over = evaluate_value(item.attributes.at("over"), scope)
     if (
@@ -112,10 +106,13 @@ def rounds(item: Item, scope: Scope) -> list[dict[str, object]]:
         or not over.data
         or not all(isinstance(each.data, tuple) for each in over.data.values())
     ):
-        fail(
-            Code.BAD_REPEAT, "`over` must be a mapping of names to lists", over, "for example `over: {out: [64, 128]}`"
-        )
-    columns = over.plain()
+        way_out = "for example `over: {out: [64, 128]}`"
+        fail(Code.BAD_REPEAT, "`over` must be a mapping of names to lists", over, way_out)
+    for name in COUNTERS:
+        if name in over.data:
+            message = f"`{name}` cannot be a name of `over`: it is what `each` counts with"
+            fail(Code.BAD_REPEAT, message, over.keys[name], "call it something else")
+    columns: dict[str, list[object]] = over.plain()
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"`{name}` has {length}" for name, length in lengths.items())
@@ -125,3 +122,32 @@ def rounds(item: Item, scope: Scope) -> list[dict[str, object]]:
         fail(Code.BAD_REPEAT, "the lists of `over` are empty", over, "give each at least one entry")
     rows = zip(*columns.values(), strict=True)
     return [{**dict(zip(columns, row, strict=True)), "i": index, "n": count} for index, row in enumerate(rows)]
+
+
+def by_instance(item: Item, value: Value | None) -> bool:
+    """Whether a word of a repeated item differs from instance to instance."""
+    return item.repeat is not None and mentions(value, COUNTERS)
+
+
+def named_by_round(item: Item) -> bool:
+    """Whether the name of an `each` tells its rounds apart."""
+    over = item.attributes.at("over").data
+    return mentions(item.name, (*COUNTERS, *(over if isinstance(over, dict) else ())))
+
+
+def mentions(value: Value | None, names: Iterable[str]) -> bool:
+    """Whether a string holds an expression that reads one of these variables."""
+    if value is None or not isinstance(value.data, str) or not is_expression(value.data):
+        return False
+    return not _variables(value.data).isdisjoint(names)
+
+
+@lru_cache(maxsize=4096)
+def _variables(text: str) -> frozenset[str]:
+    """The variables that a string's expressions read; none of a malformed one, which is reported where it is used."""
+    try:
+        parts = parse(text)
+    except Fault:
+        return frozenset()
+    nodes = [node for part in parts if isinstance(part, Expression) for node in ast.walk(part.node)]
+    return frozenset(node.id for node in nodes if isinstance(node, ast.Name))

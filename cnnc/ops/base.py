@@ -127,7 +127,7 @@ def require_map(op: Op, x: TensorType) -> None:
     if not x.is_map:
         raise Refusal(
             Code.WRONG_RANK,
-            f"{op.name} wants a feature map (C, H, W), got {x}",
+            f"{op.name} wants a feature map (C, H, W), got {'a vector of ' * x.is_vector}{x}",
             label=f"gets {x}",
             help="put it before the `flatten`, or `reshape` the vector into a map first",
         )
@@ -140,7 +140,7 @@ def require_known(op: Op, x: TensorType, why: str) -> None:
             Code.UNKNOWN_SIZE,
             f"{op.name} {why}, but its input is {x}",
             label=f"gets {x}",
-            help="give the input a fixed height and width",
+            help="give the input a fixed height and width, or put `global_avg_pool` before it",
         )
 
 

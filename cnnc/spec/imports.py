@@ -4,6 +4,7 @@ In: the spec's source and its list of paths. Out: every block that those files d
 library: blocks and no nodes. Paths are relative to the file that names them.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Source, Span
@@ -47,7 +48,13 @@ class _Loader:
             if real in trail:
                 notes = tuple(Note("which is used here", span) for span in trail.values())
                 self.report(
-                    Diagnostic(Code.BAD_USE, f"`use` goes in a circle: {path} uses itself", item.span, notes=notes)
+                    Diagnostic(
+                        Code.BAD_USE,
+                        f"`use` goes in a circle: {path} uses itself",
+                        item.span,
+                        notes=notes,
+                        help="move what both need to a third file",
+                    )
                 )
             elif real not in self.done:
                 self.done.add(real)
@@ -78,8 +85,8 @@ class _Loader:
             root = parse_text(source)
         except CnncError as error:
             for each in error.diagnostics:
-                notes = (*each.notes, Note("it is used here", span))
-                self.report(Diagnostic(each.code, each.message, each.span or span, each.label, notes, each.help))
+                notes = (*each.notes, Note("the file is used here", span)) if each.span else each.notes
+                self.report(replace(each, span=each.span or span, notes=notes))
             return
         library = salvage(Library, root, "a file of blocks", self.report)
         if library is None or not check_version(library.cnnc, root, self.report):

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from cnnc.diagnostics import Source, Span
 from cnnc.spec.value import Value
@@ -29,6 +29,11 @@ def _amount(value: Any) -> Any:
 Amount = Annotated[int, BeforeValidator(_amount), Field(ge=0, le=2**62)]
 
 
+def _word(value: Any) -> Any:
+    """A number as its digits: `precision: 32` means the word."""
+    return str(value) if type(value) is int else value
+
+
 class Part(BaseModel):
     """The base of all parts: strict, frozen, and without unknown keys."""
 
@@ -46,7 +51,7 @@ class Budget(Part):
 
 
 class Train(Part):
-    """The training recipe."""
+    """The training recipe. `batch` and all that is counted in steps are the run's, however many devices share it."""
 
     data: str | None = Field(None, description="a data set's name, or a path")
     batch: Annotated[int, Field(ge=1, le=2**20)] = 128
@@ -54,11 +59,33 @@ class Train(Part):
     optimizer: Literal["sgd", "adamw", "rmsprop"] = "sgd"
     lr: Annotated[float, Field(gt=0, le=1e6)] = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    nesterov: bool = False
     weight_decay: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     schedule: Literal["constant", "step", "cosine"] = "constant"
+    step_size: Annotated[int, Field(ge=1, le=10**6, description="epochs between the drops of `schedule: step`")] = 30
+    gamma: Annotated[float, Field(gt=0, le=1, description="what the rate is multiplied by at each drop")] = 0.1
     warmup: Annotated[int, Field(ge=0, le=10**6, description="epochs of linear warm-up")] = 0
     init: Literal["default", "xavier", "kaiming"] = "default"
     augment: list[Literal["flip", "crop", "color"]] = []
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip: Annotated[float | None, Field(gt=0, le=1e9, description="the largest norm of the gradient")] = None
+    accumulate: Annotated[int, Field(ge=1, le=2**16, description="batches to an optimizer's step")] = 1
+    aux_weight: Annotated[float, Field(ge=0, le=1e6, description="the weight of each train-only output's loss")] = 0.3
+    seed: Annotated[int | None, Field(ge=0, lt=2**63, description="also asks for deterministic kernels")] = None
+    limit: Annotated[int | None, Field(ge=1, le=2**40, description="use the first so many examples")] = None
+    val_split: Annotated[float | None, Field(gt=0, lt=1, description="test on this part of the training set")] = None
+    precision: Annotated[Literal["32", "bf16", "16"], BeforeValidator(_word)] = "32"
+    tf32: bool = False
+    channels_last: bool = False
+    compile: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Train":
+        if self.momentum and self.optimizer == "adamw":
+            raise ValueError("has `momentum`, which adamw does not take")
+        if self.nesterov and not (self.momentum and self.optimizer == "sgd"):
+            raise ValueError("has `nesterov`, which needs `optimizer: sgd` and a `momentum`")
+        return self
 
 
 class Header(Part):

@@ -175,7 +175,7 @@ class _Composer:
         self._add(data, span, plain=not event.style)
 
     def _resolve(self, text: str, span: Span) -> Scalar:
-        way_out = 'with a comma or a bracket in it an expression needs quotes: "$(...)"'
+        way_out = 'close it with `)`; one with a comma or a bracket in it needs quotes: "$(...)"'
         if text.startswith("$(") and text.count("(") > text.count(")") and self._stack and self._stack[-1].flow:
             self._problem(Code.SYNTAX, "the expression is cut off here", span, way_out)
         try:

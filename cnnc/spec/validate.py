@@ -55,7 +55,7 @@ def validate(
         meant = {nearest(str(each["loc"][0]), names) for each in details if each["type"] == "extra_forbidden"}
         for detail in details:
             if detail["type"] != "missing" or detail["loc"][0] not in meant | unknown:
-                report(_diagnose(detail, value, what, codes, names))
+                report(_diagnose(detail, value, what, codes, model))
         return None
     return None if unknown else found
 
@@ -117,22 +117,31 @@ def quote(name: str) -> str:
     return f"`{name}`" if len(name) <= 64 else f"`{name[:60]}…`"
 
 
-def _diagnose(detail: ErrorDetails, value: Value, what: str, codes: Codes, names: list[str]) -> Diagnostic:
+def _description(model: type[BaseModel], key: str) -> str | None:
+    field = model.model_fields.get(key)
+    return field.description if field else None
+
+
+def _diagnose(detail: ErrorDetails, value: Value, what: str, codes: Codes, model: type[BaseModel]) -> Diagnostic:
     path, kind = detail["loc"], detail["type"]
     holder, key = value.at(*path[:-1]), str(path[-1]) if path else ""
     inner = len(path) > 1
     owner = f"`{'.'.join(map(str, path[:-1]))}` of {what}" if inner else what
     if kind == "extra_forbidden":
-        options = [] if inner else names
+        options = [] if inner else [field.alias or name for name, field in model.model_fields.items()]
         span = holder.keys.get(key, holder.span)
         message = f"{owner} has no {codes.key} {quote(key)}"
         return Diagnostic(codes.unknown, message, span, help=did_you_mean(key, options))
     if kind == "missing":
-        return Diagnostic(codes.missing, f"{owner} needs `{key}`", holder.span, help=f"add `{key}: …`")
+        told = f" ({description})" if not inner and (description := _description(model, key)) else ""
+        return Diagnostic(codes.missing, f"{owner} needs `{key}`{told}", holder.span, help=f"add `{key}: …`")
     spelling = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)[1:]
     reason, way_out = explain(detail)
+    here = value.at(*path).span
+    if way_out and "$" in here.source.line(here.line)[here.column - 1 : here.end_column - 1]:
+        way_out = "`/` always gives a float: divide with `//`, or round with `int(…)`"
     message = f"`{spelling}` of {what} {reason}" if spelling else f"{what} {reason}"
-    return Diagnostic(codes.bad, message, value.at(*path).span, help=way_out)
+    return Diagnostic(codes.bad, message, here, help=way_out)
 
 
 WANTED = {
