@@ -51,3 +51,11 @@ def test_learned_factors_start_as_asked(op: str, attribute: str, value: float):
     module = torch_target.lower(one_node.graph_of(op, {attribute: value}, ((3, 4, 5),)))
     [parameter] = module.parameters()
     torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, value))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.1, 0.7, 1.0])
+def test_momentum_is_the_share_of_the_new_batch(momentum: float):
+    module = torch_target.lower(one_node.graph_of("batch_norm", {"momentum": momentum}, ((3, 4, 5),)))
+    batch = torch.randn(2, 3, 4, 5) + 5
+    module(batch)
+    torch.testing.assert_close(module.get_buffer("node.running_mean"), momentum * batch.mean((0, 2, 3)))

@@ -1,8 +1,10 @@
 """The normal forms of attributes, and that a schema can be made of every op's."""
 
+from inspect import signature
 from typing import Any
 
 import pytest
+import torch
 
 from cnnc.ops import registry
 
@@ -37,3 +39,35 @@ def test_attributes_are_frozen():
     op = registry.get("conv").model_validate({"out": 4, "kernel": 3})
     with pytest.raises(ValueError, match="frozen"):
         op.out = 5  # type: ignore[attr-defined]
+
+
+# op, torch's module, and what torch calls attributes that it has by another name
+TORCH: list[tuple[str, str, dict[str, str]]] = [
+    ("conv", "Conv2d", {}),
+    ("conv_transpose", "ConvTranspose2d", {}),
+    ("max_pool", "MaxPool2d", {"ceil": "ceil_mode"}),
+    ("avg_pool", "AvgPool2d", {"ceil": "ceil_mode", "count_padding": "count_include_pad"}),
+    ("batch_norm", "BatchNorm2d", {}),
+    ("layer_norm", "LayerNorm", {"affine": "elementwise_affine"}),
+    ("group_norm", "GroupNorm", {}),
+    ("instance_norm", "InstanceNorm2d", {}),
+    ("local_response_norm", "LocalResponseNorm", {}),
+    ("linear", "Linear", {}),
+    ("dropout", "Dropout", {"rate": "p"}),
+    ("leaky_relu", "LeakyReLU", {"slope": "negative_slope"}),
+    ("prelu", "PReLU", {"slope": "init"}),
+    ("elu", "ELU", {}),
+    ("gelu", "GELU", {}),
+    ("upsample", "Upsample", {"factor": "scale_factor"}),
+]
+OURS = {("layer_norm", "over"), ("prelu", "per_channel"), ("upsample", "align_corners")}
+
+
+@pytest.mark.parametrize(("op", "module", "names"), TORCH)
+def test_defaults_are_those_of_torch(op: str, module: str, names: dict[str, str]):
+    theirs = signature(getattr(torch.nn, module)).parameters
+    for attribute, field in registry.get(op).model_fields.items():
+        if (op, attribute) in OURS or field.is_required():
+            continue
+        default = field.default if not isinstance(field.default, tuple) else field.default[0]
+        assert default == theirs[names.get(attribute, attribute)].default, attribute
