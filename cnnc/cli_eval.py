@@ -1,0 +1,162 @@
+"""`cnnc eval`: how well a model does on labelled pictures, whatever it was compiled to."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from cnnc.runtime.data.dataset import Data, Files, Split
+    from cnnc.runtime.evaluate import Evaluation
+    from cnnc.runtime.scorers import Scorer
+
+
+FILES = {
+    ".safetensors": "holds weights: give its spec, and the file to --weights",
+    ".pth": "holds weights: give its spec, and the file to --weights",
+    ".pt2": "has the same network as the .pt and the .onnx beside it",
+}
+
+
+class Answer(StrEnum):
+    """How `eval` answers."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Device(StrEnum):
+    """What runs the model."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    CPU = "cpu"
+
+
+class Part(StrEnum):
+    """The parts of a data set."""
+
+    TEST = "test"
+    TRAIN = "train"
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="An .onnx file, a TorchScript .pt of `cnnc build`, or a spec.")],
+    data: Annotated[str, typer.Option(help="A data set by name, or a file or folder of one.")],
+    weights: Annotated[str | None, typer.Option(help="With a spec: a .safetensors, .pt or .pth file.")] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="With a spec: set a parameter of it.")
+    ] = None,
+    part: Annotated[Part, typer.Option(help="Which part of the data.")] = Part.TEST,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first examples alone.")] = None,
+    val_split: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Cut the test part from the training part, as train does.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seeds --val-split.")] = 0,
+    device: Annotated[Device, typer.Option(help="What runs the model; auto takes CUDA where it works.")] = Device.AUTO,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="PNG", help="Draw the confusion matrix into this file.")
+    ] = None,
+    format: Annotated[Answer, typer.Option(help="A table, or one JSON line.")] = Answer.TEXT,
+) -> None:
+    """Score a model on labelled pictures: accuracy, loss, and a table a class a row."""
+    from cnnc.runtime.data.load import load
+    from cnnc.runtime.evaluate import evaluate as score
+
+    if out is not None:
+        _require_drawing()
+    with _scorer(model, weights, set, device.value) as scorer, _progress() as progress:
+        loaded = load(data, limit=limit, val_split=val_split, seed=seed)
+        result = score(scorer, _part(loaded, part), loaded.classes, progress)
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(json.dumps(result.as_json()) if format is Answer.JSON else result.as_text())
+    if out is not None:
+        _draw(result, Path(out))
+        typer.echo(f"\n{out}", err=format is Answer.JSON)
+
+
+def _scorer(model: str, weights: str | None, set: list[str] | None, device: str) -> "Scorer":
+    """The model behind a path, told by its suffix: what is neither .onnx nor .pt is a spec."""
+    from cnnc.compiler import load
+    from cnnc.runtime import scorers
+
+    suffix = Path(model).suffix.lower()
+    if suffix in (".onnx", ".pt"):
+        for name, given in (("--weights", weights), ("--set", set)):
+            if given:
+                raise typer.BadParameter(f"{model} holds its own, this is for a spec", param_hint=name)
+        return scorers.of_onnx(model, device) if suffix == ".onnx" else scorers.of_torchscript(model, load, device)
+    if suffix in FILES:
+        raise typer.BadParameter(f"eval takes an .onnx, a .pt or a spec; {model} {FILES[suffix]}")
+    if weights is None:
+        raise typer.BadParameter(
+            f"which weights? `cnnc train {model}` makes some; a spec alone knows nothing yet", param_hint="--weights"
+        )
+    return _of_spec(model, weights, set, device)
+
+
+def _of_spec(spec: str, weights: str, set: list[str] | None, device: str) -> "Scorer":
+    from cnnc.compiler import load
+    from cnnc.runtime import scorers
+    from cnnc.targets import torch
+    from cnnc.targets import weights as weight_files
+
+    graph = load(spec, set=_parameters(set or ()))
+    return scorers.of_graph(spec, graph, weight_files.read(Path(weights), torch.shapes(graph)), device)
+
+
+def _parameters(given: Iterable[str]) -> dict[str, Any]:
+    from cnnc.spec.given import parse_setting
+
+    try:
+        return dict(map(parse_setting, given))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from None
+
+
+def _part(data: "Data", part: Part) -> "Split | Files":
+    if part is Part.TRAIN:
+        return data.train
+    if data.test is None:
+        raise typer.BadParameter(
+            f"{data.name} has no test part: take --part train, or --val-split as in training", param_hint="--data"
+        )
+    return data.test
+
+
+def _require_drawing() -> None:
+    from importlib.util import find_spec
+
+    from cnnc.diagnostics import CnncError, Code
+
+    if find_spec("matplotlib") is None:
+        raise CnncError.of(
+            Code.MISSING_EXTRA, "drawing the confusion matrix needs matplotlib", help="pip install 'cnnc[train]'"
+        )
+
+
+def _draw(result: "Evaluation", path: Path) -> None:
+    from cnnc.runtime.confusion import draw
+    from cnnc.targets.write import write_file
+
+    write_file(path, draw(result.matrix, result.classes))
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], Any]]:
+    """A bar, where somebody looks at it."""
+    if not sys.stderr.isatty():
+        yield lambda done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("examples", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
