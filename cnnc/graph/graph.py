@@ -13,7 +13,6 @@ from cnnc.diagnostics import Span
 from cnnc.ops.base import Cost, Op
 from cnnc.ops.types import TensorType, Types
 
-
 if TYPE_CHECKING:
     import networkx as nx
 
@@ -28,7 +27,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """How a picture becomes an input: a mode, a resize (shorter side, or height and width), a crop, and what is normal."""
+    """How a picture becomes an input: its mode, a resize (shorter side, or height and width), a crop, and the norm."""
 
     mode: str
     mean: tuple[float, ...]
@@ -86,6 +85,7 @@ class Graph:
     description: str | None = None
     train: Any = None
     spec: dict[str, Any] = field(default_factory=dict)
+    partial: bool = False  # nodes that could not be proved are missing: a graph to show, not to lower
 
     @cached_property
     def node(self) -> dict[str, Node]:

@@ -4,12 +4,14 @@ In: a graph, or None where too little could be found out. The JSON's form is a p
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from cnnc.graph.cost import Totals, totals
 from cnnc.graph.graph import Graph, Node
 from cnnc.ops.types import Types
+
+_NOT_KNOWN = {field.name: None for field in fields(Totals)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
 def _footnote(sums: Totals) -> str:
     running = f" and {sums.buffers:,} running statistics" if sums.buffers else ""
     memory = "unknown" if sums.activation_bytes is None else f"{sums.activation_bytes / 1e6:,.2f} MB"
-    return f"{sums.params:,} parameters{running}; activations {memory} at batch 1 in float32; MACs: conv and linear multiply-adds"
+    activations = f"activations {memory} at batch 1 in float32"
+    return f"{sums.params:,} parameters{running}; {activations}; MACs: conv and linear multiply-adds"
 
 
 def _number(value: int | None) -> str:
@@ -109,23 +112,12 @@ def _clip(text: str, width: int = 48) -> str:
 def as_json(graph: Graph | None) -> dict[str, Any]:
     """The graph's part of a check's JSON line: empty or null where it could not be found out."""
     if graph is None:
-        return {
-            "inputs": {},
-            "outputs": {},
-            "nodes": [],
-            "totals": dict.fromkeys(("params", "buffers", "macs", "activation_bytes")),
-        }
-    sums = totals(graph)
+        return {"inputs": {}, "outputs": {}, "nodes": [], "totals": _NOT_KNOWN}
     return {
         "inputs": {each.name: {"shape": list(each.type.shape)} for each in graph.inputs},
         "outputs": {each.name: {"shape": list(graph.type_of(each.ref).shape)} for each in graph.outputs},
         "nodes": [_node(graph, node) for node in graph.nodes],
-        "totals": {
-            "params": sums.params,
-            "buffers": sums.buffers,
-            "macs": sums.macs,
-            "activation_bytes": sums.activation_bytes,
-        },
+        "totals": _NOT_KNOWN if graph.partial else asdict(totals(graph)),
     }
 
 

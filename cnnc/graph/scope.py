@@ -1,9 +1,10 @@
 """A scope while it is expanded: its names, its parameters, and what stands around it.
 
-A name stands for a `Bound` (ports with their wires) or for a `Pending` item, which waits for a node further down.
+A name stands for a `Bound` (ports with their wires) or for a `Pending` item, which waits for a node further down. The
+rounds of an `each` without a name share the `Names` of one scope and differ in their variables.
 """
 
-import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn
@@ -11,12 +12,13 @@ from typing import Final, NoReturn
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
 from cnnc.graph.graph import Ref
 from cnnc.ops.types import TensorType
-from cnnc.spec.model import Item
 from cnnc.spec.names import check_name
 from cnnc.spec.value import Value
 
 SILENT = CnncError([])  # something that has been reported already is why this cannot be said
 UNKNOWN: Final = object()  # the value of a parameter that could not be had: whoever asks for it stays silent
+
+Report = Callable[[Diagnostic], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,9 @@ class Wire:
     ref: Ref
     type: TensorType | None
     span: Span | None = None
+
+
+NOTHING = Wire(Ref(""), None)  # what a failed node gives: nothing is known of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,74 +46,113 @@ FAILED = Bound(failed=True)
 
 @dataclass(eq=False, slots=True)
 class Pending:
-    """An item that waits for `needs`, names further down in its scope or other pending items; `build` then gives its ports."""
+    """An item that waits for `needs`, names in its scope or other pending items; `build` then gives its ports.
+
+    A `passage` is what an absent node leaves behind: it stands for its input, and has no name of its own.
+    """
 
     name: str
     span: Span
     needs: tuple["str | Pending", ...]
     build: Callable[[], Bound]
     bound: Bound | None = None
+    passage: bool = False
 
 
 Binding = Bound | Pending
 
 
 @dataclass(slots=True)
-class Scope:
-    """A scope: the nodes at `path` see `bindings`, their parameters are `variables`, `trail` tells the instances around."""
+class Names:
+    """The names of one scope: those bound, those of absent nodes, and those that items further down will be given."""
 
-    path: str
-    variables: dict[str, object]
-    bindings: dict[str, Binding]
-    reserved: frozenset[str] = frozenset()
-    index_names: bool = False
-    trail: tuple[Note, ...] = ()
-    depth: int = 0
+    bindings: dict[str, Binding] = field(default_factory=dict)
     absent: dict[str, Binding] = field(default_factory=dict)
     given: dict[str, Span] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
     waiting: list[Pending] = field(default_factory=list)
+    by_index: bool = False
+    reserved: frozenset[str] = frozenset()  # given outright to items that are there: defaults keep clear of them
+    ahead: Counter[str] = field(default_factory=Counter)  # how often a name is still to be given further down
+    lost: bool = False  # an item failed before its names could be known: an unknown name may be one of them
+    _count: int = 0
+    _defaults: Counter[str] = field(default_factory=Counter)
 
-    def with_variables(self, more: Mapping[str, object]) -> "Scope":
-        """The same scope, its bindings shared, with further variables: a round of an `each` or a `repeat`."""
-        return replace(self, variables={**self.variables, **more})
+    def find(self, name: str) -> Binding | None:
+        """What a name stands for by now; None where that is not known yet."""
+        binding = self.bindings.get(name)
+        if binding is None and not self.ahead[name]:
+            binding = self.absent.get(name)
+        if isinstance(binding, Pending) and binding.bound is not None:
+            return binding.bound
+        return binding
 
-    def claim(self, name: str | None, op: str, span: Span, report: Callable[[Diagnostic], None]) -> str:
+    def claim(self, name: str | None, op: str, span: Span, report: Report) -> str:
         """The local name of a new node: the given one, even where it is refused, or the default."""
-        position = self.counts.get("", 0)
-        self.counts[""] = position + 1
+        position = self._count
+        self._count += 1
         if name is None:
-            name = str(position) if self.index_names else self._default(op)
+            name = str(position) if self.by_index else self._default(op)
         else:
+            self.ahead[name] -= self.ahead[name] > 0
             check_name(name, span, report)
         if name in self.given:
-            report(
-                Diagnostic(
-                    Code.DUPLICATE_NAME,
-                    f"the name `{name}` is given twice in this scope",
-                    span,
-                    notes=(Note("first here", self.given[name]),),
-                    help=f"call one of them `{name}_2`, say",
-                )
-            )
+            report(_given_twice(name, span, self.given[name]))
             name = self._default(name)
         self.given[name] = span
         return name
 
+    def leave(self, name: str, binding: Binding) -> None:
+        """Let the name of an absent node stand for its input."""
+        self.ahead[name] -= self.ahead[name] > 0
+        self.absent[name] = binding
+
+    def close(self) -> None:
+        """Every item has had its turn: no further names are to come."""
+        self.ahead.clear()
+
     def _default(self, op: str) -> str:
         """The op's name, or the first of op_2, op_3 … that is free."""
         while True:
-            count = self.counts[op] = self.counts.get(op, 0) + 1
+            self._defaults[op] += 1
+            count = self._defaults[op]
             name = op if count == 1 else f"{op}_{count}"
             if name not in self.given and name not in self.reserved:
                 return name
 
+
+def _given_twice(name: str, span: Span, first: Span) -> Diagnostic:
+    message = f"the name `{name}` is given twice in this scope"
+    way_out = f"call one of them `{name}_2`, say"
+    return Diagnostic(Code.DUPLICATE_NAME, message, span, notes=(Note("first here", first),), help=way_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A scope as one of its items sees it. `path` ends in a dot or is empty; `trail` tells the instances around."""
+
+    path: str
+    local: Names
+    sink: Report
+    variables: Mapping[str, object] = field(default_factory=dict)
+    trail: tuple[Note, ...] = ()
+    depth: int = 0
+
+    def with_variables(self, more: Mapping[str, object]) -> "Scope":
+        """The same scope with further variables: a round of an `each` or a `repeat`."""
+        return Scope(self.path, self.local, self.sink, {**self.variables, **more}, self.trail, self.depth)
+
     def find(self, name: str) -> Binding | None:
-        """What a name stands for by now; None where it has not been given yet."""
-        binding = self.bindings.get(name) or self.absent.get(name)
-        if isinstance(binding, Pending) and binding.bound is not None:
-            return binding.bound
-        return binding
+        """What a name stands for by now; None where that is not known yet."""
+        return self.local.find(name)
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Report from inside the scope: with the instances around it."""
+        self.sink(replace(diagnostic, notes=(*diagnostic.notes, *self.trail)) if self.trail else diagnostic)
+
+    def report_all(self, error: CnncError, span: Span) -> None:
+        """Report an error's diagnostics; one without a place of its own stands at `span`."""
+        for diagnostic in error.diagnostics:
+            self.report(diagnostic if diagnostic.span else replace(diagnostic, span=span))
 
     # What expressions may ask: cnnc.spec.expressions.Lookup
 
@@ -119,15 +163,14 @@ class Scope:
 
     def attribute(self, name: str, attribute: str) -> int:
         binding = self.find(name)
+        if isinstance(binding, Pending) or (binding is None and self.local.ahead[name]):
+            message = f"`{name}` waits for what stands further down, so its {attribute} is not known here yet"
+            way_out = "whether, how often and by what name a node is there may depend on the nodes above it"
+            fail(Code.FAILED_EXPRESSION, message, None, way_out)
+        if binding is None and self.local.lost:
+            raise SILENT
         if binding is None:
             raise KeyError(name)
-        if isinstance(binding, Pending):
-            fail(
-                Code.FAILED_EXPRESSION,
-                f"the shape of `{name}` is not known here yet",
-                None,
-                "only nodes above can be looked at here",
-            )
         wire = binding.ports.get("")
         if binding.failed or (wire is not None and wire.type is None):
             raise SILENT
@@ -136,7 +179,7 @@ class Scope:
         return size(name, wire.type, attribute)
 
     def names(self) -> Iterable[str]:
-        return [*self.variables, *self.bindings, *self.absent]
+        return [*self.variables, *self.local.bindings, *self.local.absent]
 
 
 def size(name: str, of: TensorType, attribute: str) -> int:
@@ -148,34 +191,11 @@ def size(name: str, of: TensorType, attribute: str) -> int:
         fail(Code.FAILED_EXPRESSION, f"`{name}` is {of}, which has no `{attribute}`", None, f"it has {has}")
     found = of.shape[index]
     if found is None:
-        fail(
-            Code.FAILED_EXPRESSION,
-            f"the {attribute} of `{name}` is unknown until run time",
-            None,
-            "give the input a fixed height and width",
-        )
+        message = f"the {attribute} of `{name}` is unknown until run time"
+        fail(Code.FAILED_EXPRESSION, message, None, "give the input a fixed height and width")
     return found
 
 
 def fail(code: Code, message: str, at: Value | Span | None, help: str | None = None) -> NoReturn:
     """Raise the diagnostic of one fault, at a value or a span; without a place it stands where the item does."""
     raise CnncError.of(code, message, at.span if isinstance(at, Value) else at, help=help)
-
-
-def literal_names(items: Iterable[Item]) -> frozenset[str]:
-    """The names that items of a scope are given as plain text: defaults keep clear of them, wherever they stand."""
-    found = set()
-    for item in items:
-        if item.name is not None and isinstance(item.name.data, str):
-            found.add(item.name.data)
-        elif item.op == "each" and item.body is not None:
-            found |= literal_names(item.body.items)
-    return frozenset(found)
-
-
-def mentions(value: Value | None, names: Iterable[str]) -> bool:
-    """Whether a string value holds an expression that speaks of one of `names`."""
-    if value is None or not isinstance(value.data, str) or "$" not in value.data:
-        return False
-    words = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", value.data))
-    return not words.isdisjoint(names)

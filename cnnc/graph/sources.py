@@ -4,19 +4,21 @@ In: an item and its scope. Out: `Source`s, which name values that may stand furt
 out to be. Raises CnncError where there is no such value.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NoReturn
 
-from cnnc.diagnostics import Code, Span
-from cnnc.graph.graph import Ref
-from cnnc.graph.scope import FAILED, Binding, Bound, Pending, Scope, Wire, fail
-from cnnc.spec.expressions import evaluate_value, references
+from cnnc.diagnostics import CnncError, Code, Span
+from cnnc.graph.scope import FAILED, NOTHING, Binding, Bound, Pending, Scope, Wire, fail
+from cnnc.graph.values import by_instance
+from cnnc.spec.expressions import evaluate_value, is_expression, references
 from cnnc.spec.model import Item
 from cnnc.spec.suggestions import did_you_mean
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
-NOTHING = Wire(Ref(""), None)  # what a failed node gives: nothing is known of it
+Need = str | Pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +32,18 @@ class Source:
 
 
 def read_sources(item: Item, scope: Scope, before: Binding | None) -> list[Source]:
-    """The inputs of an item: those that it names, or what stands before it."""
+    """The inputs of an item, those that it names or what stands before it: at least one."""
     if item.source is None:
         if before is None:
-            fail(
-                Code.WRONG_ARITY,
-                f"`{item.op}` is the first node here and there are several inputs",
-                item.span,
-                f"say which it takes: `from: {next(iter(scope.bindings), 'input')}`",
-            )
+            message = f"`{item.op}` is the first node here and there are several inputs"
+            way_out = f"say which it takes: `from: {next(iter(scope.local.bindings), 'input')}`"
+            fail(Code.WRONG_ARITY, message, item.span, way_out)
         return [Source("", "", item.span, before)]
     value = evaluate_value(item.source, scope)
     entries = value.data if isinstance(value.data, tuple) else (value,)
     if not entries:
-        fail(
-            Code.WRONG_ARITY, "`from` names no input", value, "name a node, or leave `from` out to take the one before"
-        )
+        way_out = "name a node, or leave `from` out to take the one before"
+        fail(Code.WRONG_ARITY, "`from` names no input", value, way_out)
     return [read_source(entry) for entry in entries]
 
 
@@ -53,49 +51,60 @@ def read_source(entry: Value) -> Source:
     """One entry of a `from`: a name, or a name and a port."""
     name = str(entry.data) if isinstance(entry.data, int) and not isinstance(entry.data, bool) else entry.data
     if not isinstance(name, str):
-        fail(
-            Code.UNKNOWN_NODE,
-            f"`from` takes names of nodes, got {show(entry.plain())}",
-            entry,
-            "`from: a` or `from: [a, b]`",
-        )
+        message = f"`from` takes names of nodes, got {show(entry.plain())}"
+        fail(Code.UNKNOWN_NODE, message, entry, "`from: a` or `from: [a, b]`")
     head, _, port = name.partition(".")
     return Source(head, port, entry.span)
 
 
-def needs(item: Item, sources: list[Source], scope: Scope) -> tuple["str | Pending", ...]:
+def needs(item: Item, sources: list[Source], scope: Scope) -> tuple[Need, ...]:
     """What an item has to wait for: nodes further down, as inputs or in its expressions."""
-    found: list[str | Pending] = []
+    found: list[Need] = []
     for source in sources:
         binding = source.before or scope.find(source.name)
         if isinstance(binding, Pending) and binding.bound is None:
             found.append(binding)
         elif binding is None:
             found.append(source.name)
-    for name in _looked_at(item.attributes):
-        binding = scope.find(name)
-        if isinstance(binding, Pending):
-            found.append(binding)
-        elif binding is None and name in scope.reserved:
-            found.append(name)
+    if item.op != "group":  # what stands in a group speaks of the group's own scope
+        found += not_yet_known(item.attributes, scope)
+    if item.repeat is not None:
+        found += not_yet_known(item.repeat, scope)
+    if item.when is not None and by_instance(item, item.when):
+        found += not_yet_known(item.when, scope)
     return tuple(found)
 
 
+def not_yet_known(value: Value, scope: Scope) -> Iterator[Need]:
+    """The nodes whose sizes a value's expressions read and that have not been built."""
+    for name in _looked_at(value):
+        binding = scope.find(name)
+        if isinstance(binding, Pending):
+            yield binding
+        elif binding is None and name not in scope.variables:
+            yield name
+
+
+def find_wire(source: Source, scope: Scope) -> Wire:
+    """The value that a source names; where there is none, that is said, and the rest of the node still proved."""
+    try:
+        return wire(source, scope)
+    except CnncError as error:
+        scope.report_all(error, source.span)
+        return NOTHING
+
+
 def wire(source: Source, scope: Scope) -> Wire:
-    """The value that a source names, once it can be known."""
+    """The value that a source names, once it can be known; raises CnncError where there is none."""
     binding = source.before if source.before is not None else scope.find(source.name)
     if isinstance(binding, Pending):
         binding = binding.bound or FAILED
-    if binding is None and f"{source.name}.{source.port}" in scope.given:
-        return NOTHING  # a name that was refused for its dot
+    if binding is None and (scope.local.lost or f"{source.name}.{source.port}" in scope.local.given):
+        return NOTHING  # a name that could not be read, or was refused for its dot
     if binding is None:
-        names = [*scope.bindings, *scope.absent]
-        fail(
-            Code.UNKNOWN_NODE,
-            f"there is no node `{source.name}` in this scope",
-            source.span,
-            did_you_mean(source.name, names),
-        )
+        names = [*scope.local.bindings, *scope.local.absent]
+        message = f"there is no node `{source.name}` in this scope"
+        fail(Code.UNKNOWN_NODE, message, source.span, did_you_mean(source.name, names))
     if binding.failed:
         return NOTHING
     if source.port not in binding.ports:
@@ -104,23 +113,27 @@ def wire(source: Source, scope: Scope) -> Wire:
 
 
 def _no_port(source: Source, binding: Bound, scope: Scope) -> NoReturn:
-    name = source.name or next((name for name in scope.bindings if scope.find(name) is binding), "…")
+    name = source.name or next((name for name in scope.local.bindings if scope.find(name) is binding), "…")
     ports = [f"`{name}.{port}`" for port in binding.ports if port]
     what = f"`{source.name}`" if source.name else f"the node before, `{name}`,"
     if not ports:
-        fail(
-            Code.PORT,
-            f"{what} has one output, so there is no `{source.name}.{source.port}`",
-            source.span,
-            f"write `{source.name}`",
-        )
+        message = f"{what} has one output, so there is no `{source.name}.{source.port}`"
+        fail(Code.PORT, message, source.span, f"write `{source.name}`")
     message = f"{what} has no output `{source.port}`" if source.port else f"{what} has {len(ports)} outputs"
     fail(Code.PORT, message, source.span, f"name one of them: {', '.join(ports[:8])}")
 
 
-def _looked_at(value: Value) -> set[str]:
+def _looked_at(value: Value) -> Iterator[str]:
     """The names of the nodes whose sizes a value's expressions read."""
     if isinstance(value.data, str):
-        return references(value.data)
-    parts = value.data.values() if isinstance(value.data, dict) else value.data if isinstance(value.data, tuple) else ()
-    return {name for part in parts for name in _looked_at(part)}
+        if is_expression(value.data):
+            yield from _references(value.data)
+    elif isinstance(value.data, dict):
+        for part in value.data.values():
+            yield from _looked_at(part)
+    elif isinstance(value.data, tuple):
+        for part in value.data:
+            yield from _looked_at(part)
+
+
+_references = lru_cache(maxsize=4096)(references)  # a block's lines are read again in each of its instances
