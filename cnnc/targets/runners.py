@@ -1,5 +1,6 @@
 """Written files as functions: each target's runner takes torch tensors and gives numpy arrays, in the graph's order."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 Runner = Callable[["Sequence[Tensor]"], "list[Array]"]
+
+
+def threads() -> int:
+    """Half of the cores: on a busy machine, threads that wait for one without a core cost ten times what more gain."""
+    return max(1, (os.cpu_count() or 1) // 2)
 
 
 def run_torch(module: Callable[..., Any]) -> Runner:
@@ -30,7 +36,9 @@ def run_onnx(path: Path) -> Runner:
     """A runner of an ONNX file, by onnxruntime on the CPU."""
     import onnxruntime as ort
 
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads()
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
 
     def run(inputs: "Sequence[Tensor]") -> "list[Array]":

@@ -9,7 +9,8 @@ order. That moves an element by some 1e-6 of its layer's magnitude, so an elemen
 a hundred layers may add up to 1e-5. A wrong pad, axis or epsilon is seen at 1e-2 and more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Output, Ref
 from cnnc.targets import probes
-from cnnc.targets.runners import Runner, run_torch, runner
+from cnnc.targets.runners import Runner, run_torch, runner, threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,9 +48,7 @@ def verify(
 
     `opset` is that of the ONNX file, and `seed` draws the inputs. The module's mode stays.
     """
-    mode = module.training
-    module.eval()
-    try:
+    with _prepared(module):
         inputs = [probes.draw(graph, batch, space, seed + batch) for space in probes.spaces(graph) for batch in BATCHES]
         wanted = [run_torch(module)(each) for each in inputs]
         found = tuple(_measure(target, runner(target, path, module), inputs, wanted) for target, path in files.items())
@@ -57,7 +56,20 @@ def verify(
             if not each.ok:
                 raise _differs(each, _blame(graph, module, each.target, opset, seed))
         return found
+
+
+@contextmanager
+def _prepared(module: "GraphModule") -> Iterator[None]:
+    """The module in eval mode and torch on no more than our number of threads, for a while."""
+    import torch
+
+    mode, before = module.training, torch.get_num_threads()
+    module.eval()
+    torch.set_num_threads(min(before, threads()))
+    try:
+        yield
     finally:
+        torch.set_num_threads(before)
         module.train(mode)
 
 
