@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cnnc import cli_eval
+from cnnc.cli_train import train
 from cnnc.diagnostics import Code
 from cnnc.report import as_github, show
 
@@ -72,7 +74,7 @@ def check(
             show(replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM)
             raise typer.Exit(2)
         if format is Format.JSON:
-            typer.echo(json.dumps(checked.as_json(), ensure_ascii=False))
+            typer.echo(json.dumps(checked.as_json()))
         elif format is Format.GITHUB:
             for each in checked.diagnostics:
                 typer.echo(as_github(each))
@@ -139,6 +141,9 @@ def infer() -> None:
     raise typer.Exit(run(sys.argv[2:]))
 
 
+app.command("eval")(cli_eval.evaluate)
+
+
 @app.command()
 def explain(code: Annotated[str, typer.Argument(help="A code such as E301.")]) -> None:
     """Print the page about a diagnostic's code."""
@@ -146,6 +151,9 @@ def explain(code: Annotated[str, typer.Argument(help="A code such as E301.")]) -
     if code.upper() not in known:
         raise typer.BadParameter(f"there is no code {code}; there are {', '.join(known)}")
     typer.echo(known[code.upper()].page.rstrip())
+
+
+app.command()(train)
 
 
 def _parameters(given: Iterable[str] | None) -> dict[str, Any]:

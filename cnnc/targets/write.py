@@ -45,7 +45,7 @@ def write_file(path: Path, data: Data) -> None:
 
     A symbolic link stays, and the file that it points to is replaced.
     """
-    with _reported(path):
+    with reported(path):
         place = _place(path)
         with _staging(place.parent) as stage:
             _write(stage / place.name, data)
@@ -55,7 +55,7 @@ def write_file(path: Path, data: Data) -> None:
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
     """A folder inside `folder` for files that `publish` will move into it; gone, with what is left, at the end."""
-    with _reported(folder):
+    with reported(folder):
         folder.mkdir(parents=True, exist_ok=True)
         context = _staging(folder)
         stage = context.__enter__()
@@ -67,7 +67,7 @@ def staging(folder: Path) -> Iterator[Path]:
 
 def stage_file(path: Path, data: Data) -> None:
     """Write a file of a staging folder, down to the disk; raises E405."""
-    with _reported(path):
+    with reported(path):
         _write(path, data)
 
 
@@ -78,7 +78,7 @@ def publish(folder: Path, files: Mapping[str, Path]) -> None:
     so that one that is interrupted here leaves no manifest rather than one that does not describe its files.
     """
     *_, manifest = files
-    with _reported(folder), _lock(folder / f"{STAGE}{LOCK}"):
+    with reported(folder), _lock(folder / f"{STAGE}{LOCK}"):
         for name in files:
             _place(folder / name)
         (folder / manifest).unlink(missing_ok=True)
@@ -158,7 +158,7 @@ def _lock(path: Path) -> IO[bytes]:
 
 
 @contextmanager
-def _reported(path: Path) -> Iterator[None]:
+def reported(path: Path) -> Iterator[None]:
     """Turn what the system says into E405; torch's writers hide it behind errors of their own."""
     try:
         yield

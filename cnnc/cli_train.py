@@ -1,0 +1,172 @@
+"""The command line of training and evaluation: thin functions, which `cnnc.cli` registers."""
+
+import shlex
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+
+class Optimizer(StrEnum):
+    """What moves the weights."""
+
+    SGD = "sgd"
+    ADAMW = "adamw"
+    RMSPROP = "rmsprop"
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes."""
+
+    CONSTANT = "constant"
+    STEP = "step"
+    COSINE = "cosine"
+
+
+class Init(StrEnum):
+    """How weights begin."""
+
+    DEFAULT = "default"
+    XAVIER = "xavier"
+    KAIMING = "kaiming"
+
+
+class Precision(StrEnum):
+    """What the network computes in."""
+
+    FULL = "32"
+    BF16 = "bf16"
+    FP16 = "16"
+
+
+class Device(StrEnum):
+    """What trains."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+class Change(StrEnum):
+    """A random change to pictures."""
+
+    FLIP = "flip"
+    CROP = "crop"
+    COLOR = "color"
+
+
+Given = typer.Option
+OUT = "runs"
+
+
+def train(
+    spec: Annotated[str, typer.Argument(help="A spec, YAML or JSON.")],
+    data: Annotated[str | None, Given(help="A data set by name (mnist, fashion-mnist, cifar10), or a path.")] = None,
+    epochs: Annotated[int | None, Given(help="How often every example is seen.")] = None,
+    batch: Annotated[int | None, Given(help="Examples to a batch, on all devices together.")] = None,
+    lr: Annotated[float | None, Given(help="The learning rate.")] = None,
+    optimizer: Annotated[Optimizer | None, Given(help="What moves the weights.")] = None,
+    momentum: Annotated[float | None, Given(help="Of sgd and rmsprop.")] = None,
+    nesterov: Annotated[bool | None, Given(help="Nesterov's momentum.")] = None,
+    weight_decay: Annotated[float | None, Given(help="Weight decay.")] = None,
+    schedule: Annotated[Schedule | None, Given(help="How the learning rate goes.")] = None,
+    step_size: Annotated[int | None, Given(help="Epochs between the drops of the step schedule.")] = None,
+    gamma: Annotated[float | None, Given(help="What the rate is multiplied by at each drop.")] = None,
+    warmup: Annotated[int | None, Given(help="Epochs of linear warm-up.")] = None,
+    init: Annotated[Init | None, Given(help="How weights begin.")] = None,
+    augment: Annotated[list[Change] | None, Given(help="Change pictures at random; may be repeated.")] = None,
+    label_smoothing: Annotated[float | None, Given(help="Label smoothing.")] = None,
+    clip: Annotated[float | None, Given(help="The largest norm of the gradient.")] = None,
+    accumulate: Annotated[int | None, Given(help="Batches to an optimizer's step.")] = None,
+    aux_weight: Annotated[float | None, Given(help="The weight of each train-only output's loss.")] = None,
+    seed: Annotated[int | None, Given(help="Seeds all; also asks for deterministic kernels.")] = None,
+    limit: Annotated[int | None, Given(help="Use the first so many examples.")] = None,
+    val_split: Annotated[float | None, Given(help="Test on this part of the training set.")] = None,
+    precision: Annotated[Precision | None, Given(help="What the network computes in.")] = None,
+    tf32: Annotated[bool | None, Given(help="Let GPUs multiply in TF32.")] = None,
+    channels_last: Annotated[bool | None, Given(help="Lay pictures out channels last.")] = None,
+    compile: Annotated[bool | None, Given(help="Use torch.compile.")] = None,
+    set: Annotated[
+        list[str] | None, Given("--set", metavar="NAME=VALUE", help="Set a parameter of the spec; may be repeated.")
+    ] = None,
+    weights: Annotated[str | None, Given(help="Begin with these weights.")] = None,
+    device: Annotated[Device, Given(help="What trains; auto takes a GPU where there is one.")] = Device.AUTO,
+    devices: Annotated[int, Given(min=1, help="How many devices, with a process each.")] = 1,
+    resume: Annotated[bool, Given("--resume", help="Go on with the run in the folder.")] = False,
+    out: Annotated[str, Given("--out", "-o", metavar="DIR", help="Write to DIR/NAME/.")] = OUT,
+) -> None:
+    """Train a spec by its recipe; every option but the last few puts another value in the recipe's place."""
+    given = {name: _plain(value) for name, value in locals().items() if name not in OTHERS}
+    from cnnc.runtime.train.extra import require_extra
+    from cnnc.runtime.train.launch import launch, started_by_launcher
+
+    require_extra()
+    if devices > 1 and not started_by_launcher():
+        raise typer.Exit(launch(sys.argv[1:], devices))
+    _train(spec, given, set, weights=weights, device=device.value, resume=resume, out=out)
+
+
+OTHERS = ("spec", "set", "weights", "device", "devices", "resume", "out")
+
+
+def _train(
+    spec: str,
+    given: dict[str, Any],
+    settings: list[str] | None,
+    *,
+    weights: str | None,
+    device: str,
+    resume: bool,
+    out: str,
+) -> None:
+    from pathlib import Path
+
+    from cnnc.compiler import load
+    from cnnc.runtime.train.run import train as run
+    from cnnc.runtime.watch.summary import summary
+
+    graph = load(spec, set=_settings(settings))
+    trained = run(graph, given, Path(out), resume=resume, weights=_weights(graph, weights), device=device)
+    if trained.signal:
+        if trained.first:
+            again = ["cnnc", "train", spec, *(word for each in settings or () for word in ("--set", each))]
+            again += [*(["-o", out] if out != OUT else []), "--resume"]
+            typer.echo(f"stopped in epoch {len(trained.records) + 1}; go on with: {shlex.join(again)}", err=True)
+        raise typer.Exit(128 + trained.signal)
+    if trained.first and trained.best:
+        typer.echo(
+            summary(
+                spec,
+                trained.weights,
+                trained.best,
+                trained.records[-1],
+                trained.examples_per_second,
+                trained.peak_memory,
+            )
+        )
+
+
+def _settings(given: list[str] | None) -> dict[str, Any]:
+    from cnnc.spec.given import parse_setting
+
+    try:
+        return dict(parse_setting(text) for text in given or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from None
+
+
+def _weights(graph: Any, path: str | None) -> Any:
+    from pathlib import Path
+
+    from cnnc.targets import torch
+    from cnnc.targets import weights as files
+
+    return None if path is None else files.read(Path(path), torch.shapes(graph))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [each.value for each in value] or None
+    return value.value if isinstance(value, StrEnum) else value

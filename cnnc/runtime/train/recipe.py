@@ -1,0 +1,44 @@
+"""The recipe of a run: the spec's, with what the command line says in its place.
+
+In: `graph.train` and plain values by field. Out: a `Train`. A run that is resumed keeps the recipe that it began with;
+what decides the order of examples or the optimizer's memory cannot change then.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cnnc.diagnostics import CnncError, Code, Diagnostic
+from cnnc.spec.given import overrides
+from cnnc.spec.model import Train
+from cnnc.spec.validate import show, validate
+from cnnc.spec.value import Value
+
+FIXED = ("data", "limit", "val_split", "batch", "accumulate", "optimizer", "seed", "init")
+
+
+def recipe(written: Train | None, given: Mapping[str, Any]) -> Train:
+    """The recipe with the fields that are `given` (and not None); raises E203."""
+    base = written.model_dump(exclude_unset=True) if written else {}
+    values = overrides({**base, **{name: value for name, value in given.items() if value is not None}})
+    found: list[Diagnostic] = []
+    span = next(iter(values.values())).span if values else None
+    if span is None:
+        return Train.model_validate({})
+    result = validate(Train, Value(values, span, {}), "the recipe", found.append)
+    if result is None:
+        raise CnncError(Diagnostic(each.code, each.message, help=each.help) for each in found)
+    return result
+
+
+def resumed(began: Train, given: Mapping[str, Any]) -> Train:
+    """The recipe that a run goes on with; raises E512 for a change that it cannot take, E203."""
+    result = recipe(began, given)
+    for name in FIXED:
+        before, now = getattr(began, name), getattr(result, name)
+        if before != now:
+            raise CnncError.of(
+                Code.CANNOT_RESUME,
+                f"the run began with `{name}: {show(before)}`, and cannot go on with {show(now)}",
+                help="leave the option out to go on, or leave out `--resume` to begin anew",
+            )
+    return result
