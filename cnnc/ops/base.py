@@ -84,8 +84,8 @@ class OnnxBuilder(Protocol):
         """The initializer that holds the node's own `PATH.name` of the state_dict."""
         ...
 
-    def constant(self, value: "list[int] | list[float] | int | float") -> str:
-        """An initializer of int64 (ints) or float32 (floats): a scalar or a vector."""
+    def constant(self, value: "list[int] | list[float] | list[list[float]] | int | float") -> str:
+        """An initializer of int64 (ints) or float32 (floats): a scalar, a vector or a matrix."""
         ...
 
 

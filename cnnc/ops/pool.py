@@ -129,7 +129,11 @@ class AvgPool(Op):
 
 
 class AdaptiveAvgPool(Op):
-    """The averages of a grid of equal windows: (C, H, W) to (C, *size), where size divides (H, W)."""
+    """The averages of a grid of windows that covers the map: (C, H, W) to (C, *size).
+
+    Where a size does not divide the map's, windows overlap by a row or column, as torch's do: the window at `i` goes
+    from floor(i * H / size) to ceil((i + 1) * H / size).
+    """
 
     name: ClassVar[str] = "adaptive_avg_pool"
 
@@ -141,17 +145,9 @@ class AdaptiveAvgPool(Op):
             if wanted > 1 and size is None:
                 raise Refusal(
                     Code.UNKNOWN_SIZE,
-                    f"{self.name}: {wanted} equal windows along the {side} need its size, which is unknown",
+                    f"{self.name}: {wanted} windows along the {side} need its size, which is unknown",
                     attribute="size",
                     help=f"give the input a fixed {side}, or use `size: 1`",
-                )
-            if wanted > 1 and size is not None and size % wanted:
-                raise Refusal(
-                    Code.INDIVISIBLE,
-                    f"{self.name}: a {side} of {size} does not divide into {wanted} equal windows",
-                    attribute="size",
-                    label=f"{size} % {wanted} = {size % wanted}",
-                    help="a size that divides it, `global_avg_pool`, or an `avg_pool` whose windows overlap",
                 )
         return TensorType((x.channels, *self.size))
 
@@ -165,8 +161,20 @@ class AdaptiveAvgPool(Op):
             if size is None:  # and to become 1
                 axes = {"axes": [axis]} if o.opset < 18 else {}
                 x = o.op("ReduceMean", x, *([] if axes else [o.constant([axis])]), keepdims=1, **axes)
-        window = [(size or 1) // wanted for size, wanted in zip(o.inputs[0].space, self.size, strict=True)]
-        return o.op("AveragePool", x, kernel_shape=window, strides=window, pads=NONE)
+        (height, width), (rows, columns) = ((size or 1 for size in o.inputs[0].space), self.size)
+        if height % rows == 0 and width % columns == 0:
+            window = (height // rows, width // columns)
+            return o.op("AveragePool", x, kernel_shape=window, strides=window, pads=NONE)
+        # ONNX has no windows of unequal size; an average along an axis is a product with a matrix
+        by_rows, by_columns = _averages(height, rows), _averages(width, columns)
+        x = o.op("MatMul", o.constant(by_rows), x)
+        return o.op("MatMul", x, o.constant([list(column) for column in zip(*by_columns, strict=True)]))
+
+
+def _averages(size: int, windows: int) -> list[list[float]]:
+    """The matrix (windows, size) whose product with a vector gives the vector's averages over the windows."""
+    edges = [(i * size // windows, -(-(i + 1) * size // windows)) for i in range(windows)]
+    return [[1 / (end - start) if start <= j < end else 0.0 for j in range(size)] for start, end in edges]
 
 
 class GlobalAvgPool(Op):

@@ -35,7 +35,7 @@ def test_every_op_has_a_schema(name: str):
     assert set(schema.get("properties", {})) == set(registry.get(name).model_fields)
 
 
-def test_attributes_are_frozen():
+def test_attributes_are_frozen() -> None:
     op = registry.get("conv").model_validate({"out": 4, "kernel": 3})
     with pytest.raises(ValueError, match="frozen"):
         op.out = 5  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,7 @@ def test_names_are_those_of_activations_and_families():
 def test_a_family_is_imported_when_it_is_asked_for():
     code = """
 import sys
+from typing import Any
 from cnnc.ops import registry
 registry.get("linear")
 print([family for family in registry.FAMILIES if f"cnnc.ops.{family}" in sys.modules])
@@ -43,13 +45,13 @@ print({"torch", "onnx", "onnxruntime", "numpy", "networkx"} & set(sys.modules))
     assert result.stdout.splitlines() == ["['linear']", "set()"]
 
 
-def test_an_op_that_lacks_a_row_cannot_be_made():
+def test_an_op_that_lacks_a_row_cannot_be_made() -> None:
     class Half(Op):
         """It infers, and that is all."""
 
         name = "half"
 
-        def infer(self, x):
+        def infer(self, x: Any) -> Any:
             return x
 
     with pytest.raises(TypeError, match="to_onnx"):
