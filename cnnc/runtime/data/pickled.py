@@ -7,6 +7,7 @@ given, and every other name is refused: no code of the pickle's choosing runs, n
 
 import io
 import pickle
+import pickletools
 from math import prod
 from typing import Any, ClassVar
 
@@ -35,10 +36,12 @@ class Array:
     def values(self) -> NDArray[np.generic]:
         """The array, a copy; raises Refused where it is not one of whole numbers whose size fits its bytes."""
         kind = self.kind.name if isinstance(self.kind, _Kind) else None
-        sides = self.shape if isinstance(self.shape, tuple) else (None,)
-        if kind not in _KINDS or not isinstance(self.data, bytes | bytearray) or not all(type(n) is int for n in sides):
+        if kind not in _KINDS or not isinstance(self.data, bytes | bytearray):
             raise Refused("one of its arrays does not hold whole numbers")
-        if min(sides, default=1) < 0 or prod(sides) * int(kind[1]) != len(self.data):
+        sides = self.shape if isinstance(self.shape, tuple) and len(self.shape) <= 4 else (None,)
+        if not all(type(side) is int and 0 <= side < 1 << 32 for side in sides):
+            raise Refused("one of its arrays has no shape that its bytes can have")
+        if prod(sides) * int(kind[1]) != len(self.data):
             raise Refused(f"an array of {sides} has {len(self.data):,} bytes")
         return np.frombuffer(bytes(self.data), f"<{kind}").reshape(sides, order="F" if self.fortran else "C").copy()
 
@@ -99,12 +102,20 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type:
         if stand_in := self.stand_ins.get((module, name)):
             return stand_in
-        raise Refused(f"its pickle asks for {module}.{name}, which is not data: it could run any code")
+        raise Refused(f"its pickle asks for {f'{module}.{name}'[:80]}, which is not data: it could run any code")
+
+
+def _check_sizes(data: bytes) -> None:
+    """Hold what each instruction claims to bring against what is there: an unpickler takes memory for the claim."""
+    for instruction, argument, _ in pickletools.genops(data):
+        if instruction.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument is not None and argument > len(data):
+            raise Refused("its pickle numbers its objects beyond its own size")
 
 
 def read_pickle(data: bytes) -> Any:
     """What the pickle holds; text of Python 2 comes as bytes. Raises Refused."""
     try:
+        _check_sizes(data)
         return _Reader(io.BytesIO(data), encoding="bytes").load()
     except Refused:
         raise

@@ -3,6 +3,7 @@
 import os
 import pickle
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -166,6 +167,23 @@ def test_a_pickle_cannot_change_what_rebuilds_it(data):
         read_pickle(data)
 
 
+CLAIMS = {  # a few bytes that make an unpickler take gigabytes
+    "memo": b"\x80\x02Nr\xff\xff\xff\x7f.",
+    "text memo": b"Np2147483647\n.",
+    "bytearray": b"\x80\x05\x96\x00\x00\x00\x00\x40\x00\x00\x00.",
+}
+
+
+@pytest.mark.parametrize("data", CLAIMS.values(), ids=CLAIMS)
+def test_no_memory_is_taken_for_what_a_pickle_claims(data):
+    tracemalloc.start()
+    with pytest.raises(Refused):
+        read_pickle(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 24
+
+
 @pytest.mark.parametrize("size", [0, 1, 40, 1000, -1])
 def test_a_cut_off_pickle_is_told(tmp_path, refused, size):
     path = write_cifar_pickled(tmp_path) / "test_batch"
@@ -179,6 +197,8 @@ def test_an_array_whose_bytes_do_not_fit_is_refused(tmp_path, refused):
     data = path.read_bytes()
     (tmp_path / "test_batch").write_bytes(data.replace(b"K\x04M\x00\x0c", b"K\x05M\x00\x0c"))
     assert "an array of (5, 3072) has 12,288 bytes" in refused(cifar.read, tmp_path).message
+    (tmp_path / "test_batch").write_bytes(data.replace(b"K\x04M\x00\x0c", b"J\xff\xff\xff\xffM\x00\x0c"))
+    assert "no shape that its bytes can have" in refused(cifar.read, tmp_path).message
 
 
 def test_a_damaged_archive_is_told(tmp_path, refused):
