@@ -11,7 +11,6 @@ from typing import NoReturn
 
 from cnnc.diagnostics import CnncError, Code, Span
 from cnnc.graph.scope import FAILED, NOTHING, Binding, Bound, Pending, Scope, Wire, fail
-from cnnc.graph.values import by_instance
 from cnnc.spec.expressions import evaluate_value, is_expression, references
 from cnnc.spec.model import Item
 from cnnc.spec.suggestions import did_you_mean
@@ -70,7 +69,7 @@ def needs(item: Item, sources: list[Source], scope: Scope) -> tuple[Need, ...]:
         found += not_yet_known(item.attributes, scope)
     if item.repeat is not None:
         found += not_yet_known(item.repeat, scope)
-    if item.when is not None and by_instance(item, item.when):
+    if item.when is not None:
         found += not_yet_known(item.when, scope)
     return tuple(found)
 
