@@ -42,6 +42,11 @@ class Bodies:
         """What a misspelt op stands for, most likely."""
         return nearest(op, [*registry.names(), *self.blocks]) or op
 
+    def fewest_inputs(self, item: Item) -> int:
+        """How many inputs an item takes at least."""
+        block = self.blocks.get(item.op) or item.body
+        return len(block.inputs) if block else registry.get(item.op).least_inputs
+
     def builder(self, item: Item) -> Build:
         """How to build an item."""
         if item.repeat is not None:
@@ -98,11 +103,14 @@ class Bodies:
 
     def _instance(self, item: Item, path: str, wires: tuple[Wire, ...], scope: Scope, acts: Acts) -> Bound:
         block = self.blocks[item.op]
+        self.inference.step(item.span, scope, self.least(replace(item, repeat=None, when=None)))
         values, unknown = attributes(item, scope)
         assert isinstance(values.data, dict)
         missing = [name for name, default in block.params.items() if default.data is None]
         missing = [name for name in missing if name not in item.attributes.keys]
-        meant = {nearest(key, block.params) for key in item.attributes.keys if key not in block.params}
+        written = item.attributes.data
+        assert isinstance(written, dict)
+        meant = {nearest(key, block.params) for key in written if key not in block.params}
         for name in missing:
             note = Note(f"`{name}` has no default", block.params[name].span)
             message, way_out = f"`{item.op}` needs `{name}`", f"add `{name}: …`"

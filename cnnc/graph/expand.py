@@ -82,7 +82,7 @@ class Expander:
             sources = read_sources(item, scope, before)
         except CnncError as error:
             scope.report_all(error, item.span)
-            sources = [Source("", "", item.span, FAILED)]
+            sources = [Source("", "", item.span, FAILED)] * self.bodies.fewest_inputs(item)
         acts = read_acts(item, scope)
         named = [act for act in acts if act is not None]
         build = self.bodies.builder(item)
@@ -123,7 +123,7 @@ class Expander:
         way_out = f'put it in quotes: "{given}"' if is_number else "for example `name: conv1`"
         span = item.name.span if item.name else item.span
         scope.report(Diagnostic(Code.BAD_NAME, f"a name is text, got {show(given)}", span, help=way_out))
-        return str(given) if is_number and str(given) not in scope.local.given else None
+        return str(given) if isinstance(given, int) and is_number and str(given) not in scope.local.given else None
 
     # -- an `each` whose rounds lie in the scope around it
 
