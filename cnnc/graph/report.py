@@ -83,7 +83,8 @@ def table(graph: Graph, depth: int | None = None) -> str:
 def summary(graph: Graph) -> str:
     """A network in one line."""
     sums = totals(graph)
-    return f"{len(graph.nodes)} nodes, {sums.params:,} parameters, {_number(sums.macs) or 0} MACs"
+    nodes = f"{len(graph.nodes):,} node{'s' * (len(graph.nodes) != 1)}"
+    return f"{nodes}, {sums.params:,} parameters, {_number(sums.macs) or 0} MACs"
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:

@@ -111,13 +111,13 @@ def read_item(value: Value, report: Report) -> Item:
     """One node: `op`, or `op: {attributes}`."""
     data = value.data
     if isinstance(data, str) and data:
-        return Item(data, value.span, Value({}, value.span))
+        return read_item(Value({data: Value(None, value.span)}, value.span, {data: value.span}), report)
     if not isinstance(data, dict) or len(data) != 1:
         return _malformed(value, report)
     op, body = next(iter(data.items()))
     span = value.keys[op]
     if body.data is None:
-        return Item(op, span, Value({}, span))
+        body = Value({}, span)
     if not isinstance(body.data, dict):
         report(
             Diagnostic(

@@ -39,9 +39,10 @@ def arguments(path):
 
 
 def said(*args):
+    """The exit code of a check, and what it prints for a person to read."""
     result = CliRunner().invoke(app, ["check", *args])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert result.stdout == ""
+    assert bool(result.stdout) == (result.exit_code == 0)
     return result.exit_code, result.stderr
 
 
@@ -57,7 +58,7 @@ def test_what_is_said_of_a_bad_spec(name, monkeypatch):
     monkeypatch.chdir(GOLDEN)
     given = arguments(Path(name))
     exit_code, text = said(*given, name)
-    assert exit_code == (2 if given else 1)
+    assert exit_code == (0 if name.startswith("W") else 2 if given else 1)
     hold(name.removesuffix(".yaml"), text)
 
 
