@@ -17,6 +17,7 @@ from cnnc import report as rendering
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.graph import report
 from cnnc.graph.graph import Graph
+from cnnc.graph.lint import lint
 from cnnc.graph.prove import check_whole, prove
 from cnnc.spec.given import from_data, overrides
 from cnnc.spec.parse import parse
@@ -56,12 +57,13 @@ class Checked:
 
     def as_text(self, depth: int | None = None, *, brief: bool = False) -> str:
         """The table of a network without faults, or how many faults there are; `brief`: a line in either case."""
+        path = rendering.visible(self.path)
         errors = len([each for each in self.diagnostics if each.code.severity == "error"])
         if errors:
-            return f"{self.path}: {errors} error{'s' * (errors > 1)}"
+            return f"{path}: {errors} error{'s' * (errors > 1)}"
         if self.graph is None:
-            return f"{self.path}: fine, a file of blocks"
-        return f"{self.path}: fine, {report.summary(self.graph)}" if brief else report.table(self.graph, depth)
+            return f"{path}: fine, a file of blocks"
+        return f"{path}: fine, {report.summary(self.graph)}" if brief else report.table(self.graph, depth)
 
 
 def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
@@ -82,6 +84,7 @@ def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
             graph = prove(parsed, settings, collector.add)
             if graph is not None and not collector.found:
                 check_whole(graph, parsed, collector.add)
+                lint(graph, collector.add)
     except CnncError as error:
         for diagnostic in error.diagnostics:
             collector.add(diagnostic)
@@ -162,7 +165,8 @@ class _Collector:
         shapes_matter = diagnostic.code.value.startswith("E3")
         varying = r"`[^`]*`" if shapes_matter else r"-?\d[\d.,]*"
         message = re.sub(varying, "…", diagnostic.message)
-        self.found.setdefault((diagnostic.code, diagnostic.span, message), diagnostic)
+        lint = diagnostic.code.severity == "warning"  # one a line is enough, whatever its instances
+        self.found.setdefault((diagnostic.code, diagnostic.span, "" if lint else message), diagnostic)
 
     def in_order(self, path: str) -> tuple[Diagnostic, ...]:
         """By place, as a reader goes through the file at `path`; first what has none, last what is in other files."""

@@ -1,11 +1,12 @@
 """What a network costs: parameters, running statistics, MACs, and the memory of its activations.
 
-MACs are the multiply-adds of conv and linear alone; all figures are per sample (batch 1), memory in float32.
+MACs are the multiply-adds of conv and linear alone; all figures are per sample (batch 1), memory in float32. Parameters
+are those of the whole module; MACs and memory are those of inference, without what only `only: train` outputs need.
 """
 
 from dataclasses import dataclass
 
-from cnnc.graph.graph import Graph, Ref
+from cnnc.graph.graph import Graph, Node, Ref
 
 FLOAT = 4
 
@@ -22,7 +23,8 @@ class Totals:
 
 def totals(graph: Graph) -> Totals:
     """The sums over all nodes of a graph."""
-    macs = [node.cost.macs for node in graph.nodes]
+    deployed = inference_nodes(graph)
+    macs = [node.cost.macs for node in deployed]
     return Totals(
         params=sum(node.cost.params for node in graph.nodes),
         buffers=sum(node.cost.buffers for node in graph.nodes),
@@ -36,16 +38,17 @@ def activation_bytes(graph: Graph) -> int | None:
 
     While a node runs, its inputs and outputs are both alive; the network's outputs live to the end.
     """
-    last_use = {ref: index for index, node in enumerate(graph.nodes) for ref in node.inputs}
-    last_use.update({each.ref: len(graph.nodes) for each in graph.outputs})
+    nodes = inference_nodes(graph)
+    last_use = {ref: index for index, node in enumerate(nodes) for ref in node.inputs}
+    last_use.update({each.ref: len(nodes) for each in graph.outputs if not each.train_only})
     sizes: dict[Ref, int] = {}
-    for ref in [*(Ref(each.name) for each in graph.inputs), *values(graph)]:
+    for ref in [*(Ref(each.name) for each in graph.inputs), *values(nodes)]:
         elements = graph.type_of(ref).elements
         if elements is None:
             return None
         sizes[ref] = elements * FLOAT
     alive = most = sum(sizes[Ref(each.name)] for each in graph.inputs)
-    for index, node in enumerate(graph.nodes):
+    for index, node in enumerate(nodes):
         made = [Ref(node.path, port) for port in range(len(node.outputs))]
         alive += sum(sizes[ref] for ref in made)
         most = max(most, alive)
@@ -53,6 +56,14 @@ def activation_bytes(graph: Graph) -> int | None:
     return most
 
 
-def values(graph: Graph) -> list[Ref]:
-    """Every value that a node makes, in order."""
-    return [Ref(node.path, port) for node in graph.nodes for port in range(len(node.outputs))]
+def inference_nodes(graph: Graph) -> list[Node]:
+    """The nodes of inference, in order; all of them in a graph that is not whole yet."""
+    if not any(each.train_only for each in graph.outputs):
+        return list(graph.nodes)
+    needed = graph.needed(each for each in graph.outputs if not each.train_only)
+    return [node for node in graph.nodes if node.path in needed]
+
+
+def values(nodes: list[Node]) -> list[Ref]:
+    """Every value that the nodes make, in order."""
+    return [Ref(node.path, port) for node in nodes for port in range(len(node.outputs))]

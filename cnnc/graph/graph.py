@@ -4,7 +4,7 @@ A `Graph` is frozen; its nodes stand in an order in which every input comes befo
 types of its outputs. It knows no backend. Whoever holds a Graph need not check it again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,14 @@ class Graph:
         dag.add_nodes_from(self.node)
         dag.add_edges_from((ref.node, node.path) for node in self.nodes for ref in node.inputs)
         return dag
+
+    def needed(self, outputs: Iterable[Output]) -> set[str]:
+        """The nodes and inputs that some path leads from to one of these outputs."""
+        found = {each.ref.node for each in outputs}
+        for node in reversed(self.nodes):
+            if node.path in found:
+                found.update(ref.node for ref in node.inputs)
+        return found
 
     def scopes_of(self, path: str) -> Iterator[str]:
         """The scopes around a path, outermost first."""

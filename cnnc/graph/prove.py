@@ -118,11 +118,8 @@ def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report) -> V
 
 def _check_used(graph: Graph, report: Report) -> None:
     """Report what no output needs: of a chain of such nodes, the last."""
-    needed = {each.ref.node for each in graph.outputs}
+    needed = graph.needed(graph.outputs)
     used = {ref.node for node in graph.nodes for ref in node.inputs}
-    for node in reversed(graph.nodes):
-        if node.path in needed:
-            needed |= {ref.node for ref in node.inputs}
     for each in graph.inputs:
         if each.name not in needed:
             message = f"the input `{each.name}` is not used"

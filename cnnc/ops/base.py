@@ -6,6 +6,7 @@ a whole graph: they speak to a `TorchBuilder` and an `OnnxBuilder`, each made fo
 """
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -44,6 +45,15 @@ class Refusal(Exception):
         super().__init__(message)
         self.code, self.message, self.attribute, self.inputs = code, message, attribute, inputs
         self.label, self.help = label, help
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What an op has to say of legal inputs: a warning, and what to do about it."""
+
+    code: Code
+    message: str
+    help: str
 
 
 class TorchBuilder(Protocol):
@@ -112,6 +122,10 @@ class Op(BaseModel):
     def cost(self, *args: Any, **kwargs: Any) -> Cost:
         """Parameters, running statistics and MACs, given the types of inputs that `infer` accepts."""
         return Cost()
+
+    def remarks(self, *inputs: TensorType) -> Iterable[Remark]:
+        """Warnings about inputs that `infer` accepts."""
+        return ()
 
     @abstractmethod
     def to_torch(self, t: TorchBuilder, *args: Any, **kwargs: Any) -> Any:

@@ -1,11 +1,12 @@
 """Convolution and transposed convolution over feature maps, (C, H, W)."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from cnnc.ops.attributes import IndexPair, PaddingAttribute, Size, SizePair
-from cnnc.ops.base import Cost, OnnxBuilder, Op, TorchBuilder, require_divides, require_map
+from cnnc.ops.base import Cost, OnnxBuilder, Op, Remark, TorchBuilder, require_divides, require_map
 from cnnc.ops.types import TensorType
 from cnnc.ops.window import Placement, Window, torch_order
 
@@ -28,6 +29,9 @@ class Conv(Op):
         require_divides(self, x.channels, self.groups, "input channels")
         require_divides(self, self.out, self.groups, "output channels")
         return TensorType((self.out, *self._place(x).size))
+
+    def remarks(self, x: TensorType) -> Iterable[Remark]:
+        return self._window().remarks(x)
 
     def cost(self, x: TensorType) -> Cost:
         kernel = self.kernel[0] * self.kernel[1] * (x.channels // self.groups)
@@ -68,7 +72,10 @@ class Conv(Op):
         )
 
     def _place(self, x: TensorType) -> Placement:
-        return Window(self, self.kernel, self.stride, self.dilation, self.padding).place(x)
+        return self._window().place(x)
+
+    def _window(self) -> Window:
+        return Window(self, self.kernel, self.stride, self.dilation, self.padding)
 
 
 class ConvTranspose(Op):

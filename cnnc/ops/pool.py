@@ -1,12 +1,13 @@
 """Pooling over feature maps, (C, H, W): windows that slide, a grid of equal windows, and one window over all."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import PaddingAttribute, Pair, SizePair
-from cnnc.ops.base import OnnxBuilder, Op, Refusal, TorchBuilder, require_map
+from cnnc.ops.base import OnnxBuilder, Op, Refusal, Remark, TorchBuilder, require_map
 from cnnc.ops.types import TensorType
 from cnnc.ops.window import Placement, Window, onnx_order, torch_order
 
@@ -60,9 +61,15 @@ class MaxPool(Op):
             pads=pads,
         )
 
+    def remarks(self, x: TensorType) -> Iterable[Remark]:
+        return self._window().remarks(x)
+
     def _place(self, x: TensorType) -> Placement:
+        return self._window().place_pool(x)
+
+    def _window(self) -> Window:
         stride = self.stride or self.kernel
-        return Window(self, self.kernel, stride, self.dilation, self.padding, self.ceil).place_pool(x)
+        return Window(self, self.kernel, stride, self.dilation, self.padding, self.ceil)
 
 
 class AvgPool(Op):
@@ -124,8 +131,14 @@ class AvgPool(Op):
             count_include_pad=int(counts),
         )
 
+    def remarks(self, x: TensorType) -> Iterable[Remark]:
+        return self._window().remarks(x)
+
     def _place(self, x: TensorType) -> Placement:
-        return Window(self, self.kernel, self.stride or self.kernel, (1, 1), self.padding, self.ceil).place_pool(x)
+        return self._window().place_pool(x)
+
+    def _window(self) -> Window:
+        return Window(self, self.kernel, self.stride or self.kernel, (1, 1), self.padding, self.ceil)
 
 
 class AdaptiveAvgPool(Op):
@@ -150,6 +163,15 @@ class AdaptiveAvgPool(Op):
                     help=f"give the input a fixed {side}, or use `size: 1`",
                 )
         return TensorType((x.channels, *self.size))
+
+    def remarks(self, x: TensorType) -> Iterable[Remark]:
+        for side, size, wanted in zip(("height", "width"), x.space, self.size, strict=True):
+            if size is not None and size % wanted:
+                yield Remark(
+                    Code.UNEVEN_WINDOWS,
+                    f"{self.name}: a {side} of {size} does not divide into {wanted} equal windows, so they overlap",
+                    "a size that divides it, `global_avg_pool`, or an `avg_pool` that says which windows it means",
+                )
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("AdaptiveAvgPool2d", x, output_size=self.size)

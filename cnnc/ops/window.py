@@ -7,12 +7,13 @@ meaning: the output has ceil(size / stride) positions (transposed: size × strid
 learning (2016).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Padding, Pair
-from cnnc.ops.base import Op, Refusal
+from cnnc.ops.base import Op, Refusal, Remark
 from cnnc.ops.types import TensorType
 
 SIDES = ("height", "width")
@@ -85,6 +86,26 @@ class Window:
             if max(before, after) >= self.extent[axis] or self._blind(axis, size, before, count):
                 self._refuse_blind(axis, size, before, after)
         return place
+
+    def remarks(self, x: TensorType) -> Iterator[Remark]:
+        """A warning where rows or columns of `x` are in no window."""
+        lost = [0 if size is None or self.ceil else self._lost(axis, size) for axis, size in enumerate(x.space)]
+        told = [
+            f"{count} of {size} {side}s"
+            for count, size, side in zip(lost, x.space, ("row", "column"), strict=True)
+            if count
+        ]
+        if told:
+            yield Remark(
+                Code.LOST_ROWS,
+                f"{self.op.name}: the last {' and '.join(told)} are in no window",
+                "pad, use `ceil: true` in a pool, or choose an input size that the stride divides",
+            )
+
+    def _lost(self, axis: int, size: int) -> int:
+        """How many rows or columns, padding left out, stand behind the last window."""
+        before, after = self._pads(axis, size)
+        return max(0, (size + before + after - self.extent[axis]) % self.stride[axis] - after)
 
     def place_transposed(self, x: TensorType, output_padding: Pair) -> Placement:
         """Fit the window to the output that a conv over it would turn into `x`, (C, H, W)."""

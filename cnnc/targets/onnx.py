@@ -101,8 +101,8 @@ class NodeBuilder:
         self._emitter.add_initializer(key, self._emitter.weights[key], "float32")
         return key
 
-    def constant(self, value: "list[int] | list[float] | int | float") -> str:
-        """An initializer of int64 or float32: a scalar or a vector."""
+    def constant(self, value: "list[int] | list[float] | list[list[float]] | int | float") -> str:
+        """An initializer of int64 or float32: a scalar, a vector or a matrix."""
         import numpy as np
 
         name = self._emitter.name(f"{self._path}/constant")

@@ -119,6 +119,8 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"size": [7, 6]}, MAP),
         ({"size": [2, 3]}, (3, 8, 9)),
         ({"size": [1, 3]}, (3, 8, 9)),
+        ({"size": [4, 5]}, (3, 14, 7)),  # windows that overlap
+        ({"size": [9, 3]}, (3, 8, 9)),  # and windows of one row twice
         ({"size": [1, 3]}, (3, None, 9)),
         ({"size": [2, 1]}, (3, 8, None)),
     ],
