@@ -103,7 +103,7 @@ def train(
     from cnnc.runtime.train.launch import launch, started_by_launcher
 
     require_extra()
-    if devices > 1 and not started_by_launcher():
+    if not started_by_launcher() and devices > 1:
         raise typer.Exit(launch(sys.argv[1:], devices))
     _train(spec, given, set, weights=weights, device=device.value, resume=resume, out=out)
 

@@ -94,17 +94,15 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
     write_file(folder / RUN, (json.dumps(_summary(checkpoint), indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def write_weights(
-    path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str, ...] | None, record: EpochRecord | None
-) -> None:
-    """Write weights by the spec's paths, with the classes' names for `cnnc build`; raises E405."""
+def write_weights(path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str, ...] | None) -> None:
+    """Write weights by the spec's paths, with the classes' names for `cnnc build`; raises E405.
+
+    The names are all that is said of them: safetensors writes several remarks in any order, and the same run would
+    give other bytes.
+    """
     from safetensors.torch import save
 
-    about = {"format": "pt"}
-    if labels:
-        about["labels"] = json.dumps(labels, ensure_ascii=False)
-    if record:
-        about["epoch"] = str(record.epoch)
+    about = {"labels": json.dumps(labels, ensure_ascii=False)} if labels else None
     write_file(path, save(dict(weights), about))
 
 

@@ -20,8 +20,11 @@ GRACE = 20.0  # seconds for the others when one has died
 
 
 def started_by_launcher() -> bool:
-    """Whether this process is a rank already."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    """Whether this process is a rank already; then torch, once imported, keeps its C++ traces to itself."""
+    rank = "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    if rank:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    return rank
 
 
 def launch(arguments: Sequence[str], count: int) -> int:

@@ -115,7 +115,8 @@ class Loop:
 
         self.learner.begin()
         if self.progress.step and self.team.rank == 0:
-            self.learner.totals += torch.tensor(self.progress.totals).to(self.learner.totals)
+            totals = self.learner.totals
+            totals += torch.tensor(self.progress.totals, dtype=totals.dtype, device=totals.device)
         torch.manual_seed(derive(self._seed, "epoch", self.progress.epoch, self.progress.step, self.team.rank))
         if len(generators) == self.team.world:
             self.learner.set_generators(generators[self.team.rank])
@@ -173,10 +174,11 @@ class Loop:
     def _save(self) -> None:
         """The end of an epoch: weights, the best ones where these are, and the state."""
         if self.team.rank == 0:
-            state, record = self.learner.state(), self.progress.records[-1]
-            names = [checkpoint.LAST, *([checkpoint.BEST] if self.progress.best is record else [])]
+            state = self.learner.state()
+            better = self.progress.best is self.progress.records[-1]
+            names = [checkpoint.LAST, *([checkpoint.BEST] if better else [])]
             for name in names:
-                checkpoint.write_weights(self.folder / name, state["weights"], self.identity.labels, record)
+                checkpoint.write_weights(self.folder / name, state["weights"], self.identity.labels)
             checkpoint.write(self.folder, Checkpoint(self.identity, self.progress, state, []))
 
     def _save_midway(self) -> None:

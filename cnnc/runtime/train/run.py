@@ -85,10 +85,10 @@ def train(
     saved = checkpoint.read(folder) if resume else None
     begun = Train.model_validate(saved.identity.recipe) if saved else None
     recipe = resumed(begun, given) if begun else merged(graph.train, given)
-    with settings(recipe), wishes() as wish:
+    with settings(recipe):
         team = assemble(recipe, device, unused=sum(not each.train_only for each in graph.outputs) > 1)
         with team.one_voice():
-            return _run(graph, recipe, folder, saved, weights, team, wish)
+            return _run(graph, recipe, folder, saved, weights, team)
 
 
 def _run(
@@ -98,7 +98,6 @@ def _run(
     saved: Checkpoint | None,
     weights: "Mapping[str, Tensor] | None",
     team: Team,
-    wish: Wish,
 ) -> Trained:
     data = team.in_turn(lambda: _load(recipe))
     require_fit(graph, recipe, data, team.world)
@@ -124,7 +123,7 @@ def _run(
         identity,
         progress,
         Silent(),
-        wish,
+        Wish(),
     )
     signal = _watched(loop, saved.generators if saved else [])
     records = tuple(loop.progress.records)
@@ -136,10 +135,11 @@ def _run(
 
 
 def _watched(loop: Loop, generators: "list[dict[str, Tensor]]") -> int:
-    """Run the loop; on the first rank, with somebody to look at it."""
+    """Run the loop; on the first rank, with somebody to look at it. From here on a signal is a wish to stop."""
     if loop.team.rank:
-        return loop.run(generators)
-    with Watcher(loop.folder) as watcher:
+        with wishes() as loop.wish:
+            return loop.run(generators)
+    with wishes() as loop.wish, Watcher(loop.folder) as watcher:
         loop.watcher = watcher
         watcher.on_start(loop.recipe.epochs, loop.plan.steps, len(loop.train), loop.progress.records)
         return loop.run(generators)
