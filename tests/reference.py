@@ -1,0 +1,169 @@
+"""The parts of `specs/README.md` that the code itself tells: the ops, the fields of `train`, and the limits.
+
+In: the page. Out: the page with these parts written anew, each between `<!-- NAME -->` and `<!-- end NAME -->`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from itertools import groupby
+from typing import Any
+
+from pydantic import BaseModel
+
+from cnnc.graph import bodies, infer
+from cnnc.ops import registry
+from cnnc.ops.activation_names import ACTIVATIONS
+from cnnc.ops.base import Op
+from cnnc.spec import expression_syntax, expression_values, model, names, reader, source
+from cnnc.targets import torch
+from tests.agreement.one_node import graph_of
+from tests.agreement.rows import rows
+
+VAST = 10**6  # bounds from here on only keep nonsense out, and are not worth a reader's time
+
+
+def ops() -> str:
+    """Every op, family by family: what it computes, its attributes, and what it adds to the state_dict."""
+    learned = state()
+    return "\n".join(line for family in registry.FAMILIES for line in _family(family, learned)).rstrip()
+
+
+def _family(family: str, learned: dict[str, list[str]]) -> Iterator[str]:
+    module = import_module(f"cnnc.ops.{family}")
+    yield f"{_heading(family)}\n"
+    yield f"{_paragraph(module.__doc__ or '')}\n"
+    for name in registry.FAMILIES[family]:
+        op = registry.get(name)
+        yield f"#### `{name}`\n\n{_paragraph(op.__doc__ or '')}{_inputs(op)}{_state(learned.get(name, []))}\n"
+        if op.model_fields:
+            yield f"{attributes(op)}\n"
+
+
+def _heading(family: str) -> str:
+    return {
+        "conv": "### Convolutions",
+        "pool": "### Pools",
+        "norm": "### Normalisation",
+        "linear": "### Linear and scale",
+        "regularise": "### Regularisation",
+        "activation": "### Activations",
+        "merge": "### Merging and splitting",
+        "shape": "### Shape",
+    }.get(family, f"### {family.capitalize()}")
+
+
+def _paragraph(doc: str) -> str:
+    """A docstring as Markdown: each paragraph on a line."""
+    return "\n\n".join(" ".join(each.split()) for each in doc.strip().split("\n\n"))
+
+
+def _inputs(op: type[Op]) -> str:
+    return "" if op.most_inputs == 1 else f" Takes {op.least_inputs} to {op.most_inputs} inputs."
+
+
+def _state(keys: list[str]) -> str:
+    return f" In the state_dict: {', '.join(f'`{key}`' for key in keys)}." if keys else ""
+
+
+def state() -> dict[str, list[str]]:
+    """What ops add to a state_dict, by the name of the op: all that any row of its table does."""
+    found: dict[str, list[str]] = {}
+    for name, group in groupby(rows(), lambda row: row.op):
+        if name == "activation":  # it adds what the op that it names adds
+            continue
+        keys: dict[str, None] = {}
+        for row in group:
+            module = torch.lower(graph_of(row.op, row.attributes, row.shapes))
+            keys.update({key.removeprefix("node."): None for key in module.state_dict()})
+        found[name] = list(keys)
+    return found
+
+
+def attributes(of: type[BaseModel]) -> str:
+    """The fields of a model as a table."""
+    properties = of.model_json_schema()["properties"]
+    lines = ["| attribute | takes | default | |", "| --- | --- | --- | --- |"]
+    for name, field in of.model_fields.items():
+        takes = ", ".join(dict.fromkeys(_kinds(name, properties[name])))
+        default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
+        lines.append(f"| `{name}` | {takes} | {default} | {field.description or ''} |")
+    return "\n".join(lines)
+
+
+def _kinds(name: str, schema: dict[str, Any]) -> Iterator[str]:
+    """What a value may be, in words, from its JSON schema."""
+    if name == "kind":
+        yield f"one of {', '.join(f'`{each}`' for each in ACTIVATIONS)}"
+    elif "anyOf" in schema:
+        takes_number = any(each.get("type") == "integer" for each in schema["anyOf"])
+        for each in schema["anyOf"]:
+            if each.get("type") == "array" and "prefixItems" not in each and takes_number:
+                yield "`[height, width]`"
+                yield "`[top, left, bottom, right]`"
+            elif each.get("type") != "null":
+                yield from _kinds(name, each)
+    elif "enum" in schema or "const" in schema:
+        yield from (f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
+    elif schema["type"] == "array":
+        inner = schema.get("items", {})
+        pair = "`[height, width]`"
+        words = " or ".join(_kinds(name, inner)) if "enum" in inner else "integers"
+        yield pair if "prefixItems" in schema and len(schema["prefixItems"]) == 2 else f"list of {words}"
+    else:
+        word = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "text"}
+        yield word[schema["type"]] + _bounds(schema)
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    words = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    found = [f"{sign} {schema[key]:g}" for key, sign in words.items() if key in schema and abs(schema[key]) < VAST]
+    return f" {' and '.join(found)}" if found else ""
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, tuple) and len(set(value)) == 1:
+        value = value[0]
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{re.sub(r'e-0*', 'e-', str(value))}`"
+
+
+def limits() -> str:
+    """The numbers that a spec may not exceed."""
+    table: list[tuple[str, int, str]] = [
+        ("bytes of a file", source.LIMIT, "E102"),
+        ("values in a file", reader.MAX_VALUES, "E102"),
+        ("characters of one text", reader.MAX_STRING, "E102"),
+        ("levels of nesting in the text", reader.MAX_DEPTH, "E107"),
+        ("characters of a name", names.LONGEST, "E209"),
+        ("characters of a text with expressions", expression_syntax.MAX_TEXT, "E211"),
+        ("brackets within brackets in an expression", expression_syntax.MAX_NESTING, "E211"),
+        ("elements or characters in an expression's value", expression_values.MAX_LENGTH, "E212"),
+        ("blocks within blocks", bodies.MAX_DEPTH, "E217"),
+        ("nodes after expansion", infer.MAX_NODES, "E217"),
+        ("parameters of a network", infer.MAX_PARAMS, "E311"),
+        ("elements of one activation", infer.MAX_ELEMENTS, "E311"),
+    ]
+    lines = ["| what | at most | code |", "| --- | --: | --- |"]
+    return "\n".join([*lines, *(f"| {what} | {most:,} | {code} |" for what, most, code in table)])
+
+
+def train() -> str:
+    """The fields of `train`."""
+    return attributes(model.Train)
+
+
+SECTIONS: dict[str, Callable[[], str]] = {"train": train, "ops": ops, "limits": limits}
+
+
+def rewrite(text: str) -> str:
+    """The page with its sections written anew."""
+    for name, section in SECTIONS.items():
+        between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+        if not between.search(text):
+            raise ValueError(f"the page has no section {name}")
+        text = between.sub(lambda found: f"{found[1]}{section()}\n{found[2]}", text)  # noqa: B023
+    return text
