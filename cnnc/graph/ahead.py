@@ -6,10 +6,9 @@ those of the items that are there, wherever they stand; a `from` waits for a nam
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from cnnc.diagnostics import CnncError
-from cnnc.graph.infer import MAX_NODES
+from cnnc.graph.infer import MAX_FRUITLESS
 from cnnc.graph.scope import Scope
 from cnnc.graph.values import by_instance, condition, evaluate, indices, named_by_round, rounds
 from cnnc.spec.model import Item
@@ -19,11 +18,15 @@ def look_ahead(items: Iterable[Item], scope: Scope) -> None:
     """Enter the names into the scope's table."""
     reserved: set[str] = set()
     ahead: Counter[str] = Counter()
-    for name, there in islice(_given(items, scope), 2 * MAX_NODES):
+    room = MAX_FRUITLESS  # where it ends the expansion ends as well
+    for name, there in _given(items, scope):
+        room += 1 if there else -1
         if name:
             ahead[name] += 1
         if there:
             reserved.add(name)
+        if not room:
+            break
     scope.local.reserved, scope.local.ahead = frozenset(reserved), ahead
 
 

@@ -29,14 +29,20 @@ Fill = Callable[[tuple[Item, ...], Scope, Binding | None], Binding | None]
 class Bodies:
     """Builds items of the ops and `blocks` that there are; `fill` expands the inside of a scope."""
 
-    def __init__(self, blocks: Mapping[str, Block], inference: Inference, fill: Fill) -> None:
+    def __init__(
+        self, blocks: Mapping[str, Block], inference: Inference, fill: Fill, *, rehearsed: bool = False
+    ) -> None:
         self.blocks, self.inference, self._fill = blocks, inference, fill
+        self.rehearsed = rehearsed
         self._active: list[str] = []
-        self._least: dict[str, int] = {}
 
     def knows(self, op: str) -> bool:
         """Whether there is such an op or block."""
         return op in registry.PLACES or op in self.blocks or op in ("group", "each")
+
+    def is_op(self, item: Item) -> bool:
+        """Whether an item is a single node."""
+        return item.body is None and item.op not in self.blocks
 
     def meant(self, op: str) -> str:
         """What a misspelt op stands for, most likely."""
@@ -79,14 +85,13 @@ class Bodies:
         single = replace(item, repeat=None, name=None, when=None)
         build = self.builder(single)
         inners = instances(item, scope)
-        at = item.repeat.span if item.repeat else item.span
-        self.inference.step(at, scope, len(inners) * self.least(single))
+        self.inference.step(item.span, scope)
         if item.body is not None or item.op in self.blocks:
             self.inference.scopes[path] = item.op
         taps: dict[str, Wire] = {}
         bound = Bound({"": wires[-1]})
         for index, inner in enumerate(inners):
-            self.inference.step(item.span, scope, 0)
+            self.inference.step(item.span, scope)
             if taps or len(wires) > 1 < len(inners):
                 wires = (_only(bound, item, wires),)
             bound = build(single, f"{path}.{inner.variables['i']}", wires, inner, acts[index : index + 1])
@@ -103,7 +108,6 @@ class Bodies:
 
     def _instance(self, item: Item, path: str, wires: tuple[Wire, ...], scope: Scope, acts: Acts) -> Bound:
         block = self.blocks[item.op]
-        self.inference.step(item.span, scope, self.least(replace(item, repeat=None, when=None)))
         values, unknown = attributes(item, scope)
         assert isinstance(values.data, dict)
         missing = [name for name, default in block.params.items() if default.data is None]
@@ -118,6 +122,8 @@ class Bodies:
                 scope.report(Diagnostic(Code.MISSING_ATTRIBUTE, message, item.span, notes=(note,), help=way_out))
         if block.text is None or item.op in self._active:
             return FAILED
+        if self.rehearsed and self._active:
+            return Bound(dict.fromkeys(block.outputs or [""], NOTHING))
         lost = block.params.keys() & {*unknown, *missing, *meant}
         return self.body(item, path, wires, scope, values.data, lost)
 
@@ -143,7 +149,7 @@ class Bodies:
         taps: dict[str, Wire] = {}
         bound = Bound({"": wires[-1]})
         for variables in rounds(item, scope):
-            self.inference.step(item.span, scope, 0)
+            self.inference.step(item.span, scope)
             inner = self._inside(item.body, "each", f"{path}.{variables['i']}", wires, item, scope)
             inner = inner.with_variables({**scope.variables, **variables})
             bound = self._body(item.body, "each", inner, wires)
@@ -178,23 +184,6 @@ class Bodies:
         last = self._fill(block.items, inner, inner.find(block.inputs[0]) if len(wires) == 1 else None)
         self._active.pop()
         return shown(block, last, inner)
-
-    # -- how much there is to build
-
-    def least(self, item: Item) -> int:
-        """How many nodes an item makes at least, as far as the text tells without any value."""
-        if item.when is not None or item.broken:
-            return 0
-        count = item.repeat.data if item.repeat is not None else 1
-        times = count if isinstance(count, int) and count > 0 else 1
-        if item.body is not None:
-            return times * sum(map(self.least, item.body.items))
-        if item.op not in self.blocks:
-            return times
-        if item.op not in self._least:
-            self._least[item.op] = 0  # where a block contains itself, which is an error of its own
-            self._least[item.op] = sum(map(self.least, self.blocks[item.op].items))
-        return times * self._least[item.op]
 
 
 def shown(block: Block, last: Binding | None, scope: Scope) -> Bound:

@@ -13,6 +13,7 @@ from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.graph.acts import read_acts
 from cnnc.graph.ahead import look_ahead
 from cnnc.graph.bodies import Bodies
+from cnnc.graph.estimate import Estimate
 from cnnc.graph.infer import Inference
 from cnnc.graph.order import settle
 from cnnc.graph.scope import FAILED, Binding, Bound, Pending, Scope, fail
@@ -23,11 +24,16 @@ from cnnc.spec.validate import show
 
 
 class Expander:
-    """Expands one spec, whose nodes and scopes fill `inference`."""
+    """Expands one spec, whose nodes and scopes fill `inference`.
 
-    def __init__(self, blocks: Mapping[str, Block], inference: Inference) -> None:
+    In a rehearsal nothing is known of any input, and an instance within a block is not looked into: it is rehearsed
+    by itself.
+    """
+
+    def __init__(self, blocks: Mapping[str, Block], inference: Inference, *, rehearsed: bool = False) -> None:
         self.inference = inference
-        self.bodies = Bodies(blocks, inference, self.fill)
+        self.bodies = Bodies(blocks, inference, self.fill, rehearsed=rehearsed)
+        self._estimate = Estimate(blocks)
 
     def fill(self, items: tuple[Item, ...], scope: Scope, before: Binding | None) -> Binding | None:
         """Expand the items of a scope; gives what the last one stands for."""
@@ -43,7 +49,7 @@ class Expander:
 
     def _place(self, item: Item, scope: Scope, before: Binding | None) -> Binding | None:
         """Expand one item; gives what it stands for, which is nothing at the start of a scope of several inputs."""
-        self.inference.step(item.span, scope, 0)
+        self.inference.step(item.span, scope)
         try:
             return self._expand(item, scope, before)
         except CnncError as error:
@@ -95,6 +101,7 @@ class Expander:
                     for act in named:
                         act.bound = passed
                     return passed
+                self._require_room(item, scope)
                 return build(item, scope.path + name, wires, scope, acts)
             except CnncError as error:
                 scope.report_all(error, item.span)
@@ -113,6 +120,12 @@ class Expander:
             local.bindings[act.name] = behind
             local.waiting.append(behind)
         return pending
+
+    def _require_room(self, item: Item, scope: Scope) -> None:
+        """Refuse at the top what cannot but end in too many nodes, before the first of them is built."""
+        if scope.depth == 0 and (item.repeat is not None or not self.bodies.is_op(item)):
+            span = item.repeat.span if item.repeat is not None else item.span
+            self.inference.require_room(self._estimate.least(item, scope.variables), span, scope)
 
     def _name(self, item: Item, scope: Scope) -> str | None:
         """The name that an item is given; None where it is given none, or one that is no text."""
@@ -136,7 +149,7 @@ class Expander:
                 fail(Code.WRONG_ARITY, f"`each` takes one input, got {len(sources)}", item.source, None)
             before = self._alias(item, sources[0], scope)
         for variables in rounds(item, scope):
-            self.inference.step(item.span, scope, 0)
+            self.inference.step(item.span, scope)
             inner = scope.with_variables(variables)
             if item.name is None:
                 before = self._run(item.body.items, inner, before)

@@ -6,6 +6,7 @@ diagnostics. The limits on the size of a network are kept here, before anything 
 
 import re
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Span
 from cnnc.graph.graph import Node, Ref
@@ -20,7 +21,8 @@ MAX_PARAMS = 10**10
 MAX_ELEMENTS = 10**10
 MAX_NODES = 100_000
 SMALLER = "give it fewer channels or features, or a smaller input: a stride, a pool or `global_avg_pool` before it"
-MAX_STEPS = 3 * MAX_NODES  # items looked at, those that are not there included
+MAX_FRUITLESS = 20_000  # items that are not there, instances without nodes, rounds …
+STEPS_PER_NODE = 8  # beyond those that a node may well take: its block's, its repeat's, its own
 
 
 class TooMuch(Exception):
@@ -47,24 +49,31 @@ class Inference:
     failures: int = 0
     _params: int = 0
     _steps: int = 0
+    _made: int = 0  # nodes, with those that failed
     _ops: dict[int, tuple[Value, Op]] = field(default_factory=dict)
 
-    def step(self, span: Span, scope: Scope, more: int = 1) -> None:
-        """Count a step of the expansion that makes `more` nodes at least; raises TooMuch at the limits."""
+    def step(self, span: Span, scope: Scope) -> None:
+        """Count a step of the expansion; raises TooMuch where too many of them have led to no node."""
         self._steps += 1
-        if self._steps > MAX_STEPS:
-            message = f"the blocks expand in more than {MAX_STEPS:,} steps"
-        elif len(self.nodes) + more > MAX_NODES:
-            message = f"the network has more than {MAX_NODES:,} nodes"
-        else:
-            return
+        if self._steps > MAX_FRUITLESS + STEPS_PER_NODE * self._made:
+            message = f"the network takes more than {MAX_FRUITLESS:,} steps to expand that lead to no node"
+            self._stop(message, span, scope)
+
+    def require_room(self, more: int, span: Span, scope: Scope) -> None:
+        """Raise TooMuch where so many nodes more are too many."""
+        if self._made + more > MAX_NODES:
+            self._stop(f"the network has more than {MAX_NODES:,} nodes", span, scope)
+
+    def _stop(self, message: str, span: Span, scope: Scope) -> NoReturn:
         scope.report(Diagnostic(Code.TOO_MANY_NODES, message, span, help="repeat less often"))
         raise TooMuch
 
     def add(self, written: Written, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
         """Prove the node `path` and give what its name stands for; a node that fails stands for unknown values."""
-        self.step(written.span, scope)
-        op, kind = self._op(written, scope.report), registry.get(written.op)
+        self.require_room(1, written.span, scope)
+        self._made += 1
+        kind = registry.get(written.op)
+        op = self._op(kind, written, scope.report)
         if not _arity_fits(kind, len(wires), written.source, scope.report) or op is None:
             self.failures += 1
             return FAILED
@@ -72,12 +81,11 @@ class Inference:
         self.failures += found is None
         return _bound(op, path, written.span, found)
 
-    def _op(self, written: Written, report: Report) -> Op | None:
+    def _op(self, kind: type[Op], written: Written, report: Report) -> Op | None:
         """The op with its attributes, read once for all instances of a line without expressions."""
         key = id(written.attributes)
         if key in self._ops and not written.unknown:
             return self._ops[key][1]
-        kind = registry.get(written.op)
         op = validate(kind, written.attributes, f"`{written.op}`", report, ATTRIBUTES, written.unknown)
         if op is not None:
             self._ops[key] = written.attributes, op  # what is held keeps its id

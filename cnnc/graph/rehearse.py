@@ -39,4 +39,5 @@ def rehearse_blocks(blocks: Mapping[str, Block], used: Collection[str], report: 
             item = Item(name, block.span, Value({}, block.span))
             wires = tuple(NOTHING for _ in block.inputs)
             outside = Scope("", Names(), report_plainly)
-            Expander(blocks, Inference()).bodies.body(item, name, wires, outside, unknown=block.params.keys())
+            bodies = Expander(blocks, Inference(), rehearsed=True).bodies
+            bodies.body(item, name, wires, outside, unknown=block.params.keys())

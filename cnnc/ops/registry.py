@@ -1,5 +1,6 @@
 """The ops there are, by name. A family's module is imported when one of its ops is asked for, and not before."""
 
+from functools import cache
 from importlib import import_module
 
 from cnnc.ops.base import Op
@@ -58,6 +59,7 @@ def names() -> tuple[str, ...]:
     return tuple(PLACES)
 
 
+@cache
 def get(name: str) -> type[Op]:
     """The op of that name; raises KeyError where there is none."""
     family, kind = PLACES[name]
