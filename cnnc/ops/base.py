@@ -113,7 +113,7 @@ class Op(BaseModel):
         """The names of the outputs; the only output of an ordinary op has the empty name."""
         return ("",)
 
-    # The four take as many inputs as the op has. `*args: Any, **kwargs: Any` is how mypy lets a subclass name them.
+    # These take as many inputs as the op has. `*args: Any, **kwargs: Any` is how mypy lets a subclass name them.
 
     @abstractmethod
     def infer(self, *args: Any, **kwargs: Any) -> TensorType | Types:
@@ -123,7 +123,7 @@ class Op(BaseModel):
         """Parameters, running statistics and MACs, given the types of inputs that `infer` accepts."""
         return Cost()
 
-    def remarks(self, *inputs: TensorType) -> Iterable[Remark]:
+    def remarks(self, *args: Any, **kwargs: Any) -> Iterable[Remark]:
         """Warnings about inputs that `infer` accepts."""
         return ()
 
