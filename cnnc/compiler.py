@@ -9,7 +9,7 @@ downstream checks again. What is exported has been run beside the torch module b
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from cnnc.graph.lint import lint
 from cnnc.graph.prove import check_whole, prove
 from cnnc.spec.given import from_data, overrides
 from cnnc.spec.parse import parse
-from cnnc.spec.reader import parse_text
+from cnnc.spec.reader import MAX_PROBLEMS, parse_text
 from cnnc.spec.source import read
 
 if TYPE_CHECKING:
@@ -86,8 +86,9 @@ def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
                 check_whole(graph, parsed, collector.add)
                 lint(graph, collector.add)
     except CnncError as error:
-        for diagnostic in error.diagnostics:
-            collector.add(diagnostic)
+        collector.found |= {each: each for each in error.diagnostics}
+    except _Enough:
+        graph = None
     return Checked(path, graph, collector.in_order(path))
 
 
@@ -148,8 +149,23 @@ def build(
 
     targets = require_targets(graph, targets, opset)
     module = _lower(graph, weights, seed)
+    graph = _named_by(graph, weights)
     record = Record(seed=seed, weights=None if weights is None else str(weights), opset=opset)
     return export(graph, module, targets, Path(out), record, progress, after_pass)
+
+
+def _named_by(graph: Graph, weights: str | Path | None) -> Graph:
+    """A graph without labels takes the names that its weights, already read, were trained with."""
+    from cnnc.targets.weights import labels
+
+    names = labels(Path(weights)) if weights is not None and graph.labels is None else None
+    shown = next(each for each in graph.outputs if not each.train_only)
+    fits = names is not None and graph.type_of(shown.ref).elements == len(names)
+    return replace(graph, labels=names) if fits else graph
+
+
+class _Enough(Exception):
+    """So much is wrong that the rest is not looked at."""
 
 
 class _Collector:
@@ -160,13 +176,21 @@ class _Collector:
 
     def __init__(self) -> None:
         self.found: dict[object, Diagnostic] = {}
+        self.told = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
+        """Keep a diagnostic that is news; raises _Enough where a reader, or this machine, would have had enough."""
         shapes_matter = diagnostic.code.value.startswith("E3")
         varying = r"`[^`]*`" if shapes_matter else r"-?\d[\d.,]*"
         message = re.sub(varying, "…", diagnostic.message)
         lint = diagnostic.code.severity == "warning"  # one a line is enough, whatever its instances
         self.found.setdefault((diagnostic.code, diagnostic.span, "" if lint else message), diagnostic)
+        self.told += 1
+        if len(self.found) == MAX_PROBLEMS:
+            rest = f"more than {MAX_PROBLEMS} problems: the rest was not looked at"
+            self.found[rest] = Diagnostic(diagnostic.code, rest, diagnostic.span)
+        if len(self.found) > MAX_PROBLEMS or self.told > 20 * MAX_PROBLEMS:
+            raise _Enough
 
     def in_order(self, path: str) -> tuple[Diagnostic, ...]:
         """By place, as a reader goes through the file at `path`; first what has none, last what is in other files."""

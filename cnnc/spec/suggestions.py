@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from itertools import islice
 
 LONGEST = 100  # characters of a word that anything is proposed for
-MOST = 1_000  # options that are looked at
+MOST = 500  # options or words that are looked at
 FEW = 20  # options that are listed where none is near
 
 # What torch, Keras and papers call it, lower case and without `_`, `2d` and the like.

@@ -6,13 +6,14 @@ field whose type is `Value` takes the value as it stands, unread; every other fi
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cnnc.diagnostics import Code, Diagnostic, Span
-from cnnc.spec.suggestions import did_you_mean, nearest
+from cnnc.spec.suggestions import MOST, did_you_mean, nearest
 from cnnc.spec.value import Value
 
 M = TypeVar("M", bound=BaseModel)
@@ -51,10 +52,9 @@ def validate(
         found = _read(model, value)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        names = [field.alias or name for name, field in model.model_fields.items()]
-        meant = {nearest(str(each["loc"][0]), names) for each in details if each["type"] == "extra_forbidden"}
+        probably = meant(model, value)
         for detail in details:
-            if detail["type"] != "missing" or detail["loc"][0] not in meant | unknown:
+            if detail["type"] != "missing" or detail["loc"][0] not in probably.keys() | unknown:
                 report(_diagnose(detail, value, what, codes, model))
         return None
     return None if unknown else found
@@ -77,7 +77,7 @@ def meant(model: type[BaseModel], value: Value) -> dict[str, str]:
     """The unknown keys of a mapping, by the keys that they were probably meant to be."""
     keys = value.data if isinstance(value.data, dict) else {}
     names = [field.alias or name for name, field in model.model_fields.items()]
-    near = {key: nearest(key, names) for key in keys if key not in names}
+    near = {key: nearest(key, names) for key in islice((key for key in keys if key not in names), MOST)}
     return {name: key for key, name in near.items() if name is not None}
 
 

@@ -420,3 +420,12 @@ def test_a_file_name_cannot_move_a_terminal(tmp_path, monkeypatch):
 def test_an_each_or_a_group_without_its_parts(node, tmp_path):
     code = "E203" if "nodes" in node else "E207" if "each" in node else "E202"
     assert [each for each, _, _ in found(check_text(nodes(node), tmp_path))] == [code]
+
+
+@pytest.mark.parametrize(
+    "line", ["relu: {{from: nowhere{}}}", "relux{}", "relu: {{colour{}: 3}}", "dropout: {{rate: $nope{}}}"]
+)
+def test_a_file_that_is_wrong_all_over_is_not_told_line_by_line(line, tmp_path):
+    checked = check_text(nodes(*(line.format(k) for k in range(5_000))), tmp_path)
+    assert len(checked.diagnostics) == 101
+    assert any("more than 100 problems" in each.message for each in checked.diagnostics)

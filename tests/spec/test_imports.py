@@ -1,0 +1,88 @@
+"""`use`: which files may be read, and what becomes of their blocks."""
+
+import pytest
+
+from cnnc.compiler import check, load
+from cnnc.diagnostics import CnncError
+
+SPEC = "cnnc: 1\ninput: {image: [3, 8, 8]}\nuse: [%s]\nnodes: [%s]\n"
+BLOCKS = "cnnc: 1\nblocks:\n  %s: {nodes: [%s]}\n"
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def codes(path):
+    return [each.code.value for each in check(path).diagnostics]
+
+
+def test_blocks_come_from_files_and_from_those_that_they_use(tmp_path):
+    write(tmp_path / "blocks/a.yaml", "cnnc: 1\nuse: [deep/b.yaml]\nblocks:\n  a: {nodes: [b, relu]}\n")
+    write(tmp_path / "blocks/deep/b.yaml", BLOCKS % ("b", "tanh"))
+    graph = load(write(tmp_path / "net.yaml", SPEC % ("blocks/a.yaml", "a, b")))
+    assert [node.path for node in graph.nodes] == ["a.b.tanh", "a.relu", "b.tanh"]
+
+
+def test_a_file_that_two_use_is_read_once(tmp_path):
+    write(tmp_path / "a.yaml", "cnnc: 1\nuse: [c.yaml]\nblocks:\n  a: {nodes: [c]}\n")
+    write(tmp_path / "b.yaml", "cnnc: 1\nuse: [c.yaml]\nblocks:\n  b: {nodes: [c]}\n")
+    write(tmp_path / "c.yaml", BLOCKS % ("c", "relu"))
+    assert codes(write(tmp_path / "net.yaml", SPEC % ("a.yaml, b.yaml", "a, b"))) == []
+
+
+@pytest.mark.parametrize("name", ["../x.yaml", "/etc/passwd", "inside/../../x.yaml", ".", "''", "3", "[a]", '"a\\0b"'])
+def test_only_files_below_the_spec_are_read(name, tmp_path):
+    write(tmp_path / "x.yaml", BLOCKS % ("a", "relu"))
+    (tmp_path / "net/inside").mkdir(parents=True)
+    found = codes(write(tmp_path / "net/net.yaml", SPEC % (name, "a")))
+    assert found in (["E214"], ["E101"])
+
+
+def test_a_link_that_leads_out_is_not_followed(tmp_path):
+    write(tmp_path / "secret.yaml", BLOCKS % ("a", "relu"))
+    spec = write(tmp_path / "net/net.yaml", SPEC % ("link.yaml", "a"))
+    (tmp_path / "net/link.yaml").symlink_to("../secret.yaml")
+    assert codes(spec) == ["E214"]
+
+
+def test_a_used_file_may_not_lead_out_by_a_folder_of_its_own(tmp_path):
+    write(tmp_path / "net/blocks/a.yaml", "cnnc: 1\nuse: [../../x.yaml]\nblocks:\n  a: {nodes: [relu]}\n")
+    write(tmp_path / "x.yaml", BLOCKS % ("b", "relu"))
+    assert codes(write(tmp_path / "net/net.yaml", SPEC % ("blocks/a.yaml", "a"))) == ["E214"]
+
+
+def test_the_way_round_a_circle_is_told(tmp_path):
+    write(tmp_path / "a.yaml", "cnnc: 1\nuse: [b.yaml]\nblocks:\n  a: {nodes: [relu]}\n")
+    write(tmp_path / "b.yaml", "cnnc: 1\nuse: [a.yaml]\nblocks:\n  b: {nodes: [relu]}\n")
+    (found,) = check(write(tmp_path / "net.yaml", SPEC % ("a.yaml", "a, b"))).diagnostics
+    assert found.code == "E214"
+    assert [note.span.source.name.rpartition("/")[2] for note in found.notes] == ["net.yaml", "a.yaml"]
+
+
+def test_two_blocks_of_one_name_are_an_error(tmp_path):
+    write(tmp_path / "a.yaml", BLOCKS % ("a", "relu"))
+    spec = write(tmp_path / "net.yaml", SPEC % ("a.yaml", "a") + "blocks:\n  a: {nodes: [tanh]}\n")
+    assert codes(spec) == ["E210"]
+
+
+def test_a_used_file_holds_blocks_alone(tmp_path):
+    write(tmp_path / "a.yaml", BLOCKS % ("a", "relu") + "nodes: [relu]\n")
+    assert codes(write(tmp_path / "net.yaml", SPEC % ("a.yaml", "a"))) == ["E201"]
+
+
+def test_a_file_of_blocks_is_fine_but_no_network(tmp_path):
+    path = write(tmp_path / "a.yaml", BLOCKS % ("a", "relu"))
+    checked = check(path)
+    assert checked.ok
+    assert checked.graph is None
+    assert checked.as_text().endswith("a.yaml: fine, a file of blocks")
+    with pytest.raises(CnncError, match="file of blocks"):
+        load(path)
+
+
+def test_a_spec_without_a_folder_uses_no_files():
+    spec = {"cnnc": 1, "input": {"image": [3, 8, 8]}, "use": ["a.yaml"], "nodes": ["a"]}
+    assert [each.code.value for each in check(spec).diagnostics] == ["E214"]
