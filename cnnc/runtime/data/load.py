@@ -52,7 +52,7 @@ def load(
         parts = _Parts(parts.train, parts.test, known.classes)
     _check_labels(path, parts)
     train = first(parts.train, limit)
-    test = first(parts.test, limit) if parts.test is not None and val_split is None else None
+    test = first(parts.test, limit) if parts.test is not None else None
     if val_split is not None:
         train, test = hold_out(train, val_split, seed)
     train = _decoded(path, train)

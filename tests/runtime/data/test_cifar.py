@@ -168,8 +168,8 @@ def test_a_pickle_cannot_change_what_rebuilds_it(data):
 
 
 CLAIMS = {  # a few bytes that make an unpickler take gigabytes
-    "memo": b"\x80\x02Nr\xff\xff\xff\x7f.",
-    "text memo": b"Np2147483647\n.",
+    "memo": b"\x80\x02Nr\x00\x00\x00\x02.",
+    "text memo": b"Np33554432\n.",
     "bytearray": b"\x80\x05\x96\x00\x00\x00\x00\x40\x00\x00\x00.",
 }
 
@@ -199,6 +199,18 @@ def test_an_array_whose_bytes_do_not_fit_is_refused(tmp_path, refused):
     assert "an array of (5, 3072) has 12,288 bytes" in refused(cifar.read, tmp_path).message
     (tmp_path / "test_batch").write_bytes(data.replace(b"K\x04M\x00\x0c", b"J\xff\xff\xff\xffM\x00\x0c"))
     assert "no shape that its bytes can have" in refused(cifar.read, tmp_path).message
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_batch_that_is_far_too_large_is_not_read(tmp_path, refused, monkeypatch, pack):
+    monkeypatch.setattr(cifar, "LARGEST", 12_291)
+    path = write_cifar_binary(tmp_path / "x")
+    if pack:
+        path = tmp_path / "cifar.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(tmp_path / "x", "x")
+    message = refused(cifar.read, path).message
+    assert f"{path}/data_batch_1.bin: a batch of 12,292 bytes is none of CIFAR-10's" in message
 
 
 def test_a_damaged_archive_is_told(tmp_path, refused):

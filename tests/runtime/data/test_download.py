@@ -99,6 +99,8 @@ def test_a_bar_a_file_is_shown_on_a_terminal(tiny, cache, capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert out == ""
     assert all(name in err for name in NAMES)
+    assert "100%" in err or "━" in err
+    assert "downloading" not in err
 
 
 def half(file):

@@ -59,6 +59,11 @@ def test_pictures_become_eight_bit_with_the_channels_last(tmp_path, given, expec
     assert train.labels.shape == (6,)
 
 
+def test_floats_are_rounded(tmp_path):
+    train, *_ = npz.read(save(tmp_path, x=np.array([[[0.0, 0.001, 0.999, 1.0]]]), y=[0]))
+    assert train.images.ravel().tolist() == [0, 0, 255, 255]
+
+
 NAN = FLOATS.copy()
 NAN[0, 0, 0] = np.nan
 WRONG = {
