@@ -5,6 +5,7 @@ each key. Nothing is taken on trust: pickles are read with torch's restricted re
 must be the spec's (E401), and every number must be finite (E403).
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
@@ -42,6 +43,21 @@ def read(path: Path, expected: Shapes) -> "dict[str, Tensor]":
     weights = {key: _numbers(path, key, found[key]) for key in expected}
     _require_finite(path, weights)
     return weights
+
+
+def labels(path: Path) -> tuple[str, ...] | None:
+    """The classes' names that `cnnc train` leaves in a file that `read` takes; None where there are none."""
+    if path.suffix != ".safetensors":
+        return None
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        about = file.metadata() or {}
+    try:
+        names = json.loads(about.get("labels", "null"))
+    except ValueError:  # somebody else's remark of that name
+        return None
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
 def shapes(state: "Mapping[str, Tensor]") -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,130 @@
+"""Runs as commands: killed at any moment, by several processes, and on to an ONNX file."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.runtime.train.conftest import spec
+
+ROOT = Path(__file__).parents[3]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def start(tmp_path, pictures):
+    """Starts `cnnc train` on a spec without batch norm, whose statistics would differ from rank to rank."""
+    data = pictures(count=67)
+
+    def begin(out, *options, source=None, before=(sys.executable, "-m")):
+        path = tmp_path / "net.json"
+        path.write_text(json.dumps(source or spec(norm=False, dropout=0, batch=16)))
+        command = [*before, "cnnc", "train", path, "--data", data, "-o", tmp_path / out, *options]
+        return subprocess.Popen(
+            list(map(str, command)),
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return begin
+
+
+def finish(process, code=0):
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == code, output
+    return output
+
+
+def curve(folder):
+    lines = (folder / "net" / "metrics.jsonl").read_text().splitlines()
+    names = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    return [json.loads(line)[name] for line in lines for name in names]
+
+
+def wait_for(process, words):
+    """Read its output up to a line that begins with `words`."""
+    for line in process.stdout:
+        if line.startswith(words):
+            return
+    raise AssertionError(f"it ended without {words!r}")
+
+
+def test_a_run_that_is_killed_goes_on_bit_for_bit(start, tmp_path):
+    lively = spec(batch=4, momentum=0.9, augment=["crop"])
+    whole = start("whole", "--epochs", "60", source=lively)
+    cut = start("cut", "--epochs", "60", source=lively)
+    wait_for(cut, "epoch  3/60")
+    time.sleep(0.05)
+    cut.kill()
+    cut.wait()
+    finish(whole)
+    output = finish(start("cut", "--resume", source=lively))
+    assert "epoch 60/60" in output
+    assert "epoch  2/60" not in output
+    weights = [(tmp_path / out / "net" / "last.safetensors").read_bytes() for out in ("whole", "cut")]
+    assert weights[0] == weights[1]
+    assert curve(tmp_path / "whole") == curve(tmp_path / "cut")
+
+
+def test_ctrl_c_keeps_the_step_and_says_how_to_go_on(start, tmp_path):
+    run = start("cut", "--epochs", "5000")
+    wait_for(run, "epoch    2/5000")
+    run.send_signal(signal.SIGINT)
+    output = finish(run, 130)
+    assert "--resume" in output.splitlines()[-1]
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("how", ["devices", "torchrun"])
+def test_two_processes_learn_as_one_does(start, tmp_path, how):
+    # 67 examples in batches of 16 and a last one of 3, of which the ranks have 2 and 1
+    finish(start("one"))
+    if how == "devices":
+        output = finish(start("two", "--devices", "2"))
+    else:
+        torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m")
+        output = finish(start("two", before=torchrun))
+    assert output.count("epoch 3/3") == 1
+    assert curve(tmp_path / "two") == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
+    one, two = (load_file(tmp_path / out / "net" / "last.safetensors") for out in ("one", "two"))
+    for key, value in one.items():
+        assert (two[key] - value).abs().max() < 1e-4
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="finds the processes of a run in /proc")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_dies_ends_the_run_with_one_message(start, tmp_path, rank):
+    run = start("two", "--devices", "2", "--epochs", "5000")
+    wait_for(run, "epoch    2/5000")
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    os.kill(int(children[rank]), signal.SIGKILL)
+    output = finish(run, 1)
+    assert output.count("error[E515]") == 1
+    assert "Traceback" not in output
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert "epoch 3/3" not in finish(start("two", "--devices", "2", "--resume", "--epochs", "3"))
+
+
+def test_what_was_trained_becomes_an_onnx_file_that_knows_its_classes(start, tmp_path):
+    import numpy as np
+    import onnx
+
+    data = dict(np.load(tmp_path / "squares.npz"))
+    np.savez(tmp_path / "squares.npz", **data, classes=np.array(["a", "b", "c", "d"]))
+    output = finish(start("runs"))
+    assert "next: cnnc build" in output
+    weights = tmp_path / "runs" / "net" / "best.safetensors"
+    command = [sys.executable, "-m", "cnnc", "build", "net.json", "--weights", str(weights), "--target", "onnx"]
+    subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)
+    model = onnx.load(tmp_path / "build" / "net" / "net.onnx")
+    about = {each.key: each.value for each in model.metadata_props}
+    assert json.loads(about["cnnc.contract"])["labels"] == ["a", "b", "c", "d"]
