@@ -104,6 +104,8 @@ class Window:
 
     def _lost(self, axis: int, size: int) -> int:
         """How many rows or columns, padding left out, stand behind the last window."""
+        if self.extent[axis] < self.stride[axis]:
+            return 0  # a window that leaves out rows everywhere is meant to
         before, after = self._pads(axis, size)
         return max(0, (size + before + after - self.extent[axis]) % self.stride[axis] - after)
 

@@ -17,6 +17,7 @@ from cnnc.spec.value import Value
 WORDS = ("name", "from", "when", "repeat")
 GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
 EACH_KEYS = ("over", "names", "nodes")
+COUNTERS = {"i": "index of the round", "n": "number of rounds"}
 TAKES_ACT = ("conv", "linear")  # `act: relu` is a node of its own behind these
 Report = Callable[[Diagnostic], None]
 
@@ -30,6 +31,9 @@ def read_params(value: Value | None, what: str, report: Report) -> dict[str, Val
         return {}
     for name in value.data:
         check_name(name, value.keys[name], report, "a parameter")
+        if name in ("i", "n"):
+            message = f"`{name}` cannot be the name of a parameter: in `repeat` and `each` it is the {COUNTERS[name]}"
+            report(Diagnostic(Code.BAD_NAME, message, value.keys[name], help="give it a longer name"))
     return value.data
 
 

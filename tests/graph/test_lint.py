@@ -21,6 +21,7 @@ def codes(*nodes, shape=(3, 8, 8), **more):
         ([{"max_pool": {"kernel": 3, "stride": 2, "ceil": True}}], []),
         ([{"conv": {"out": 3, "kernel": 3, "stride": 3}}], ["W302"]),
         ([{"conv": {"out": 3, "kernel": 3, "stride": 3, "padding": [0, 0, 2, 2]}}], []),
+        ([{"conv": {"out": 3, "kernel": 1, "stride": 2}}], []),
         (["batch_norm", "batch_norm"], ["W303"]),
         (["batch_norm", "relu", "batch_norm"], []),
         ([{"conv": {"out": 3, "kernel": 1}}, "batch_norm"], ["W304"]),
