@@ -1,0 +1,84 @@
+"""What holds for every right spec, on random ones."""
+
+import json
+from itertools import groupby
+
+from hypothesis import given, settings
+
+from cnnc.compiler import check, load
+from tests.strategies import specs
+
+
+def proved(spec):
+    checked = check(spec)
+    assert checked.ok, checked.diagnostics
+    return checked.graph
+
+
+@settings(max_examples=60)
+@given(specs())
+def test_a_right_spec_is_proved_in_order(spec):
+    graph = proved(spec)
+    seen = {each.name for each in graph.inputs}
+    for node in graph.nodes:
+        assert {ref.node for ref in node.inputs} <= seen
+        assert node.path not in seen
+        seen.add(node.path)
+    for scope in graph.scopes:
+        inside = [node.path.startswith(f"{scope}.") for node in graph.nodes]
+        assert [each for each, _ in groupby(inside)].count(True) == 1, "the nodes of a scope stand together"
+    rows = check(spec).as_json()
+    assert [row["name"] for row in rows["nodes"]] == [node.path for node in graph.nodes]
+    assert json.loads(json.dumps(rows)) == rows
+
+
+def flat(graph):
+    """The same network as a list of nodes, each with a name and inputs."""
+    names = {each.name: each.name for each in graph.inputs}
+    names |= {node.path: f"n{at}" for at, node in enumerate(graph.nodes)}
+
+    def spelt(ref):
+        _, _, port = graph.spelling(ref)[len(ref.node) :].partition(".")
+        return f"{names[ref.node]}.{port}" if port else names[ref.node]
+
+    nodes = [
+        {
+            node.op.name: {
+                **node.op.model_dump(mode="json", exclude_defaults=True),
+                "name": names[node.path],
+                "from": [spelt(ref) for ref in node.inputs],
+            }
+        }
+        for node in graph.nodes
+    ]
+    inputs = {each.name: list(each.type.shape) for each in graph.inputs}
+    outputs = {f"out{at}": spelt(each.ref) for at, each in enumerate(graph.outputs)}
+    return {"cnnc": 1, "name": "flat", "inputs": inputs, "outputs": outputs, "nodes": nodes}
+
+
+def facts(graph):
+    """What does not depend on names."""
+    place = {node.path: at for at, node in enumerate(graph.nodes)}
+    return [
+        (node.op, node.outputs, node.cost, [(place.get(ref.node, ref.node), ref.port) for ref in node.inputs])
+        for node in graph.nodes
+    ]
+
+
+@settings(max_examples=60)
+@given(specs())
+def test_a_spec_means_what_it_means_written_flat(spec):
+    graph = proved(spec)
+    assert facts(proved(flat(graph))) == facts(graph)
+
+
+@settings(max_examples=60)
+@given(specs())
+def test_the_resolved_spec_stands_by_itself(spec):
+    graph = proved(spec)
+    again = load(json.loads(json.dumps(graph.spec)))
+    assert [(node.path, *rest) for node, rest in zip(again.nodes, facts(again), strict=True)] == [
+        (node.path, *rest) for node, rest in zip(graph.nodes, facts(graph), strict=True)
+    ]
+    assert again.scopes == graph.scopes
+    assert again.spec == graph.spec
