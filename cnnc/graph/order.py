@@ -10,7 +10,8 @@ from heapq import heapify, heappop, heappush
 from cnnc.diagnostics import Code, Diagnostic, Note
 from cnnc.graph.scope import FAILED, Names, Pending, Report
 
-SHOWN = 20  # places of a cycle that notes show; the message names all
+SHOWN = 20  # places of a cycle that notes show
+NAMED = 100  # nodes of a cycle that the message names: of a longer way the two ends
 
 Users = Mapping[Pending, list[Pending]]
 
@@ -86,7 +87,10 @@ def _way_round(loop: list[Pending], users: Users) -> list[Pending]:
 
 def _cycle(loop: list[Pending]) -> Diagnostic:
     first, *others = loop
-    way = " → ".join(f"`{each.name}`" for each in [*loop, first])
+    names = [f"`{each.name}`" for each in [*loop, first]]
+    if len(names) > NAMED:
+        names[NAMED // 2 : -NAMED // 2] = [f"({len(names) - NAMED:,} more)"]
+    way = " → ".join(names)
     message = f"these nodes form a cycle: {way}" if others else f"`{first.name}` takes itself as an input"
     notes = tuple(Note(f"`{each.name}` stands here", each.span) for each in others[:SHOWN])
     way_out = "a network has no way back: change one of the `from`"
