@@ -1,0 +1,88 @@
+"""`python -m tests.bench.epochs ours|course NETWORK FOLDER`: train a network, an epoch for each line of stdin.
+
+Out: the seconds of each epoch, a line each. Both kinds train on the same noise of Fashion-MNIST's shape, on a GPU where
+there is one. Ours begins anew in every turn and says of itself how long its second epoch took; checkpoints, which a
+course does not write, are left out of it.
+"""
+
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+
+from tests.bench.measure import ROOT
+from tests.peers import INPUTS, PEERS
+
+SIDES = {"resnet18": 96}  # as its recipe has it
+# Examples of an epoch, and of a batch: on two cores an epoch of the heaviest ends within seconds.
+EPOCHS = {
+    **dict.fromkeys(("lenet_max", "lenet_bn"), (8192, 256)),
+    **dict.fromkeys(("vgg11", "resnet152"), (8, 4)),
+    "lenet": (8192, 1024),
+    "resnet18": (128, 64),
+}
+OTHERS = (64, 32)
+ON_GPU = (60_000, 128)
+RATE = 1e-3
+
+
+def noise(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of 28 × 28 in 10 classes: what the numbers are changes no time."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, 28, 28), dtype=np.uint8), rng.integers(0, 10, count)
+
+
+def ours(name: str, folder: Path, device: str, size: tuple[int, int]) -> Callable[[], float]:
+    """`cnnc train`, as a library; `size` is the examples of an epoch, and of a batch."""
+    from cnnc import compiler
+    from cnnc.runtime.train import checkpoint
+    from cnnc.runtime.train.run import train
+
+    examples, batch = size
+    images, labels = noise(examples)
+    np.savez(folder / f"{name}.npz", x_train=images, y_train=labels)
+    graph = compiler.load(ROOT / "specs" / f"{name}.yaml", set={"size": SIDES[name]} if name in SIDES else None)
+    given = {"data": str(folder / f"{name}.npz"), "batch": batch, "lr": RATE, "epochs": 2}
+
+    def epoch() -> float:
+        with patch.object(checkpoint, "write"), patch.object(checkpoint, "write_weights"):
+            return train(graph, given, folder, device=device).records[-1].seconds
+
+    return epoch
+
+
+def course(name: str, folder: Path, device: str, size: tuple[int, int]) -> Callable[[], float]:
+    """The course's loop."""
+    import torch
+
+    from tests.bench.course_loop import Course, Pictures
+
+    warnings.simplefilter("ignore")  # it advises fewer workers than the course has
+    torch.manual_seed(0)
+    examples, batch = size
+    channels, height, width = INPUTS[name]
+    side = SIDES.get(name)
+    data = Pictures(*noise(examples), (channels, side or height, side or width))
+    return Course(PEERS[name]().to(device), data, batch, RATE, device).epoch
+
+
+def main() -> None:
+    """Serve one parent until it closes our stdin. What training prints goes to stderr: stdout is the parent's."""
+    import torch
+
+    kind, name, folder = sys.argv[1:]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    size = ON_GPU if device == "cuda" else EPOCHS.get(name, OTHERS)
+    epoch = {"ours": ours, "course": course}[kind](name, Path(folder), device, size)
+    for _ in sys.stdin:
+        with redirect_stdout(sys.stderr):
+            seconds = epoch()
+        print(seconds, flush=True)
+
+
+if __name__ == "__main__":
+    main()
