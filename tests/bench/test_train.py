@@ -42,10 +42,10 @@ def test_the_course_sees_what_torchvision_would_give():
 def test_the_course_learns():
     images, labels = np.zeros((64, 28, 28), np.uint8), np.arange(64) % 2
     images[labels == 1] = 255
+    torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(784, 2))
-    course = Course(module, Pictures(images, labels, (1, 28, 28)), 32, 0.01, "cpu")
-    assert course.epoch() > 0
-    course.epoch()
+    course = Course(module, Pictures(images, labels, (1, 28, 28)), 32, 0.001, "cpu")
+    assert all(course.epoch() > 0 for _ in range(10))
     scores = module(torch.stack([torch.zeros(1, 28, 28), torch.ones(1, 28, 28)]))
     assert scores.argmax(1).tolist() == [0, 1]
 
