@@ -485,3 +485,26 @@ def test_a_block_that_cannot_be_read_is_blamed_once():
     blocks = {"b": {"params": {"out": None}, "knots": [], "nodes": 5}}
     found = faults(net({"b": {"out": 3, "name": "x"}}, {"relu": {"from": "x"}}, blocks=blocks))
     assert [fault.split()[0] for fault in found] == ["E201", "E203"]
+
+
+def test_a_group_does_not_wait_for_what_its_own_params_ask():
+    group = {"group": {"name": "g", "params": {"c": "$(input.channels * 2)"}, "nodes": [conv("$c")]}}
+    assert paths(net(group, {"relu": {"when": "$(g.channels == 8)"}})) == ["g.conv", "relu"]
+
+
+def test_a_round_of_a_named_each_has_one_output():
+    each = {"each": {"name": "e", "over": {"k": [1, 2]}, "nodes": [{"split": {"parts": 2}}]}}
+    assert codes(net(each, outputs="e")) == ["E215"]
+
+
+def test_only_the_first_of_named_instances_takes_what_from_names():
+    assert sources(net({"tanh": {"name": "t"}}, {"relu": {"name": "r$i", "repeat": 2, "from": "t"}})) == {
+        "t": ["image"],
+        "r0": ["t"],
+        "r1": ["r0"],
+    }
+
+
+def test_the_default_names_in_an_each_that_failed_are_not_missed():
+    each = {"each": {"over": {"k": "$nosuch"}, "nodes": ["relu"]}}
+    assert codes(net(each, {"tanh": {"from": "relu_2"}})) == ["E212"]
