@@ -50,13 +50,13 @@ def test_a_batch_is_what_infer_makes_of_each_picture(case, colours):
 
 def test_pictures_of_other_channels_are_refused():
     make = Preprocess(Input("image", TensorType((4, 8, 8))))
-    with pytest.raises(CnncError, match="E510.*have 3 channels, and the network takes 4"):
+    with pytest.raises(CnncError, match=r"E510.*have 3 channels, and the network takes 4"):
         make.settle(torch.zeros((2, 8, 8, 3), dtype=torch.uint8))
 
 
 def test_a_picture_smaller_than_the_crop_is_refused():
     make = Preprocess(Input("image", TensorType((1, 24, 24)), Picture("grey", (), (), None, (24, 24))))
-    with pytest.raises(CnncError, match="E510.*20 × 14.*24 × 24"):
+    with pytest.raises(CnncError, match=r"E510.*20 × 14.*24 × 24"):
         make.require(20, 14, 1)
 
 

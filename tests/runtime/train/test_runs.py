@@ -144,7 +144,7 @@ def test_the_first_bad_node_is_the_one_whose_numbers_overflow(trained):
     source["input"] = {"image": {"shape": [1, 12, 12], "std": [1e-12]}}
     source["nodes"].insert(1, {"mul": {"name": "square", "from": ["conv", "conv"]}})
     source["nodes"].insert(2, {"mul": {"name": "fourth", "from": ["square", "square"]}})
-    with pytest.raises(CnncError, match="E511.*epoch 1, step 1: `fourth` is the first node with a non-finite output$"):
+    with pytest.raises(CnncError, match=r"E511.*epoch 1, step 1: `fourth` is the first node with a non-finite output$"):
         trained(source)
 
 
@@ -152,20 +152,20 @@ def test_a_changed_spec_is_noticed(trained):
     trained(epochs=1)
     other = spec()
     other["nodes"][0]["conv"]["out"] = 5
-    with pytest.raises(CnncError, match="E512.*the spec has changed"):
+    with pytest.raises(CnncError, match=r"E512.*the spec has changed"):
         trained(other, resume=True)
 
 
 def test_a_changed_recipe_is_noticed(trained):
     trained(epochs=1)
-    with pytest.raises(CnncError, match="E512.*its `lr` of `train` was 0.1"):
+    with pytest.raises(CnncError, match=r"E512.*its `lr` of `train` was 0.1"):
         trained(spec(lr=0.2), resume=True)
 
 
 def test_changed_data_is_noticed(trained, pictures):
     trained(epochs=1)
     pictures(seed=5)
-    with pytest.raises(CnncError, match="E512.*the data has changed"):
+    with pytest.raises(CnncError, match=r"E512.*the data has changed"):
         trained(resume=True)
 
 
@@ -173,7 +173,7 @@ def test_a_damaged_state_is_said_to_be_one(trained):
     run = trained(epochs=1)
     state = run.folder / "state.pt"
     state.write_bytes(state.read_bytes()[:1000])
-    with pytest.raises(CnncError, match="E512.*state.pt"):
+    with pytest.raises(CnncError, match=r"E512.*state.pt"):
         trained(resume=True)
 
 
@@ -237,13 +237,13 @@ def test_a_gpu_that_is_not_there_is_said_so(trained, pictures, tmp_path, monkeyp
     from cnnc.runtime.train.run import train
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(CnncError, match="E514.*1 cuda device asked for, and there are none"):
+    with pytest.raises(CnncError, match=r"E514.*1 cuda device asked for, and there are none"):
         train(cnnc.load(spec()), {"data": pictures()}, tmp_path, device="cuda")
 
 
 def test_a_missing_extra_says_what_to_install(trained, monkeypatch):
     find = extra.find_spec
     monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "kornia" else find(name))
-    with pytest.raises(CnncError, match="E513.*kornia") as caught:
+    with pytest.raises(CnncError, match=r"E513.*kornia") as caught:
         trained()
     assert caught.value.diagnostics[0].help == "pip install 'cnnc[train]'"
