@@ -41,13 +41,12 @@ def test_the_course_sees_what_torchvision_would_give():
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_the_course_learns():
     images, labels = np.zeros((64, 28, 28), np.uint8), np.arange(64) % 2
-    images[labels == 1] = 255
+    images[labels == 0, :14] = images[labels == 1, 14:] = 255
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(784, 2))
-    course = Course(module, Pictures(images, labels, (1, 28, 28)), 32, 0.001, "cpu")
-    assert all(course.epoch() > 0 for _ in range(10))
-    scores = module(torch.stack([torch.zeros(1, 28, 28), torch.ones(1, 28, 28)]))
-    assert scores.argmax(1).tolist() == [0, 1]
+    course = Course(module, Pictures(images, labels, (1, 28, 28)), 32, 0.01, "cpu")
+    assert all(course.epoch() > 0 for _ in range(3))
+    assert module(torch.from_numpy(images[:2, None]) / 255).argmax(1).tolist() == [0, 1]
 
 
 def test_ours_trains_and_says_how_long_it_took(tmp_path, capsys):
