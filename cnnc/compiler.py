@@ -7,13 +7,13 @@ Every stage reports what is wrong and goes on where it can; a graph is given onl
 downstream checks again. What is exported has been run beside the torch module before it gets its name.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc import report as rendering
+from cnnc.collector import Collector, Enough
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.graph import report
 from cnnc.graph.graph import Graph
@@ -21,7 +21,7 @@ from cnnc.graph.lint import lint
 from cnnc.graph.prove import check_whole, prove
 from cnnc.spec.given import from_data, overrides
 from cnnc.spec.parse import parse
-from cnnc.spec.reader import MAX_PROBLEMS, parse_text
+from cnnc.spec.reader import parse_text
 from cnnc.spec.source import read
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
 
     `set` gives values to the spec's parameters.
     """
-    collector = _Collector()
+    collector = Collector()
     path = "<dict>" if isinstance(spec, Mapping) else str(spec)
     graph = None
     try:
@@ -86,8 +86,8 @@ def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
                 check_whole(graph, parsed, collector.add)
                 lint(graph, collector.add)
     except CnncError as error:
-        collector.found |= {each: each for each in error.diagnostics}
-    except _Enough:
+        collector.add_all(error.diagnostics)
+    except Enough:
         graph = None
     return Checked(path, graph, collector.in_order(path))
 
@@ -139,7 +139,8 @@ def build(
     """Write `out/NAME/`: the targets' files, the weights and the manifest; raises CnncError.
 
     `targets` are among onnx, torchscript, pt2 and python. Everything is verified before it is named, and written so
-    that an interrupted build leaves the earlier files or none. `progress` is told each stage; `after_pass` sees the network behind each pass.
+    that an interrupted build leaves the earlier files or none. `progress` is told each stage; `after_pass` sees the
+    network behind each pass.
     """
     progress("checking the spec")
     graph = load(spec, set=set)
@@ -162,42 +163,3 @@ def _named_by(graph: Graph, weights: str | Path | None) -> Graph:
     shown = next(each for each in graph.outputs if not each.train_only)
     fits = names is not None and graph.type_of(shown.ref).elements == len(names)
     return replace(graph, labels=names) if fits else graph
-
-
-class _Enough(Exception):
-    """So much is wrong that the rest is not looked at."""
-
-
-class _Collector:
-    """Keeps each fault once: a block's line that is wrong is wrong in all its instances.
-
-    Names differ there, and so may numbers; but where shapes differ, what mends one may not mend the other.
-    """
-
-    def __init__(self) -> None:
-        self.found: dict[object, Diagnostic] = {}
-        self.told = 0
-
-    def add(self, diagnostic: Diagnostic) -> None:
-        """Keep a diagnostic that is news; raises _Enough where a reader, or this machine, would have had enough."""
-        shapes_matter = diagnostic.code.value.startswith("E3")
-        varying = r"`[^`]*`" if shapes_matter else r"-?\d[\d.,]*"
-        message = re.sub(varying, "…", diagnostic.message)
-        lint = diagnostic.code.severity == "warning"  # one a line is enough, whatever its instances
-        self.found.setdefault((diagnostic.code, diagnostic.span, "" if lint else message), diagnostic)
-        self.told += 1
-        if len(self.found) == MAX_PROBLEMS:
-            rest = f"more than {MAX_PROBLEMS} problems: the rest was not looked at"
-            self.found[rest] = Diagnostic(diagnostic.code, rest, diagnostic.span)
-        if len(self.found) > MAX_PROBLEMS or self.told > 20 * MAX_PROBLEMS:
-            raise _Enough
-
-    def in_order(self, path: str) -> tuple[Diagnostic, ...]:
-        """By place, as a reader goes through the file at `path`; first what has none, last what is in other files."""
-
-        def place(each: Diagnostic) -> tuple[bool, str, int, int]:
-            if each.span is None:
-                return False, "", 0, 0
-            return each.span.source.name != path, each.span.source.name, each.span.line, each.span.column
-
-        return tuple(sorted(self.found.values(), key=place))

@@ -15,7 +15,20 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cnnc"
 
 # A room may import what stands to its left. The report knows diagnostics alone, and stages do not know the report.
-ORDER = ["diagnostics", "ops", "spec", "graph", "passes", "targets", "report", "runtime", "compiler", "build", "cli"]
+ORDER = [
+    "diagnostics",
+    "collector",
+    "ops",
+    "spec",
+    "graph",
+    "passes",
+    "targets",
+    "report",
+    "runtime",
+    "compiler",
+    "build",
+    "cli",
+]
 MAY_IMPORT = {room: set(ORDER[: ORDER.index(room) + 1]) for room in ORDER}
 MAY_IMPORT["report"] = {"diagnostics", "report"}
 MAY_IMPORT["__init__"] = set(ORDER) - {"cli"}

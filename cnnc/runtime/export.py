@@ -6,7 +6,9 @@ with one whole build in it. Raises CnncError (E401–E406), and then the folder 
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
 from cnnc.runtime.record import Record, manifest, metadata
 from cnnc.targets import onnx, pt2, python, torch, torchscript
-from cnnc.targets.verify import Agreement, verify
+from cnnc.targets.verify import Agreement, Verification, limit_threads, prepared
 from cnnc.targets.weights import digest
 from cnnc.targets.write import publish, stage_file, staging
 
@@ -85,24 +87,27 @@ def export(
     else:
         deployable = module
     folder, name = out / graph.name, graph.name
-    with staging(folder) as stage:
+    weights_sha256 = digest(deployed.weights)
+
+    def write(target: str, path: Path) -> None:
+        progress(f"writing {path.name}")
+        if target == "onnx":
+            network = pipeline.run(deployed, after_pass)
+            about = metadata(inference.graph, weights_sha256)
+            model = onnx.lower(network.graph, network.weights, record.opset, about)
+            stage_file(path, model.SerializeToString())
+        elif target == "torchscript":
+            torchscript.write(deployable, path)
+        elif target == "pt2":
+            pt2.write(inference.graph, deployable, path)
+        else:
+            stage_file(path, python.write(inference.graph).encode())
+
+    with staging(folder) as stage, prepared(deployable):
         paths = {target: stage / f"{name}.{ENDINGS[target]}" for target in targets}
-        weights_sha256 = digest(deployed.weights)
-        for target, path in paths.items():
-            progress(f"writing {path.name}")
-            if target == "onnx":
-                network = pipeline.run(deployed, after_pass)
-                about = metadata(inference.graph, weights_sha256)
-                model = onnx.lower(network.graph, network.weights, record.opset, about)
-                stage_file(path, model.SerializeToString())
-            elif target == "torchscript":
-                torchscript.write(deployable, path)
-            elif target == "pt2":
-                pt2.write(inference.graph, deployable, path)
-            else:
-                stage_file(path, python.write(inference.graph).encode())
-        progress("verifying")
-        agreements = verify(inference.graph, deployable, paths, record.opset, record.seed)
+        agreements = _write_verified(
+            paths, write, partial(Verification, inference.graph, deployable, record.opset, record.seed)
+        )
         weights = stage / f"{name}.safetensors"
         stage_file(weights, save(state))
         files = {path.name: path for path in [*paths.values(), weights]}
@@ -112,3 +117,21 @@ def export(
         sizes = {name: path.stat().st_size for name, path in files.items()}
         publish(folder, files)
     return Built(folder, sizes, agreements)
+
+
+def _write_verified(
+    paths: Mapping[str, Path], write: Callable[[str, Path], None], verification: Callable[[], Verification]
+) -> tuple[Agreement, ...]:
+    """Write and measure each file. The ONNX file has a thread of its own: scripting leaves a core idle meanwhile."""
+    with ThreadPoolExecutor(1, initializer=limit_threads) as beside:
+        reference = beside.submit(verification)
+
+        def make(target: str, path: Path) -> Agreement:
+            write(target, path)
+            return reference.result().measure(target, path)
+
+        onnx_file = beside.submit(make, "onnx", paths["onnx"]) if "onnx" in paths else None
+        found = {target: make(target, path) for target, path in paths.items() if target != "onnx"}
+        if onnx_file is not None:
+            found["onnx"] = onnx_file.result()
+    return tuple(found[target] for target in paths)

@@ -44,33 +44,52 @@ class Agreement:
 def verify(
     graph: Graph, module: "GraphModule", files: Mapping[str, Path], opset: int = 20, seed: int = 0
 ) -> tuple[Agreement, ...]:
-    """Run the file of each target (`onnx`, `torchscript`, `pt2`) against the graph's own `module`; raises E404.
+    """Run the file of each target (`onnx`, `torchscript` …) against the graph's own `module`; raises E404.
 
     `opset` is that of the ONNX file, and `seed` draws the inputs. The module's mode stays.
     """
-    with _prepared(module):
-        inputs = [probes.draw(graph, batch, space, seed + batch) for space in probes.spaces(graph) for batch in BATCHES]
-        wanted = [run_torch(module)(each) for each in inputs]
-        found = tuple(_measure(target, runner(target, path, module), inputs, wanted) for target, path in files.items())
-        for each in found:
-            if not each.ok:
-                raise _differs(each, _blame(graph, module, each.target, opset, seed))
+    with prepared(module):
+        verification = Verification(graph, module, opset, seed)
+        return tuple(verification.measure(target, path) for target, path in files.items())
+
+
+class Verification:
+    """What torch gives for a graph, and how far its files are from that. The module is in eval mode all the while."""
+
+    def __init__(self, graph: Graph, module: "GraphModule", opset: int, seed: int) -> None:
+        self.graph, self.module, self.opset, self.seed = graph, module, opset, seed
+        sizes = probes.spaces(graph)
+        self.inputs = [probes.draw(graph, batch, space, seed + batch) for space in sizes for batch in BATCHES]
+        self.wanted = [run_torch(module)(each) for each in self.inputs]
+
+    def measure(self, target: str, path: Path) -> Agreement:
+        """How far a target's file is from torch; raises E404, naming the node, where that is too far."""
+        found = _measure(target, runner(target, path, self.module), self.inputs, self.wanted)
+        if not found.ok:
+            raise _differs(found, _blame(self.graph, self.module, target, self.opset, self.seed))
         return found
 
 
 @contextmanager
-def _prepared(module: "GraphModule") -> Iterator[None]:
+def prepared(module: "GraphModule") -> Iterator[None]:
     """The module in eval mode and torch on no more than our number of threads, for a while."""
     import torch
 
     mode, before = module.training, torch.get_num_threads()
     module.eval()
-    torch.set_num_threads(min(before, threads()))
+    limit_threads()
     try:
         yield
     finally:
         torch.set_num_threads(before)
         module.train(mode)
+
+
+def limit_threads() -> None:
+    """Keep torch, in the calling thread, to no more than our number of threads."""
+    import torch
+
+    torch.set_num_threads(min(torch.get_num_threads(), threads()))
 
 
 def compare(target: str, a: "Array", b: "Array") -> Agreement:

@@ -44,3 +44,12 @@ def test_a_line_of_a_block_is_warned_of_once():
 def test_a_bias_that_is_an_output_is_not_in_vain():
     nodes = [{"conv": {"name": "a", "out": 3, "kernel": 1}}, {"batch_norm": {"name": "b"}}]
     assert codes(*nodes, outputs=["a", "b"]) == []
+
+
+def test_warnings_without_end_do_not_hide_the_network():
+    block = {"nodes": [{"conv": {"out": 3, "kernel": 1}}, "batch_norm"]}
+    spec = {"cnnc": 1, "input": {"x": [3, 8, 8]}, "blocks": {"step": block}, "nodes": [{"step": {"repeat": 2500}}]}
+    checked = cnnc.check(spec)
+    assert checked.ok
+    assert len(checked.graph.nodes) == 5000
+    assert [each.code.value for each in checked.diagnostics] == ["W304"]

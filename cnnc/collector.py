@@ -1,0 +1,57 @@
+"""What a check has found so far: each fault once, errors and warnings apart, and no more than a reader wants.
+
+A block's line that is wrong is wrong in all its instances. Names differ there, and so may numbers; but where shapes
+differ, what mends one may not mend the other. Of a warning, one a line is enough.
+"""
+
+import re
+from collections.abc import Iterable
+
+from cnnc.diagnostics import Diagnostic
+
+MOST = 100  # different errors, and different warnings
+MOST_TOLD = 20 * MOST  # errors in all: each instance of a block may tell the same one
+
+
+class Enough(Exception):
+    """There are so many errors that the rest is not worth this machine's time."""
+
+
+class Collector:
+    """Collects the diagnostics of one spec."""
+
+    def __init__(self) -> None:
+        self.found: dict[object, Diagnostic] = {}
+        self.warnings: dict[object, Diagnostic] = {}
+        self.told = 0
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Keep a diagnostic that is news; raises Enough where there are too many errors."""
+        if diagnostic.code.severity == "warning":
+            if len(self.warnings) < MOST:
+                self.warnings.setdefault((diagnostic.code, diagnostic.span), diagnostic)
+            return
+        shapes_matter = diagnostic.code.value.startswith("E3")
+        varying = r"`[^`]*`" if shapes_matter else r"-?\d[\d.,]*"
+        message = re.sub(varying, "…", diagnostic.message)
+        self.found.setdefault((diagnostic.code, diagnostic.span, message), diagnostic)
+        self.told += 1
+        if len(self.found) == MOST:
+            rest = f"more than {MOST} problems: the rest was not looked at"
+            self.found[rest] = Diagnostic(diagnostic.code, rest, diagnostic.span)
+        if len(self.found) > MOST or self.told > MOST_TOLD:
+            raise Enough
+
+    def add_all(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Keep the diagnostics of a stage that could not go on; it has bounds of its own."""
+        self.found |= {each: each for each in diagnostics}
+
+    def in_order(self, path: str) -> tuple[Diagnostic, ...]:
+        """By place, as a reader goes through the file at `path`; first what has none, last what is in other files."""
+
+        def place(each: Diagnostic) -> tuple[bool, str, int, int]:
+            if each.span is None:
+                return False, "", 0, 0
+            return each.span.source.name != path, each.span.source.name, each.span.line, each.span.column
+
+        return tuple(sorted([*self.found.values(), *self.warnings.values()], key=place))
