@@ -31,7 +31,8 @@ def _run() -> None:
 
         sys.exit(run(sys.argv[2:]))
     if sys.argv[1:2] == ["check"]:
-        gc.disable()  # a spec is bounded, and so is what a check makes of it; looking for garbage takes a third of the time
+        # what a check makes is bounded as specs are; looking for garbage in it takes a third of the time
+        gc.disable()
     from cnnc.cli import app
 
     app()

@@ -77,7 +77,7 @@ def test_it_trains_in_a_plain_loop():
         loss.backward()
         with torch.no_grad():
             for each in module.parameters():
-                each.add_(each.grad, alpha=-0.1)  # type: ignore[arg-type]
+                each.add_(each.grad, alpha=-0.1)
         losses.append(loss.item())
     assert min(losses[-5:]) < losses[0]
 
