@@ -38,6 +38,7 @@ class Precision(StrEnum):
     FULL = "32"
     BF16 = "bf16"
     FP16 = "16"
+    AUTO = "auto"
 
 
 class Device(StrEnum):
@@ -84,7 +85,9 @@ def train(
     seed: Annotated[int | None, Given(help="Seeds all; also asks for deterministic kernels.")] = None,
     limit: Annotated[int | None, Given(help="Use the first so many examples.")] = None,
     val_split: Annotated[float | None, Given(help="Test on this part of the training set.")] = None,
-    precision: Annotated[Precision | None, Given(help="What the network computes in.")] = None,
+    precision: Annotated[
+        Precision | None, Given(help="What it computes in; auto: bf16 where that is in hardware.")
+    ] = None,
     tf32: Annotated[bool | None, Given(help="Let GPUs multiply in TF32.")] = None,
     channels_last: Annotated[bool | None, Given(help="Lay pictures out channels last.")] = None,
     compile: Annotated[bool | None, Given(help="Use torch.compile.")] = None,
@@ -99,10 +102,12 @@ def train(
 ) -> None:
     """Train a spec by its recipe; every option but the last few puts another value in the recipe's place."""
     given = {name: _plain(value) for name, value in locals().items() if name not in OTHERS}
+    from cnnc.runtime.train.allocator import keep_memory
     from cnnc.runtime.train.extra import require_extra
     from cnnc.runtime.train.launch import launch, started_by_launcher
 
     require_extra()
+    keep_memory()
     if not started_by_launcher() and devices > 1:
         raise typer.Exit(launch(sys.argv[1:], devices))
     _train(spec, given, set, weights=weights, device=device.value, resume=resume, out=out)

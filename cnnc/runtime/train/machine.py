@@ -141,7 +141,7 @@ def assemble(recipe: Train, accelerator: str, *, unused: bool) -> Team:
         devices=local,
         num_nodes=world // local,
         strategy=strategy,
-        precision=PRECISIONS[recipe.precision],  # type: ignore[arg-type]
+        precision=PRECISIONS[_precision(recipe, accelerator)],  # type: ignore[arg-type]
     )
     fabric.launch()
     return Team(fabric)
@@ -173,6 +173,18 @@ def settings(recipe: Train) -> Iterator[None]:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before[1:3]
         torch.use_deterministic_algorithms(before[3], warn_only=before[4])
+
+
+def _precision(recipe: Train, accelerator: str) -> str:
+    """What `auto` means: bf16 where the device has instructions for it, which is about twice as fast, else float32."""
+    import torch
+
+    if recipe.precision != "auto":
+        return recipe.precision
+    if accelerator == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+    able = torch.cpu.get_capabilities() if accelerator == "cpu" else {}
+    return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "32"
 
 
 def _is_loss_of_peer(error: RuntimeError) -> bool:
