@@ -102,12 +102,10 @@ def train(
 ) -> None:
     """Train a spec by its recipe; every option but the last few puts another value in the recipe's place."""
     given = {name: _plain(value) for name, value in locals().items() if name not in OTHERS}
-    from cnnc.runtime.train.allocator import keep_memory
     from cnnc.runtime.train.extra import require_extra
     from cnnc.runtime.train.launch import launch, started_by_launcher
 
     require_extra()
-    keep_memory()
     if not started_by_launcher() and devices > 1:
         raise typer.Exit(launch(sys.argv[1:], devices))
     _train(spec, given, set, weights=weights, device=device.value, resume=resume, out=out)

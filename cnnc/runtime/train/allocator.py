@@ -14,7 +14,7 @@ LARGEST, PAD = 1 << 30, 64 << 20
 
 
 def keep_memory() -> None:
-    """Set this process up so, before torch is imported; on other systems than Linux with glibc it does nothing."""
+    """Set this process up so, before torch takes its first large block; only Linux with glibc can be."""
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if sys.platform == "linux":
         with suppress(AttributeError, OSError):  # another libc has no mallopt

@@ -14,6 +14,7 @@ from cnnc.graph.graph import Graph
 from cnnc.runtime.data.dataset import Data
 from cnnc.runtime.data.load import load
 from cnnc.runtime.train import checkpoint
+from cnnc.runtime.train.allocator import keep_memory
 from cnnc.runtime.train.batches import source
 from cnnc.runtime.train.checkpoint import Checkpoint, Identity, Progress
 from cnnc.runtime.train.extra import require_extra
@@ -81,6 +82,7 @@ def train(
     `weights` to begin with, else drawn. `resume` goes on with the run in the folder; where there is none it begins.
     """
     require_extra()
+    keep_memory()
     folder = out / graph.name
     saved = checkpoint.read(folder) if resume else None
     begun = Train.model_validate(saved.identity.recipe) if saved else None
