@@ -3,39 +3,59 @@
 import gc
 import os
 import sys
+from typing import NoReturn
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.report import show
 
+SHORT = ("check", "build", "infer", "explain")  # commands that leave nothing behind that an exit would have to tidy
 
-def main() -> None:
+
+def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the call is wrong."""
-    for stream in (sys.stdout, sys.stderr):
+    streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]  # `>&-` closes them
+    for stream in streams:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        _run()
-    except CnncError as error:
-        show(error.diagnostics)
-        sys.exit(2 if any(each.code == Code.UNKNOWN_PARAM for each in error.diagnostics) else 1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        code = _report()
+        for stream in streams:
+            stream.flush()
     except BrokenPipeError:
         # whoever read our output has enough; Python would complain once more while it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        code = 1
+    if sys.argv[1:2] and sys.argv[1] in SHORT:
+        os._exit(code)  # an interpreter with torch in it takes nearly half a second to be torn down
+    sys.exit(code)
 
 
-def _run() -> None:
+def _report() -> int:
+    """Run the command and print what the user got wrong; gives the exit code."""
+    try:
+        return _run()
+    except CnncError as error:
+        show(error.diagnostics)
+        return 2 if any(each.code == Code.UNKNOWN_PARAM for each in error.diagnostics) else 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run() -> int:
+    """Run the command; gives its exit code."""
     if sys.argv[1:2] == ["infer"]:
         from cnnc.cli_infer import run
 
-        sys.exit(run(sys.argv[2:]))
+        return run(sys.argv[2:])
     if sys.argv[1:2] == ["check"]:
         # what a check makes is bounded as specs are; looking for garbage in it takes a third of the time
         gc.disable()
     from cnnc.cli import app
 
-    app()
+    try:
+        app()
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else 0
+    return 0
 
 
 if __name__ == "__main__":
