@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -58,6 +58,13 @@ def check(
     depth: Annotated[
         int | None, typer.Option(min=1, help="Fold blocks below this many levels into one row each.")
     ] = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Memory and receptive field of every node, and what training takes.")
+    ] = False,
+    sort: Annotated[
+        Literal["macs", "params", "memory"] | None, typer.Option(help="Rows with the most of it first.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, max=2**20, help="Samples at once, for the memory.")] = None,
     format: Annotated[Format, typer.Option(help="A table, one JSON line a spec, or GitHub annotations.")] = Format.TEXT,
 ) -> None:
     """Prove specs without running them: a table a node a row, or every mistake with its place."""
@@ -74,13 +81,15 @@ def check(
             show(replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM)
             raise typer.Exit(2)
         if format is Format.JSON:
-            typer.echo(json.dumps(checked.as_json()))
+            typer.echo(json.dumps(checked.as_json(batch or 1)))
         elif format is Format.GITHUB:
             for each in checked.diagnostics:
                 typer.echo(as_github(each))
         else:
             show(checked.diagnostics)
-            typer.echo(checked.as_text(depth, brief=len(paths) > 1 and depth is None), err=not checked.ok)
+            brief = len(paths) > 1 and not (depth or wide or sort or batch)
+            text = checked.as_text(depth, brief=brief, wide=wide, sort=sort, batch=batch)
+            typer.echo(text, err=not checked.ok)
     raise typer.Exit(0 if fine else 1)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cnnc import report as rendering
 from cnnc.collector import Collector, Enough
 from cnnc.diagnostics import CnncError, Code, Diagnostic
-from cnnc.graph import report
+from cnnc.graph import report, table
 from cnnc.graph.graph import Graph
 from cnnc.graph.lint import lint
 from cnnc.graph.prove import check_whole, prove
@@ -27,6 +27,7 @@ from cnnc.spec.source import read
 if TYPE_CHECKING:
     from torch.fx import GraphModule
 
+    from cnnc.graph.implied import Implied
     from cnnc.passes.network import Network
     from cnnc.runtime.export import Built
 
@@ -45,25 +46,45 @@ class Checked:
     def ok(self) -> bool:
         return not any(each.code.severity == "error" for each in self.diagnostics)
 
-    def as_json(self) -> dict[str, Any]:
+    def implied(self, batch: int = 1) -> "Implied":
+        """Receptive fields, the sizes that the network takes, memory at a batch; raises CnncError unless it is `ok`."""
+        from cnnc.graph.implied import implied
+
+        return implied(require_network(self), batch)
+
+    def as_json(self, batch: int = 1) -> dict[str, Any]:
         """The line that `cnnc check --format json` prints: a promise to other programs."""
         return {
             "spec": self.path,
             "name": self.graph.name if self.graph else None,
             "ok": self.ok,
-            **report.as_json(self.graph),
+            **report.as_json(self.graph, batch),
             "diagnostics": [rendering.as_json(each) for each in self.diagnostics],
         }
 
-    def as_text(self, depth: int | None = None, *, brief: bool = False) -> str:
-        """The table of a network without faults, or how many faults there are; `brief`: a line in either case."""
+    def as_text(
+        self,
+        depth: int | None = None,
+        *,
+        brief: bool = False,
+        wide: bool = False,
+        sort: report.Order | None = None,
+        batch: int | None = None,
+    ) -> str:
+        """The table of a network without faults, or how many faults there are; `brief`: a line in either case.
+
+        `depth` folds scopes; `wide` adds memory and receptive fields; `sort` puts those with the most first; `batch` is
+        what memory is for.
+        """
         path = rendering.visible(self.path)
         errors = len([each for each in self.diagnostics if each.code.severity == "error"])
         if errors:
             return f"{path}: {errors} error{'s' * (errors > 1)}"
         if self.graph is None:
             return f"{path}: fine, a file of blocks"
-        return f"{path}: fine, {report.summary(self.graph)}" if brief else report.table(self.graph, depth)
+        if brief:
+            return f"{path}: fine, {report.summary(self.graph)}"
+        return table.table(self.graph, depth, sort=sort, wide=wide, batch=batch)
 
 
 def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
@@ -85,6 +106,10 @@ def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
             if graph is not None and not collector.found:
                 check_whole(graph, parsed, collector.add)
                 lint(graph, collector.add)
+                if not all(each.type.known for each in graph.inputs):
+                    from cnnc.graph.sizes import check_sizes
+
+                    check_sizes(graph, collector.add)
     except CnncError as error:
         collector.add_all(error.diagnostics)
     except Enough:
@@ -94,7 +119,11 @@ def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
 
 def load(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Graph:
     """The proved graph of a spec; raises CnncError with every diagnostic where there is any error."""
-    checked = check(spec, set=set)
+    return require_network(check(spec, set=set))
+
+
+def require_network(checked: Checked) -> Graph:
+    """The graph of a check without errors; raises CnncError."""
     if checked.ok and checked.graph is None:
         message = f"{checked.path} is a file of blocks, which are no network by themselves"
         raise CnncError.of(Code.NO_INPUT_OR_OUTPUT, message, help="give a spec that brings it in with `use`")

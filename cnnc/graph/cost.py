@@ -4,9 +4,11 @@ MACs are the multiply-adds of conv and linear alone; all figures are per sample 
 are those of the whole module; MACs and memory are those of inference, without what only `only: train` outputs need.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cnnc.graph.graph import Graph, Node, Ref
+from cnnc.ops.types import TensorType
 
 FLOAT = 4
 
@@ -54,6 +56,12 @@ def activation_bytes(graph: Graph) -> int | None:
         most = max(most, alive)
         alive -= sum(sizes[ref] for ref in {*node.inputs, *made} if last_use.get(ref, index) == index)
     return most
+
+
+def bytes_of(types: Iterable[TensorType], each: int = FLOAT) -> int | None:
+    """What values of these types take, per sample, with so many bytes an element; None where a size is open."""
+    sizes = [type.elements for type in types]
+    return None if None in sizes else sum(size or 0 for size in sizes) * each
 
 
 def inference_nodes(graph: Graph) -> list[Node]:

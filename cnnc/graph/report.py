@@ -5,18 +5,23 @@ In: a graph, or None where too little could be found out. The JSON's form is a p
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
-from cnnc.graph.cost import Totals, totals
+from cnnc.graph.cost import Totals, bytes_of, totals
 from cnnc.graph.graph import Graph, Node
 from cnnc.ops.types import Types
 
 _NOT_KNOWN = {field.name: None for field in fields(Totals)}
 
+Order = Literal["macs", "params", "memory"]
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: a node, or a folded scope with what it adds up to."""
+    """One line of the table: a node, or a folded scope with what it adds up to and the path of its last node.
+
+    `memory` is what its nodes' outputs take, in bytes per sample; None where a size is open, as for `macs`.
+    """
 
     path: str
     op: str
@@ -24,101 +29,92 @@ class Row:
     shape: str
     params: int
     macs: int | None
+    memory: int | None
+    last: str
 
 
-def rows(graph: Graph, depth: int | None = None) -> Iterator[Row]:
-    """The nodes in order; with a depth, scopes that lie deeper than that many levels are folded into one row each."""
+def rows(graph: Graph, depth: int | None = None, sort: Order | None = None) -> Iterator[Row]:
+    """The nodes in order, or those with the most of something first; with a depth, deeper scopes are a row each."""
+    unsorted = _rows(graph, depth)
+    if sort is None:
+        return unsorted
+    return iter(sorted(unsorted, key=lambda row: -(getattr(row, sort) or 0)))
+
+
+def _rows(graph: Graph, depth: int | None) -> Iterator[Row]:
     folded: list[Node] = []
     around = ""
     for node in graph.nodes:
-        scope = "" if depth is None else _folded_into(graph, node.path, depth)
+        scope = _folded_into(graph, node.path, depth)
         if scope != around and folded:
-            yield _fold(graph, around, folded)
+            yield _row(graph, folded, around, depth)
             folded = []
         around = scope
         if scope:
             folded.append(node)
         else:
-            inputs = ", ".join(graph.spelling(ref) for ref in node.inputs)
-            yield Row(node.path, node.op.name, inputs, _spell(node.outputs), node.cost.params, node.cost.macs)
+            yield _row(graph, [node], "", depth)
     if folded:
-        yield _fold(graph, around, folded)
+        yield _row(graph, folded, around, depth)
 
 
-def _folded_into(graph: Graph, path: str, depth: int) -> str:
+def _folded_into(graph: Graph, path: str, depth: int | None) -> str:
     """The scope that a node is folded into: the outermost one of `depth` names or more."""
+    if depth is None:
+        return ""
     return next((scope for scope in graph.scopes_of(path) if scope.count(".") + 1 >= depth), "")
 
 
-def _fold(graph: Graph, scope: str, nodes: list[Node]) -> Row:
-    inside = {node.path for node in nodes}
-    inputs = dict.fromkeys(graph.spelling(ref) for node in nodes for ref in node.inputs if ref.node not in inside)
-    macs = [node.cost.macs for node in nodes]
-    known = [each for each in macs if each is not None]
-    total = sum(known) if len(known) == len(macs) else None
-    op = graph.scopes[scope]
-    return Row(scope, op, ", ".join(inputs), _spell(nodes[-1].outputs), sum(node.cost.params for node in nodes), total)
+def _row(graph: Graph, nodes: list[Node], scope: str, depth: int | None) -> Row:
+    """A node's row, or that of the nodes that are folded into a scope."""
+    inside = {node.path for node in nodes} if scope else set()
+    outside = [ref for node in nodes for ref in node.inputs if ref.node not in inside]
+    inputs = [_folded_into(graph, ref.node, depth) or graph.spelling(ref) for ref in outside]
+    last = nodes[-1]
+    return Row(
+        path=scope or last.path,
+        op=graph.scopes[scope] if scope else last.op.name,
+        inputs=", ".join(dict.fromkeys(inputs) if scope else inputs),
+        shape=_spell(last.outputs),
+        params=sum(node.cost.params for node in nodes),
+        macs=_sum([node.cost.macs for node in nodes]),
+        memory=_sum([bytes_of(node.outputs) for node in nodes]),
+        last=last.path,
+    )
+
+
+def _sum(numbers: list[int | None]) -> int | None:
+    known = [each for each in numbers if each is not None]
+    return sum(known) if len(known) == len(numbers) else None
 
 
 def _spell(types: Types) -> str:
     return ", ".join(map(str, types))
 
 
-def table(graph: Graph, depth: int | None = None) -> str:
-    """The table as text, with totals."""
-    head = ("node", "op", "inputs", "output", "params", "MACs")
-    sums = totals(graph)
-    cells = [head]
-    cells += [
-        (_clip(row.path), row.op, _clip(row.inputs), row.shape, _number(row.params), _number(row.macs))
-        for row in rows(graph, depth)
-    ]
-    last = ("total", "", "", "", _number(sums.params), _number(sums.macs))
-    widths = [max(len(line[column]) for line in [*cells, last]) for column in range(len(head))]
-    rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-    lines = [_line(line, widths) for line in cells]
-    return "\n".join([lines[0], rule, *lines[1:], rule, _line(last, widths), _footnote(sums)])
-
-
 def summary(graph: Graph) -> str:
     """A network in one line."""
     sums = totals(graph)
     nodes = f"{len(graph.nodes):,} node{'s' * (len(graph.nodes) != 1)}"
-    return f"{nodes}, {sums.params:,} parameters, {_number(sums.macs) or 0} MACs"
+    macs = "?" if sums.macs is None else f"{sums.macs:,}"
+    return f"{nodes}, {sums.params:,} parameters, {macs} MACs"
 
 
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    parts = [
-        cell.ljust(width) if index < 4 else cell.rjust(width)
-        for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
-    return "  ".join(parts).rstrip()
-
-
-def _footnote(sums: Totals) -> str:
-    running = f" and {sums.buffers:,} running statistics" if sums.buffers else ""
-    memory = "unknown" if sums.activation_bytes is None else f"{sums.activation_bytes / 1e6:,.2f} MB"
-    activations = f"activations {memory} at batch 1 in float32"
-    return f"{sums.params:,} parameters{running}; {activations}; MACs: conv and linear multiply-adds"
-
-
-def _number(value: int | None) -> str:
-    return "?" if value is None else f"{value:,}" if value else ""
-
-
-def _clip(text: str, width: int = 48) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def as_json(graph: Graph | None) -> dict[str, Any]:
+def as_json(graph: Graph | None, batch: int = 1) -> dict[str, Any]:
     """The graph's part of a check's JSON line: empty or null where it could not be found out."""
+    from cnnc.graph.implied import field_json, implied, implied_json
+    from cnnc.graph.receptive import receptive_fields
+
     if graph is None:
-        return {"inputs": {}, "outputs": {}, "nodes": [], "totals": _NOT_KNOWN}
+        return {"inputs": {}, "outputs": {}, "nodes": [], "totals": _NOT_KNOWN, "implies": None}
+    found = None if graph.partial else implied(graph, batch)
+    seen = found.fields if found else receptive_fields(graph)
     return {
         "inputs": {each.name: {"shape": list(each.type.shape)} for each in graph.inputs},
         "outputs": {each.name: {"shape": list(graph.type_of(each.ref).shape)} for each in graph.outputs},
-        "nodes": [_node(graph, node) for node in graph.nodes],
+        "nodes": [{**_node(graph, node), **field_json(seen.get(node.path))} for node in graph.nodes],
         "totals": _NOT_KNOWN if graph.partial else asdict(totals(graph)),
+        "implies": implied_json(found) if found else None,
     }
 
 

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cnnc.ops.attributes import ActivationName, Real, Signed
-from cnnc.ops.base import Cost, OnnxBuilder, Op, TorchBuilder, position
+from cnnc.ops.base import Cost, OnnxBuilder, Op, Saves, TorchBuilder, position
+from cnnc.ops.reach import ITSELF, ITSELF_AND_ALL, Reaches
 from cnnc.ops.types import TensorType
 
 
@@ -21,6 +22,7 @@ class Relu(Elementwise):
     """max(0, x) (Nair and Hinton, 2010)."""
 
     name: ClassVar[str] = "relu"
+    _saves: ClassVar[Saves] = "output"
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("ReLU", x)
@@ -94,6 +96,7 @@ class Sigmoid(Elementwise):
     """1 / (1 + e⁻ˣ)."""
 
     name: ClassVar[str] = "sigmoid"
+    _saves: ClassVar[Saves] = "output"
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("Sigmoid", x)
@@ -106,6 +109,7 @@ class Tanh(Elementwise):
     """The hyperbolic tangent."""
 
     name: ClassVar[str] = "tanh"
+    _saves: ClassVar[Saves] = "output"
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("Tanh", x)
@@ -188,6 +192,7 @@ class Softmax(Op):
     """eˣ, divided by its sum over an axis: shares that add up to 1. Keeps the shape."""
 
     name: ClassVar[str] = "softmax"
+    _saves: ClassVar[Saves] = "output"
     _torch: ClassVar[str] = "Softmax"
     _onnx: ClassVar[str] = "Softmax"
 
@@ -196,6 +201,10 @@ class Softmax(Op):
     def infer(self, x: TensorType) -> TensorType:
         position(self, x, self.axis)
         return x
+
+    def reach(self, x: TensorType) -> Reaches:
+        axis = position(self, x, self.axis)
+        return (ITSELF_AND_ALL if axis == 1 else ITSELF, ITSELF_AND_ALL if axis == 2 else ITSELF)
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module(self._torch, x, dim=1 + position(self, t.inputs[0], self.axis))
@@ -219,8 +228,15 @@ class Activation(Op):
 
     kind: ActivationName = Field(description="the activation's name")
 
+    @property
+    def saves(self) -> Saves:
+        return self._op.saves
+
     def infer(self, x: TensorType) -> TensorType:
         return self._op.infer(x)
+
+    def reach(self, x: TensorType) -> Reaches:
+        return self._op.reach(x)
 
     def cost(self, x: TensorType) -> Cost:
         return self._op.cost(x)

@@ -8,11 +8,12 @@ a whole graph: they speak to a `TorchBuilder` and an `OnnxBuilder`, each made fo
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from cnnc.diagnostics import Code
+from cnnc.ops.reach import LOCAL, Reaches
 from cnnc.ops.types import TensorType, Types
 
 
@@ -99,6 +100,9 @@ class OnnxBuilder(Protocol):
         ...
 
 
+Saves = Literal["inputs", "inputs and indices", "output", "nothing"]
+
+
 class Op(BaseModel):
     """The base of every op. A subclass that lacks a row of the table cannot be instantiated."""
 
@@ -107,11 +111,17 @@ class Op(BaseModel):
     name: ClassVar[str]
     least_inputs: ClassVar[int] = 1
     most_inputs: ClassVar[int] = 1
+    _saves: ClassVar[Saves] = "inputs"
 
     @property
     def ports(self) -> tuple[str, ...]:
         """The names of the outputs; the only output of an ordinary op has the empty name."""
         return ("",)
+
+    @property
+    def saves(self) -> Saves:
+        """What torch keeps from the forward pass to compute the gradient."""
+        return self._saves
 
     # These take as many inputs as the op has. `*args: Any, **kwargs: Any` is how mypy lets a subclass name them.
 
@@ -122,6 +132,10 @@ class Op(BaseModel):
     def cost(self, *args: Any, **kwargs: Any) -> Cost:
         """Parameters, running statistics and MACs, given the types of inputs that `infer` accepts."""
         return Cost()
+
+    def reach(self, *args: Any, **kwargs: Any) -> Reaches:
+        """Which rows and columns of its inputs, which are maps, an output position sees."""
+        return LOCAL
 
     def remarks(self, *args: Any, **kwargs: Any) -> Iterable[Remark]:
         """Warnings about inputs that `infer` accepts."""

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from cnnc.ops.attributes import IndexPair, PaddingAttribute, Size, SizePair
 from cnnc.ops.base import Cost, OnnxBuilder, Op, Remark, TorchBuilder, require_divides, require_map
+from cnnc.ops.reach import Reaches
 from cnnc.ops.types import TensorType
 from cnnc.ops.window import Placement, Window, torch_order
 
@@ -29,6 +30,9 @@ class Conv(Op):
         require_divides(self, x.channels, self.groups, "input channels")
         require_divides(self, self.out, self.groups, "output channels")
         return TensorType((self.out, *self._place(x).size))
+
+    def reach(self, x: TensorType) -> Reaches:
+        return self._window().reach(x)
 
     def remarks(self, x: TensorType) -> Iterable[Remark]:
         return self._window().remarks(x)
@@ -102,6 +106,9 @@ class ConvTranspose(Op):
         require_divides(self, self.out, self.groups, "output channels")
         return TensorType((self.out, *self._place(x).size))
 
+    def reach(self, x: TensorType) -> Reaches:
+        return self._window().reach_transposed(x, self.output_padding)
+
     def cost(self, x: TensorType) -> Cost:
         kernel = self.kernel[0] * self.kernel[1] * (self.out // self.groups)
         return Cost(
@@ -144,5 +151,7 @@ class ConvTranspose(Op):
         )
 
     def _place(self, x: TensorType) -> Placement:
-        window = Window(self, self.kernel, self.stride, self.dilation, self.padding)
-        return window.place_transposed(x, self.output_padding)
+        return self._window().place_transposed(x, self.output_padding)
+
+    def _window(self) -> Window:
+        return Window(self, self.kernel, self.stride, self.dilation, self.padding)

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import IntList, Signed
-from cnnc.ops.base import OnnxBuilder, Op, Refusal, TorchBuilder, position, require_divides
+from cnnc.ops.base import OnnxBuilder, Op, Refusal, Saves, TorchBuilder, position, require_divides
+from cnnc.ops.reach import ITSELF, Reaches
 from cnnc.ops.types import TensorType, Types
 
 MOST = 4096
@@ -22,6 +23,7 @@ class Add(Op):
     """The sum, element by element, of two or more values of one shape."""
 
     name: ClassVar[str] = "add"
+    _saves: ClassVar[Saves] = "nothing"
     least_inputs: ClassVar[int] = 2
     most_inputs: ClassVar[int] = MOST
 
@@ -66,6 +68,7 @@ class Concat(Op):
     """The values one behind the other along an axis, the channels; all other sizes are equal."""
 
     name: ClassVar[str] = "concat"
+    _saves: ClassVar[Saves] = "nothing"
     least_inputs: ClassVar[int] = 2
     most_inputs: ClassVar[int] = MOST
 
@@ -79,6 +82,9 @@ class Concat(Op):
         total = None if None in sizes else sum(size or 0 for size in sizes)
         return TensorType((*merged.shape[:axis], total, *merged.shape[axis + 1 :]))
 
+    def reach(self, *xs: TensorType) -> Reaches:
+        return _besides(position(self, xs[0], self.axis))
+
     def to_torch(self, t: TorchBuilder, *xs: Any) -> Any:
         return t.call("torch.cat", list(xs), dim=1 + position(self, t.inputs[0], self.axis))
 
@@ -90,6 +96,7 @@ class Split(Op):
     """A value cut along an axis, into equal parts or parts of given sizes: the outputs `0`, `1`, …"""
 
     name: ClassVar[str] = "split"
+    _saves: ClassVar[Saves] = "nothing"
 
     parts: int | None = Field(None, ge=1, le=MOST, description="number of equal parts")
     sizes: IntList | None = Field(None, min_length=1, max_length=MOST, description="the size of each part")
@@ -112,6 +119,9 @@ class Split(Op):
                 help="give the input a fixed height and width, or cut another axis",
             )
         return tuple(TensorType((*x.shape[:axis], part, *x.shape[axis + 1 :])) for part in self._sizes(size, axis))
+
+    def reach(self, x: TensorType) -> Reaches:
+        return _besides(position(self, x, self.axis))
 
     def _sizes(self, size: int, axis: int) -> list[int]:
         if self.parts:
@@ -136,6 +146,11 @@ class Split(Op):
         axis = position(self, o.inputs[0], self.axis)
         sizes = o.constant([each.shape[axis] or 0 for each in o.outputs])
         return o.ops("Split", len(o.outputs), x, sizes, axis=1 + axis)
+
+
+def _besides(axis: int) -> Reaches:
+    """A position is its own, but along the axis that is joined or cut: which it was there depends on the part."""
+    return (None if axis == 1 else ITSELF, None if axis == 2 else ITSELF)
 
 
 def _unify(op: Op, xs: Types, which: Sequence[int], way_out: str, free: tuple[int, ...] = ()) -> TensorType:

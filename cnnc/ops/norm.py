@@ -11,9 +11,11 @@ from pydantic import Field
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Positive, Real, Share, Size
 from cnnc.ops.base import Cost, OnnxBuilder, Op, Refusal, TorchBuilder, require_divides, require_known, require_map
+from cnnc.ops.reach import ITSELF_AND_ALL, LOCAL, Reaches
 from cnnc.ops.types import TensorType
 
 EPS = "added to the variance"
+BY_STATISTICS: Reaches = (ITSELF_AND_ALL, ITSELF_AND_ALL)
 AFFINE = "whether a learned weight and bias per channel follow"
 
 
@@ -70,6 +72,9 @@ class LayerNorm(Op):
             require_known(self, x, "over all needs every size")
         return x
 
+    def reach(self, x: TensorType) -> Reaches:
+        return LOCAL if self.over == "channels" else BY_STATISTICS
+
     def cost(self, x: TensorType) -> Cost:
         size = x.channels if self.over == "channels" else x.elements or 0
         return Cost(params=self.affine * (1 + self.bias) * size)
@@ -120,6 +125,9 @@ class GroupNorm(Op):
         require_divides(self, x.channels, self.groups, "channels")
         return x
 
+    def reach(self, x: TensorType) -> Reaches:
+        return BY_STATISTICS
+
     def cost(self, x: TensorType) -> Cost:
         return Cost(params=2 * x.channels * self.affine)
 
@@ -155,6 +163,9 @@ class InstanceNorm(Op):
                 help="put it before the maps shrink to one position, or use `layer_norm`",
             )
         return x
+
+    def reach(self, x: TensorType) -> Reaches:
+        return BY_STATISTICS
 
     def cost(self, x: TensorType) -> Cost:
         return Cost(params=2 * x.channels * self.affine)

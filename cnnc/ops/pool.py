@@ -7,7 +7,8 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import PaddingAttribute, Pair, SizePair
-from cnnc.ops.base import OnnxBuilder, Op, Refusal, Remark, TorchBuilder, require_map
+from cnnc.ops.base import OnnxBuilder, Op, Refusal, Remark, Saves, TorchBuilder, require_map
+from cnnc.ops.reach import GLOBAL, Reaches, divided
 from cnnc.ops.types import TensorType
 from cnnc.ops.window import Placement, Window, onnx_order, torch_order
 
@@ -18,6 +19,7 @@ class MaxPool(Op):
     """The largest value in each window: (C, H, W) to (C, H', W'). Padding never wins."""
 
     name: ClassVar[str] = "max_pool"
+    _saves: ClassVar[Saves] = "inputs and indices"
 
     kernel: SizePair = Field(description="height and width of the window")
     stride: SizePair | None = Field(None, description="step of the window; the kernel where left out")
@@ -60,6 +62,9 @@ class MaxPool(Op):
             dilations=self.dilation,
             pads=pads,
         )
+
+    def reach(self, x: TensorType) -> Reaches:
+        return self._window().reach(x)
 
     def remarks(self, x: TensorType) -> Iterable[Remark]:
         return self._window().remarks(x)
@@ -131,6 +136,9 @@ class AvgPool(Op):
             count_include_pad=int(counts),
         )
 
+    def reach(self, x: TensorType) -> Reaches:
+        return self._window().reach(x)
+
     def remarks(self, x: TensorType) -> Iterable[Remark]:
         return self._window().remarks(x)
 
@@ -163,6 +171,9 @@ class AdaptiveAvgPool(Op):
                     help=f"give the input a fixed {side}, or use `size: 1`",
                 )
         return TensorType((x.channels, *self.size))
+
+    def reach(self, x: TensorType) -> Reaches:
+        return divided(x.space[0], self.size[0]), divided(x.space[1], self.size[1])
 
     def remarks(self, x: TensorType) -> Iterable[Remark]:
         for side, size, wanted in zip(("height", "width"), x.space, self.size, strict=True):
@@ -203,10 +214,14 @@ class GlobalAvgPool(Op):
     """The average of each channel (Lin et al., Network in network, 2013): (C, H, W) to (C, 1, 1)."""
 
     name: ClassVar[str] = "global_avg_pool"
+    _saves: ClassVar[Saves] = "nothing"
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
         return TensorType((x.channels, 1, 1))
+
+    def reach(self, x: TensorType) -> Reaches:
+        return GLOBAL
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("AdaptiveAvgPool2d", x, output_size=1)
@@ -219,10 +234,14 @@ class GlobalMaxPool(Op):
     """The largest value of each channel: (C, H, W) to (C, 1, 1)."""
 
     name: ClassVar[str] = "global_max_pool"
+    _saves: ClassVar[Saves] = "inputs and indices"
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
         return TensorType((x.channels, 1, 1))
+
+    def reach(self, x: TensorType) -> Reaches:
+        return GLOBAL
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("AdaptiveMaxPool2d", x, output_size=1)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Fraction
-from cnnc.ops.base import OnnxBuilder, Op, Refusal, TorchBuilder
+from cnnc.ops.base import OnnxBuilder, Op, Refusal, Saves, TorchBuilder
 from cnnc.ops.types import TensorType
 
 
@@ -14,6 +14,7 @@ class Dropout(Op):
     """Each element becomes 0 with probability `rate`, or x / (1 - rate) (Srivastava et al., 2014)."""
 
     name: ClassVar[str] = "dropout"
+    _saves: ClassVar[Saves] = "output"  # its mask
 
     rate: Fraction = Field(0.5, description="probability of an element to be dropped")
 
@@ -31,6 +32,7 @@ class DropPath(Op):
     """Each sample becomes 0 with probability `rate`, or x / (1 - rate): stochastic depth (Huang et al., 2016)."""
 
     name: ClassVar[str] = "drop_path"
+    _saves: ClassVar[Saves] = "nothing"
 
     rate: Fraction = Field(description="probability of a sample to be dropped")
 

@@ -7,7 +7,17 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import IntList, Real, Sides, Size, SizePair
-from cnnc.ops.base import OnnxBuilder, Op, Refusal, TorchBuilder, require_divides, require_known, require_map
+from cnnc.ops.base import (
+    OnnxBuilder,
+    Op,
+    Refusal,
+    Saves,
+    TorchBuilder,
+    require_divides,
+    require_known,
+    require_map,
+)
+from cnnc.ops.reach import GLOBAL, LOCAL, Reach, Reaches, resized
 from cnnc.ops.types import TensorType
 from cnnc.ops.window import SIDES, onnx_order, torch_order
 
@@ -18,6 +28,7 @@ class Flatten(Op):
     """All elements as one vector, the last axis running fastest: (C, H, W) to (C·H·W,)."""
 
     name: ClassVar[str] = "flatten"
+    _saves: ClassVar[Saves] = "nothing"
 
     def infer(self, x: TensorType) -> TensorType:
         require_known(self, x, "makes a vector, whose size must be known")
@@ -34,12 +45,16 @@ class Reshape(Op):
     """The same elements in the same order in another shape; one size may be -1, for what is left over."""
 
     name: ClassVar[str] = "reshape"
+    _saves: ClassVar[Saves] = "nothing"
 
     shape: IntList = Field(description="the new shape, without the batch", min_length=1, max_length=MOST_AXES)
 
     def infer(self, x: TensorType) -> TensorType:
         require_known(self, x, "needs every size")
         return TensorType(self._shape(x.elements or 0))
+
+    def reach(self, x: TensorType) -> Reaches:
+        return GLOBAL  # a position is another one, and which depends on the channel
 
     def _shape(self, elements: int) -> tuple[int, ...]:
         rest = prod(size for size in self.shape if size != -1)
@@ -64,6 +79,7 @@ class Permute(Op):
     """The axes in another order: output axis k is input axis `axes[k]`."""
 
     name: ClassVar[str] = "permute"
+    _saves: ClassVar[Saves] = "nothing"
 
     axes: IntList = Field(description="every axis once, without the batch", max_length=MOST_AXES)
 
@@ -80,6 +96,9 @@ class Permute(Op):
             require_known(self, x, "moves an axis to the channels' place, where its size must be known")
         return TensorType(tuple(x.shape[axis] for axis in self.axes))
 
+    def reach(self, x: TensorType) -> Reaches:
+        return LOCAL if self.axes == (0, 1, 2) else GLOBAL
+
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.call("torch.permute", x, [0, *(axis + 1 for axis in self.axes)])
 
@@ -91,6 +110,7 @@ class ChannelShuffle(Op):
     """Channels dealt out over the groups (Zhang et al., ShuffleNet, 2017): channel g·C/groups + c to c·groups + g."""
 
     name: ClassVar[str] = "channel_shuffle"
+    _saves: ClassVar[Saves] = "nothing"
 
     groups: Size = Field(description="number of groups that channels are split into")
 
@@ -114,6 +134,7 @@ class Pad(Op):
     """More rows and columns around a map: (C, H, W) to (C, top + H + bottom, left + W + right)."""
 
     name: ClassVar[str] = "pad"
+    _saves: ClassVar[Saves] = "nothing"
 
     padding: Sides = Field(description="rows and columns to add on each side")
     mode: Literal["constant", "reflect", "replicate", "circular"] = Field(
@@ -123,6 +144,13 @@ class Pad(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
+        if self.value and self.mode != "constant":
+            raise Refusal(
+                Code.IMPOSSIBLE_ATTRIBUTE,
+                f"{self.name}: `mode: {self.mode}` takes what it adds from the input, and no `value`",
+                attribute="value",
+                help="leave one of them out",
+            )
         top, left, bottom, right = self.padding
         for axis, (size, pads) in enumerate(zip(x.space, ((top, bottom), (left, right)), strict=True)):
             least = max(pads) + (self.mode == "reflect")
@@ -141,6 +169,10 @@ class Pad(Op):
                 None if width is None else left + width + right,
             )
         )
+
+    def reach(self, x: TensorType) -> Reaches:
+        top, left = -self.padding[0], -self.padding[1]
+        return Reach(1, (top,), (top,)), Reach(1, (left,), (left,))
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.call("torch.nn.functional.pad", x, torch_order(self.padding), self.mode, self.value)
@@ -169,6 +201,7 @@ class Upsample(Op):
     """A map of more (or fewer) rows and columns, by a factor or to a size: (C, H, W) to (C, H', W')."""
 
     name: ClassVar[str] = "upsample"
+    _saves: ClassVar[Saves] = "nothing"
 
     factor: SizePair | None = Field(None, description="factor of height and width")
     size: SizePair | None = Field(None, description="height and width of the output")
@@ -188,6 +221,14 @@ class Upsample(Op):
 
     def _refuse(self, problem: str, attribute: str | None, way_out: str) -> None:
         raise Refusal(Code.IMPOSSIBLE_ATTRIBUTE, f"{self.name}: {problem}", attribute=attribute, help=way_out)
+
+    def reach(self, x: TensorType) -> Reaches:
+        factors, sizes = self.factor or (None, None), self.infer(x).space
+        height, width = (
+            resized(size, wanted or 0, factor, linear=self.mode == "bilinear", corners=self.align_corners)
+            for size, wanted, factor in zip(x.space, sizes, factors, strict=True)
+        )
+        return height, width
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         corners = {"align_corners": self.align_corners} if self.mode == "bilinear" else {}
@@ -220,6 +261,7 @@ class Identity(Op):
     """The input itself."""
 
     name: ClassVar[str] = "identity"
+    _saves: ClassVar[Saves] = "nothing"
 
     def infer(self, x: TensorType) -> TensorType:
         return x

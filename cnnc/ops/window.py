@@ -14,6 +14,7 @@ from typing import NoReturn
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Padding, Pair
 from cnnc.ops.base import Op, Refusal, Remark
+from cnnc.ops.reach import FAR, MOST_PHASES, Reach, Reaches
 from cnnc.ops.types import TensorType
 
 SIDES = ("height", "width")
@@ -86,6 +87,30 @@ class Window:
             if max(before, after) >= self.extent[axis] or self._blind(axis, size, before, count):
                 self._refuse_blind(axis, size, before, after)
         return place
+
+    def reach(self, x: TensorType) -> Reaches:
+        """Which rows and columns of `x` a window sees, dilation's gaps included."""
+        height, width = (
+            Reach(stride, (-before,), (extent - 1 - before,))
+            for stride, extent, before in zip(self.stride, self.extent, self.place(x).pads[:2], strict=True)
+        )
+        return height, width
+
+    def reach_transposed(self, x: TensorType, output_padding: Pair) -> Reaches:
+        """Which rows and columns of `x` an output of the transposed window sees: it differs from phase to phase."""
+        pads = self.place_transposed(x, output_padding).pads
+        return self._phases(0, pads[0]), self._phases(1, pads[1])
+
+    def _phases(self, axis: int, before: int) -> Reach | None:
+        """Element k of the kernel, at the input's j, adds to the output at j·stride + dilation·k - before."""
+        kernel, stride, dilation = self.kernel[axis], self.stride[axis], self.dilation[axis]
+        if stride > MOST_PHASES:
+            return None
+        seen = [
+            [place // stride for k in range(kernel) if (place := i + before - dilation * k) % stride == 0]
+            for i in range(stride)
+        ]
+        return Reach(1, tuple(min(each, default=FAR) for each in seen), tuple(max(each, default=-FAR) for each in seen))
 
     def remarks(self, x: TensorType) -> Iterator[Remark]:
         """A warning where rows or columns of `x` are in no window."""

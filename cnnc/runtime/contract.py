@@ -31,7 +31,8 @@ class InputContract:
     `shape` is without the batch: (C, H, W), where an H or W of None is known at run time alone. `mode` is `grey`,
     `rgb`, or None for an input that is no picture (then any shape will do). `mean` and `std` have one number a channel,
     on values of 0..1; empty for none. `resize` is the shorter side, or (H, W); `crop` is (H, W), taken from the centre.
-    Where H or W is unknown, `smallest` (H, W) is what the network needs at least, and both are multiples of `divisor`.
+    Where H or W is unknown, `smallest` (H, W) is what the network needs at least, and both are multiples of `divisor`
+    (of (H, W), where they differ), or leave one of the `remainders`, some of H and some of W, when divided by it.
     """
 
     name: str
@@ -42,7 +43,8 @@ class InputContract:
     resize: int | tuple[int, int] | None = None
     crop: tuple[int, int] | None = None
     smallest: tuple[int, int] | None = None
-    divisor: int | None = None
+    divisor: int | tuple[int, int] | None = None
+    remainders: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError, naming the field, where a value cannot be meant."""
@@ -56,8 +58,28 @@ class InputContract:
             resize=self.resize is None or _is_size(self.resize) or _is_pair(self.resize),
             crop=self.crop is None or _is_pair(self.crop),
             smallest=self.smallest is None or _is_pair(self.smallest),
-            divisor=self.divisor is None or _is_size(self.divisor),
+            divisor=self.divisor is None or _is_size(self.divisor) or _is_pair(self.divisor),
+            remainders=self.remainders is None or _are_remainders(self.remainders, self._divisors),
         )
+
+    @property
+    def _divisors(self) -> tuple[int, int]:
+        if isinstance(self.divisor, tuple):
+            return self.divisor
+        return self.divisor or 1, self.divisor or 1
+
+    def misfit(self, height: int, width: int) -> str | None:
+        """What the network takes, in words, where it does not take this size; None where it does."""
+        sides, least = (height, width), self.smallest or (1, 1)
+        if any(want not in (None, side) for want, side in zip(self.shape[1:], sides, strict=True)):
+            return " × ".join("any" if side is None else str(side) for side in self.shape[1:])
+        if height < least[0] or width < least[1]:
+            return f"at least {least[0]} × {least[1]}"
+        allowed = self.remainders or ((0,), (0,))
+        for side, size, divisor, rest in zip(("height", "width"), sides, self._divisors, allowed, strict=True):
+            if size % divisor not in rest:
+                return _rule(side, divisor, rest, self.remainders is None and isinstance(self.divisor, int))
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +124,14 @@ class Contract:
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _rule(side: str, divisor: int, remainders: tuple[int, ...], both: bool) -> str:
+    """What sizes have in common."""
+    if remainders == (0,):
+        return f"multiples of {divisor}" if both else f"a {side} that is a multiple of {divisor}"
+    return f"a {side} that leaves {' or '.join(map(str, remainders))} when divided by {divisor}"
 
 
 def _require(of: Any, **sound: bool) -> None:
@@ -121,6 +150,13 @@ def _is_shape(value: object) -> bool:
 
 def _is_pair(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(map(_is_size, value))
+
+
+def _are_remainders(value: object, divisors: tuple[int, int]) -> bool:
+    if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(each, tuple) and each for each in value):
+        return False
+    pairs = [(rest, divisor) for each, divisor in zip(value, divisors, strict=True) for rest in each]
+    return all(type(rest) is int and 0 <= rest < divisor for rest, divisor in pairs)
 
 
 def _is_numbers(value: object, count: int | None) -> bool:

@@ -64,14 +64,7 @@ def _read(files: Files, to: InputContract, batch: int) -> "Iterator[Tensor]":
 
 
 def _require_fit(height: int, width: int, to: InputContract) -> None:
-    least = to.smallest or (1, 1)
-    wanted = None
-    if any(want not in (None, side) for want, side in zip(to.shape[1:], (height, width), strict=True)):
-        wanted = " × ".join("any" if side is None else str(side) for side in to.shape[1:])
-    elif height < least[0] or width < least[1]:
-        wanted = f"at least {least[0]} × {least[1]}"
-    elif to.divisor and (height % to.divisor or width % to.divisor):
-        wanted = f"multiples of {to.divisor}"
+    wanted = to.misfit(height, width)
     if wanted:
         raise CnncError.of(
             Code.DATA_MISFIT,

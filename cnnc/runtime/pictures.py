@@ -172,18 +172,10 @@ def _crop(path: str, image: Image.Image, crop: tuple[int, int] | None) -> Image.
 
 def _check_fit(path: str, image: Image.Image, to: InputContract) -> None:
     """Raise E505 where the network cannot take this size: onnxruntime may die of it, or answer nonsense."""
-    sides, (least_h, least_w) = (image.height, image.width), to.smallest or (1, 1)
-    height, width = sides
-    wanted = None
-    if any(want is not None and want != side for want, side in zip(to.shape[1:], sides, strict=True)):
-        wanted = " × ".join("any" if side is None else str(side) for side in to.shape[1:])
-    elif height < least_h or width < least_w:
-        wanted = f"at least {least_h} × {least_w}"
-    elif to.divisor and (height % to.divisor or width % to.divisor):
-        wanted = f"multiples of {to.divisor}"
+    wanted = to.misfit(image.height, image.width)
     if wanted:
         raise CnncError.of(
             Code.PICTURE_MISFIT,
-            f"{path}: the picture comes to {height} × {width} (height × width), the network takes {wanted}",
+            f"{path}: the picture comes to {image.height} × {image.width} (height × width), the network takes {wanted}",
             help="resize the picture, or let the spec's input say `resize: [height, width]` and build again",
         )

@@ -14,6 +14,8 @@ from typing import Any
 
 from cnnc.graph.cost import totals
 from cnnc.graph.graph import Graph, Node
+from cnnc.graph.sizes import Rule
+from cnnc.ops.types import TensorType
 from cnnc.runtime import contract
 from cnnc.runtime.contract import Contract, InputContract
 from cnnc.targets.probes import demands
@@ -40,7 +42,6 @@ def contract_of(graph: Graph) -> Contract:
     """How a picture becomes the graph's first input, and what its outputs are; `graph` has no train-only outputs."""
     first = graph.inputs[0]
     picture = first.picture if len(graph.inputs) == 1 else None
-    needs = demands(graph)
     about = InputContract(
         name=first.name,
         shape=first.type.shape,
@@ -49,13 +50,23 @@ def contract_of(graph: Graph) -> Contract:
         std=picture.std if picture else (),
         resize=picture.resize if picture else None,
         crop=picture.crop if picture else None,
-        smallest=None if first.type.known else (needs.smallest, needs.smallest),
-        divisor=None if first.type.known else needs.divisor,
+        **({} if first.type.known else _demanded(first.type, demands(graph))),
     )
     names = tuple(each.name for each in graph.outputs)
     return Contract(
         input=about, outputs=names, labels=graph.labels, scores=_scores(graph.node[graph.outputs[0].ref.node])
     )
+
+
+def _demanded(type: TensorType, rules: tuple[Rule, Rule]) -> dict[str, Any]:
+    """What a contract says of open heights and widths, in its shortest form."""
+    height, width = (size or rule.start for size, rule in zip(type.space, rules, strict=True))
+    divisors, remainders = (rules[0].divisor, rules[1].divisor), (rules[0].remainders, rules[1].remainders)
+    return {
+        "smallest": (height, width),
+        "divisor": divisors[0] if divisors[0] == divisors[1] else divisors,
+        "remainders": None if remainders == ((0,), (0,)) else remainders,
+    }
 
 
 def _scores(last: Node) -> str:

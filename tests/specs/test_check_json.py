@@ -51,6 +51,9 @@ def test_the_line_of_a_right_spec(spec):
         params, macs = costs
         return {"name": name, "op": op, "from": sources, "shape": shape, "params": params, "macs": macs, "line": at}
 
+    for each in found["nodes"]:
+        assert {each.pop(key) is None for key in ("receptive_field", "stride", "offset")} == {False}
+    assert found.pop("implies") is not None
     assert found == {
         "spec": str(path),
         "name": "tiny",
@@ -120,6 +123,7 @@ def test_the_line_of_a_file_that_says_nothing(spec, text):
         "outputs": {},
         "nodes": [],
         "totals": {"params": None, "buffers": None, "macs": None, "activation_bytes": None},
+        "implies": None,
         "diagnostics": [],
     }
     assert found["diagnostics"]

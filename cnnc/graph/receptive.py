@@ -1,0 +1,91 @@
+"""Receptive fields: which part of an input each node sees, and at what stride.
+
+In: a proved graph, whose sizes may be open. Out: a `Field` for every node that depends on the input, along its height
+and its width, by the arithmetic of `cnnc.ops.reach`: through branches, residuals, dilation, pools, and upsampling with
+its fractional strides. What mixes positions (a global pool, `flatten`, statistics over a map) sees the whole input.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import reduce
+
+from cnnc.graph.graph import Graph, Node
+from cnnc.ops.reach import EVERYTHING, GLOBAL, LOCAL, Reach, Reaches, through, union
+from cnnc.ops.types import Types
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Along one axis, in rows (columns) of the input, padding included.
+
+    `size`: how many an output position sees at most. `stride`: how far on the next position sees. `offset`: where the
+    first position's field begins, below 0 in the padding; a field's centre is `offset + (size - 1) / 2`. `whole`: it
+    sees all of the input, whose size is then the field's. What cannot be told is None: the size of an open input, the
+    stride where there is one position, everything where paths drift apart.
+    """
+
+    size: int | None = None
+    stride: Fraction | None = None
+    offset: int | None = None
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The receptive field of a node, the same for all its ports."""
+
+    height: Side
+    width: Side
+
+
+def receptive_fields(graph: Graph, input: str | None = None) -> dict[str, Field]:
+    """By path, the field in an input (the first, unless named) of each node that depends on it; it must be a map."""
+    source = next((each for each in graph.inputs if input in (None, each.name)), None)
+    if source is None:
+        raise ValueError(f"{graph.name} has no input {input}")
+    if not source.type.is_map:
+        return {}
+    height, width = source.type.space
+    found = reaches(graph, source.name)
+    sides = {reach: None for pair in found.values() for reach in pair}
+    tall, wide = ({reach: _side(reach, size) for reach in sides} for size in (height, width))
+    return {path: Field(tall[found[path][0]], wide[found[path][1]]) for path in found if path != source.name}
+
+
+def reaches(graph: Graph, source: str) -> dict[str, Reaches]:
+    """What the input and each node that depends on it see of it."""
+    found: dict[str, Reaches] = {source: LOCAL}
+    for node in graph.nodes:
+        taken = [(index, found[ref.node]) for index, ref in enumerate(node.inputs) if ref.node in found]
+        if taken:
+            found[node.path] = _of(node, graph.input_types(node), taken)
+    return found
+
+
+def _of(node: Node, types: Types, taken: list[tuple[int, Reaches]]) -> Reaches:
+    if not all(each.is_map for each in (*types, *node.outputs)):
+        return GLOBAL
+    own = node.op.reach(*types)
+    if own is LOCAL and len(types) == 1:
+        return taken[0][1]
+
+    def along(axis: int) -> Reach | None:
+        size = node.outputs[0].space[axis]
+        seen = (through(_stretched(own[axis], types[index].space[axis], size), pair[axis]) for index, pair in taken)
+        return reduce(union, seen)
+
+    return along(0), along(1)
+
+
+def _stretched(own: Reach | None, size: int | None, to: int | None) -> Reach | None:
+    """A single position that meets several is seen by all of them: a factor per channel, an upsampled average."""
+    return EVERYTHING if size == 1 and to != 1 else own
+
+
+def _side(reach: Reach | None, size: int | None) -> Side:
+    if reach is None:
+        return Side()
+    stride = Fraction(reach.step, reach.period) if reach.step else None
+    if reach.whole:
+        return Side(size, stride, 0, whole=True)
+    return Side(reach.size, stride, reach.start(0) if reach.size else None)
