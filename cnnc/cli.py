@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cnnc import cli_eval
+from cnnc.cli_diff import diff
 from cnnc.cli_train import train
 from cnnc.diagnostics import Code
 from cnnc.report import as_github, show
@@ -151,6 +152,7 @@ def infer() -> None:
 
 
 app.command("eval")(cli_eval.evaluate)
+app.command()(diff)
 
 
 @app.command()
