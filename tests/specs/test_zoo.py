@@ -1,0 +1,46 @@
+"""The published networks: parameters, MACs, and a state_dict by which torchvision's checkpoints load.
+
+`tests/data/zoo.json.gz` holds what torchvision's models say of themselves: of each the input, the parameters, the MACs
+at that input, and the shape of every tensor of its state_dict.
+"""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+import cnnc
+from cnnc.graph.cost import totals
+from cnnc.targets.torch import shapes
+
+ROOT = Path(__file__).parents[2]
+ZOO = json.loads(gzip.decompress((ROOT / "tests/data/zoo.json.gz").read_bytes()))
+PLACES = {"resnet152": ROOT / "specs/resnet152.yaml"}
+COUNTER = "num_batches_tracked"
+
+
+@pytest.fixture(params=sorted(ZOO))
+def published(request):
+    graph = cnnc.load(PLACES.get(request.param, ROOT / f"specs/zoo/{request.param}.yaml"))
+    return graph, ZOO[request.param]
+
+
+def test_the_costs_are_the_published_ones(published):
+    graph, said = published
+    assert [list(each.type.shape) for each in graph.inputs] == [said["input"]]
+    assert totals(graph).params == said["params"]
+    assert totals(graph).macs == said["macs"]
+
+
+def test_checkpoints_load_by_name(published):
+    graph, said = published
+    ours = {key: list(shape) for key, shape in shapes(graph).items() if not key.endswith(COUNTER)}
+    theirs = {key: shape for key, shape in said["state_dict"].items() if not key.endswith(COUNTER)}
+    assert ours == theirs
+    assert list(ours) == list(theirs)  # in their order, too
+
+
+def test_every_spec_of_the_zoo_is_held_to_numbers():
+    specs = {path.stem for path in (ROOT / "specs/zoo").glob("*.yaml")}
+    assert specs == ZOO.keys() - PLACES.keys()
