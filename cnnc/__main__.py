@@ -13,13 +13,11 @@ SHORT = ("check", "build", "infer", "explain")  # commands that leave nothing be
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the call is wrong."""
-    streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]  # `>&-` closes them
-    for stream in streams:
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _open_streams()
     try:
         code = _report()
-        for stream in streams:
-            stream.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
     except BrokenPipeError:
         # whoever read our output has enough; Python would complain once more while it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -27,6 +25,14 @@ def main() -> NoReturn:
     if sys.argv[1:2] and sys.argv[1] in SHORT:
         os._exit(code)  # an interpreter with torch in it takes nearly half a second to be torn down
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Streams that take every character; those that `>&-` has closed lead nowhere, and no file gets their numbers."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (to the end)
+        getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def _report() -> int:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from cnnc.diagnostics import CnncError
-from cnnc.report import show
+from cnnc.report import show, visible
 from cnnc.runtime.providers import WANTED
 
 
@@ -52,11 +52,11 @@ def run(arguments: Sequence[str]) -> int:
     fine = True
     with load_model(given.model, given.provider, allow_external=given.allow_external) as model:
         for note in model.notes:
-            print(note, file=sys.stderr)
+            print(visible(note), file=sys.stderr)
         for each in infer_many(model, given.images, given.top):
             if isinstance(each, CnncError):
                 fine = False
                 show(each.diagnostics)
             else:
-                print(json.dumps(each.as_json(), ensure_ascii=False) if given.format == "json" else each.as_text())
+                print(json.dumps(each.as_json()) if given.format == "json" else each.as_text())
     return 0 if fine else 1

@@ -173,6 +173,22 @@ def test_a_closed_pipe_is_no_error(tiny):
     assert "Exception ignored" not in done.stderr
 
 
+def with_closed(streams, *arguments, cwd):
+    command = f"{sys.executable} -m cnnc {' '.join(arguments)} {streams}"
+    return subprocess.run(["bash", "-c", command], cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_no_error(tiny, streams):
+    for arguments, code in ((("check", "tiny.yaml"), 0), (("check", "missing.yaml"), 1), (("explain", "E301"), 0)):
+        assert with_closed(streams, *arguments, cwd=tiny).returncode == code
+
+
+def test_a_build_that_nobody_listens_to_is_a_build(tiny):
+    assert with_closed(">&- 2>&-", "build", "tiny.yaml", "--target", "onnx", cwd=tiny).returncode == 0
+    assert (tiny / "build/tiny/manifest.json").exists()
+
+
 # -- build
 
 
@@ -303,3 +319,11 @@ def test_infer_prints_classes_or_a_json_line_a_picture(tiny):
     assert set(found) >= {"image", "predictions", "provider", "milliseconds"}
     assert [set(each) for each in found["predictions"]] == [{"index", "label", "score"}] * 3
     assert sum(each["score"] for each in found["predictions"]) == pytest.approx(1)
+
+
+def test_infers_json_is_json_in_an_ascii_terminal(tiny):
+    cnnc("build", "tiny.yaml", "--target", "onnx", cwd=tiny)
+    Image.new("L", (8, 8)).save(tiny / "sm\u00f8rrebr\u00f8d.png")
+    arguments = ("infer", "build/tiny/tiny.onnx", "sm\u00f8rrebr\u00f8d.png", "--format", "json")
+    done = cnnc(*arguments, cwd=tiny, env={"PYTHONIOENCODING": "ascii"})
+    assert json.loads(done.stdout)["image"] == "sm\u00f8rrebr\u00f8d.png"

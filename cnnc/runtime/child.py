@@ -99,12 +99,20 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _died(path: object, status: int, doing: str) -> CnncError:
-    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    how = f"was killed by {_signal(-status)}" if status < 0 else f"ended with status {status}"
     return CnncError.of(
         Code.MODEL_FAILED,
         f"{path}: onnxruntime {how} while {doing}",
         help="the model cannot take this picture, or its file is damaged; models from `cnnc build` say what they take",
     )
+
+
+def _signal(number: int) -> str:
+    """The signal's name; those between SIGRTMIN and SIGRTMAX have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _send(stream: IO[bytes], line: dict[str, Any], array: NDArray[Any] = _NOTHING) -> None:

@@ -55,7 +55,7 @@ class Result:
             f"{rank:3}. {name:<{width}}  {each.score:7.2%}"
             for rank, (name, each) in enumerate(zip(names, self.predictions, strict=True), 1)
         ]
-        notes = [f"  note: {note}" for note in self.notes]
+        notes = [f"  note: {visible(note)}" for note in self.notes]
         return "\n".join([f"{visible(self.image)} ({self.provider}, {self.milliseconds:.1f} ms)", *notes, *lines])
 
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.runtime.infer import Result, infer, infer_many, load_model
+from cnnc.runtime.infer import Prediction, Result, infer, infer_many, load_model
 from tests.runtime.onnx_files import RELU, WEIGHTS, contract, linear, means, model_of
 
 
@@ -137,6 +137,20 @@ def test_a_model_that_kills_its_process_is_a_diagnostic_and_the_others_go_throug
     assert second.diagnostics[0].code == Code.MODEL_FAILED
     assert "SIGFPE" in second.diagnostics[0].message
     assert first.predictions == third.predictions
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs real-time signals")
+def test_a_process_that_is_killed_by_a_signal_without_a_name(save, tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nkill -40 $$\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(CnncError, match="was killed by signal 40 while loading the model"):
+        load_model(save(linear()), "cpu")
+
+
+def test_notes_cannot_move_the_terminals_cursor():
+    assert "\x1b" not in Result("p.png", (Prediction(0, None, 1.0),), "cpu", 1.0, ("a \x1b[2J",)).as_text()
 
 
 def test_a_folder_with_a_bad_file_among_good_ones(save, picture, tmp_path):
