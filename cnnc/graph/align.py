@@ -1,0 +1,69 @@
+"""Which of two scopes' nodes are the same, where names only count them: `relu_2`, `features.7`.
+
+In: the nodes of a scope, old and new, in order. Out: pairs of paths. A node put in or taken out shifts all counts
+behind it, so such nodes are paired as texts are compared: the longest way through both, on which what has the same
+attributes counts for more.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from cnnc.graph.graph import Node
+
+MOST_STEPS = 1_000_000  # more are not worth the time: then counts are taken for names
+SAME, ALIKE = 3, 2  # two that are alike outweigh one that is the same
+
+
+def is_counted(path: str, op: str) -> bool:
+    """Whether a node's name only says where it stands: a number, or its op's name with or without one."""
+    name = path.rpartition(".")[2]
+    return name.isdigit() or name == op or name.removeprefix(f"{op}_").isdigit()
+
+
+def _counted(node: Node) -> bool:
+    return is_counted(node.path, node.op.name)
+
+
+def align(old: Sequence[Node], new: Sequence[Node]) -> Iterator[tuple[str, str]]:
+    """Pairs of counted nodes, in order."""
+    first, last = 0, 0
+    while first < min(len(old), len(new)) and _weight(old[first], new[first]) == SAME:
+        first += 1
+    while last < min(len(old), len(new)) - first and _weight(old[-1 - last], new[-1 - last]) == SAME:
+        last += 1
+    rest = old[first : len(old) - last], new[first : len(new) - last]
+    pairs = [*zip(old[:first], new[:first], strict=True), *_longest(*rest)]
+    pairs += zip(old[len(old) - last :], new[len(new) - last :], strict=True)
+    yield from ((was.path, now.path) for was, now in pairs if _counted(was))
+
+
+def _weight(old: Node, new: Node) -> int:
+    """How much it is worth to pair two nodes; 0 where they cannot be."""
+    if old.op.name != new.op.name or _counted(old) != _counted(new):
+        return 0
+    if not _counted(old):
+        return SAME if old.path == new.path else 0
+    return SAME if old.op == new.op else ALIKE
+
+
+def _longest(old: Sequence[Node], new: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
+    """The pairs on the heaviest common way."""
+    if len(old) * len(new) > MOST_STEPS:
+        at = {node.path: node for node in new}
+        yield from ((node, at[node.path]) for node in old if node.path in at and _weight(node, at[node.path]))
+        return
+    best = [[0] * (len(new) + 1) for _ in range(len(old) + 1)]
+    for i in reversed(range(len(old))):
+        for j in reversed(range(len(new))):
+            weight = _weight(old[i], new[j])
+            paired = weight + best[i + 1][j + 1] if weight else 0
+            best[i][j] = max(paired, best[i + 1][j], best[i][j + 1])
+    i = j = 0
+    while i < len(old) and j < len(new):
+        weight = _weight(old[i], new[j])
+        if weight and best[i][j] == weight + best[i + 1][j + 1]:
+            yield old[i], new[j]
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            j += 1
