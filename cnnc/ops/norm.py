@@ -123,6 +123,14 @@ class GroupNorm(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         require_divides(self, x.channels, self.groups, "channels")
+        if x.elements == self.groups:  # torch refuses to run it on one sample
+            raise Refusal(
+                Code.IMPOSSIBLE_ATTRIBUTE,
+                f"{self.name}: {self.groups} groups of {x} hold one number each; normalised, each of them would be 0",
+                attribute="groups",
+                label=f"gets {x}",
+                help="take fewer `groups`, or put it before the maps shrink to one position",
+            )
         return x
 
     def reach(self, x: TensorType) -> Reaches:

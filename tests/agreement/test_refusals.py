@@ -84,6 +84,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[Any, ...], str]] = [
     ("E310", "split", {"parts": 2, "axis": 1}, (OPEN,), "axis 1"),
     ("E313", "conv_transpose", {"out": 4, "kernel": 3, "stride": 2, "output_padding": 2}, (MAP,), "stride of 2"),
     ("E313", "conv_transpose", {"out": 4, "kernel": 3, "dilation": 2, "output_padding": 1}, (MAP,), "stride of 1"),
+    ("E313", "group_norm", {"groups": 5}, (VECTOR,), "5 groups of 5 hold one number each"),
+    ("E313", "group_norm", {"groups": 4}, ((4, 1, 1),), "4 groups of 4×1×1 hold one number each"),
     ("E313", "local_response_norm", {"size": 4}, (MAP,), "no middle"),
     ("E313", "softmax", {"axis": 1}, (VECTOR,), "no axis 1"),
     ("E313", "log_softmax", {"axis": -4}, (MAP,), "no axis -4"),
