@@ -70,15 +70,17 @@ class InputContract:
 
     def misfit(self, height: int, width: int) -> str | None:
         """What the network takes, in words, where it does not take this size; None where it does."""
-        sides, least = (height, width), self.smallest or (1, 1)
-        if any(want not in (None, side) for want, side in zip(self.shape[1:], sides, strict=True)):
-            return " × ".join("any" if side is None else str(side) for side in self.shape[1:])
+        wanted, sides = self.shape[1:], (height, width)
+        if any(want not in (None, side) for want, side in zip(wanted, sides, strict=True)):
+            return " × ".join("any" if want is None else str(want) for want in wanted)
+        least = [want or low for want, low in zip(wanted, self.smallest or (1, 1), strict=True)]
         if height < least[0] or width < least[1]:
             return f"at least {least[0]} × {least[1]}"
         allowed = self.remainders or ((0,), (0,))
-        for side, size, divisor, rest in zip(("height", "width"), sides, self._divisors, allowed, strict=True):
-            if size % divisor not in rest:
-                return _rule(side, divisor, rest, self.remainders is None and isinstance(self.divisor, int))
+        names = ("height", "width")
+        for name, want, size, divisor, rest in zip(names, wanted, sides, self._divisors, allowed, strict=True):
+            if want is None and size % divisor not in rest:
+                return _rule(name, divisor, rest, self.remainders is None and isinstance(self.divisor, int))
         return None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnc.graph.cost import totals
-from cnnc.graph.graph import Graph, Node
+from cnnc.graph.graph import Graph, Ref
 from cnnc.graph.sizes import Rule
 from cnnc.ops.types import TensorType
 from cnnc.runtime import contract
@@ -22,7 +22,14 @@ from cnnc.targets.probes import demands
 from cnnc.targets.verify import Agreement
 
 TOOLS = ("cnnc", "torch", "onnx", "onnxruntime-gpu", "onnxruntime")
-ENDS = {"softmax": "probabilities", "log_softmax": "log_probabilities"}
+ENDS = {
+    "softmax": "probabilities",
+    "log_softmax": "log_probabilities",
+    "sigmoid": "probabilities",  # of each class by itself
+    "hardsigmoid": "probabilities",
+}
+HANDED_ON = {"flatten", "reshape", "permute", "channel_shuffle", "identity", "dropout", "drop_path"}
+"""Ops that, in prediction, give the numbers that they take, in another order at most."""
 
 
 def metadata(graph: Graph, weights_sha256: str) -> dict[str, str]:
@@ -53,9 +60,7 @@ def contract_of(graph: Graph) -> Contract:
         **({} if first.type.known else _demanded(first.type, demands(graph))),
     )
     names = tuple(each.name for each in graph.outputs)
-    return Contract(
-        input=about, outputs=names, labels=graph.labels, scores=_scores(graph.node[graph.outputs[0].ref.node])
-    )
+    return Contract(input=about, outputs=names, labels=graph.labels, scores=scores_of(graph, graph.outputs[0].ref))
 
 
 def _demanded(type: TensorType, rules: tuple[Rule, Rule]) -> dict[str, Any]:
@@ -69,9 +74,14 @@ def _demanded(type: TensorType, rules: tuple[Rule, Rule]) -> dict[str, Any]:
     }
 
 
-def _scores(last: Node) -> str:
-    """What the numbers of an output are, by the op that makes them."""
-    return ENDS.get(getattr(last.op, "kind", last.op.name), "logits")
+def scores_of(graph: Graph, ref: Ref) -> str:
+    """What the numbers of a value are, one of `contract.SCORES`, by the op that makes them."""
+    while (node := graph.node.get(ref.node)) is not None:
+        kind = getattr(node.op, "kind", node.op.name)
+        if kind not in HANDED_ON:
+            return ENDS.get(kind, "logits")
+        ref = node.inputs[0]
+    return "logits"  # an input, handed through
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,3 +94,17 @@ def test_the_field_at_fault_is_named():
 def test_a_builder_cannot_make_an_unsound_one():
     with pytest.raises(ValueError, match="shape"):
         InputContract(name="x", shape=(3, 28, 28), mode="grey")
+
+
+@pytest.mark.parametrize(
+    ("shape", "rules", "fits", "misfits"),
+    [
+        ((1, None, 32), {"smallest": (64, 64)}, (64, 32), (63, 32)),
+        ((1, None, 31), {"divisor": 2}, (64, 31), (63, 31)),
+        ((1, 31, None), {"divisor": 2, "remainders": ((0,), (1,))}, (31, 33), (31, 34)),
+    ],
+)
+def test_demands_are_of_the_sizes_that_are_open(shape, rules, fits, misfits):
+    about = InputContract(name="image", shape=shape, mode="grey", **rules)
+    assert about.misfit(*fits) is None
+    assert about.misfit(*misfits)

@@ -6,8 +6,8 @@ with `aux_weight` each. Outputs may be logits, probabilities or their logarithms
 
 from typing import TYPE_CHECKING, Any
 
-from cnnc.graph.graph import Graph, Output
-from cnnc.runtime.record import ENDS
+from cnnc.graph.graph import Graph
+from cnnc.runtime.record import scores_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ class Objective:
     def __init__(self, graph: Graph, smoothing: float = 0.0, aux_weight: float = 0.0) -> None:
         self.prediction = next(index for index, each in enumerate(graph.outputs) if not each.train_only)
         self._heads = [index for index, each in enumerate(graph.outputs) if each.train_only]
-        self._probabilities = [_is_probability(graph, each) for each in graph.outputs]
+        self._probabilities = [scores_of(graph, each.ref) == "probabilities" for each in graph.outputs]
         self._smoothing, self._aux_weight = smoothing, aux_weight
 
     def __call__(self, outputs: Any, labels: "Tensor") -> "tuple[Tensor, Tensor, Tensor]":
@@ -42,8 +42,3 @@ class Objective:
         from torch.nn.functional import cross_entropy
 
         return cross_entropy(scores, labels, reduction="sum", label_smoothing=self._smoothing)
-
-
-def _is_probability(graph: Graph, output: Output) -> bool:
-    op = graph.node[output.ref.node].op
-    return ENDS.get(getattr(op, "kind", op.name)) == "probabilities"
