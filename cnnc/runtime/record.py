@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
-from importlib.metadata import distributions, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from cnnc.runtime import contract
 from cnnc.runtime.contract import Contract, InputContract
 from cnnc.targets.probes import demands
 from cnnc.targets.verify import Agreement
+from cnnc.targets.version import cnnc_version
 
-TOOLS = ("cnnc", "torch", "onnx", "onnxruntime-gpu", "onnxruntime")
+TOOLS = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
 ENDS = {
     "softmax": "probabilities",
     "log_softmax": "log_probabilities",
@@ -37,7 +38,7 @@ def metadata(graph: Graph, weights_sha256: str) -> dict[str, str]:
     spec = _canonical(graph.spec)
     return {
         contract.CONTRACT: contract_of(graph).to_json(),
-        contract.VERSION: version("cnnc"),
+        contract.VERSION: cnnc_version(),
         contract.SPEC: spec,
         contract.SPEC_SHA256: sha256(spec.encode()).hexdigest(),
         contract.WEIGHTS_SHA256: weights_sha256,
@@ -126,7 +127,7 @@ def manifest(
 def tools() -> dict[str, str]:
     """The versions of what a build is made with."""
     found = {name: next(iter(distributions(name=name)), None) for name in TOOLS}
-    return {name: each.version for name, each in found.items() if each is not None}
+    return {"cnnc": cnnc_version(), **{name: each.version for name, each in found.items() if each is not None}}
 
 
 def _digest(path: Path) -> str:

@@ -7,12 +7,12 @@ graph has proved: a model that disagrees with ONNX's own inference does not pass
 """
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops.types import TensorType
+from cnnc.targets.version import cnnc_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ def lower(
         opset_imports=opsets,
         ir_version=helper.find_min_ir_version_for(opsets),
         producer_name="cnnc",
-        producer_version=_version(),
+        producer_version=cnnc_version(),
     )
     helper.set_model_props(model, dict(metadata or {}))
     return model
@@ -203,10 +203,3 @@ def _value_info(name: str, type: TensorType, unknown: tuple[str, str] | None = N
     if unknown and type.is_map:
         sizes[1:] = [size or named for size, named in zip(type.space, unknown, strict=True)]
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])
-
-
-def _version() -> str:
-    try:
-        return version("cnnc")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"
