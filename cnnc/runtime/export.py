@@ -63,7 +63,7 @@ def require_targets(graph: Graph, targets: Iterable[str], opset: int) -> tuple[s
                 Code.NOT_EXPORTABLE, f"there is no target `{target}`", help=f"there are: {', '.join(ENDINGS)}"
             )
     if "onnx" in targets:
-        onnx.require_exportable(graph, opset)
+        onnx.require_exportable(drop_train_only(Network(graph, {})).graph, opset)
     return targets
 
 
