@@ -1,7 +1,8 @@
 """What differs between two networks, node by node and in all.
 
 In: two proved graphs. Out: a `Difference`. A node is `added`, `removed`, `renamed` (the same elsewhere), `changed`
-(another op, other attributes or other inputs), or `affected`: it is as it was, but what comes in has another size.
+(another op, other attributes or other inputs), or `affected`: it is as it was, but what comes in, or what it sees of
+the input, has another size.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from cnnc.graph.cost import FLOAT, Totals, totals
 from cnnc.graph.graph import Graph, Input, Node, Output
 from cnnc.graph.match import Pairs, inputs, match
+from cnnc.graph.receptive import Field, receptive_fields
 from cnnc.ops.types import Types
 
 Kind = Literal["added", "removed", "renamed", "changed", "affected"]
@@ -19,7 +21,11 @@ Details = dict[str, tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A node on one side; `memory`: the bytes of its outputs, batch 1, float32."""
+    """A node on one side.
+
+    `memory`: the bytes of its outputs, batch 1, float32. `field`: how many rows and columns of the first input it sees,
+    padding included; None where it sees none, and each None where that cannot be told.
+    """
 
     path: str
     op: str
@@ -28,6 +34,7 @@ class Facts:
     params: int
     macs: int | None
     memory: int | None
+    field: tuple[int | None, int | None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +84,15 @@ def compare(old: Graph, new: Graph) -> Difference:
 
 
 def _changes(old: Graph, new: Graph, pairs: Pairs, moved_to: Pairs) -> Iterator[Change]:
+    fields = receptive_fields(old), receptive_fields(new)
     for before, after in _in_order(old, new, pairs):
-        was = None if before is None else _facts(old, before)
-        now = None if after is None else _facts(new, after)
-        if before is None or after is None:
+        was = None if before is None else _facts(old, before, fields[0].get(before.path))
+        now = None if after is None else _facts(new, after, fields[1].get(after.path))
+        if before is None or after is None or was is None or now is None:
             yield Change("added" if before is None else "removed", was, now, {})
         elif details := _details(old, new, before, after, moved_to):
             yield Change("changed", was, now, details)
-        elif (before.outputs, before.cost) != (after.outputs, after.cost):
+        elif (before.outputs, before.cost, was.field) != (after.outputs, after.cost, now.field):
             yield Change("affected", was, now, {})
         elif before.path != after.path:
             yield Change("renamed", was, now, {})
@@ -118,7 +126,7 @@ def _details(old: Graph, new: Graph, before: Node, after: Node, moved_to: Pairs)
     return found
 
 
-def _facts(graph: Graph, node: Node) -> Facts:
+def _facts(graph: Graph, node: Node, field: Field | None) -> Facts:
     sizes = [each.elements for each in node.outputs]
     known = [each for each in sizes if each is not None]
     return Facts(
@@ -129,6 +137,7 @@ def _facts(graph: Graph, node: Node) -> Facts:
         params=node.cost.params,
         macs=node.cost.macs,
         memory=FLOAT * sum(known) if len(known) == len(sizes) else None,
+        field=None if field is None else (field.height.size, field.width.size),
     )
 
 

@@ -14,8 +14,8 @@ from cnnc.graph.diff import Change, Difference, Facts
 
 Row = tuple[str, ...]
 
-HEAD = ("change", "node", "op", "what", "output", "params", "MACs", "memory")
-FIGURES = 5  # the column from which on numbers stand to the right
+HEAD = ("change", "node", "op", "what", "output", "field", "params", "MACs", "memory")
+FIGURES = 6  # the column from which on numbers stand to the right
 TOLD = {"params": "parameters", "buffers": "running statistics", "macs": "MACs", "activation_bytes": "activations"}
 NONE = "no difference"
 
@@ -45,7 +45,7 @@ def markdown(found: Difference, old: str, new: str) -> str:
     affected: list[Row] = [HEAD, *(row for row in rows if row[0] == "affected")]
     parts = [title, *(_markdown(rows) for rows in (sums, ends, own) if len(rows) > 1)]
     if affected[1:]:
-        summary = f"{len(affected) - 1} more of another size, by what comes in"
+        summary = f"{len(affected) - 1} more that see or get another size"
         parts.append(f"<details><summary>{summary}</summary>\n\n{_markdown(affected)}\n\n</details>")
     return "\n\n".join(parts)
 
@@ -78,6 +78,7 @@ def _side(facts: Facts | None) -> dict[str, Any] | None:
         "params": facts.params,
         "macs": facts.macs,
         "memory": facts.memory,
+        "receptive_field": None if facts.field is None else list(facts.field),
     }
 
 
@@ -88,7 +89,7 @@ def _rows(changes: Iterable[Change]) -> Iterator[Row]:
     for each in changes:
         scope = _renamed_scope(each)
         if scope and (count := renamed.pop(scope, 0)):
-            yield ("renamed", scope[1], "", _was(scope, count), "", "", "", "")
+            yield ("renamed", scope[1], "", _was(scope, count), "", "", "", "", "")
         if each.kind != "renamed":
             yield _row(each)
 
@@ -122,8 +123,20 @@ def _row(each: Change) -> Row:
     what = [f"{key} {was} → {now}" for key, (was, now) in each.details.items() if key != "op"]
     figures = [_signed(each, lambda facts: facts.params), _signed(each, lambda facts: facts.macs)]
     memory = _signed(each, lambda facts: facts.memory)
-    shape = _pair(each, lambda facts: ", ".join(map(str, facts.outputs)))
-    return each.kind, shown.path, _pair(each, lambda facts: facts.op), "; ".join(what), shape, *figures, memory
+    op, shape, field = (_pair(each, key) for key in (_op, _shape, _field))
+    return each.kind, shown.path, op, "; ".join(what), shape, field if "→" in field else "", *figures, memory
+
+
+def _op(facts: Facts) -> str:
+    return facts.op
+
+
+def _shape(facts: Facts) -> str:
+    return ", ".join(map(str, facts.outputs))
+
+
+def _field(facts: Facts) -> str:
+    return "none" if facts.field is None else "×".join("?" if each is None else str(each) for each in facts.field)
 
 
 def _pair(each: Change, key: Callable[[Facts], str]) -> str:

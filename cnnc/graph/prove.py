@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnc.diagnostics import Code, Diagnostic, Note
-from cnnc.graph.cost import totals
+from cnnc.graph.cost import FLOAT, totals
 from cnnc.graph.expand import Expander
 from cnnc.graph.graph import Graph, Ref
 from cnnc.graph.infer import Inference, TooMuch
@@ -161,14 +161,18 @@ def _check_budget(graph: Graph, spec: Spec, report: Report) -> None:
                     Code.OVER_BUDGET,
                     message,
                     spec.root.at("budget", key).span,
-                    notes=(Note(_largest(graph, key)),) if key != "activations" else (),
+                    notes=(Note(_heaviest(graph, key)),),
                     help="make the network smaller, or raise the budget",
                 )
             )
 
 
-def _largest(graph: Graph, key: str) -> str:
-    """Where most of the parameters or MACs are."""
-    cost = {node.path: (node.cost.params if key == "params" else node.cost.macs) or 0 for node in graph.nodes}
-    most = sorted(cost, key=lambda path: -cost[path])[:3]
-    return f"most are in {', '.join(f'`{path}` ({cost[path]:,})' for path in most if cost[path])}"
+def _heaviest(graph: Graph, key: str) -> str:
+    """The three nodes that weigh most: by parameters, by MACs, or by the bytes of their outputs."""
+    if key == "activations":
+        weights = {node.path: sum(each.elements or 0 for each in node.outputs) * FLOAT for node in graph.nodes}
+    else:
+        weights = {node.path: (node.cost.params if key == "params" else node.cost.macs) or 0 for node in graph.nodes}
+    most = sorted(weights, key=lambda path: -weights[path])[:3]
+    listed = ", ".join(f"`{path}` ({weights[path]:,})" for path in most if weights[path])
+    return f"the largest are those of {listed}" if key == "activations" else f"most are in {listed}"

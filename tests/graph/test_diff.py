@@ -168,6 +168,17 @@ def test_a_renamed_output_is_told():
     ]
 
 
+def test_what_sees_more_of_the_input_is_affected():
+    old = net(conv(name="a", padding=1), conv(name="b"), "relu", *HEAD)
+    new = net(conv(name="a", padding=2, kernel=5), conv(name="b"), "relu", *HEAD)
+    fields = [(each.kind, each.new.path, each.old.field, each.new.field) for each in compare(old, new).changes]
+    assert fields == [
+        ("changed", "a", (3, 3), (5, 5)),
+        ("affected", "b", (5, 5), (7, 7)),
+        ("affected", "relu", (5, 5), (7, 7)),  # the pool behind it sees all, as before
+    ]
+
+
 def test_unknown_sizes_have_unknown_costs():
     open_input = {"image": [3, None, None]}
     found = compare(net(conv(name="a", padding=1), *HEAD), net(conv(name="a", padding=1), *HEAD, input=open_input))
@@ -183,9 +194,9 @@ def found():
 
 def test_the_table_has_signed_deltas_and_totals(found):
     lines = diff_report.table(found).splitlines()
-    assert lines[0].split() == ["change", "node", "op", "what", "output", "params", "MACs", "memory"]
+    assert lines[0].split() == ["change", "node", "op", "what", "output", "field", "params", "MACs", "memory"]
     assert lines[2].split() == [
-        *("changed", "a", "conv", "kernel", "3", "→", "5", "8×14×14", "→", "8×12×12"),
+        *("changed", "a", "conv", "kernel", "3", "→", "5", "8×14×14", "→", "8×12×12", "3×3", "→", "5×5"),
         *("+384", "+44,064", "−1,664"),
     ]
     assert "parameters: 314 → 698 (+384, +122.3%)" in lines
@@ -198,7 +209,7 @@ def test_markdown_folds_away_what_is_affected(found):
     assert head.startswith("### `HEAD~1:net.yaml` → `net.yaml`\n")
     assert "| added | dropout |" in head
     assert "| affected | relu |" in folded
-    rows = [line for line in head.splitlines() if line.count("|") == 9]
+    rows = [line for line in head.splitlines() if line.count("|") == 10]
     assert len(rows) == 2 + 3  # the head and its rule; a, dropout, and the pool that now takes dropout
 
 
@@ -214,6 +225,7 @@ def test_json_has_both_sides(found):
         "params": 224,
         "macs": 42336,
         "memory": 6272,
+        "receptive_field": [3, 3],
     }
     assert first["details"] == {"kernel": ("3", "5")}
     assert data["totals"]["params"] == [314, 698]
