@@ -17,6 +17,7 @@ PACKAGE = ROOT / "cnnc"
 # A room may import what stands to its left. The report knows diagnostics alone, and stages do not know the report.
 ORDER = [
     "diagnostics",
+    "files",
     "collector",
     "ops",
     "spec",

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import IO
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.runtime.files import require_file
+from cnnc.files import require_file
 
 # field numbers of ModelProto and StringStringEntryProto, wire types of protobuf
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2

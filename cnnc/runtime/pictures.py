@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.files import require_file
 from cnnc.runtime.contract import InputContract
-from cnnc.runtime.files import require_file
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # Pillow loads all its plugins when it comes to the last two
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.files import require_file
 from cnnc.graph.graph import Graph
 from cnnc.runtime.contract import Contract
-from cnnc.runtime.files import require_file
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,6 @@ endings stay as they are, so that columns and offsets speak of the file that the
 """
 
 import errno
-import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from os import scandir
 from pathlib import Path
 
 from cnnc.diagnostics import CnncError, Code, Source, Span
+from cnnc.files import kind_of
 
 LIMIT = 1 << 20
 """The most bytes that a spec may have."""
@@ -28,12 +28,9 @@ _WIDE_BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-1
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-_KINDS = {
-    stat.S_IFDIR: ("a folder", "name a spec file in it"),
-    stat.S_IFIFO: ("a named pipe", "pipe the text in and give `-` as the file"),
-    stat.S_IFSOCK: ("a socket", "give a regular file, or pipe the text in and give `-`"),
-    stat.S_IFCHR: ("a device", "give a regular file, or pipe the text in and give `-`"),
-    stat.S_IFBLK: ("a device", "give a regular file, or pipe the text in and give `-`"),
+_WAYS_OUT = {
+    "a folder": "name a spec file in it",
+    "a named pipe": "pipe the text in and give `-` as the file",
 }
 _FAILURES = {
     errno.EACCES: ("you are not allowed to read {}", "change its permissions, or those of the folders above it"),
@@ -83,10 +80,10 @@ def _read_stdin() -> bytes:
 
 
 def _read_file(path: Path) -> bytes:
-    kind = stat.S_IFMT(path.stat().st_mode)  # before opening: to open a pipe or a device can block, or act
-    if kind != stat.S_IFREG:
-        what, way_out = _KINDS.get(kind, ("not a regular file", "give a regular file"))
-        raise CnncError.of(Code.UNREADABLE, f"{path} is {what}, not a spec file", help=way_out)
+    kind = kind_of(path.stat().st_mode)
+    if kind:
+        way_out = _WAYS_OUT.get(kind, "give a regular file, or pipe the text in and give `-`")
+        raise CnncError.of(Code.UNREADABLE, f"{path} is {kind}, not a spec file", help=way_out)
     with path.open("rb") as file:
         return file.read(LIMIT + 1)
 

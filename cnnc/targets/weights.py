@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code, Note
+from cnnc.files import require_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +56,7 @@ def labels(path: Path) -> tuple[str, ...] | None:
         about = file.metadata() or {}
     try:
         names = json.loads(about.get("labels", "null"))
-    except ValueError:  # somebody else's remark of that name
+    except (ValueError, RecursionError):  # somebody else's remark of that name
         return None
     return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
@@ -83,12 +84,11 @@ def _load(path: Path) -> Any:
     if path.suffix not in SUFFIXES:
         known = f"{', '.join(SUFFIXES[:-1])} and {SUFFIXES[-1]}"
         raise _unreadable(path, f"weights come as {known}, not as `{path.suffix or path.name}`", None)
+    require_file(path, Code.WEIGHTS_UNREADABLE, "weights")
     try:
         data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, (error.strerror or str(error)).lower(), None) from error
-    if not data:
-        raise _unreadable(path, "the file is empty", None)
     return _load_safetensors(path, data) if path.suffix == ".safetensors" else _load_pickle(path, data)
 
 
@@ -218,7 +218,7 @@ def _require_finite(path: Path, weights: "Mapping[str, Tensor]") -> None:
 
 
 def _unreadable(path: Path, reason: str, help: str | None) -> CnncError:
-    return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read weights from {path}: {reason}", help=help)
+    return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read the weights {path}: {reason}", help=help)
 
 
 def _size(shape: tuple[int, ...]) -> str:

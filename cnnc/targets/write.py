@@ -8,7 +8,6 @@ the umask says. Whatever the system objects to is a diagnostic, E405.
 import errno
 import os
 import shutil
-import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from secrets import token_hex
 from typing import IO, BinaryIO
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.files import kind_of
 
 if sys.platform != "win32":  # there, renames are still atomic, but killed writers' folders stay
     import fcntl
@@ -93,8 +93,8 @@ def _place(path: Path) -> Path:
         raise OSError(errno.ELOOP, "loop", str(path))
     if place.is_dir():
         raise OSError(errno.EISDIR, "folder", str(path))
-    if place.exists() and not stat.S_ISREG(place.stat().st_mode):
-        raise CnncError.of(Code.NOT_WRITTEN, f"cannot write {path}: it is a device or a pipe, not a file")
+    if place.exists() and (kind := kind_of(place.stat().st_mode)):
+        raise CnncError.of(Code.NOT_WRITTEN, f"cannot write {path}: it is {kind}, not a file")
     return place
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.targets.torch import lower
-from cnnc.targets.weights import digest, read, shapes
+from cnnc.targets.weights import digest, labels, read, shapes
 from tests.targets.networks import residual
 
 
@@ -154,6 +154,21 @@ def test_missing_files_folders_and_other_kinds_are_unreadable(tmp_path, state):
         archive.writestr("hello", "world")
     for name in ("none.pt", "folder.pt", "archive.pt", "w.h5", "w"):
         assert fault(tmp_path / name, shapes(state)).code == Code.WEIGHTS_UNREADABLE
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["pipe.pt", "pipe.safetensors"])
+def test_pipes_and_devices_are_told_apart_from_files_before_they_are_opened(tmp_path, state, name):
+    os.mkfifo(tmp_path / name)
+    assert "a named pipe" in fault(tmp_path / name, shapes(state)).message
+    (tmp_path / f"zero{name}").symlink_to("/dev/zero")
+    assert "a device" in fault(tmp_path / f"zero{name}", shapes(state)).message
+
+
+def test_what_is_said_of_weights_may_be_anything(tmp_path):
+    for remark in ("[" * 100_000, "[1, 2]", "{", "7"):
+        save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors", {"labels": remark})
+        assert labels(tmp_path / "w.safetensors") is None
 
 
 def test_the_digest_is_of_the_numbers_not_of_their_order_or_holder(state):

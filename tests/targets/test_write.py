@@ -60,7 +60,7 @@ def test_links_that_lead_nowhere_folders_and_devices_are_refused(tmp_path):
     assert "folder does not exist" in refused(write_file, tmp_path / "none" / "a", b"")
     assert "too long" in refused(write_file, tmp_path / ("a" * 300), b"")
     os.mkfifo(tmp_path / "pipe")
-    assert "a device or a pipe" in refused(write_file, tmp_path / "pipe", b"")
+    assert "it is a named pipe" in refused(write_file, tmp_path / "pipe", b"")
     (tmp_path / "file").write_bytes(b"")
     assert "not a folder" in refused(write_file, tmp_path / "file" / "a", b"")
 

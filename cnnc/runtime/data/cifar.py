@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.diagnostics import Code
+from cnnc.files import require_file
 from cnnc.runtime.data.dataset import Split, reading, unreadable
 from cnnc.runtime.data.pickled import Array, Refused, read_pickle
-from cnnc.runtime.files import require_file
 
 PIXELS = 3 * 32 * 32
 CLASSES = 10

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.diagnostics import Code
+from cnnc.files import require_file
 from cnnc.runtime.data.dataset import Split, reading, unreadable
-from cnnc.runtime.files import require_file
 
 MAGIC = {"images": 0x0803, "labels": 0x0801}  # unsigned bytes, of three dimensions and of one
 DENSEST = 1032  # a deflated byte stands for no more than so many

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.diagnostics import Code
+from cnnc.files import require_file
 from cnnc.runtime.data.dataset import Split, unreadable
-from cnnc.runtime.files import require_file
 
 TRAIN = (("x_train", "y_train"), ("train_images", "train_labels"), ("images", "labels"), ("x", "y"))
 TEST = (("x_test", "y_test"), ("test_images", "test_labels"), ("x_val", "y_val"), ("val_images", "val_labels"))
