@@ -67,6 +67,11 @@ class Expression:
         first, last = (len(code[:column].decode()) for column in (node.col_offset, node.end_col_offset))
         return self.start + first, self.start + last
 
+    def written(self, node: ast.expr) -> str:
+        """The text of `node`."""
+        first, last = self.extent_of(node)
+        return self.code[first - self.start : last - self.start]
+
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> tuple[str | Expression, ...]:
@@ -131,6 +136,8 @@ def _check(expression: Expression) -> None:
             raise _malformed(f"operations nest deeper than {MAX_DEPTH}", expression.extent)
         if objection := _objection(node):
             raise _malformed(objection, expression.extent_of(node), _LANGUAGE)
+        if isinstance(node, ast.Constant) and not isinstance(node.value, str) and "_" in expression.written(node):
+            raise _malformed("a number holds no `_`", expression.extent_of(node), "write its digits alone")
         pending += [(child, depth + 1) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
 
 

@@ -2,18 +2,20 @@
 
 In: plain values (None, bool, int, float, str, lists of those). Out: such a value again, never larger than the limits
 below, or a `Fault` that says why there is none. Nothing of a refused size is computed first. A boolean is not a number.
+A list from outside may hold mappings: it is handed on whole, but a mapping by itself is no value.
 """
 
 import ast
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeGuard
 
 from cnnc.diagnostics import Code
 
 INTEGERS = range(-(2**63), 2**63)
 MAX_LENGTH = 10_000  # characters of a text, and elements of a list with all that it holds
+MAX_NESTING = 32  # lists within lists
 
 BINARY: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
     ast.Add: ("+", operator.add),
@@ -74,16 +76,18 @@ def checked(value: Any) -> Any:
             return value
         case float() if math.isfinite(value):
             return value
-        case str() | list() if size(value) <= MAX_LENGTH:
+        case str() if len(value) <= MAX_LENGTH:
             return value
+        case list():
+            return _bounded(value)
         case int():
             raise Fault("the result does not fit into 64 bits")
         case float():
             raise Fault(f"the result is not finite: {value}")
         case complex():
             raise Fault("the result is not a real number", help="a negative number has no fractional power")
-        case str() | list():
-            raise _too_long(size(value))
+        case str():
+            raise _too_long(len(value))
         case _:
             raise Fault(f"{kind(value)} cannot stand in an expression", help="take its parts as parameters")
 
@@ -93,11 +97,33 @@ def admitted(value: object) -> Any:
     return value if type(value) in _KINDS else checked(list(value) if isinstance(value, tuple) else value)
 
 
-def size(value: str | list[Any]) -> int:
-    """Characters of a text; elements of a list, counting those of the lists in it."""
+def size(value: object) -> int:
+    """Characters of a text; elements of a list, counting those of the lists and mappings in it; 1 for all else."""
     if isinstance(value, str):
         return len(value)
-    return sum(1 + (size(element) if isinstance(element, list) else 0) for element in value)
+    return sum(map(_weight, _parts(value))) if isinstance(value, list | dict) else 1
+
+
+def _weight(element: object) -> int:
+    return 1 + size(element) if isinstance(element, list | dict) else 1
+
+
+def _parts(whole: list[Any] | dict[str, Any]) -> Iterable[Any]:
+    return whole.values() if isinstance(whole, dict) else whole
+
+
+def _bounded(value: list[Any]) -> list[Any]:
+    """A list that is neither too long nor too deep, told without walking through more of it than is allowed."""
+    level: list[list[Any] | dict[str, Any]] = [value]
+    count = 0
+    for _ in range(MAX_NESTING):
+        count += sum(map(len, level))
+        if count > MAX_LENGTH:
+            raise _too_long(count)
+        level = [part for whole in level for part in _parts(whole) if isinstance(part, list | dict)]
+        if not level:
+            return value
+    raise Fault(f"lists nest deeper than {MAX_NESTING}")
 
 
 def kind(value: object) -> str:
@@ -148,7 +174,7 @@ def element(whole: Any, index: Any) -> Any:
         raise Fault(f"an index is an integer, not {kind(index)}", help=_WHOLE if isinstance(index, float) else None)
     if not -len(whole) <= index < len(whole):
         raise Fault(f"index {index} is out of range: there are {len(whole)} elements", help="the first has index 0")
-    return whole[index]
+    return admitted(whole[index])
 
 
 def call(name: str, arguments: list[Any]) -> Any:
@@ -201,7 +227,7 @@ def _require_bounded(symbol: str, left: Any, right: Any) -> None:
 
 
 def _too_long(length: int) -> Fault:
-    return Fault(f"the result would have {length} elements or characters, the limit is {MAX_LENGTH}")
+    return Fault(f"the result would have {length:,} or more elements or characters, the limit is {MAX_LENGTH:,}")
 
 
 def _equal(left: Any, right: Any) -> bool:

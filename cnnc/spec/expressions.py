@@ -7,14 +7,16 @@ arithmetic; nothing is ever run, and every result is bounded.
 
 import ast
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from cnnc.diagnostics import CnncError, Span
+from cnnc.diagnostics import CnncError, Code, Span
 from cnnc.spec import expression_values as values
 from cnnc.spec.expression_syntax import ATTRIBUTES, Expression, meant, parse
 from cnnc.spec.expression_values import Fault
 from cnnc.spec.value import Value
+
+MAX_ELEMENTS = 100_000  # of all lists that the expressions of one tree give
 
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
@@ -59,7 +61,7 @@ def evaluate(text: str, span: Span, lookup: Lookup) -> object:
     try:
         parts = parse(text)
         if len(parts) == 1 and isinstance(parts[0], Expression):
-            return _Evaluation(parts[0], lookup).value(parts[0].node)
+            return values.checked(_Evaluation(parts[0], lookup).value(parts[0].node))
         return values.checked("".join(_fill(part, lookup) for part in parts))
     except Fault as fault:
         raise CnncError.of(fault.code, fault.message, _place(text, span, fault.extent), help=fault.help) from None
@@ -72,33 +74,54 @@ def evaluate_value(value: Value, lookup: Lookup) -> Value:
 
     Raises one CnncError with all that went wrong in the tree; it is empty where all that has been said before.
     """
-    errors: list[CnncError] = []
-    result = _replace(value, lookup, errors)
-    if errors:
-        raise CnncError(diagnostic for error in errors for diagnostic in error.diagnostics)
+    replacement = _Replacement(lookup)
+    result = replacement.of(value)
+    if replacement.errors:
+        raise CnncError(diagnostic for error in replacement.errors for diagnostic in error.diagnostics)
     return result
 
 
-def _replace(value: Value, lookup: Lookup, errors: list[CnncError]) -> Value:
-    match value.data:
-        case str(text) if is_expression(text):
-            try:
-                return _as_value(evaluate(text, value.span, lookup), value.span)
-            except CnncError as error:
-                errors.append(error)
-        case tuple(before):
-            elements = tuple(_replace(element, lookup, errors) for element in before)
-            if any(new is not old for new, old in zip(elements, before, strict=True)):
-                return replace(value, data=elements)
-        case dict(before):
-            entries = {key: _replace(entry, lookup, errors) for key, entry in before.items()}
-            if any(entries[key] is not before[key] for key in before):
-                return replace(value, data=entries)
-    return value
+@dataclass(slots=True)
+class _Replacement:
+    """One walk over a tree. `room` is what its expressions may still add up to: lists of lists could double each."""
+
+    lookup: Lookup
+    room: int = MAX_ELEMENTS
+    errors: list[CnncError] = field(default_factory=list)
+
+    def of(self, value: Value) -> Value:
+        match value.data:
+            case str(text) if is_expression(text):
+                try:
+                    return self._evaluated(text, value.span)
+                except CnncError as error:
+                    self.errors.append(error)
+            case tuple(before):
+                elements = tuple(map(self.of, before))
+                if any(new is not old for new, old in zip(elements, before, strict=True)):
+                    return replace(value, data=elements)
+            case dict(before):
+                entries = {key: self.of(entry) for key, entry in before.items()}
+                if any(entries[key] is not before[key] for key in before):
+                    return replace(value, data=entries)
+        return value
+
+    def _evaluated(self, text: str, span: Span) -> Value:
+        result = evaluate(text, span, self.lookup)
+        if isinstance(result, list):
+            before, self.room = self.room, self.room - values.size(result)
+            if self.room < 0 <= before:
+                message = f"the lists that are put in here have more than {MAX_ELEMENTS:,} elements together"
+                raise CnncError.of(Code.FAILED_EXPRESSION, message, span, help="hand on less, or make a block of it")
+            if self.room < 0:
+                raise CnncError([])  # it has been said
+        return _as_value(result, span)
 
 
 def _as_value(result: Any, span: Span) -> Value:
-    return Value(tuple(_as_value(element, span) for element in result) if isinstance(result, list) else result, span)
+    if isinstance(result, dict):
+        return Value({key: _as_value(each, span) for key, each in result.items()}, span, dict.fromkeys(result, span))
+    return Value(tuple(_as_value(each, span) for each in result) if isinstance(result, list) else result, span)
 
 
 @dataclass(frozen=True, slots=True)

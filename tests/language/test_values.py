@@ -3,7 +3,7 @@
 import pytest
 
 from cnnc.compiler import load
-from tests.language.nets import codes, conv, net, shapes
+from tests.language.nets import codes, conv, faults, net, shapes
 
 
 def only(spec, **settings):
@@ -101,3 +101,35 @@ def test_the_resolved_spec_has_what_was_set():
     spec = net(conv("$wide"), params={"width": 2, "wide": "$(width * 4)"})
     assert load(spec, set={"width": 3}).spec["params"] == {"width": 3, "wide": 12}
     assert only(load(spec, set={"width": 3}).spec) == (12, 8, 8)
+
+
+def test_lists_that_hold_mappings_are_handed_on_whole():
+    assert faults(net(conv("$a"), params={"a": [{"x": 1}]})) == [
+        "E208 `out` of `conv` must be an integer, got [{x: 1}]"
+    ]
+    blocks = {"b": {"params": {"k": None}, "nodes": [conv()]}}
+    assert codes(net({"b": {"k": "$a"}}, params={"a": [{"x": 1}]}, blocks=blocks)) == []
+
+
+@pytest.mark.parametrize("text", ["$(a[0])", "$a$(a[0])", "$(a[0] == 1)", "$([a[0]])"])
+def test_a_mapping_is_not_the_value_of_an_expression(text):
+    assert codes(net(conv(text), params={"a": [{"x": 1}]})) == ["E212"]
+    assert codes(net({"each": {"over": {"a": [[{"x": 1}]]}, "nodes": [conv(text)]}})) == ["E212"]
+
+
+@pytest.mark.parametrize("deeper", ["$([p{}])", ["$p{}"]])
+def test_lists_cannot_be_nested_without_end_by_one_parameter_after_another(deeper):
+    texts = [[deeper[0].format(i)] if isinstance(deeper, list) else deeper.format(i) for i in range(1500)]
+    params = {"p0": [1]} | {f"p{i + 1}": text for i, text in enumerate(texts)}
+    assert faults(net(conv(), params=params)) == ["E212 lists nest deeper than 32"]
+
+
+def test_parameters_cannot_double_each_other_without_end():
+    params = {"p0": [1]} | {f"p{i + 1}": [f"$p{i}", f"$p{i}"] for i in range(40)}
+    assert set(codes(net(conv(), params=params))) == {"E212"}
+    assert codes(net(conv(), params={"a": "$([0] * 9999)", "b": ["$a"] * 100})) == ["E212"]
+
+
+def test_numbers_hold_no_underscores_as_everywhere_in_a_spec():
+    assert faults(net(conv("$(1_0)"))) == ["E211 a number holds no `_`"]
+    assert only(net(conv("$(len('1_0'))"))) == (3, 8, 8)
