@@ -44,6 +44,9 @@ RESERVED = frozenset(
 )
 
 
+ABSTRACT = ("a block", "a parameter")  # no target sees their names
+
+
 def check_name(name: str, span: Span, report: Callable[[Diagnostic], None], what: str = "a node") -> bool:
     """Whether `name` may be given; reports why not."""
     if not PATTERN.fullmatch(name):
@@ -52,7 +55,7 @@ def check_name(name: str, span: Span, report: Callable[[Diagnostic], None], what
         help = f"{help}: `{hint}`" if hint else help
     elif len(name) > LONGEST:
         message, help = f"the name {show(name)} has {len(name)} characters, {LONGEST} are allowed", "shorten it"
-    elif keyword.iskeyword(name) or name in RESERVED or name.startswith("__"):
+    elif keyword.iskeyword(name) or name.startswith("__") or (name in RESERVED and what not in ABSTRACT):
         owner = "a keyword of Python" if keyword.iskeyword(name) else "an attribute of torch.nn.Module"
         owner = "kept for Python" if name.startswith("__") else owner
         message, help = f"`{name}` cannot be the name of {what}: it is {owner}", f"call it `{name.strip('_')}_1`, say"

@@ -5,7 +5,7 @@ import os
 import pytest
 import yaml
 
-from cnnc.compiler import check, load
+from cnnc.compiler import check, compile, load
 from tests.language.nets import codes, conv, faults, net, paths, shapes, sources
 
 TWICE = {"twice": {"nodes": ["relu", "relu"]}}
@@ -508,3 +508,11 @@ def test_only_the_first_of_named_instances_takes_what_from_names():
 def test_the_default_names_in_an_each_that_failed_are_not_missed():
     each = {"each": {"over": {"k": "$nosuch"}, "nodes": ["relu"]}}
     assert codes(net(each, {"tanh": {"from": "relu_2"}})) == ["E212"]
+
+
+def test_a_block_may_be_called_what_no_node_may():
+    block = {"nodes": ["relu", "relu"]}
+    checked = check({"cnnc": 1, "input": {"x": [3, 8, 8]}, "blocks": {"double": block}, "nodes": ["double"]})
+    assert checked.ok
+    assert [node.path for node in checked.graph.nodes] == ["double_2.relu", "double_2.relu_2"]
+    assert compile({"cnnc": 1, "input": {"x": [3]}, "blocks": {"double": block}, "nodes": ["double"]}).double_2
