@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from glob import glob, has_magic
+from os.path import exists, isdir  # of a name that no file can have these say no, where pathlib raises
 from pathlib import Path
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -11,9 +12,9 @@ def find_specs(given: Iterable[str]) -> list[str]:
     """The specs that are meant, each once. What does not exist is kept: reading it says so."""
     found: dict[str, None] = {}
     for each in given:
-        paths = sorted(glob(each, recursive=True)) if has_magic(each) and not Path(each).exists() else [each]
+        paths = sorted(glob(each, recursive=True)) if has_magic(each) and not exists(each) else [each]
         for path in paths or [each]:
-            found.update(dict.fromkeys(_inside(Path(path)) if path != "-" and Path(path).is_dir() else [path]))
+            found.update(dict.fromkeys(_inside(Path(path)) if path != "-" and isdir(path) else [path]))
     return list(found)
 
 
@@ -26,5 +27,8 @@ def _inside(folder: Path) -> list[str]:
 
 
 def _is_spec(path: Path) -> bool:
-    with path.open("rb") as file:
-        return b'"cnnc"' in file.read(4096)
+    try:
+        with path.open("rb") as file:
+            return b'"cnnc"' in file.read(4096)
+    except OSError:
+        return True  # reading it says what is wrong

@@ -14,24 +14,25 @@ from cnnc.spec.value import Value
 
 def from_data(data: Mapping[str, Any]) -> Source:
     """A spec given as a dict, as text. Raises CnncError (E203) for what is not plain data."""
-    try:
-        return Source("<dict>", json.dumps(data, indent=2, ensure_ascii=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        help = "a spec holds dicts, lists, strings, numbers, true, false and None"
-        raise CnncError.of(Code.BAD_VALUE, f"the spec is not plain data: {error}", help=help) from None
+    return Source("<dict>", _written(data, "the spec", indent=2))
 
 
 def overrides(given: Mapping[str, Any]) -> dict[str, Value]:
     """Values for a spec's parameters, each with a place in `<set>`. Raises CnncError for what is not plain data."""
     if not given:
         return {}
-    try:
-        text = json.dumps(dict(given), ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise CnncError.of(Code.BAD_VALUE, f"a parameter's value is not plain data: {error}") from None
-    root = parse_text(Source("<set>", text))
+    root = parse_text(Source("<set>", _written(dict(given), "a parameter's value")))
     assert isinstance(root.data, dict)
     return root.data
+
+
+def _written(data: Mapping[str, Any], what: str, indent: int | None = None) -> str:
+    """Plain data as JSON."""
+    try:
+        return json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        help = "a spec holds dicts, lists, strings, finite numbers, true, false and None"
+        raise CnncError.of(Code.BAD_VALUE, f"{what} is not plain data: {error}", help=help) from None
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -43,4 +44,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
         root = parse_text(Source("<set>", f"value: {value}"))
     except CnncError as error:
         raise ValueError(f"{name}: {error.diagnostics[0].message}") from None
+    assert isinstance(root.data, dict)
+    for more in list(root.data)[1:]:
+        raise ValueError(f"{name}: the value ends before the line of `{more}`")
     return name, root.at("value").plain()

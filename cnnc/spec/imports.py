@@ -4,7 +4,9 @@ In: the spec's source and its list of paths. Out: every block that those files d
 library: blocks and no nodes. Paths are relative to the file that names them.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from os.path import realpath
 from pathlib import Path
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Source, Span
@@ -25,18 +27,23 @@ def used_blocks(source: Source, use: Value, report: Report) -> dict[str, Block]:
             _refusal(f"a spec from {source.name} has no folder to use files from", use.span, "write the spec to a file")
         )
         return {}
-    return _Loader(home.resolve(), report).load(home, use, {})
+    return _Loader(_real(home), report).load(home, use, {_real(Path(source.name)): None})
+
+
+def _real(path: Path) -> Path:
+    """The path without links; one that leads back to itself stays, where `Path.resolve` would raise."""
+    return Path(realpath(path))
 
 
 class _Loader:
-    """Reads each file once; `trail` holds the files that led to one, each with the place that named it."""
+    """Reads each file once; `trail` holds the files that led to one, each with the place that named it, if any did."""
 
     def __init__(self, root: Path, report: Report) -> None:
         self.root, self.report = root, report
         self.blocks: dict[str, Block] = {}
         self.done: set[Path] = set()
 
-    def load(self, folder: Path, use: Value, trail: dict[Path, Span]) -> dict[str, Block]:
+    def load(self, folder: Path, use: Value, trail: Mapping[Path, Span | None]) -> dict[str, Block]:
         if not isinstance(use.data, tuple):
             self.report(_refusal("`use` must be a list of paths", use.span, "write `use: [blocks/resnet.yaml]`"))
             return {}
@@ -44,9 +51,9 @@ class _Loader:
             path = self._resolve(folder, item)
             if path is None:
                 continue
-            real = path.resolve()
+            real = _real(path)
             if real in trail:
-                notes = tuple(Note("which is used here", span) for span in trail.values())
+                notes = tuple(Note("which is used here", span) for span in trail.values() if span)
                 self.report(
                     Diagnostic(
                         Code.BAD_USE,
@@ -68,7 +75,7 @@ class _Loader:
             return None
         path = folder / item.data
         parts = Path(item.data).parts
-        inside = path.resolve().is_relative_to(self.root)
+        inside = _real(path).is_relative_to(self.root)
         if Path(item.data).is_absolute() or ".." in parts or not inside:
             plain = Path(item.data).is_absolute() or ".." in parts
             message = f"`{item.data}` is not below the folder of the spec"
@@ -79,7 +86,7 @@ class _Loader:
             return None
         return path
 
-    def _read(self, path: Path, span: Span, trail: dict[Path, Span]) -> None:
+    def _read(self, path: Path, span: Span, trail: Mapping[Path, Span | None]) -> None:
         try:
             source = read(path)
             root = parse_text(source)

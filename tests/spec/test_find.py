@@ -1,5 +1,7 @@
 """Which files a command line means."""
 
+from pathlib import Path
+
 import pytest
 
 from cnnc.spec.find import find_specs
@@ -37,3 +39,17 @@ def folder(tmp_path, monkeypatch):
 )
 def test_what_is_meant(given, found, folder):
     assert find_specs(given) == found
+
+
+def test_names_that_no_file_can_have_are_left_to_the_reading(folder):
+    assert find_specs(["x" * 5000, "[a]" * 3000, "a\0b", "*a\0b"]) == ["x" * 5000, "[a]" * 3000, "a\0b", "*a\0b"]
+
+
+def test_what_cannot_be_looked_into_is_left_to_the_reading(folder, monkeypatch):
+    (folder / "spec.json").chmod(0)
+    monkeypatch.setattr(Path, "open", refuse)
+    assert find_specs(["."]) == ["a.yml", "b.yaml", "deep/c.yaml", "odd[1].yaml", "other.json", "spec.json"]
+
+
+def refuse(path, *args):
+    raise PermissionError(13, "Permission denied", str(path))

@@ -86,3 +86,32 @@ def test_a_file_of_blocks_is_fine_but_no_network(tmp_path):
 def test_a_spec_without_a_folder_uses_no_files():
     spec = {"cnnc": 1, "input": {"image": [3, 8, 8]}, "use": ["a.yaml"], "nodes": ["a"]}
     assert [each.code.value for each in check(spec).diagnostics] == ["E214"]
+
+
+def test_a_link_to_itself_is_no_file_of_blocks(tmp_path):
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    assert codes(write(tmp_path / "net.yaml", SPEC % ("loop.yaml", "relu"))) == ["E101"]
+
+
+def test_a_folder_that_is_a_link_to_itself_holds_no_blocks(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    assert codes(write(tmp_path / "net.yaml", SPEC % ("loop/a.yaml", "relu"))) == ["E101"]
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    assert codes(write(tmp_path / "net.yaml", SPEC % ("x" * 5000, "relu"))) == ["E101"]
+
+
+def test_a_spec_cannot_use_itself(tmp_path):
+    (found,) = check(write(tmp_path / "net.yaml", SPEC % ("net.yaml", "relu"))).diagnostics
+    assert (found.code, found.span.line) == ("E214", 3)
+    assert "uses itself" in found.message
+
+
+def test_a_circle_may_lead_through_the_file_that_is_checked(tmp_path):
+    write(tmp_path / "a.yaml", "cnnc: 1\nuse: [b.yaml]\nblocks:\n  a: {nodes: [relu]}\n")
+    write(tmp_path / "b.yaml", "cnnc: 1\nuse: [a.yaml]\nblocks:\n  b: {nodes: [relu]}\n")
+    (found,) = check(tmp_path / "a.yaml").diagnostics
+    assert found.code == "E214"
+    assert found.span.source.name.endswith("b.yaml")
+    assert [note.span.source.name.rpartition("/")[2] for note in found.notes] == ["a.yaml"]

@@ -1,0 +1,53 @@
+"""Specs and settings that are given as data, and what of them is refused."""
+
+import math
+
+import pytest
+
+from cnnc.compiler import check
+from cnnc.spec.given import parse_setting
+from tests.language.nets import conv, faults, net
+
+
+def nested(depth):
+    whole = []
+    for _ in range(depth):
+        whole = [whole]
+    return whole
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_no_plain_data(number):
+    [fault] = faults(net(conv(), params={"a": number}))
+    assert fault.startswith("E203 the spec is not plain data: ")
+    [fault] = faults(net(conv(), params={"a": 1}), set={"a": number})
+    assert fault.startswith("E203 a parameter's value is not plain data: ")
+
+
+@pytest.mark.parametrize("given", [nested(100_000), object()])
+def test_what_cannot_be_written_down_is_no_plain_data(given):
+    [found] = check(net(conv(), params={"a": given})).diagnostics
+    assert found.code == "E203"
+    [found] = check(net(conv(), params={"a": 1}), set={"a": given}).diagnostics
+    assert found.code == "E203"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("c=5", 5),
+        ("c=", None),
+        ("c='5'", "5"),
+        ("c=[1, 2]", [1, 2]),
+        ("c={a: 1}", {"a": 1}),
+        ("c=\n  a: 1\n  b: 2", {"a": 1, "b": 2}),
+    ],
+)
+def test_a_setting_is_read_as_in_a_spec(text, value):
+    assert parse_setting(text) == ("c", value)
+
+
+@pytest.mark.parametrize("text", ["c", "=5", "c=[1", "c=5\nz: 7", "c=5\nvalue: 7", "c=5\n---\n6"])
+def test_what_is_no_setting_is_refused(text):
+    with pytest.raises(ValueError):
+        parse_setting(text)
