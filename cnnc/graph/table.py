@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cnnc.graph.receptive import Field, Side
 
 WIDTH = 120
-LONGEST, SHORTEST = 48, 16  # of a name, and of a list of inputs
+LONGEST, SHORTEST = 48, 10  # of a node's name and of its inputs
 HEAD = ("node", "op", "inputs", "output", "params", "MACs")
 MORE = ("kB", "field", "stride", "offset")
 TEXTS = 4  # the columns before the numbers
@@ -142,4 +142,7 @@ def _number(value: int | None) -> str:
 
 
 def _clip(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    """The start of a list that is too long, or the end of a path, which tells more."""
+    if len(text) <= width:
+        return text
+    return f"{text[: width - 1]}…" if ", " in text else f"…{text[1 - width :]}"

@@ -51,7 +51,7 @@ def demands(graph: Graph) -> tuple[Rule, Rule]:
     told = ((rules.height, "height"), (rules.width, "width"))
     for rule, side in told:
         if rule and not (rule.remainders and rule.start <= LARGEST):
-            fit = f"only {rule} fit" if rule.others else "none fits"
+            fit = f"only {str(rule).removesuffix(' alone')} fit" if rule.others else "none fits"
             message = f"of the {side}s up to {LARGEST:,} {fit} `{graph.name}`, so that its exports cannot be verified"
             raise _not_exportable(message)
     if not rules.independent:

@@ -1,0 +1,170 @@
+"""Which heights and widths fit: the rule against inference at every size, one by one."""
+
+from dataclasses import replace
+from itertools import islice
+from math import inf
+
+import pytest
+from hypothesis import given, settings
+
+from cnnc.compiler import check, load
+from cnnc.graph.rebuild import rebuild
+from cnnc.graph.sizes import ANY, Rule, size_rules
+from cnnc.ops.base import Refusal
+from cnnc.ops.types import TensorType
+from tests.strategies import specs
+
+ODD = [
+    {"conv": {"name": "down", "out": 1, "kernel": 3, "stride": 2}},
+    {"conv_transpose": {"name": "up", "out": 1, "kernel": 3, "stride": 2}},
+    {"add": {"from": ["up", "image"]}},
+]
+
+
+def conv(kernel, **rest):
+    return {"conv": {"out": 1, "kernel": kernel, **rest}}
+
+
+def net(*nodes, image=(1, None, None)):
+    return load({"cnnc": 1, "name": "net", "input": {"image": list(image)}, "nodes": list(nodes)})
+
+
+def u_net(levels, padding=1):
+    """As Ronneberger et al. (2015) draw it, but with padded convs, so that maps meet without a crop."""
+    nodes = []
+    for level in range(levels):
+        nodes += [conv(3, padding=padding, name=f"left{level}"), {"max_pool": {"kernel": 2}}]
+    nodes.append(conv(3, padding=padding))
+    for level in reversed(range(levels)):
+        up = {"conv_transpose": {"name": f"up{level}", "out": 1, "kernel": 2, "stride": 2}}
+        nodes += [up, {"concat": {"from": [f"up{level}", f"left{level}"]}}, conv(3, padding=padding)]
+    return nodes
+
+
+def fits(graph, height, width):
+    """Whether inference at this size refuses nothing."""
+    space = (height, width)
+    inputs = tuple(replace(each, type=_filled(each.type, space)) for each in graph.inputs)
+    try:
+        rebuild(replace(graph, inputs=inputs), graph.nodes)
+    except Refusal:
+        return False
+    return True
+
+
+def _filled(type, space):
+    if not type.is_map:
+        return type
+    return TensorType((type.channels, *(known or given for known, given in zip(type.space, space, strict=True))))
+
+
+def agree(graph, most=70):
+    rules = size_rules(graph)
+    assert rules.independent
+    for axis, rule in enumerate((rules.height, rules.width)):
+        other = (rules.width, rules.height)[axis]
+        if rule is not None:
+            beside = next(other.sizes(40)) if other else 0
+            taken = [n for n in range(1, most) if fits(graph, *((n, beside) if axis == 0 else (beside, n)))]
+            assert taken == [n for n in range(1, most) if rule.takes(n)]
+            assert rule.smallest == min(taken, default=rule.smallest)
+    return rules
+
+
+@pytest.mark.parametrize(
+    ("nodes", "rule"),
+    [
+        (u_net(4), Rule(16, 16)),
+        (u_net(2), Rule(4, 4)),
+        ([conv(3), {"max_pool": {"kernel": 3, "stride": 2}}, conv(5)], Rule(13)),
+        (ODD, Rule(3, 2, (1,))),
+        ([conv(1, name="a"), conv(3, stride=2, padding=1), *ODD[:2], {"upsample": {"factor": 2}},
+          {"add": {"from": ["upsample", "a"]}}], Rule(6, 4, (2,))),
+        ([conv(3, stride=3, name="a"), {"upsample": {"factor": 3}}, {"pad": {"padding": [0, 0, 1, 1]}},
+          {"concat": {"from": ["pad", "image"]}}], Rule(4, 3, (1,))),
+    ],
+    ids=["u-net", "small u-net", "valid convs", "odd", "2 of 4", "1 of 3"],
+)  # fmt: skip
+def test_rules(nodes, rule):
+    rules = agree(net(*nodes))
+    assert (rules.height, rules.width) == (rule, rule)
+    assert rules.smallest == (rule.start, rule.start)
+
+
+def test_several_residues():
+    """Windows of 4 and of 2, a step of 4: behind a multiple of 4 stands room for neither, or from 2 rows on for one."""
+    nodes = [
+        conv(4, stride=4, name="a"),
+        conv(2, stride=4, name="b", **{"from": "image"}),
+        {"concat": {"from": ["a", "b"]}},
+    ]
+    rules = agree(net(*nodes))
+    assert rules.height == Rule(4, 4, (0, 1))
+
+
+def test_single_sizes_that_a_fixed_size_asks_for():
+    nodes = [{"upsample": {"size": 28}}, conv(3, stride=4, padding=1, name="b", **{"from": "image"})]
+    rules = agree(net(*nodes, {"concat": {"from": ["upsample", "b"]}}), most=150)
+    assert rules.height == Rule(1, 1, (), (109, 110, 111, 112))
+    assert str(rules.height) == "109, 110, 111 or 112 alone"
+    assert list(rules.height.sizes(110)) == [110, 111, 112]
+
+
+def test_height_and_width_apart():
+    graph = net(conv([3, 5], stride=[2, 3], padding=[1, 0]), {"max_pool": {"kernel": [1, 4]}})
+    assert (agree(graph).height, agree(graph).width) == (ANY, Rule(14))
+    half = net({"max_pool": {"name": "p", "kernel": 2}}, {"upsample": {"factor": 2}},
+               {"add": {"from": ["upsample", "image"]}}, image=(1, None, 20))  # fmt: skip
+    rules = agree(half)
+    assert (rules.height, rules.width, rules.smallest) == (Rule(2, 2), None, (2, 2))
+
+
+def test_large_windows_need_large_inputs():
+    rules = size_rules(net(conv(3, stride=2), conv(600)))
+    assert rules.height == Rule(1201)
+
+
+def test_a_single_position_that_is_refused():
+    rules = size_rules(net(conv(3, stride=2, padding=1), "instance_norm"))
+    assert rules.smallest == (3, 3)
+    assert not fits(net(conv(3, stride=2, padding=1), "instance_norm"), 2, 2)
+
+
+def test_axes_that_depend_on_each_other_are_told():
+    rules = size_rules(net({"permute": {"axes": [0, 2, 1]}}, {"add": {"from": ["permute", "image"]}}))
+    assert not rules.independent
+
+
+@pytest.mark.parametrize(("name", "smallest"), [("lenet", 12), ("vgg11", 32), ("nin", 67), ("resnet18", 1)])
+def test_the_smallest_input_of_networks_whose_size_is_fixed(name, smallest, request):
+    graph = load(request.config.rootpath / "specs" / f"{name}.yaml")
+    rules = size_rules(graph)
+    assert (rules.height, rules.width, rules.smallest) == (None, None, (smallest, smallest))
+
+
+def test_a_spec_that_no_size_fits_is_wrong():
+    nodes = [conv(2, name="a"), {"conv": {"from": "image", "name": "b", "out": 1, "kernel": 3}}]
+    found = check({"cnnc": 1, "input": {"image": [1, None, None]}, "nodes": [*nodes, {"add": {"from": ["a", "b"]}}]})
+    [fault] = found.diagnostics
+    assert fault.code.value == "E301"
+    assert fault.message == "no height up to 1,024 works: at 1,024, add: `b` is 1×1022×?, but `a` is 1×1023×?"
+    assert not found.ok
+
+
+def test_what_a_rule_says():
+    assert str(ANY) == "any, from 1 on"
+    assert str(Rule(32, 16)) == "multiples of 16, from 32 on"
+    assert str(Rule(7, 4, (0, 3), (3,))) == "those that leave 0 or 3 when divided by 4, from 7 on, and 3"
+    assert str(Rule(remainders=())) == "none"
+    assert Rule(remainders=()).smallest is None
+    assert list(islice(Rule(7, 4, (0, 3), (3,)).sizes(), 4)) == [3, 7, 8, 11]
+
+
+@settings(max_examples=40, deadline=None)
+@given(specs())
+def test_random_networks(spec):
+    checked = check(spec)
+    opened = [each for each in checked.graph.inputs if not each.type.known]
+    if opened and len(checked.graph.inputs) == 1 and size_rules(checked.graph).independent:
+        rules = agree(checked.graph, most=24)
+        assert max(rules.smallest) < inf
