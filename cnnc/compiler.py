@@ -186,7 +186,7 @@ def build(
 
 def _named_by(graph: Graph, weights: str | Path | None) -> Graph:
     """A graph without labels takes the names that its weights, already read, were trained with."""
-    from cnnc.targets.weights import labels
+    from cnnc.targets.stamp import labels
 
     names = labels(Path(weights)) if weights is not None and graph.labels is None else None
     shown = next(each for each in graph.outputs if not each.train_only)

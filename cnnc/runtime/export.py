@@ -19,8 +19,8 @@ from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
 from cnnc.runtime.record import Record, manifest, metadata
 from cnnc.targets import onnx, pt2, python, torch, torchscript
+from cnnc.targets.stamp import digest, stamped
 from cnnc.targets.verify import Agreement, Verification, limit_threads, prepared
-from cnnc.targets.weights import digest
 from cnnc.targets.write import publish, stage_file, staging
 
 if TYPE_CHECKING:
@@ -77,8 +77,6 @@ def export(
     after_pass: AfterPass | None = None,
 ) -> Built:
     """Write the targets' files, the weights and the manifest to `out/NAME/`."""
-    from safetensors.torch import save
-
     state = {key: tensor.detach() for key, tensor in module.state_dict().items()}
     deployed = Network(graph, {key: tensor.numpy() for key, tensor in state.items()})
     inference = drop_train_only(deployed)
@@ -109,7 +107,7 @@ def export(
             paths, write, partial(Verification, inference.graph, deployable, record.opset, record.seed)
         )
         weights = stage / f"{name}.safetensors"
-        stage_file(weights, save(state))
+        stage_file(weights, stamped(state, graph.labels))
         files = {path.name: path for path in [*paths.values(), weights]}
         written = manifest(graph, record, weights_sha256, files, agreements)
         files["manifest.json"] = stage / "manifest.json"

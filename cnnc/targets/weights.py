@@ -5,16 +5,15 @@ each key. Nothing is taken on trust: pickles are read with torch's restricted re
 must be the spec's (E401), and every number must be finite (E403).
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code, Note
 from cnnc.files import require_file
+from cnnc.targets.stamp import Damaged, require_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,37 +45,9 @@ def read(path: Path, expected: Shapes) -> "dict[str, Tensor]":
     return weights
 
 
-def labels(path: Path) -> tuple[str, ...] | None:
-    """The classes' names that `cnnc train` leaves in a file that `read` takes; None where there are none."""
-    if path.suffix != ".safetensors":
-        return None
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        about = file.metadata() or {}
-    try:
-        names = json.loads(about.get("labels", "null"))
-    except (ValueError, RecursionError):  # somebody else's remark of that name
-        return None
-    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
-
-
 def shapes(state: "Mapping[str, Tensor]") -> dict[str, tuple[int, ...]]:
     """What `read` wants to know of a module's state_dict."""
     return {key: tuple(tensor.shape) for key, tensor in state.items()}
-
-
-def digest(weights: Mapping[str, Any]) -> str:
-    """The SHA-256 of weights, tensors or arrays: of keys, types, shapes and numbers, whatever the order of the keys."""
-    import numpy as np
-
-    result = sha256()
-    for key in sorted(weights):
-        array = np.asarray(weights[key])
-        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        result.update(f"{key} {array.dtype.name} {list(array.shape)}\n".encode())
-        result.update(little.data.cast("B"))
-    return result.hexdigest()
 
 
 def _load(path: Path) -> Any:
@@ -97,7 +68,12 @@ def _load_safetensors(path: Path, data: bytes) -> Any:
 
     if data[:2] in (b"PK", b"\x80\x02"):
         raise _unreadable(path, "it is a pickle, whatever its name says", "if you trust it, rename it to .pt")
-    return _guarded(path, lambda: load(data))
+    weights = _guarded(path, lambda: load(data))
+    try:
+        require_whole(data, weights)
+    except Damaged as error:
+        raise _unreadable(path, str(error), "take another copy of the file, or make it again") from error
+    return weights
 
 
 def _load_pickle(path: Path, data: bytes) -> Any:

@@ -18,6 +18,7 @@ from cnnc.graph.graph import Graph
 from cnnc.runtime.data.dataset import Data
 from cnnc.runtime.train.record import EpochRecord
 from cnnc.spec.model import Train
+from cnnc.targets.stamp import stamped
 from cnnc.targets.write import write_file
 
 if TYPE_CHECKING:
@@ -95,15 +96,8 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def write_weights(path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str, ...] | None) -> None:
-    """Write weights by the spec's paths, with the classes' names for `cnnc build`; raises E405.
-
-    The names are all that is said of them: safetensors writes several remarks in any order, and the same run would
-    give other bytes.
-    """
-    from safetensors.torch import save
-
-    about = {"labels": json.dumps(labels, ensure_ascii=False)} if labels else None
-    write_file(path, save(dict(weights), about))
+    """Write weights by the spec's paths, with the classes' names for `cnnc build`; raises E405."""
+    write_file(path, stamped(weights, labels))
 
 
 def read(folder: Path) -> Checkpoint | None:

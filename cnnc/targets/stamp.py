@@ -1,0 +1,79 @@
+"""The stamp in the weights that cnnc writes: the classes' names, and a hash that tells a damaged file.
+
+A safetensors file has no checksum, and most flipped bits in one only make other numbers. So the files of `cnnc build`
+and `cnnc train` hold the hash of what is in them, as JSON under one key of their metadata: safetensors writes several
+keys in any order, and the same run would give other bytes. Files of other makers have no stamp.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KEY, HASH = "cnnc", "cnnc_sha256"
+
+
+class Damaged(Exception):
+    """The file is not what was written."""
+
+
+def stamped(weights: "Mapping[str, Tensor]", labels: Sequence[str] | None) -> bytes:
+    """The safetensors file of the weights and the names of the classes."""
+    from safetensors.torch import save
+
+    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
+    names = None if labels is None else list(labels)
+    return save(plain, {KEY: json.dumps({"labels": names, HASH: _hash(plain, names)}, ensure_ascii=False)})
+
+
+def require_whole(data: bytes, weights: "Mapping[str, Tensor]") -> None:
+    """Raise Damaged where a safetensors file has a stamp, and `weights`, read from it, or the names are others."""
+    text = _stamp(data)
+    if text is None:
+        return
+    try:
+        said = json.loads(text)
+        whole = said[HASH] == _hash(weights, said["labels"])
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise Damaged("it is damaged: what cnnc wrote about it cannot be read any more") from error
+    if not whole:
+        raise Damaged("it is damaged: these are not the numbers and names that cnnc wrote")
+
+
+def labels(path: Path) -> tuple[str, ...] | None:
+    """The names of the classes in a file that `cnnc.targets.weights.read` takes; None where it has none."""
+    if path.suffix != ".safetensors":
+        return None
+    with path.open("rb") as file:
+        length = file.read(8)
+        text = _stamp(length + file.read(int.from_bytes(length, "little")))
+    names = None if text is None else json.loads(text)["labels"]
+    return None if names is None else tuple(names)
+
+
+def digest(weights: Mapping[str, Any]) -> str:
+    """The SHA-256 of weights, tensors or arrays: of keys, types, shapes and numbers, whatever the order of the keys."""
+    import numpy as np
+
+    result = sha256()
+    for key in sorted(weights):
+        array = np.asarray(weights[key])
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        result.update(f"{key} {array.dtype.name} {list(array.shape)}\n".encode())
+        result.update(little.data.cast("B"))
+    return result.hexdigest()
+
+
+def _hash(weights: Mapping[str, Any], labels: list[str] | None) -> str:
+    return sha256(f"{json.dumps(labels)}\n{digest(weights)}".encode()).hexdigest()
+
+
+def _stamp(data: bytes) -> str | None:
+    """The stamp in a header that can be read; where one of them is damaged, by its own key or by that of its hash."""
+    length = int.from_bytes(data[:8], "little")
+    remarks: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
+    return next((text for key, text in remarks.items() if key == KEY or HASH in text), None)
