@@ -197,7 +197,8 @@ def shown(block: Block, last: Binding | None, scope: Scope) -> Bound:
             ports[port] = wire(read_source(evaluate_value(value, scope)), scope)
         except CnncError as error:
             scope.report_all(error, value.span)
-            return FAILED
+    if len(ports) < len(block.outputs):
+        return FAILED
     return Bound({"": next(iter(ports.values()))}) if len(ports) == 1 else Bound(ports)
 
 

@@ -12,10 +12,10 @@ from cnnc.graph.infer import MAX_NODES
 from cnnc.graph.scope import SILENT
 from cnnc.spec.expressions import evaluate_value
 from cnnc.spec.model import Block, Item
+from cnnc.spec.names import COUNTERS
 from cnnc.spec.value import Value
 
 MAX_VISITS = 10_000  # items that one network's estimates look at
-CHANGING = ("i", "n")  # what differs from instance to instance
 
 
 class Estimate:
@@ -37,7 +37,7 @@ class Estimate:
             times = (
                 count if isinstance(count, int) and 0 < count <= MAX_NODES else 1
             )  # others are refused by themselves
-            variables = {name: value for name, value in variables.items() if name not in CHANGING}
+            variables = {name: value for name, value in variables.items() if name not in COUNTERS}
         return min(times * self._single(item, variables), MAX_NODES + 1)
 
     def _single(self, item: Item, variables: Mapping[str, object]) -> int:
@@ -53,7 +53,7 @@ class Estimate:
         over = item.attributes.at("over").data
         lists = {name: _value(each, variables) for name, each in over.items()} if isinstance(over, dict) else {}
         count = max((len(each) for each in lists.values() if isinstance(each, list)), default=1)
-        inside = {name: value for name, value in variables.items() if name not in (*lists, *CHANGING)}
+        inside = {name: value for name, value in variables.items() if name not in (*lists, *COUNTERS)}
         return count * self._sum(body.items, inside)
 
     def _instance(self, block: Block, item: Item, variables: Mapping[str, object]) -> int:

@@ -7,7 +7,7 @@ failed node is left out.
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from cnnc.diagnostics import Code, Diagnostic, Note, Span
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
 from cnnc.graph.graph import Output
 from cnnc.graph.scope import Binding, Pending, Scope, Wire
 from cnnc.graph.sources import find_wire, read_source
@@ -73,7 +73,10 @@ def _named(value: Value, top: Scope) -> Iterator[_Shown]:
     seen: dict[str, Span] = {}
     for name, item, span in entries:
         if _name_is_free(name, span, seen, isinstance(value.data, dict), top):
-            yield from _read(name, item, span, top)
+            try:
+                yield from _read(name, item, span, top)
+            except CnncError as error:
+                top.report_all(error, item.span)
         seen.setdefault(name, span)
 
 

@@ -4,7 +4,6 @@ In: the spec's own words for them and the top scope. Out: `Input`s, with how a p
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
 from cnnc.graph.graph import Input, Picture
@@ -20,6 +19,7 @@ from cnnc.spec.value import Value
 
 Report = Callable[[Diagnostic], None]
 CHANNELS = {"grey": 1, "rgb": 3}
+MAX_SIDE = 65_536  # pixels
 
 
 def read_inputs(given: Value, scope: Scope, report: Report) -> dict[str, Input | None]:
@@ -52,81 +52,115 @@ def _input(name: str, span: Span, value: Value, report: Report) -> Input | None:
 def _shape(name: str, value: Value, report: Report) -> TensorType | None:
     """A shape as it is written: [C, H, W] or [features]; only a height or width may be unknown."""
     sizes = value.plain()
-    message = None
     if not isinstance(sizes, list) or len(sizes) not in (1, 3):
-        message, help = (
-            f"the shape of `{name}` must be [channels, height, width] or [features], got {show(sizes)}",
-            "[3, 224, 224]",
-        )
+        message = f"the shape of `{name}` must be [channels, height, width] or [features], got {show(sizes)}"
+        help = "[3, 224, 224]"
         if isinstance(sizes, list) and len(sizes) == 4:
             help = f"leave the batch out: [{', '.join('null' if size is None else str(size) for size in sizes[1:])}]"
-    else:
-        for position, size in enumerate(sizes):
-            unknown = size is None and position > 0
-            if not unknown and (not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= LARGEST):
-                side = ("channels", "height", "width")[position] if len(sizes) == 3 else "features"
-                message = f"the {side} of `{name}` must be an integer from 1 to {LARGEST:,}, got {show(size)}"
-                help = "a height or width may be null: unknown until run time" if position else "write it as a number"
-                value = value.at(position)
-                break
-    if message is not None:
         report(Diagnostic(Code.BAD_VALUE, message, value.span, help=help))
         return None
+    for position, size in enumerate(sizes):
+        if not (size is None and position > 0) and not _is_count(size):
+            side = ("channels", "height", "width")[position] if len(sizes) == 3 else "features"
+            message = f"the {side} of `{name}` must be an integer from 1 to {LARGEST:,}, got {show(size)}"
+            help = "a height or width may be null: unknown until run time" if position else "write it as a number"
+            report(Diagnostic(Code.BAD_VALUE, message, value.at(position).span, help=help))
+            return None
     shape = TensorType(tuple(sizes))
     if known_elements(shape) > MAX_ELEMENTS:
         many = f"{known_elements(shape):,}"
-        report(
-            Diagnostic(
-                Code.TOO_BIG,
-                f"the input `{name}` has {many} elements, at most {MAX_ELEMENTS:,} are allowed",
-                value.span,
-                help="give it fewer channels, or a smaller height and width",
-            )
-        )
+        message = f"the input `{name}` has {many} elements, at most {MAX_ELEMENTS:,} are allowed"
+        help = "give it fewer channels, or a smaller height and width"
+        report(Diagnostic(Code.TOO_BIG, message, value.span, help=help))
         return None
     return shape
 
 
+def _is_count(size: object) -> bool:
+    return isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= LARGEST
+
+
 def _picture(shape: TensorType, part: InputPart, value: Value, report: Report) -> Picture | None:
     """How a picture becomes the input; None for what no picture can become."""
-    told = [key for key in ("mode", "mean", "std", "resize", "crop") if getattr(part, key) is not None]
-    modes = {channels: mode for mode, channels in CHANNELS.items()}
-    mode = part.mode or (modes.get(shape.channels) if shape.is_map else None)
-    if mode is None or not shape.is_map or CHANNELS[mode] != shape.channels:
-        for key in told[:1]:
-            message = f"`{key}` speaks of pictures, but the input is {shape}"
-            if part.mode:
-                message = f"a picture of mode {part.mode} has {CHANNELS[part.mode]} channels, but the input is {shape}"
-            report(
-                Diagnostic(
-                    Code.BAD_VALUE, message, value.at(key).span, help="a picture has 1 channel (grey) or 3 (rgb)"
-                )
-            )
+    mode = _mode(shape, part, value, report)
+    if mode is None:
         return None
     for key in ("mean", "std"):
         found = getattr(part, key)
         if found is not None and len(found) != shape.channels:
             message = f"`{key}` has {len(found)} numbers, but the input has {shape.channels} channels"
             report(Diagnostic(Code.BAD_VALUE, message, value.at(key).span, help="give one number a channel"))
-    mean = tuple(part.mean or [0.0] * shape.channels)
-    std = tuple(part.std or [1.0] * shape.channels)
-    resize = _extent("resize", part.resize, report)
-    crop = _extent("crop", part.crop, report)
-    if isinstance(crop, int):
-        crop = (crop, crop)
+    mean = tuple(part.mean or [0.0] * CHANNELS[mode])
+    std = tuple(part.std or [1.0] * CHANNELS[mode])
+    faults: list[Diagnostic] = []
+    resize = _extent("resize", part.resize, faults.append)
+    crop = _extent("crop", part.crop, faults.append)
+    crop = (crop, crop) if isinstance(crop, int) else crop
+    if not faults and (misfit := _misfit(shape, resize, crop)):
+        key, message, help = misfit
+        faults.append(Diagnostic(Code.BAD_VALUE, message, value.at(key).span, help=help))
+    for fault in faults:
+        report(fault)
     return Picture(mode, mean, std, resize, crop)
 
 
-def _extent(key: str, value: Value | None, report: Report) -> Any:
+def _mode(shape: TensorType, part: InputPart, value: Value, report: Report) -> str | None:
+    """Grey or rgb, as it is said or as the channels tell; None for what is no picture."""
+    modes = {channels: mode for mode, channels in CHANNELS.items()}
+    mode = part.mode or (modes.get(shape.channels) if shape.is_map else None)
+    if mode is not None and shape.is_map and CHANNELS[mode] == shape.channels:
+        return mode
+    told = [key for key in ("mode", "mean", "std", "resize", "crop") if getattr(part, key) is not None]
+    for key in told[:1]:
+        message = f"`{key}` speaks of pictures, but the input is {shape}"
+        if part.mode:
+            message = f"a picture of mode {part.mode} has {CHANNELS[part.mode]} channels, but the input is {shape}"
+        help = "a picture has 1 channel (grey) or 3 (rgb)"
+        report(Diagnostic(Code.BAD_VALUE, message, value.at(key).span, help=help))
+    return None
+
+
+def _extent(key: str, value: Value | None, report: Report) -> int | tuple[int, int] | None:
     """A size in pixels, or a pair of them."""
     plain = None if value is None else value.plain()
-    sizes = plain if isinstance(plain, list) else [plain]
     if value is None or plain is None:
         return None
-    if len(sizes) > 2 or not all(
-        isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= 65_536 for size in sizes
+    if _is_size(plain):
+        return int(plain)
+    if isinstance(plain, list) and len(plain) == 2 and all(map(_is_size, plain)):
+        return plain[0], plain[1]
+    message = f"`{key}` must be a number of pixels or [height, width], got {show(plain)}"
+    report(Diagnostic(Code.BAD_VALUE, message, value.span, help=f"for example `{key}: 224`"))
+    return None
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SIDE
+
+
+def _misfit(
+    shape: TensorType, resize: int | tuple[int, int] | None, crop: tuple[int, int] | None
+) -> tuple[str, str, str] | None:
+    """Which key makes that no picture can fit, why, and the way out."""
+    sides = shape.shape[1:]
+    known = [side for side in sides if side is not None]
+    exact = crop or (resize if isinstance(resize, tuple) else None)
+    if exact and any(side not in (None, given) for side, given in zip(sides, exact, strict=True)):
+        key = "crop" if crop else "resize"
+        message = f"`{key}` gives pictures of {exact[0]}×{exact[1]}, but the input is {shape}"
+        return key, message, f"make `{key}` and the shape agree"
+    if (
+        isinstance(resize, int)
+        and not crop
+        and known
+        and (min(known) < resize or (min(known) > resize and len(known) == 2))
     ):
-        message = f"`{key}` must be a number of pixels or [height, width], got {show(plain)}"
-        report(Diagnostic(Code.BAD_VALUE, message, value.span))
-        return None
-    return tuple(sizes) if isinstance(plain, list) and len(sizes) == 2 else sizes[0]
+        message = f"`resize` brings the shorter side of a picture to {resize}, but the input is {shape}"
+        return "resize", message, "write `resize: [height, width]`, or `crop` what is too much"
+    if crop and isinstance(resize, tuple) and (crop[0] > resize[0] or crop[1] > resize[1]):
+        message = f"`crop` takes {crop[0]}×{crop[1]} out of pictures that `resize` brings to {resize[0]}×{resize[1]}"
+        return "crop", message, "resize to no less than is cropped"
+    if crop and isinstance(resize, int) and min(crop) > resize:
+        message = f"`crop` takes {crop[0]}×{crop[1]} out of pictures whose shorter side `resize` brings to {resize}"
+        return "crop", message, "resize to no less than is cropped"
+    return None

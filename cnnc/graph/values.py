@@ -15,10 +15,10 @@ from cnnc.spec.expression_syntax import Expression, parse
 from cnnc.spec.expression_values import Fault
 from cnnc.spec.expressions import evaluate_value, is_expression
 from cnnc.spec.model import Item
+from cnnc.spec.names import COUNTERS
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
-COUNTERS = ("i", "n")
 Variables = dict[str, object]
 
 

@@ -12,6 +12,7 @@ from cnnc.diagnostics import Code, Diagnostic, Source, Span
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
+COUNTERS = {"i": "index of the round", "n": "number of rounds"}  # what `repeat` and `each` count with
 LONGEST = 64
 PATTERN = re.compile(r"[A-Za-z0-9_]+")
 FILE_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")

@@ -4,12 +4,12 @@ In: values. Out: `Block`s and `Item`s. What cannot be read becomes a broken item
 still be proved. Whether the ops and attributes exist is looked at in `cnnc.spec.parse`, once all blocks are known.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Span
 from cnnc.ops import registry
 from cnnc.spec.model import Block, BlockPart, Item
-from cnnc.spec.names import check_name
+from cnnc.spec.names import COUNTERS, check_name
 from cnnc.spec.suggestions import did_you_mean
 from cnnc.spec.validate import meant, quote, salvage, show
 from cnnc.spec.value import Value
@@ -17,22 +17,22 @@ from cnnc.spec.value import Value
 WORDS = ("name", "from", "when", "repeat")
 GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
 EACH_KEYS = ("over", "names", "nodes")
-COUNTERS = {"i": "index of the round", "n": "number of rounds"}
+TAKEN = {name: f"in `repeat` and `each` it is the {what}" for name, what in COUNTERS.items()}
+WORD_TAKEN = {word: f"every node has a `{word}` of its own" for word in WORDS}  # so no instance could be given it
 TAKES_ACT = ("conv", "linear")  # `act: relu` is a node of its own behind these
 Report = Callable[[Diagnostic], None]
 
 
-def read_params(value: Value | None, what: str, report: Report) -> dict[str, Value]:
-    """The parameters of a spec or block, by name."""
+def read_params(value: Value | None, what: str, report: Report, taken: Mapping[str, str] = TAKEN) -> dict[str, Value]:
+    """The parameters of a spec or block, by name; none is called like what is `taken`, for the reason given there."""
     if value is None or value.data is None:
         return {}
     if not isinstance(value.data, dict):
         report(Diagnostic(Code.BAD_VALUE, f"{what} must be a mapping of names to values", value.span))
         return {}
     for name in value.data:
-        check_name(name, value.keys[name], report, "a parameter")
-        if name in ("i", "n"):
-            message = f"`{name}` cannot be the name of a parameter: in `repeat` and `each` it is the {COUNTERS[name]}"
+        if check_name(name, value.keys[name], report, "a parameter") and name in taken:
+            message = f"`{name}` cannot be the name of a parameter: {taken[name]}"
             report(Diagnostic(Code.BAD_NAME, message, value.keys[name], help="give it a longer name"))
     return value.data
 
@@ -65,7 +65,7 @@ def read_block(name: str, span: Span, value: Value, report: Report) -> Block:
 
 def _block(part: BlockPart, name: str, span: Span, text: Value, report: Report) -> Block:
     outputs = None if part.outputs is None else _ports(part.outputs, report)
-    params = read_params(part.params, f"`params` of {quote(name)}", report)
+    params = read_params(part.params, f"`params` of {quote(name)}", report, TAKEN | WORD_TAKEN)
     if part.nodes is not None:
         items = read_items(part.nodes, report)
     else:
@@ -92,8 +92,10 @@ def _ports(value: Value, report: Report) -> dict[str, Value] | None:
     if isinstance(value.data, str):
         return {"": value}
     if isinstance(value.data, tuple) and value.data:
-        return {str(item.data): item for item in value.data}
+        return _listed(value.data, report)
     if isinstance(value.data, dict) and value.data:
+        for name, span in value.keys.items():
+            check_name(name, span, report, "an output")
         return value.data
     report(
         Diagnostic(
@@ -101,6 +103,18 @@ def _ports(value: Value, report: Report) -> dict[str, Value] | None:
         )
     )
     return None
+
+
+def _listed(names: tuple[Value, ...], report: Report) -> dict[str, Value]:
+    """Outputs that are called like the nodes that they show."""
+    ports: dict[str, Value] = {}
+    for item in names:
+        first = ports.setdefault(str(item.data), item)
+        if first is not item:
+            message = f"the block has two outputs {quote(str(item.data))}"
+            notes = (Note("first here", first.span),)
+            report(Diagnostic(Code.DUPLICATE_NAME, message, item.span, notes=notes, help="name it once"))
+    return ports
 
 
 def read_items(value: Value, report: Report) -> tuple[Item, ...]:

@@ -148,3 +148,80 @@ def test_what_nothing_needs_is_an_error():
 def test_a_dead_line_of_a_block_is_said_once():
     block = {"nodes": [{"relu": {"name": "dead"}}, {"tanh": {"from": "input"}}]}
     assert codes(net({"b": {"repeat": 3}}, blocks={"b": block})) == ["E308"]
+
+
+@pytest.mark.parametrize(
+    ("key", "size"),
+    [("resize", []), ("crop", []), ("resize", [8]), ("crop", [8]), ("crop", [8, 8, 8]), ("resize", True)],
+)
+def test_an_extent_is_a_number_or_a_pair(key, size):
+    [fault] = faults({**net("relu"), "input": {"image": {"shape": [3, 8, 8], key: size}}})
+    assert fault.startswith(f"E203 `{key}` must be a number of pixels or [height, width], got ")
+
+
+@pytest.mark.parametrize(
+    ("shape", "how", "blamed"),
+    [
+        ([3, 32, 32], {"resize": 40, "crop": 20}, "crop"),
+        ([3, 32, 32], {"resize": 40, "crop": [32, 20]}, "crop"),
+        ([3, 32, 32], {"crop": 20}, "crop"),
+        ([3, None, 32], {"crop": 20}, "crop"),
+        ([3, 32, 32], {"resize": [20, 20]}, "resize"),
+        ([3, 32, None], {"resize": [20, 20]}, "resize"),
+        ([3, 32, 32], {"resize": 40}, "resize"),
+        ([3, 32, None], {"resize": 40}, "resize"),
+        ([3, 32, 32], {"resize": [20, 40], "crop": 32}, "crop"),
+        ([3, 32, 32], {"resize": 20, "crop": 32}, "crop"),
+        ([3, None, None], {"resize": 20, "crop": 32}, "crop"),
+    ],
+)
+def test_a_picture_must_be_able_to_fit(shape, how, blamed):
+    spec = {**net(conv()), "input": {"image": {"shape": shape, **how}}}
+    [found] = check(spec).diagnostics
+    assert found.code == "E203"
+    assert found.message.startswith(f"`{blamed}` ")
+
+
+@pytest.mark.parametrize(
+    ("shape", "how"),
+    [
+        ([3, 32, 32], {"resize": 40, "crop": 32}),
+        ([3, 32, 32], {"crop": 32}),
+        ([3, 32, 32], {"resize": 32}),
+        ([3, 32, 40], {"resize": 32}),
+        ([3, 32, 40], {"resize": [32, 40]}),
+        ([3, 40, None], {"resize": 32}),
+        ([3, None, None], {"resize": 20, "crop": [20, 32]}),
+        ([3, None, None], {"resize": [20, 30]}),
+        ([3, None, 30], {"resize": [20, 30]}),
+        ([3, None, 30], {"crop": [20, 30]}),
+    ],
+)
+def test_a_picture_that_can_fit(shape, how):
+    assert codes({**net(conv()), "input": {"image": {"shape": shape, **how}}}) == []
+
+
+def test_one_bad_output_hides_no_other():
+    assert codes(net("relu", outputs={"a": "$([1])", "b": "nope", "c": "relu", "d": "$nope"})) == [
+        "E306",
+        "E306",
+        "E212",
+    ]
+    block = {"outputs": {"a": "nope", "b": "relu", "c": "$(nope)"}, "nodes": ["relu"]}
+    assert codes(net("b", "relu", blocks={"b": block})) == ["E306", "E212"]
+
+
+@pytest.mark.parametrize("word", ["name", "from", "when", "repeat"])
+def test_a_parameter_of_a_block_cannot_be_called_like_a_word_of_nodes(word):
+    block = {"params": {word: 2}, "nodes": ["relu"]}
+    assert codes(net("b", blocks={"b": block})) == ["E209"]
+
+
+def test_the_outputs_of_a_block_have_names_of_their_own():
+    def said(outputs):
+        return codes(net("b", {"add": {"from": ["b.x", "b.y"]}}, blocks={"b": {"outputs": outputs, "nodes": ["relu"]}}))
+
+    assert said({"x": "relu", "y": "input"}) == []
+    assert said({"x": "relu", "a b": "relu", "y": "input"}) == ["E209"]
+    assert said({"x": "relu", "class": "relu", "y": "input"}) == ["E209"]
+    assert said(["relu", "relu", "x", "y"]) == ["E210", "E306", "E306"]
