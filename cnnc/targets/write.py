@@ -17,6 +17,7 @@ from typing import IO, BinaryIO
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files import kind_of
+from cnnc.targets import stale
 
 if sys.platform != "win32":  # there, renames are still atomic, but killed writers' folders stay
     import fcntl
@@ -75,15 +76,23 @@ def publish(folder: Path, files: Mapping[str, Path]) -> None:
     """Rename staged files to their names in `folder`, the last (the manifest) only when all others are there.
 
     One build at a time: of two into one folder, the later one's files are there together. The old manifest goes first,
-    so that one that is interrupted here leaves no manifest rather than one that does not describe its files.
+    so that one that is interrupted here leaves no manifest rather than one that does not describe its files. Files of
+    earlier builds that this one does not write are removed.
     """
-    *_, manifest = files
+    *names, manifest = files
     with reported(folder), _lock(folder / f"{STAGE}{LOCK}"):
         for name in files:
             _place(folder / name)
+        written = stale.noted(folder) | stale.named(folder / manifest) | stale.named(files[manifest])
+        note = files[manifest].with_name(stale.NOTE)
+        _write(note, stale.as_note(written))
+        _rename(note, folder / stale.NOTE)
         (folder / manifest).unlink(missing_ok=True)
-        for name, staged in files.items():
-            _rename(staged, folder / name)
+        for name in names:
+            _rename(files[name], folder / name)
+        stale.remove(folder, written, keep=files)
+        _rename(files[manifest], folder / manifest)
+        (folder / stale.NOTE).unlink()
 
 
 def _place(path: Path) -> Path:

@@ -1,12 +1,14 @@
 """The writer: whole files or none, whatever is in the way."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+from hashlib import sha256
 
 import pytest
 
@@ -160,6 +162,79 @@ def test_a_build_that_fails_leaves_the_old_one(tmp_path):
         fail()
     assert (tmp_path / "one").read_bytes() == b"1"
     assert [name for name in names(tmp_path) if name.startswith(".cnnc-")] == [".cnnc-lock"]
+
+
+def build_named(folder, stop=None, **contents):
+    """A build whose manifest names its files; with `stop`, the process ends when this file should get its name."""
+    with staging(folder) as stage:
+        files = {name: stage / name for name in (*contents, "manifest")}
+        for name, content in contents.items():
+            stage_file(files[name], content)
+        hashes = {name: {"sha256": sha256(content).hexdigest()} for name, content in contents.items()}
+        stage_file(files["manifest"], json.dumps({"files": hashes}).encode())
+        if stop is None:
+            publish(folder, files)
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("cnnc.targets.write._rename", stopping(files[stop]))
+            with pytest.raises(KeyboardInterrupt):
+                publish(folder, files)
+
+
+def stopping(at):
+    def rename(staged, place):
+        if staged == at:
+            raise KeyboardInterrupt
+        staged.replace(place)
+
+    return rename
+
+
+def shown(folder):
+    shown = [each for each in folder.iterdir() if each.name[0] != "." and each.name != "manifest"]
+    return {each.name: each.read_bytes() for each in shown}
+
+
+def test_what_an_earlier_build_wrote_does_not_stay_beside_another_ones_manifest(tmp_path):
+    build_named(tmp_path, onnx=b"1", pt=b"1")
+    (tmp_path / "notes.txt").write_bytes(b"mine")
+    build_named(tmp_path, onnx=b"2")
+    assert shown(tmp_path) == {"onnx": b"2", "notes.txt": b"mine"}
+
+
+def test_what_is_no_longer_the_builds_own_stays(tmp_path):
+    build_named(tmp_path, onnx=b"1", pt=b"1", link=b"1", deep=b"1")
+    (tmp_path / "pt").write_bytes(b"mine")
+    for name in ("link", "deep"):
+        (tmp_path / name).unlink()
+    (tmp_path / "link").symlink_to("pt")
+    (tmp_path / "deep").mkdir()
+    build_named(tmp_path, onnx=b"2")
+    assert {"pt", "link", "deep"} <= {each.name for each in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "7", "[" * 100_000, '{"files": []}', '{"files": {"one": 3}}', '{"files": {"../out": {"sha256": "HASH"}}}'],
+)
+def test_a_manifest_of_somebody_else_removes_nothing(tmp_path, text):
+    (tmp_path / "out").write_bytes(b"mine")
+    folder = tmp_path / "build"
+    folder.mkdir()
+    (folder / "manifest").write_text(text.replace("HASH", sha256(b"mine").hexdigest()), encoding="utf-8")
+    build_named(folder, onnx=b"1")
+    assert (tmp_path / "out").read_bytes() == b"mine"
+    assert shown(folder) == {"onnx": b"1"}
+
+
+@pytest.mark.parametrize("stop", ["onnx", "pt2", "manifest"])
+def test_behind_a_build_that_was_killed_while_it_was_published_the_next_one_cleans_up(tmp_path, stop):
+    build_named(tmp_path, onnx=b"1", pt=b"1")
+    build_named(tmp_path, stop, onnx=b"2", pt2=b"2")
+    assert not (tmp_path / "manifest").exists()
+    build_named(tmp_path, onnx=b"3")
+    assert shown(tmp_path) == {"onnx": b"3"}
+    assert names(tmp_path) == [".cnnc-lock", "manifest", "onnx"]
 
 
 def test_a_folder_in_the_place_of_a_file_spoils_nothing(tmp_path):
