@@ -1,14 +1,15 @@
 # make demo   a model from a spec, and a picture through it     make lint    the linter and the types
 # make test   what CI runs                                       make bench   the budgets, as measured ratios
-# make clean  remove what they left, but not .venv
+# make clean  remove what they left, but not .venv               make fuzz   N=1000 more random networks than test does
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEV := .venv/.installed-dev
 PICTURE := tests/data/boot.png
 ARGS ?=
+N ?= 1000
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench fuzz clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -25,6 +26,9 @@ lint: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+fuzz: $(DEV)
+	$(BIN)/python -m tests.fuzz $(N) $(ARGS)
 
 clean:
 	find build -mindepth 1 ! -name .gitignore -delete

@@ -1,7 +1,9 @@
-"""Random specs that are right: every map keeps its height and width, so that channels alone have to fit.
+"""Random specs that are right: every op of the table with all its attributes, in every construct of the language.
 
 A scope is either a chain, with default names and inputs, or a graph of named nodes that stand in any order. Scopes nest
-as groups, blocks, repeats and rounds of `each`; some nodes are not there.
+as groups, blocks, repeats and rounds of `each`; some nodes are not there. Whoever writes an item knows the types of the
+values that it takes, so that what stands behind it fits; where an input leaves its height or width open, also those at
+two sizes of it.
 """
 
 from dataclasses import dataclass, field
@@ -9,48 +11,21 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-Item = dict[str, Any]
-SIDE = 6
+from cnnc.ops.activation_names import ACTIVATIONS
+from cnnc.ops.types import TensorType
+from tests.random_ops import JOINS, SAMPLES, Sizes, attributes, nodes, results
+from tests.random_values import PARAMS, Scope, conditions, rewritten, written
 
-SAME: list[Item | str] = [
-    "relu",
-    "tanh",
-    "batch_norm",
-    "identity",
-    {"leaky_relu": {"slope": 0.2}},
-    {"prelu": {}},
-    {"dropout": {"rate": 0.5}},
-    {"max_pool": {"kernel": 3, "stride": 1, "padding": 1}},
-    {"avg_pool": {"kernel": 3, "stride": 1, "padding": "same"}},
-    {"instance_norm": {}},
-    {"layer_norm": {}},
-    {"scale": {}},
-    {"conv": {"out": "$(HERE.channels)", "kernel": 3, "padding": 1, "act": "relu"}},
-    {"conv": {"out": "$(HERE.channels)", "kernel": 1, "groups": "$(HERE.channels)", "bias": False}},
-]
-PARAMS = {"width": 4, "on": True, "widths": [2, 3]}
-BLOCKS = {
-    "bottleneck": {
-        "params": {"inner": "$(max(input.channels // 2, 1))", "shortcut": True},
-        "nodes": [
-            {"conv": {"out": "$inner", "kernel": 1, "act": "relu"}},
-            {"conv": {"name": "back", "out": "$(input.channels)", "kernel": 3, "padding": 1}},
-            {"add": {"from": ["input", "back"], "when": "$shortcut"}},
-            "relu",
-        ],
-    },
-    "fork": {
-        "outputs": {"left": "late", "right": "relu"},
-        "nodes": [{"relu": {"from": "late"}}, {"tanh": {"name": "late", "from": "input"}}],
-    },
-}
+Item = dict[str, Any]
+Draw = st.DrawFn
+PLAIN = ["relu", "tanh", "batch_norm", "identity", "scale", {"prelu": {"per_channel": True}}, "instance_norm"]
 
 
 @dataclass
 class Values:
-    """What a scope has to take from: names with their channels, and those that nothing takes yet."""
+    """What a graph has to take from: names with their types, and those that nothing takes yet."""
 
-    channels: dict[str, int]
+    sizes: dict[str, Sizes]
     unused: list[str] = field(default_factory=list)
 
     def take(self, name: str) -> str:
@@ -58,124 +33,245 @@ class Values:
             self.unused.remove(name)
         return name
 
-    def give(self, name: str, channels: int) -> None:
-        self.channels[name] = channels
+    def give(self, name: str, sizes: Sizes) -> None:
+        self.sizes[name] = sizes
         self.unused.append(name)
 
 
 @st.composite
-def specs(draw: st.DrawFn) -> dict[str, Any]:
+def specs(draw: Draw) -> dict[str, Any]:
     """A spec as plain data."""
-    channels = draw(st.integers(1, 5))
-    items, _ = draw(scopes("image", channels, depth=0))
+    inputs = draw(network_inputs())
+    scope = Scope(next(iter(inputs)), {}, PARAMS)
+    sizes = {name: _at_samples(shape) for name, shape in inputs.items()}
+    outputs: Any = None
+    if len(inputs) == 1 and draw(st.booleans()):
+        items, _ = draw(chains(sizes["image"], scope))
+    else:
+        values = Values(dict(sizes), list(sizes))
+        items, left = draw(graphs(values, scope))
+        ends = [{"scale": {"name": f"end{at}", "from": name}} for at, name in enumerate(left)]
+        items, outputs = [*items, *ends], draw(shown([f"end{at}" for at in range(len(left))]))
     return {
         "cnnc": 1,
         "name": "random",
         "params": PARAMS,
-        "input": {"image": [channels, SIDE, SIDE]},
-        "blocks": BLOCKS,
+        **({"input": inputs} if len(inputs) == 1 else {"inputs": inputs}),
+        **({"outputs": outputs} if outputs else {}),
+        "blocks": scope.blocks,
         "nodes": items,
     }
 
 
 @st.composite
-def scopes(draw: st.DrawFn, source: str, channels: int, depth: int) -> tuple[list[Item | str], int]:
-    """The items of a scope whose input is called `source`, and the channels of its last node."""
+def network_inputs(draw: Draw) -> dict[str, list[int | None]]:
+    """The shapes of the inputs: a picture, mostly, and one or two more at times."""
+    channels, side = draw(st.integers(1, 6)), st.integers(4, 9)
+    space = draw(st.sampled_from([None, None, None, "open", "half open"]))
+    height, width = (None if space else draw(side), None if space == "open" else draw(side))
+    image: list[int | None] = [channels, height, width]
+    others: list[list[int | None]] = [image, [channels, 1, 1], [draw(st.integers(1, 6))], [2, *image[1:]]]
+    more = draw(st.lists(st.sampled_from(others), max_size=2)) if draw(st.integers(0, 3)) == 3 else []
+    return {"image": image, **{f"more{at}": shape for at, shape in enumerate(more)}}
+
+
+def _at_samples(shape: list[int | None]) -> Sizes:
+    """A type, and what it is at every sample size."""
+    filled = [shape if len(shape) == 1 else [shape[0], shape[1] or high, shape[2] or wide] for high, wide in SAMPLES]
+    return tuple(TensorType(tuple(each)) for each in [shape, *filled])
+
+
+@st.composite
+def shown(draw: Draw, names: list[str]) -> Any:
+    """The outputs of a spec, of which one at least is for more than training."""
+    if len(names) == 1:
+        return draw(st.sampled_from([names[0], names, None]))
     if draw(st.booleans()):
-        return draw(chains(source, channels, depth)), channels
-    return draw(graphs(source, channels, depth))
+        return names
+    only = draw(st.lists(st.booleans(), min_size=len(names) - 1, max_size=len(names) - 1))
+    return {
+        f"shown{at}": {"from": name, "only": "train"} if train else name
+        for at, (name, train) in enumerate(zip(names, [False, *only], strict=True))
+    }
 
 
 @st.composite
-def chains(draw: st.DrawFn, source: str, channels: int, depth: int) -> list[Item | str]:
-    """Items that leave the channels alone, each behind the one before; the first is there."""
-    return [draw(same(source, channels, depth, at)) for at in range(draw(st.integers(1, 4)))]
+def chains(draw: Draw, x: Sizes, scope: Scope) -> tuple[list[Item | str], Sizes]:
+    """Items one behind the other, without inputs of their own; the first is there."""
+    items: list[Item | str] = []
+    for at in range(draw(st.integers(1, 4))):
+        nest = scope.depth < 2 and draw(st.integers(0, 2)) == 2
+        item, x = draw(nested(x, scope, at) if nest else links(x, scope, at))
+        items.append(item)
+        scope = Scope(scope.source if at == 0 else None, scope.blocks, scope.params, scope.depth)
+    return items, x
 
 
 @st.composite
-def same(draw: st.DrawFn, source: str, channels: int, depth: int, at: int) -> Item:
-    """An item that gives what it takes, from the one before it; expressions ask the scope's own input."""
-    item = draw(st.sampled_from(SAME) if depth > 1 else st.one_of(st.sampled_from(SAME), nested(channels, depth, at)))
-    op, attributes = (item, {}) if isinstance(item, str) else next(iter(item.items()))
-    asked = {key: _asking(value, source) for key, value in attributes.items()}
-    if at > 0 and op != "each":
-        when = draw(st.sampled_from([None, None, True, False, *["$on", "$(not on)"] * (depth == 0)]))
-        asked |= {} if when is None else {"when": when}
-    repeat = draw(st.sampled_from([None, None, None, 1, 2, "$(len(widths))"] if depth == 0 else [None, None, 2]))
-    return {op: asked | ({} if repeat is None or op == "each" else {"repeat": repeat})}
+def links(draw: Draw, x: Sizes, scope: Scope, at: int) -> tuple[Item | str, Sizes]:
+    """A node of one input and one output, repeated or not there at times."""
+    op, given, [y] = draw(nodes(x, chained=True))
+    words: Item = {}
+    if at > 0 and draw(st.integers(0, 4)) == 4:
+        there, words["when"] = draw(conditions(scope))
+        if not there:
+            return {op: {**given, "out": "$(1 // 0)", **words} if "out" in given else {**given, **words}}, x
+    if draw(st.integers(0, 3)) == 3:
+        count = draw(st.integers(1, 3))
+        grows = op in ("conv", "linear") and given.get("groups", 1) == 1 and draw(st.booleans())
+        chained = _repeated(op, given, x, count, grows)
+        if chained:
+            words["repeat"], y = draw(written(count, scope)), chained
+            given = given | {"out": f"$({given['out']} + i * {int(grows)})"} if "out" in given else given
+    if op in ("conv", "linear") and draw(st.booleans()):
+        words["act"] = draw(written(draw(st.sampled_from([*ACTIVATIONS, None])), scope))
+    if not given and not words and draw(st.booleans()):
+        return op, y
+    return {op: draw(rewritten(given, scope, x)) | words}, y
 
 
-def _asking(value: Any, source: str) -> Any:
-    return value.replace("HERE", source) if isinstance(value, str) else value
+def _repeated(op: str, given: Item, x: Sizes, count: int, grows: bool) -> Sizes | None:
+    """What a chain of instances gives, or None where one refuses."""
+    for i in range(count):
+        found = results(op, given | ({"out": given["out"] + i} if grows else {}), [x])
+        if found is None:
+            return None
+        [x] = found
+    return x
 
 
 @st.composite
-def nested(draw: st.DrawFn, channels: int, depth: int, at: int) -> Item:
-    """A group, an instance or an each that gives the channels that it takes."""
-    kind = draw(st.sampled_from(["group", "bottleneck", "each", "named each"]))
-    if kind == "bottleneck":
-        return {"bottleneck": draw(st.sampled_from([{}, {"shortcut": False}, {"inner": 3}]))}
+def nested(draw: Draw, x: Sizes, scope: Scope, at: int) -> tuple[Item, Sizes]:
+    """A group, an instance of a block or an `each`."""
+    kind = draw(st.sampled_from(["group", "block", "each"]))
+    if kind == "each" and (x[0].is_map or x[0].is_vector):
+        return draw(rounds(x, scope, at)), x
+    inner = scope.inner() if kind == "group" else Scope("input", scope.blocks, {"k": 3, "flag": True}, scope.depth + 1)
+    items, y, outputs = draw(bodies(x, inner))
+    words: Item = {}
+    if y == x and draw(st.booleans()):
+        words["repeat"] = draw(st.integers(1, 3))
+    body: Item = {**draw(st.sampled_from([{}, {"names": "index"}])), "nodes": items, **outputs}
     if kind == "group":
-        names = draw(st.sampled_from([{}, {"names": "index"}]))
-        return {"group": {**names, "nodes": draw(chains("input", channels, depth + 1))}}
-    # a round ends with the channels it begins with, whatever it does in between
-    wide = {"conv": {"out": "$(w + i)", "kernel": 1}}
-    back = {"conv": {"out": channels, "kernel": 1, "act": draw(st.sampled_from(["relu", None]))}}
-    over = draw(st.sampled_from([{"w": [2]}, {"w": [1, 4], "unused": ["a", "b"]}]))
-    name = {} if kind == "each" else {"name": draw(st.sampled_from([f"rounds{at}", f"stage{at}_$(i + 1)"]))}
-    return {"each": {**name, "over": over, "nodes": [wide, "relu", back]}}
+        return {"group": body | words}, y
+    name = f"block{len(scope.blocks)}"
+    scope.blocks[name] = {"params": {"k": None, "flag": "$(k == 3)"}, **body}
+    return {name: {"k": draw(written(3, scope)), **words}}, y
 
 
 @st.composite
-def graphs(draw: st.DrawFn, source: str, channels: int, depth: int) -> tuple[list[Item | str], int]:
-    """Named items with named inputs, in any order; the last takes all that is left over."""
-    values = Values({source: channels})
-    items = [draw(named(f"v{at}", values, depth)) for at in range(draw(st.integers(1, 5)))]
-    items = draw(st.permutations(items))
-    left = [values.take(name) for name in list(values.unused)]
-    total = sum(values.channels[name] for name in left)
-    last = {"concat": {"from": left}} if len(left) > 1 else {"identity": {"from": left[0]}}
-    return [*items, last], total
+def bodies(draw: Draw, x: Sizes, scope: Scope) -> tuple[list[Item | str], Sizes, Item]:
+    """The items of a scope of one input and one output, what that gives, and what it says of its outputs."""
+    if draw(st.booleans()):
+        items, y = draw(chains(x, scope))
+        return items, y, {}
+    values = Values({"input": x}, ["input"])
+    items, left = draw(graphs(values, scope))
+    *ends, y = _gathered(left, values)
+    return [*items, *ends], y, draw(st.sampled_from([{}, {"outputs": "last"}]))
+
+
+def _gathered(left: list[str], values: Values) -> list[Any]:
+    """Items that make one of all that is left, the last called `last`; and what that is."""
+    sizes = [values.sizes[name] for name in left]
+    if len(left) == 1:
+        return [{"identity": {"name": "last", "from": left[0]}}, sizes[0]]
+    for op in ("add", "concat"):
+        found = results(op, {}, sizes)
+        if found:
+            return [{op: {"name": "last", "from": left}}, found[0]]
+    items, vectors = [], []
+    for at, (name, size) in enumerate(zip(left, sizes, strict=True)):
+        whole = size[0].known  # else it is flattened behind a pool that makes it known
+        if not whole:
+            items.append({"global_avg_pool": {"name": f"pooled{at}", "from": name}})
+        items.append({"flatten": {"name": f"flat{at}", "from": name if whole else f"pooled{at}"}})
+        pooled = [size] if whole else results("global_avg_pool", {}, [size]) or []
+        vectors += results("flatten", {}, pooled) or []
+    total = tuple(TensorType((sum(each.channels for each in types),)) for types in zip(*vectors, strict=True))
+    return [*items, {"concat": {"name": "last", "from": [f"flat{at}" for at in range(len(left))]}}, total]
 
 
 @st.composite
-def named(draw: st.DrawFn, name: str, values: Values, depth: int) -> Item:
+def rounds(draw: Draw, x: Sizes, scope: Scope, at: int) -> Item:
+    """An `each` whose rounds end with the type that they begin with, whatever they do in between."""
+    op, extra = ("conv", {"kernel": 1}) if x[0].is_map else ("linear", {})
+    positions = x[0].is_map and (1, 1) not in (each.space for each in x)
+    plain = st.sampled_from(PLAIN if positions else PLAIN[:-1])
+    wide = {op: {"out": "$(w + i)", **extra}}
+    back = {op: {"out": x[0].channels, **extra, "act": draw(st.sampled_from(["relu", None]))}}
+    asked = "$widths" if "widths" in scope.params else "$([3] * 2)"
+    overs: list[Item] = [{"w": [2]}, {"w": [1, 4], "unused": ["a", "b"]}, {"w": asked}]
+    over = draw(st.sampled_from(overs))
+    name = draw(st.sampled_from([{}, {"name": f"rounds{at}"}, {"name": f"stage{at}_$(i + 1)"}]))
+    names = draw(st.sampled_from([{}, {"names": "index"}])) if name else {}
+    return {"each": {**name, **names, "over": over, "nodes": [wide, *draw(st.lists(plain, max_size=2)), back]}}
+
+
+@st.composite
+def graphs(draw: Draw, values: Values, scope: Scope) -> tuple[list[Item | str], list[str]]:
+    """Named items with named inputs, in any order, and the names of what is left over."""
+    items = [draw(named(f"v{at}", values, scope)) for at in range(draw(st.integers(1, 6)))]
+    return draw(st.permutations(items)), list(values.unused)
+
+
+@st.composite
+def named(draw: Draw, name: str, values: Values, scope: Scope) -> Item:
     """An item of that name, which takes and gives values."""
-    taken = draw(st.sampled_from(sorted(values.channels)))
-    channels = values.channels[taken]
-    kind = draw(st.sampled_from(["same", "conv", "join", "fork", "split", "absent", *["group"] * (depth < 2)]))
+    taken = draw(st.sampled_from(sorted(values.sizes)))
+    x = values.sizes[taken]
+    kinds = ["op", "op", "op", "join", "absent", *["group", "block"] * (scope.depth < 2)]
+    kind = draw(st.sampled_from(kinds))
     if kind == "join":
-        equal = [each for each, count in values.channels.items() if count == channels]
-        return _join(draw, name, equal, values)
-    words = {"name": name, "from": values.take(taken)}
-    gives = {"": channels}
-    item: Item = {draw(st.sampled_from(["relu", "tanh", "batch_norm", "identity"])): words}
-    if kind == "fork":
-        gives, item = {".left": channels, ".right": channels}, {"fork": words}
-    elif kind == "split" and channels > 1:
-        gives, item = {".0": 1, ".1": channels - 1}, {"split": {**words, "sizes": [1, channels - 1]}}
-    elif kind == "absent":
-        item = {"conv": {**words, "out": "$(1 // 0)", "kernel": 1, "when": "$(width == 3)"}}
-    elif kind == "group":
-        items, out = draw(scopes("input", channels, depth + 1))
-        gives, item = {"": out}, {"group": {**words, "nodes": items}}
-    elif kind == "conv":
-        out = draw(st.integers(1, 6))
-        asked = draw(st.sampled_from([out, out if "." in taken else f"$({out} + 0 * {taken}.channels)"]))
-        act = draw(st.sampled_from(["relu", None]))
-        gives, item = {"": out}, {"conv": {**words, "out": asked, "kernel": 3, "padding": 1, "act": act}}
-    for port, count in gives.items():
-        values.give(f"{name}{port}", count)
-    return item
+        return draw(joins(name, values))
+    if kind == "block":
+        return draw(instances(name, values, scope))
+    words: Item = {"name": name, "from": values.take(taken)}
+    if kind == "absent":
+        values.give(name, x)
+        return {"conv": {**words, "out": "$(1 // 0)", "kernel": 1, "when": draw(written(False, scope))}}
+    if kind == "group":
+        items, y, outputs = draw(bodies(x, scope.inner()))
+        values.give(name, y)
+        return {"group": {**words, "nodes": items, **outputs}}
+    op, given, found = draw(nodes(x))
+    ports = [f"{name}.{port}" for port in range(len(found))] if op == "split" else [name]
+    for port, y in zip(ports, found, strict=True):
+        values.give(port, y)
+    if op in ("conv", "linear"):
+        words |= draw(st.sampled_from([{}, {"act": "relu"}, {"act": "hardswish"}]))
+    asked = None if "." in taken else taken
+    return {op: draw(rewritten(given, Scope(asked, {}, scope.params), x)) | words}
 
 
-def _join(draw: st.DrawFn, name: str, equal: list[str], values: Values) -> Item:
-    if len(equal) > 1 and draw(st.booleans()):
-        taken = draw(st.lists(st.sampled_from(equal), min_size=2, max_size=3))
-        values.give(name, values.channels[taken[0]])
-        op = draw(st.sampled_from(["add", "mul"]))
-    else:
-        taken = draw(st.lists(st.sampled_from(sorted(values.channels)), min_size=2, max_size=3))
-        values.give(name, sum(values.channels[each] for each in taken))
-        op = "concat"
-    return {op: {"name": name, "from": [values.take(each) for each in taken]}}
+@st.composite
+def joins(draw: Draw, name: str, values: Values) -> Item:
+    """An add, mul or concat of values that fit, which a value does with itself at least."""
+    first = draw(st.sampled_from(sorted(values.sizes)))
+    op, x = draw(st.sampled_from(JOINS)), values.sizes[first]
+    given = draw(attributes(op, x[0]))
+    fits = [each for each, y in sorted(values.sizes.items()) if results(op, given, [x, y])]
+    others = draw(st.lists(st.sampled_from(fits or [first]), min_size=1, max_size=2))
+    found = results(op, given, [x, *(values.sizes[each] for each in others)])
+    if found is None:  # too large, or no two of them fit each other
+        op, given, others, found = "add", {}, [first], [x]
+    values.give(name, found[0])
+    return {op: {**given, "name": name, "from": [values.take(each) for each in [first, *others]]}}
+
+
+@st.composite
+def instances(draw: Draw, name: str, values: Values, scope: Scope) -> Item:
+    """An instance of a block of one input or two, with as many outputs as are left over in it."""
+    taken = draw(st.lists(st.sampled_from(sorted(values.sizes)), min_size=1, max_size=2))
+    inputs = ["left", "right"][: len(taken)]
+    inner = Values({port: values.sizes[each] for port, each in zip(inputs, taken, strict=True)}, list(inputs))
+    items, left = draw(graphs(inner, Scope(None, scope.blocks, {"k": 3, "flag": True}, scope.depth + 1)))
+    ends = {f"end{at}": each for at, each in enumerate(left)}
+    items += [{"identity": {"name": end, "from": each}} for end, each in ends.items()]
+    outputs = {f"out{at}": end for at, end in enumerate(ends)}
+    for port, end in outputs.items():
+        values.give(f"{name}.{port}" if len(outputs) > 1 else name, inner.sizes[ends[end]])
+    block = f"block{len(scope.blocks)}"
+    scope.blocks[block] = {"params": {"k": 3, "flag": True}, "inputs": inputs, "outputs": outputs, "nodes": items}
+    given = draw(st.sampled_from([{}, {"flag": True}, {"k": draw(written(3, scope))}]))
+    return {block: {**given, "name": name, "from": [values.take(each) for each in taken]}}

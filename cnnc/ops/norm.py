@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cnnc.diagnostics import Code
-from cnnc.ops.attributes import Positive, Real, Share, Size
+from cnnc.ops.attributes import Positive, Share, Size
 from cnnc.ops.base import Cost, OnnxBuilder, Op, Refusal, TorchBuilder, require_divides, require_known, require_map
 from cnnc.ops.reach import ITSELF_AND_ALL, LOCAL, Reaches
 from cnnc.ops.types import TensorType
@@ -191,8 +191,8 @@ class LocalResponseNorm(Op):
     name: ClassVar[str] = "local_response_norm"
 
     size: Size = Field(description="number of neighbouring channels, odd")
-    alpha: Real = Field(1e-4, description="factor of the mean")
-    beta: Real = Field(0.75, description="exponent")
+    alpha: Positive = Field(1e-4, description="factor of the mean")
+    beta: Positive = Field(0.75, description="exponent")
     k: Positive = Field(1.0, description="added to the mean")
 
     def infer(self, x: TensorType) -> TensorType:

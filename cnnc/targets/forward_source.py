@@ -33,7 +33,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Submodule:
-    """`self.<target> = <kind>(<arguments>)`; `kind` is `nn.Conv2d` or a class of ours, a `parameter` has a tensor."""
+    """`self.<target> = <kind>(<arguments>)`; `kind` is `nn.Conv2d` or a class of ours, a `parameter` a tensor.
+
+    Of a tensor `weight` the arguments are called `weight.shape` and `weight.fill`.
+    """
 
     target: str
     kind: str
@@ -143,7 +146,8 @@ class SourceBuilder:
 
     def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Value:
         """A learned tensor."""
-        self._forward.submodules.append(Submodule(self._target, "parameter", {name: (shape, fill)}))
+        arguments = {f"{name}.shape": shape, f"{name}.fill": fill}
+        self._forward.submodules.append(Submodule(self._target, "parameter", arguments))
         return Value(f'{access(self._target, self._forward.lists)}["{name}"]')
 
 

@@ -174,7 +174,9 @@ def _place(target: str, lists: frozenset[str]) -> tuple[str, str]:
 def _made(start: str, index: int, submodule: Submodule, parameters: Parameters, end: str) -> Iterator[str]:
     """The lines that make a submodule, between what stands before and behind it."""
     if submodule.kind == "parameter":
-        items = [f'"{name}": torch.full({shape}, {fill})' for name, (shape, fill) in submodule.arguments.items()]
+        shown = {name: parameters.uses.get((index, name), value) for name, value in submodule.arguments.items()}
+        names = [name.removesuffix(".shape") for name in shown if name.endswith(".shape")]
+        items = [f'"{name}": torch.full({shown[f"{name}.shape"]}, {shown[f"{name}.fill"]})' for name in names]
         return _wrapped(f"{start}nn.ParameterDict({{", items, f"}}){end}")
     default = _defaults(submodule.kind)
     items = []

@@ -54,6 +54,22 @@ def test_blocks_that_differ_in_numbers_share_a_class():
     assert "self.second = B(in_channels=2, out_channels=3)" in source
 
 
+def test_blocks_whose_parameters_differ_in_shape_share_a_class():
+    spec = {
+        "cnnc": 1,
+        "name": "n",
+        "input": {"image": [2, 4, 4]},
+        "blocks": {"b": {"nodes": ["scale"]}},
+        "nodes": [{"b": {"name": "first"}}, {"conv": {"out": 3, "kernel": 1}}, {"b": {"name": "second"}}],
+    }
+    source, network = compiled(load(spec))
+    assert source.count("class B(") == source.count("class ") - 1 == 1
+    assert {key: tuple(each.shape) for key, each in network().state_dict().items() if "scale" in key} == {
+        "first.scale.weight": (2, 1, 1),
+        "second.scale.weight": (3, 1, 1),
+    }
+
+
 def test_it_reads_as_if_written_by_hand():
     source = python.write(residual())
     assert "        x = self.norm(x)\n        x = self.layer1(x)\n" in source

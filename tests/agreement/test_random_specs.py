@@ -1,0 +1,66 @@
+"""Random networks: what is inferred, computed and counted is the same in every form. `make fuzz` tries more of them."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnc.compiler import load
+from cnnc.ops import registry
+from tests.agreement.whole import agree
+from tests.fuzz import Coverage
+from tests.random_ops import VALUES, attributes
+from tests.strategies import specs
+
+
+def test_every_form_of_a_network_agrees():
+    coverage = Coverage()
+
+    @settings(max_examples=250)
+    @given(specs(), st.integers(0, 99))
+    def every(spec, seed):
+        graph = load(spec)
+        coverage.add(spec, graph)
+        agree(graph, seed)
+
+    every()
+    assert not coverage.ops_missing
+    assert not coverage.constructs_missing
+
+
+def of(shape, *nodes, **rest):
+    return {"cnnc": 1, "name": "found", "input": {"image": shape}, "nodes": list(nodes), **rest}
+
+
+# What random specs have found, each as small as it could be made; what is refused now has a row in test_refusals.
+FOUND = {
+    "classes of the Python source that differ in a parameter's shape": of(
+        [1, 4, 4],
+        *[{"group": {"name": "first", "nodes": ["scale"]}}, {"conv": {"out": 3, "kernel": 1}}],
+        {"group": {"name": "second", "nodes": ["scale"]}},
+    ),
+}
+
+
+@pytest.mark.parametrize("found", FOUND)
+def test_what_was_found_stays_mended(found):
+    agree(load(FOUND[found]), seed=0)
+
+
+@pytest.mark.parametrize("op", registry.names())
+def test_every_attribute_is_drawn(op):
+    """A new op or attribute without values to draw is a KeyError here."""
+    drawn = set()
+
+    @settings(max_examples=60)
+    @given(attributes(op, load(of([6, 4, 4], "relu")).nodes[0].outputs[0]))
+    def draw(given):
+        drawn.update(given)
+
+    draw()
+    assert drawn == set(registry.get(op).model_fields)
+
+
+def test_no_values_are_left_over():
+    fields = {f"{op}.{name}" for op in registry.names() for name in registry.get(op).model_fields}
+    names = {each.partition(".")[2] for each in fields}
+    assert VALUES.keys() <= fields | names

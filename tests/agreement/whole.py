@@ -1,0 +1,175 @@
+"""A whole network, in every form that it is to agree in.
+
+What is equal, and how near values have to be, is what `cnnc.targets.verify` says, which every build is held to; where
+rounding alone moves torch's own answer by more, as its answer in float64 shows, that much more is let through.
+"""
+
+import copy
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.graph.graph import Graph, Ref
+from cnnc.passes import pipeline
+from cnnc.passes.drop_train_only import drop_train_only
+from cnnc.passes.network import Network
+from cnnc.targets import onnx as onnx_target
+from cnnc.targets import probes, python, torchscript
+from cnnc.targets import torch as torch_target
+from cnnc.targets.verify import ABSOLUTE, RELATIVE, compare
+from tests.agreement.one_node import session_of
+from tests.random_ops import SAMPLES
+
+ROUNDING = 30  # times what float32 does to torch's answer, another order of sums may do
+Arrays = list[np.ndarray]
+
+
+def agree(graph: Graph, seed: int) -> None:
+    """Assert that shapes, values and costs of a network are the same everywhere; `seed` draws weights and inputs."""
+    module = tamed(torch_target.lower(graph, seed=seed), seed)
+    costs_are_those_of(graph, module)
+    weights = {key: value.numpy() for key, value in module.state_dict().items()}
+    network = Network(graph, weights)
+    shown = drop_train_only(network)
+    graph, module = shown.graph, _of(shown)
+    models = {
+        "onnx": onnx_target.lower(graph, shown.weights, opset=17 + seed % 10),
+        "onnx behind the passes": onnx_target.lower(*_parts(pipeline.run(network))),
+    }
+    for model in models.values():
+        shapes_are_those_of(graph, model)
+    sessions = {name: session_of(model) for name, model in models.items()}
+    # scripting takes as long as all else together
+    others = {"torchscript": scripted(module)} if seed % 2 else {"python": printed(graph, module)}
+    for at, space in enumerate(spaces(graph)):
+        inputs = probes.draw(graph, 1 + seed % 3, space, seed)
+        wanted = call(module, inputs)
+        sizes_are_those_of(graph, space, wanted, call_on_meta(module, inputs) if at == 0 else wanted)
+        exact = call(copy.deepcopy(module).double(), [each.double() for each in inputs])
+        for name, session in sessions.items():
+            names = [each.name for each in graph.inputs]
+            found = session.run(None, {key: x.numpy() for key, x in zip(names, inputs, strict=True)})
+            near(name, found, wanted, exact)
+        for name, other in others.items():
+            near(name, call(other, inputs), wanted, exact)
+
+
+def spaces(graph: Graph) -> tuple[probes.Space, ...]:
+    """The heights and widths of a verification, or of the writers of random specs where no rule can say what fits."""
+    try:
+        return probes.spaces(graph)
+    except CnncError as error:
+        if any(each.code != Code.NOT_EXPORTABLE for each in error.diagnostics):
+            raise
+        return SAMPLES
+
+
+def tamed(module: torch.nn.Module, seed: int) -> torch.nn.Module:
+    """The module in eval mode, with statistics that are not those of a start, and matrices that are."""
+    random = torch.Generator().manual_seed(seed)
+    for key, value in module.state_dict().items():
+        if key.endswith("running_var"):
+            value.copy_(torch.rand(value.shape, generator=random) + 0.5)
+        elif value.is_floating_point() and value.squeeze().ndim < 2:
+            value.add_(torch.randn(value.shape, generator=random) * 0.3)
+    return module.eval()
+
+
+def _of(network: Network) -> torch.nn.Module:
+    weights = {key: torch.from_numpy(np.array(value)) for key, value in network.weights.items()}
+    return torch_target.lower(network.graph, weights).eval()
+
+
+def _parts(network: Network) -> tuple[Graph, Any]:
+    return network.graph, network.weights
+
+
+def costs_are_those_of(graph: Graph, module: torch.nn.Module) -> None:
+    """Each node's parameters and statistics are those that the state_dict has below its path."""
+    params: Counter[str] = Counter()
+    buffers: Counter[str] = Counter()
+    for key, value in module.named_parameters():
+        params[key.rpartition(".")[0]] += value.numel()
+    for key, buffer in module.named_buffers():
+        buffers[key.rpartition(".")[0]] += buffer.numel() * (not key.endswith("num_batches_tracked"))
+    assert params == Counter({node.path: node.cost.params for node in graph.nodes}), "parameters"
+    assert buffers == Counter({node.path: node.cost.buffers for node in graph.nodes}), "running statistics"
+
+
+def shapes_are_those_of(graph: Graph, model: onnx.ModelProto) -> None:
+    """ONNX's strict inference, told of the inputs alone, finds the type of every value that keeps its name."""
+    onnx.checker.check_model(model)
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.value_info[:]
+    for output in bare.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    proved = onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True, data_prop=True).graph
+    wanted = {graph.spelling(ref): graph.type_of(ref).shape for ref in values_of(graph)}
+    wanted |= {each.name: graph.type_of(each.ref).shape for each in graph.outputs}
+    for value in [*proved.value_info, *proved.output]:
+        if value.name in wanted:
+            dims = value.type.tensor_type.shape.dim[1:]
+            found = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
+            assert found == wanted[value.name], f"onnx infers {found} for {value.name}, we {wanted[value.name]}"
+
+
+def values_of(graph: Graph) -> list[Ref]:
+    return [Ref(node.path, port) for node in graph.nodes for port in range(len(node.outputs))]
+
+
+def sizes_are_those_of(graph: Graph, space: probes.Space, wanted: Arrays, meta: Arrays) -> None:
+    """What torch gives, and its meta device says, is what was inferred."""
+    for output, value, other in zip(graph.outputs, wanted, meta, strict=True):
+        assert value.shape == other.shape, f"{output.name}: torch {value.shape}, its meta device {other.shape}"
+        shape = graph.type_of(output.ref).shape
+        fits = len(shape) == value.ndim - 1 and all(
+            ours in (None, its) for ours, its in zip(shape, value.shape[1:], strict=True)
+        )
+        assert fits, f"{output.name}: inferred {shape}, torch gives {value.shape} for {space}"
+
+
+def call(module: Any, inputs: Any) -> Any:
+    with torch.no_grad():
+        result = module(*inputs)
+    return [each.numpy() for each in (result if isinstance(result, tuple) else (result,))]
+
+
+def call_on_meta(module: torch.nn.Module, inputs: Any) -> Any:
+    with torch.no_grad():
+        result = copy.deepcopy(module).to("meta")(*(each.to("meta") for each in inputs))
+    return result if isinstance(result, tuple) else (result,)
+
+
+def scripted(module: torch.nn.Module) -> Any:
+    """The module that a TorchScript file of it holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "module.pt"
+        torchscript.write(module, path)  # type: ignore[arg-type]
+        return torchscript.load(path)
+
+
+def printed(graph: Graph, module: torch.nn.Module) -> torch.nn.Module:
+    """The network that its Python source defines, with the module's weights."""
+    names: dict[str, Any] = {}
+    exec(compile(python.write(graph), "network.py", "exec"), names)
+    network = [each for each in names.values() if isinstance(each, type) and issubclass(each, torch.nn.Module)][-1]()
+    assert list(network.state_dict()) == list(module.state_dict())
+    network.load_state_dict(module.state_dict())
+    return network.eval()
+
+
+def near(name: str, found: Arrays, wanted: Arrays, exact: Arrays) -> None:
+    """Values are torch's, as near as verification asks, or as rounding lets them be."""
+    for a, b, c in zip(found, wanted, exact, strict=True):
+        assert a.shape == b.shape, f"{name}: {a.shape} where torch gives {b.shape}"
+        assert np.isfinite(b).all(), f"{name}: torch's answer is not finite"
+        if not compare(name, a, b).ok:
+            slack = ROUNDING * np.abs(b - c).max() + ABSOLUTE * np.abs(b).max() + RELATIVE * np.abs(b)
+            assert (np.abs(a - c) <= slack).all(), f"{name}: off by {np.abs(a - b).max():.3g} of {np.abs(b).max():.3g}"

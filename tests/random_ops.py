@@ -1,0 +1,169 @@
+"""Random nodes of every op: which attributes to give an op that takes a value of some type, and what comes out.
+
+The attributes are those of the ops' own classes: one that is new has to be given values here, or nothing is drawn.
+What an op refuses is asked of the op; that it accepts too much is for the agreement test to find.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, Literal, get_args, get_origin
+
+from hypothesis import strategies as st
+
+from cnnc.ops import registry
+from cnnc.ops.activation_names import ACTIVATIONS
+from cnnc.ops.base import Op, Refusal
+from cnnc.ops.types import TensorType
+
+Attributes = dict[str, Any]
+Sizes = tuple[TensorType, ...]  # a value's type; where it has open sizes, also its types at some that are not
+
+SAMPLES = ((40, 33), (35, 54))  # heights and widths at which an open network is tried
+LARGEST = 3000  # elements of a value
+JOINS = ("add", "mul", "concat")
+SINGLE = tuple(name for name in registry.names() if name not in JOINS)
+VECTOR = tuple(  # those that take a vector
+    name
+    for name in SINGLE
+    if not name.startswith(("conv", "max_", "avg_", "adaptive_", "global_", "instance_", "local_", "channel_", "up"))
+    and name != "pad"
+)
+ONE_OF = {"split": ("parts", "sizes"), "upsample": ("factor", "size")}
+
+
+def divisors(size: int) -> list[int]:
+    return [each for each in range(1, size + 1) if size % each == 0]
+
+
+def pair(least: int, most: int) -> st.SearchStrategy:
+    """An integer, or one for each axis."""
+    number = st.integers(least, most)
+    return number | st.tuples(number, number).map(list)
+
+
+def sides(most: int) -> st.SearchStrategy:
+    """An integer, [height, width] or [top, left, bottom, right]."""
+    number = st.integers(0, most)
+    return pair(0, most) | st.tuples(number, number, number, number).map(list)
+
+
+def one(*values: Any) -> Callable[[TensorType, Attributes], st.SearchStrategy]:
+    return lambda x, given: st.sampled_from(values)
+
+
+def axis(x: TensorType, given: Attributes) -> st.SearchStrategy:
+    return st.integers(-len(x.shape), len(x.shape) - 1)
+
+
+def parts(x: TensorType, given: Attributes) -> st.SearchStrategy:
+    return st.sampled_from(divisors(x.shape[given.get("axis", 0)] or 1)[:4])
+
+
+def cuts(x: TensorType, given: Attributes) -> st.SearchStrategy:
+    size = x.shape[given.get("axis", 0)] or 1
+    places = st.sets(st.integers(1, max(size - 1, 1)), max_size=min(2, size - 1)).map(lambda at: [0, *sorted(at), size])
+    return places.map(lambda at: [b - a for a, b in pairwise(at)])
+
+
+@st.composite
+def shapes(draw: st.DrawFn, elements: int) -> list[int]:
+    """A shape of so many elements, with or without a -1."""
+    sizes = []
+    for _ in range(draw(st.integers(0, 3))):
+        sizes.append(draw(st.sampled_from(divisors(elements))))
+        elements //= sizes[-1]
+    sizes.append(elements)
+    sizes = draw(st.permutations(sizes))
+    return draw(st.sampled_from([sizes, [-1, *sizes[1:]], [*sizes[:-1], -1]]))
+
+
+# An attribute's values by its name, or by its op's and its own; those of booleans and choices stand in the class.
+Values = dict[str, Callable[[TensorType, Attributes], st.SearchStrategy]]
+VALUES: Values = {
+    "out": lambda x, given: st.integers(1, max(1, 8 // given.get("groups", 1))).map(
+        lambda out: out * given.get("groups", 1)
+    ),
+    "kernel": lambda x, given: pair(1, 4),
+    "stride": lambda x, given: pair(1, 3),
+    "dilation": lambda x, given: pair(1, 3),
+    "padding": lambda x, given: sides(3) | st.sampled_from(["same", "same_lower", "valid"]),
+    "output_padding": lambda x, given: pair(0, 2),
+    "groups": lambda x, given: st.sampled_from(divisors(x.channels)),
+    "adaptive_avg_pool.size": lambda x, given: pair(1, 5),
+    "upsample.size": lambda x, given: pair(1, 9),
+    "upsample.factor": lambda x, given: pair(1, 3),
+    "local_response_norm.size": one(1, 3, 5, 7, 9),
+    "local_response_norm.alpha": one(1e-4, 0.5, 2),
+    "beta": one(0.75, 0.5, 1),
+    "k": one(1, 2.0, 0.5),
+    "eps": one(1e-5, 1e-3, 0.1),
+    "momentum": one(0.1, 0, 0.5, 1),
+    "init": one(1, 0.5, 1e-6),
+    "rate": one(0.5, 0.2, 0),
+    "slope": one(0.01, 0.2, -0.5, 1),
+    "alpha": one(1, 0.3, 2.0),
+    "kind": one(*ACTIVATIONS),
+    "axis": axis,
+    "axes": lambda x, given: st.permutations(range(len(x.shape))).map(list),
+    "shape": lambda x, given: shapes(x.elements or 1),
+    "parts": parts,
+    "sizes": cuts,
+    "pad.padding": lambda x, given: sides(3) | sides(8),
+    "value": one(0, -1.5, 2),
+}
+FIRST = ("groups", "axis")  # on which others depend
+
+
+def values(op: str, name: str, x: TensorType, given: Attributes) -> st.SearchStrategy:
+    """The values of an attribute, beside those already given."""
+    annotation = registry.get(op).model_fields[name].annotation
+    if annotation is bool:
+        return st.booleans()
+    if get_origin(annotation) is Literal:
+        return st.sampled_from(get_args(annotation))
+    key = f"{op}.{name}"
+    return VALUES[key if key in VALUES else name](x, given)
+
+
+@st.composite
+def attributes(draw: st.DrawFn, op: str, x: TensorType) -> Attributes:
+    """Attributes of an op over `x`, most of them legal."""
+    fields = registry.get(op).model_fields
+    given: Attributes = {}
+    needed = {name for name, field in fields.items() if field.is_required()}
+    if op in ONE_OF:
+        needed.add(draw(st.sampled_from(ONE_OF[op])))
+    for name in sorted(fields, key=lambda name: name not in FIRST):
+        if name in needed or (name not in ONE_OF.get(op, ()) and draw(st.booleans())):
+            given[name] = draw(values(op, name, x, given))
+    return given
+
+
+def results(op: str, given: Attributes, inputs: Sequence[Sizes]) -> list[Sizes] | None:
+    """The outputs of an op, or None where it refuses its inputs or makes too much of them."""
+    node = registry.get(op).model_validate(given)
+    try:
+        found = [_outputs(node, types) for types in zip(*inputs, strict=True)]
+    except Refusal:
+        return None
+    if any((each.elements or 0) > LARGEST for outputs in found for each in outputs):
+        return None
+    return list(zip(*found, strict=True))
+
+
+def _outputs(node: Op, types: Sequence[TensorType]) -> tuple[TensorType, ...]:
+    result = node.infer(*types)
+    return result if isinstance(result, tuple) else (result,)
+
+
+@st.composite
+def nodes(draw: st.DrawFn, x: Sizes, *, chained: bool = False) -> tuple[str, Attributes, list[Sizes]]:
+    """An op that takes `x`, its attributes and what it gives; `chained`: one whose output goes by its own name."""
+    names = SINGLE if x[0].is_map else VECTOR
+    for _ in range(6):
+        op = draw(st.sampled_from(names))
+        given = draw(attributes(op, x[0]))
+        found = results(op, given, [x])
+        if found is not None and not (chained and op == "split"):
+            return op, given, found
+    return "leaky_relu", {}, [x]
