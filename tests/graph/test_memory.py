@@ -77,6 +77,12 @@ def test_the_recipe_says_what_the_optimizer_remembers(train, numbers):
     assert memory(spec(train)).optimizer == numbers * 4 * 22
 
 
+def test_a_view_is_kept_once():
+    nodes = ["relu", "flatten", {"linear": {"out": 5}}]
+    graph = load({"cnnc": 1, "name": "net", "input": {"image": [1, 8, 8]}, "nodes": nodes})
+    assert memory(graph).kept == held(graph, 1) == 4 * 64
+
+
 def test_open_sizes_leave_memory_open():
     found = memory(spec(image=(1, None, 8)))
     assert (found.activations, found.kept, found.inference, found.training) == (None,) * 4

@@ -125,6 +125,11 @@ NETS = {
         {"conv_transpose": {"out": 2, "kernel": [5, 1], "stride": 3}},
         conv(3, stride=4),
     ),
+    "transposed and dilated": (
+        {"conv_transpose": {"out": 2, "kernel": 3, "stride": 2, "dilation": [3, 1], "padding": 2}},
+        conv(2),
+    ),
+    "holes": ({"conv_transpose": {"out": 2, "kernel": 1, "stride": 3}}, conv(3), conv(2, stride=2)),
     "nearest": (conv(2, stride=4), {"upsample": {"factor": [3, 2]}}, conv(3, stride=2)),
     "bilinear": ({"upsample": {"factor": [3, 2], "mode": "bilinear"}}, conv(2), {"upsample": {"size": [25, 40]}}),
     "corners": ({"upsample": {"size": [47, 61], "mode": "bilinear", "align_corners": True}}, conv(3)),
@@ -215,6 +220,13 @@ def test_a_gate_sees_all_and_keeps_the_stride():
         {"mul": {"from": ["x", "gate"]}},
     )
     assert receptive_fields(net(*nodes))["mul"].height == Side(24, Fraction(2), 0, whole=True)
+
+
+def test_a_gate_of_one_position_is_the_same_for_all():
+    gate = {"conv": {"name": "gate", "out": 2, "kernel": [24, 31]}}
+    fields = receptive_fields(net(gate, {"mul": {"from": ["image", "gate"]}}))
+    assert fields["gate"].height == Side(24, Fraction(1), 0)
+    assert fields["mul"].height == Side(24, Fraction(1), 0, whole=True)
 
 
 def test_paths_that_drift_apart_have_no_field():

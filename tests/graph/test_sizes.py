@@ -110,6 +110,14 @@ def test_single_sizes_that_a_fixed_size_asks_for():
     assert list(rules.height.sizes(110)) == [110, 111, 112]
 
 
+def test_a_single_large_size_is_no_rule():
+    """Strides of 5 and 6 drift apart: at 121 rows both come to 21, and at many near it, but not for good."""
+    nodes = [conv(20, stride=5, name="a"), conv(1, stride=6, name="b", **{"from": "image"})]
+    rules = agree(net(*nodes, {"concat": {"from": ["a", "b"]}}), most=200)
+    assert rules.height.remainders == ()
+    assert rules.height.takes(121)
+
+
 def test_height_and_width_apart():
     graph = net(conv([3, 5], stride=[2, 3], padding=[1, 0]), {"max_pool": {"kernel": [1, 4]}})
     assert (agree(graph).height, agree(graph).width) == (ANY, Rule(14))
