@@ -1,7 +1,7 @@
 """What a check has found so far: each fault once, errors and warnings apart, and no more than a reader wants.
 
-A block's line that is wrong is wrong in all its instances. Names differ there, and so may numbers; but where shapes
-differ, what mends one may not mend the other. Of a warning, one a line is enough.
+A block's line that is wrong is wrong in all its instances. Paths differ there, and so may numbers; but where shapes or
+the names in the scope differ, what mends one may not mend the other. Of a warning, one a line is enough.
 """
 
 import re
@@ -31,10 +31,7 @@ class Collector:
             if len(self.warnings) < MOST:
                 self.warnings.setdefault((diagnostic.code, diagnostic.span), diagnostic)
             return
-        shapes_matter = diagnostic.code.value.startswith("E3")
-        varying = r"`[^`]*`" if shapes_matter else r"-?\d[\d.,]*"
-        message = re.sub(varying, "…", diagnostic.message)
-        self.found.setdefault((diagnostic.code, diagnostic.span, message), diagnostic)
+        self.found.setdefault((diagnostic.code, diagnostic.span, _gist(diagnostic)), diagnostic)
         self.told += 1
         if len(self.found) == MOST:
             rest = f"more than {MOST} problems: the rest was not looked at"
@@ -55,3 +52,16 @@ class Collector:
             return each.span.source.name != path, each.span.source.name, each.span.line, each.span.column
 
         return tuple(sorted([*self.found.values(), *self.warnings.values()], key=place))
+
+
+def _gist(diagnostic: Diagnostic) -> str:
+    """The message without what differs from instance to instance."""
+    if not diagnostic.code.value.startswith("E3"):
+        return re.sub(r"-?\d[\d.,]*", "…", diagnostic.message)
+    return re.sub(r"`[^`]*`", _local, diagnostic.message)
+
+
+def _local(path: re.Match[str]) -> str:
+    """A path's name in its own scope, and without what counts."""
+    names = [re.sub(r"\d+", "…", name) for name in path[0].strip("`").split(".")]
+    return next((name for name in reversed(names) if name != "…"), "…")
