@@ -15,8 +15,9 @@ from cnnc.passes.network import Network
 from cnnc.passes.pipeline import run
 from cnnc.targets import onnx, pt2, torchscript
 from cnnc.targets.probes import demands, fits, spaces
+from cnnc.targets.runners import run_torch
 from cnnc.targets.torch import lower
-from cnnc.targets.verify import compare, verify
+from cnnc.targets.verify import compare, rounding, verify
 from tests.targets.networks import forked, open_size, residual
 
 
@@ -123,6 +124,36 @@ def test_what_counts_as_equal():
     assert not compare("t", values(np.inf, 1), values(-np.inf, 1)).ok
     assert not compare("t", values(np.nan, 1), values(0, 1)).ok
     assert not compare("t", values(1, 1), values(1)).ok
+
+
+def zero_up_to_rounding(*more, size=16):
+    nodes = [{"conv": {"out": 4, "kernel": 3}}, "instance_norm", "global_avg_pool", "flatten", *more]
+    return load({"cnnc": 1, "name": "zero", "input": {"image": [1, size, size]}, "nodes": nodes})
+
+
+@pytest.mark.parametrize("graph", [zero_up_to_rounding(), zero_up_to_rounding(size=100)])
+def test_an_output_that_is_zero_up_to_rounding_is_held_to_its_rounding(graph, tmp_path):
+    module, files = write(graph, tmp_path)
+    found = verify(graph, module, files)
+    assert all(each.ok and each.largest_absolute < 1e-6 and each.largest_relative < 1 for each in found)
+
+
+def test_a_wrong_lowering_of_what_should_be_zero_is_found_and_blamed(tmp_path):
+    graph = zero_up_to_rounding("tanh")
+    wrong = rebuild(graph, [replace(node, op=Wrong()) if node.path == "tanh" else node for node in graph.nodes])
+    module, files = write(wrong, tmp_path, ("onnx",))
+    with pytest.raises(CnncError, match=r"`tanh` .tanh. is the first node that differs"):
+        verify(wrong, module, files)
+
+
+def test_rounding_is_measured_for_each_output():
+    graph = zero_up_to_rounding()
+    module = lower(graph).eval()
+    x = (torch.randn(3, 1, 16, 16),)
+    [noise] = rounding(graph, module, [x], [run_torch(module)(x)])
+    assert 0 < noise < 1e-6
+    assert compare("t", values(1e-7), values(1e-8), noise).ok
+    assert not compare("t", values(1e-3), values(1e-8), noise).ok
 
 
 def test_open_sizes_are_tried_where_the_network_takes_them():
