@@ -16,17 +16,25 @@ from cnnc.spec.value import Value
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
-def _amount(value: Any) -> Any:
-    """12M, 2G, 64MB, or a plain integer."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?)B?", value.strip())
-        if not match:
-            raise ValueError("must be an integer, or a number with a unit: 12M, 2G, 64MB")
-        return round(float(match[1]) * UNITS[match[2]])
-    return value
+def _count(value: Any) -> Any:
+    """12M, 2G, or a plain integer."""
+    return _amount(value, "", "12M, 2G") if isinstance(value, str) else value
 
 
-Amount = Annotated[int, BeforeValidator(_amount), Field(ge=0, le=2**62)]
+def _bytes(value: Any) -> Any:
+    """64M, 64MB, or a plain integer."""
+    return _amount(value, "B?", "64M, 64MB") if isinstance(value, str) else value
+
+
+def _amount(text: str, ending: str, examples: str) -> int:
+    match = re.fullmatch(rf"(\d{{1,15}}(?:\.\d{{1,15}})?)\s*([KMGT]?){ending}", text.strip())
+    if not match:
+        raise ValueError(f"must be an integer, or a number with a unit: {examples}")
+    return round(float(match[1]) * UNITS[match[2]])
+
+
+Count = Annotated[int, BeforeValidator(_count), Field(ge=0, le=2**62)]
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0, le=2**62)]
 
 
 def _word(value: Any) -> Any:
@@ -45,39 +53,51 @@ class Part(BaseModel):
 class Budget(Part):
     """The most that `cnnc check` lets a network cost."""
 
-    params: Amount | None = None
-    macs: Amount | None = None
-    activations: Amount | None = Field(None, description="bytes alive at once at batch 1, float32")
+    params: Count | None = None
+    macs: Count | None = None
+    activations: Bytes | None = Field(None, description="bytes alive at once at batch 1, float32")
 
 
 class Train(Part):
     """The training recipe. `batch` and all that is counted in steps are the run's, however many devices share it."""
 
     data: str | None = Field(None, description="a data set's name, or a path")
-    batch: Annotated[int, Field(ge=1, le=2**20)] = 128
-    epochs: Annotated[int, Field(ge=1, le=10**6)] = 10
-    optimizer: Literal["sgd", "adamw", "rmsprop"] = "sgd"
-    lr: Annotated[float, Field(gt=0, le=1e6)] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    nesterov: bool = False
-    weight_decay: Annotated[float, Field(ge=0, le=1e6)] = 0.0
-    schedule: Literal["constant", "step", "cosine"] = "constant"
+    batch: Annotated[int, Field(ge=1, le=2**20, description="examples to a batch")] = 128
+    epochs: Annotated[int, Field(ge=1, le=10**6, description="rounds through the training set")] = 10
+    optimizer: Annotated[Literal["sgd", "adamw", "rmsprop"], Field(description="how gradients become steps")] = "sgd"
+    lr: Annotated[float, Field(gt=0, le=1e6, description="the learning rate, before its schedule")] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd and rmsprop")] = 0.0
+    nesterov: Annotated[bool, Field(description="Nesterov's momentum, of sgd")] = False
+    weight_decay: Annotated[float, Field(ge=0, le=1e6, description="of all parameters; adamw decouples it")] = 0.0
+    schedule: Annotated[
+        Literal["constant", "step", "cosine"], Field(description="how the rate falls from epoch to epoch")
+    ] = "constant"
     step_size: Annotated[int, Field(ge=1, le=10**6, description="epochs between the drops of `schedule: step`")] = 30
     gamma: Annotated[float, Field(gt=0, le=1, description="what the rate is multiplied by at each drop")] = 0.1
     warmup: Annotated[int, Field(ge=0, le=10**6, description="epochs of linear warm-up")] = 0
-    init: Literal["default", "xavier", "kaiming"] = "default"
-    augment: list[Literal["flip", "crop", "color"]] = []
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    init: Annotated[
+        Literal["default", "xavier", "kaiming"], Field(description="what weights of conv and linear start from")
+    ] = "default"
+    augment: Annotated[
+        list[Literal["flip", "crop", "color"]], Field(description="what is changed at random in each picture")
+    ] = []
+    label_smoothing: Annotated[
+        float, Field(ge=0, lt=1, description="the part of the target that goes to all classes alike")
+    ] = 0.0
     clip: Annotated[float | None, Field(gt=0, le=1e9, description="the largest norm of the gradient")] = None
     accumulate: Annotated[int, Field(ge=1, le=2**16, description="batches to an optimizer's step")] = 1
     aux_weight: Annotated[float, Field(ge=0, le=1e6, description="the weight of each train-only output's loss")] = 0.3
     seed: Annotated[int | None, Field(ge=0, lt=2**63, description="also asks for deterministic kernels")] = None
     limit: Annotated[int | None, Field(ge=1, le=2**40, description="use the first so many examples")] = None
     val_split: Annotated[float | None, Field(gt=0, lt=1, description="test on this part of the training set")] = None
-    precision: Annotated[Literal["32", "bf16", "16", "auto"], BeforeValidator(_word)] = "32"
-    tf32: bool = False
-    channels_last: bool = False
-    compile: bool = False
+    precision: Annotated[
+        Literal["32", "bf16", "16", "auto"],
+        BeforeValidator(_word),
+        Field(description="bits of the numbers in forward and backward; auto: bf16 where it is in hardware"),
+    ] = "32"
+    tf32: Annotated[bool, Field(description="multiply 32-bit floats with 10-bit mantissas, on GPUs that can")] = False
+    channels_last: Annotated[bool | None, Field(description="left out: where it is faster")] = None
+    compile: Annotated[bool, Field(description="train through `torch.compile`")] = False
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Train":

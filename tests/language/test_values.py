@@ -133,3 +133,10 @@ def test_parameters_cannot_double_each_other_without_end():
 def test_numbers_hold_no_underscores_as_everywhere_in_a_spec():
     assert faults(net(conv("$(1_0)"))) == ["E211 a number holds no `_`"]
     assert only(net(conv("$(len('1_0'))"))) == (3, 8, 8)
+
+
+@pytest.mark.parametrize(("key", "amount"), [("params", "12B"), ("macs", "12MB"), ("activations", "9e3")])
+def test_only_memory_is_counted_in_bytes(key, amount):
+    [fault] = faults(net(conv(), budget={key: amount}))
+    assert fault.startswith(f"E203 `{key}` of `budget` must be an integer, or a number with a unit: ")
+    assert codes(net(conv(), budget={"params": "1.5K", "macs": "0.001G", "activations": "1MB"})) == []
