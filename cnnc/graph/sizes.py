@@ -19,7 +19,7 @@ from cnnc.graph.trial import Trial
 from cnnc.ops.window import SIDES
 
 LONGEST_PERIOD = 1024
-FAR_ENOUGH = 2**20  # for networks whose fields cannot be told
+FAR_ENOUGH = 2**20  # whatever a field cannot tell, as what transposed convolutions cut off
 SCANNED = 1024  # where no class fits, single sizes up to here are tried
 
 
@@ -127,9 +127,9 @@ def _rule(trial: Trial, axis: int) -> Rule:
 
 
 def _large(trial: Trial, axis: int, period: int) -> int:
-    """A multiple of the period where every window has room: far above what any node sees."""
+    """A multiple of the period where every window has room: far above what any node sees, or cuts off an edge."""
     seen = [pair[axis] for pair in trial.reaches.values()]
-    most = FAR_ENOUGH if None in seen else max(each.size for each in seen if each is not None)
+    most = max([FAR_ENOUGH, *(each.size for each in seen if each is not None)])
     return period * (-(-4 * most // period) + 1)
 
 

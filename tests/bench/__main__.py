@@ -1,4 +1,4 @@
-"""`python -m tests.bench [check scale build infer latency step train] [--networks lenet,resnet18]`.
+"""`python -m tests.bench [check zoo scale build deep infer nodes latency step train] [--networks lenet,zoo/resnet50]`.
 
 Prints a row for each budget as it is measured; ends with 1 where one is over by more than noise explains, else with 0.
 """
@@ -8,38 +8,50 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.bench import cold
-from tests.bench.measure import HEADER, Row
+from tests.bench.measure import HEADER, ROOT, Row
 from tests.peers import PEERS
 
-MEASURES = ("check", "scale", "build", "infer", "latency", "step", "train")
+if TYPE_CHECKING:
+    from tests.bench.nodes import Nodes
+
+MEASURES = ("check", "zoo", "scale", "build", "deep", "infer", "nodes", "latency", "step", "train")
+ZOO = tuple(f"zoo/{path.stem}" for path in sorted((ROOT / "specs" / "zoo").glob("*.yaml")))
 
 
-def rows(measure: str, folder: Path, networks: Sequence[str]) -> Iterator[Row]:
-    """The rows of one measure; `folder` takes what it writes."""
-    if measure == "check":
-        return cold.check()
+def rows(measure: str, folder: Path, networks: Sequence[str]) -> Iterator["Row | Nodes"]:
+    """The rows of one measure; `folder` takes what it writes. The zoo is not trained: nobody wrote it by hand here."""
+    if measure in ("check", "zoo"):
+        return cold.check() if measure == "check" else cold.zoo()
+    if measure == "nodes":
+        from tests.bench.nodes import nodes
+
+        return nodes(networks)
+    by_hand = [name for name in networks if name in PEERS]
     if measure in ("latency", "step"):
         from tests.bench import warm
 
-        return warm.latency(folder, networks) if measure == "latency" else warm.step(networks)
+        return warm.latency(folder, networks) if measure == "latency" else warm.step(by_hand)
     if measure == "train":
         from tests.bench.train import train
 
-        return train(folder, networks)
-    return {"scale": cold.scale, "build": cold.build, "infer": cold.infer}[measure](folder)
+        return train(folder, by_hand)
+    return {"scale": cold.scale, "build": cold.build, "deep": cold.deep, "infer": cold.infer}[measure](folder)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="The budgets, as measured ratios.")
     parser.add_argument("measures", nargs="*", metavar="measure", help=f"of {', '.join(MEASURES)} (default: all)")
     parser.add_argument(
-        "--networks", default=",".join(PEERS), help="for latency, step and train, with commas (default: all)"
+        "--networks",
+        default=",".join((*PEERS, *ZOO)),
+        help="for nodes, latency, step and train, with commas; zoo/NAME is one of specs/zoo (default: all)",
     )
     asked = parser.parse_args()
     measures, networks = asked.measures or MEASURES, asked.networks.split(",")
-    if unknown := [*(set(measures) - set(MEASURES)), *(set(networks) - set(PEERS))]:
+    if unknown := [*(set(measures) - set(MEASURES)), *(set(networks) - {*PEERS, *ZOO})]:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
 
     print(HEADER)

@@ -1,6 +1,7 @@
 """Commands in fresh processes, against processes that do the least which that work cannot do without."""
 
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 from tests.bench.measure import ROOT, Row, interleave, process
@@ -21,6 +22,16 @@ torch.onnx.export(
     dynamic_shapes=({0: torch.export.Dim("N")},),
 )
 onnxruntime.InferenceSession(sys.argv[1] + "/googlenet.onnx", providers=["CPUExecutionProvider"])
+"""
+
+DEEP_BY_HAND = """
+import sys, torch
+from tests.peers import PEERS
+
+torch.onnx.export(
+    PEERS["resnet152"]().eval(), (torch.randn(2, 1, 96, 96),), sys.argv[1] + "/resnet152.onnx", dynamo=True,
+    verbose=False, dynamic_shapes=({0: torch.export.Dim("N")},),
+)
 """
 
 LOAD = """
@@ -46,6 +57,20 @@ def build(folder: Path) -> Iterator[Row]:
     yield Row("build googlenet", interleave(ours, theirs, lasting=40), 0.3)
 
 
+def deep(folder: Path) -> Iterator[Row]:
+    """The deepest network to ONNX, verified, against the export of the hand-written module alone."""
+    ours = process("-m", "cnnc", "build", ROOT / "specs" / "resnet152.yaml", "--target", "onnx", cwd=folder)
+    theirs = process("-W", "ignore", "-c", DEEP_BY_HAND, folder)
+    yield Row("build resnet152, ONNX", interleave(ours, theirs, lasting=60, at_least=3), 0.35)
+
+
+def zoo() -> Iterator[Row]:
+    """Each spec of the zoo in a fresh process, which half a second has to do for."""
+    for spec in sorted((ROOT / "specs" / "zoo").glob("*.yaml")):
+        ours = process("-m", "cnnc", "check", spec)
+        yield Row(f"check {spec.stem}", interleave(ours, process("-c", IMPORTS_OF_CHECK), lasting=5), inf, limit=0.5)
+
+
 def infer(folder: Path) -> Iterator[Row]:
     model = built(GOOGLENET, folder)
     ours = process("-m", "cnnc", "infer", model, PICTURE)
@@ -57,6 +82,9 @@ def scale(folder: Path) -> Iterator[Row]:
     small, large = chain(folder / "small.yaml", 1_000), chain(folder / "large.yaml", 10_000)
     ours, theirs = (process("-m", "cnnc", "check", spec) for spec in (large, small))
     yield Row("check 10,000 : 1,000 nodes", interleave(ours, theirs, lasting=15), 10, limit=3.0)
+    small, large = blocks(folder / "blocks.yaml", 10_000), blocks(folder / "many.yaml", 100_000)
+    ours, theirs = (process("-m", "cnnc", "check", spec, "--depth", "1") for spec in (large, small))
+    yield Row("check 100,000 : 10,000 nodes", interleave(ours, theirs, lasting=60, at_least=3), 10)
 
 
 def chain(path: Path, nodes: int) -> Path:
@@ -68,5 +96,18 @@ def chain(path: Path, nodes: int) -> Path:
             f"  - batch_norm: {{name: bn{i}}}",
             f"  - add: {{name: sum{i}, from: [bn{i}, sum{i - 1}]}}",
         ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def blocks(path: Path, nodes: int) -> Path:
+    """The same network out of a block: written out, 100,000 nodes are a longer text than a spec may be."""
+    lines = [
+        *("cnnc: 1", f"name: {path.stem}", "input: {image: [8, 16, 16]}", "blocks:", "  step:", "    nodes:"),
+        "      - conv: {out: 8, kernel: 3, padding: 1}",
+        "      - batch_norm",
+        "      - add: {from: [batch_norm, input]}",
+        *("nodes:", "  - relu", f"  - step: {{repeat: {(nodes - 1) // 3}}}"),
+    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

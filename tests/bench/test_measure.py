@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from tests.bench.cold import chain
+from cnnc.compiler import load
+from tests.bench.cold import blocks, chain
 from tests.bench.measure import Comparison, Row, interleave, process, seconds
 
 
@@ -44,3 +45,7 @@ def test_durations_have_a_unit_that_suits():
 def test_the_generated_spec_has_the_nodes_that_it_says(tmp_path):
     nodes = yaml.safe_load(chain(tmp_path / "chain.yaml", 1_000).read_text(encoding="utf-8"))["nodes"]
     assert len(nodes) == 1_000
+
+
+def test_so_has_the_one_that_is_made_of_blocks(tmp_path):
+    assert len(load(blocks(tmp_path / "blocks.yaml", 1_000)).nodes) == 1_000

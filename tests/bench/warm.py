@@ -1,8 +1,6 @@
 """Running models in this process: our ONNX file and our module against what the hand-written network gives."""
 
-import logging
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import torch
 from torch import nn
 
 import cnnc
+from tests.bench import nodes
 from tests.bench.cold import built
 from tests.bench.measure import ROOT, Row, interleave
 from tests.peers import INPUTS, PEERS, copy_parameters
@@ -25,20 +24,22 @@ def latency(folder: Path, networks: Sequence[str]) -> Iterator[Row]:
     for name in networks:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             ours, theirs = built(ROOT / "specs" / f"{name}.yaml", Path(place)), exported(name, Path(place))
-            sample = np.random.default_rng(0).standard_normal((1, *INPUTS[name]), dtype=np.float32)
+            sample = np.random.default_rng(0).standard_normal((1, *shape_of(name)), dtype=np.float32)
             comparison = interleave(runner(ours, sample), runner(theirs, sample), lasting=6)
         yield Row(f"latency {name}", comparison, 1.0)
 
 
+def shape_of(name: str) -> tuple[int, ...]:
+    """The shape of a network's input."""
+    shape = INPUTS[name] if name in INPUTS else cnnc.load(ROOT / "specs" / f"{name}.yaml").inputs[0].type.shape
+    return tuple(size or 64 for size in shape)
+
+
 def exported(name: str, folder: Path) -> Path:
-    """The hand-written network through `torch.onnx.export`, with a dynamic batch as our file has it."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it speaks of torchvision, which nobody asked for
-    path = folder / f"{name}-by-torch.onnx"
-    x = torch.randn(2, *INPUTS[name])
-    batch = {0: torch.export.Dim("N")}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(PEERS[name]().eval(), (x,), path, dynamo=True, verbose=False, dynamic_shapes=(batch,))
+    """The hand-written network, or for one of the zoo our own module, through `torch.onnx.export`."""
+    path = folder / f"{Path(name).name}-by-torch.onnx"
+    graph, module = nodes.deployed(nodes.network_of(name))
+    nodes.export(graph, PEERS[name]().eval() if name in PEERS else module, f=path)
     return path
 
 
