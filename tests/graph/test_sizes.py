@@ -111,11 +111,15 @@ def test_single_sizes_that_a_fixed_size_asks_for():
 
 
 def test_a_single_large_size_is_no_rule():
-    """Strides of 5 and 6 drift apart: at 121 rows both come to 21, and at many near it, but not for good."""
-    nodes = [conv(20, stride=5, name="a"), conv(1, stride=6, name="b", **{"from": "image"})]
-    rules = agree(net(*nodes, {"concat": {"from": ["a", "b"]}}), most=200)
-    assert rules.height.remainders == ()
-    assert rules.height.takes(121)
+    """Strides of 5 and 6 drift apart: at 4,194,361 rows both give 699,060, and at some near it, but not for good."""
+    nodes = [
+        {"max_pool": {"kernel": [699_061, 1], "stride": [5, 1], "name": "a"}},
+        {"max_pool": {"kernel": 1, "stride": [6, 1], "name": "b", "from": "image"}},
+        {"concat": {"from": ["a", "b"]}},
+    ]
+    found = check({"cnnc": 1, "input": {"image": [1, None, 4]}, "nodes": nodes})
+    assert size_rules(found.graph).height == Rule(remainders=())
+    assert not found.ok
 
 
 def test_height_and_width_apart():
