@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Note
 from cnnc.graph.acts import read_acts
 from cnnc.graph.ahead import look_ahead
 from cnnc.graph.bodies import Bodies
@@ -17,7 +17,7 @@ from cnnc.graph.estimate import Estimate
 from cnnc.graph.infer import Inference
 from cnnc.graph.order import settle
 from cnnc.graph.scope import FAILED, Binding, Bound, Pending, Scope, fail
-from cnnc.graph.sources import Source, find_wire, needs, not_yet_known, read_sources
+from cnnc.graph.sources import Source, find_wire, needs, not_yet_known, read_sources, wire
 from cnnc.graph.values import by_instance, condition, evaluate, indices, named_by_round, rounds
 from cnnc.spec.model import Block, Item
 from cnnc.spec.validate import show
@@ -34,6 +34,7 @@ class Expander:
         self.inference = inference
         self.bodies = Bodies(blocks, inference, self.fill, rehearsed=rehearsed)
         self._estimate = Estimate(blocks)
+        self._passed_by: list[tuple[Source, Scope, Note]] = []
 
     def fill(self, items: tuple[Item, ...], scope: Scope, before: Binding | None) -> Binding | None:
         """Expand the items of a scope; gives what the last one stands for."""
@@ -41,6 +42,16 @@ class Expander:
         last = self._run(items, scope, before)
         settle(scope.local, scope.report)
         return last
+
+    def passed_by(self) -> dict[str, Note]:
+        """The nodes and inputs that an absent node would take, each with a note on that node."""
+        found = {}
+        for source, scope, note in self._passed_by:
+            try:
+                found[wire(source, scope).ref.node] = note
+            except CnncError:
+                continue  # what is not there is not looked at
+        return found
 
     def _run(self, items: tuple[Item, ...], scope: Scope, before: Binding | None) -> Binding | None:
         for item in items:
@@ -97,6 +108,7 @@ class Expander:
             wires = tuple(find_wire(source, scope) for source in sources)
             try:
                 if item.when is not None and item.repeat is None and not condition(item.when, scope):
+                    self._pass_by(item, sources, scope)
                     passed = Bound({"": wires[-1]})
                     for act in named:
                         act.bound = passed
@@ -162,7 +174,9 @@ class Expander:
     def _leave(self, item: Item, scope: Scope, before: Binding | None) -> Binding | None:
         """A node that is not there: its last input passes through."""
         if item.source is not None:
-            before = self._alias(item, read_sources(item, scope, before)[-1], scope)
+            sources = read_sources(item, scope, before)
+            self._pass_by(item, sources, scope)
+            before = self._alias(item, sources[-1], scope)
         if item.name is not None and before is not None:
             try:
                 name = evaluate(item.name, scope)
@@ -171,6 +185,11 @@ class Expander:
             if isinstance(name, str):
                 scope.local.leave(name, before)
         return before
+
+    def _pass_by(self, item: Item, sources: list[Source], scope: Scope) -> None:
+        message = f"the `{item.op}` here is absent, and lets nothing through but the last input that it names"
+        note = Note(message, item.span)
+        self._passed_by += [(source, scope, note) for source in sources[:-1]]
 
     def _alias(self, item: Item, source: Source, scope: Scope) -> Binding:
         """What an input stands for, now or once it is known."""

@@ -4,17 +4,14 @@ A `Graph` is frozen; its nodes stand in an order in which every input comes befo
 types of its outputs. It knows no backend. Whoever holds a Graph need not check it again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cnnc.diagnostics import Span
+from cnnc.diagnostics import Note, Span
 from cnnc.ops.base import Cost, Op
 from cnnc.ops.types import TensorType, Types
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +45,16 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A graph output. What is `train_only` is an output of the training module alone."""
+    """A graph output. What is `train_only` is an output of the training module alone.
+
+    `weight` is then that of its loss, where the spec gives one.
+    """
 
     name: str
     ref: Ref
     train_only: bool = False
     span: Span | None = None
+    weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Graph:
 
     `scopes` maps the path of every block instance, group and round to the name of what it is an instance of; the nodes
     of a scope are contiguous in `nodes`. `spec` is the resolved spec as plain data, for the record in artifacts.
+    `passed_by` holds the nodes and inputs that an absent node would take, with a note on it.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Graph:
     description: str | None = None
     train: Any = None
     spec: dict[str, Any] = field(default_factory=dict)
+    passed_by: Mapping[str, Note] = field(default_factory=dict)
     partial: bool = False  # nodes that could not be proved are missing: a graph to show, not to lower
 
     @cached_property
@@ -104,17 +107,6 @@ class Graph:
     def input_types(self, node: Node) -> Types:
         """The types of a node's inputs."""
         return tuple(self.type_of(ref) for ref in node.inputs)
-
-    @cached_property
-    def dag(self) -> "nx.DiGraph[str]":
-        """Inputs and nodes by name, with an edge from each to its users."""
-        import networkx as nx
-
-        dag: nx.DiGraph[str] = nx.DiGraph()
-        dag.add_nodes_from(each.name for each in self.inputs)
-        dag.add_nodes_from(self.node)
-        dag.add_edges_from((ref.node, node.path) for node in self.nodes for ref in node.inputs)
-        return dag
 
     def needed(self, outputs: Iterable[Output]) -> set[str]:
         """The nodes and inputs that some path leads from to one of these outputs."""

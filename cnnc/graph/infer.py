@@ -137,8 +137,10 @@ def _arity_fits(op: type[Op], count: int, source: Span, report: Report) -> bool:
         return True
     if op.least_inputs == op.most_inputs:
         wanted = f"{op.least_inputs} input{'s' * (op.least_inputs > 1)}"
-    else:
+    elif count < op.least_inputs:
         wanted = f"{op.least_inputs} or more inputs"
+    else:
+        wanted = f"at most {op.most_inputs:,} inputs"
     way_out = (
         "name them: `from: [a, b]`"
         if count < op.least_inputs

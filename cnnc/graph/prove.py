@@ -42,7 +42,8 @@ def _prove(spec: Spec, given: Value, variables: Variables, report: Report) -> Gr
         top.local.given[name] = given.keys[name]
         top.local.bindings[name] = Bound({"": Wire(Ref(name), each.type, each.span)}) if each else FAILED
     before = next(iter(top.local.bindings.values())) if len(inputs) == 1 else None
-    last = Expander(spec.blocks, inference).fill(spec.items, top, before)
+    expander = Expander(spec.blocks, inference)
+    last = expander.fill(spec.items, top, before)
     rehearse_blocks(spec.blocks, inference.scopes.values(), report)
     outputs = find_outputs(spec, last, top)
     return Graph(
@@ -55,6 +56,7 @@ def _prove(spec: Spec, given: Value, variables: Variables, report: Report) -> Gr
         description=spec.description,
         train=spec.train,
         spec=resolved(spec, variables),
+        passed_by=expander.passed_by(),
         partial=inference.failures > 0 or not outputs,
     )
 
@@ -122,16 +124,17 @@ def _check_used(graph: Graph, report: Report) -> None:
     used = {ref.node for node in graph.nodes for ref in node.inputs}
     for each in graph.inputs:
         if each.name not in needed:
-            message = f"the input `{each.name}` is not used"
-            report(Diagnostic(Code.DEAD_NODE, message, each.span, help="take it out, or name it in a `from`"))
+            message, way_out = f"the input `{each.name}` is not used", "take it out, or name it in a `from`"
+            report(Diagnostic(Code.DEAD_NODE, message, each.span, notes=_passed_by(graph, each.name), help=way_out))
     for node in graph.nodes:
         if node.path not in needed and node.path not in used:
             message = f"nothing uses `{node.path}`, and it is no output"
-            report(
-                Diagnostic(
-                    Code.DEAD_NODE, message, node.span, help="name it in a `from` or in `outputs`, or take it out"
-                )
-            )
+            way_out = "name it in a `from` or in `outputs`, or take it out"
+            report(Diagnostic(Code.DEAD_NODE, message, node.span, notes=_passed_by(graph, node.path), help=way_out))
+
+
+def _passed_by(graph: Graph, name: str) -> tuple[Note, ...]:
+    return (graph.passed_by[name],) if name in graph.passed_by else ()
 
 
 def _check_labels(graph: Graph, spec: Spec, report: Report) -> None:

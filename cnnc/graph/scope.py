@@ -123,6 +123,9 @@ class Names:
 def _given_twice(name: str, span: Span, first: Span) -> Diagnostic:
     message = f"the name `{name}` is given twice in this scope"
     way_out = f"call one of them `{name}_2`, say"
+    if span is first:
+        counts = "`i` counts the innermost `repeat` or `each`, and a list in `over` can number the rounds around it"
+        way_out = f"let it differ from round to round: {counts}"
     return Diagnostic(Code.DUPLICATE_NAME, message, span, notes=(Note("first here", first),), help=way_out)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cnnc.diagnostics import Code, Diagnostic, Span
+from cnnc.diagnostics import Code, Diagnostic
 from cnnc.spec.suggestions import MOST, did_you_mean, nearest
 from cnnc.spec.value import Value
 
@@ -189,8 +189,3 @@ def _conversion(wanted: str, got: Any) -> str | None:
     if wanted in ("an integer", "a number") and isinstance(got, str) and got.lstrip("+-").replace(".", "", 1).isdigit():
         return f"write {got} without the quotes"
     return None
-
-
-def key_span(value: Value, key: str) -> Span:
-    """The place of a key, or of the whole mapping where it has none."""
-    return value.keys.get(key, value.span)

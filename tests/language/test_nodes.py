@@ -475,3 +475,29 @@ def test_a_name_that_cannot_be_evaluated_is_blamed_once():
 def test_a_failed_each_is_blamed_once():
     each = {"each": {"over": {"k": []}, "nodes": [{"relu": {"name": "r$k"}}]}}
     assert codes(net(each, {"tanh": {"from": "r1"}}, {"elu": {}})) == ["E215"]
+
+
+def test_too_many_inputs_are_told_the_most():
+    assert faults(net({"concat": {"from": ["image"] * 4097}})) == ["E305 `concat` takes at most 4,096 inputs, got 4097"]
+
+
+def test_a_round_that_gives_a_name_again_is_told_what_counts():
+    inner = {"relu": {"name": "layer$(i + 1)", "repeat": 2}}
+    first, *_ = check(net({"each": {"over": {"k": [1, 2]}, "nodes": [inner]}})).diagnostics
+    assert first.code == "E210"
+    assert "`i` counts the innermost `repeat` or `each`" in first.help
+    assert "`over`" in first.help
+    [found] = check(net({"relu": {"name": "a"}}, {"tanh": {"name": "a"}})).diagnostics
+    assert found.help == "call one of them `a_2`, say"
+
+
+@pytest.mark.parametrize("when", [False, "$(late.channels == 5)"])
+def test_a_dead_node_is_told_of_the_absent_one_that_would_take_it(when):
+    add = {"add": {"name": "sum", "from": ["conv", "image"], "when": when}}
+    late = {"relu": {"name": "late", "from": "image"}}
+    spec = net(conv(), add, {"tanh": {"name": "last", "from": "sum"}}, late, outputs=["late", "last"])
+    [found] = check(spec).diagnostics
+    assert (found.code, found.message) == ("E308", "nothing uses `conv`, and it is no output")
+    [note] = found.notes
+    assert note.message == "the `add` here is absent, and lets nothing through but the last input that it names"
+    assert '"add"' in note.span.source.line(note.span.line)
