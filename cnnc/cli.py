@@ -18,6 +18,7 @@ from cnnc.cli_diff import diff
 from cnnc.cli_train import train
 from cnnc.diagnostics import Code
 from cnnc.report import as_github, show
+from cnnc.targets.table import DEFAULTS, OPSET, OPSETS, Target
 
 app = typer.Typer(
     name="cnnc",
@@ -35,15 +36,6 @@ class Format(StrEnum):
     TEXT = "text"
     JSON = "json"
     GITHUB = "github"
-
-
-class Target(StrEnum):
-    """What `build` writes."""
-
-    ONNX = "onnx"
-    TORCHSCRIPT = "torchscript"
-    PT2 = "pt2"
-    PYTHON = "python"
 
 
 SPEC = Annotated[str, typer.Argument(help="A spec, YAML or JSON; - reads standard input.")]
@@ -98,14 +90,14 @@ def check(
 def build(
     spec: SPEC,
     target: Annotated[
-        list[Target] | None, typer.Option(help="What to write; may be repeated.", show_default="onnx, torchscript")
+        list[Target] | None, typer.Option(help="What to write; may be repeated.", show_default=", ".join(DEFAULTS))
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="A .safetensors, .pt or .pth file; else drawn from the seed.")
     ] = None,
     set: SET = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seeds the weights and the verification.")] = 0,
-    opset: Annotated[int, typer.Option(min=17, max=26, help="The ONNX operator set.")] = 20,
+    opset: Annotated[int, typer.Option(min=OPSETS[0], max=OPSETS[-1], help="The ONNX operator set.")] = OPSET,
     out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Write to DIR/NAME/.")] = "build",
     print_after: Annotated[
         list[str] | None, typer.Option(metavar="PASS", help="Print the graph after a pass; may be repeated.")
@@ -130,7 +122,7 @@ def build(
     with _progress() as progress:
         built = compile_files(
             spec,
-            targets=[each.value for each in target or (Target.ONNX, Target.TORCHSCRIPT)],
+            targets=[each.value for each in target or DEFAULTS],
             set=_parameters(set),
             weights=weights,
             seed=seed,

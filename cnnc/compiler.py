@@ -23,6 +23,7 @@ from cnnc.spec.given import from_data, overrides
 from cnnc.spec.parse import parse
 from cnnc.spec.reader import parse_text
 from cnnc.spec.source import read
+from cnnc.targets.table import DEFAULTS, OPSET
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
@@ -156,11 +157,11 @@ def _lower(graph: Graph, weights: str | Path | None, seed: int) -> "GraphModule"
 def build(
     spec: SpecLike,
     *,
-    targets: Iterable[str] = ("onnx", "torchscript"),
+    targets: Iterable[str] = DEFAULTS,
     set: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
     seed: int = 0,
-    opset: int = 20,
+    opset: int = OPSET,
     out: str | Path = "build",
     progress: Callable[[str], None] = lambda stage: None,
     after_pass: "Callable[[str, Network], None] | None" = None,

@@ -18,15 +18,16 @@ from cnnc.passes import pipeline
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
 from cnnc.runtime.record import Record, manifest, metadata
-from cnnc.targets import onnx, pt2, python, torch, torchscript
+from cnnc.targets import onnx, torch
 from cnnc.targets.stamp import digest, stamped
+from cnnc.targets.table import TABLE, Made
 from cnnc.targets.verify import Agreement, Verification, limit_threads, prepared
 from cnnc.targets.write import publish, stage_file, staging
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
     from torch.fx import GraphModule
 
-ENDINGS = {"onnx": "onnx", "torchscript": "pt", "pt2": "pt2", "python": "py"}
 AfterPass = Callable[[str, Network], None]
 
 
@@ -40,7 +41,7 @@ class Built:
 
     def as_text(self) -> str:
         """The files with their sizes, how far each is from torch, and what to type next."""
-        far = {ENDINGS[each.target]: f"within {each.largest_absolute:.1e} of torch" for each in self.agreements}
+        far = {TABLE[each.target].ending: f"within {each.largest_absolute:.1e} of torch" for each in self.agreements}
         width = max(len(str(self.folder / name)) for name in self.files)
         lines = [
             f"{self.folder / name!s:<{width}}  {_size(size):>9}  {far.get(name.rpartition('.')[2], '')}".rstrip()
@@ -58,9 +59,9 @@ def require_targets(graph: Graph, targets: Iterable[str], opset: int) -> tuple[s
     """The targets, each once; raises E406 for one that there is not, or that this graph cannot become."""
     targets = tuple(dict.fromkeys(targets))
     for target in targets:
-        if target not in ENDINGS:
+        if target not in TABLE:
             raise CnncError.of(
-                Code.NOT_EXPORTABLE, f"there is no target `{target}`", help=f"there are: {', '.join(ENDINGS)}"
+                Code.NOT_EXPORTABLE, f"there is no target `{target}`", help=f"there are: {', '.join(TABLE)}"
             )
     if "onnx" in targets:
         onnx.require_exportable(drop_train_only(Network(graph, {})).graph, opset)
@@ -87,22 +88,16 @@ def export(
     folder, name = out / graph.name, graph.name
     weights_sha256 = digest(deployed.weights)
 
+    def model() -> "ModelProto":
+        network = pipeline.run(deployed, after_pass)
+        return onnx.lower(network.graph, network.weights, record.opset, metadata(inference.graph, weights_sha256))
+
     def write(target: str, path: Path) -> None:
         progress(f"writing {path.name}")
-        if target == "onnx":
-            network = pipeline.run(deployed, after_pass)
-            about = metadata(inference.graph, weights_sha256)
-            model = onnx.lower(network.graph, network.weights, record.opset, about)
-            stage_file(path, model.SerializeToString())
-        elif target == "torchscript":
-            torchscript.write(deployable, path)
-        elif target == "pt2":
-            pt2.write(inference.graph, deployable, path)
-        else:
-            stage_file(path, python.write(inference.graph).encode())
+        TABLE[target].write(Made(inference.graph, deployable, model), path)
 
     with staging(folder) as stage, prepared(deployable):
-        paths = {target: stage / f"{name}.{ENDINGS[target]}" for target in targets}
+        paths = {target: stage / f"{name}.{TABLE[target].ending}" for target in targets}
         agreements = _write_verified(
             paths, write, partial(Verification, inference.graph, deployable, record.opset, record.seed)
         )

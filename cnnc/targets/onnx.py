@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops.types import TensorType
+from cnnc.targets.table import OPSET, OPSETS
 from cnnc.targets.version import cnnc_version
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-OPSETS = range(17, 27)
 LARGEST_FILE = 2**31 - 1
 DIMENSIONS = ("height", "width")
 
@@ -28,7 +28,7 @@ DIMENSIONS = ("height", "width")
 def lower(
     graph: Graph,
     weights: "Mapping[str, Array]",
-    opset: int = 20,
+    opset: int = OPSET,
     metadata: Mapping[str, str] | None = None,
 ) -> "onnx.ModelProto":
     """Emit the model; `metadata` goes into its metadata_props. Raises E406 where `require_exportable` would."""
@@ -56,7 +56,7 @@ def require_exportable(graph: Graph, opset: int) -> None:
         raise CnncError.of(
             Code.NOT_EXPORTABLE,
             f"cannot write ONNX opset {opset}: cnnc writes {OPSETS[0]} to {OPSETS[-1]}",
-            help="leave `--opset` out for 20, which every onnxruntime since 1.17 runs",
+            help=f"leave `--opset` out for {OPSET}, which every onnxruntime since 1.17 runs",
         )
     numbers = sum(node.cost.params + node.cost.buffers for node in graph.nodes)
     if 4 * numbers > LARGEST_FILE - 2**20:  # a protobuf message, which an ONNX file is, ends at 2 GiB

@@ -1,7 +1,7 @@
 """Written files as functions: each target's runner takes torch tensors and gives numpy arrays, in the graph's order."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,11 +81,3 @@ def run_python(path: Path, module: "GraphModule") -> Runner:
     network = classes[-1]()
     network.load_state_dict(module.state_dict())
     return run_torch(network.eval())
-
-
-def runner(target: str, path: Path, module: "GraphModule") -> Runner:
-    """A runner of a target's file; `module` is the torch module that it was made from."""
-    if target == "python":
-        return run_python(path, module)
-    loaders: Mapping[str, Callable[[Path], Runner]] = {"onnx": run_onnx, "torchscript": run_torchscript, "pt2": run_pt2}
-    return loaders[target](path)

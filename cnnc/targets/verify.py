@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Output, Ref
 from cnnc.targets import probes
-from cnnc.targets.runners import run_torch, runner, threads
+from cnnc.targets.runners import run_torch, threads
+from cnnc.targets.table import OPSET, TABLE, Made
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +51,7 @@ class Agreement:
 
 
 def verify(
-    graph: Graph, module: "GraphModule", files: Mapping[str, Path], opset: int = 20, seed: int = 0
+    graph: Graph, module: "GraphModule", files: Mapping[str, Path], opset: int = OPSET, seed: int = 0
 ) -> tuple[Agreement, ...]:
     """Run the file of each target (`onnx`, `torchscript` …) against the graph's own `module`; raises E404.
 
@@ -72,7 +73,7 @@ class Verification:
 
     def measure(self, target: str, path: Path) -> Agreement:
         """How far a target's file is from torch; raises E404, naming the node, where that is too far."""
-        run = runner(target, path, self.module)
+        run = TABLE[target].run(path, self.module)
         given = [run(each) for each in self.inputs]
         found = _worst(target, given, self.wanted, [0.0] * len(self.wanted[0]))
         if not found.ok:
@@ -161,6 +162,7 @@ def _worst(
 
 def _blame(graph: Graph, module: "GraphModule", target: str, opset: int, seed: int) -> Node | None:
     """The first node whose value differs when every value is an output and no pass has run; None where none does."""
+    from cnnc.targets import onnx
     from cnnc.targets.torch import lower
 
     refs = [Ref(node.path, port) for node in graph.nodes for port in range(len(node.outputs))]
@@ -169,25 +171,12 @@ def _blame(graph: Graph, module: "GraphModule", target: str, opset: int, seed: i
     inputs = probes.draw(graph, BATCHES[-1], probes.spaces(graph)[-1], seed)
     with TemporaryDirectory() as folder:
         path = Path(folder) / target
-        _write(bare, whole, target, opset, path)
+        weights = {key: tensor.numpy() for key, tensor in whole.state_dict().items()}
+        TABLE[target].write(Made(bare, whole, lambda: onnx.lower(bare, weights, opset)), path)
         wanted = run_torch(whole)(inputs)
         noise = rounding(bare, whole, [inputs], [wanted])
-        values = zip(refs, runner(target, path, whole)(inputs), wanted, noise, strict=True)
+        values = zip(refs, TABLE[target].run(path, whole)(inputs), wanted, noise, strict=True)
         return next((graph.node[ref.node] for ref, a, b, each in values if not compare(target, a, b, each).ok), None)
-
-
-def _write(graph: Graph, module: "GraphModule", target: str, opset: int, path: Path) -> None:
-    from cnnc.targets import onnx, pt2, python, torchscript
-
-    if target == "onnx":
-        weights = {key: tensor.numpy() for key, tensor in module.state_dict().items()}
-        path.write_bytes(onnx.lower(graph, weights, opset).SerializeToString())
-    elif target == "pt2":
-        pt2.write(graph, module, path)
-    elif target == "python":
-        path.write_text(python.write(graph), encoding="utf-8")
-    else:
-        torchscript.write(module, path)
 
 
 def _differs(found: Agreement, node: Node | None) -> CnncError:

@@ -7,7 +7,8 @@ import pytest
 from cnnc.compiler import load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Output, Ref
-from cnnc.targets.onnx import OPSETS, lower, require_exportable
+from cnnc.targets.onnx import lower, require_exportable
+from cnnc.targets.table import OPSETS
 from cnnc.targets.torch import lower as lower_torch
 from tests.targets.networks import forked, open_size, residual
 
