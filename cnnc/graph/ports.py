@@ -10,7 +10,7 @@ from cnnc.graph.graph import Input, Picture
 from cnnc.graph.infer import MAX_ELEMENTS, known_elements
 from cnnc.graph.scope import Scope
 from cnnc.ops.attributes import LARGEST
-from cnnc.ops.types import TensorType
+from cnnc.ops.types import CHANNELS, TensorType
 from cnnc.spec.expressions import evaluate_value
 from cnnc.spec.model import InputPart
 from cnnc.spec.names import check_name
@@ -18,7 +18,6 @@ from cnnc.spec.validate import show, validate
 from cnnc.spec.value import Value
 
 Report = Callable[[Diagnostic], None]
-CHANNELS = {"grey": 1, "rgb": 3}
 MAX_SIDE = 65_536  # pixels
 
 

@@ -49,3 +49,6 @@ class TensorType:
 
 
 Types = tuple[TensorType, ...]
+
+CHANNELS = {"grey": 1, "rgb": 3}
+"""The modes of pictures, and how many channels a picture of each has."""

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.ops.types import CHANNELS
 
 CONTRACT = "cnnc.contract"
 VERSION = "cnnc.version"
@@ -20,7 +21,6 @@ SPEC_SHA256 = "cnnc.spec_sha256"
 WEIGHTS_SHA256 = "cnnc.weights_sha256"
 TOOLS = "cnnc.tools"
 
-CHANNELS = {"grey": 1, "rgb": 3}
 SCORES = ("logits", "probabilities", "log_probabilities")
 
 

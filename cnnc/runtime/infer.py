@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.ops.types import CHANNELS
 from cnnc.report import visible
 from cnnc.runtime.contract import CONTRACT, Contract, InputContract
 from cnnc.runtime.model_file import read_model
 from cnnc.runtime.pictures import SUFFIXES, open_picture, prepare
 from cnnc.runtime.session import Port, Runner, Session
 
-_MODES = {1: "grey", 3: "rgb"}
+_MODES = {channels: mode for mode, channels in CHANNELS.items()}
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
 

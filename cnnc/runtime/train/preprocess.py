@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Input, Picture
+from cnnc.ops.types import CHANNELS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHANNELS = {"grey": 1, "rgb": 3}
 LUMA = (19595, 38470, 7471)  # ITU-R 601 in sixteenths of a bit, as Pillow adds them up
 
 
