@@ -26,10 +26,10 @@ onnxruntime.InferenceSession(sys.argv[1] + "/googlenet.onnx", providers=["CPUExe
 
 DEEP_BY_HAND = """
 import sys, torch
-from tests.peers import PEERS
+from tests.peers import INPUTS, PEERS
 
 torch.onnx.export(
-    PEERS["resnet152"]().eval(), (torch.randn(2, 1, 96, 96),), sys.argv[1] + "/resnet152.onnx", dynamo=True,
+    PEERS["resnet152"]().eval(), (torch.randn(2, *INPUTS["resnet152"]),), sys.argv[1] + "/resnet152.onnx", dynamo=True,
     verbose=False, dynamic_shapes=({0: torch.export.Dim("N")},),
 )
 """
