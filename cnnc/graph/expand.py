@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note
-from cnnc.graph.acts import read_acts
+from cnnc.graph.acts import Act, read_acts
 from cnnc.graph.ahead import look_ahead
 from cnnc.graph.bodies import Bodies
 from cnnc.graph.estimate import Estimate
@@ -120,14 +120,18 @@ class Expander:
                 return FAILED
 
         waits_for = needs(item, sources, scope)
-        if not waits_for:
-            local.bindings[name] = bound = now()
-            local.bindings.update((act.name, act.bound) for act in named)
-            return bound
-        pending = Pending(scope.path + name, item.span, waits_for, now)
+        if waits_for:
+            return self._wait(name, Pending(scope.path + name, item.span, waits_for, now), named, scope)
+        local.bindings[name] = bound = now()
+        local.bindings.update((act.name, act.bound) for act in named)
+        return bound
+
+    def _wait(self, name: str, pending: Pending, acts: list[Act], scope: Scope) -> Pending:
+        """Let an item wait, and the activations behind it for the item."""
+        local = scope.local
         local.bindings[name] = pending
         local.waiting.append(pending)
-        for act in named:
+        for act in acts:
             behind = Pending(scope.path + act.name, act.span, (pending,), partial(getattr, act, "bound"))
             local.bindings[act.name] = behind
             local.waiting.append(behind)

@@ -6,12 +6,11 @@ out to be. Raises CnncError where there is no such value.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NoReturn
 
 from cnnc.diagnostics import CnncError, Code, Span
 from cnnc.graph.scope import FAILED, NOTHING, Binding, Bound, Pending, Scope, Wire, fail
-from cnnc.spec.expressions import evaluate_value, is_expression, references
+from cnnc.spec.expressions import evaluate_value, references
 from cnnc.spec.model import Item
 from cnnc.spec.suggestions import did_you_mean
 from cnnc.spec.validate import show
@@ -125,14 +124,10 @@ def _no_port(source: Source, binding: Bound, scope: Scope) -> NoReturn:
 def _looked_at(value: Value) -> Iterator[str]:
     """The names of the nodes whose sizes a value's expressions read."""
     if isinstance(value.data, str):
-        if is_expression(value.data):
-            yield from _references(value.data)
+        yield from references(value.data)
     elif isinstance(value.data, dict):
         for part in value.data.values():
             yield from _looked_at(part)
     elif isinstance(value.data, tuple):
         for part in value.data:
             yield from _looked_at(part)
-
-
-_references = lru_cache(maxsize=4096)(references)  # a block's lines are read again in each of its instances

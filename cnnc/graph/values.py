@@ -3,17 +3,13 @@
 In: what the spec says, and the scope it says it in. Out: plain values; raises CnncError for those that cannot be used.
 """
 
-import ast
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.infer import MAX_NODES
 from cnnc.graph.scope import UNKNOWN, Scope, fail
-from cnnc.spec.expression_syntax import Expression, parse
-from cnnc.spec.expression_values import Fault
-from cnnc.spec.expressions import evaluate_value, is_expression
+from cnnc.spec.expressions import evaluate_value, is_expression, variables
 from cnnc.spec.model import Item
 from cnnc.spec.names import COUNTERS
 from cnnc.spec.validate import show
@@ -137,17 +133,6 @@ def named_by_round(item: Item) -> bool:
 
 def mentions(value: Value | None, names: Iterable[str]) -> bool:
     """Whether a string holds an expression that reads one of these variables."""
-    if value is None or not isinstance(value.data, str) or not is_expression(value.data):
+    if value is None or not isinstance(value.data, str):
         return False
-    return not _variables(value.data).isdisjoint(names)
-
-
-@lru_cache(maxsize=4096)
-def _variables(text: str) -> frozenset[str]:
-    """The variables that a string's expressions read; none of a malformed one, which is reported where it is used."""
-    try:
-        parts = parse(text)
-    except Fault:
-        return frozenset()
-    nodes = [node for part in parts if isinstance(part, Expression) for node in ast.walk(part.node)]
-    return frozenset(node.id for node in nodes if isinstance(node, ast.Name))
+    return not variables(value.data).isdisjoint(names)

@@ -8,6 +8,7 @@ arithmetic; nothing is ever run, and every result is bounded.
 import ast
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 from cnnc.diagnostics import CnncError, Code, Span
@@ -39,16 +40,28 @@ def is_expression(text: str) -> bool:
     return "$" in text
 
 
-def references(text: str) -> set[str]:
+def references(text: str) -> frozenset[str]:
     """The names whose sizes the string reads; none of a malformed one, which `evaluate` reports."""
-    if not is_expression(text):
-        return set()
+    return _names(text)[1] if is_expression(text) else frozenset()
+
+
+def variables(text: str) -> frozenset[str]:
+    """The names whose values the string reads; none of a malformed one."""
+    return _names(text)[0] if is_expression(text) else frozenset()
+
+
+@lru_cache(maxsize=4096)  # a block's lines are read again in each of its instances
+def _names(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that stand for themselves, and those of which a size is asked."""
     try:
         parts = parse(text)
     except Fault:
-        return set()
-    nodes = (node for part in parts if isinstance(part, Expression) for node in ast.walk(part.node))
-    return {node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}
+        return frozenset(), frozenset()
+    nodes = [node for part in parts if isinstance(part, Expression) for node in ast.walk(part.node)]
+    asked = [node.value for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    bases = set(map(id, asked))
+    alone = (node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in bases)
+    return frozenset(alone), frozenset(node.id for node in asked)
 
 
 def evaluate(text: str, span: Span, lookup: Lookup) -> object:

@@ -147,21 +147,15 @@ def read_item(value: Value, report: Report) -> Item:
         )
         return _broken(span, value, op)
     words = {word: body.data.get(word) for word in WORDS}
-    rest = Value(
-        {
-            key: item
-            for key, item in body.data.items()
-            if key not in WORDS and (key != "nodes" or op not in ("group", "each"))
-        },
-        span,
-        body.keys,
-    )
+    rest = {key: item for key, item in body.data.items() if key not in WORDS}
     inner = None
     if op in ("group", "each"):
         inner = _inner(op, span, body, report)
         if inner is None:
             return _broken(span, value, op)
-    return Item(op, span, rest, words["name"], words["from"], words["when"], words["repeat"], inner)
+        rest.pop("nodes", None)
+    attributes = Value(rest, span, {key: body.keys[key] for key in rest})
+    return Item(op, span, attributes, words["name"], words["from"], words["when"], words["repeat"], inner)
 
 
 def _inner(op: str, span: Span, body: Value, report: Report) -> Block | None:

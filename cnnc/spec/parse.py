@@ -26,11 +26,10 @@ def parse(source: Source, root: Value, report: Report) -> Spec | None:
     library = {"blocks", "use"} & spelt.data.keys() and not {"nodes", "input", "inputs"} & spelt.data.keys()
     kind: type[Header | Library] = Library if library else Header
     what = "a file of blocks" if library else "the spec"
-    read = salvage(kind, root, what, report)
-    if read is None or not check_version(read.cnnc, root, report):
+    validate(kind, root, what, report)
+    header = salvage(Header, spelt, what, lambda _: None)  # what is misspelt has been said, and is read all the same
+    if header is None or not check_version(header.cnnc, root, report):
         return None
-    header = salvage(Header, spelt, what, lambda _: None)
-    assert header is not None
     names = _all_blocks(source, header, report)
     items = read_items(header.nodes, report) if header.nodes else ()
     names.check(items, report)
@@ -132,7 +131,7 @@ class Names:
             self._unknown_op(item, report)
             return
         for key, span in item.attributes.keys.items():
-            if key not in known and key not in WORDS:
+            if key not in known:
                 message = f"`{item.op}` has no {kind} {quote(key)}"
                 report(Diagnostic(Code.UNKNOWN_ATTRIBUTE, message, span, help=did_you_mean(key, (*known, *WORDS))))
 

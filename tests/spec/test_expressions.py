@@ -376,7 +376,7 @@ def test_integer_arithmetic_is_pythons_own_within_bounds(case: Sum) -> None:
 
 
 def assert_safe(text: str) -> None:
-    assert isinstance(references(text), set)
+    assert isinstance(references(text), frozenset)
     try:
         result = value_of(text)
     except CnncError:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from cnnc.diagnostics import CnncError, Source
 from cnnc.spec import events
-from cnnc.spec.reader import MAX_DEPTH, MAX_PROBLEMS, MAX_STRING, MAX_VALUES, parse_text
+from cnnc.spec.composer import MAX_DEPTH, MAX_PROBLEMS, MAX_STRING, MAX_VALUES
+from cnnc.spec.reader import parse_text
 from cnnc.spec.source import decode
 
 PARSERS = list(dict.fromkeys([events.PARSER, events.PureParser]))
