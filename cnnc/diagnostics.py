@@ -5,7 +5,7 @@ A `Span` holds on to its `Source`, so a diagnostic can be shown long after the f
 Codes go by stage: E1xx text, E2xx spec, E3xx graph and shape, E4xx target, E5xx runtime; a `W` code is a warning.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -152,6 +152,9 @@ class Diagnostic:
     def __str__(self) -> str:
         place = f"{self.span}: " if self.span else ""
         return f"{place}{self.code.severity}[{self.code}]: {self.message}"
+
+
+Report = Callable[[Diagnostic], None]  # where a stage says what is wrong and then goes on
 
 
 class CnncError(Exception):

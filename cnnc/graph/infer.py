@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from cnnc.diagnostics import Code, Diagnostic, Note, Span
+from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span
 from cnnc.graph.graph import Node, Ref
-from cnnc.graph.scope import FAILED, Bound, Report, Scope, Wire
+from cnnc.graph.scope import FAILED, Bound, Scope, Wire
 from cnnc.ops import registry
 from cnnc.ops.base import Cost, Op, Refusal
 from cnnc.ops.types import TensorType, Types

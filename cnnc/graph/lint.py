@@ -4,12 +4,10 @@ In: a proved graph. Out: diagnostics with `W` codes. What one op can say of itse
 `Op.remarks`; here is what only neighbours can tell.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from cnnc.diagnostics import Code, Diagnostic, Note
+from cnnc.diagnostics import Code, Diagnostic, Note, Report
 from cnnc.graph.graph import Graph, Node, Ref
-
-Report = Callable[[Diagnostic], None]
 
 NORMS = frozenset({"batch_norm", "instance_norm"})  # they subtract a channel's mean and divide by its deviation
 

@@ -7,8 +7,8 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from heapq import heapify, heappop, heappush
 
-from cnnc.diagnostics import Code, Diagnostic, Note
-from cnnc.graph.scope import FAILED, Names, Pending, Report
+from cnnc.diagnostics import Code, Diagnostic, Note, Report
+from cnnc.graph.scope import FAILED, Names, Pending
 
 SHOWN = 20  # places of a cycle that notes show
 NAMED = 100  # nodes of a cycle that the message names: of a longer way the two ends

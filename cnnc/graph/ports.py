@@ -3,9 +3,7 @@
 In: the spec's own words for them and the top scope. Out: `Input`s, with how a picture becomes each, and `Output`s.
 """
 
-from collections.abc import Callable
-
-from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Report, Span
 from cnnc.graph.graph import Input, Picture
 from cnnc.graph.infer import MAX_ELEMENTS, known_elements
 from cnnc.graph.scope import Scope
@@ -17,7 +15,6 @@ from cnnc.spec.names import check_name
 from cnnc.spec.validate import show, validate
 from cnnc.spec.value import Value
 
-Report = Callable[[Diagnostic], None]
 MAX_SIDE = 65_536  # pixels
 
 

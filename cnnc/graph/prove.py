@@ -7,7 +7,7 @@ failed node would have said about its users is left unsaid.
 from collections.abc import Mapping
 from typing import Any
 
-from cnnc.diagnostics import Code, Diagnostic, Note
+from cnnc.diagnostics import Code, Diagnostic, Note, Report
 from cnnc.graph.cost import FLOAT, totals
 from cnnc.graph.expand import Expander
 from cnnc.graph.graph import Graph, Ref
@@ -15,7 +15,7 @@ from cnnc.graph.infer import Inference, TooMuch
 from cnnc.graph.outputs import find_outputs
 from cnnc.graph.ports import read_inputs
 from cnnc.graph.rehearse import rehearse_blocks, rehearse_items
-from cnnc.graph.scope import FAILED, UNKNOWN, Bound, Names, Report, Scope, Wire
+from cnnc.graph.scope import FAILED, UNKNOWN, Bound, Names, Scope, Wire
 from cnnc.graph.values import Variables, parameters
 from cnnc.spec.model import Spec
 from cnnc.spec.suggestions import did_you_mean

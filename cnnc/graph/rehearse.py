@@ -6,10 +6,10 @@ In: blocks and items. Out: diagnostics, of values and names for the most part; e
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from cnnc.diagnostics import Code, Diagnostic
+from cnnc.diagnostics import Code, Diagnostic, Report
 from cnnc.graph.expand import Expander
 from cnnc.graph.infer import Inference
-from cnnc.graph.scope import FAILED, NOTHING, Names, Report, Scope
+from cnnc.graph.scope import FAILED, NOTHING, Names, Scope
 from cnnc.spec.model import Block, Item
 from cnnc.spec.value import Value
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Report, Span
 from cnnc.graph.graph import Ref
 from cnnc.ops.types import TensorType
 from cnnc.spec.names import RESERVED, check_name
@@ -17,8 +17,6 @@ from cnnc.spec.value import Value
 
 SILENT = CnncError([])  # something that has been reported already is why this cannot be said
 UNKNOWN: Final = object()  # the value of a parameter that could not be had: whoever asks for it stays silent
-
-Report = Callable[[Diagnostic], None]
 
 
 @dataclass(frozen=True, slots=True)

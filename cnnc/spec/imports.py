@@ -9,9 +9,9 @@ from dataclasses import replace
 from os.path import realpath
 from pathlib import Path
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Source, Span
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Report, Source, Span
 from cnnc.spec.model import Block, Library
-from cnnc.spec.nodes import Report, given_twice, read_blocks
+from cnnc.spec.nodes import given_twice, read_blocks
 from cnnc.spec.reader import parse_text
 from cnnc.spec.source import read
 from cnnc.spec.validate import salvage

@@ -5,10 +5,9 @@ Names are refused whatever the target, so that a spec that checks today still bu
 
 import keyword
 import re
-from collections.abc import Callable
 from pathlib import PurePath
 
-from cnnc.diagnostics import Code, Diagnostic, Source, Span
+from cnnc.diagnostics import Code, Diagnostic, Report, Source, Span
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
@@ -48,7 +47,7 @@ RESERVED = frozenset(
 ABSTRACT = ("a block", "a parameter")  # no target sees their names
 
 
-def check_name(name: str, span: Span, report: Callable[[Diagnostic], None], what: str = "a node") -> bool:
+def check_name(name: str, span: Span, report: Report, what: str = "a node") -> bool:
     """Whether `name` may be given; reports why not."""
     if not PATTERN.fullmatch(name):
         hint = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:LONGEST]
@@ -66,7 +65,7 @@ def check_name(name: str, span: Span, report: Callable[[Diagnostic], None], what
     return False
 
 
-def file_name(source: Source, given: str | None, root: Value, report: Callable[[Diagnostic], None]) -> str:
+def file_name(source: Source, given: str | None, root: Value, report: Report) -> str:
     """The network's name: what `name` says, or the file's name without its ending."""
     name = given if given is not None else PurePath(source.name).stem
     if FILE_PATTERN.fullmatch(name) and len(name) <= LONGEST:

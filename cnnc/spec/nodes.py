@@ -4,9 +4,9 @@ In: values. Out: `Block`s and `Item`s. What cannot be read becomes a broken item
 still be proved. Whether the ops and attributes exist is looked at in `cnnc.spec.parse`, once all blocks are known.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from cnnc.diagnostics import Code, Diagnostic, Note, Span
+from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span
 from cnnc.ops import registry
 from cnnc.spec.model import Block, BlockPart, Item
 from cnnc.spec.names import COUNTERS, check_name
@@ -20,7 +20,6 @@ EACH_KEYS = ("over", "names", "nodes")
 TAKEN = {name: f"in `repeat` and `each` it is the {what}" for name, what in COUNTERS.items()}
 WORD_TAKEN = {word: f"every node has a `{word}` of its own" for word in WORDS}  # so no instance could be given it
 TAKES_ACT = ("conv", "linear")  # `act: relu` is a node of its own behind these
-Report = Callable[[Diagnostic], None]
 
 
 def read_params(value: Value | None, what: str, report: Report, taken: Mapping[str, str] = TAKEN) -> dict[str, Value]:

@@ -7,12 +7,12 @@ becomes a broken `Item`, so that what stands around it can still be proved.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cnnc.diagnostics import Code, Diagnostic, Note, Source
+from cnnc.diagnostics import Code, Diagnostic, Note, Report, Source
 from cnnc.ops import registry
 from cnnc.spec.imports import used_blocks
 from cnnc.spec.model import Block, Budget, Header, Item, Library, Spec, Train
 from cnnc.spec.names import file_name
-from cnnc.spec.nodes import TAKES_ACT, WORDS, Report, given_twice, read_blocks, read_items, read_params
+from cnnc.spec.nodes import TAKES_ACT, WORDS, given_twice, read_blocks, read_items, read_params
 from cnnc.spec.suggestions import did_you_mean
 from cnnc.spec.validate import meant, quote, salvage, validate
 from cnnc.spec.value import Value

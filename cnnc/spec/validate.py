@@ -4,7 +4,7 @@ In: a mapping `Value` and a model. Out: an instance, or None and one diagnostic 
 field whose type is `Value` takes the value as it stands, unread; every other field takes plain data.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cnnc.diagnostics import Code, Diagnostic
+from cnnc.diagnostics import Code, Diagnostic, Report
 from cnnc.spec.suggestions import MOST, did_you_mean, nearest
 from cnnc.spec.value import Value
 
@@ -37,7 +37,7 @@ def validate(
     model: type[M],
     value: Value,
     what: str,
-    report: Callable[[Diagnostic], None],
+    report: Report,
     codes: Codes = KEYS,
     unknown: frozenset[str] = frozenset(),
 ) -> M | None:
@@ -60,7 +60,7 @@ def validate(
     return None if unknown else found
 
 
-def salvage(model: type[M], value: Value, what: str, report: Callable[[Diagnostic], None]) -> M | None:
+def salvage(model: type[M], value: Value, what: str, report: Report) -> M | None:
     """As `validate`, for a model whose fields may all be left out: what is wrong is left out, the rest is read."""
     found = validate(model, value, what, report)
     if found is not None or not isinstance(value.data, dict):

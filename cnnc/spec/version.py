@@ -1,15 +1,13 @@
 """The version of the spec language: what `cnnc:` says at the top of every file."""
 
-from collections.abc import Callable
-
-from cnnc.diagnostics import Code, Diagnostic, Span
+from cnnc.diagnostics import Code, Diagnostic, Report, Span
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
 VERSION = 1
 
 
-def check_version(given: Value | None, root: Value, report: Callable[[Diagnostic], None]) -> bool:
+def check_version(given: Value | None, root: Value, report: Report) -> bool:
     """Whether the rest of a file can be read; reports a version that is missing, malformed or another one."""
     way_out = f"write `cnnc: {VERSION}`"
     if given is None:
