@@ -81,7 +81,9 @@ def train(
     label_smoothing: Annotated[float | None, Given(help="Label smoothing.")] = None,
     clip: Annotated[float | None, Given(help="The largest norm of the gradient.")] = None,
     accumulate: Annotated[int | None, Given(help="Batches to an optimizer's step.")] = None,
-    aux_weight: Annotated[float | None, Given(help="The weight of each train-only output's loss.")] = None,
+    aux_weight: Annotated[
+        float | None, Given(help="The weight of the loss of train-only outputs that have none.")
+    ] = None,
     seed: Annotated[int | None, Given(help="Seeds all; also asks for deterministic kernels.")] = None,
     limit: Annotated[int | None, Given(help="Use the first so many examples.")] = None,
     val_split: Annotated[float | None, Given(help="Test on this part of the training set.")] = None,
@@ -89,7 +91,9 @@ def train(
         Precision | None, Given(help="What it computes in; auto: bf16 where that is in hardware.")
     ] = None,
     tf32: Annotated[bool | None, Given(help="Let GPUs multiply in TF32.")] = None,
-    channels_last: Annotated[bool | None, Given(help="Lay pictures out channels last.")] = None,
+    channels_last: Annotated[
+        bool | None, Given(help="Lay pictures out channels last; left out: where it is faster.")
+    ] = None,
     compile: Annotated[bool | None, Given(help="Use torch.compile.")] = None,
     set: Annotated[
         list[str] | None, Given("--set", metavar="NAME=VALUE", help="Set a parameter of the spec; may be repeated.")

@@ -170,7 +170,8 @@ def _input(each: Input) -> str:
 def _output(graph: Graph, each: Output) -> str:
     source = graph.spelling(each.ref)
     come = f" from {source}" if source != each.name else ""
-    return f"{graph.type_of(each.ref)}{come}{', train only' if each.train_only else ''}"
+    weight = "" if each.weight is None else f", weight {each.weight:g}"
+    return f"{graph.type_of(each.ref)}{come}{', train only' if each.train_only else ''}{weight}"
 
 
 def spell(value: Any) -> str:

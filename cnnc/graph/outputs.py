@@ -24,6 +24,7 @@ class _Shown:
     name: str
     span: Span
     train_only: bool = False
+    weight: float | None = None
 
 
 def find_outputs(spec: Spec, last: Binding | None, top: Scope) -> tuple[Output, ...]:
@@ -37,7 +38,7 @@ def find_outputs(spec: Spec, last: Binding | None, top: Scope) -> tuple[Output, 
     shown = _last(spec, last, top) if spec.outputs is None else list(_named(spec.outputs, top))
     inputs = spec.inputs.plain() if spec.inputs else {}
     shown = [each for each in shown if _fits(each, inputs, top)]
-    found = tuple(Output(each.name, each.wire.ref, each.train_only, each.span) for each in shown)
+    found = tuple(Output(each.name, each.wire.ref, each.train_only, each.span, each.weight) for each in shown)
     if found and all(each.train_only for each in found):
         message = "every output is `only: train`, so nothing is left to export"
         way_out = "leave `only: train` out of the one that predicts"
@@ -95,7 +96,7 @@ def _read(name: str, item: Value, span: Span, top: Scope) -> Iterator[_Shown]:
     if part is not None:
         source = item.at("from") if isinstance(item.data, dict) else item
         wire = find_wire(read_source(evaluate_value(source, top)), top)
-        yield _Shown(wire, name, span, part.only == "train")
+        yield _Shown(wire, name, span, part.only == "train", part.weight)
 
 
 def _fits(shown: _Shown, inputs: Collection[str], top: Scope) -> bool:

@@ -86,7 +86,9 @@ class Train(Part):
     ] = 0.0
     clip: Annotated[float | None, Field(gt=0, le=1e9, description="the largest norm of the gradient")] = None
     accumulate: Annotated[int, Field(ge=1, le=2**16, description="batches to an optimizer's step")] = 1
-    aux_weight: Annotated[float, Field(ge=0, le=1e6, description="the weight of each train-only output's loss")] = 0.3
+    aux_weight: Annotated[
+        float, Field(ge=0, le=1e6, description="of the loss of train-only outputs without `weight`")
+    ] = 0.3
     seed: Annotated[int | None, Field(ge=0, lt=2**63, description="also asks for deterministic kernels")] = None
     limit: Annotated[int | None, Field(ge=1, le=2**40, description="use the first so many examples")] = None
     val_split: Annotated[float | None, Field(gt=0, lt=1, description="test on this part of the training set")] = None
@@ -159,10 +161,17 @@ class InputPart(Part):
 
 
 class OutputPart(Part):
-    """The long form of an output."""
+    """The long form of an output. `weight` is that of its loss in training."""
 
     source: str = Field(alias="from")
     only: Literal["train"] | None = None
+    weight: Annotated[float | None, Field(ge=0, le=1e6)] = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "OutputPart":
+        if self.weight is not None and self.only is None:
+            raise ValueError("has a `weight`, which only outputs with `only: train` take")
+        return self
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,6 +30,7 @@ def conv(out=8, kernel=3, **more):
 
 
 HEAD = ["global_avg_pool", "flatten", {"linear": {"name": "fc", "out": 10}}]
+HELP = {"from": "fc", "only": "train"}
 
 
 def told(old, new):
@@ -231,3 +232,13 @@ def test_json_has_both_sides(found):
     assert data["totals"]["params"] == [314, 698]
     assert data["totals"]["nodes"] == [5, 6]
     assert data["same"] is False
+
+
+def test_the_weight_of_a_head_for_training_is_told():
+    def weighted(**head):
+        return net("flatten", {"linear": {"name": "fc", "out": 10}}, outputs={"y": "flatten", "aux": {**HELP, **head}})
+
+    found = compare(weighted(weight=0.3), weighted(weight=0.5))
+    assert [(each.old, each.new) for each in found.ends] == [
+        ("10 from fc, train only, weight 0.3", "10 from fc, train only, weight 0.5")
+    ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cnnc.graph.graph import Graph
 from cnnc.runtime.train.augment import Augment
 from cnnc.runtime.train.diagnose import first_not_finite
+from cnnc.runtime.train.layout import channels_last
 from cnnc.runtime.train.machine import Team
 from cnnc.runtime.train.objective import Objective
 from cnnc.runtime.train.optimise import optimizer, options
@@ -38,9 +39,10 @@ class Learner:
         self._augment = Augment(recipe.augment)
         self._learning = Objective(graph, recipe.label_smoothing, recipe.aux_weight)
         self._testing = Objective(graph)
-        self._format = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        if recipe.channels_last:
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        precision = team.fabric.strategy.precision.precision
+        last = channels_last(recipe, graph, team.device.type, precision)
+        self._format = torch.channels_last if last else torch.contiguous_format
+        module.to(memory_format=self._format)  # type: ignore[call-overload]
         made = optimizer(module, recipe)
         compiled: Any = torch.compile(module) if recipe.compile else module
         self._model, self._optimizer = team.fabric.setup(compiled, made)

@@ -1,7 +1,7 @@
 """What training makes smaller: cross-entropy, of the prediction and of the auxiliary outputs.
 
 In: the graph and the recipe. The first output that is not `only: train` is the prediction; those that are help it along
-with `aux_weight` each. Outputs may be logits, probabilities or their logarithms.
+each by its `weight`, or else the recipe's `aux_weight`. Outputs may be logits, probabilities or their logarithms.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,13 @@ class Objective:
 
     def __init__(self, graph: Graph, smoothing: float = 0.0, aux_weight: float = 0.0) -> None:
         self.prediction = next(index for index, each in enumerate(graph.outputs) if not each.train_only)
-        self._heads = [index for index, each in enumerate(graph.outputs) if each.train_only]
+        self._weights = {
+            index: aux_weight if each.weight is None else each.weight
+            for index, each in enumerate(graph.outputs)
+            if each.train_only
+        }
         self._probabilities = [scores_of(graph, each.ref) == "probabilities" for each in graph.outputs]
-        self._smoothing, self._aux_weight = smoothing, aux_weight
+        self._smoothing = smoothing
 
     def __call__(self, outputs: Any, labels: "Tensor") -> "tuple[Tensor, Tensor, Tensor]":
         """The sums over the batch of what to minimise and of the prediction's own loss, and its scores (N, classes)."""
@@ -30,8 +34,8 @@ class Objective:
         scores = self._scores(given, self.prediction)
         loss = self._entropy(scores, labels)
         total = loss
-        for head in self._heads:
-            total = total + self._aux_weight * self._entropy(self._scores(given, head), labels)
+        for head, weight in self._weights.items():
+            total = total + weight * self._entropy(self._scores(given, head), labels)
         return total, loss, scores
 
     def _scores(self, outputs: "tuple[Tensor, ...]", index: int) -> "Tensor":

@@ -87,19 +87,23 @@ def two_headed(**last):
                 *last.get("nodes", []),
                 head,
             ],
-            "outputs": {"help": {"from": "head", "only": "train"}, "answer": {"from": last.get("answer", "main")}},
+            "outputs": {
+                "help": {"from": "head", "only": "train", **last.get("help", {})},
+                "answer": {"from": last.get("answer", "main")},
+            },
         }
     )
 
 
-def test_auxiliary_outputs_count_by_their_weight():
+@pytest.mark.parametrize(("help", "weight"), [({}, 0.3), ({"weight": 0.5}, 0.5), ({"weight": 0}, 0.0)])
+def test_auxiliary_outputs_count_by_their_weight(help, weight):
     main, side = torch.randn(5, 3), torch.randn(5, 3)
     labels = torch.tensor([0, 1, 2, 0, 1])
-    total, loss, scores = Objective(two_headed(), aux_weight=0.3)((side, main), labels)
+    total, loss, scores = Objective(two_headed(help=help), aux_weight=0.3)((side, main), labels)
     entropy = torch.nn.functional.cross_entropy
     assert scores.equal(main)
     assert loss.item() == pytest.approx(entropy(main, labels, reduction="sum").item())
-    assert total.item() == pytest.approx(loss.item() + 0.3 * entropy(side, labels, reduction="sum").item(), rel=1e-5)
+    assert total.item() == pytest.approx(loss.item() + weight * entropy(side, labels, reduction="sum").item(), rel=1e-5)
 
 
 def test_probabilities_give_the_loss_of_their_logits():

@@ -77,17 +77,26 @@ def test_seeds_decide(trained):
     assert not weights(one)["conv.weight"].equal(weights(other)["conv.weight"])
 
 
-@pytest.mark.parametrize("step", [1, 3, 5, 6, 15])
-def test_a_run_that_was_stopped_goes_on_bit_for_bit(trained, stop_at, step, monkeypatch):
-    whole = trained(spec(**EVERYTHING), out="whole")
+@pytest.mark.parametrize(
+    ("step", "given"),
+    [
+        *((step, {}) for step in (1, 3, 5, 6, 15)),
+        (8, {"channels_last": False}),
+        (8, {"clip": 0.1, "precision": "bf16"}),
+    ],
+)
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(trained, stop_at, step, given, monkeypatch):
+    source = spec(**EVERYTHING, **given)
+    source["nodes"].insert(1, {"conv": {"out": 6, "kernel": 3, "padding": 1}})
+    whole = trained(source, out="whole")
     with monkeypatch.context():
         stop_at(step)
-        cut = trained(spec(**EVERYTHING), out="cut")
+        cut = trained(source, out="cut")
         assert cut.signal == signal.SIGTERM
         assert len(cut.records) < 3
     monkeypatch.undo()
     torch.rand(7)  # what else draws from torch's generator does not matter
-    again = go_on(trained, spec(**EVERYTHING))
+    again = go_on(trained, source)
     assert_same(weights(whole), weights(again))
     assert_same(weights(whole, "best"), weights(again, "best"))
     assert metrics(whole) == metrics(again)
@@ -120,7 +129,8 @@ def test_clipping_bounds_what_a_step_can_do(trained):
 
 
 @pytest.mark.parametrize(
-    "given", [{"precision": "bf16"}, {"precision": "auto"}, {"channels_last": True}, {"optimizer": "adamw", "lr": 0.01}]
+    "given",
+    [{"precision": "bf16"}, {"precision": "auto"}, {"channels_last": False}, {"optimizer": "adamw", "lr": 0.01}],
 )
 def test_other_ways_to_compute_learn_as_well(trained, given):
     assert trained(epochs=4, **given).best.test_accuracy > 0.9
