@@ -15,7 +15,7 @@ from cnnc.graph import bodies, infer
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.base import Op
-from cnnc.spec import expression_syntax, expression_values, model, names, reader, source
+from cnnc.spec import composer, expression_syntax, expression_values, expressions, model, names, source
 from cnnc.targets import torch
 from tests.agreement.one_node import graph_of
 from tests.agreement.rows import rows
@@ -135,13 +135,15 @@ def limits() -> str:
     """The numbers that a spec may not exceed."""
     table: list[tuple[str, int, str]] = [
         ("bytes of a file", source.LIMIT, "E102"),
-        ("values in a file", reader.MAX_VALUES, "E102"),
-        ("characters of one text", reader.MAX_STRING, "E102"),
-        ("levels of nesting in the text", reader.MAX_DEPTH, "E107"),
+        ("values in a file", composer.MAX_VALUES, "E102"),
+        ("characters of one text", composer.MAX_STRING, "E102"),
+        ("levels of nesting in the text", composer.MAX_DEPTH, "E107"),
         ("characters of a name", names.LONGEST, "E209"),
         ("characters of a text with expressions", expression_syntax.MAX_TEXT, "E211"),
         ("brackets within brackets in an expression", expression_syntax.MAX_NESTING, "E211"),
         ("elements or characters in an expression's value", expression_values.MAX_LENGTH, "E212"),
+        ("lists within lists in an expression's value", expression_values.MAX_NESTING, "E212"),
+        ("elements of all lists that expressions put into one value", expressions.MAX_ELEMENTS, "E212"),
         ("blocks within blocks", bodies.MAX_DEPTH, "E217"),
         ("nodes after expansion", infer.MAX_NODES, "E217"),
         ("parameters of a network", infer.MAX_PARAMS, "E311"),
