@@ -13,7 +13,6 @@ LARGEST = 2**31 - 1
 LARGEST_WINDOW = 2**20
 
 Size = Annotated[int, Field(ge=1, le=LARGEST)]
-Index = Annotated[int, Field(ge=0, le=LARGEST)]
 Signed = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
