@@ -41,7 +41,11 @@ def test_what_is_no_model(save, data, says):
 
 def test_paths_that_hold_no_model(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path, says in ((tmp_path / "none", "no such file"), (tmp_path, "a folder"), (tmp_path / "pipe", "a named pipe")):
+    for path, says in (
+        (tmp_path / "none", "no such file"),
+        (tmp_path, "a folder"),
+        (tmp_path / "pipe", "a named pipe"),
+    ):
         code, text = refused(path)
         assert code == Code.MODEL_UNREADABLE
         assert says in text
