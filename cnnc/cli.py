@@ -16,6 +16,7 @@ import typer
 from cnnc import cli_eval
 from cnnc.cli_diff import diff
 from cnnc.cli_train import train
+from cnnc.cli_weights import weights as propose_map
 from cnnc.diagnostics import Code
 from cnnc.report import as_github, show
 from cnnc.targets.table import DEFAULTS, OPSET, OPSETS, Target
@@ -93,7 +94,10 @@ def build(
         list[Target] | None, typer.Option(help="What to write; may be repeated.", show_default=", ".join(DEFAULTS))
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="A .safetensors, .pt or .pth file; else drawn from the seed.")
+        str | None, typer.Option(help="A .safetensors, .pt, .pth or .onnx file; else drawn from the seed.")
+    ] = None,
+    map: Annotated[
+        str | None, typer.Option(help="With --weights: which tensor is which, as `cnnc weights` proposes it.")
     ] = None,
     set: SET = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seeds the weights and the verification.")] = 0,
@@ -113,6 +117,9 @@ def build(
                 f"there is no pass {name}; there are {', '.join(NAMES)}", param_hint="--print-after"
             )
 
+    if map is not None and weights is None:
+        raise typer.BadParameter("a map is of weights: give --weights too", param_hint="--map")
+
     def after_pass(name: str, network: Any) -> None:
         from cnnc.graph.text import text
 
@@ -125,6 +132,7 @@ def build(
             targets=[each.value for each in target or DEFAULTS],
             set=_parameters(set),
             weights=weights,
+            map=map,
             seed=seed,
             opset=opset,
             out=out,
@@ -145,6 +153,7 @@ def infer() -> None:
 
 app.command("eval")(cli_eval.evaluate)
 app.command()(diff)
+app.command("weights")(propose_map)
 
 
 @app.command()

@@ -134,32 +134,39 @@ def require_network(checked: Checked) -> Graph:
 
 
 def compile(
-    spec: SpecLike, *, set: Mapping[str, Any] | None = None, weights: str | Path | None = None, seed: int = 0
+    spec: SpecLike,
+    *,
+    set: Mapping[str, Any] | None = None,
+    weights: str | Path | None = None,
+    map: str | Path | None = None,
+    seed: int = 0,
 ) -> "GraphModule":
     """The spec as a torch module, in training mode, on the CPU; raises CnncError.
 
     An fx GraphModule with readable `.code`, whose state_dict goes by the spec's paths. It takes the spec's inputs by
     position, each (N, C, H, W) or (N, features), and gives its output, or a tuple where there are several. Without
-    `weights` (a file) it starts as torch starts its modules, drawn from `seed`.
+    `weights` (a file) it starts as torch starts its modules, drawn from `seed`. `map` is a file that says which of the
+    weights is which, where their names are not the spec's.
     """
-    return _lower(load(spec, set=set), weights, seed)
+    return _lower(load(spec, set=set), weights, map, seed)
 
 
-def _lower(graph: Graph, weights: str | Path | None, seed: int) -> "GraphModule":
+def _lower(graph: Graph, weights: str | Path | None, map: str | Path | None, seed: int) -> "GraphModule":
     from cnnc.targets import torch
     from cnnc.targets.weights import read as read_weights
 
     if weights is None:
         return torch.lower(graph, seed=seed)
-    return torch.lower(graph, read_weights(Path(weights), torch.shapes(graph)))
+    return torch.lower(graph, read_weights(Path(weights), torch.shapes(graph), None if map is None else Path(map)))
 
 
-def build(
+def build(  # noqa: PLR0913 - all but the spec by keyword
     spec: SpecLike,
     *,
     targets: Iterable[str] = DEFAULTS,
     set: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
+    map: str | Path | None = None,
     seed: int = 0,
     opset: int = OPSET,
     out: str | Path = "build",
@@ -179,7 +186,7 @@ def build(
     from cnnc.runtime.record import Record
 
     targets = require_targets(graph, targets, opset)
-    module = _lower(graph, weights, seed)
+    module = _lower(graph, weights, map, seed)
     graph = _named_by(graph, weights)
     record = Record(seed=seed, weights=None if weights is None else str(weights), opset=opset)
     return export(graph, module, targets, Path(out), record, progress, after_pass)

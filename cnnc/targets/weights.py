@@ -1,18 +1,22 @@
 """Weights from foreign files, held to what a module expects.
 
-In goes a `.safetensors`, `.pt` or `.pth` file and the shape of every key; out come float32 tensors on the CPU, one for
-each key. Nothing is taken on trust: pickles are read with torch's restricted reader or refused (E402), keys and shapes
-must be the spec's (E401), and every number must be finite (E403).
+In goes a `.safetensors`, `.pt`, `.pth` or `.onnx` file and the shape of every key; out come float32 tensors on the CPU,
+one for each key. Keys are the file's own, or found by a map. Nothing is taken on trust: pickles are read with torch's
+restricted reader or refused (E402), keys and shapes must be the spec's (E401), and every number must be finite (E403).
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code, Note
 from cnnc.files import require_file
+from cnnc.targets import onnx_weights, weight_map
+from cnnc.targets.layers import COUNTER, Layer, layers
+from cnnc.targets.onnx_weights import OnnxWeights
 from cnnc.targets.stamp import Damaged, require_whole
 
 if TYPE_CHECKING:
@@ -20,22 +24,31 @@ if TYPE_CHECKING:
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-COUNTER = "num_batches_tracked"
 SHOWN = 10
 NESTS = ("state_dict", "model_state_dict", "model")
-SUFFIXES = (".safetensors", ".pt", ".pth")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".onnx")
 
 
-def read(path: Path, expected: Shapes) -> "dict[str, Tensor]":
-    """The tensors of the file, in the order of `expected`; raises E401, E402 or E403.
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds; `ordered`: its layers stand in the order of the network that they come from."""
+
+    tensors: "dict[str, Tensor]"
+    layers: list[Layer]
+    ordered: bool
+
+
+def read(path: Path, expected: Shapes, map: Path | None = None) -> "dict[str, Tensor]":
+    """The tensors of the file, in the order of `expected`; raises E401, E402, E403, or E408 for a `map` that is wrong.
 
     Other floating types become float32. A batch norm's count of batches may be missing, and is then 0.
     """
     import torch
 
-    found = _tensors(path, _unwrap(_load(path)))
-    if all(key.startswith("module.") for key in found) and not any(key.startswith("module.") for key in expected):
-        found = {key.removeprefix("module."): tensor for key, tensor in found.items()}  # torch's DataParallel
+    wanted = None if map is None else weight_map.read_map(map)
+    found = checkpoint(path, expected).tensors
+    if wanted is not None:
+        found = weight_map.use(wanted, path, found, expected, shared=path.suffix == ".onnx")
     for key in expected:
         if key.rpartition(".")[2] == COUNTER:
             found[key] = found.get(key, torch.tensor(0)).to(torch.int64)
@@ -43,6 +56,29 @@ def read(path: Path, expected: Shapes) -> "dict[str, Tensor]":
     weights = {key: _numbers(path, key, found[key]) for key in expected}
     _require_finite(path, weights)
     return weights
+
+
+def checkpoint(path: Path, expected: Shapes) -> Checkpoint:
+    """The tensors and layers of the file, for a network with these shapes; raises E402, or E401 for folded norms."""
+    data = _load(path)
+    if isinstance(data, OnnxWeights):
+        _require_norms(path, data, expected)
+        return Checkpoint(data.tensors, data.layers, ordered=True)
+    found = _tensors(path, _unwrap(data))
+    if all(key.startswith("module.") for key in found) and not any(key.startswith("module.") for key in expected):
+        found = {key.removeprefix("module."): tensor for key, tensor in found.items()}  # torch's DataParallel
+    return Checkpoint(found, layers(shapes(found)), ordered=path.suffix != ".safetensors")  # which sorts its keys
+
+
+def _require_norms(path: Path, found: OnnxWeights, expected: Shapes) -> None:
+    wanted = len([key for key in expected if key.rpartition(".")[2] == "running_var"])
+    if found.norms < wanted:
+        raise CnncError.of(
+            Code.WEIGHTS_MISMATCH,
+            f"{path} has {found.norms} batch norms, the network {wanted}: the exporter has folded the others into the "
+            "layers before them, and what is folded cannot be told apart again",
+            help="take the weights that it was made from; torch.onnx.export(optimize=False) folds nothing",
+        )
 
 
 def shapes(state: "Mapping[str, Tensor]") -> dict[str, tuple[int, ...]]:
@@ -60,7 +96,8 @@ def _load(path: Path) -> Any:
         data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, (error.strerror or str(error)).lower(), None) from error
-    return _load_safetensors(path, data) if path.suffix == ".safetensors" else _load_pickle(path, data)
+    readers = {".safetensors": _load_safetensors, ".onnx": onnx_weights.read}
+    return readers.get(path.suffix, _load_pickle)(path, data)
 
 
 def _load_safetensors(path: Path, data: bytes) -> Any:
@@ -163,7 +200,7 @@ def _way_out(found: Shapes, expected: Shapes, names: bool) -> str:
     if names and [found[key] for key in found if COUNTER not in key] == [
         expected[key] for key in expected if COUNTER not in key
     ]:
-        return "all shapes agree in their order, so only names differ: name the spec's nodes as the file does"
+        return "all shapes agree in their order, so only names differ: `cnnc weights` proposes a map"
     return "are these the weights of another network, or of other `params`? Keys are the paths of the spec's nodes"
 
 

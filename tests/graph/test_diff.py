@@ -151,7 +151,9 @@ def test_inputs_that_trade_places_are_a_change():
 
 def test_ends_of_the_network_are_compared():
     old = net(conv(), *HEAD)
-    new = net(conv(), *HEAD, input={"picture": {"shape": [3, 16, 16], "resize": 20}}, labels=list("abcdefghij"))
+    new = net(
+        conv(), *HEAD, input={"picture": {"shape": [3, 16, 16], "resize": 20, "crop": 16}}, labels=list("abcdefghij")
+    )
     ends = {each.what: (each.old, each.new) for each in compare(old, new).ends}
     assert ends["input image"][1] is None
     assert ends["input picture"][0] is None

@@ -1,0 +1,48 @@
+"""`cnnc weights`: which tensors of somebody else's checkpoint are the weights of a spec."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def weights(
+    spec: Annotated[str, typer.Argument(help="A spec, YAML or JSON; - reads standard input.")],
+    checkpoint: Annotated[str, typer.Argument(help="A .safetensors, .pt, .pth or .onnx file.")],
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="MAP", help="Write the map to this file, not to the terminal.")
+    ] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the spec.")
+    ] = None,
+) -> None:
+    """Propose a map from a checkpoint's names to a spec's, by order and shape; exits with 1 where any is undecided."""
+    from cnnc.compiler import load
+    from cnnc.targets import torch, weight_map
+    from cnnc.targets import weights as files
+    from cnnc.targets.write import write_file
+
+    path = Path(checkpoint)
+    graph = load(spec, set=_parameters(set or ()))
+    shapes = torch.shapes(graph)
+    found = files.checkpoint(path, shapes)
+    proposal = weight_map.propose(graph, shapes, found.layers, ordered=found.ordered)
+    text = proposal.as_yaml(f"The tensors of {path.name} that are the weights of {graph.name}.")
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_file(Path(out), text.encode())
+        typer.echo(f"{out}: {len(proposal.map)} of {len(shapes)} tensors")
+    proposal.require_decided(path)
+    if out is not None:
+        typer.echo(f"next: cnnc build {spec} --weights {checkpoint} --map {out}")
+
+
+def _parameters(given: Iterable[str]) -> dict[str, Any]:
+    from cnnc.spec.given import parse_setting
+
+    try:
+        return dict(map(parse_setting, given))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from None
