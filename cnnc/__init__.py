@@ -37,7 +37,13 @@ _HOMES = {
 }
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("cnnc.targets.version").cnnc_version()
     # `cnnc infer` runs without networkx and pydantic, so the package itself must not import them
     for module, names in _HOMES.items():
         if name in names:

@@ -1,30 +1,47 @@
 """The entry point, `cnnc` and `python -m cnnc`: what a user got wrong is said without a traceback."""
 
+import errno
 import gc
 import os
+import signal
 import sys
 from typing import NoReturn
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.report import show
 
+UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 SHORT = ("check", "build", "infer", "explain")  # commands that leave nothing behind that an exit would have to tidy
 
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the call is wrong."""
     _open_streams()
+    if sys.argv[1:2] and sys.argv[1] in SHORT:
+        # at once: an interrupt within an import or a callback can be lost there, and what is half done is swept later
+        signal.signal(signal.SIGINT, _stop)
     try:
         code = _report()
         sys.stdout.flush()
         sys.stderr.flush()
-    except BrokenPipeError:
-        # whoever read our output has enough; Python would complain once more while it closes the stream
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and error.errno not in UNWRITTEN:
+            raise
+        # whoever reads our output has enough, or the disk; Python would complain again while it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
         code = 1
     if sys.argv[1:2] and sys.argv[1] in SHORT:
         os._exit(code)  # an interpreter with torch in it takes nearly half a second to be torn down
     sys.exit(code)
+
+
+def _stop(*_: object) -> NoReturn:
+    """Ctrl-C: exit as a command that it has ended does."""
+    if sys.stderr.isatty():
+        os.write(2, b"\x1b[?25h\n")  # the progress display hides the cursor
+    os._exit(130)
 
 
 def _open_streams() -> None:

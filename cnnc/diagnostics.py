@@ -164,7 +164,9 @@ class CnncError(Exception):
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
-        super().__init__("\n".join(map(str, self.diagnostics)))
+        super().__init__(
+            "\n".join(f"{each}\n  = help: {each.help}" if each.help else str(each) for each in self.diagnostics)
+        )
 
     @classmethod
     def of(

@@ -327,3 +327,36 @@ def test_infers_json_is_json_in_an_ascii_terminal(tiny):
     arguments = ("infer", "build/tiny/tiny.onnx", "sm\u00f8rrebr\u00f8d.png", "--format", "json")
     done = cnnc(*arguments, cwd=tiny, env={"PYTHONIOENCODING": "ascii"})
     assert json.loads(done.stdout)["image"] == "sm\u00f8rrebr\u00f8d.png"
+
+
+def test_a_full_disk_behind_the_output_is_said():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cnnc", "explain", "E301"],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: cannot write the output: No space left on device\n"
+
+
+def test_the_version_and_all_codes_are_printed():
+    assert cnnc("--version").stdout.strip()
+    assert "E301: " in cnnc("explain").stdout
+
+
+def test_a_mistake_in_blocks_that_are_used_is_annotated_once(tmp_path):
+    (tmp_path / "blocks").mkdir()
+    (tmp_path / "blocks/lib.yaml").write_text("cnnc: 1\nblocks:\n  b:\n    nodes: [rleu]\n", encoding="utf-8")
+    for name in ("one", "two"):
+        text = "cnnc: 1\ninput: {x: [3]}\nuse: [blocks/lib.yaml]\nnodes: [b]\n"
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    assert len(cnnc("check", ".", "--format", "github", cwd=tmp_path).stdout.splitlines()) == 1
+
+
+def test_no_node_is_called_self():
+    done = cnnc("check", "-", stdin=TINY.replace("conv: {", "conv: {name: self, "))
+    assert "E209" in done.stderr

@@ -186,7 +186,7 @@ def _check_ports(path: str, contract: Contract, runner: Runner) -> None:
         raise _unsuited(path, f"its input {_show(source)} does not take one float32 picture")
     if source.shape[1:] != contract.input.shape:
         raise _unsuited(path, f"its input {_show(source)} is not what its contract says: {list(contract.input.shape)}")
-    if target.type not in _FLOATS or sum(side not in (1, None) for side in target.shape[1:]) > 1:
+    if target.type not in _FLOATS or not target.shape or sum(side not in (1, None) for side in target.shape[1:]) > 1:
         raise _unsuited(path, f"its output {_show(target)} is not one score a class")
 
 

@@ -49,5 +49,5 @@ def test_a_setting_is_read_as_in_a_spec(text, value):
 
 @pytest.mark.parametrize("text", ["c", "=5", "c=[1", "c=5\nz: 7", "c=5\nvalue: 7", "c=5\n---\n6"])
 def test_what_is_no_setting_is_refused(text):
-    with pytest.raises(ValueError, match="^c: |is not NAME=VALUE$"):
+    with pytest.raises(ValueError, match=r"^c: |is not NAME=VALUE$"):
         parse_setting(text)
