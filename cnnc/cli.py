@@ -45,6 +45,22 @@ SET = Annotated[
 ]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from cnnc.targets.version import cnnc_version
+
+        typer.echo(cnnc_version())
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None: ...
+
+
 @app.command()
 def check(
     specs: Annotated[list[str], typer.Argument(help="Specs, folders or globs; - reads standard input.")],
@@ -68,6 +84,7 @@ def check(
     parameters = _parameters(set)
     paths = find_specs(specs)
     fine = True
+    annotated: dict[str, None] = {}  # a file of blocks is looked at by itself and by all that use it
     for path in paths:
         checked = prove(path, set=parameters)
         fine = fine and checked.ok
@@ -77,8 +94,10 @@ def check(
         if format is Format.JSON:
             typer.echo(json.dumps(checked.as_json(batch or 1)))
         elif format is Format.GITHUB:
-            for each in checked.diagnostics:
-                typer.echo(as_github(each))
+            new = {as_github(each): None for each in checked.diagnostics if as_github(each) not in annotated}
+            annotated |= new
+            for line in new:
+                typer.echo(line)
         else:
             show(checked.diagnostics)
             brief = len(paths) > 1 and not (depth or wide or sort or batch)
@@ -157,9 +176,14 @@ app.command("weights")(propose_map)
 
 
 @app.command()
-def explain(code: Annotated[str, typer.Argument(help="A code such as E301.")]) -> None:
+def explain(
+    code: Annotated[str | None, typer.Argument(help="A code such as E301; all of them without.")] = None,
+) -> None:
     """Print the page about a diagnostic's code."""
     known = {each.value: each for each in Code}
+    if code is None:
+        typer.echo("\n".join(each.page.partition("\n")[0].lstrip("# ") for each in Code))
+        return
     if code.upper() not in known:
         raise typer.BadParameter(f"there is no code {code}; there are {', '.join(known)}")
     typer.echo(known[code.upper()].page.rstrip())
