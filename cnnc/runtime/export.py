@@ -115,7 +115,10 @@ def export(
 def _write_verified(
     paths: Mapping[str, Path], write: Callable[[str, Path], None], verification: Callable[[], Verification]
 ) -> tuple[Agreement, ...]:
-    """Write and measure each file. The ONNX file has a thread of its own: scripting leaves a core idle meanwhile."""
+    """Write and measure each file, while torch's own answer is found beside.
+
+    Where there are more, the ONNX file goes behind that answer: scripting leaves a core idle meanwhile.
+    """
     with ThreadPoolExecutor(1, initializer=limit_threads) as beside:
         reference = beside.submit(verification)
 
@@ -123,8 +126,8 @@ def _write_verified(
             write(target, path)
             return reference.result().measure(target, path)
 
-        onnx_file = beside.submit(make, "onnx", paths["onnx"]) if "onnx" in paths else None
-        found = {target: make(target, path) for target, path in paths.items() if target != "onnx"}
-        if onnx_file is not None:
-            found["onnx"] = onnx_file.result()
+        apart = {"onnx"} if len(paths) > 1 else set()
+        behind = {target: beside.submit(make, target, path) for target, path in paths.items() if target in apart}
+        found = {target: make(target, path) for target, path in paths.items() if target not in apart}
+        found |= {target: each.result() for target, each in behind.items()}
     return tuple(found[target] for target in paths)

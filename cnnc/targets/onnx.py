@@ -46,6 +46,7 @@ def lower(
         producer_name="cnnc",
         producer_version=cnnc_version(),
     )
+    emitter.fill(model.graph)
     helper.set_model_props(model, dict(metadata or {}))
     return model
 
@@ -117,7 +118,7 @@ class Emitter:
     def __init__(self, graph: Graph, weights: "Mapping[str, Array]", opset: int) -> None:
         self.graph, self.weights, self.opset = graph, weights, opset
         self.nodes: list[onnx.NodeProto] = []
-        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.initializers: dict[str, Array] = {}
         self.value_infos: list[onnx.ValueInfoProto] = []
         self.values = {Ref(each.name): each.name for each in graph.inputs}
         self.taken = {*weights, *self.values.values(), *(each.name for each in graph.outputs)}
@@ -150,15 +151,20 @@ class Emitter:
     def add_initializer(self, name: str, array: "Array", dtype: str) -> None:
         """Add a tensor under a name, once."""
         import numpy as np
-        from onnx import helper
 
         if name not in self.initializers:
-            kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-            raw = np.asarray(array, dtype=np.dtype(dtype).newbyteorder("<")).tobytes()
-            self.initializers[name] = helper.make_tensor(name, kind, array.shape, raw, raw=True)
+            self.initializers[name] = np.asarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
+
+    def fill(self, proto: "onnx.GraphProto") -> None:
+        """Put the initializers into the finished graph where it stands: a graph that is handed on is copied."""
+        from onnx import helper
+
+        for name, array in self.initializers.items():
+            kind = helper.np_dtype_to_tensor_dtype(array.dtype.newbyteorder("="))
+            proto.initializer.add(name=name, data_type=kind, dims=array.shape, raw_data=array.tobytes())
 
     def finish(self) -> "onnx.GraphProto":
-        """The whole graph."""
+        """The whole graph but for its initializers."""
         from onnx import helper
 
         for output in self.graph.outputs:
@@ -170,7 +176,6 @@ class Emitter:
             self.graph.name,
             [_value_info(each.name, each.type, self._dimensions(each.name)) for each in self.graph.inputs],
             [_value_info(each.name, self.graph.type_of(each.ref)) for each in self.graph.outputs],
-            list(self.initializers.values()),
             doc_string=self.graph.description,
             value_info=self.value_infos,
         )
