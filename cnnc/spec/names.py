@@ -44,7 +44,11 @@ RESERVED = frozenset(
 )
 
 
-ABSTRACT = ("a block", "a parameter")  # no target sees their names
+TAKEN = {
+    "a block": frozenset(),  # no target sees its name
+    "a parameter": frozenset(),
+    "a node": RESERVED | {"self"},  # the first argument of the forward that the node's value would stand in
+}
 
 
 def check_name(name: str, span: Span, report: Report, what: str = "a node") -> bool:
@@ -55,7 +59,7 @@ def check_name(name: str, span: Span, report: Report, what: str = "a node") -> b
         help = f"{help}: `{hint}`" if hint else help
     elif len(name) > LONGEST:
         message, help = f"the name {show(name)} has {len(name)} characters, {LONGEST} are allowed", "shorten it"
-    elif keyword.iskeyword(name) or name.startswith("__") or (name in (*RESERVED, "self") and what not in ABSTRACT):
+    elif keyword.iskeyword(name) or name.startswith("__") or name in TAKEN.get(what, RESERVED):
         owner = "a keyword of Python" if keyword.iskeyword(name) else "an attribute of torch.nn.Module"
         owner = "kept for Python" if name.startswith("__") or name == "self" else owner
         message, help = f"`{name}` cannot be the name of {what}: it is {owner}", f"call it `{name.strip('_')}_1`, say"
