@@ -135,6 +135,8 @@ def _train(
     from cnnc.runtime.watch.summary import summary
 
     graph = load(spec, set=_settings(settings))
+    if not resume:
+        _require_fields(graph, given)
     trained = run(graph, given, Path(out), resume=resume, weights=_weights(graph, weights), device=device)
     if trained.signal:
         if trained.first:
@@ -153,6 +155,17 @@ def _train(
                 trained.peak_memory,
             )
         )
+
+
+def _require_fields(graph: Any, given: dict[str, Any]) -> None:
+    """What is wrong with a recipe that the spec alone gave right is wrong with the call."""
+    from cnnc.diagnostics import CnncError
+    from cnnc.runtime.train.recipe import recipe
+
+    try:
+        recipe(graph.train, given)
+    except CnncError as error:
+        raise typer.BadParameter("; ".join(each.message for each in error.diagnostics)) from None
 
 
 def _settings(given: list[str] | None) -> dict[str, Any]:

@@ -178,6 +178,8 @@ def explain(detail: ErrorDetails) -> tuple[str, str | None]:
         options = expected.replace(" or ", ", ").split(", ")
         return f"must be {expected}, got {show(got)}", did_you_mean(str(got), options) if len(options) > 1 else None
     if kind == "value_error":
+        if isinstance(got, dict):  # what does not fit together stands in the text, and is named
+            return str(context["error"]), None
         return f"{context['error']}, got {show(got)}", _conversion("an integer", got)
     return f"is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {show(got)}", None
 

@@ -5,6 +5,7 @@ what decides the order of examples or the optimizer's memory cannot change then.
 """
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
@@ -18,6 +19,9 @@ FIXED = ("data", "limit", "val_split", "batch", "accumulate", "optimizer", "seed
 
 def recipe(written: Train | None, given: Mapping[str, Any]) -> Train:
     """The recipe with the fields that are `given` (and not None); raises E203."""
+    for name, value in given.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise CnncError.of(Code.BAD_VALUE, f"`{name}` of the recipe must be a finite number, got {value}")
     base = written.model_dump(exclude_unset=True) if written else {}
     values = overrides({**base, **{name: value for name, value in given.items() if value is not None}})
     found: list[Diagnostic] = []

@@ -27,6 +27,7 @@ def test_without_a_recipe_there_are_the_defaults():
     ("given", "says"),
     [
         ({"lr": -1.0}, "`lr` of the recipe must be more than 0, got -1"),
+        ({"lr": float("nan")}, "`lr` of the recipe must be a finite number, got nan"),
         ({"optimizer": "adam"}, "`optimizer` of the recipe must be"),
         ({"nesterov": True}, "needs `optimizer: sgd` and a `momentum`"),
         ({"optimizer": "adamw", "momentum": 0.9}, "which adamw does not take"),

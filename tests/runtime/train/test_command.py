@@ -1,0 +1,45 @@
+"""The command line of training: what it takes, what it refuses, and with which exit code."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cnnc.cli import app
+from cnnc.diagnostics import CnncError
+from tests.runtime.train.conftest import spec
+
+
+@pytest.fixture
+def invoke(tmp_path, pictures, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = pictures()
+    (tmp_path / "net.json").write_text(json.dumps(spec()))
+
+    def go(*options):
+        return CliRunner().invoke(app, ["train", "net.json", "--data", data, *options])
+
+    return go
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--epochs", "0"], "`epochs` of the recipe must be at least 1, got 0"),
+        (["--epochs", "many"], "--epochs"),
+        (["--lr", "nan"], "`lr` of the recipe must be a finite number"),
+        (["--optimizer", "adam"], "'adam' is not one of"),
+        (["--optimizer", "adamw", "--momentum", "0.9"], "has `momentum`, which adamw does not take"),
+        (["--val-split", "2"], "`val_split` of the recipe must be less than 1"),
+        (["--set", "classes"], "'classes' is not NAME=VALUE"),
+        (["--devices", "0"], "--devices"),
+    ],
+)
+def test_a_wrong_option_is_a_wrong_call(invoke, tmp_path, options, says):
+    result = invoke(*options)
+    assert (result.exit_code, says in " ".join(result.output.split())) == (2, True), result.output
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_goes_beyond_the_call_is_a_diagnostic(invoke):
+    assert isinstance(invoke("--set", "classes=3").exception, CnncError)
