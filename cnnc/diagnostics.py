@@ -88,6 +88,7 @@ class Code(StrEnum):
     MISSING_EXTRA = "E513"
     NO_DEVICE = "E514"
     RANK_DIED = "E515"
+    NOT_COMPILED = "E516"
 
     @property
     def severity(self) -> str:

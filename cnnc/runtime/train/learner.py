@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.graph.graph import Graph
 from cnnc.runtime.train.augment import Augment
+from cnnc.runtime.train.compiled import compiled, compiling
 from cnnc.runtime.train.diagnose import first_not_finite
 from cnnc.runtime.train.layout import channels_last
 from cnnc.runtime.train.machine import Team
@@ -44,8 +45,7 @@ class Learner:
         self._format = torch.channels_last if last else torch.contiguous_format
         module.to(memory_format=self._format)  # type: ignore[call-overload]
         made = optimizer(module, recipe)
-        compiled: Any = torch.compile(module) if recipe.compile else module
-        self._model, self._optimizer = team.fabric.setup(compiled, made)
+        self._model, self._optimizer = team.fabric.setup(compiled(module) if recipe.compile else module, made)
         self.watchful = team.device.type == "cpu"
         self.totals = self._zeros()
 
@@ -58,8 +58,12 @@ class Learner:
         """One step of the optimizer over this rank's shares of batches; `size` examples go through all ranks in it.
 
         A share that is there only because every rank must take part comes with False, and counts for nothing.
-        Raises NotFinite where it looks.
+        Raises NotFinite where it looks, and E516.
         """
+        with compiling() if self._recipe.compile else nullcontext():
+            self._step(batches, size, rate)
+
+    def _step(self, batches: Iterable[tuple["Tensor", "Tensor", bool]], size: int, rate: float) -> None:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad()
