@@ -5,19 +5,20 @@ with one whole build in it. Raises CnncError (E401–E406), and then the folder 
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph
 from cnnc.passes import pipeline
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
-from cnnc.runtime.record import Record, manifest, metadata
+from cnnc.runtime.record import Record, Written, manifest, metadata, written
 from cnnc.targets import onnx, torch
 from cnnc.targets.stamp import digest, stamped
 from cnnc.targets.table import TABLE, Made
@@ -25,8 +26,9 @@ from cnnc.targets.verify import Agreement, Verification, limit_threads, prepared
 from cnnc.targets.write import publish, stage_file, staging
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
     from torch.fx import GraphModule
+
+MANIFEST = "manifest.json"
 
 AfterPass = Callable[[str, Network], None]
 
@@ -88,46 +90,69 @@ def export(
     folder, name = out / graph.name, graph.name
     weights_sha256 = digest(deployed.weights)
 
-    def model() -> "ModelProto":
+    def write_onnx(file: BinaryIO) -> None:
         network = pipeline.run(deployed, after_pass)
-        return onnx.lower(network.graph, network.weights, record.opset, metadata(inference.graph, weights_sha256))
+        onnx.write(file, network.graph, network.weights, record.opset, metadata(inference.graph, weights_sha256))
 
     def write(target: str, path: Path) -> None:
         progress(f"writing {path.name}")
-        TABLE[target].write(Made(inference.graph, deployable, model), path)
+        TABLE[target].write(Made(inference.graph, deployable, write_onnx), path)
+
+    def write_weights(path: Path) -> Written:
+        stage_file(path, stamped(state, graph.labels, weights_sha256))
+        return written(path)
 
     with staging(folder) as stage, prepared(deployable):
         paths = {target: stage / f"{name}.{TABLE[target].ending}" for target in targets}
-        agreements = _write_verified(
-            paths, write, partial(Verification, inference.graph, deployable, record.opset, record.seed)
-        )
-        weights = stage / f"{name}.safetensors"
-        stage_file(weights, stamped(state, graph.labels))
-        files = {path.name: path for path in [*paths.values(), weights]}
-        written = manifest(graph, record, weights_sha256, files, agreements)
-        files["manifest.json"] = stage / "manifest.json"
-        stage_file(files["manifest.json"], (json.dumps(written, indent=2, ensure_ascii=False) + "\n").encode())
-        sizes = {name: path.stat().st_size for name, path in files.items()}
-        publish(folder, files)
+        verification = Verification(inference.graph, deployable, record.opset, record.seed)
+        with _two_workers() as workers:
+            made = _write_verified(paths, write, verification, workers)
+            weights = workers.submit(write_weights, stage / f"{name}.safetensors")
+        found = {target: result for each in made for target, result in each.result().items()}
+        files = [*(found[target][0] for target in targets), weights.result()]
+        agreements = tuple(found[target][1] for target in targets)
+        said = manifest(graph, record, weights_sha256, files, agreements)
+        stage_file(stage / MANIFEST, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
+        staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
+        sizes = {name: path.stat().st_size for name, path in staged.items()}
+        publish(folder, staged)
     return Built(folder, sizes, agreements)
 
 
 def _write_verified(
-    paths: Mapping[str, Path], write: Callable[[str, Path], None], verification: Callable[[], Verification]
-) -> tuple[Agreement, ...]:
-    """Write and measure each file, while torch's own answer is found beside.
+    paths: Mapping[str, Path],
+    write: Callable[[str, Path], None],
+    verification: Verification,
+    workers: ThreadPoolExecutor,
+) -> "list[Future[dict[str, tuple[Written, Agreement]]]]":
+    """Have each target's file written and run while torch's own answer is found.
 
-    Where there are more, the ONNX file goes behind that answer: scripting leaves a core idle meanwhile.
+    What torch writes goes first, scripting taking longest, and one after another: its exporters have global state.
     """
-    with ThreadPoolExecutor(1, initializer=limit_threads) as beside:
-        reference = beside.submit(verification)
+    wanted = workers.submit(verification.wanted)
 
-        def make(target: str, path: Path) -> Agreement:
-            write(target, path)
-            return reference.result().measure(target, path)
+    def make(targets: Iterable[str]) -> dict[str, tuple[Written, Agreement]]:
+        made = {}
+        for target in targets:
+            write(target, paths[target])
+            given = verification.given(target, paths[target])
+            made[target] = written(paths[target]), verification.judge(target, given, wanted.result())
+        return made
 
-        apart = {"onnx"} if len(paths) > 1 else set()
-        behind = {target: beside.submit(make, target, path) for target, path in paths.items() if target in apart}
-        found = {target: make(target, path) for target, path in paths.items() if target not in apart}
-        found |= {target: each.result() for target, each in behind.items()}
-    return tuple(found[target] for target in paths)
+    by_torch = [target for target in paths if target != "onnx"]
+    return [workers.submit(make, each) for each in (by_torch, paths.keys() & {"onnx"})]
+
+
+@contextmanager
+def _two_workers() -> Iterator[ThreadPoolExecutor]:
+    """Threads, each with its part of the cores, that hand the interpreter over at once.
+
+    torch lets go of it at every op, and would wait 5 ms each time to have it back.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    try:
+        with ThreadPoolExecutor(2, initializer=limit_threads) as workers:
+            yield workers
+    finally:
+        sys.setswitchinterval(before)

@@ -94,8 +94,23 @@ class Record:
     opset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that a build has written, not yet under its name: where it is, its hash and its size in bytes."""
+
+    path: Path
+    sha256: str
+    bytes: int
+
+
+def written(path: Path) -> Written:
+    """Look at a file that has just been written."""
+    with path.open("rb") as file:
+        return Written(path, file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+
+
 def manifest(
-    graph: Graph, record: Record, weights_sha256: str, files: Mapping[str, Path], agreements: Iterable[Agreement]
+    graph: Graph, record: Record, weights_sha256: str, files: Iterable[Written], agreements: Iterable[Agreement]
 ) -> dict[str, Any]:
     """The record of a build: of every file its hash, of every target how far it is from torch."""
     sums = totals(graph)
@@ -115,7 +130,7 @@ def manifest(
             "macs": sums.macs,
             "activation_bytes": sums.activation_bytes,
         },
-        "files": {name: {"sha256": _digest(path), "bytes": path.stat().st_size} for name, path in files.items()},
+        "files": {each.path.name: {"sha256": each.sha256, "bytes": each.bytes} for each in files},
         "verification": {
             each.target: {"largest_absolute": each.largest_absolute, "largest_relative": each.largest_relative}
             for each in agreements
@@ -128,11 +143,6 @@ def tools() -> dict[str, str]:
     """The versions of what a build is made with."""
     found = {name: next(iter(distributions(name=name)), None) for name in TOOLS}
     return {"cnnc": cnnc_version(), **{name: each.version for name, each in found.items() if each is not None}}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def _canonical(data: Mapping[str, Any]) -> str:

@@ -7,11 +7,12 @@ graph has proved: a model that disagrees with ONNX's own inference does not pass
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops.types import TensorType
+from cnnc.targets.onnx_file import chunks, described
 from cnnc.targets.table import OPSET, OPSETS
 from cnnc.targets.version import cnnc_version
 
@@ -32,6 +33,26 @@ def lower(
     metadata: Mapping[str, str] | None = None,
 ) -> "onnx.ModelProto":
     """Emit the model; `metadata` goes into its metadata_props. Raises E406 where `require_exportable` would."""
+    model, initializers = _emit(graph, weights, opset, metadata or {})
+    for name, array in initializers.items():
+        tensor = model.graph.initializer.add()
+        tensor.CopyFrom(described(name, array))
+        tensor.raw_data = array.tobytes()
+    return model
+
+
+def write(
+    file: BinaryIO, graph: Graph, weights: "Mapping[str, Array]", opset: int, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write the model that `lower` emits to an open file, without holding the weights a second time."""
+    for chunk in chunks(*_emit(graph, weights, opset, metadata or {})):
+        file.write(chunk)
+
+
+def _emit(
+    graph: Graph, weights: "Mapping[str, Array]", opset: int, metadata: Mapping[str, str]
+) -> "tuple[onnx.ModelProto, Mapping[str, Array]]":
+    """The model but for its initializers, and these."""
     from onnx import helper
 
     require_exportable(graph, opset)
@@ -46,9 +67,8 @@ def lower(
         producer_name="cnnc",
         producer_version=cnnc_version(),
     )
-    emitter.fill(model.graph)
-    helper.set_model_props(model, dict(metadata or {}))
-    return model
+    helper.set_model_props(model, dict(metadata))
+    return model, emitter.initializers
 
 
 def require_exportable(graph: Graph, opset: int) -> None:
@@ -153,15 +173,9 @@ class Emitter:
         import numpy as np
 
         if name not in self.initializers:
-            self.initializers[name] = np.asarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
-
-    def fill(self, proto: "onnx.GraphProto") -> None:
-        """Put the initializers into the finished graph where it stands: a graph that is handed on is copied."""
-        from onnx import helper
-
-        for name, array in self.initializers.items():
-            kind = helper.np_dtype_to_tensor_dtype(array.dtype.newbyteorder("="))
-            proto.initializer.add(name=name, data_type=kind, dims=array.shape, raw_data=array.tobytes())
+            self.initializers[name] = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).reshape(
+                np.shape(array)
+            )
 
     def finish(self) -> "onnx.GraphProto":
         """The whole graph but for its initializers."""

@@ -21,13 +21,14 @@ class Damaged(Exception):
     """The file is not what was written."""
 
 
-def stamped(weights: "Mapping[str, Tensor]", labels: Sequence[str] | None) -> bytes:
-    """The safetensors file of the weights and the names of the classes."""
+def stamped(weights: "Mapping[str, Tensor]", labels: Sequence[str] | None, weights_sha256: str | None = None) -> bytes:
+    """The safetensors file of the weights and the names of the classes; `weights_sha256` is their digest, if known."""
     from safetensors.torch import save
 
     plain = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
     names = None if labels is None else list(labels)
-    return save(plain, {KEY: json.dumps({"labels": names, HASH: _hash(plain, names)}, ensure_ascii=False)})
+    stamp = {"labels": names, HASH: _hash(weights_sha256 or digest(plain), names)}
+    return save(plain, {KEY: json.dumps(stamp, ensure_ascii=False)})
 
 
 def require_whole(data: bytes, weights: "Mapping[str, Tensor]") -> None:
@@ -37,7 +38,7 @@ def require_whole(data: bytes, weights: "Mapping[str, Tensor]") -> None:
         return
     try:
         said = json.loads(text)
-        whole = said[HASH] == _hash(weights, said["labels"])
+        whole = said[HASH] == _hash(digest(weights), said["labels"])
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise Damaged("it is damaged: what cnnc wrote about it cannot be read any more") from error
     if not whole:
@@ -68,8 +69,8 @@ def digest(weights: Mapping[str, Any]) -> str:
     return result.hexdigest()
 
 
-def _hash(weights: Mapping[str, Any], labels: list[str] | None) -> str:
-    return sha256(f"{json.dumps(labels)}\n{digest(weights)}".encode()).hexdigest()
+def _hash(weights_sha256: str, labels: list[str] | None) -> str:
+    return sha256(f"{json.dumps(labels)}\n{weights_sha256}".encode()).hexdigest()
 
 
 def _stamp(data: bytes) -> str | None:

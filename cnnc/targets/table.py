@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from cnnc.targets.runners import Runner, run_onnx, run_pt2, run_python, run_torchscript
 
 if TYPE_CHECKING:
-    import onnx
     from torch.fx import GraphModule
 
     from cnnc.graph.graph import Graph
@@ -36,11 +35,11 @@ DEFAULTS = (Target.ONNX, Target.TORCHSCRIPT)
 
 @dataclass(frozen=True)
 class Made:
-    """What a file is written from: a graph, its torch module, and what makes its ONNX model."""
+    """What a file is written from: a graph, its torch module, and what writes its ONNX model into an open file."""
 
     graph: "Graph"
     module: "GraphModule"
-    model: "Callable[[], onnx.ModelProto]"
+    write_onnx: Callable[[BinaryIO], None]
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Row:
 def _write_onnx(made: Made, path: Path) -> None:
     from cnnc.targets.write import stage_file
 
-    stage_file(path, made.model().SerializeToString())
+    stage_file(path, made.write_onnx)
 
 
 def _write_torchscript(made: Made, path: Path) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from cnnc.targets.runners import Array
 
+    Answers = Sequence[Sequence[Array]]  # of each input each output
+
 BATCHES = (1, 3)
 RELATIVE, ABSOLUTE, ROUNDING = 1e-3, 1e-4, 300
 
@@ -59,32 +61,43 @@ def verify(
     """
     with prepared(module):
         verification = Verification(graph, module, opset, seed)
-        return tuple(verification.measure(target, path) for target, path in files.items())
+        wanted = verification.wanted()
+        return tuple(verification.judge(each, verification.given(each, path), wanted) for each, path in files.items())
 
 
 class Verification:
-    """What torch gives for a graph, and how far its files are from that. The module is in eval mode all the while."""
+    """The inputs of a graph's files, and their answers beside torch's. The module is in eval mode all the while.
+
+    The three steps may go on in several threads: an answer takes no notice of another.
+    """
 
     def __init__(self, graph: Graph, module: "GraphModule", opset: int, seed: int) -> None:
         self.graph, self.module, self.opset, self.seed = graph, module, opset, seed
         sizes = probes.spaces(graph)
         self.inputs = [probes.draw(graph, batch, space, seed + batch) for space in sizes for batch in BATCHES]
-        self.wanted = [run_torch(module)(each) for each in self.inputs]
 
-    def measure(self, target: str, path: Path) -> Agreement:
-        """How far a target's file is from torch; raises E404, naming the node, where that is too far."""
+    def wanted(self) -> "Answers":
+        """What torch gives for each of the inputs."""
+        run = run_torch(self.module)
+        return [run(each) for each in self.inputs]
+
+    def given(self, target: str, path: Path) -> "Answers":
+        """What a target's file gives for each of them."""
         run = TABLE[target].run(path, self.module)
-        given = [run(each) for each in self.inputs]
-        found = _worst(target, given, self.wanted, [0.0] * len(self.wanted[0]))
+        return [run(each) for each in self.inputs]
+
+    def judge(self, target: str, given: "Answers", wanted: "Answers") -> Agreement:
+        """How far a target is from torch; raises E404, naming the node, where that is too far."""
+        found = _worst(target, given, wanted, [0.0] * len(wanted[0]))
         if not found.ok:
-            found = _worst(target, given, self.wanted, rounding(self.graph, self.module, self.inputs, self.wanted))
+            found = _worst(target, given, wanted, rounding(self.graph, self.module, self.inputs, wanted))
         if not found.ok:
             raise _differs(found, _blame(self.graph, self.module, target, self.opset, self.seed))
         return found
 
 
 def rounding(
-    graph: Graph, module: "GraphModule", inputs: "Sequence[Sequence[Tensor]]", wanted: "Sequence[Sequence[Array]]"
+    graph: Graph, module: "GraphModule", inputs: "Sequence[Sequence[Tensor]]", wanted: "Answers"
 ) -> list[float]:
     """For each output the most that float32 changes in it: how far what torch gives is from the same in float64."""
     import numpy as np
@@ -143,9 +156,7 @@ def compare(target: str, a: "Array", b: "Array", noise: float = 0.0) -> Agreemen
     return Agreement(target, worst, worst / (max(scale, ROUNDING * noise) or 1), ok)
 
 
-def _worst(
-    target: str, given: "Sequence[Sequence[Array]]", wanted: "Sequence[Sequence[Array]]", noise: Sequence[float]
-) -> Agreement:
+def _worst(target: str, given: "Answers", wanted: "Answers", noise: Sequence[float]) -> Agreement:
     """The worst of all outputs on all inputs; `noise` is each output's."""
     found = [
         compare(target, a, b, each)
@@ -172,7 +183,7 @@ def _blame(graph: Graph, module: "GraphModule", target: str, opset: int, seed: i
     with TemporaryDirectory() as folder:
         path = Path(folder) / target
         weights = {key: tensor.numpy() for key, tensor in whole.state_dict().items()}
-        TABLE[target].write(Made(bare, whole, lambda: onnx.lower(bare, weights, opset)), path)
+        TABLE[target].write(Made(bare, whole, lambda file: onnx.write(file, bare, weights, opset)), path)
         wanted = run_torch(whole)(inputs)
         noise = rounding(bare, whole, [inputs], [wanted])
         values = zip(refs, TABLE[target].run(path, whole)(inputs), wanted, noise, strict=True)

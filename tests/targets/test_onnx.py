@@ -1,5 +1,7 @@
 """The ONNX file: names are spec paths, types are proved, opsets 17 to 26 pass ONNX's own strict checks."""
 
+from io import BytesIO
+
 import numpy as np
 import onnx
 import pytest
@@ -7,7 +9,8 @@ import pytest
 from cnnc.compiler import load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Output, Ref
-from cnnc.targets.onnx import lower, require_exportable
+from cnnc.targets.onnx import lower, require_exportable, write
+from cnnc.targets.onnx_file import chunks
 from cnnc.targets.table import OPSETS
 from cnnc.targets.torch import lower as lower_torch
 from tests.targets.networks import forked, open_size, residual
@@ -115,3 +118,26 @@ def test_an_output_that_is_called_like_an_input_is_refused():
     graph = replace(residual(), outputs=(Output("image", Ref("head")),))
     with pytest.raises(CnncError, match="both an input and an output"):
         require_exportable(graph, 20)
+
+
+@pytest.mark.parametrize("network", [residual, forked, open_size])
+def test_the_file_written_piece_by_piece_is_the_model(network):
+    graph = network()
+    model, weights = export(graph, metadata={"key": "value"})
+    file = BytesIO()
+    write(file, graph, weights, 20, {"key": "value"})
+    found = onnx.ModelProto.FromString(file.getvalue())
+    onnx.checker.check_model(found, full_check=True)
+    assert found == model
+    assert found.metadata_props[0].value == "value"
+
+
+def test_a_field_longer_than_127_bytes_has_its_length_in_several():
+    weights = {"w": np.arange(70_000, dtype="<f4").reshape(7, 100, 100), "scalar": np.asarray(3, "<i8")}
+    written = b"".join(chunks(onnx.ModelProto(graph=onnx.GraphProto(name="some")), weights))
+    found = {
+        each.name: onnx.numpy_helper.to_array(each) for each in onnx.ModelProto.FromString(written).graph.initializer
+    }
+    assert found.keys() == weights.keys()
+    for key, array in weights.items():
+        np.testing.assert_array_equal(found[key], array)
