@@ -37,8 +37,8 @@ class Bodies:
         self._active: list[str] = []
 
     def knows(self, op: str) -> bool:
-        """Whether there is such an op or block."""
-        return op in registry.PLACES or op in self.blocks or op in ("group", "each")
+        """Whether there is such an op or block, and not one of each."""
+        return (op in registry.PLACES) != (op in self.blocks) or op in ("group", "each")
 
     def is_op(self, item: Item) -> bool:
         """Whether an item is a single node."""

@@ -12,7 +12,7 @@ from cnnc.diagnostics import CnncError, Code, Span
 from cnnc.graph.scope import FAILED, NOTHING, Binding, Bound, Pending, Scope, Wire, fail
 from cnnc.spec.expressions import evaluate_value, references
 from cnnc.spec.model import Item
-from cnnc.spec.suggestions import did_you_mean
+from cnnc.spec.suggestions import did_you_mean, nearest
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
@@ -51,6 +51,9 @@ def read_source(entry: Value) -> Source:
     if not isinstance(name, str):
         message = f"`from` takes names of nodes, got {show(entry.plain())}"
         fail(Code.UNKNOWN_NODE, message, entry, "`from: a` or `from: [a, b]`")
+    if "," in name:
+        listed = f"`from: [{', '.join(part.strip() for part in name.split(','))}]`"
+        fail(Code.UNKNOWN_NODE, f"{show(name)} is no name of a node", entry, f"several are a list: {listed}")
     head, _, port = name.partition(".")
     return Source(head, port, entry.span)
 
@@ -100,14 +103,23 @@ def wire(source: Source, scope: Scope) -> Wire:
     if binding is None and (scope.local.lost or f"{source.name}.{source.port}" in scope.local.given):
         return NOTHING  # a name that could not be read, or was refused for its dot
     if binding is None:
-        names = [*scope.local.bindings, *scope.local.absent]
         message = f"there is no node `{source.name}` in this scope"
-        fail(Code.UNKNOWN_NODE, message, source.span, did_you_mean(source.name, names))
+        fail(Code.UNKNOWN_NODE, message, source.span, _known(source.name, scope))
     if binding.failed:
         return NOTHING
     if source.port not in binding.ports:
         _no_port(source, binding, scope)
     return binding.ports[source.port]
+
+
+def _known(name: str, scope: Scope) -> str | None:
+    """A help line: the names of the scope, but for those of items that wait for this very one."""
+    waiting = {key for key, each in scope.local.bindings.items() if isinstance(each, Pending) and name in each.needs}
+    names = [key for key in (*scope.local.bindings, *scope.local.absent) if key not in waiting]
+    way_out = did_you_mean(name, names)
+    if way_out and scope.trail and nearest(name, names) is None:
+        return f"{way_out}; what stands around a block has to come in as an input"
+    return way_out
 
 
 def _no_port(source: Source, binding: Bound, scope: Scope) -> NoReturn:

@@ -67,7 +67,8 @@ def condition(value: Value, scope: Scope) -> bool:
     found = evaluate(value, scope)
     if not isinstance(found, bool):
         message = f"`when` must be true or false, got {show(found)}"
-        fail(Code.BAD_ATTRIBUTE, message, value, "compare it: `$(stride != 1)`")
+        plain = f"write {found} without the quotes" if found in ("true", "false") else "compare it: `$(stride != 1)`"
+        fail(Code.BAD_ATTRIBUTE, message, value, plain)
     return found
 
 

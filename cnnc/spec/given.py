@@ -5,6 +5,7 @@ Plain data is written out as the text that it would be, so that its errors have 
 
 import json
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code, Source
@@ -29,10 +30,21 @@ def overrides(given: Mapping[str, Any]) -> dict[str, Value]:
 def _written(data: Mapping[str, Any], what: str, indent: int | None = None) -> str:
     """Plain data as JSON."""
     try:
-        return json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False)
+        return json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False, default=_builtin)
     except (TypeError, ValueError, RecursionError) as error:
         help = "a spec holds dicts, lists, strings, finite numbers, true, false and None"
         raise CnncError.of(Code.BAD_VALUE, f"{what} is not plain data: {error}", help=help) from None
+
+
+def _builtin(data: object) -> object:
+    """Mappings and numbers of other libraries, as NumPy's, as Python's own; raises TypeError for all else."""
+    if isinstance(data, Mapping):
+        return dict(data)
+    if isinstance(data, Integral):
+        return int(data)
+    if isinstance(data, Real):
+        return float(data)
+    raise TypeError(f"{type(data).__name__} is none of a spec's types")
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -5,12 +5,13 @@ still be proved. Whether the ops and attributes exist is looked at in `cnnc.spec
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span
 from cnnc.ops import registry
 from cnnc.spec.model import Block, BlockPart, Item
 from cnnc.spec.names import COUNTERS, check_name
-from cnnc.spec.suggestions import did_you_mean
+from cnnc.spec.suggestions import did_you_mean, mistyped
 from cnnc.spec.validate import meant, quote, salvage, show
 from cnnc.spec.value import Value
 
@@ -19,6 +20,7 @@ GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
 EACH_KEYS = ("over", "names", "nodes")
 TAKEN = {name: f"in `repeat` and `each` it is the {what}" for name, what in COUNTERS.items()}
 WORD_TAKEN = {word: f"every node has a `{word}` of its own" for word in WORDS}  # so no instance could be given it
+LONGEST_LINE = 200  # characters of a line that a help proposes
 TAKES_ACT = ("conv", "linear")  # `act: relu` is a node of its own behind these
 
 
@@ -65,8 +67,11 @@ def read_block(name: str, span: Span, value: Value, report: Report) -> Block:
 def _block(part: BlockPart, name: str, span: Span, text: Value, report: Report) -> Block:
     outputs = None if part.outputs is None else _ports(part.outputs, report)
     params = read_params(part.params, f"`params` of {quote(name)}", report, TAKEN | WORD_TAKEN)
-    if part.nodes is not None:
+    if part.nodes is not None and part.nodes.data != ():
         items = read_items(part.nodes, report)
+    elif part.nodes is not None:
+        items, help = (_broken(span, text),), "add a node; `- identity` hands its input on"
+        report(Diagnostic(Code.BAD_VALUE, f"{quote(name)} has no nodes", part.nodes.span, help=help))
     else:
         items = (_broken(span, text),)
         if "nodes" not in meant(BlockPart, text):
@@ -141,7 +146,7 @@ def read_item(value: Value, report: Report) -> Item:
                 Code.MALFORMED_NODE,
                 f"the attributes of {quote(op)} must be a mapping, got {show(body.plain())}",
                 body.span,
-                help=f"write `{op[:64]}: {{name: value}}`",
+                help=_spelt_out(op, body.plain()),
             )
         )
         return _broken(span, value, op)
@@ -155,6 +160,31 @@ def read_item(value: Value, report: Report) -> Item:
         rest.pop("nodes", None)
     attributes = Value(rest, span, {key: body.keys[key] for key in rest})
     return Item(op, span, attributes, words["name"], words["from"], words["when"], words["repeat"], inner)
+
+
+def _spelt_out(op: str, given: Any) -> str:
+    """How a node whose attributes are no mapping was probably meant."""
+    if way_out := mistyped(op):
+        return way_out
+    if " {" in op:
+        return f"put a colon behind the op: `- {op.replace(' {', ': {', 1)}: {given}`"[:LONGEST_LINE]
+    if op in WORDS:
+        return f"`{op}` belongs to a node: `- conv: {{…, {op}: {show(given)}}}`"
+    if op not in registry.PLACES:
+        alone = isinstance(given, str) and given in registry.PLACES
+        return f"the op is the key: `- {given}`" if alone else f"write `{op[:64]}: {{name: value}}`"
+    return _spelt_out_op(op, given)
+
+
+def _spelt_out_op(op: str, given: Any) -> str:
+    fields = registry.get(op).model_fields
+    names = [name for name, field in fields.items() if field.is_required()] or list(fields)[:1]
+    if isinstance(given, list) and all(isinstance(each, str) for each in given):
+        return f"name its inputs: `- {op}: {{from: [{', '.join(given)}]}}`"[:LONGEST_LINE]
+    if not names:
+        return f"it has no attributes: `- {op}`"
+    rest = "".join(f", {name}: …" for name in names[1:])
+    return f"name the attribute: `- {op}: {{{names[0]}: {show(given)}{rest}}}`"
 
 
 def _inner(op: str, span: Span, body: Value, report: Report) -> Block | None:
@@ -187,7 +217,11 @@ def _malformed(value: Value, report: Report) -> Item:
     if isinstance(data, dict) and len(data) > 1:
         first, second = list(data)[:2]
         message = f"a node has one op, but this has `{first}` and `{second}`"
-        help = f"indent what belongs to `{first}`, or write `- {first}: {{{second}: …}}`"
+        op = data[first].data if first not in registry.PLACES else None
+        if isinstance(op, str) and op in registry.PLACES:  # `type: conv`, as others have it
+            help = f"the op is the key: `- {op}: {{{second}: …}}`"
+        else:
+            help = f"indent what belongs to `{first}`, or write `- {first}: {{{second}: …}}`"
         span = value.keys[second]
     else:
         message = f"a node is `op`, or `op: {{attributes}}`, got {show(value.plain())}"

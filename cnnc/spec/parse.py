@@ -6,6 +6,7 @@ becomes a broken `Item`, so that what stands around it can still be proved.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, Source
 from cnnc.ops import registry
@@ -122,6 +123,8 @@ class Names:
                 self._check(item, report)
 
     def _check(self, item: Item, report: Report) -> None:
+        if item.op in self.blocks and item.op in registry.PLACES:
+            return  # the block's name has been refused, and which of the two is meant nobody knows
         if item.op in self.blocks:
             known, kind = tuple(self.blocks[item.op].params), "parameter"
         elif item.op in registry.PLACES:
@@ -151,15 +154,21 @@ def check_recursion(blocks: Mapping[str, Block], report: Report) -> None:
         for item in _flat(block.items)
         if item.op in blocks
     }
-    if not spans:
+    inside: dict[str, set[str]] = {}
+    for a, b in spans:
+        inside.setdefault(a, set()).add(b)
+    try:
+        TopologicalSorter(inside).prepare()
+    except CycleError:
+        import networkx as nx  # takes as long to import as the rest of a check
+    else:
         return
-    import networkx as nx  # takes as long to import as the rest of a check
 
     uses: nx.DiGraph[str] = nx.DiGraph(list(spans))
     for loop in nx.strongly_connected_components(uses):
-        inside = uses.subgraph(loop)
-        if inside.number_of_edges():
-            way = [(a, b) for a, b in nx.find_cycle(inside)]
+        ring = uses.subgraph(loop)
+        if ring.number_of_edges():
+            way = [(a, b) for a, b in nx.find_cycle(ring)]
             names = " → ".join(f"`{name}`" for name in [way[0][0], *(b for _, b in way)])
             notes = tuple(Note(f"`{a}` uses `{b}` here", spans[a, b]) for a, b in way[1:])
             report(

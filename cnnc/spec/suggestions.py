@@ -5,6 +5,7 @@ are bounded, so that no file can make a search of it.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
@@ -76,11 +77,25 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
 def did_you_mean(word: str, options: Iterable[str]) -> str | None:
     """A help line: the option nearest to a misspelt word, or all of them where they are few."""
     options = list(dict.fromkeys(options))
+    if way_out := mistyped(word, options):
+        return way_out
     if near := nearest(word, options):
         return f"did you mean `{near}`?"
     if _plain(word) in INFERRED:
         return "leave it out: it follows from the input"
     return f"there are: {', '.join(f'`{option}`' for option in options)}" if 0 < len(options) <= FEW else None
+
+
+def mistyped(word: str, options: Iterable[str] = ()) -> str | None:
+    """A help line for what an eye overlooks: a character that does not show, a colon that wants a space behind it."""
+    for character in word:
+        if not character.isprintable():
+            what = f"U+{ord(character):04X}, {unicodedata.name(character, 'a control character').lower()}"
+            return f"it holds a character that does not show ({what}): type the line anew"
+    key, colon, value = word.partition(":")
+    if colon and value and nearest(key, options):
+        return f"put a space behind the colon: `{key}: {value}`" if len(word) <= LONGEST else None
+    return None
 
 
 def _plain(word: str) -> str:

@@ -4,6 +4,7 @@ In: a mapping `Value` and a model. Out: an instance, or None and one diagnostic 
 field whose type is `Value` takes the value as it stands, unread; every other field takes plain data.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -178,10 +179,18 @@ def explain(detail: ErrorDetails) -> tuple[str, str | None]:
         options = expected.replace(" or ", ", ").split(", ")
         return f"must be {expected}, got {show(got)}", did_you_mean(str(got), options) if len(options) > 1 else None
     if kind == "value_error":
-        if isinstance(got, dict):  # what does not fit together stands in the text, and is named
-            return str(context["error"]), None
-        return f"{context['error']}, got {show(got)}", _conversion("an integer", got)
+        reason = str(context["error"])
+        # what does not fit together stands in the text, and is named
+        return (reason, None) if isinstance(got, dict) else (f"{reason}, got {show(got)}", _respelt(reason, got))
     return f"is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {show(got)}", None
+
+
+def _respelt(wanted: str, got: Any) -> str | None:
+    """How a value is written as one of the wanted: `Same` as same, "3" as 3."""
+    small = got.lower() if isinstance(got, str) else got
+    if small != got and small in re.findall(r"\w+", wanted):
+        return f"write {small}"
+    return _conversion("an integer", got)
 
 
 def _conversion(wanted: str, got: Any) -> str | None:

@@ -50,7 +50,7 @@ def test_expanding_to_nothing_forever_is_refused():
     blocks, last = powers(3, 1_000, when=False)
     assert codes(net("relu", {last: {"repeat": 1_000}}, blocks=blocks)) == ["E217"]
     over = {"k": list(range(5_000))}
-    empty = {"each": {"over": over, "nodes": [{"each": {"over": over, "nodes": []}}]}}
+    empty = {"each": {"over": over, "nodes": [{"each": {"over": over, "nodes": [{"relu": {"when": False}}]}}]}}
     assert codes(net("relu", empty)) == ["E217"]
     named = {
         "each": {"over": over, "nodes": [{"each": {"over": over, "nodes": [{"relu": {"name": "x$k", "when": False}}]}}]}
