@@ -66,13 +66,13 @@ def _report() -> int:
 def _run() -> int:
     """Run the command; gives its exit code."""
     if sys.argv[1:2] == ["infer"]:
-        from cnnc.cli_infer import run
+        from cnnc.cli.infer import run
 
         return run(sys.argv[2:])
     if sys.argv[1:2] in (["check"], ["build"]):
         # what they make is bounded as specs are; looking for garbage takes a third of a check, a tenth of a build
         gc.disable()
-    from cnnc.cli import app
+    from cnnc.cli.app import app
 
     try:
         app()

@@ -93,6 +93,8 @@ def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
 
     `set` gives values to the spec's parameters.
     """
+    if not isinstance(spec, str | Path | Mapping):
+        raise TypeError(f"a spec is a path or a dict, not {type(spec).__name__}")
     collector = Collector()
     path = "<dict>" if isinstance(spec, Mapping) else str(spec)
     graph = None

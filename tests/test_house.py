@@ -58,18 +58,13 @@ def imported_rooms(source: str) -> set[str]:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        found |= {room_of(name.split(".")[1]) for name in names if name.startswith("cnnc.")}
+        found |= {name.split(".")[1] for name in names if name.startswith("cnnc.")}
     return found
-
-
-def room_of(part: str) -> str:
-    """A command that has a file of its own is in the room of the command line."""
-    return "cli" if part.startswith("cli_") else part
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_one_way(path):
-    room = room_of(path.relative_to(PACKAGE).with_suffix("").parts[0])
+    room = path.relative_to(PACKAGE).with_suffix("").parts[0]
     assert room in MAY_IMPORT, f"{path} is in no room: name it in ORDER"
     rooms = {name for name in imported_rooms(path.read_text(encoding="utf-8")) if not name.startswith("__")}
     assert rooms <= MAY_IMPORT[room]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import cnnc
-from cnnc.cli import app
+from cnnc.cli.app import app
 from cnnc.diagnostics import Code
 from tests import reference
 

@@ -21,6 +21,7 @@ MAX_PARAMS = 10**10
 MAX_ELEMENTS = 10**10
 MAX_NODES = 100_000
 SMALLER = "give it fewer channels or features, or a smaller input: a stride, a pool or `global_avg_pool` before it"
+FEW_CHANNELS = 8  # a map with more channels that is 1, 3 or 4 wide has them last, most likely
 MAX_FRUITLESS = 20_000  # items that are not there, instances without nodes, rounds …
 STEPS_PER_NODE = 8  # beyond those that a node may well take: its block's, its repeat's, its own
 
@@ -170,4 +171,13 @@ def _refused(refusal: Refusal, written: Written, path: str, wires: tuple[Wire, .
 
 
 def _told(of: TensorType | None) -> str:
+    """A shape, with its order where that looks like another one: other tools put the channels last."""
+    if (
+        of is not None
+        and of.is_map
+        and of.shape[2] in (1, 3, 4)
+        and None not in of.space
+        and of.channels > FEW_CHANNELS
+    ):
+        return f"{of}: channels × height × width"
     return f"a vector of {of}" if of is not None and of.is_vector else str(of)

@@ -128,4 +128,12 @@ def _node(graph: Graph, node: Node) -> dict[str, Any]:
         "params": node.cost.params,
         "macs": node.cost.macs,
         "line": node.span.line if node.span else None,
+        **_elsewhere(graph, node),
     }
+
+
+def _elsewhere(graph: Graph, node: Node) -> dict[str, str]:
+    """The file that a node's line is in, where that is not the spec itself but one that it uses."""
+    home = next((each.span.source.name for each in graph.inputs if each.span), None)
+    own = node.span.source.name if node.span else home
+    return {} if own is None or own == home else {"file": own}

@@ -115,6 +115,11 @@ class Window:
     def remarks(self, x: TensorType) -> Iterator[Remark]:
         """A warning where rows or columns of `x` are in no window."""
         lost = [0 if size is None or self.ceil else self._lost(axis, size) for axis, size in enumerate(x.space)]
+        fits = [
+            f"{size - count} or {size - count + stride} {side}s"
+            for count, size, stride, side in zip(lost, x.space, self.stride, ("row", "column"), strict=True)
+            if count and size
+        ]
         told = [
             f"{count} of {size} {side}s"
             for count, size, side in zip(lost, x.space, ("row", "column"), strict=True)
@@ -124,7 +129,7 @@ class Window:
             yield Remark(
                 Code.LOST_ROWS,
                 f"{self.op.name}: the last {' and '.join(told)} are in no window",
-                "pad, use `ceil: true` in a pool, or choose an input size that the stride divides",
+                f"pad it, use `ceil: true` in a pool, or give it {' and '.join(fits)}",
             )
 
     def _lost(self, axis: int, size: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cnnc.cli import app
+from cnnc.cli.app import app
 from cnnc.compiler import check
 
 TOP = "cnnc: 1\nname: net\ninput: {image: [3, 32, 32]}\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cnnc.cli import app
+from cnnc.cli.app import app
 from cnnc.diagnostics import Code
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cnnc.cli import app
+from cnnc.cli.app import app
 from cnnc.compiler import check
 from cnnc.diagnostics import CnncError
 

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 from PIL import Image
 from typer.testing import CliRunner
 
-from cnnc import cli_eval, compiler
+from cnnc import compiler
+from cnnc.cli import evaluate as cli_eval
 from cnnc.diagnostics import CnncError
 from cnnc.runtime import scorers
 from cnnc.runtime.data.dataset import Files, Split

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cnnc
-from cnnc.cli import app
+from cnnc.cli.app import app
 from cnnc.diagnostics import CnncError
 from cnnc.runtime.contract import CONTRACT
 from cnnc.runtime.infer import infer, load_model

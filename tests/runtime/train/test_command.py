@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from cnnc.cli import app
+from cnnc.cli.app import app
 from cnnc.diagnostics import CnncError
 from tests.runtime.train.conftest import spec
 

@@ -1,4 +1,4 @@
-"""The command line of training and evaluation: thin functions, which `cnnc.cli` registers."""
+"""The command line of training and evaluation: thin functions, which `cnnc.cli.app` registers."""
 
 import shlex
 import sys

@@ -1,7 +1,7 @@
 """`cnnc infer`: the most likely classes of pictures.
 
 Its options are read by argparse. The command shall start in little more time than onnxruntime and numpy do, and typer
-(with the pydantic that it reads options by) would take as long again; `cnnc.cli` hands over to this file.
+(with the pydantic that it reads options by) would take as long again; `cnnc.cli.app` hands over to this file.
 """
 
 import argparse

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cnnc import cli_eval
-from cnnc.cli_diff import diff
-from cnnc.cli_train import train
-from cnnc.cli_weights import weights as propose_map
+from cnnc.cli import evaluate
+from cnnc.cli.diff import diff
+from cnnc.cli.train import train
+from cnnc.cli.weights import weights as propose_map
 from cnnc.diagnostics import Code
 from cnnc.report import as_github, show
 from cnnc.targets.table import DEFAULTS, OPSET, OPSETS, Target
@@ -164,13 +164,13 @@ def build(
 @app.command()
 def infer() -> None:
     """Run an ONNX file on pictures: the most likely classes of each."""
-    # Listed here for `cnnc --help`; `cnnc.__main__` hands the command to `cnnc.cli_infer` before typer is imported.
-    from cnnc.cli_infer import run
+    # Listed here for `cnnc --help`; `cnnc.__main__` hands the command to `cnnc.cli.infer` before typer is imported.
+    from cnnc.cli.infer import run
 
     raise typer.Exit(run(sys.argv[2:]))
 
 
-app.command("eval")(cli_eval.evaluate)
+app.command("eval")(evaluate.evaluate)
 app.command()(diff)
 app.command("weights")(propose_map)
 

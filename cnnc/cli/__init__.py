@@ -1,0 +1,1 @@
+"""The command line: `cnnc.cli.app` holds the commands, `cnnc.cli.infer` the one that starts without typer."""
