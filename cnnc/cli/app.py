@@ -5,11 +5,11 @@ Exit codes: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the call i
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,9 +17,12 @@ from cnnc.cli import evaluate
 from cnnc.cli.diff import diff
 from cnnc.cli.train import train
 from cnnc.cli.weights import weights as propose_map
-from cnnc.diagnostics import Code
+from cnnc.diagnostics import Code, Diagnostic
 from cnnc.report import as_github, show
 from cnnc.targets.table import DEFAULTS, OPSET, OPSETS, Target
+
+if TYPE_CHECKING:
+    from cnnc.compiler import Checked
 
 app = typer.Typer(
     name="cnnc",
@@ -78,19 +81,14 @@ def check(
     format: Annotated[Format, typer.Option(help="A table, one JSON line a spec, or GitHub annotations.")] = Format.TEXT,
 ) -> None:
     """Prove specs without running them: a table a node a row, or every mistake with its place."""
-    from cnnc.compiler import check as prove
     from cnnc.spec.find import find_specs
 
     parameters = _parameters(set)
     paths = find_specs(specs)
     fine = True
     annotated: dict[str, None] = {}  # a file of blocks is looked at by itself and by all that use it
-    for path in paths:
-        checked = prove(path, set=parameters)
+    for checked in _prove_all(paths, parameters):
         fine = fine and checked.ok
-        if any(each.code == Code.UNKNOWN_PARAM for each in checked.diagnostics):
-            show(replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM)
-            raise typer.Exit(2)
         if format is Format.JSON:
             typer.echo(json.dumps(checked.as_json(batch or 1)))
         elif format is Format.GITHUB:
@@ -190,6 +188,29 @@ def explain(
 
 
 app.command()(train)
+
+
+def _prove_all(paths: Sequence[str], parameters: Mapping[str, Any]) -> "Iterator[Checked]":
+    """Check specs one by one; of several each takes the parameters that it has, and exit 2 is for what none has."""
+    from cnnc.compiler import check as prove
+
+    def lacking(path: str, given: Mapping[str, Any]) -> list[Diagnostic]:
+        return [each for each in prove(path, set=given).diagnostics if each.code == Code.UNKNOWN_PARAM]
+
+    several = [path for path in paths if path != "-"] if len(paths) > 1 else []
+    for name, value in parameters.items() if several else ():
+        if all(lacking(path, {name: value}) for path in several):
+            show([Diagnostic(Code.UNKNOWN_PARAM, f"none of the specs has a parameter `{name}` to set")])
+            raise typer.Exit(2)
+    for path in paths:
+        has = {
+            name: value for name, value in parameters.items() if path not in several or not lacking(path, {name: value})
+        }
+        checked = prove(path, set=has)
+        if unknown := [replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM]:
+            show(unknown)
+            raise typer.Exit(2)
+        yield checked
 
 
 def _parameters(given: Iterable[str] | None) -> dict[str, Any]:

@@ -360,3 +360,28 @@ def test_a_mistake_in_blocks_that_are_used_is_annotated_once(tmp_path):
 def test_no_node_is_called_self():
     done = cnnc("check", "-", stdin=TINY.replace("conv: {", "conv: {name: self, "))
     assert "E209" in done.stderr
+
+
+def test_a_parameter_is_set_in_those_of_several_specs_that_have_it(tiny):
+    (tiny / "plain.yaml").write_text("cnnc: 1\ninput: {x: [4]}\nnodes: [{linear: {out: 2}}]\n", encoding="utf-8")
+    done = cnnc("check", "tiny.yaml", "plain.yaml", "--set", "classes=30", "--format", "json", cwd=tiny)
+    assert done.returncode == 0
+    found = {line["name"]: line["outputs"] for line in map(json.loads, done.stdout.splitlines())}
+    assert found["tiny"] == {"linear": {"shape": [30]}}
+    assert found["plain"] == {"linear": {"shape": [2]}}
+    done = cnnc("check", "tiny.yaml", "plain.yaml", "--set", "clases=30", cwd=tiny)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "none of the specs has a parameter `clases`" in done.stderr
+
+
+def test_the_nodes_of_another_file_say_which(tiny):
+    (tiny / "blocks.yaml").write_text("cnnc: 1\nblocks: {twice: {nodes: [relu, relu]}}\n", encoding="utf-8")
+    text = "cnnc: 1\nuse: [blocks.yaml]\ninput: {x: [4]}\nnodes: [{linear: {out: 2}}, twice]\n"
+    (tiny / "user.yaml").write_text(text, encoding="utf-8")
+    nodes = json.loads(cnnc("check", "user.yaml", "--format", "json", cwd=tiny).stdout)["nodes"]
+    assert [(each["name"], each["line"], each.get("file")) for each in nodes] == [
+        ("linear", 4, None),
+        ("twice.relu", 2, "blocks.yaml"),
+        ("twice.relu_2", 2, "blocks.yaml"),
+    ]

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from cnnc.compiler import check
@@ -51,3 +52,17 @@ def test_a_setting_is_read_as_in_a_spec(text, value):
 def test_what_is_no_setting_is_refused(text):
     with pytest.raises(ValueError, match=r"^c: |is not NAME=VALUE$"):
         parse_setting(text)
+
+
+def test_numbers_of_numpy_are_numbers():
+    found = check(
+        net({"conv": {"out": np.int64(4), "kernel": np.int32(3)}}, {"leaky_relu": {"slope": np.float32(0.5)}})
+    )
+    assert found.ok, found.diagnostics
+    assert check(net(conv(out="$a"), params={"a": 1}), set={"a": np.int64(7)}).graph.nodes[0].cost.params > 0
+
+
+@pytest.mark.parametrize("given", [None, 3, ["specs/lenet.yaml"]])
+def test_what_is_neither_a_path_nor_a_dict_is_a_wrong_call(given):
+    with pytest.raises(TypeError, match="a spec is a path or a dict, not"):
+        check(given)
