@@ -165,7 +165,7 @@ def _lower(graph: Graph, weights: str | Path | None, map: str | Path | None, see
 def build(  # noqa: PLR0913 - all but the spec by keyword
     spec: SpecLike,
     *,
-    targets: Iterable[str] = DEFAULTS,
+    targets: str | Iterable[str] = DEFAULTS,
     set: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
     map: str | Path | None = None,
@@ -177,9 +177,9 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
 ) -> "Built":
     """Write `out/NAME/`: the targets' files, the weights and the manifest; raises CnncError.
 
-    `targets` are among onnx, torchscript, pt2 and python. Everything is verified before it is named, and written so
-    that an interrupted build leaves the earlier files or none. `progress` is told each stage; `after_pass` sees the
-    network behind each pass.
+    `targets`, one or several, are among onnx, torchscript, pt2 and python. Everything is verified before it is named,
+    and written so that an interrupted build leaves the earlier files or none. `progress` is told each stage;
+    `after_pass` sees the network behind each pass.
     """
     progress("checking the spec")
     graph = load(spec, set=set)
@@ -187,7 +187,7 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     from cnnc.runtime.export import export, require_targets
     from cnnc.runtime.record import Record
 
-    targets = require_targets(graph, targets, opset)
+    targets = require_targets(graph, [targets] if isinstance(targets, str) else targets, opset)
     module = _lower(graph, weights, map, seed)
     graph = _named_by(graph, weights)
     record = Record(seed=seed, weights=None if weights is None else str(weights), opset=opset)

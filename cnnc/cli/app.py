@@ -18,6 +18,7 @@ from cnnc.cli.diff import diff
 from cnnc.cli.train import train
 from cnnc.cli.weights import weights as propose_map
 from cnnc.diagnostics import Code, Diagnostic
+from cnnc.passes.pipeline import NAMES
 from cnnc.report import as_github, show
 from cnnc.targets.table import DEFAULTS, OPSET, OPSETS, Target
 
@@ -121,12 +122,12 @@ def build(
     opset: Annotated[int, typer.Option(min=OPSETS[0], max=OPSETS[-1], help="The ONNX operator set.")] = OPSET,
     out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Write to DIR/NAME/.")] = "build",
     print_after: Annotated[
-        list[str] | None, typer.Option(metavar="PASS", help="Print the graph after a pass; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="PASS", help=f"Print the graph after a pass ({', '.join(NAMES)}); may be repeated."),
     ] = None,
 ) -> None:
     """Compile a spec to ONNX, TorchScript and more, verified against the torch module."""
     from cnnc.compiler import build as compile_files
-    from cnnc.passes.pipeline import NAMES
 
     for name in print_after or ():
         if name not in NAMES:
@@ -134,6 +135,8 @@ def build(
                 f"there is no pass {name}; there are {', '.join(NAMES)}", param_hint="--print-after"
             )
 
+    if not out:
+        raise typer.BadParameter("an empty name is no folder; . is the current one", param_hint="--out")
     if map is not None and weights is None:
         raise typer.BadParameter("a map is of weights: give --weights too", param_hint="--map")
 

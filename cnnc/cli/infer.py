@@ -9,7 +9,6 @@ import json
 import sys
 from collections.abc import Sequence
 
-from cnnc.diagnostics import CnncError
 from cnnc.report import show, visible
 from cnnc.runtime.providers import WANTED
 
@@ -47,16 +46,18 @@ def _count(text: str) -> int:
 def run(arguments: Sequence[str]) -> int:
     """Run the command; gives the exit code. A wrong call exits with 2; raises CnncError for a model that cannot run."""
     given = _parser().parse_args(arguments)
-    from cnnc.runtime.infer import infer_many, load_model
+    from cnnc.runtime.infer import Failed, infer_many, load_model
 
     fine = True
     with load_model(given.model, given.provider, allow_external=given.allow_external) as model:
         for note in model.notes:
             print(visible(note), file=sys.stderr)
         for each in infer_many(model, given.images, given.top):
-            if isinstance(each, CnncError):
+            if isinstance(each, Failed):
                 fine = False
-                show(each.diagnostics)
-            else:
-                print(json.dumps(each.as_json()) if given.format == "json" else each.as_text())
+                show(each.error.diagnostics)
+            if given.format == "json":
+                print(json.dumps(each.as_json()))
+            elif not isinstance(each, Failed):
+                print(each.as_text())
     return 0 if fine else 1

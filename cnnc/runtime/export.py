@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, BinaryIO
 
 from cnnc.diagnostics import CnncError, Code
@@ -18,7 +19,7 @@ from cnnc.graph.graph import Graph
 from cnnc.passes import pipeline
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
-from cnnc.runtime.record import Record, Written, manifest, metadata, written
+from cnnc.runtime.record import Record, Written, manifest, metadata, ranks_pictures, written
 from cnnc.targets import onnx, torch
 from cnnc.targets.stamp import digest, stamped
 from cnnc.targets.table import TABLE, Made
@@ -40,6 +41,7 @@ class Built:
     folder: Path
     files: Mapping[str, int]
     agreements: tuple[Agreement, ...]
+    ranks_pictures: bool  # whether `cnnc infer` takes its ONNX file
 
     def as_text(self) -> str:
         """The files with their sizes, how far each is from torch, and what to type next."""
@@ -49,8 +51,10 @@ class Built:
             f"{self.folder / name!s:<{width}}  {_size(size):>9}  {far.get(name.rpartition('.')[2], '')}".rstrip()
             for name, size in self.files.items()
         ]
-        model = next((name for name in self.files if name.endswith(".onnx")), None)
-        return "\n".join([*lines, f"next: cnnc infer {self.folder / model} PICTURE"] if model else lines)
+        model = next((self.folder / name for name in self.files if name.endswith(".onnx")), None)
+        if model is not None and self.ranks_pictures:
+            lines.append(f"next: cnnc infer {quote(str(model))} PICTURE")
+        return "\n".join(lines)
 
 
 def _size(count: int) -> str:
@@ -116,7 +120,7 @@ def export(
         staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
         sizes = {name: path.stat().st_size for name, path in staged.items()}
         publish(folder, staged)
-    return Built(folder, sizes, agreements)
+    return Built(folder, sizes, agreements, ranks_pictures(inference.graph))
 
 
 def _write_verified(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.ops.types import CHANNELS
-from cnnc.report import visible
+from cnnc.report import as_json, visible
 from cnnc.runtime.contract import CONTRACT, Contract, InputContract
 from cnnc.runtime.model_file import read_model
 from cnnc.runtime.pictures import SUFFIXES, open_picture, prepare
@@ -58,6 +58,20 @@ class Result:
         ]
         notes = [f"  note: {visible(note)}" for note in self.notes]
         return "\n".join([f"{visible(self.image)} ({self.provider}, {self.milliseconds:.1f} ms)", *notes, *lines])
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A picture, or a folder of them, that came to nothing."""
+
+    image: str
+    error: CnncError
+
+    def as_json(self) -> dict[str, Any]:
+        """A result's keys without an answer, and why."""
+        unanswered = asdict(Result(self.image, (), "", 0.0))
+        diagnostics = [as_json(each) for each in self.error.diagnostics]
+        return {**unanswered, "provider": None, "milliseconds": None, "diagnostics": diagnostics}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +139,21 @@ def infer(model: Model, picture: str | os.PathLike[str], top_k: int = 5) -> Resu
     return Result(opened.path, predictions, model.runner.choice.name, milliseconds, opened.notes)
 
 
-def infer_many(model: Model, paths: Iterable[str | os.PathLike[str]], top_k: int = 5) -> Iterator[Result | CnncError]:
+def infer_many(model: Model, paths: Iterable[str | os.PathLike[str]], top_k: int = 5) -> Iterator[Result | Failed]:
     """Infer each picture of `paths`, in order; a folder stands for its pictures. An error ends only its picture."""
     for path in paths:
         try:
             for picture in _expand(os.fspath(path)):
                 yield _attempt(model, picture, top_k)
         except CnncError as error:
-            yield error
+            yield Failed(os.fspath(path), error)
 
 
-def _attempt(model: Model, picture: str, top_k: int) -> Result | CnncError:
+def _attempt(model: Model, picture: str, top_k: int) -> Result | Failed:
     try:
         return infer(model, picture, top_k)
     except CnncError as error:
-        return error
+        return Failed(picture, error)
 
 
 def _expand(path: str) -> list[str]:
@@ -151,6 +165,7 @@ def _expand(path: str) -> list[str]:
     except OSError as error:
         raise CnncError.of(Code.PICTURE_UNREADABLE, f"cannot read the folder {path}: {error.strerror}") from error
     pictures = [os.path.join(path, name) for name in names if not name.startswith(".")]
+    pictures = [each for each in pictures if not os.path.isdir(each)]
     if not pictures:
         raise CnncError.of(
             Code.PICTURE_UNREADABLE,

@@ -119,6 +119,9 @@ def _load_pickle(path: Path, data: bytes) -> Any:
 
     import torch
 
+    if _is_torchscript(data):
+        way_out = f"take the weights that stand beside it, {path.stem}.safetensors, or save `model.state_dict()`"
+        raise _unreadable(path, "it is TorchScript, a whole model and no weights", way_out)
     try:
         return _guarded(path, lambda: torch.load(BytesIO(data), map_location="cpu", weights_only=True))
     except CnncError as error:
@@ -129,13 +132,24 @@ def _load_pickle(path: Path, data: bytes) -> Any:
         raise _unreadable(path, message, "save `model.state_dict()`, not the model; best with safetensors") from error
 
 
+def _is_torchscript(data: bytes) -> bool:
+    from io import BytesIO
+    from zipfile import BadZipFile, ZipFile
+
+    try:
+        return any(name.endswith("/constants.pkl") for name in ZipFile(BytesIO(data)).namelist())
+    except BadZipFile:  # older checkpoints are plain pickles
+        return False
+
+
 def _guarded(path: Path, load: Callable[[], Any]) -> Any:
     """Foreign readers raise what they like on broken files: nearly every type of exception has been seen."""
     try:
         return load()
     except Exception as error:
-        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        raise _unreadable(path, f"it is truncated or no weights file ({reason[0][:200]})", None) from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        told = "" if "weights_only" in reason else f" ({reason})"  # torch would have it run what is in the file
+        raise _unreadable(path, f"it is truncated or no weights file{told}", None) from error
 
 
 def _unwrap(data: Any) -> Any:

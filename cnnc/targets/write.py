@@ -55,7 +55,11 @@ def write_file(path: Path, data: Data) -> None:
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """A folder inside `folder` for files that `publish` will move into it; gone, with what is left, at the end."""
+    """A folder inside `folder` for files that `publish` will move into it; gone, with what is left, at the end.
+
+    So are folders that were made for it, where nothing came into them.
+    """
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
     with reported(folder):
         folder.mkdir(parents=True, exist_ok=True)
         context = _staging(folder)
@@ -64,6 +68,9 @@ def staging(folder: Path) -> Iterator[Path]:
         yield stage
     finally:
         context.__exit__(None, None, None)
+        with suppress(OSError):  # one that has files by now stays, and so do those around it
+            for each in new:
+                each.rmdir()
 
 
 def stage_file(path: Path, data: Data) -> None:

@@ -385,3 +385,18 @@ def test_the_nodes_of_another_file_say_which(tiny):
         ("twice.relu", 2, "blocks.yaml"),
         ("twice.relu_2", 2, "blocks.yaml"),
     ]
+
+
+def test_infer_is_next_for_pictures_alone_and_its_path_can_be_pasted(tiny):
+    done = cnnc("build", "tiny.yaml", "--target", "onnx", "-o", "my builds", cwd=tiny)
+    assert "next: cnnc infer 'my builds/tiny/tiny.onnx' PICTURE" in done.stdout
+    (tiny / "vector.yaml").write_text("cnnc: 1\ninput: {x: [4]}\nnodes: [{linear: {out: 2}}]\n", encoding="utf-8")
+    done = cnnc("build", "vector.yaml", "--target", "onnx", cwd=tiny)
+    assert done.returncode == 0
+    assert "next:" not in done.stdout
+
+
+def test_an_empty_name_is_no_folder(tiny):
+    done = cnnc("build", "tiny.yaml", "-o", "", cwd=tiny)
+    assert done.returncode == 2
+    assert [path.name for path in tiny.iterdir()] == ["tiny.yaml"]

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.runtime.infer import Prediction, Result, infer, infer_many, load_model
+from cnnc.runtime.infer import Failed, Prediction, Result, infer, infer_many, load_model
 from tests.runtime.onnx_files import RELU, WEIGHTS, contract, linear, means, model_of
 
 
@@ -133,9 +133,9 @@ def test_a_model_that_kills_its_process_is_a_diagnostic_and_the_others_go_throug
         first, second, third = infer_many(model, [black, white, black])
     assert isinstance(first, Result)
     assert isinstance(third, Result)
-    assert isinstance(second, CnncError)
-    assert second.diagnostics[0].code == Code.MODEL_FAILED
-    assert "SIGFPE" in second.diagnostics[0].message
+    assert isinstance(second, Failed)
+    assert second.error.diagnostics[0].code == Code.MODEL_FAILED
+    assert "SIGFPE" in second.error.diagnostics[0].message
     assert first.predictions == third.predictions
 
 
@@ -160,11 +160,16 @@ def test_a_folder_with_a_bad_file_among_good_ones(save, picture, tmp_path):
     (tmp_path / "folder" / "c.png").write_text("text")
     (tmp_path / "folder" / "notes.txt").write_text("text")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "folder" / "more.png").mkdir()
     with load_model(save(linear(), contract()), "cpu") as model:
         found = list(infer_many(model, [tmp_path / "folder", tmp_path / "none.png", tmp_path / "empty", picture()]))
-    names = [os.path.basename(one.image) if isinstance(one, Result) else one.diagnostics[0].code for one in found]
+    names = [os.path.basename(one.image) if isinstance(one, Result) else one.error.diagnostics[0].code for one in found]
     bad = Code.PICTURE_UNREADABLE
     assert names == ["a.JPG", "b.png", bad, bad, bad, "p.png"]
+    assert {one.as_json().keys() >= found[0].as_json().keys() for one in found} == {True}
+    assert found[3].as_json()["predictions"] == ()
+    assert found[3].as_json()["image"] == str(tmp_path / "none.png")
+    assert "no such file" in found[3].as_json()["diagnostics"][0]["message"]
 
 
 @pytest.mark.parametrize("about", [None, contract()])

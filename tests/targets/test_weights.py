@@ -163,3 +163,19 @@ def test_pipes_and_devices_are_told_apart_from_files_before_they_are_opened(tmp_
     assert "a named pipe" in fault(tmp_path / name, shapes(state)).message
     (tmp_path / f"zero{name}").symlink_to("/dev/zero")
     assert "a device" in fault(tmp_path / f"zero{name}", shapes(state)).message
+
+
+def test_torchscript_is_told_from_weights(tmp_path, state, recwarn):
+    path = tmp_path / "small.pt"
+    torch.jit.script(torch.nn.Linear(2, 2)).save(path)
+    found = fault(path, shapes(state))
+    assert found.code == Code.WEIGHTS_UNREADABLE
+    assert "it is TorchScript" in found.message
+    assert "small.safetensors" in found.help
+    assert not [each for each in recwarn if "torch.load" in str(each.message)]
+
+
+def test_nobody_is_advised_to_run_what_is_in_a_file(tmp_path, state):
+    (tmp_path / "w.pth").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    found = fault(tmp_path / "w.pth", shapes(state))
+    assert found.message.endswith("it is truncated or no weights file")

@@ -243,3 +243,15 @@ def test_a_folder_in_the_place_of_a_file_spoils_nothing(tmp_path):
     (tmp_path / "two").mkdir()
     assert "it is a folder" in refused(build, tmp_path, b"2")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "manifest").read_bytes() == b"1"
+
+
+def test_folders_that_were_made_for_nothing_are_gone(tmp_path):
+    (tmp_path / "old").mkdir()
+    with pytest.raises(ZeroDivisionError), staging(tmp_path / "old/new/net"):
+        1 / 0  # noqa: B018
+    assert names(tmp_path) == ["old"]
+    assert names(tmp_path / "old") == []
+    with staging(tmp_path / "old/new/net") as stage:
+        stage_file(stage / "a", b"word")
+        publish(tmp_path / "old/new/net", {"a": stage / "a"})
+    assert "a" in names(tmp_path / "old/new/net")
