@@ -190,7 +190,8 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     targets = require_targets(graph, [targets] if isinstance(targets, str) else targets, opset)
     module = _lower(graph, weights, map, seed)
     graph = _named_by(graph, weights)
-    record = Record(seed=seed, weights=None if weights is None else str(weights), opset=opset)
+    weights_from, map_from = (None if path is None else str(path) for path in (weights, map))
+    record = Record(seed=seed, weights=weights_from, map=map_from, opset=opset)
     return export(graph, module, targets, Path(out), record, progress, after_pass)
 
 

@@ -5,7 +5,7 @@ Exit codes: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the call i
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -15,6 +15,7 @@ import typer
 
 from cnnc.cli import evaluate
 from cnnc.cli.diff import diff
+from cnnc.cli.options import SET, SPEC, parameters
 from cnnc.cli.train import train
 from cnnc.cli.weights import weights as propose_map
 from cnnc.diagnostics import Code, Diagnostic
@@ -41,12 +42,6 @@ class Format(StrEnum):
     TEXT = "text"
     JSON = "json"
     GITHUB = "github"
-
-
-SPEC = Annotated[str, typer.Argument(help="A spec, YAML or JSON; - reads standard input.")]
-SET = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the spec; may be repeated.")
-]
 
 
 def _print_version(wanted: bool) -> None:
@@ -84,11 +79,11 @@ def check(
     """Prove specs without running them: a table a node a row, or every mistake with its place."""
     from cnnc.spec.find import find_specs
 
-    parameters = _parameters(set)
+    given = parameters(set)
     paths = find_specs(specs)
     fine = True
     annotated: dict[str, None] = {}  # a file of blocks is looked at by itself and by all that use it
-    for checked in _prove_all(paths, parameters):
+    for checked in _prove_all(paths, given):
         fine = fine and checked.ok
         if format is Format.JSON:
             typer.echo(json.dumps(checked.as_json(batch or 1)))
@@ -150,7 +145,7 @@ def build(
         built = compile_files(
             spec,
             targets=[each.value for each in target or DEFAULTS],
-            set=_parameters(set),
+            set=parameters(set),
             weights=weights,
             map=map,
             seed=seed,
@@ -193,7 +188,7 @@ def explain(
 app.command()(train)
 
 
-def _prove_all(paths: Sequence[str], parameters: Mapping[str, Any]) -> "Iterator[Checked]":
+def _prove_all(paths: Sequence[str], settings: Mapping[str, Any]) -> "Iterator[Checked]":
     """Check specs one by one; of several each takes the parameters that it has, and exit 2 is for what none has."""
     from cnnc.compiler import check as prove
 
@@ -201,29 +196,19 @@ def _prove_all(paths: Sequence[str], parameters: Mapping[str, Any]) -> "Iterator
         return [each for each in prove(path, set=given).diagnostics if each.code == Code.UNKNOWN_PARAM]
 
     several = [path for path in paths if path != "-"] if len(paths) > 1 else []
-    for name, value in parameters.items() if several else ():
+    for name, value in settings.items() if several else ():
         if all(lacking(path, {name: value}) for path in several):
             show([Diagnostic(Code.UNKNOWN_PARAM, f"none of the specs has a parameter `{name}` to set")])
             raise typer.Exit(2)
     for path in paths:
         has = {
-            name: value for name, value in parameters.items() if path not in several or not lacking(path, {name: value})
+            name: value for name, value in settings.items() if path not in several or not lacking(path, {name: value})
         }
         checked = prove(path, set=has)
         if unknown := [replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM]:
             show(unknown)
             raise typer.Exit(2)
         yield checked
-
-
-def _parameters(given: Iterable[str] | None) -> dict[str, Any]:
-    """The values of `--set NAME=VALUE`, read as the spec would read them."""
-    from cnnc.spec.given import parse_setting
-
-    try:
-        return dict(parse_setting(text) for text in given or ())
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--set") from None
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """`cnnc diff`: what a change of a spec does to its network."""
 
 import json
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from cnnc.cli.options import parameters
 from cnnc.diagnostics import CnncError, Diagnostic
 from cnnc.graph.graph import Graph
 
@@ -39,7 +39,7 @@ def diff(
 
     if old == new == "-":
         raise typer.BadParameter("standard input can be one of the two", param_hint="NEW")
-    found = compare(*_load_both((old, _parameters(set, set_old)), (new, _parameters(set, set_new))))
+    found = compare(*_load_both((old, parameters(set, set_old)), (new, parameters(set, set_new))))
     if format is Answer.JSON:
         typer.echo(json.dumps({"old": old, "new": new, **diff_report.as_json(found)}))
     elif format is Answer.MARKDOWN:
@@ -56,21 +56,12 @@ def _load_both(*sides: tuple[str, dict[str, Any]]) -> list[Graph]:
 
     graphs: list[Graph] = []
     faults: dict[str, Diagnostic] = {}
-    for spec, parameters in sides:
+    for spec, given in sides:
         try:
             with at_revision(spec) as path:
-                graphs.append(load(path, set=parameters))
+                graphs.append(load(path, set=given))
         except CnncError as error:
             faults |= {str(each): each for each in error.diagnostics}
     if faults:
         raise CnncError(faults.values())
     return graphs
-
-
-def _parameters(*given: Iterable[str] | None) -> dict[str, Any]:
-    from cnnc.spec.given import parse_setting
-
-    try:
-        return dict(parse_setting(text) for texts in given for text in texts or ())
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--set") from None

@@ -2,13 +2,15 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from cnnc.cli.options import parameters
 
 if TYPE_CHECKING:
     from cnnc.runtime.data.dataset import Data, Files, Split
@@ -48,7 +50,8 @@ class Part(StrEnum):
 def evaluate(
     model: Annotated[str, typer.Argument(help="An .onnx file, a TorchScript .pt of `cnnc build`, or a spec.")],
     data: Annotated[str, typer.Option(help="A data set by name, or a file or folder of one.")],
-    weights: Annotated[str | None, typer.Option(help="With a spec: a .safetensors, .pt or .pth file.")] = None,
+    weights: Annotated[str | None, typer.Option(help="With a spec: a .safetensors, .pt, .pth or .onnx file.")] = None,
+    map: Annotated[str | None, typer.Option(help="With --weights: which tensor is which, of `cnnc weights`.")] = None,
     set: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="With a spec: set a parameter of it.")
     ] = None,
@@ -70,7 +73,7 @@ def evaluate(
 
     if out is not None:
         _require_drawing()
-    with _scorer(model, weights, set, device.value) as scorer, _progress() as progress:
+    with _scorer(model, weights, map, set, device.value) as scorer, _progress() as progress:
         loaded = load(data, limit=limit, val_split=val_split, seed=seed)
         result = score(scorer, _part(loaded, part), loaded.classes, progress)
     for note in result.notes:
@@ -81,14 +84,14 @@ def evaluate(
         typer.echo(f"\n{out}", err=format is Answer.JSON)
 
 
-def _scorer(model: str, weights: str | None, set: list[str] | None, device: str) -> "Scorer":
+def _scorer(model: str, weights: str | None, map: str | None, set: list[str] | None, device: str) -> "Scorer":
     """The model behind a path, told by its suffix: what is neither .onnx nor .pt is a spec."""
     from cnnc.compiler import load
     from cnnc.runtime import scorers
 
     suffix = Path(model).suffix.lower()
     if suffix in (".onnx", ".pt"):
-        for name, given in (("--weights", weights), ("--set", set)):
+        for name, given in (("--weights", weights), ("--map", map), ("--set", set)):
             if given:
                 raise typer.BadParameter(f"{model} holds its own, this is for a spec", param_hint=name)
         return scorers.of_onnx(model, device) if suffix == ".onnx" else scorers.of_torchscript(model, load, device)
@@ -98,26 +101,18 @@ def _scorer(model: str, weights: str | None, set: list[str] | None, device: str)
         raise typer.BadParameter(
             f"which weights? `cnnc train {model}` makes some; a spec alone knows nothing yet", param_hint="--weights"
         )
-    return _of_spec(model, weights, set, device)
+    return _of_spec(model, weights, map, set, device)
 
 
-def _of_spec(spec: str, weights: str, set: list[str] | None, device: str) -> "Scorer":
+def _of_spec(spec: str, weights: str, map: str | None, set: list[str] | None, device: str) -> "Scorer":
     from cnnc.compiler import load
     from cnnc.runtime import scorers
     from cnnc.targets import torch
     from cnnc.targets import weights as weight_files
 
-    graph = load(spec, set=_parameters(set or ()))
-    return scorers.of_graph(spec, graph, weight_files.read(Path(weights), torch.shapes(graph)), device)
-
-
-def _parameters(given: Iterable[str]) -> dict[str, Any]:
-    from cnnc.spec.given import parse_setting
-
-    try:
-        return dict(map(parse_setting, given))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--set") from None
+    graph = load(spec, set=parameters(set))
+    found = weight_files.read(Path(weights), torch.shapes(graph), None if map is None else Path(map))
+    return scorers.of_graph(spec, graph, found, device)
 
 
 def _part(data: "Data", part: Part) -> "Split | Files":

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cnnc.cli.options import parameters
+
 
 class Optimizer(StrEnum):
     """What moves the weights."""
@@ -134,7 +136,7 @@ def _train(
     from cnnc.runtime.train.run import train as run
     from cnnc.runtime.watch.summary import summary
 
-    graph = load(spec, set=_settings(settings))
+    graph = load(spec, set=parameters(settings))
     if not resume:
         _require_fields(graph, given)
     trained = run(graph, given, Path(out), resume=resume, weights=_weights(graph, weights), device=device)
@@ -166,15 +168,6 @@ def _require_fields(graph: Any, given: dict[str, Any]) -> None:
         recipe(graph.train, given)
     except CnncError as error:
         raise typer.BadParameter("; ".join(each.message for each in error.diagnostics)) from None
-
-
-def _settings(given: list[str] | None) -> dict[str, Any]:
-    from cnnc.spec.given import parse_setting
-
-    try:
-        return dict(parse_setting(text) for text in given or ())
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--set") from None
 
 
 def _weights(graph: Any, path: str | None) -> Any:

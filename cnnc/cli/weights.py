@@ -1,10 +1,12 @@
 """`cnnc weights`: which tensors of somebody else's checkpoint are the weights of a spec."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from shlex import quote
+from typing import Annotated
 
 import typer
+
+from cnnc.cli.options import parameters
 
 
 def weights(
@@ -24,7 +26,7 @@ def weights(
     from cnnc.targets.write import write_file
 
     path = Path(checkpoint)
-    graph = load(spec, set=_parameters(set or ()))
+    graph = load(spec, set=parameters(set))
     shapes = torch.shapes(graph)
     found = files.checkpoint(path, shapes)
     proposal = weight_map.propose(graph, shapes, found.layers, ordered=found.ordered)
@@ -36,13 +38,4 @@ def weights(
         typer.echo(f"{out}: {len(proposal.map)} of {len(shapes)} tensors")
     proposal.require_decided(path)
     if out is not None:
-        typer.echo(f"next: cnnc build {spec} --weights {checkpoint} --map {out}")
-
-
-def _parameters(given: Iterable[str]) -> dict[str, Any]:
-    from cnnc.spec.given import parse_setting
-
-    try:
-        return dict(map(parse_setting, given))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--set") from None
+        typer.echo(f"next: cnnc build {quote(spec)} --weights {quote(checkpoint)} --map {quote(out)}")

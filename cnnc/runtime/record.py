@@ -94,10 +94,11 @@ def scores_of(graph: Graph, ref: Ref) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the caller of a build chose: the seed of the weights, or the file that they came from, and the opset."""
+    """What the caller of a build chose: the seed of the weights, or their file and its map, and the opset."""
 
     seed: int
     weights: str | None
+    map: str | None
     opset: int
 
 
@@ -125,6 +126,7 @@ def manifest(
         "name": graph.name,
         "spec_sha256": sha256(_canonical(graph.spec).encode()).hexdigest(),
         "weights": record.weights,
+        "map": record.map,
         "weights_sha256": weights_sha256,
         "seed": record.seed if record.weights is None else None,
         "opset": record.opset,

@@ -1,7 +1,9 @@
 """`cnnc weights` and `--map` as a user meets them."""
 
+import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -99,3 +101,18 @@ def test_a_missing_file_is_said(run):
     theirs()
     assert "E402" in run("weights", "net.yaml", "none.pth")[2]
     assert "E101" in run("build", "net.yaml", "--weights", "t.pth", "--map", "none.yaml")[2]
+
+
+def test_a_score_and_a_manifest_know_the_map(run, tmp_path):
+    theirs(a="first")
+    run("weights", "net.yaml", "t.pth", "-o", "map.yaml")
+    images, labels = np.zeros((4, 8, 8), np.uint8), np.arange(4) % 3
+    np.savez("digits.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    given = ("--weights", "t.pth", "--data", "digits.npz", "--format", "json", "--device", "cpu")
+    code, out, err = run("eval", "net.yaml", *given, "--map", "map.yaml")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["examples"] == 4
+    assert "E401" in run("eval", "net.yaml", *given)[2]
+    assert run("build", "net.yaml", "--weights", "t.pth", "--map", "map.yaml", "--target", "onnx")[0] == 0
+    made = json.loads((tmp_path / "build/net/manifest.json").read_text(encoding="utf-8"))
+    assert (made["weights"], made["map"]) == ("t.pth", "map.yaml")
