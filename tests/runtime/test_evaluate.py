@@ -1,8 +1,8 @@
 """`cnnc eval`: numbers that can be done by hand, the same ones from every kind of file, and what is said of misfits."""
 
 import json
-import re
 import math
+import re
 from hashlib import sha256
 from pathlib import Path
 
