@@ -7,7 +7,7 @@ keys as that of `cnnc.targets.torch`, in the same order.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from inspect import signature
 from itertools import accumulate, chain, count
@@ -38,11 +38,18 @@ class Body:
         kinds = tuple((each.target, each.kind, tuple(each.arguments)) for each in self.submodules)
         return (self.block, kinds, self.takes, self.gives, self.lines)
 
+    @property
+    def is_chain(self) -> bool:
+        """Whether all that it does is to call the submodules 0, 1, 2 … in their order, as `nn.Sequential` does."""
+        names = [str(index) for index in range(len(self.submodules))]
+        steps = tuple(f'x = getattr(self, "{name}")(x)' for name in names)
+        return bool(names) and [each.target for each in self.submodules] == names and self.lines == (*steps, "return x")
+
 
 def write(graph: Graph) -> str:
     """The source text."""
     root = divide(graph)
-    writer = _Writer(graph)
+    writer = _Writer(graph, root)
     for level in _by_height(root):
         writer.add_level(level)
     about = f'"""{_one_line(graph.description or graph.name)}"""'
@@ -55,24 +62,29 @@ def write(graph: Graph) -> str:
 class _Writer:
     """Writes classes, the innermost first, and knows how each scope is made."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, root: Scope) -> None:
         self.graph = graph
         self.classes: list[str] = []
         self.made: dict[str, tuple[str, dict[str, Any]]] = {}
         self.names = {"F", "Tensor", "None", "True", "False"}
+        self.root = self._class_name(root.block)  # before any block takes that name
 
     def add_level(self, scopes: list[Scope]) -> None:
         """Write the classes of scopes whose inner scopes have theirs."""
-        alike: dict[tuple[Any, ...], list[tuple[str, Body]]] = {}
+        alike: dict[tuple[Any, ...], list[tuple[Scope, Body]]] = {}
         for scope in scopes:
             body = self._body(scope)
-            alike.setdefault(body.shape, []).append((scope.path, body))
+            alike.setdefault(body.shape, []).append((scope, body))
         for members in alike.values():
-            name = self._class_name(members[0][1].block)
+            scope, body = members[0]
+            name = self._class_name(_kind(scope)) if scope.path else self.root
             parameters = _parameters([body for _, body in members])
-            self.classes.append("\n".join(_class(name, members[0][1], parameters)))
-            for index, (path, _) in enumerate(members):
-                self.made[path] = (name, {each: column[index] for each, column in parameters.columns.items()})
+            self.classes.append("\n".join(_class(name, body, parameters, self._about(scope))))
+            for index, (each_scope, _) in enumerate(members):
+                self.made[each_scope.path] = (
+                    name,
+                    {each: column[index] for each, column in parameters.columns.items()},
+                )
 
     def _body(self, scope: Scope) -> Body:
         forward = ForwardSource(self.graph, scope)
@@ -82,11 +94,24 @@ class _Writer:
         takes = tuple(map(repr, forward.takes))
         return Body(scope.block, tuple(forward.submodules), forward.lists, takes, len(scope.gives), lines)
 
+    def _about(self, scope: Scope) -> str | None:
+        """What the forward's several results are, where they have names."""
+        names = [each.name for each in self.graph.outputs]
+        return f"Gives {', '.join(names)}." if not scope.path and len(names) > 1 else None
+
     def _class_name(self, block: str) -> str:
         name = identifier("".join(part[:1].upper() + part[1:] for part in re.split(r"[\W_]+", block)) or "Block")
         unique = next(each for each in chain([name], (f"{name}{i}" for i in count(2))) if each not in self.names)
         self.names.add(unique)
         return unique
+
+
+def _kind(scope: Scope) -> str:
+    """What a scope's class is called after: its block, the group's own name, or what it repeats."""
+    local = scope.path.rpartition(".")[2]
+    if any(isinstance(item, Scope) and item.block == scope.block != "group" for item in scope.items):
+        return f"{scope.block}_chain"
+    return local if scope.block == "group" and not local.isdecimal() else scope.block
 
 
 def _by_height(root: Scope) -> list[list[Scope]]:
@@ -117,7 +142,7 @@ def _parameters(bodies: list[Body]) -> Parameters:
     values: dict[str, list[Any]] = {}
     for index, submodule in enumerate(bodies[0].submodules):
         for argument in submodule.arguments:
-            column = [body.submodules[index].arguments[argument] for body in bodies]
+            column = [_short(argument, body.submodules[index].arguments[argument]) for body in bodies]
             if any(value != column[0] for value in column):
                 columns.setdefault(repr(column), []).append((index, argument))
                 values[repr(column)] = column
@@ -134,15 +159,23 @@ def _parameters(bodies: list[Body]) -> Parameters:
     )
 
 
-def _class(name: str, body: Body, parameters: Parameters) -> Iterator[str]:
-    yield f"class {name}(nn.Module):"
-    takes = ["self", *(f"{each}: {_annotation(column[0])}" for each, column in parameters.columns.items())]
+def _class(name: str, body: Body, parameters: Parameters, about: str | None) -> Iterator[str]:
+    yield f"class {name}({'nn.Sequential' if body.is_chain else 'nn.Module'}):"
+    takes = ["self", *(f"{each}: {_annotation(column)}" for each, column in parameters.columns.items())]
     yield from _wrapped("    def __init__(", takes, ") -> None:")
+    if body.is_chain:
+        yield "        super().__init__("
+        for index, submodule in enumerate(body.submodules):
+            yield from _made(" " * 12, index, submodule, parameters, ",")
+        yield "        )"
+        return
     yield "        super().__init__()"
     yield from _submodules(body, parameters)
     yield ""
     result = "Tensor" if body.gives == 1 else f"tuple[{', '.join(['Tensor'] * body.gives)}]"
     yield from _wrapped("    def forward(", ["self", *(f"{each}: Tensor" for each in body.takes)], f") -> {result}:")
+    if about:
+        yield f'        """{about}"""'
     yield from (f"        {line}" for line in body.lines)
 
 
@@ -181,7 +214,7 @@ def _made(start: str, index: int, submodule: Submodule, parameters: Parameters, 
     default = _defaults(submodule.kind)
     items = []
     for name, value in submodule.arguments.items():
-        short = value[0] if name in PAIRS and value == (value[0],) * 2 else value
+        short = _short(name, value)
         if (index, name) in parameters.uses:
             items.append(f"{name}={parameters.uses[index, name]}")
         elif name not in default or default[name] != short:
@@ -211,9 +244,19 @@ def _wrapped(start: str, items: list[str], end: str) -> Iterator[str]:
     yield f"{indent}{end}"
 
 
-def _annotation(value: Any) -> str:
+def _short(name: str, value: Any) -> Any:
+    """One number for two that are equal, where torch takes it so."""
+    return value[0] if name.endswith(PAIRS) and isinstance(value, tuple) and value == (value[0],) * 2 else value
+
+
+def _annotation(values: Iterable[Any]) -> str:
+    """The types of a parameter's values."""
+    return " | ".join(dict.fromkeys(map(_type, values)))
+
+
+def _type(value: Any) -> str:
     if isinstance(value, tuple):
-        return f"tuple[{', '.join(map(_annotation, value))}]"
+        return f"tuple[{', '.join(map(_type, value))}]"
     return type(value).__name__
 
 

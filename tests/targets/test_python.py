@@ -81,3 +81,45 @@ def test_it_reads_as_if_written_by_hand():
 def test_a_description_cannot_break_it(description):
     spec = {"cnnc": 1, "name": "n", "description": description, "input": {"image": [1, 2, 2]}, "nodes": ["relu"]}
     compiled(load(spec))
+
+
+CHAINS = {
+    "cnnc": 1,
+    "name": "residual",  # which a block would like to be called as well
+    "input": {"image": [1, 6, 6]},
+    "blocks": {
+        "residual": {
+            "names": "index",
+            "params": {"stride": None},
+            "nodes": [{"conv": {"out": 2, "kernel": 1, "stride": "$stride"}}, "relu"],
+        }
+    },
+    "nodes": [
+        {"residual": {"name": "first", "stride": [1, 2]}},
+        {"residual": {"name": "second", "stride": 2}},
+        {"residual": {"name": "third", "stride": 1, "repeat": 2}},
+        {"group": {"name": "head", "names": "index", "nodes": ["flatten", {"linear": {"out": 3}}]}},
+    ],
+    "outputs": {"map": "third", "scores": "head"},
+}
+
+
+def test_chains_are_sequential_and_the_network_has_its_name():
+    source, network = compiled(load(CHAINS))
+    assert issubclass(network, torch.nn.Module)
+    for line in (
+        "class Residual2(nn.Sequential):",
+        "class ResidualChain(nn.Sequential):",
+        "class Head(nn.Sequential):",
+        "class Residual(nn.Module):",
+        "    def __init__(self, in_channels: int, stride: tuple[int, int] | int) -> None:",
+        '        """Gives map, scores."""',
+        "        self.first = Residual2(in_channels=1, stride=(1, 2))",
+    ):
+        assert line in source.splitlines()
+    assert "getattr" not in source
+    module = lower(load(CHAINS))
+    other = network()
+    other.load_state_dict(module.state_dict())
+    for a, b in zip(outputs(other, torch.ones(2, 1, 6, 6)), outputs(module, torch.ones(2, 1, 6, 6)), strict=True):
+        assert torch.equal(a, b)
