@@ -3,7 +3,8 @@
 import json
 from itertools import groupby
 
-from hypothesis import given, settings
+import yaml
+from hypothesis import HealthCheck, given, settings
 
 from cnnc.compiler import check, load
 from tests.strategies import specs
@@ -82,3 +83,22 @@ def test_the_resolved_spec_stands_by_itself(spec):
     ]
     assert again.scopes == graph.scopes
     assert again.spec == graph.spec
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(specs())
+def test_blocks_of_another_file_and_those_that_it_uses_are_the_same(tmp_path, spec):
+    """The blocks go into two files of YAML, the second of which uses the first."""
+    graph = proved(spec)
+    names = list(spec["blocks"])
+    first, second = ({name: spec["blocks"][name] for name in part} for part in (names[::2], names[1::2]))
+    rest = {key: value for key, value in spec.items() if key != "blocks"}
+    for name, data in (
+        ("first", {"cnnc": 1, "blocks": first}),
+        ("second", {"cnnc": 1, "use": ["first.yaml"], "blocks": second}),
+        ("spec", {**rest, "use": ["second.yaml"]}),
+    ):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    again = proved(tmp_path / "spec.yaml")
+    assert facts(again) == facts(graph)
+    assert again.scopes == graph.scopes
