@@ -28,7 +28,7 @@ class ClassScore:
 
 
 def count(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> Matrix:
-    """The matrix of some predictions. A bincount: torchmetrics would compute the same from more imports."""
+    """The matrix of some predictions. A bincount: torchmetrics wants torch, which scoring an ONNX file does without."""
     return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes).astype(np.int64)
 
 

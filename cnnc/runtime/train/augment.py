@@ -1,7 +1,8 @@
 """Random changes to the pictures of a training batch, made on their device without asking anything of it.
 
-All draw from torch's own generator of the device, whose state checkpoints keep. kornia's transforms choose the
-pictures to change by boolean masks, which waits for the device at every batch; these change all, some by nothing.
+All draw from torch's own generator of the device, whose state checkpoints keep. kornia's transforms would do: on a CPU
+they take as long. But they draw on the CPU and choose pictures by boolean masks, and every copy of these to a GPU waits
+until it has done all that was queued before. These change all pictures, some by nothing, and the CPU runs ahead.
 """
 
 from collections.abc import Collection

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from cnnc.diagnostics import CnncError, Code
 
-NEEDED = ("lightning_fabric", "torchmetrics", "kornia", "matplotlib", "tensorboard")
+NEEDED = ("lightning_fabric", "matplotlib", "tensorboard")
 
 
 def require_extra() -> None:

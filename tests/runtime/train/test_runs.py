@@ -255,7 +255,7 @@ def test_a_gpu_that_is_not_there_is_said_so(trained, pictures, tmp_path, monkeyp
 
 def test_a_missing_extra_says_what_to_install(trained, monkeypatch):
     find = extra.find_spec
-    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "kornia" else find(name))
-    with pytest.raises(CnncError, match=r"E513.*kornia") as caught:
+    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "matplotlib" else find(name))
+    with pytest.raises(CnncError, match=r"E513.*matplotlib") as caught:
         trained()
     assert caught.value.diagnostics[0].help == "pip install 'cnnc[train]'"
