@@ -180,7 +180,7 @@ class Pad(Op):
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         if self.mode == "circular":
             return self._wrap(o, x)
-        value = [o.constant(self.value)] if self.mode == "constant" and self.value else []
+        value = [o.constant(self.value)] if self.mode == "constant" else []
         mode = "edge" if self.mode == "replicate" else self.mode
         return o.op("Pad", x, o.constant(onnx_order(self.padding)), *value, mode=mode)
 

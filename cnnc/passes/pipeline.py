@@ -6,6 +6,7 @@ from cnnc.passes.drop_identities import drop_identities
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.fold_batch_norm import fold_batch_norm
 from cnnc.passes.network import Network
+from cnnc.passes.shield_pads import shield_pads
 
 Pass = Callable[[Network], Network]
 
@@ -13,6 +14,7 @@ PIPELINE: tuple[Pass, ...] = (
     drop_train_only,
     drop_identities,  # before the folding: a dropout between a layer and its norm is in the way
     fold_batch_norm,
+    shield_pads,  # behind all that brings a pad before a pool
 )
 
 NAMES = tuple(each.__name__ for each in PIPELINE)

@@ -25,6 +25,7 @@ _LONGEST = 300
 # onnxruntime looks for external data below this folder; a place that cannot exist makes every such file missing
 _NOWHERE = os.path.join(os.devnull, "nowhere")
 _FOLDER = "session.model_external_initializers_file_folder_path"
+_MISSING = re.compile(r'External data path does not exist: "(.+)"')
 _NOISE = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : |^Load model from .+? failed: ?"
     r"|^\S+\.(?:cc|h|cpp):\d+ .*?\)(?: const)? (?=[A-Z])"
@@ -82,7 +83,7 @@ def _create(model: ModelFile, choice: Choice, allow_external: bool) -> "tuple[on
             session = _open(model, choice, allow_external)
     except Exception as error:  # as above
         if choice.name == "cpu":
-            raise _unsuited(model, error) from error
+            raise _unsuited(model, error, allow_external) from error
         fault = _plain(error)
     else:
         if choice.providers[0] in session.get_providers():
@@ -118,8 +119,18 @@ def _plain(error: Exception) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _unsuited(model: ModelFile, error: Exception) -> CnncError:
+def _unsuited(model: ModelFile, error: Exception, allow_external: bool) -> CnncError:
     text = _plain(error)
+    if missing := _MISSING.search(text):
+        name = os.path.basename(missing[1])
+        told = f"keeps weights in another file, {name}"
+        return CnncError.of(
+            Code.MODEL_UNSUITED,
+            f"the model {model.path} {told}{', which is not there' if allow_external else ''}",
+            help=f"put {name} beside the model"
+            if allow_external
+            else "infer follows no such file unless told (--allow-external), and then none outside the model's folder",
+        )
     if text.startswith("External data path"):
         return CnncError.of(
             Code.MODEL_UNSUITED,

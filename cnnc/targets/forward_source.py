@@ -6,6 +6,7 @@ while `x` is still wanted); all other values have the names of their nodes.
 """
 
 import builtins
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class Submodule:
 
 @dataclass
 class Statement:
-    """`<results> = <template>`, where the template's fields are the reprs of `arguments`."""
+    """`<results> = <function>(<arguments>, <keywords>)`, or as it is written with an operator."""
 
     results: tuple[Value, ...]
     function: str
@@ -53,14 +54,14 @@ class Statement:
     keywords: dict[str, Any]
 
     def __str__(self) -> str:
-        first, *rest = (repr(each) for each in self.arguments)
+        first, *rest = map(source, self.arguments)
         results = ", ".join(map(repr, self.results))
         if self.function == "operator.getitem":
             return f"{results} = {first}[{rest[0]}]"
         if self.function in INFIX:
             return f"{results} = {first} {INFIX[self.function]} {rest[0]}"
-        function = self.function.replace("torch.nn.functional.", "F.").replace("builtins.", "")
-        named = [f"{key}={value!r}" for key, value in self.keywords.items()]
+        function = self.function.replace("torch.nn.functional.", "F.")
+        named = [f"{key}={source(value)}" for key, value in self.keywords.items()]
         return f"{results} = {function}({', '.join([first, *rest, *named])})"
 
 
@@ -141,7 +142,9 @@ class SourceBuilder:
         return self._forward.call(access(self._target, self._forward.lists), [x], {}, [self._target])[0]
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Value:
-        """Apply a function."""
+        """Apply a function; one of Python's own is a number's only spelling, and stands where that is used."""
+        if function.startswith("builtins."):
+            return Value(f"{function.removeprefix('builtins.')}({', '.join(map(source, args))})")
         return self._forward.call(function, args, kwargs, [self._target])[0]
 
     def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Value:
@@ -169,6 +172,11 @@ def access(target: str, lists: frozenset[str]) -> str:
         place += f"[{part}]" if path in lists else f'["{part}"]'
         path = f"{path}.{part}"
     return place
+
+
+def source(value: Any) -> str:
+    """A value as a formatter would have it: strings in double quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def identifier(name: str) -> str:

@@ -14,7 +14,7 @@ from itertools import accumulate, chain, count
 from typing import Any
 
 from cnnc.graph.graph import Graph
-from cnnc.targets.forward_source import ForwardSource, Submodule, access, identifier
+from cnnc.targets.forward_source import ForwardSource, Submodule, access, identifier, source
 from cnnc.targets.scopes import Scope, divide
 
 WIDTH = 110
@@ -218,7 +218,7 @@ def _made(start: str, index: int, submodule: Submodule, parameters: Parameters, 
         if (index, name) in parameters.uses:
             items.append(f"{name}={parameters.uses[index, name]}")
         elif name not in default or default[name] != short:
-            items.append(f"{name}={short!r}")
+            items.append(f"{name}={source(short)}")
     return _wrapped(f"{start}{submodule.kind}(", items, f"){end}")
 
 
@@ -239,6 +239,14 @@ def _wrapped(start: str, items: list[str], end: str) -> Iterator[str]:
         yield line
         return
     indent = " " * (len(start) - len(start.lstrip()))
+    holder, inside, call = start.rpartition("(")[0].rpartition("(")
+    if inside and end.endswith("))"):  # the call is the last argument of another
+        *before, kind = call.split(", ")
+        yield f"{holder}("
+        yield from (f"{indent}    {each}," for each in before)
+        yield from _wrapped(f"{indent}    {kind}(", items, ")," if before else ")")
+        yield f"{indent})"
+        return
     yield start
     yield from (f"{indent}    {each}," for each in items)
     yield f"{indent}{end}"

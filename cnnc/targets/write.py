@@ -31,10 +31,7 @@ REASONS = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file would be larger than the system allows",
     errno.EROFS: "the file system is read-only",
-    errno.EACCES: "there is no permission to write here",
-    errno.EPERM: "there is no permission to write here",
     errno.ENOENT: "its folder does not exist",
-    errno.ENOTDIR: "its folder is not a folder",
     errno.EISDIR: "it is a folder",
     errno.ENAMETOOLONG: "the name is too long",
     errno.ELOOP: "it is a symbolic link that leads back to itself",
@@ -184,8 +181,19 @@ def reported(path: Path) -> Iterator[None]:
         cause = _system_error(error)
         if cause is None:
             raise
-        reason = REASONS.get(cause.errno or 0, cause.strerror or str(cause))
-        raise CnncError.of(Code.NOT_WRITTEN, f"cannot write {path}: {reason}", help=_help(cause)) from error
+        raise CnncError.of(
+            Code.NOT_WRITTEN, f"cannot write {path}: {_reason(cause, path)}", help=_help(cause)
+        ) from error
+
+
+def _reason(cause: OSError, path: Path) -> str:
+    """What is in the way; where that is a folder far up, it is named."""
+    around = (path, *path.parents)
+    if cause.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"{next(filter(os.path.lexists, around))} is not a folder"
+    if cause.errno in (errno.EACCES, errno.EPERM):
+        return f"there is no permission to write to the folder {next(filter(os.path.isdir, around))}"
+    return REASONS.get(cause.errno or 0, cause.strerror or str(cause))
 
 
 def _system_error(error: BaseException | None) -> OSError | None:

@@ -19,6 +19,7 @@ from cnnc.graph.graph import Graph, Ref
 from cnnc.passes import pipeline
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
+from cnnc.passes.shield_pads import shield_pads
 from cnnc.targets import onnx as onnx_target
 from cnnc.targets import probes, python, torchscript
 from cnnc.targets import torch as torch_target
@@ -39,7 +40,7 @@ def agree(graph: Graph, seed: int) -> None:
     shown = drop_train_only(network)
     graph, module = shown.graph, _of(shown)
     models = {
-        "onnx": onnx_target.lower(graph, shown.weights, opset=17 + seed % 10),
+        "onnx": onnx_target.lower(*_parts(shield_pads(shown)), opset=17 + seed % 10),
         "onnx behind the passes": onnx_target.lower(*_parts(pipeline.run(network))),
     }
     for model in models.values():

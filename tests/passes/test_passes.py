@@ -11,6 +11,9 @@ from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.fold_batch_norm import fold_batch_norm
 from cnnc.passes.network import Network
 from cnnc.passes.pipeline import NAMES, PIPELINE, run
+from cnnc.passes.shield_pads import shield_pads
+from cnnc.targets import onnx
+from cnnc.targets.runners import run_onnx
 from cnnc.targets.torch import lower
 from tests.targets.networks import forked, open_size, residual
 
@@ -148,11 +151,44 @@ def test_a_transposed_convolution_keeps_its_batch_norm():
 def test_the_pipeline_shows_the_network_behind_each_pass():
     seen = []
     after = run(network_of(residual()), lambda name, network: seen.append((name, text(network.graph))))
-    assert tuple(name for name, _ in seen) == NAMES == ("drop_train_only", "drop_identities", "fold_batch_norm")
+    assert tuple(name for name, _ in seen) == NAMES
+    assert NAMES == ("drop_train_only", "drop_identities", "fold_batch_norm", "shield_pads")
     assert seen[-1][1] == text(after.graph)
     assert "dropout" in seen[0][1]
     assert "dropout" not in seen[1][1]
     assert "batch_norm" not in seen[2][1]
+
+
+def pooled(pool, behind=(), **pad):
+    return network_of(single([{"pad": {"padding": 1, **pad}}, *behind, pool]))
+
+
+@pytest.mark.parametrize(
+    "pool", [{"max_pool": {"kernel": 1}}, {"max_pool": {"kernel": 3}}, {"avg_pool": {"kernel": 1}}]
+)
+def test_onnxruntime_moves_no_zeros_into_a_pool(pool, tmp_path):
+    """It gets other numbers for the second of these, where all is below zero, and does not load the others."""
+    x = -1 - torch.rand(2, 4, 6, 6)
+    network = pooled(pool)
+    wanted = compute(network, x)[0].numpy()
+
+    def computed(network):
+        path = tmp_path / "pool.onnx"
+        path.write_bytes(onnx.lower(network.graph, network.weights).SerializeToString())
+        return run_onnx(path)([x])[0]
+
+    np.testing.assert_array_equal(computed(shield_pads(network)), wanted)
+
+
+def test_what_else_a_pad_stands_before_stays():
+    def values(network):
+        return [str(node.op.value) for node in shield_pads(network).graph.nodes if node.op.name == "pad"]
+
+    assert values(pooled({"max_pool": {"kernel": 2}})) == ["-0.0"]
+    assert values(pooled({"max_pool": {"kernel": 2}}, value=2.0)) == ["2.0"]
+    assert values(pooled({"max_pool": {"kernel": 2}}, mode="reflect")) == ["0.0"]
+    assert values(pooled({"conv": {"out": 2, "kernel": 3}})) == ["0.0"]
+    assert values(pooled({"max_pool": {"kernel": 2}}, behind=["relu"])) == ["0.0"]
 
 
 def test_the_text_form():

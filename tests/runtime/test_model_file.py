@@ -107,5 +107,12 @@ def test_external_data_is_refused_unless_allowed(save, tmp_path, picture, monkey
         code, text = refused(name)
         assert code == Code.MODEL_UNSUITED
         assert "--allow-external" in text
+        assert "in another file, w.bin\n" in text
+        assert os.devnull not in text
     with load_model(inside / "m.onnx", "cpu", allow_external=True) as model:
         assert infer(model, picture()).predictions[0].index == 2
+    (inside / "w.bin").unlink()
+    with pytest.raises(CnncError) as caught:
+        load_model(inside / "m.onnx", "cpu", allow_external=True)
+    assert "in another file, w.bin, which is not there" in caught.value.diagnostics[0].message
+    assert caught.value.diagnostics[0].help == "put w.bin beside the model"

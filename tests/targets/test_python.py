@@ -123,3 +123,38 @@ def test_chains_are_sequential_and_the_network_has_its_name():
     other.load_state_dict(module.state_dict())
     for a, b in zip(outputs(other, torch.ones(2, 1, 6, 6)), outputs(module, torch.ones(2, 1, 6, 6)), strict=True):
         assert torch.equal(a, b)
+
+
+LONG = {"out": 300, "kernel": [5, 3], "stride": [1, 2], "dilation": [1, 2], "padding": [6, 6], "bias": False}
+CALL = """\
+{0}nn.Conv2d(
+{0}    in_channels={1},
+{0}    out_channels=300,
+{0}    kernel_size=(5, 3),
+{0}    stride=(1, 2),
+{0}    padding=6,
+{0}    dilation=(1, 2),
+{0}    bias=False,
+{0})"""
+
+
+def test_its_lines_are_broken_as_a_formatter_breaks_them():
+    spec = {
+        "cnnc": 1,
+        "name": "n",
+        "input": {"image": [200, 64, 64]},
+        "nodes": [
+            {"max_pool": {"kernel": 2, "padding": [0, 1, 0, 1]}},
+            {"conv": {**LONG, "repeat": 2}},
+            {"group": {"name": "tail", "names": "index", "nodes": [{"conv": LONG}, {"relu": {"name": "last"}}]}},
+        ],
+    }
+    source, network = compiled(load(spec))
+    pool = '        x = F.pad(image, [0, 1, 0, 1], "constant", float("-inf"))\n        x = self.max_pool(x)\n'
+    assert pool in source
+    assert f"        self.conv.append(\n{CALL.format(' ' * 12, 200)}\n        )\n" in source
+    assert f'        self.add_module(\n            "0",\n{CALL.format(" " * 12, 300)},\n        )\n' in source
+    module, x = lower(load(spec)), torch.randn(1, 200, 64, 64)
+    other = network()
+    other.load_state_dict(module.state_dict())
+    assert torch.equal(outputs(other, x)[0], outputs(module, x)[0])

@@ -13,7 +13,7 @@ from hashlib import sha256
 import pytest
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.targets.write import publish, stage_file, staging, write_file
+from cnnc.targets.write import publish, reported, stage_file, staging, write_file
 
 
 def refused(call, *arguments):
@@ -243,6 +243,22 @@ def test_a_folder_in_the_place_of_a_file_spoils_nothing(tmp_path):
     (tmp_path / "two").mkdir()
     assert "it is a folder" in refused(build, tmp_path, b"2")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "manifest").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("below", ["", "net", "deep/down/net"])
+def test_what_is_no_folder_is_named(tmp_path, below):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(CnncError) as caught, staging(tmp_path / "file" / below):
+        pass
+    assert caught.value.diagnostics[0].message.endswith(f": {tmp_path / 'file'} is not a folder")
+
+
+def test_the_folder_that_may_not_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "file", tmp_path / "new" / "net"):
+        with pytest.raises(CnncError) as caught, reported(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        assert caught.value.diagnostics[0].message.endswith(f"no permission to write to the folder {tmp_path}")
 
 
 def test_folders_that_were_made_for_nothing_are_gone(tmp_path):
