@@ -107,7 +107,7 @@ def test_external_data_is_refused_unless_allowed(save, tmp_path, picture, monkey
         code, text = refused(name)
         assert code == Code.MODEL_UNSUITED
         assert "--allow-external" in text
-        assert "in another file, w.bin\n" in text
+        assert "in another file, w.bin infer" in text
         assert os.devnull not in text
     with load_model(inside / "m.onnx", "cpu", allow_external=True) as model:
         assert infer(model, picture()).predictions[0].index == 2

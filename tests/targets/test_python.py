@@ -144,7 +144,7 @@ def test_its_lines_are_broken_as_a_formatter_breaks_them():
         "name": "n",
         "input": {"image": [200, 64, 64]},
         "nodes": [
-            {"max_pool": {"kernel": 2, "padding": [0, 1, 0, 1]}},
+            {"max_pool": {"kernel": 2, "padding": [0, 0, 1, 1]}},
             {"conv": {**LONG, "repeat": 2}},
             {"group": {"name": "tail", "names": "index", "nodes": [{"conv": LONG}, {"relu": {"name": "last"}}]}},
         ],
