@@ -68,15 +68,17 @@ def check(
         int | None, typer.Option(min=1, help="Fold blocks below this many levels into one row each.")
     ] = None,
     wide: Annotated[
-        bool, typer.Option("--wide", help="Memory and receptive field of every node, and what training takes.")
+        bool, typer.Option("--wide", help="Show memory and receptive field of every node, and the memory of training.")
     ] = False,
     sort: Annotated[
-        Literal["macs", "params", "memory"] | None, typer.Option(help="Rows with the most of it first.")
+        Literal["macs", "params", "memory"] | None, typer.Option(help="Put the rows with the most of it first.")
     ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, max=2**20, help="Samples at once, for the memory.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, max=2**20, help="Count memory for this many samples at once.")
+    ] = None,
     format: Annotated[Format, typer.Option(help="A table, one JSON line a spec, or GitHub annotations.")] = Format.TEXT,
 ) -> None:
-    """Prove specs without running them: a table a node a row, or every mistake with its place."""
+    """Prove specs without running them: a table with a row for each node, or every mistake with its place."""
     from cnnc.spec.find import find_specs
 
     given = parameters(set)
@@ -107,13 +109,13 @@ def build(
         list[Target] | None, typer.Option(help="What to write; may be repeated.", show_default=", ".join(DEFAULTS))
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="A .safetensors, .pt, .pth or .onnx file; else drawn from the seed.")
+        str | None, typer.Option(help="A .safetensors, .pt, .pth or .onnx file; left out: random weights.")
     ] = None,
     map: Annotated[
         str | None, typer.Option(help="With --weights: which tensor is which, as `cnnc weights` proposes it.")
     ] = None,
     set: SET = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seeds the weights and the verification.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seeds random weights and the verification.")] = 0,
     opset: Annotated[int, typer.Option(min=OPSETS[0], max=OPSETS[-1], help="The ONNX operator set.")] = OPSET,
     out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Write to DIR/NAME/.")] = "build",
     print_after: Annotated[
@@ -173,7 +175,7 @@ app.command("weights")(propose_map)
 
 @app.command()
 def explain(
-    code: Annotated[str | None, typer.Argument(help="A code such as E301; all of them without.")] = None,
+    code: Annotated[str | None, typer.Argument(help="A code such as E301; left out: a list of all codes.")] = None,
 ) -> None:
     """Print the page about a diagnostic's code."""
     known = {each.value: each for each in Code}

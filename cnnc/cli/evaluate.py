@@ -51,14 +51,17 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="An .onnx file, a TorchScript .pt of `cnnc build`, or a spec.")],
     data: Annotated[str, typer.Option(help="A data set by name, or a file or folder of one.")],
     weights: Annotated[str | None, typer.Option(help="With a spec: a .safetensors, .pt, .pth or .onnx file.")] = None,
-    map: Annotated[str | None, typer.Option(help="With --weights: which tensor is which, of `cnnc weights`.")] = None,
+    map: Annotated[
+        str | None, typer.Option(help="With --weights: which tensor is which, as `cnnc weights` proposes it.")
+    ] = None,
     set: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="With a spec: set a parameter of it.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="With a spec: set a parameter of it; may be repeated."),
     ] = None,
     part: Annotated[Part, typer.Option(help="Which part of the data.")] = Part.TEST,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take the first examples alone.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use only the first so many examples.")] = None,
     val_split: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Cut the test part from the training part, as train does.")
+        float | None, typer.Option(min=0.0, max=1.0, help="Test on this part of the training set, as train does.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seeds --val-split.")] = 0,
     device: Annotated[Device, typer.Option(help="What runs the model; auto takes CUDA where it works.")] = Device.AUTO,
@@ -67,7 +70,7 @@ def evaluate(
     ] = None,
     format: Annotated[Answer, typer.Option(help="A table, or one JSON line.")] = Answer.TEXT,
 ) -> None:
-    """Score a model on labelled pictures: accuracy, loss, and a table a class a row."""
+    """Score a model on labelled pictures: accuracy, loss, and a table with a row for each class."""
     from cnnc.runtime.data.load import load
     from cnnc.runtime.evaluate import evaluate as score
 

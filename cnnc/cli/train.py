@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cnnc.cli.options import parameters
+from cnnc.cli.options import SET, parameters
 
 
 class Optimizer(StrEnum):
@@ -70,23 +70,25 @@ def train(
     epochs: Annotated[int | None, Given(help="How often every example is seen.")] = None,
     batch: Annotated[int | None, Given(help="Examples to a batch, on all devices together.")] = None,
     lr: Annotated[float | None, Given(help="The learning rate.")] = None,
-    optimizer: Annotated[Optimizer | None, Given(help="What moves the weights.")] = None,
-    momentum: Annotated[float | None, Given(help="Of sgd and rmsprop.")] = None,
+    optimizer: Annotated[Optimizer | None, Given(help="The rule that updates the weights.")] = None,
+    momentum: Annotated[float | None, Given(help="The momentum of sgd and rmsprop.")] = None,
     nesterov: Annotated[bool | None, Given(help="Nesterov's momentum.")] = None,
     weight_decay: Annotated[float | None, Given(help="Weight decay.")] = None,
-    schedule: Annotated[Schedule | None, Given(help="How the learning rate goes.")] = None,
+    schedule: Annotated[Schedule | None, Given(help="How the learning rate changes over the epochs.")] = None,
     step_size: Annotated[int | None, Given(help="Epochs between the drops of the step schedule.")] = None,
-    gamma: Annotated[float | None, Given(help="What the rate is multiplied by at each drop.")] = None,
+    gamma: Annotated[float | None, Given(help="What the step schedule multiplies the rate by at each drop.")] = None,
     warmup: Annotated[int | None, Given(help="Epochs of linear warm-up.")] = None,
-    init: Annotated[Init | None, Given(help="How weights begin.")] = None,
-    augment: Annotated[list[Change] | None, Given(help="Change pictures at random; may be repeated.")] = None,
-    label_smoothing: Annotated[float | None, Given(help="Label smoothing.")] = None,
-    clip: Annotated[float | None, Given(help="The largest norm of the gradient.")] = None,
-    accumulate: Annotated[int | None, Given(help="Batches to an optimizer's step.")] = None,
+    init: Annotated[Init | None, Given(help="How the weights are initialised.")] = None,
+    augment: Annotated[list[Change] | None, Given(help="Change training pictures at random; may be repeated.")] = None,
+    label_smoothing: Annotated[
+        float | None, Given(help="How much of each label is spread over all classes, 0 to 1.")
+    ] = None,
+    clip: Annotated[float | None, Given(help="Clip the gradient to this norm.")] = None,
+    accumulate: Annotated[int | None, Given(help="Add up the gradients of so many batches before each step.")] = None,
     aux_weight: Annotated[
         float | None, Given(help="The weight of the loss of train-only outputs that have none.")
     ] = None,
-    seed: Annotated[int | None, Given(help="Seeds all; also asks for deterministic kernels.")] = None,
+    seed: Annotated[int | None, Given(help="Seeds everything; also asks for deterministic kernels.")] = None,
     limit: Annotated[int | None, Given(help="Use the first so many examples.")] = None,
     val_split: Annotated[float | None, Given(help="Test on this part of the training set.")] = None,
     precision: Annotated[
@@ -97,16 +99,14 @@ def train(
         bool | None, Given(help="Lay pictures out channels last; left out: where it is faster.")
     ] = None,
     compile: Annotated[bool | None, Given(help="Use torch.compile.")] = None,
-    set: Annotated[
-        list[str] | None, Given("--set", metavar="NAME=VALUE", help="Set a parameter of the spec; may be repeated.")
-    ] = None,
-    weights: Annotated[str | None, Given(help="Begin with these weights.")] = None,
+    set: SET = None,
+    weights: Annotated[str | None, Given(help="Begin with the weights of this file.")] = None,
     device: Annotated[Device, Given(help="What trains; auto takes a GPU where there is one.")] = Device.AUTO,
     devices: Annotated[int, Given(min=1, help="How many devices, with a process each.")] = 1,
     resume: Annotated[bool, Given("--resume", help="Go on with the run in the folder.")] = False,
     out: Annotated[str, Given("--out", "-o", metavar="DIR", help="Write to DIR/NAME/.")] = OUT,
 ) -> None:
-    """Train a spec by its recipe; every option but the last few puts another value in the recipe's place."""
+    """Train a spec by its recipe; options, up to --compile, put other values in place of the recipe's."""
     given = {name: _plain(value) for name, value in locals().items() if name not in OTHERS}
     from cnnc.runtime.train.extra import require_extra
     from cnnc.runtime.train.launch import launch, started_by_launcher

@@ -6,18 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cnnc.cli.options import parameters
+from cnnc.cli.options import SET, SPEC, parameters
 
 
 def weights(
-    spec: Annotated[str, typer.Argument(help="A spec, YAML or JSON; - reads standard input.")],
+    spec: SPEC,
     checkpoint: Annotated[str, typer.Argument(help="A .safetensors, .pt, .pth or .onnx file.")],
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="MAP", help="Write the map to this file, not to the terminal.")
     ] = None,
-    set: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the spec.")
-    ] = None,
+    set: SET = None,
 ) -> None:
     """Propose a map from a checkpoint's names to a spec's, by order and shape; exits with 1 where any is undecided."""
     from cnnc.compiler import load

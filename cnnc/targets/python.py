@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from inspect import signature
 from itertools import accumulate, chain, count
+from textwrap import wrap
 from typing import Any
 
 from cnnc.graph.graph import Graph
@@ -52,7 +53,7 @@ def write(graph: Graph) -> str:
     writer = _Writer(graph, root)
     for level in _by_height(root):
         writer.add_level(level)
-    about = f'"""{_one_line(graph.description or graph.name)}"""'
+    about = _docstring(graph.description or graph.name)
     text = "\n\n\n".join(writer.classes)
     functional = "import torch.nn.functional as F\n" if re.search(r"\bF\.", text) else ""
     plain = "import torch\n" if re.search(r"\btorch\.", text) else ""
@@ -244,7 +245,9 @@ def _wrapped(start: str, items: list[str], end: str) -> Iterator[str]:
         *before, kind = call.split(", ")
         yield f"{holder}("
         yield from (f"{indent}    {each}," for each in before)
-        yield from _wrapped(f"{indent}    {kind}(", items, ")," if before else ")")
+        yield f"{indent}    {kind}("
+        yield from (f"{indent}        {each}," for each in items)
+        yield f"{indent}    ){',' if before else ''}"
         yield f"{indent})"
         return
     yield start
@@ -268,5 +271,7 @@ def _type(value: Any) -> str:
     return type(value).__name__
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split()).replace("\\", "/").replace('"', "'")
+def _docstring(text: str) -> str:
+    """The text between quotes that nothing in it can end, in lines where it is long."""
+    first, *rest = wrap(text.replace("\\", "/").replace('"', "'"), WIDTH, break_on_hyphens=False) or [""]
+    return "\n".join([f'"""{first}', *rest, '"""']) if rest else f'"""{first}"""'

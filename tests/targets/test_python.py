@@ -77,10 +77,11 @@ def test_it_reads_as_if_written_by_hand():
     assert " = None" not in source
 
 
-@pytest.mark.parametrize("description", ['ends in "', "back\\slash", '"""', "two\nlines"])
+@pytest.mark.parametrize("description", ['ends in "', "back\\slash", '"""', "two\nlines", " ", "long " * 40])
 def test_a_description_cannot_break_it(description):
     spec = {"cnnc": 1, "name": "n", "description": description, "input": {"image": [1, 2, 2]}, "nodes": ["relu"]}
-    compiled(load(spec))
+    source, _ = compiled(load(spec))
+    assert max(map(len, source.splitlines())) <= 120
 
 
 CHAINS = {
