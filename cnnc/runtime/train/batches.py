@@ -5,7 +5,10 @@ waits for the device. Those that are read from files are in the network's size a
 """
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cnnc.diagnostics import CnncError, Diagnostic
@@ -89,6 +92,8 @@ class Streamed:
             self._pictures,  # type: ignore[arg-type]  # torch asks for a base class, and needs two methods
             batch_sampler=chosen,
             num_workers=min(self._workers, len(chosen)),
+            multiprocessing_context=_context(),
+            worker_init_fn=_leave_interrupts,
             collate_fn=collate,
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator(),  # else it would draw from the one that dropout draws from
@@ -132,6 +137,23 @@ def collate(items: Sequence[Any]) -> Any:
         if isinstance(item[0], Diagnostic):
             return item
     return torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
+
+
+def _context() -> BaseContext:
+    """How workers begin: from a server that has one thread, or anew.
+
+    A copy of this process would hang as soon as it wants a lock that one of the threads here (of gloo, say) held.
+    """
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["torch", __name__, "cnnc.runtime.pictures"])
+    return context
+
+
+def _leave_interrupts(_: int) -> None:
+    """Ctrl-C reaches the workers as well, and is for the process that they work for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _room(device: "torch.device") -> float:

@@ -9,9 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from safetensors.torch import load_file
 
-from tests.runtime.train.conftest import spec
+from tests.runtime.train.conftest import draw, spec
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -22,7 +23,7 @@ def start(tmp_path, pictures):
     """Starts `cnnc train` on a spec without batch norm, whose statistics would differ from rank to rank."""
     data, started = pictures(count=67), []
 
-    def begin(out, *options, source=None, before=(sys.executable, "-m")):
+    def begin(out, *options, source=None, data=data, before=(sys.executable, "-m"), alone=False):
         path = tmp_path / "net.json"
         path.write_text(json.dumps(source or spec(norm=False, dropout=0, batch=16)))
         command = [*before, "cnnc", "train", path, "--data", data, "-o", tmp_path / out, *options]
@@ -33,6 +34,7 @@ def start(tmp_path, pictures):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=alone,
         )
         started.append(process)
         return process
@@ -103,6 +105,34 @@ def test_two_processes_learn_as_one_does(start, tmp_path, how):
     one, two = (load_file(tmp_path / out / "net" / "last.safetensors") for out in ("one", "two"))
     for key, value in one.items():
         assert (two[key] - value).abs().max() < 1e-4
+
+
+def save_files(folder, count):
+    """The pictures of `draw` as files, in a folder a class."""
+    for part, seed in (("train", 1), ("test", 2)):
+        for at, (image, label) in enumerate(zip(*draw(count, seed), strict=True)):
+            path = folder / part / str(label) / f"{at}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[:, :, 0]).save(path)
+    return folder
+
+
+def test_files_are_read_by_workers_whom_neither_threads_nor_an_interrupt_hang(start, tmp_path):
+    lively = spec(norm=False, dropout=0, batch=8, augment=["crop"], seed=3)
+    files = save_files(tmp_path / "files", 24)
+    finish(start("one", source=lively, data=files))
+    assert curve(tmp_path / "one")[-4] < curve(tmp_path / "one")[0]
+
+    cut = start("cut", "--epochs", "500", source=lively, data=files, alone=True)
+    wait_for(cut, "epoch   2/500")
+    os.killpg(cut.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    output = finish(cut, 130)
+    assert "--resume" in output.splitlines()[-1]
+    assert "Traceback" not in output
+    assert curve(tmp_path / "cut")[:4] == curve(tmp_path / "one")[:4]
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
+    output = finish(start("two", source=spec(norm=False, dropout=0), data=files, before=torchrun))
+    assert output.count("epoch 3/3") == 1
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds the processes of a run in /proc")
