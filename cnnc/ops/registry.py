@@ -47,9 +47,9 @@ FAMILIES: dict[str, dict[str, str]] = {
         "permute": "Permute",
         "channel_shuffle": "ChannelShuffle",
         "pad": "Pad",
-        "upsample": "Upsample",
         "identity": "Identity",
     },
+    "resize": {"upsample": "Upsample"},
 }
 PLACES = {op: (family, kind) for family, kinds in FAMILIES.items() for op, kind in kinds.items()}
 

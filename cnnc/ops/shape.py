@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cnnc.diagnostics import Code
-from cnnc.ops.attributes import IntList, Real, Sides, Size, SizePair
+from cnnc.ops.attributes import IntList, Real, Sides, Size
 from cnnc.ops.base import (
     OnnxBuilder,
     Op,
@@ -17,7 +17,7 @@ from cnnc.ops.base import (
     require_known,
     require_map,
 )
-from cnnc.ops.reach import GLOBAL, LOCAL, Reach, Reaches, resized
+from cnnc.ops.reach import GLOBAL, LOCAL, Reach, Reaches
 from cnnc.ops.types import TensorType
 from cnnc.ops.window import SIDES, onnx_order, torch_order
 
@@ -195,66 +195,6 @@ class Pad(Op):
 
     def _slice(self, o: OnnxBuilder, x: str, axis: int, start: int, end: int) -> str:
         return o.op("Slice", x, o.constant([start]), o.constant([end]), o.constant([axis]))
-
-
-class Upsample(Op):
-    """A map of more (or fewer) rows and columns, by a factor or to a size: (C, H, W) to (C, H', W')."""
-
-    name: ClassVar[str] = "upsample"
-    _saves: ClassVar[Saves] = "nothing"
-
-    factor: SizePair | None = Field(None, description="factor of height and width")
-    size: SizePair | None = Field(None, description="height and width of the output")
-    mode: Literal["nearest", "bilinear"] = Field("nearest", description="how values between the input's are found")
-    align_corners: bool = Field(False, description="whether bilinear corners map to corners, not edges to edges")
-
-    def infer(self, x: TensorType) -> TensorType:
-        require_map(self, x)
-        if (self.factor is None) == (self.size is None):
-            self._refuse("wants either `factor` or `size`", "size" if self.size else None, "`factor: 2`, for instance")
-        if self.align_corners and self.mode == "nearest":
-            self._refuse("`align_corners` goes with `mode: bilinear` alone", "align_corners", "leave one of them out")
-        if self.factor is None:
-            return TensorType((x.channels, *(self.size or ())))
-        sizes = zip(x.space, self.factor, strict=True)
-        return TensorType((x.channels, *(None if size is None else size * factor for size, factor in sizes)))
-
-    def _refuse(self, problem: str, attribute: str | None, way_out: str) -> None:
-        raise Refusal(Code.IMPOSSIBLE_ATTRIBUTE, f"{self.name}: {problem}", attribute=attribute, help=way_out)
-
-    def reach(self, x: TensorType) -> Reaches:
-        factors, sizes = self.factor or (None, None), self.infer(x).space
-        height, width = (
-            resized(size, wanted or 0, factor, linear=self.mode == "bilinear", corners=self.align_corners)
-            for size, wanted, factor in zip(x.space, sizes, factors, strict=True)
-        )
-        return height, width
-
-    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        corners = {"align_corners": self.align_corners} if self.mode == "bilinear" else {}
-        scale = None if self.factor is None else tuple(map(float, self.factor))
-        return t.module("Upsample", x, size=self.size, scale_factor=scale, mode=self.mode, **corners)
-
-    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        attributes = {
-            "mode": "nearest" if self.mode == "nearest" else "linear",
-            "coordinate_transformation_mode": self._coordinates,
-            "nearest_mode": "floor",
-        }
-        if self.factor is not None:
-            scales = o.constant([1.0, 1.0, *map(float, self.factor)])
-            return o.op("Resize", x, "", scales, **attributes)
-        size = o.constant(list(self.size or ()))
-        if o.opset >= 18:
-            return o.op("Resize", x, "", "", size, axes=[2, 3], **attributes)
-        whole = o.op("Concat", o.op("Shape", x, start=0, end=2), size, axis=0)
-        return o.op("Resize", x, "", "", whole, **attributes)
-
-    @property
-    def _coordinates(self) -> str:
-        if self.mode == "nearest":
-            return "asymmetric"
-        return "align_corners" if self.align_corners else "half_pixel"
 
 
 class Identity(Op):

@@ -206,6 +206,8 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"size": [14, 9]}, MAP),
         ({"size": [5, 4]}, MAP),
         ({"size": 9}, OPEN),
+        ({"size": 2}, (1, 30, 30)),  # 1 / (2 / 30) is less than 15 in float32
+        ({"size": [3, 6]}, (2, 49, 12)),
         ({"factor": 2, "mode": "nearest"}, (3, 1, 1)),
         ({"factor": [2, 3], "mode": "bilinear"}, MAP),
         ({"factor": [2, 3], "mode": "bilinear"}, OPEN),

@@ -39,6 +39,9 @@ FOUND = {
         *[{"group": {"name": "first", "nodes": ["scale"]}}, {"conv": {"out": 3, "kernel": 1}}],
         {"group": {"name": "second", "nodes": ["scale"]}},
     ),
+    "rows that onnxruntime takes from one too far up": of(
+        [1, None, None], {"conv_transpose": {"out": 1, "kernel": 1, "padding": 1}}, {"upsample": {"size": 2}}
+    ),
     "zeros that onnxruntime moves into a pool no larger than they are": of(
         [1, None, None], {"pad": {"padding": 1}}, {"max_pool": {"kernel": 1}}
     ),
