@@ -99,7 +99,9 @@ class _Forward:
             self._add_scope(item) if isinstance(item, Scope) else self._add_node(item)
         gives = [self.values[ref] for ref in self.scope.gives]
         self.fx.output(gives[0] if len(gives) == 1 else tuple(gives))
-        return torch.fx.GraphModule(self.holder, self.fx, class_name=self.scope.block)
+        module = torch.fx.GraphModule(self.holder, self.fx, class_name=self.scope.block)
+        _hide_fx(module)
+        return module
 
     def _take(self, ref: Ref) -> Any:
         """A parameter of the forward: an input's own name, `x` where a scope takes one value, else whence it comes."""
@@ -130,6 +132,15 @@ class _Forward:
     def _bind(self, refs: list[Ref], result: Any) -> None:
         results = result if isinstance(result, tuple) else (result,)
         self.values.update(zip(refs, results, strict=True))
+
+
+def _hide_fx(module: "GraphModule") -> None:
+    """Keep torch.jit.script from fx's own attributes: compiling them takes as long as all else, and warns of each."""
+    own = {"training", "_parameters", "_buffers", "_modules"}
+    hidden = [name for name in vars(module) if name not in own]
+    kind: Any = type(module)  # each has a class of its own
+    kind.__jit_ignored_attributes__ = hidden
+    kind.__annotations__ = dict.fromkeys(hidden, object)
 
 
 def _put(holder: "torch.nn.Module", target: str, value: Any) -> None:

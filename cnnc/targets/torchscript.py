@@ -22,24 +22,12 @@ def write(module: "GraphModule", path: Path) -> None:
 
     mode = module.training
     module.eval()
-    _hide_fx(module)
     try:
         with _quiet():
             data = torch.jit.script(module).save_to_buffer()  # type: ignore[no-untyped-call]
     finally:
         module.train(mode)
     stage_file(path, data)
-
-
-def _hide_fx(module: "GraphModule") -> None:
-    """Keep torch from compiling the attributes of fx (a third of the whole time), which the file does not hold."""
-    from torch.fx import GraphModule
-
-    for each in module.modules():
-        if isinstance(each, GraphModule):  # each has a class of its own
-            own = {"training", "_parameters", "_buffers", "_modules"}
-            ignored = [name for name in vars(each) if name not in own]
-            type(each).__jit_ignored_attributes__ = ignored  # type: ignore[attr-defined]
 
 
 def load(path: Path) -> "torch.jit.ScriptModule":
@@ -55,6 +43,4 @@ def load(path: Path) -> "torch.jit.ScriptModule":
 def _quiet() -> Iterator[None]:
     with catch_warnings():
         filterwarnings("ignore", message=".*(torch.jit|TorchScript)", category=DeprecationWarning)
-        # Said of every fx module: it annotates its own attributes, none of which is scripted.
-        filterwarnings("ignore", message="The TorchScript type system", category=UserWarning)
         yield

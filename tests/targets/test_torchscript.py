@@ -37,3 +37,11 @@ def test_the_module_can_be_written_again_and_still_trains(tmp_path):
         torchscript.write(module, tmp_path / name)
     module(torch.randn(2, 2, 9, 11)).sum().backward()
     assert module.get_parameter("stem.weight").grad is not None
+
+
+def test_a_user_who_scripts_a_module_is_not_warned_of_fx(recwarn):
+    module = lower(residual()).eval()
+    scripted = torch.jit.script(module)
+    assert not [each for each in recwarn if not issubclass(each.category, DeprecationWarning)]
+    x = torch.randn(2, *residual().inputs[0].type.shape)
+    assert torch.equal(scripted(x), module(x))
