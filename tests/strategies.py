@@ -103,7 +103,7 @@ def chains(draw: Draw, x: Sizes, scope: Scope) -> tuple[list[Item | str], Sizes]
         nest = scope.depth < 2 and draw(st.integers(0, 2)) == 2
         item, x = draw(nested(x, scope, at) if nest else links(x, scope, at))
         items.append(item)
-        scope = Scope(scope.source if at == 0 else None, scope.blocks, scope.params, scope.depth)
+        scope = Scope(None, scope.blocks, scope.params, scope.depth)  # the input is behind it now
     return items, x
 
 
