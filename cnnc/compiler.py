@@ -178,8 +178,8 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     """Write `out/NAME/`: the targets' files, the weights and the manifest; raises CnncError.
 
     `targets`, one or several, are among onnx, torchscript, pt2 and python. Everything is verified before it is named,
-    and written so that an interrupted build leaves the earlier files or none. `progress` is told each stage;
-    `after_pass` sees the network behind each pass.
+    and written so that an interrupted build leaves the earlier files or none. `progress` is told each stage
+    and `after_pass` sees the network behind each pass, in threads of the build.
     """
     progress("checking the spec")
     graph = load(spec, set=set)

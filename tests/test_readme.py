@@ -21,7 +21,7 @@ PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 VARIES = [
     (r"\d+\.\d ms", "0.0 ms"),
     (r"(within \S+ of|equal to) torch", "near torch"),
-    (r" +[\d,.]+ [kM]B", " 0 MB"),
+    (r" +[\d,.]+ [kMG]B", " 0 MB"),
     # what is learnt, and how fast
     (r"(loss|acc|accuracy) [\d.]+", r"\1 0"),
     (r"[\d,]+ examples", "0 examples"),

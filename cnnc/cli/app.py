@@ -83,6 +83,10 @@ def check(
 
     given = parameters(set)
     paths = find_specs(specs)
+    if given and len(paths) > 1 and "-" in paths:
+        raise typer.BadParameter(
+            "standard input can be read once: with other specs it takes no --set", param_hint="--set"
+        )
     fine = True
     annotated: dict[str, None] = {}  # a file of blocks is looked at by itself and by all that use it
     for checked in _prove_all(paths, given):
@@ -193,24 +197,26 @@ app.command()(train)
 def _prove_all(paths: Sequence[str], settings: Mapping[str, Any]) -> "Iterator[Checked]":
     """Check specs one by one; of several each takes the parameters that it has, and exit 2 is for what none has."""
     from cnnc.compiler import check as prove
+    from cnnc.spec.given import overrides
 
-    def lacking(path: str, given: Mapping[str, Any]) -> list[Diagnostic]:
-        return [each for each in prove(path, set=given).diagnostics if each.code == Code.UNKNOWN_PARAM]
-
-    several = [path for path in paths if path != "-"] if len(paths) > 1 else []
-    for name, value in settings.items() if several else ():
-        if all(lacking(path, {name: value}) for path in several):
-            show([Diagnostic(Code.UNKNOWN_PARAM, f"none of the specs has a parameter `{name}` to set")])
-            raise typer.Exit(2)
+    names = {value.span.column: name for name, value in overrides(settings).items()}  # all stand in one line
+    if not settings or len(paths) == 1:
+        for checked in (prove(path, set=settings) for path in paths):
+            if unknown := [replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM]:
+                show(unknown)
+                raise typer.Exit(2)
+            yield checked
+        return
+    lacking: dict[str, set[str]] = {}
     for path in paths:
-        has = {
-            name: value for name, value in settings.items() if path not in several or not lacking(path, {name: value})
-        }
-        checked = prove(path, set=has)
-        if unknown := [replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM]:
-            show(unknown)
-            raise typer.Exit(2)
-        yield checked
+        found = prove(path, set=settings).diagnostics
+        if not any(each.code.value.startswith("E1") for each in found):  # what cannot be read has no say
+            lacking[path] = {names[each.span.column] for each in found if each.code == Code.UNKNOWN_PARAM and each.span}
+    for name in set.intersection(*lacking.values()) if lacking else ():
+        show([Diagnostic(Code.UNKNOWN_PARAM, f"none of the specs has a parameter `{name}` to set")])
+        raise typer.Exit(2)
+    for path in paths:
+        yield prove(path, set={name: settings[name] for name in settings if name not in lacking.get(path, ())})
 
 
 @contextmanager

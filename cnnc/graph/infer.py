@@ -172,12 +172,11 @@ def _refused(refusal: Refusal, written: Written, path: str, wires: tuple[Wire, .
 
 def _told(of: TensorType | None) -> str:
     """A shape, with its order where that looks like another one: other tools put the channels last."""
-    if (
-        of is not None
-        and of.is_map
-        and of.shape[2] in (1, 3, 4)
-        and None not in of.space
-        and of.channels > FEW_CHANNELS
-    ):
+    if of is not None and of.is_map and of.channels > FEW_CHANNELS and _last_are_few(of.space):
         return f"{of}: channels × height × width"
     return f"a vector of {of}" if of is not None and of.is_vector else str(of)
+
+
+def _last_are_few(space: tuple[int | None, ...]) -> bool:
+    """Whether a map has the width of a picture's channels, and another height."""
+    return None not in space and space[1] in (1, 3, 4) and space[0] != space[1]

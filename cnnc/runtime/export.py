@@ -7,11 +7,13 @@ with one whole build in it. Raises CnncError (E401–E406), and then the folder 
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shlex import quote
+from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 
 from cnnc.diagnostics import CnncError, Code
@@ -22,7 +24,7 @@ from cnnc.passes.network import Network
 from cnnc.runtime.record import Record, Written, manifest, metadata, ranks_pictures, written
 from cnnc.targets import onnx, torch
 from cnnc.targets.stamp import digest, stamped
-from cnnc.targets.table import TABLE, Made
+from cnnc.targets.table import TABLE, Made, Target
 from cnnc.targets.verify import Agreement, Verification, limit_threads, prepared
 from cnnc.targets.write import publish, stage_file, staging
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule
 
 MANIFEST = "manifest.json"
+_ALONE = Lock()  # the threads of torch and their switching are the process's: one build at a time
 
 AfterPass = Callable[[str, Network], None]
 
@@ -106,15 +109,14 @@ def export(
         stage_file(path, stamped(state, graph.labels, weights_sha256))
         return written(path)
 
-    with staging(folder) as stage, prepared(deployable):
+    with _ALONE, staging(folder) as stage, prepared(deployable):
         paths = {target: stage / f"{name}.{TABLE[target].ending}" for target in targets}
         verification = Verification(inference.graph, deployable, record.opset, record.seed)
-        with _two_workers() as workers:
-            made = _write_verified(paths, write, verification, workers)
-            weights = workers.submit(write_weights, stage / f"{name}.safetensors")
-        found = {target: result for each in made for target, result in each.result().items()}
-        files = [*(found[target][0] for target in targets), weights.result()]
-        agreements = tuple(found[target][1] for target in targets)
+        made, weights = _write_verified(
+            paths, write, verification, partial(write_weights, stage / f"{name}.safetensors")
+        )
+        files = [*(file for file, _ in made), weights]
+        agreements = tuple(agreement for _, agreement in made)
         said = manifest(graph, record, weights_sha256, files, agreements)
         stage_file(stage / MANIFEST, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
         staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
@@ -127,24 +129,27 @@ def _write_verified(
     paths: Mapping[str, Path],
     write: Callable[[str, Path], None],
     verification: Verification,
-    workers: ThreadPoolExecutor,
-) -> "list[Future[dict[str, tuple[Written, Agreement]]]]":
-    """Have each target's file written and run while torch's own answer is found.
+    write_weights: Callable[[], Written],
+) -> tuple[list[tuple[Written, Agreement]], Written]:
+    """Write and run each target's file, in the order of `paths`, and write the weights, beside torch's own run.
 
-    What torch writes goes first, scripting taking longest, and one after another: its exporters have global state.
+    TorchScript goes first, which takes longest; .pt2 goes last and alone: torch.export changes modules for all threads.
     """
-    wanted = workers.submit(verification.wanted)
+    with _two_workers() as workers:
+        wanted = workers.submit(verification.wanted)
 
-    def make(targets: Iterable[str]) -> dict[str, tuple[Written, Agreement]]:
-        made = {}
-        for target in targets:
+        def make(target: str) -> tuple[Written, Agreement]:
             write(target, paths[target])
             given = verification.given(target, paths[target])
-            made[target] = written(paths[target]), verification.judge(target, given, wanted.result())
-        return made
+            return written(paths[target]), verification.judge(target, given, wanted.result())
 
-    by_torch = [target for target in paths if target != "onnx"]
-    return [workers.submit(make, each) for each in (by_torch, paths.keys() & {"onnx"})]
+        beside = sorted(paths.keys() - {Target.PT2}, key=lambda target: (target != Target.TORCHSCRIPT, target))
+        jobs = {target: workers.submit(make, target) for target in beside}
+        weights = workers.submit(write_weights)
+        made = {target: job.result() for target, job in jobs.items()}
+        kept = weights.result()
+        made |= {target: make(target) for target in paths if target not in made}
+        return [made[target] for target in paths], kept
 
 
 @contextmanager
@@ -155,8 +160,9 @@ def _two_workers() -> Iterator[ThreadPoolExecutor]:
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-4)
+    workers = ThreadPoolExecutor(2, initializer=limit_threads)
     try:
-        with ThreadPoolExecutor(2, initializer=limit_threads) as workers:
-            yield workers
+        yield workers
     finally:
+        workers.shutdown(cancel_futures=True)  # where one has failed, or somebody interrupts, the rest is not begun
         sys.setswitchinterval(before)

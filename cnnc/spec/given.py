@@ -5,7 +5,6 @@ Plain data is written out as the text that it would be, so that its errors have 
 
 import json
 from collections.abc import Mapping
-from numbers import Integral, Real
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code, Source
@@ -40,10 +39,9 @@ def _builtin(data: object) -> object:
     """Mappings and numbers of other libraries, as NumPy's, as Python's own; raises TypeError for all else."""
     if isinstance(data, Mapping):
         return dict(data)
-    if isinstance(data, Integral):
-        return int(data)
-    if isinstance(data, Real):
-        return float(data)
+    plain = data.item() if hasattr(data, "item") and not getattr(data, "ndim", 0) else None
+    if isinstance(plain, bool | int | float | str):
+        return plain
     raise TypeError(f"{type(data).__name__} is none of a spec's types")
 
 

@@ -166,8 +166,11 @@ def _spelt_out(op: str, given: Any) -> str:
     """How a node whose attributes are no mapping was probably meant."""
     if way_out := mistyped(op):
         return way_out
-    if " {" in op:
-        return f"put a colon behind the op: `- {op.replace(' {', ': {', 1)}: {given}`"[:LONGEST_LINE]
+    if "{" in op:  # `conv {out: 6}` or `conv:{out: 6}`
+        name, _, rest = op.partition("{")
+        return f"write a colon and a space: `- {name.strip(' :')}: {{{rest}: {given}"[:LONGEST_LINE] + "`"
+    if op in ("group", "each"):
+        return f"it holds nodes: `- {op}: {{{'over: …, ' if op == 'each' else ''}nodes: […]}}`"
     if op in WORDS:
         return f"`{op}` belongs to a node: `- conv: {{…, {op}: {show(given)}}}`"
     if op not in registry.PLACES:
@@ -179,7 +182,7 @@ def _spelt_out(op: str, given: Any) -> str:
 def _spelt_out_op(op: str, given: Any) -> str:
     fields = registry.get(op).model_fields
     names = [name for name, field in fields.items() if field.is_required()] or list(fields)[:1]
-    if isinstance(given, list) and all(isinstance(each, str) for each in given):
+    if given and isinstance(given, list) and all(isinstance(each, str) for each in given):
         return f"name its inputs: `- {op}: {{from: [{', '.join(given)}]}}`"[:LONGEST_LINE]
     if not names:
         return f"it has no attributes: `- {op}`"

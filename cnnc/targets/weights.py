@@ -134,11 +134,11 @@ def _load_pickle(path: Path, data: bytes) -> Any:
 
 def _is_torchscript(data: bytes) -> bool:
     from io import BytesIO
-    from zipfile import BadZipFile, ZipFile
+    from zipfile import ZipFile
 
     try:
         return any(name.endswith("/constants.pkl") for name in ZipFile(BytesIO(data)).namelist())
-    except BadZipFile:  # older checkpoints are plain pickles
+    except Exception:  # an older checkpoint is a plain pickle; of a damaged one torch says what is wrong
         return False
 
 

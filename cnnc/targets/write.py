@@ -9,8 +9,8 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import IO, BinaryIO
@@ -57,17 +57,22 @@ def staging(folder: Path) -> Iterator[Path]:
     So are folders that were made for it, where nothing came into them.
     """
     new = [each for each in (folder, *folder.parents) if not each.exists()]
-    with reported(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        context = _staging(folder)
-        stage = context.__enter__()
-    try:
+    with ExitStack() as stack:
+        stack.callback(_remove_empty, new)
+        with reported(folder):
+            stage = stack.enter_context(_staging(folder, make=True))
         yield stage
-    finally:
-        context.__exit__(None, None, None)
-        with suppress(OSError):  # one that has files by now stays, and so do those around it
-            for each in new:
-                each.rmdir()
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first; one that has files by now stays, and so do those around it."""
+    for each in folders:
+        try:
+            each.rmdir()
+        except FileNotFoundError:  # it could not be made
+            continue
+        except OSError:
+            return
 
 
 def stage_file(path: Path, data: Data) -> None:
@@ -129,9 +134,9 @@ def _rename(staged: Path, place: Path) -> None:
 
 
 @contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
+def _staging(folder: Path, make: bool = False) -> Iterator[Path]:
     _sweep(folder)
-    stage, lock = _locked_stage(folder)
+    stage, lock = _locked_stage(folder, make)
     try:
         yield stage
     finally:
@@ -139,12 +144,16 @@ def _staging(folder: Path) -> Iterator[Path]:
         lock.close()
 
 
-def _locked_stage(folder: Path) -> tuple[Path, IO[bytes]]:
-    """A new staging folder and its lock; another writer may sweep it away just before it is locked."""
+def _locked_stage(folder: Path, make: bool) -> tuple[Path, IO[bytes]]:
+    """A new staging folder and its lock; another writer may remove `folder`, or sweep this just before it is locked."""
     while True:
         stage = folder / f"{STAGE}{token_hex(8)}"
-        stage.mkdir(mode=0o700)
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            folder.stat()
         with suppress(FileNotFoundError):
+            stage.mkdir(mode=0o700)
             lock = _lock(stage / LOCK)
             if (stage / LOCK).exists():
                 return stage, lock

@@ -76,11 +76,14 @@ def model_of(graph: Graph, module: torch.nn.Module, opset: int = 20) -> onnx.Mod
     return onnx_target.lower(graph, weights, opset)
 
 
-def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+def session_of(model: onnx.ModelProto, without: Sequence[str] = ()) -> onnxruntime.InferenceSession:
+    """The model in onnxruntime, on one thread, `without` some of its optimizers."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=[*without]
+    )
 
 
 def run(session: onnxruntime.InferenceSession, inputs: list[torch.Tensor]) -> list[np.ndarray]:

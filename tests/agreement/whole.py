@@ -1,12 +1,13 @@
 """A whole network, in every form that it is to agree in.
 
 What is equal, and how near values have to be, is what `cnnc.targets.verify` says, which every build is held to; where
-rounding alone moves torch's own answer by more, as its answer in float64 shows, that much more is let through.
+rounding alone moves the answer by more, as torch's in float64 shows, that much more is let through.
 """
 
 import copy
 import tempfile
 from collections import Counter
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from cnnc.graph.graph import Graph, Ref
 from cnnc.passes import pipeline
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
-from cnnc.passes.shield_pads import shield_pads
 from cnnc.targets import onnx as onnx_target
 from cnnc.targets import probes, python, torchscript
 from cnnc.targets import torch as torch_target
@@ -28,6 +28,7 @@ from tests.agreement.one_node import session_of
 from tests.random_ops import SAMPLES
 
 ROUNDING = 30  # times what float32 does to torch's answer, another order of sums may do
+LAST_PLACE = 2.0**-23  # of a float32
 Arrays = list[np.ndarray]
 
 
@@ -39,26 +40,25 @@ def agree(graph: Graph, seed: int) -> None:
     network = Network(graph, weights)
     shown = drop_train_only(network)
     graph, module = shown.graph, _of(shown)
-    models = {
-        "onnx": onnx_target.lower(*_parts(shield_pads(shown)), opset=17 + seed % 10),
-        "onnx behind the passes": onnx_target.lower(*_parts(pipeline.run(network))),
-    }
-    for model in models.values():
+    bare = onnx_target.lower(*_parts(shown), opset=17 + seed % 10)
+    built = onnx_target.lower(*_parts(pipeline.run(network)))
+    for model in (bare, built):
         shapes_are_those_of(graph, model)
-    sessions = {name: session_of(model) for name, model in models.items()}
+    # what PadFusion gets wrong a pass keeps from it, which the bare network has not been through
+    sessions = {"onnx": session_of(bare, without=["PadFusion"]), "onnx behind the passes": session_of(built)}
     # scripting takes as long as all else together
     others = {"torchscript": scripted(module)} if seed % 2 else {"python": printed(graph, module)}
     for at, space in enumerate(spaces(graph)):
         inputs = probes.draw(graph, 1 + seed % 3, space, seed)
         wanted = call(module, inputs)
         sizes_are_those_of(graph, space, wanted, call_on_meta(module, inputs) if at == 0 else wanted)
-        exact = call(copy.deepcopy(module).double(), [each.double() for each in inputs])
+        slack = Slack(module, inputs)
         for name, session in sessions.items():
             names = [each.name for each in graph.inputs]
             found = session.run(None, {key: x.numpy() for key, x in zip(names, inputs, strict=True)})
-            near(name, found, wanted, exact)
+            near(name, found, wanted, slack)
         for name, other in others.items():
-            near(name, call(other, inputs), wanted, exact)
+            near(name, call(other, inputs), wanted, slack)
 
 
 def spaces(graph: Graph) -> tuple[probes.Space, ...]:
@@ -166,11 +166,41 @@ def printed(graph: Graph, module: torch.nn.Module) -> torch.nn.Module:
     return network.eval()
 
 
-def near(name: str, found: Arrays, wanted: Arrays, exact: Arrays) -> None:
+class Slack:
+    """What a module gives in float64, and how far rounding moves that; computed when first asked for."""
+
+    def __init__(self, module: torch.nn.Module, inputs: list[torch.Tensor]) -> None:
+        self.module, self.inputs = module, [each.double() for each in inputs]
+
+    @cached_property
+    def exact(self) -> Arrays:
+        return call(copy.deepcopy(self.module).double(), self.inputs)
+
+    @cached_property
+    def rounded(self) -> Arrays:
+        """The answer where what each module gives is off by a float32's last place, which a norm can make much of."""
+        random = torch.Generator().manual_seed(0)
+        shaken = copy.deepcopy(self.module).double()
+
+        def shake(module: torch.nn.Module, inputs: Any, output: Any) -> Any:
+            if isinstance(output, torch.Tensor):
+                noise = torch.randn(output.shape, generator=random, dtype=output.dtype)
+                return output * (1 + LAST_PLACE * noise)
+            return output
+
+        for each in shaken.modules():
+            if not list(each.children()):
+                each.register_forward_hook(shake)
+        return call(shaken, self.inputs)
+
+
+def near(name: str, found: Arrays, wanted: Arrays, slack: Slack) -> None:
     """Values are torch's, as near as verification asks, or as rounding lets them be."""
-    for a, b, c in zip(found, wanted, exact, strict=True):
+    for at, (a, b) in enumerate(zip(found, wanted, strict=True)):
         assert a.shape == b.shape, f"{name}: {a.shape} where torch gives {b.shape}"
         assert np.isfinite(b).all(), f"{name}: torch's answer is not finite"
         if not compare(name, a, b).ok:
-            slack = ROUNDING * np.abs(b - c).max() + ABSOLUTE * np.abs(b).max() + RELATIVE * np.abs(b)
-            assert (np.abs(a - c) <= slack).all(), f"{name}: off by {np.abs(a - b).max():.3g} of {np.abs(b).max():.3g}"
+            exact = slack.exact[at]
+            moved = max(np.abs(other - exact).max() for other in (b, slack.rounded[at]))
+            most = ROUNDING * moved + ABSOLUTE * np.abs(b).max() + RELATIVE * np.abs(b)
+            assert (np.abs(a - exact) <= most).all(), f"{name}: off by {np.abs(a - b).max():.3g} of {np.abs(b).max():.3g}"

@@ -179,3 +179,11 @@ def test_nobody_is_advised_to_run_what_is_in_a_file(tmp_path, state):
     (tmp_path / "w.pth").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     found = fault(tmp_path / "w.pth", shapes(state))
     assert found.message.endswith("it is truncated or no weights file")
+
+
+def test_a_damaged_table_of_contents_is_a_damaged_file(tmp_path, state):
+    path = save(tmp_path / "w.pt", state)
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 46] = 0xB7  # the first letter of a name, which is UTF-8
+    path.write_bytes(data)
+    assert fault(path, shapes(state)).code == Code.WEIGHTS_UNREADABLE

@@ -79,7 +79,9 @@ class Loop:
     def _epoch(self, generators: "list[dict[str, Tensor]]") -> None:
         self._train(generators)
         self._ask()
-        loss, accuracy = self._means(self.learner.totals, len(self.train))
+        # all ranks' together: who stops behind the test has no more to add
+        self.progress.totals = self.team.sum(self.learner.totals.clone()).tolist()
+        loss, accuracy = (each / len(self.train) for each in self.progress.totals)
         if not isfinite(loss):
             self._find_fault()
         test_loss, test_accuracy = self._test() if self.test else (None, None)
