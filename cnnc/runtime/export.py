@@ -147,7 +147,7 @@ def _write_verified(
         jobs = {target: workers.submit(make, target) for target in beside}
         weights = workers.submit(write_weights)
         made = {target: job.result() for target, job in jobs.items()}
-        kept = weights.result()
+        kept, _ = weights.result(), wanted.result()
         made |= {target: make(target) for target in paths if target not in made}
         return [made[target] for target in paths], kept
 
