@@ -1,7 +1,7 @@
 """A network of one node, in every form that it is to agree in."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
