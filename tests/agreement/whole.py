@@ -52,7 +52,7 @@ def agree(graph: Graph, seed: int) -> None:
         inputs = probes.draw(graph, 1 + seed % 3, space, seed)
         wanted = call(module, inputs)
         sizes_are_those_of(graph, space, wanted, call_on_meta(module, inputs) if at == 0 else wanted)
-        slack = Slack(module, inputs)
+        slack = Slack(module, list(inputs))
         for name, session in sessions.items():
             names = [each.name for each in graph.inputs]
             found = session.run(None, {key: x.numpy() for key, x in zip(names, inputs, strict=True)})
