@@ -11,7 +11,7 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.report import show
 
 UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
-SHORT = ("check", "build", "infer", "explain")  # commands that leave nothing behind that an exit would have to tidy
+SHORT = ("check", "build", "infer", "explain")  # what they leave half done is swept later
 
 
 def main() -> NoReturn:
@@ -32,9 +32,8 @@ def main() -> NoReturn:
         if not isinstance(error, BrokenPipeError):
             print(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
         code = 1
-    if sys.argv[1:2] and sys.argv[1] in SHORT:
-        os._exit(code)  # an interpreter with torch in it takes nearly half a second to be torn down
-    sys.exit(code)
+    # an interpreter with torch in it takes half a second to be torn down, and that of one rank of several may abort
+    os._exit(code)
 
 
 def _stop(*_: object) -> NoReturn:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -41,6 +42,7 @@ def run(monkeypatch, capsys):
         said = capsys.readouterr()
         return ended.value.code, said.out, said.err
 
+    monkeypatch.setattr("os._exit", sys.exit)  # with which commands end
     monkeypatch.setattr("sys.stdout.reconfigure", lambda **_: None, raising=False)
     monkeypatch.setattr("sys.stderr.reconfigure", lambda **_: None, raising=False)
     return run

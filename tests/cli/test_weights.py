@@ -36,7 +36,7 @@ def run(tmp_path, monkeypatch, capsys):
         said = capsys.readouterr()
         return ended.value.code or 0, said.out, said.err
 
-    monkeypatch.setattr("os._exit", sys.exit)  # with which short commands end
+    monkeypatch.setattr("os._exit", sys.exit)  # with which commands end
     monkeypatch.setattr("sys.stdout.reconfigure", lambda **_: None, raising=False)
     monkeypatch.setattr("sys.stderr.reconfigure", lambda **_: None, raising=False)
     monkeypatch.chdir(tmp_path)
