@@ -157,6 +157,11 @@ class Diagnostic:
         return f"{place}{self.code.severity}[{self.code}]: {self.message}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with what it counts: `1 channel`, `2,000 channels`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 Report = Callable[[Diagnostic], None]  # where a stage says what is wrong and then goes on
 
 

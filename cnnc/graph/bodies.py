@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic, Note
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, counted
 from cnnc.graph.acts import Act
 from cnnc.graph.infer import Inference, Written
 from cnnc.graph.scope import FAILED, NOTHING, Binding, Bound, Names, Pending, Scope, Wire, fail
@@ -163,7 +163,7 @@ class Bodies:
         """A new scope at `path`, with its inputs and without variables."""
         if len(wires) != len(block.inputs):
             names = ", ".join(f"`{name}`" for name in block.inputs)
-            count = f"{len(block.inputs)} input{'s' * (len(block.inputs) > 1)}"
+            count = counted(len(block.inputs), "input")
             message = f"`{item.op}` takes {count} ({names}), got {len(wires)}"
             way_out = f"name as many: `from: [{', '.join('abcdefgh'[: len(block.inputs)])}]`"
             fail(Code.WRONG_ARITY, message, item.source or item.span, way_out)
@@ -175,7 +175,8 @@ class Bodies:
         inputs: dict[str, Binding] = {
             name: Bound({"": wire}, failed=wire.type is None) for name, wire in zip(block.inputs, wires, strict=True)
         }
-        local = Names(inputs, given=dict.fromkeys(block.inputs, block.span), by_index=block.index_names)
+        given = dict.fromkeys(block.inputs, block.span)
+        local = Names(inputs, given=given, by_index=block.index_names, around=scope.local)
         return Scope(f"{path}.", local, scope.sink, {}, (Note(what, item.span), *scope.trail), scope.depth + 1)
 
     def _body(self, block: Block, kind: str, inner: Scope, wires: tuple[Wire, ...]) -> Bound:

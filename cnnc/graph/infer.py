@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span
+from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span, counted
 from cnnc.graph.graph import Node, Ref
 from cnnc.graph.scope import FAILED, Bound, Scope, Wire
 from cnnc.ops import registry
@@ -21,7 +21,6 @@ MAX_PARAMS = 10**10
 MAX_ELEMENTS = 10**10
 MAX_NODES = 100_000
 SMALLER = "give it fewer channels or features, or a smaller input: a stride, a pool or `global_avg_pool` before it"
-FEW_CHANNELS = 8  # a map with more channels that is 1, 3 or 4 wide has them last, most likely
 MAX_FRUITLESS = 20_000  # items that are not there, instances without nodes, rounds …
 STEPS_PER_NODE = 8  # beyond those that a node may well take: its block's, its repeat's, its own
 
@@ -137,7 +136,7 @@ def _arity_fits(op: type[Op], count: int, source: Span, report: Report) -> bool:
     if op.least_inputs <= count <= op.most_inputs:
         return True
     if op.least_inputs == op.most_inputs:
-        wanted = f"{op.least_inputs} input{'s' * (op.least_inputs > 1)}"
+        wanted = counted(op.least_inputs, "input")
     elif count < op.least_inputs:
         wanted = f"{op.least_inputs} or more inputs"
     else:
@@ -171,12 +170,4 @@ def _refused(refusal: Refusal, written: Written, path: str, wires: tuple[Wire, .
 
 
 def _told(of: TensorType | None) -> str:
-    """A shape, with its order where that looks like another one: other tools put the channels last."""
-    if of is not None and of.is_map and of.channels > FEW_CHANNELS and _last_are_few(of.space):
-        return f"{of}: channels × height × width"
     return f"a vector of {of}" if of is not None and of.is_vector else str(of)
-
-
-def _last_are_few(space: tuple[int | None, ...]) -> bool:
-    """Whether a map has the width of a picture's channels, and another height."""
-    return None not in space and space[1] in (1, 3, 4) and space[0] != space[1]

@@ -3,8 +3,9 @@
 In: the spec's own words for them and the top scope. Out: `Input`s, with how a picture becomes each, and `Output`s.
 """
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic, Report, Span
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Report, Span, counted
 from cnnc.graph.graph import Input, Picture
+from cnnc.graph.hints import channels_first
 from cnnc.graph.infer import MAX_ELEMENTS, known_elements
 from cnnc.graph.scope import Scope
 from cnnc.ops.attributes import LARGEST
@@ -84,7 +85,7 @@ def _picture(shape: TensorType, part: InputPart, value: Value, report: Report) -
     for key in ("mean", "std"):
         found = getattr(part, key)
         if found is not None and len(found) != shape.channels:
-            message = f"`{key}` has {len(found)} numbers, but the input has {shape.channels} channels"
+            message = f"`{key}` has {counted(len(found), 'number')}, but the input {counted(shape.channels, 'channel')}"
             report(Diagnostic(Code.BAD_VALUE, message, value.at(key).span, help="give one number a channel"))
     mean = tuple(part.mean or [0.0] * CHANNELS[mode])
     std = tuple(part.std or [1.0] * CHANNELS[mode])
@@ -110,8 +111,10 @@ def _mode(shape: TensorType, part: InputPart, value: Value, report: Report) -> s
     for key in told[:1]:
         message = f"`{key}` speaks of pictures, but the input is {shape}"
         if part.mode:
-            message = f"a picture of mode {part.mode} has {CHANNELS[part.mode]} channels, but the input is {shape}"
-        help = "a picture has 1 channel (grey) or 3 (rgb)"
+            channels = counted(CHANNELS[part.mode], "channel")
+            message = f"a picture of mode {part.mode} has {channels}, but the input is {shape}"
+        meant = channels_first(shape)
+        help = f"channels come first: `{meant}`" if meant else "a picture has 1 channel (grey) or 3 (rgb)"
         report(Diagnostic(Code.BAD_VALUE, message, value.at(key).span, help=help))
     return None
 

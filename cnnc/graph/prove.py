@@ -5,12 +5,14 @@ failed node would have said about its users is left unsaid.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from cnnc.diagnostics import Code, Diagnostic, Note, Report
+from cnnc.diagnostics import Code, Diagnostic, Note, Report, counted
 from cnnc.graph.cost import FLOAT, totals
 from cnnc.graph.expand import Expander
 from cnnc.graph.graph import Graph, Ref
+from cnnc.graph.hints import Hints
 from cnnc.graph.infer import Inference, TooMuch
 from cnnc.graph.outputs import find_outputs
 from cnnc.graph.ports import read_inputs
@@ -24,20 +26,22 @@ from cnnc.spec.value import Value
 
 def prove(spec: Spec, overrides: Mapping[str, Value], report: Report) -> Graph | None:
     """Expand and infer the whole network; None where its outputs cannot be known."""
-    variables = _parameters(spec, overrides, report)
+    hints = Hints(report, spec.params, overrides)
+    variables = _parameters(spec, overrides, hints)
     try:
         if spec.inputs is None:
-            rehearse_items(spec.items, spec.blocks, variables, report)
+            rehearse_items(spec.items, spec.blocks, variables, hints)
             return None
-        return _prove(spec, spec.inputs, variables, report)
+        return _prove(spec, spec.inputs, variables, hints)
     except TooMuch:
         return None
 
 
-def _prove(spec: Spec, given: Value, variables: Variables, report: Report) -> Graph:
+def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints) -> Graph:
     inference = Inference()
+    inputs = read_inputs(given, Scope("", Names(), hints, variables), hints)
+    report = replace(hints, inputs=inputs.values())
     top = Scope("", Names(), report, variables)
-    inputs = read_inputs(given, top, report)
     for name, each in inputs.items():
         top.local.given[name] = given.keys[name]
         top.local.bindings[name] = Bound({"": Wire(Ref(name), each.type, each.span)}) if each else FAILED
@@ -143,8 +147,9 @@ def _check_labels(graph: Graph, spec: Spec, report: Report) -> None:
         return
     shape = graph.type_of(shown[0].ref)
     if shape.elements != len(graph.labels):
-        what = f"has {shape} features" if shape.is_vector else f"is {shape}, which is no vector"
-        message = f"there are {len(graph.labels)} labels, but the output `{shown[0].name}` {what}"
+        what = f"has {counted(shape.channels, 'feature')}" if shape.is_vector else f"is {shape}, which is no vector"
+        are = "is" if len(graph.labels) == 1 else "are"
+        message = f"there {are} {counted(len(graph.labels), 'label')}, but the output `{shown[0].name}` {what}"
         notes = (Note(f"`{shown[0].ref.node}` is {shape}", graph.node[shown[0].ref.node].span),)
         span = spec.root.at("labels").span
         report(Diagnostic(Code.BAD_VALUE, message, span, notes=notes, help="labels name the features in order"))

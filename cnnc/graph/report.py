@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from cnnc.diagnostics import counted
 from cnnc.graph.cost import Totals, bytes_of, totals
 from cnnc.graph.graph import Graph, Node
 from cnnc.ops.types import Types
@@ -95,9 +96,8 @@ def _spell(types: Types) -> str:
 def summary(graph: Graph) -> str:
     """A network in one line."""
     sums = totals(graph)
-    nodes = f"{len(graph.nodes):,} node{'s' * (len(graph.nodes) != 1)}"
     macs = "?" if sums.macs is None else f"{sums.macs:,}"
-    return f"{nodes}, {sums.params:,} parameters, {macs} MACs"
+    return f"{counted(len(graph.nodes), 'node')}, {sums.params:,} parameters, {macs} MACs"
 
 
 def as_json(graph: Graph | None, batch: int = 1) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class Names:
     by_index: bool = False
     reserved: frozenset[str] = frozenset()  # given outright to items that are there: defaults keep clear of them
     ahead: Counter[str] = field(default_factory=Counter)  # how often a name is still to be given further down
+    around: "Names | None" = None  # what is not to be seen from here: to tell that a name is one of these
     lost: bool = False  # an item failed before its names could be known: an unknown name may be one of them
     _count: int = 0
     _defaults: Counter[str] = field(default_factory=Counter)

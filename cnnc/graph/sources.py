@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
-from cnnc.diagnostics import CnncError, Code, Span
+from cnnc.diagnostics import CnncError, Code, Span, counted
 from cnnc.graph.scope import FAILED, NOTHING, Binding, Bound, Pending, Scope, Wire, fail
 from cnnc.spec.expressions import evaluate_value, references
 from cnnc.spec.model import Item
@@ -117,8 +117,13 @@ def _known(name: str, scope: Scope) -> str | None:
     waiting = {key for key, each in scope.local.bindings.items() if isinstance(each, Pending) and name in each.needs}
     names = [key for key in (*scope.local.bindings, *scope.local.absent) if key not in waiting]
     way_out = did_you_mean(name, names)
-    if way_out and scope.trail and nearest(name, names) is None:
-        return f"{way_out}; what stands around a block has to come in as an input"
+    around = scope.local.around
+    while around is not None and nearest(name, names) is None:
+        if name in around.bindings:
+            own = ", ".join(f"`{key}`" for key in names[:8])
+            kinds = "a block or group sees its own inputs and nodes alone"
+            return f"{kinds} ({own}): add `{name}` to its `inputs`, and to the `from` of what uses it"
+        around = around.around
     return way_out
 
 
@@ -129,7 +134,7 @@ def _no_port(source: Source, binding: Bound, scope: Scope) -> NoReturn:
     if not ports:
         message = f"{what} has one output, so there is no `{source.name}.{source.port}`"
         fail(Code.PORT, message, source.span, f"write `{source.name}`")
-    message = f"{what} has no output `{source.port}`" if source.port else f"{what} has {len(ports)} outputs"
+    message = f"{what} has no output `{source.port}`" if source.port else f"{what} has {counted(len(ports), 'output')}"
     fail(Code.PORT, message, source.span, f"name one of them: {', '.join(ports[:8])}")
 
 

@@ -67,9 +67,17 @@ def condition(value: Value, scope: Scope) -> bool:
     found = evaluate(value, scope)
     if not isinstance(found, bool):
         message = f"`when` must be true or false, got {show(found)}"
-        plain = f"write {found} without the quotes" if found in ("true", "false") else "compare it: `$(stride != 1)`"
-        fail(Code.BAD_ATTRIBUTE, message, value, plain)
+        fail(Code.BAD_ATTRIBUTE, message, value, _as_condition(found))
     return found
+
+
+def _as_condition(found: object) -> str:
+    """How a value that is no truth value was probably meant as one."""
+    if not isinstance(found, str):
+        return "compare it: `$(stride != 1)`"
+    word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(found.lower(), found.lower())
+    is_word = word in ("true", "false")
+    return f"write `when: {word}`" if is_word else "an expression stands in $(…): `when: $(stride != 1)`"
 
 
 def indices(item: Item, scope: Scope) -> Iterator[Variables]:

@@ -115,28 +115,43 @@ class Window:
     def remarks(self, x: TensorType) -> Iterator[Remark]:
         """A warning where rows or columns of `x` are in no window."""
         lost = [0 if size is None or self.ceil else self._lost(axis, size) for axis, size in enumerate(x.space)]
-        fits = [
-            f"{size - count} or {size - count + stride} {side}s"
-            for count, size, stride, side in zip(lost, x.space, self.stride, ("row", "column"), strict=True)
-            if count and size
-        ]
         told = [
-            f"{count} of {size} {side}s"
+            f"the last {f'{count} ' if count > 1 else ''}of {size} {side}s"
             for count, size, side in zip(lost, x.space, ("row", "column"), strict=True)
             if count
         ]
         if told:
-            yield Remark(
-                Code.LOST_ROWS,
-                f"{self.op.name}: the last {' and '.join(told)} are in no window",
-                f"pad it, use `ceil: true` in a pool, or give it {' and '.join(fits)}",
-            )
+            verb = "is" if sum(lost) == 1 else "are"
+            message = f"{self.op.name}: {' and '.join(told)} {verb} in no window"
+            yield Remark(Code.LOST_ROWS, message, self._ways_to_lose_nothing(x, lost))
+
+    def _ways_to_lose_nothing(self, x: TensorType, lost: list[int]) -> str:
+        """The paddings and the sizes of `x` that leave nothing over."""
+        padding = [self._padding_without_loss(axis, size) for axis, size in enumerate(x.space)]
+        ways = [f"`padding: {padding[0] if padding[0] == padding[1] else padding}`"] if None not in padding else []
+        if "ceil" in type(self.op).model_fields and x.known:
+            ways.append("`ceil: true`")
+        less = TensorType(tuple(size and size - count for size, count in zip(x.space, lost, strict=True)))
+        steps = [stride if count else 0 for count, stride in zip(lost, self.stride, strict=True)]
+        more = TensorType(tuple(size and size + step for size, step in zip(less.shape, steps, strict=True)))
+        return f"{', '.join(ways)}{' or ' if ways else ''}an input of {less} or {more} loses nothing"
+
+    def _padding_without_loss(self, axis: int, size: int | None) -> int | None:
+        """The least padding on both sides, and at most half of a window, with which no row or column is lost."""
+        least = max(self._pads(axis, size))
+        fits = (
+            pad for pad in range(least, self.extent[axis] // 2 + 1) if size and not self._behind(axis, size, pad, pad)
+        )
+        return least if size is None else next(fits, None)
 
     def _lost(self, axis: int, size: int) -> int:
         """How many rows or columns, padding left out, stand behind the last window."""
         if self.extent[axis] < self.stride[axis]:
             return 0  # a window that leaves out rows everywhere is meant to
-        before, after = self._pads(axis, size)
+        return self._behind(axis, size, *self._pads(axis, size))
+
+    def _behind(self, axis: int, size: int, before: int, after: int) -> int:
+        """How many rows or columns, padded so, stand behind the last window."""
         return max(0, (size + before + after - self.extent[axis]) % self.stride[axis] - after)
 
     def place_transposed(self, x: TensorType, output_padding: Pair) -> Placement:

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any, TypeGuard
 
-from cnnc.diagnostics import Code
+from cnnc.diagnostics import Code, counted
 
 INTEGERS = range(-(2**63), 2**63)
 MAX_LENGTH = 10_000  # characters of a text, and elements of a list with all that it holds
@@ -173,7 +173,10 @@ def element(whole: Any, index: Any) -> Any:
     if type(index) is not int:
         raise Fault(f"an index is an integer, not {kind(index)}", help=_WHOLE if isinstance(index, float) else None)
     if not -len(whole) <= index < len(whole):
-        raise Fault(f"index {index} is out of range: there are {len(whole)} elements", help="the first has index 0")
+        raise Fault(
+            f"index {index} is out of range: the list has {counted(len(whole), 'element')}",
+            help="the first has index 0",
+        )
     return admitted(whole[index])
 
 

@@ -5,7 +5,7 @@ from glob import glob, has_magic
 from os.path import exists, isdir  # of a name that no file can have these say no, where pathlib raises
 from pathlib import Path
 
-SUFFIXES = (".yaml", ".yml", ".json")
+from cnnc.spec.source import SUFFIXES
 
 
 def find_specs(given: Iterable[str]) -> list[str]:

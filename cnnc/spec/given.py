@@ -19,6 +19,8 @@ def from_data(data: Mapping[str, Any]) -> Source:
 
 def overrides(given: Mapping[str, Any]) -> dict[str, Value]:
     """Values for a spec's parameters, each with a place in `<set>`. Raises CnncError for what is not plain data."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"`set` is a dict of parameters and their values, not {type(given).__name__}")
     if not given:
         return {}
     root = parse_text(Source("<set>", _written(dict(given), "a parameter's value")))

@@ -8,6 +8,7 @@ import re
 from pathlib import PurePath
 
 from cnnc.diagnostics import Code, Diagnostic, Report, Source, Span
+from cnnc.spec.suggestions import mistyped
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
@@ -56,7 +57,7 @@ def check_name(name: str, span: Span, report: Report, what: str = "a node") -> b
     if not PATTERN.fullmatch(name):
         hint = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:LONGEST]
         message, help = f"{show(name)} cannot be the name of {what}", "a name is made of letters A–Z a–z, digits and _"
-        help = f"{help}: `{hint}`" if hint else help
+        help = mistyped(name) or (f"{help}: `{hint}`" if hint else help)
     elif len(name) > LONGEST:
         message, help = f"the name {show(name)} has {len(name)} characters, {LONGEST} are allowed", "shorten it"
     elif keyword.iskeyword(name) or name.startswith("__") or name in TAKEN.get(what, RESERVED):

@@ -58,6 +58,7 @@ def read_blocks(value: Value | None, report: Report) -> dict[str, Block]:
 
 def read_block(name: str, span: Span, value: Value, report: Report) -> Block:
     """One block's definition; an unreadable one has no items."""
+    value = Value({}, value.span) if value.data is None else value  # `name:` and nothing behind it
     part = salvage(BlockPart, value, f"block {quote(name)}", report)
     if part is None:
         return Block(name, span, (_broken(span, value),))

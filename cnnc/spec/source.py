@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from glob import has_magic
 from itertools import islice
 from os import scandir
 from pathlib import Path
@@ -19,6 +20,9 @@ from cnnc.files import kind_of
 
 LIMIT = 1 << 20
 """The most bytes that a spec may have."""
+
+SUFFIXES = (".yaml", ".yml", ".json")
+"""How the names of specs end."""
 
 _SIBLINGS = 1000  # names looked at for "did you mean": a folder of pictures must not slow down a typing error
 _BOM = b"\xef\xbb\xbf"
@@ -110,9 +114,15 @@ def _missing(path: Path) -> CnncError:
             f"{path} is a symbolic link to a file that is not there",
             help=f"it points at {path.readlink()}",
         )
-    near = get_close_matches(path.name, _siblings(path), n=1)
-    way_out = f"did you mean {path.with_name(near[0])}?" if near else "check the path and the working directory"
-    return CnncError.of(Code.UNREADABLE, f"there is no file {path}", help=way_out)
+    message, way_out = f"there is no file {path}", "check the path and the working directory"
+    specs = {Path(name).stem: name for name in _siblings(path) if name.endswith(SUFFIXES)}
+    if has_magic(path.name):
+        message, way_out = f"no file fits {path}", f"the names of specs end in {', '.join(SUFFIXES)}"
+    elif not path.parent.is_dir():
+        message = f"{message}: there is no folder {path.parent}"
+    elif near := get_close_matches(path.stem, specs, n=1):
+        way_out = f"did you mean {path.with_name(specs[near[0]])}?"
+    return CnncError.of(Code.UNREADABLE, message, help=way_out)
 
 
 def _siblings(path: Path) -> list[str]:

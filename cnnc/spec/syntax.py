@@ -86,7 +86,17 @@ def diagnose(error: yaml.YAMLError, source: Source) -> Diagnostic:
     if wording.at_context and opened:
         place = opened
     notes = (Note(wording.note, opened),) if wording.note and opened else ()
-    return Diagnostic(wording.code, wording.message, place, None, notes, wording.help)
+    way_out = _spelt_out(source.line(place.line)) if wording.help == _COLON else None
+    return Diagnostic(wording.code, wording.message, place, None, notes, way_out or wording.help)
+
+
+def _spelt_out(line: str) -> str | None:
+    """How a node was probably meant whose attributes follow the op without a colon, or without braces."""
+    if found := re.fullmatch(r"\s*- (\w+) ?(\{.{,100})", line.rstrip()):
+        return f"write a colon and a space: `- {found[1]}: {found[2]}`"
+    if found := re.fullmatch(r"\s*- (\w+): +(\w+: [^#{}]{,100})", line.rstrip()):
+        return f"attributes on the line of their op stand in braces: `- {found[1]}: {{{found[2]}}}`"
+    return None
 
 
 def _character(span: Span) -> str:

@@ -139,7 +139,8 @@ def _diagnose(detail: ErrorDetails, value: Value, what: str, codes: Codes, model
     spelling = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)[1:]
     reason, way_out = explain(detail)
     here = value.at(*path).span
-    if way_out and "$" in here.source.line(here.line)[here.column - 1 : here.end_column - 1]:
+    is_computed = "$" in here.source.line(here.line)[here.column - 1 : here.end_column - 1]
+    if way_out and is_computed and isinstance(detail["input"], float):
         way_out = "`/` always gives a float: divide with `//`, or round with `int(…)`"
     message = f"`{spelling}` of {what} {reason}" if spelling else f"{what} {reason}"
     return Diagnostic(codes.bad, message, here, help=way_out)

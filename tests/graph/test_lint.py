@@ -1,5 +1,8 @@
 """Lints: each is a warning at its place, a spec with warnings is right, and what is meant is not warned of."""
 
+import json
+import re
+
 import pytest
 
 import cnnc
@@ -53,3 +56,28 @@ def test_warnings_without_end_do_not_hide_the_network():
     assert checked.ok
     assert len(checked.graph.nodes) == 5000
     assert [each.code.value for each in checked.diagnostics] == ["W304"]
+
+
+@pytest.mark.parametrize("op", ["conv", "max_pool"])
+@pytest.mark.parametrize("size", [(14, 14), (17, 20), (None, 14)])
+@pytest.mark.parametrize("kernel", [3, [2, 5]])
+@pytest.mark.parametrize("stride", [2, 3, [1, 2]])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_the_ways_out_of_lost_rows_lose_none(op, size, kernel, stride, padding):
+    attributes = {"kernel": kernel, "stride": stride, "padding": padding, **({"out": 4} if op == "conv" else {})}
+    checked = cnnc.check({"cnnc": 1, "input": {"x": [4, *size]}, "nodes": [{op: attributes}]})
+    for warning in checked.diagnostics:
+        for key, value in re.findall(r"`(\w+): ([^`]+)`", warning.help):
+            assert codes({op: {**attributes, key: json.loads(value)}}, shape=(4, *size)) == []
+        fits = re.findall(r"([\d?]+)×([\d?]+)", warning.help)
+        assert len(fits) == 2
+        for height, width in fits:
+            shape = [None if side == "?" else int(side) for side in (height, width)]
+            assert codes({op: attributes}, shape=(4, *shape)) == []
+
+
+def test_ceil_is_a_way_out_of_pools_alone():
+    spec = {"cnnc": 1, "input": {"x": [4, 14, 14]}}
+    conv, pool = ({op: {"kernel": 3, "stride": 2, **more}} for op, more in (("conv", {"out": 4}), ("max_pool", {})))
+    told = [cnnc.check({**spec, "nodes": [node]}).diagnostics[0].help for node in (conv, pool)]
+    assert ["`ceil: true`" in each for each in told] == [False, True]

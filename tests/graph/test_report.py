@@ -170,3 +170,12 @@ def test_the_command(tmp_path):
     assert json.loads(done.stdout)["implies"]["memory"]["batch"] == 3
     assert CliRunner().invoke(app, ["check", str(path), "--sort", "beauty"]).exit_code == 2
     assert CliRunner().invoke(app, ["check", str(path), "--batch", "0"]).exit_code == 2
+
+
+def test_a_node_of_another_file_tells_which_in_json(tmp_path):
+    (tmp_path / "blocks.yaml").write_text("cnnc: 1\nblocks:\n  b:\n    nodes:\n      - relu\n")
+    path = tmp_path / "net.yaml"
+    path.write_text("cnnc: 1\nuse: [blocks.yaml]\ninput: {x: [4]}\nnodes:\n  - b\n  - tanh\n")
+    nodes = check(path).as_json()["nodes"]
+    assert [(each["line"], each.get("file")) for each in nodes] == [(5, str(tmp_path / "blocks.yaml")), (6, None)]
+    assert "file" not in nodes[1]

@@ -225,3 +225,15 @@ def test_the_outputs_of_a_block_have_names_of_their_own():
     assert said({"x": "relu", "a b": "relu", "y": "input"}) == ["E209"]
     assert said({"x": "relu", "class": "relu", "y": "input"}) == ["E209"]
     assert said(["relu", "relu", "x", "y"]) == ["E210", "E306", "E306"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ([0.5], "E203 `mean` has 1 number, but the input 3 channels"),
+        ([0.5, 0.5], "E203 `mean` has 2 numbers, but the input 3 channels"),
+    ],
+)
+def test_one_is_not_counted_as_many(numbers, message):
+    image = {"shape": [3, 8, 8], "mean": numbers}
+    assert faults({**net(conv()), "input": {"image": image}}) == [message]
