@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from cnnc.ops import registry
 from cnnc.ops.attributes import ActivationName, Real, Signed
 from cnnc.ops.base import Cost, OnnxBuilder, Op, Saves, TorchBuilder, position
 from cnnc.ops.reach import ITSELF, ITSELF_AND_ALL, Reaches
@@ -249,13 +250,6 @@ class Activation(Op):
 
     @property
     def _op(self) -> "Elementwise | Softmax":
-        return KINDS[self.kind].model_validate({})
-
-
-KINDS: dict[str, type[Elementwise] | type[Softmax]] = {
-    each.name: each
-    for each in (
-        *(Relu, Relu6, LeakyRelu, Prelu, Elu, Sigmoid, Tanh),
-        *(Softmax, LogSoftmax, Gelu, Silu, Hardswish, Hardsigmoid, Mish),
-    )
-}
+        op = registry.get(self.kind).model_validate({})
+        assert isinstance(op, Elementwise | Softmax)
+        return op

@@ -1,18 +1,5 @@
 """The names of the activations: what `act` and `activation: {kind: …}` take."""
 
-ACTIVATIONS = (
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "prelu",
-    "elu",
-    "sigmoid",
-    "tanh",
-    "softmax",
-    "log_softmax",
-    "gelu",
-    "silu",
-    "hardswish",
-    "hardsigmoid",
-    "mish",
-)
+from cnnc.ops.registry import FAMILIES
+
+ACTIVATIONS = tuple(name for name in FAMILIES["activation"] if name != "activation")

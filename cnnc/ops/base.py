@@ -8,7 +8,7 @@ a whole graph: they speak to a `TorchBuilder` and an `OnnxBuilder`, each made fo
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NoReturn, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -150,6 +150,11 @@ class Op(BaseModel):
         """Build the node in ONNX over the inputs' names; gives the output's, of several ports a tuple."""
 
 
+def impossible(op: Op, problem: str, attribute: str | None, way_out: str) -> NoReturn:
+    """Refuse an attribute whose value no input of this type, or no other attribute, goes with."""
+    raise Refusal(Code.IMPOSSIBLE_ATTRIBUTE, f"{op.name}: {problem}", attribute=attribute, help=way_out)
+
+
 def require_map(op: Op, x: TensorType) -> None:
     """Refuse anything but a feature map."""
     if not x.is_map:
@@ -189,10 +194,6 @@ def position(op: Op, x: TensorType, axis: int) -> int:
     """The axis, counted from 0 without the batch, that `axis` means (from the end where negative); refuses others."""
     rank = len(x.shape)
     if not -rank <= axis < rank:
-        raise Refusal(
-            Code.IMPOSSIBLE_ATTRIBUTE,
-            f"{op.name}: there is no axis {axis} in {x}",
-            attribute="axis",
-            help=f"axes count from 0 and never count the batch: 0 to {rank - 1} here" if rank > 1 else "`axis: 0`",
-        )
+        way_out = f"axes count from 0 and never count the batch: 0 to {rank - 1} here" if rank > 1 else "`axis: 0`"
+        impossible(op, f"there is no axis {axis} in {x}", "axis", way_out)
     return axis % rank

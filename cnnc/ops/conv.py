@@ -1,18 +1,17 @@
 """Convolution and transposed convolution over feature maps, (C, H, W)."""
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from cnnc.ops.attributes import IndexPair, PaddingAttribute, Size, SizePair
-from cnnc.ops.base import Cost, OnnxBuilder, Op, Remark, TorchBuilder, require_divides, require_map
+from cnnc.ops.base import Cost, OnnxBuilder, Op, TorchBuilder, require_divides, require_map
 from cnnc.ops.reach import Reaches
 from cnnc.ops.types import TensorType
-from cnnc.ops.window import Placement, Window, torch_order
+from cnnc.ops.window import Placement, Window, Windowed, torch_order
 
 
-class Conv(Op):
+class Conv(Windowed):
     """Cross-correlation with learned kernels (LeCun et al., 1989): (C, H, W) to (out, H', W')."""
 
     name: ClassVar[str] = "conv"
@@ -30,12 +29,6 @@ class Conv(Op):
         require_divides(self, x.channels, self.groups, "input channels")
         require_divides(self, self.out, self.groups, "output channels")
         return TensorType((self.out, *self._place(x).size))
-
-    def reach(self, x: TensorType) -> Reaches:
-        return self._window().reach(x)
-
-    def remarks(self, x: TensorType) -> Iterable[Remark]:
-        return self._window().remarks(x)
 
     def cost(self, x: TensorType) -> Cost:
         kernel = self.kernel[0] * self.kernel[1] * (x.channels // self.groups)
@@ -74,9 +67,6 @@ class Conv(Op):
             pads=self._place(o.inputs[0]).pads,
             group=self.groups,
         )
-
-    def _place(self, x: TensorType) -> Placement:
-        return self._window().place(x)
 
     def _window(self) -> Window:
         return Window(self, self.kernel, self.stride, self.dilation, self.padding)

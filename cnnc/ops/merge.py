@@ -12,7 +12,7 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import IntList, Signed
-from cnnc.ops.base import OnnxBuilder, Op, Refusal, Saves, TorchBuilder, position, require_divides
+from cnnc.ops.base import OnnxBuilder, Op, Refusal, Saves, TorchBuilder, impossible, position, require_divides
 from cnnc.ops.reach import ITSELF, Reaches
 from cnnc.ops.types import TensorType, Types
 
@@ -108,7 +108,8 @@ class Split(Op):
 
     def infer(self, x: TensorType) -> Types:
         if (self.parts is None) == (self.sizes is None):
-            self._refuse("wants either `parts` or `sizes`", "parts" if self.parts else None, "`parts: 2`, for instance")
+            blamed = "parts" if self.parts else None
+            impossible(self, "wants either `parts` or `sizes`", blamed, "`parts: 2`, for instance")
         axis = position(self, x, self.axis)
         size = x.shape[axis]
         if size is None:
@@ -131,11 +132,8 @@ class Split(Op):
         if min(sizes) < 1 or sum(sizes) != size:
             written = " + ".join(map(str, sizes[:8])) + (" + …" if len(sizes) > 8 else "")
             problem = f"the sizes {written} = {sum(sizes)} are not a cut of {size} along axis {axis}"
-            self._refuse(problem, "sizes", f"sizes of at least 1 that add up to {size}")
+            impossible(self, problem, "sizes", f"sizes of at least 1 that add up to {size}")
         return sizes
-
-    def _refuse(self, problem: str, attribute: str | None, way_out: str) -> None:
-        raise Refusal(Code.IMPOSSIBLE_ATTRIBUTE, f"{self.name}: {problem}", attribute=attribute, help=way_out)
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         axis = position(self, t.inputs[0], self.axis)

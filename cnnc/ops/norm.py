@@ -10,7 +10,17 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Positive, Share, Size
-from cnnc.ops.base import Cost, OnnxBuilder, Op, Refusal, TorchBuilder, require_divides, require_known, require_map
+from cnnc.ops.base import (
+    Cost,
+    OnnxBuilder,
+    Op,
+    Refusal,
+    TorchBuilder,
+    impossible,
+    require_divides,
+    require_known,
+    require_map,
+)
 from cnnc.ops.reach import ITSELF_AND_ALL, LOCAL, Reaches
 from cnnc.ops.types import TensorType
 
@@ -126,7 +136,7 @@ class GroupNorm(Op):
         if x.elements == self.groups:  # torch refuses to run it on one sample
             raise Refusal(
                 Code.IMPOSSIBLE_ATTRIBUTE,
-                f"{self.name}: {self.groups} groups of {x} hold one number each; normalised, each of them would be 0",
+                f"{self.name}: of {x} each of {self.groups} `groups` holds one number, which normalised would be 0",
                 attribute="groups",
                 label=f"gets {x}",
                 help="take fewer `groups`, or put it before the maps shrink to one position",
@@ -198,12 +208,8 @@ class LocalResponseNorm(Op):
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
         if self.size % 2 == 0:
-            raise Refusal(
-                Code.IMPOSSIBLE_ATTRIBUTE,
-                f"{self.name}: a size of {self.size} has no middle; frameworks differ in what they make of it",
-                attribute="size",
-                help=f"`size: {self.size - 1}` or `size: {self.size + 1}`",
-            )
+            problem = f"a size of {self.size} has no middle; frameworks differ in what they make of it"
+            impossible(self, problem, "size", f"`size: {self.size - 1}` or `size: {self.size + 1}`")
         return x
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:

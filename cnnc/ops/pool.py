@@ -10,12 +10,23 @@ from cnnc.ops.attributes import PaddingAttribute, Pair, SizePair
 from cnnc.ops.base import OnnxBuilder, Op, Refusal, Remark, Saves, TorchBuilder, require_map
 from cnnc.ops.reach import GLOBAL, Reaches, divided
 from cnnc.ops.types import TensorType
-from cnnc.ops.window import Placement, Window, onnx_order, torch_order
+from cnnc.ops.window import Placement, Window, Windowed, onnx_order, torch_order
 
 NONE = (0, 0, 0, 0)
 
 
-class MaxPool(Op):
+class _Pool(Windowed):
+    """A pool whose windows slide: each of them must see some of the input."""
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        return TensorType((x.channels, *self._place(x).size))
+
+    def _place(self, x: TensorType) -> Placement:
+        return self._window().place_pool(x)
+
+
+class MaxPool(_Pool):
     """The largest value in each window: (C, H, W) to (C, H', W'). Padding never wins."""
 
     name: ClassVar[str] = "max_pool"
@@ -28,10 +39,6 @@ class MaxPool(Op):
     ceil: bool = Field(
         False, description="whether a last window that starts within the input but ends behind it counts"
     )
-
-    def infer(self, x: TensorType) -> TensorType:
-        require_map(self, x)
-        return TensorType((x.channels, *self._place(x).size))
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         place = self._place(t.inputs[0])
@@ -63,21 +70,12 @@ class MaxPool(Op):
             pads=pads,
         )
 
-    def reach(self, x: TensorType) -> Reaches:
-        return self._window().reach(x)
-
-    def remarks(self, x: TensorType) -> Iterable[Remark]:
-        return self._window().remarks(x)
-
-    def _place(self, x: TensorType) -> Placement:
-        return self._window().place_pool(x)
-
     def _window(self) -> Window:
         stride = self.stride or self.kernel
         return Window(self, self.kernel, stride, self.dilation, self.padding, self.ceil)
 
 
-class AvgPool(Op):
+class AvgPool(_Pool):
     """The average of each window: (C, H, W) to (C, H', W'). What `ceil` adds behind the padding is never counted."""
 
     name: ClassVar[str] = "avg_pool"
@@ -89,10 +87,6 @@ class AvgPool(Op):
         False, description="whether a last window that starts within the input but ends behind it counts"
     )
     count_padding: bool = Field(True, description="whether padding counts as zeros, or not at all")
-
-    def infer(self, x: TensorType) -> TensorType:
-        require_map(self, x)
-        return TensorType((x.channels, *self._place(x).size))
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         place, stride = self._place(t.inputs[0]), self.stride or self.kernel
@@ -135,15 +129,6 @@ class AvgPool(Op):
             pads=pads,
             count_include_pad=int(counts),
         )
-
-    def reach(self, x: TensorType) -> Reaches:
-        return self._window().reach(x)
-
-    def remarks(self, x: TensorType) -> Iterable[Remark]:
-        return self._window().remarks(x)
-
-    def _place(self, x: TensorType) -> Placement:
-        return self._window().place_pool(x)
 
     def _window(self) -> Window:
         return Window(self, self.kernel, self.stride or self.kernel, (1, 1), self.padding, self.ceil)

@@ -5,9 +5,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cnnc.diagnostics import Code
 from cnnc.ops.attributes import SizePair
-from cnnc.ops.base import OnnxBuilder, Op, Refusal, Saves, TorchBuilder, require_map
+from cnnc.ops.base import OnnxBuilder, Op, Saves, TorchBuilder, impossible, require_map
 from cnnc.ops.reach import Reaches, resized
 from cnnc.ops.types import TensorType
 
@@ -28,16 +27,15 @@ class Upsample(Op):
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
         if (self.factor is None) == (self.size is None):
-            self._refuse("wants either `factor` or `size`", "size" if self.size else None, "`factor: 2`, for instance")
+            blamed = "size" if self.size else None
+            impossible(self, "wants either `factor` or `size`", blamed, "`factor: 2`, for instance")
         if self.align_corners and self.mode == "nearest":
-            self._refuse("`align_corners` goes with `mode: bilinear` alone", "align_corners", "leave one of them out")
+            problem = "`align_corners` goes with `mode: bilinear` alone"
+            impossible(self, problem, "align_corners", "leave one of them out")
         if self.factor is None:
             return TensorType((x.channels, *(self.size or ())))
         sizes = zip(x.space, self.factor, strict=True)
         return TensorType((x.channels, *(None if size is None else size * factor for size, factor in sizes)))
-
-    def _refuse(self, problem: str, attribute: str | None, way_out: str) -> None:
-        raise Refusal(Code.IMPOSSIBLE_ATTRIBUTE, f"{self.name}: {problem}", attribute=attribute, help=way_out)
 
     def reach(self, x: TensorType) -> Reaches:
         factors, sizes = self.factor or (None, None), self.infer(x).space

@@ -5,14 +5,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cnnc.diagnostics import Code
 from cnnc.ops.attributes import IntList, Real, Sides, Size
 from cnnc.ops.base import (
     OnnxBuilder,
     Op,
-    Refusal,
     Saves,
     TorchBuilder,
+    impossible,
     require_divides,
     require_known,
     require_map,
@@ -59,14 +58,13 @@ class Reshape(Op):
     def _shape(self, elements: int) -> tuple[int, ...]:
         rest = prod(size for size in self.shape if size != -1)
         if min(self.shape) < -1 or 0 in self.shape or self.shape.count(-1) > 1:
-            self._refuse("sizes are at least 1, and one of them may be -1", "`shape: [-1]` makes a vector")
+            problem = "sizes are at least 1, and one of them may be -1"
+            impossible(self, problem, "shape", "`shape: [-1]` makes a vector")
         if elements % rest or (-1 not in self.shape and elements != rest):
             made = f"{'×'.join(map(str, self.shape))} = {rest}" if -1 not in self.shape else f"a multiple of {rest}"
-            self._refuse(f"{elements} elements are not {made}", "put -1 for the size that follows from the others")
+            way_out = "put -1 for the size that follows from the others"
+            impossible(self, f"{elements} elements are not {made}", "shape", way_out)
         return tuple(elements // rest if size == -1 else size for size in self.shape)
-
-    def _refuse(self, problem: str, way_out: str) -> None:
-        raise Refusal(Code.IMPOSSIBLE_ATTRIBUTE, f"{self.name}: {problem}", attribute="shape", help=way_out)
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.call("torch.reshape", x, [-1, *self._shape(t.inputs[0].elements or 0)])
@@ -86,12 +84,8 @@ class Permute(Op):
     def infer(self, x: TensorType) -> TensorType:
         rank = len(x.shape)
         if sorted(self.axes) != list(range(rank)):
-            raise Refusal(
-                Code.IMPOSSIBLE_ATTRIBUTE,
-                f"{self.name}: the axes {list(self.axes)} are not those of {x}, each once",
-                attribute="axes",
-                help=f"an order of {list(range(rank))}; the batch is not counted",
-            )
+            problem = f"the axes {list(self.axes)} are not those of {x}, each once"
+            impossible(self, problem, "axes", f"an order of {list(range(rank))}; the batch is not counted")
         if x.shape[self.axes[0]] is None:
             require_known(self, x, "moves an axis to the channels' place, where its size must be known")
         return TensorType(tuple(x.shape[axis] for axis in self.axes))
@@ -145,22 +139,14 @@ class Pad(Op):
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
         if self.value and self.mode != "constant":
-            raise Refusal(
-                Code.IMPOSSIBLE_ATTRIBUTE,
-                f"{self.name}: `mode: {self.mode}` takes what it adds from the input, and no `value`",
-                attribute="value",
-                help="leave one of them out",
-            )
+            problem = f"`mode: {self.mode}` takes what it adds from the input, and no `value`"
+            impossible(self, problem, "value", "leave one of them out")
         top, left, bottom, right = self.padding
         for axis, (size, pads) in enumerate(zip(x.space, ((top, bottom), (left, right)), strict=True)):
             least = max(pads) + (self.mode == "reflect")
             if self.mode in ("reflect", "circular") and size is not None and size < least:
-                raise Refusal(
-                    Code.IMPOSSIBLE_ATTRIBUTE,
-                    f"{self.name}: {max(pads)} of {self.mode} padding needs a {SIDES[axis]} of {least}, got {size}",
-                    attribute="padding",
-                    help="pad less, or use `mode: replicate`, which takes any",
-                )
+                problem = f"{max(pads)} of {self.mode} padding needs a {SIDES[axis]} of {least}, got {size}"
+                impossible(self, problem, "padding", "pad less, or use `mode: replicate`, which takes any")
         height, width = x.space
         return TensorType(
             (

@@ -7,6 +7,7 @@ meaning: the output has ceil(size / stride) positions (transposed: size × strid
 learning (2016).
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
@@ -260,6 +261,23 @@ class Window:
             attribute="padding",
             help=f"pads of together at most {whole - 1}",
         )
+
+
+class Windowed(Op):
+    """An op whose window slides over a map: (C, H, W) to (C', H', W')."""
+
+    def reach(self, x: TensorType) -> Reaches:
+        return self._window().reach(x)
+
+    def remarks(self, x: TensorType) -> Iterator[Remark]:
+        return self._window().remarks(x)
+
+    @abstractmethod
+    def _window(self) -> Window:
+        """The window that the attributes describe."""
+
+    def _place(self, x: TensorType) -> Placement:
+        return self._window().place(x)
 
 
 def _join(height: Axis, width: Axis) -> Placement:

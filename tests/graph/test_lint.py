@@ -31,6 +31,7 @@ def codes(*nodes, shape=(3, 8, 8), **more):
         ([{"conv": {"out": 3, "kernel": 1, "bias": False}}, "batch_norm"], []),
         ([{"conv": {"out": 3, "kernel": 1}}, "layer_norm"], []),
         ([{"conv": {"out": 3, "kernel": 1}}, {"batch_norm": {"name": "a"}}, {"add": {"from": ["a", "conv"]}}], []),
+        ([{"conv_transpose": {"out": 3, "kernel": 3, "stride": 2}}], []),
         (["dropout"], ["W305"]),
         (["dropout", "flatten"], []),
     ],

@@ -66,3 +66,17 @@ def test_numbers_of_numpy_are_numbers():
 def test_what_is_neither_a_path_nor_a_dict_is_a_wrong_call(given):
     with pytest.raises(TypeError, match="a spec is a path or a dict, not"):
         check(given)
+
+
+def test_settings_that_are_no_dict_are_a_wrong_call():
+    with pytest.raises(TypeError, match="`set` is a dict"):
+        check(net(conv()), set=3)
+
+
+@pytest.mark.parametrize("three", [np.array(3), np.int8(3)])
+def test_what_holds_one_number_is_a_number(three):
+    assert check(net(conv(out=three))).graph.nodes[0].outputs[0].channels == 3
+
+
+def test_truth_values_of_numpy_are_truth_values():
+    assert check(net(conv(bias=np.bool_(False)))).graph.nodes[0].cost.params == 16

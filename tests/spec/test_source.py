@@ -55,8 +55,22 @@ def test_missing_proposes_a_neighbour(tmp_path):
     assert diagnostic.help == f"did you mean {tmp_path / 'resnet.yaml'}?"
 
 
+@pytest.mark.parametrize("name", ["zz.yaml", "notes.md", "alexnet.yaml"])
+def test_missing_proposes_nothing_that_is_no_spec_or_goes_by_another_name(tmp_path, name):
+    for other in ("notes.txt", "set.yaml", "vgg.yaml"):
+        (tmp_path / other).write_text("")
+    assert refused(tmp_path / name).help == "check the path and the working directory"
+
+
 def test_missing_folder(tmp_path):
-    assert "there is no file" in refused(tmp_path / "no" / "net.yaml").message
+    assert refused(tmp_path / "no" / "net.yaml").message.endswith(f"there is no folder {tmp_path / 'no'}")
+
+
+def test_a_pattern_that_no_file_fits(tmp_path):
+    (tmp_path / "net.yaml").write_text("")
+    found = refused(tmp_path / "q*.yaml")
+    assert found.message == f"no file fits {tmp_path / 'q*.yaml'}"
+    assert "did you mean" not in found.help
 
 
 def test_folder(tmp_path):
