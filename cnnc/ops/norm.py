@@ -136,7 +136,7 @@ class GroupNorm(Op):
         if x.elements == self.groups:  # torch refuses to run it on one sample
             raise Refusal(
                 Code.IMPOSSIBLE_ATTRIBUTE,
-                f"{self.name}: of {x} each of {self.groups} `groups` holds one number, which normalised would be 0",
+                f"{self.name}: {self.groups} groups of {x} hold one number each; normalised, each of them would be 0",
                 attribute="groups",
                 label=f"gets {x}",
                 help="take fewer `groups`, or put it before the maps shrink to one position",

@@ -7,8 +7,11 @@ still be proved. Whether the ops and attributes exist is looked at in `cnnc.spec
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span
 from cnnc.ops import registry
+from cnnc.ops.base import Op
 from cnnc.spec.model import Block, BlockPart, Item
 from cnnc.spec.names import COUNTERS, check_name
 from cnnc.spec.suggestions import did_you_mean, mistyped
@@ -181,14 +184,25 @@ def _spelt_out(op: str, given: Any) -> str:
 
 
 def _spelt_out_op(op: str, given: Any) -> str:
-    fields = registry.get(op).model_fields
-    names = [name for name, field in fields.items() if field.is_required()] or list(fields)[:1]
-    if given and isinstance(given, list) and all(isinstance(each, str) for each in given):
-        return f"name its inputs: `- {op}: {{from: [{', '.join(given)}]}}`"[:LONGEST_LINE]
+    kind = registry.get(op)
+    names = [name for name, field in kind.model_fields.items() if field.is_required()] or list(kind.model_fields)[:1]
+    sources = given.split(",") if isinstance(given, str) and (kind.least_inputs > 1 or not names) else given
+    if sources and isinstance(sources, list) and all(isinstance(each, str) for each in sources):
+        return f"name its inputs: `- {op}: {{from: [{', '.join(map(str.strip, sources))}]}}`"[:LONGEST_LINE]
     if not names:
         return f"it has no attributes: `- {op}`"
     rest = "".join(f", {name}: …" for name in names[1:])
-    return f"name the attribute: `- {op}: {{{names[0]}: {show(given)}{rest}}}`"
+    shown = show(given) if _takes(kind, names[0], given) else "…"
+    return f"name the attribute: `- {op}: {{{names[0]}: {shown}{rest}}}`"
+
+
+def _takes(kind: type[Op], attribute: str, given: Any) -> bool:
+    """Whether an attribute may have a value."""
+    try:
+        kind.model_validate({attribute: given})
+    except ValidationError as error:
+        return all(each["loc"][:1] != (attribute,) for each in error.errors())
+    return True
 
 
 def _inner(op: str, span: Span, body: Value, report: Report) -> Block | None:
