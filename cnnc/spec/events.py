@@ -9,7 +9,7 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any, NoReturn
 
 import yaml
@@ -74,6 +74,23 @@ def events(source: Source) -> Iterator[Event]:
 
 
 def _yaml_events(text: str) -> Iterator[Event]:
+    """The parser's events, and those of all the levels that stand before a place where it finds too many of them.
+
+    The parsers look up to 1,024 characters ahead for a `:`. libyaml 0.2.6 refuses more than 1,000 levels, and so it may
+    do that before it has told of the first; the composer's own bound is far lower, and is to be met first.
+    """
+    count = 0
+    try:
+        for event in _parsed(text):
+            count += 1
+            yield event
+    except yaml.MarkedYAMLError as error:
+        if "nesting" in (error.problem or "") and error.problem_mark:
+            yield from islice(_parsed(text[: error.problem_mark.index]), count, None)
+        raise
+
+
+def _parsed(text: str) -> Iterator[Event]:
     parser = PARSER(text)
     try:
         while True:

@@ -326,6 +326,14 @@ def test_depth_is_bounded(problems, opening):
     assert found[1] == "E107" if opening != "a: [" else "E104"
 
 
+def test_depth_is_told_where_it_is_too_much(problems):
+    """libyaml refuses 1,001 levels, which it may see before it has told of the first."""
+    assert problems("x: " + "[" * 5_000) == [("1:35", "E107")]
+    assert problems("x: [é, " + "[" * 5_000) == [("1:38", "E107")]
+    assert problems("x: [{a: 1}, 'b[', # c[\n" + "[" * 5_000) == [("2:31", "E107")]
+    assert problems("- " * 5_000) == [("1:65", "E107")]
+
+
 @pytest.mark.parametrize("form", ["yaml", "json"])
 def test_the_deepest(parse, form):
     key = "a" if form == "yaml" else '"a"'
