@@ -1,13 +1,14 @@
 """What a check has found so far: each fault once, errors and warnings apart, and no more than a reader wants.
 
 A block's line that is wrong is wrong in all its instances. Paths differ there, and so may numbers; but where shapes or
-the names in the scope differ, what mends one may not mend the other. Of a warning, one a line is enough.
+the names in the scope differ, what mends one may not mend the other. Of a warning, one a line is enough, and none where
+the spec allows it.
 """
 
 import re
 from collections.abc import Iterable
 
-from cnnc.diagnostics import Diagnostic
+from cnnc.diagnostics import Allow, Code, Diagnostic, Source
 
 MOST = 100  # different errors, and different warnings
 MOST_TOLD = 20 * MOST  # errors in all: each instance of a block may tell the same one
@@ -18,18 +19,37 @@ class Enough(Exception):
 
 
 class Collector:
-    """Collects the diagnostics of one spec."""
+    """Collects the diagnostics of one spec. `allow` is what the spec allows anywhere in it."""
 
     def __init__(self) -> None:
         self.found: dict[object, Diagnostic] = {}
         self.warnings: dict[object, Diagnostic] = {}
+        self.allow: tuple[Allow, ...] = ()
         self.told = 0
+        self._used: set[Allow] = set()
+
+    def warn(self, warning: Diagnostic, allow: Iterable[Allow] = ()) -> None:
+        """Keep a warning that is news and not allowed; `allow` is what stands around its place, innermost first."""
+        if silencer := next((each for each in (*allow, *self.allow) if each.code == warning.code), None):
+            self._used.add(silencer)
+        elif len(self.warnings) < MOST:
+            self.warnings.setdefault((warning.code, warning.span), warning)
+
+    def warn_of_unused(self, allows: Iterable[tuple[Allow, ...]], source: Source) -> None:
+        """Warn of each `allow` in the text `source` that has silenced nothing. `allows` holds those around each node.
+
+        What another file allows is none of this spec's business: it may silence a warning in another spec.
+        """
+        for each in dict.fromkeys(each for chain in (*allows, self.allow) for each in chain):
+            if each not in self._used and each.span.source is source:
+                message = f"`allow: {each.code}` silences no warning"
+                way_out = "take it out: there is none here, or an `allow` further in silences it already"
+                self.warn(Diagnostic(Code.UNUSED_ALLOW, message, each.span, help=way_out))
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keep a diagnostic that is news; raises Enough where there are too many errors."""
         if diagnostic.code.severity == "warning":
-            if len(self.warnings) < MOST:
-                self.warnings.setdefault((diagnostic.code, diagnostic.span), diagnostic)
+            self.warn(diagnostic)
             return
         self.found.setdefault((diagnostic.code, diagnostic.span, _gist(diagnostic)), diagnostic)
         self.told += 1

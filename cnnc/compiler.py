@@ -105,14 +105,18 @@ def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
         root = parse_text(source)
         parsed = parse(source, root, collector.add)
         if parsed is not None:
+            collector.allow = parsed.allow
             graph = prove(parsed, settings, collector.add)
             if graph is not None and not collector.found:
                 check_whole(graph, parsed, collector.add)
-                lint(graph, collector.add)
                 if not all(each.type.known for each in graph.inputs):
                     from cnnc.graph.sizes import check_sizes
 
                     check_sizes(graph, collector.add)
+                for node, warning in lint(graph):
+                    collector.warn(warning, graph.allows.get(node.path, ()))
+                if not (settings or collector.found):  # with other parameters it may silence nothing
+                    collector.warn_of_unused(graph.allows.values(), source)
     except CnncError as error:
         collector.add_all(error.diagnostics)
     except Enough:

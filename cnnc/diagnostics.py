@@ -63,6 +63,7 @@ class Code(StrEnum):
     CANCELLED_SCALE = "W303"
     CANCELLED_BIAS = "W304"
     DROPOUT_AT_OUTPUT = "W305"
+    UNUSED_ALLOW = "W306"
 
     WEIGHTS_MISMATCH = "E401"
     WEIGHTS_UNREADABLE = "E402"
@@ -155,6 +156,14 @@ class Diagnostic:
     def __str__(self) -> str:
         place = f"{self.span}: " if self.span else ""
         return f"{place}{self.code.severity}[{self.code}]: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Allow:
+    """A code that an `allow` of a spec names: its author has decided that this warning need not be told."""
+
+    code: Code
+    span: Span
 
 
 def counted(number: int, noun: str) -> str:

@@ -18,6 +18,7 @@ from tests.random_values import PARAMS, Scope, conditions, rewritten, written
 
 Item = dict[str, Any]
 Draw = st.DrawFn
+ALLOWED: st.SearchStrategy[Item] = st.sampled_from([{}, {}, {}, {"allow": "W302"}, {"allow": ["W304", "W303"]}])
 PLAIN = ["relu", "tanh", "batch_norm", "identity", "scale", {"prelu": {"per_channel": True}}, "instance_norm"]
 
 
@@ -58,6 +59,7 @@ def specs(draw: Draw) -> dict[str, Any]:
         "params": PARAMS,
         **({"input": inputs} if len(inputs) == 1 else {"inputs": inputs}),
         **({"outputs": outputs} if outputs else {}),
+        **draw(ALLOWED),
         "blocks": scope.blocks,
         "nodes": items,
     }
@@ -123,6 +125,7 @@ def links(draw: Draw, x: Sizes, scope: Scope, at: int) -> tuple[Item | str, Size
         if chained:
             words["repeat"], y = draw(written(count, scope)), chained
             given = given | {"out": f"$({given['out']} + i * {int(grows)})"} if "out" in given else given
+    words |= draw(ALLOWED)
     if op in ("conv", "linear") and draw(st.booleans()):
         words["act"] = draw(written(draw(st.sampled_from([*ACTIVATIONS, None])), scope))
     if not given and not words and draw(st.booleans()):
@@ -151,7 +154,7 @@ def nested(draw: Draw, x: Sizes, scope: Scope, at: int) -> tuple[Item, Sizes]:
     words: Item = {}
     if y == x and draw(st.booleans()):
         words["repeat"] = draw(st.integers(1, 3))
-    body: Item = {**draw(st.sampled_from([{}, {"names": "index"}])), "nodes": items, **outputs}
+    body: Item = {**draw(st.sampled_from([{}, {"names": "index"}])), **draw(ALLOWED), "nodes": items, **outputs}
     if kind == "group":
         return {"group": body | words}, y
     name = f"block{len(scope.blocks)}"

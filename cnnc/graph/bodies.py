@@ -70,12 +70,12 @@ class Bodies:
             rest = {key: each for key, each in values.data.items() if key != "act"}
             values = Value(rest, values.span, {key: span for key, span in values.keys.items() if key != "act"})
         source = item.source.span if item.source else item.span
-        written = Written(item.op, values, item.span, source, unknown - {"act"})
+        written = Written(item.op, values, item.span, source, unknown - {"act"}, item.allow)
         bound = self.inference.add(written, path, wires, scope)
         for act in filter(None, acts):
             if act.op is None or bound.failed:
                 return FAILED
-            nothing = Written(act.op, Value({}, act.span), act.span, act.span)
+            nothing = Written(act.op, Value({}, act.span), act.span, act.span, allow=item.allow)
             bound = self.inference.add(nothing, scope.path + act.name, (bound.ports[""],), scope)
             act.bound = bound
         return bound
@@ -177,7 +177,9 @@ class Bodies:
         }
         given = dict.fromkeys(block.inputs, block.span)
         local = Names(inputs, given=given, by_index=block.index_names, around=scope.local)
-        return Scope(f"{path}.", local, scope.sink, {}, (Note(what, item.span), *scope.trail), scope.depth + 1)
+        trail = (Note(what, item.span), *scope.trail)
+        allow = (*block.allow, *item.allow, *scope.allow)
+        return Scope(f"{path}.", local, scope.sink, {}, trail, scope.depth + 1, allow)
 
     def _body(self, block: Block, kind: str, inner: Scope, wires: tuple[Wire, ...]) -> Bound:
         """The inside of a block, group or round."""

@@ -168,6 +168,7 @@ class Expander:
             self.inference.step(item.span, scope)
             inner = scope.with_variables(variables)
             if item.name is None:
+                inner = replace(inner, allow=(*item.allow, *inner.allow))
                 before = self._run(item.body.items, inner, before)
             else:
                 before = self._place(replace(item, op="group", source=None), inner, before)

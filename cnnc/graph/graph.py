@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from cnnc.diagnostics import Note, Span
+from cnnc.diagnostics import Allow, Note, Span
 from cnnc.ops.base import Cost, Op
 from cnnc.ops.types import TensorType, Types
 
@@ -75,7 +75,8 @@ class Graph:
 
     `scopes` maps the path of every block instance, group and round to the name of what it is an instance of; the nodes
     of a scope are contiguous in `nodes`. `spec` is the resolved spec as plain data, for the record in artifacts.
-    `passed_by` holds the nodes and inputs that an absent node would take, with a note on it.
+    `passed_by` holds the nodes and inputs that an absent node would take, with a note on it. `allows` holds, by path,
+    the warnings that the spec allows at a node and around it, the innermost `allow` first.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Graph:
     train: Any = None
     spec: dict[str, Any] = field(default_factory=dict)
     passed_by: Mapping[str, Note] = field(default_factory=dict)
+    allows: Mapping[str, tuple[Allow, ...]] = field(default_factory=dict)
     partial: bool = False  # nodes that could not be proved are missing: a graph to show, not to lower
 
     @cached_property

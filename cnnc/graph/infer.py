@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span, counted
+from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Report, Span, counted
 from cnnc.graph.graph import Node, Ref
 from cnnc.graph.scope import FAILED, Bound, Scope, Wire
 from cnnc.ops import registry
@@ -38,6 +38,7 @@ class Written:
     span: Span
     source: Span  # where its inputs are named
     unknown: frozenset[str] = frozenset()
+    allow: tuple[Allow, ...] = ()
 
 
 @dataclass(slots=True)
@@ -46,6 +47,7 @@ class Inference:
 
     nodes: list[Node] = field(default_factory=list)
     scopes: dict[str, str] = field(default_factory=dict)
+    allows: dict[str, tuple[Allow, ...]] = field(default_factory=dict)
     failures: int = 0
     _params: int = 0
     _steps: int = 0
@@ -77,6 +79,8 @@ class Inference:
         if not _arity_fits(kind, len(wires), written.source, scope.report) or op is None:
             self.failures += 1
             return FAILED
+        if allow := (*written.allow, *scope.allow):
+            self.allows[path] = allow
         found = self._infer(op, written, path, wires, scope.report)
         self.failures += found is None
         return _bound(op, path, written.span, found)

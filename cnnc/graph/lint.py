@@ -1,19 +1,19 @@
 """Lints: what is legal and yet hardly meant. Each is a warning with a place; a spec with warnings is still right.
 
-In: a proved graph. Out: diagnostics with `W` codes. What one op can say of itself by its input's type it says in
-`Op.remarks`; here is what only neighbours can tell.
+In: a proved graph. Out: diagnostics with `W` codes, each with the node that it is about. What one op can say of itself
+by its input's type it says in `Op.remarks`; here is what only neighbours can tell.
 """
 
 from collections.abc import Iterator
 
-from cnnc.diagnostics import Code, Diagnostic, Note, Report
+from cnnc.diagnostics import Code, Diagnostic, Note
 from cnnc.graph.graph import Graph, Node, Ref
 
 NORMS = frozenset({"batch_norm", "instance_norm"})  # they subtract a channel's mean and divide by its deviation
 
 
-def lint(graph: Graph, report: Report) -> None:
-    """Report every lint of the graph, in the order of its nodes."""
+def lint(graph: Graph) -> Iterator[tuple[Node, Diagnostic]]:
+    """Every lint of the graph, in the order of its nodes."""
     users: dict[Ref, list[Node]] = {}
     for node in graph.nodes:
         for ref in node.inputs:
@@ -21,14 +21,13 @@ def lint(graph: Graph, report: Report) -> None:
     shown = {each.ref for each in graph.outputs}
     for node in graph.nodes:
         for remark in node.op.remarks(*graph.input_types(node)):
-            report(Diagnostic(remark.code, remark.message, node.span, help=remark.help))
+            yield node, Diagnostic(remark.code, remark.message, node.span, help=remark.help)
         only = users.get(Ref(node.path), []) if Ref(node.path) not in shown else []
         if len(only) == 1:
-            for diagnostic in _of_pair(node, only[0]):
-                report(diagnostic)
+            yield from ((node, diagnostic) for diagnostic in _of_pair(node, only[0]))
         if Ref(node.path) in shown and node.op.name == "dropout":
             message = f"`{node.path}` drops values of an output: a loss would see zeros where there was an answer"
-            report(Diagnostic(Code.DROPOUT_AT_OUTPUT, message, node.span, help="put it before the last layer"))
+            yield node, Diagnostic(Code.DROPOUT_AT_OUTPUT, message, node.span, help="put it before the last layer")
 
 
 def _of_pair(node: Node, user: Node) -> Iterator[Diagnostic]:

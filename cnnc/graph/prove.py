@@ -61,6 +61,7 @@ def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints) -> Grap
         train=spec.train,
         spec=resolved(spec, variables),
         passed_by=expander.passed_by(),
+        allows=inference.allows,
         partial=inference.failures > 0 or not outputs,
     )
 
@@ -83,14 +84,30 @@ def check_whole(graph: Graph, spec: Spec, report: Report) -> None:
 
 
 def resolved(spec: Spec, variables: Mapping[str, object]) -> dict[str, Any]:
-    """The spec as plain data that stands by itself: parameters set, the blocks of other files in it."""
+    """The spec as plain data that stands by itself: parameters set, the blocks of other files in it.
+
+    Which warnings it allows is left out: that makes no other network.
+    """
     plain: dict[str, Any] = spec.root.plain()
     plain["name"] = spec.name
     if variables:
         plain["params"] = {name: _literal(value) for name, value in variables.items() if value is not UNKNOWN}
     if plain.pop("use", None):
         plain["blocks"] = {name: block.text.plain() for name, block in spec.blocks.items() if block.text}
+    blocks = plain.get("blocks")
+    for part in (plain, *(blocks.values() if isinstance(blocks, dict) else ())):
+        _leave_out_allow(part)
     return plain
+
+
+def _leave_out_allow(part: Any) -> None:
+    """Take out every `allow`: of a spec, a block or a node, and of the nodes in it."""
+    if isinstance(part, dict):
+        part.pop("allow", None)
+        nodes = part.get("nodes")
+        for item in nodes if isinstance(nodes, list) else ():
+            for attributes in item.values() if isinstance(item, dict) else ():
+                _leave_out_allow(attributes)
 
 
 def _literal(value: object) -> object:

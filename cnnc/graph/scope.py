@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Report, Span
+from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Note, Report, Span
 from cnnc.graph.graph import Ref
 from cnnc.ops.types import TensorType
 from cnnc.spec.names import RESERVED, check_name
@@ -130,7 +130,10 @@ def _given_twice(name: str, span: Span, first: Span) -> Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A scope as one of its items sees it. `path` ends in a dot or is empty; `trail` tells the instances around."""
+    """A scope as one of its items sees it. `path` ends in a dot or is empty; `trail` tells the instances around.
+
+    `allow` holds the warnings that are allowed in it, the innermost `allow` first.
+    """
 
     path: str
     local: Names
@@ -138,10 +141,12 @@ class Scope:
     variables: Mapping[str, object] = field(default_factory=dict)
     trail: tuple[Note, ...] = ()
     depth: int = 0
+    allow: tuple[Allow, ...] = ()
 
     def with_variables(self, more: Mapping[str, object]) -> "Scope":
         """The same scope with further variables: a round of an `each` or a `repeat`."""
-        return Scope(self.path, self.local, self.sink, {**self.variables, **more}, self.trail, self.depth)
+        variables = {**self.variables, **more}
+        return Scope(self.path, self.local, self.sink, variables, self.trail, self.depth, self.allow)
 
     def find(self, name: str) -> Binding | None:
         """What a name stands for by now; None where that is not known yet."""

@@ -10,6 +10,7 @@ from os.path import realpath
 from pathlib import Path
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Report, Source, Span
+from cnnc.spec.allow import read_allow
 from cnnc.spec.model import Block, Library
 from cnnc.spec.nodes import given_twice, read_blocks
 from cnnc.spec.reader import parse_text
@@ -98,11 +99,12 @@ class _Loader:
         library = salvage(Library, root, "a file of blocks", self.report)
         if library is None or not check_version(library.cnnc, root, self.report):
             return
+        allow = read_allow(library.allow, self.report)
         for name, block in read_blocks(library.blocks, self.report).items():
             if name in self.blocks:
                 other = self.blocks[name].span
                 self.report(given_twice(name, block.span, other))
-            self.blocks[name] = block
+            self.blocks[name] = replace(block, allow=(*block.allow, *allow)) if allow else block
         if library.use:
             self.load(path.parent, library.use, trail)
 

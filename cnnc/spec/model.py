@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from cnnc.diagnostics import Source, Span
+from cnnc.diagnostics import Allow, Source, Span
 from cnnc.spec.value import Value
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -126,6 +126,7 @@ class Header(Part):
     labels: list[Annotated[str, Field(max_length=200)]] | None = None
     budget: Value | None = None
     train: Value | None = None
+    allow: Value | None = None
 
 
 class Library(Part):
@@ -136,6 +137,7 @@ class Library(Part):
     description: str | None = None
     blocks: Value | None = None
     use: Value | None = None
+    allow: Value | None = None
 
 
 class BlockPart(Part):
@@ -147,6 +149,7 @@ class BlockPart(Part):
     outputs: Value | None = None
     names: Literal["index"] | None = None
     nodes: Value | None = None
+    allow: Value | None = None
 
 
 class InputPart(Part):
@@ -178,7 +181,7 @@ class OutputPart(Part):
 class Item:
     """One entry of a list of nodes: an op, an instance of a block, a `group` or an `each`.
 
-    `attributes` holds what is not one of the four words. A group or an `each` has a `body`. An item that could not be
+    `attributes` holds what is not one of the five words. A group or an `each` has a `body`. An item that could not be
     read is `broken`: it stands for something that nothing is known of.
     """
 
@@ -191,6 +194,7 @@ class Item:
     repeat: Value | None = None
     body: "Block | None" = None
     broken: bool = False
+    allow: tuple[Allow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,6 +209,7 @@ class Block:
     outputs: dict[str, Value] | None = None
     index_names: bool = False
     text: Value | None = None  # the definition as it was written
+    allow: tuple[Allow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,3 +232,4 @@ class Spec:
     budget: Budget | None
     train: Train | None
     library: bool = False
+    allow: tuple[Allow, ...] = ()

@@ -12,17 +12,18 @@ from pydantic import ValidationError
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span
 from cnnc.ops import registry
 from cnnc.ops.base import Op
+from cnnc.spec.allow import read_allow
 from cnnc.spec.model import Block, BlockPart, Item
 from cnnc.spec.names import COUNTERS, check_name
 from cnnc.spec.suggestions import did_you_mean, mistyped
 from cnnc.spec.validate import meant, quote, salvage, show
 from cnnc.spec.value import Value
 
-WORDS = ("name", "from", "when", "repeat")
+WORDS = ("name", "from", "when", "repeat", "allow")
 GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
 EACH_KEYS = ("over", "names", "nodes")
 TAKEN = {name: f"in `repeat` and `each` it is the {what}" for name, what in COUNTERS.items()}
-WORD_TAKEN = {word: f"every node has a `{word}` of its own" for word in WORDS}  # so no instance could be given it
+WORD_TAKEN = dict.fromkeys(WORDS, "it is a word of every node")  # so no instance could be given it
 LONGEST_LINE = 200  # characters of a line that a help proposes
 TAKES_ACT = ("conv", "linear")  # `act: relu` is a node of its own behind these
 
@@ -80,7 +81,8 @@ def _block(part: BlockPart, name: str, span: Span, text: Value, report: Report) 
         items = (_broken(span, text),)
         if "nodes" not in meant(BlockPart, text):
             report(Diagnostic(Code.MISSING_KEY, f"{quote(name)} needs `nodes`", span, help="add `nodes: […]`"))
-    return Block(name, span, items, params, _input_names(part, text, report), outputs, part.names == "index", text)
+    inputs, allow = _input_names(part, text, report), read_allow(part.allow, report)
+    return Block(name, span, items, params, inputs, outputs, part.names == "index", text, allow)
 
 
 def _input_names(part: BlockPart, text: Value, report: Report) -> tuple[str, ...]:
@@ -163,7 +165,17 @@ def read_item(value: Value, report: Report) -> Item:
             return _broken(span, value, op)
         rest.pop("nodes", None)
     attributes = Value(rest, span, {key: body.keys[key] for key in rest})
-    return Item(op, span, attributes, words["name"], words["from"], words["when"], words["repeat"], inner)
+    return Item(
+        op,
+        span,
+        attributes,
+        words["name"],
+        words["from"],
+        words["when"],
+        words["repeat"],
+        inner,
+        allow=read_allow(words["allow"], report, Code.BAD_ATTRIBUTE),
+    )
 
 
 def _spelt_out(op: str, given: Any) -> str:

@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, Source
 from cnnc.ops import registry
+from cnnc.spec.allow import read_allow
 from cnnc.spec.imports import used_blocks
 from cnnc.spec.model import Block, Budget, Header, Item, Library, Spec, Train
 from cnnc.spec.names import file_name
@@ -54,6 +55,7 @@ def parse(source: Source, root: Value, report: Report) -> Spec | None:
         budget=validate(Budget, header.budget, "`budget`", report) if header.budget else None,
         train=validate(Train, header.train, "`train`", report) if header.train else None,
         library=bool(library),
+        allow=read_allow(header.allow, report),
     )
 
 
