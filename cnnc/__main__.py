@@ -15,7 +15,10 @@ SHORT = ("check", "build", "infer", "explain")  # what they leave half done is s
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the call is wrong."""
+    """Run the command line and exit.
+
+    0: fine. 1: a spec (a file, a model, a picture) is wrong. 2: the call is wrong. 3: cnnc itself failed.
+    """
     _open_streams()
     if sys.argv[1:2] and sys.argv[1] in SHORT:
         # at once: an interrupt within an import or a callback can be lost there, and what is half done is swept later
@@ -25,8 +28,6 @@ def main() -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError as error:
-        if not isinstance(error, BrokenPipeError) and error.errno not in UNWRITTEN:
-            raise
         # whoever reads our output has enough, or the disk; Python would complain again while it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
@@ -60,6 +61,13 @@ def _report() -> int:
         return 2 if any(each.code == Code.UNKNOWN_PARAM for each in error.diagnostics) else 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or error.errno in UNWRITTEN):
+            raise
+        from cnnc.cli.internal import EXIT_CODE, report_internal
+
+        report_internal(error)
+        return EXIT_CODE
 
 
 def _run() -> int:

@@ -52,11 +52,16 @@ def render(diagnostic: Diagnostic, *, color: bool) -> str:
     return "\n".join(lines)
 
 
-def show(diagnostics: Iterable[Diagnostic]) -> None:
-    """Print diagnostics for a person, on standard error, in colour where that is a terminal."""
+def for_terminal(diagnostics: Iterable[Diagnostic]) -> list[str]:
+    """The diagnostics for a person who reads standard error, in colour where that is a terminal."""
     color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    for each in diagnostics:
-        print(render(each, color=color), file=sys.stderr, end="\n\n")
+    return [f"{render(each, color=color)}\n" for each in diagnostics]
+
+
+def show(diagnostics: Iterable[Diagnostic]) -> None:
+    """Print diagnostics for a person, on standard error."""
+    for text in for_terminal(diagnostics):
+        print(text, file=sys.stderr)
 
 
 def as_json(diagnostic: Diagnostic) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """The command line: one thin function a command.
 
-Exit codes: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the call is wrong.
+Exit codes: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the call is wrong, 3 cnnc itself failed.
 """
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,12 +14,14 @@ import typer
 
 from cnnc.cli import evaluate
 from cnnc.cli.diff import diff
+from cnnc.cli.internal import EXIT_CODE, report_internal
 from cnnc.cli.options import SET, SPEC, parameters
+from cnnc.cli.renderers import RENDERERS, Shown, told_of_failure
 from cnnc.cli.train import train
 from cnnc.cli.weights import weights as propose_map
 from cnnc.diagnostics import Code, Diagnostic
 from cnnc.passes.pipeline import NAMES
-from cnnc.report import as_github, show
+from cnnc.report import show
 from cnnc.targets.table import DEFAULTS, OPSET, OPSETS, Target
 
 if TYPE_CHECKING:
@@ -79,31 +80,36 @@ def check(
     format: Annotated[Format, typer.Option(help="A table, one JSON line a spec, or GitHub annotations.")] = Format.TEXT,
 ) -> None:
     """Prove specs without running them: a table with a row for each node, or every mistake with its place."""
+    from cnnc.compiler import check as prove
     from cnnc.spec.find import find_specs
 
     given = parameters(set)
     paths = find_specs(specs)
+    brief = len(paths) > 1 and not (depth or wide or sort or batch)
+    view: dict[str, Any] = {"depth": depth, "wide": wide, "sort": sort, "batch": batch, "brief": brief}
     if given and len(paths) > 1 and "-" in paths:
         raise typer.BadParameter(
             "standard input can be read once: with other specs it takes no --set", param_hint="--set"
         )
-    fine = True
+    code = 0
     annotated: dict[str, None] = {}  # a file of blocks is looked at by itself and by all that use it
-    for checked in _prove_all(paths, given):
-        fine = fine and checked.ok
-        if format is Format.JSON:
-            typer.echo(json.dumps(checked.as_json(batch or 1)))
-        elif format is Format.GITHUB:
-            new = {as_github(each): None for each in checked.diagnostics if as_github(each) not in annotated}
-            annotated |= new
-            for line in new:
-                typer.echo(line)
+    for path, settings in _settings(paths, given).items():
+        try:
+            checked = prove(path, set=settings)
+            shown = RENDERERS[format.value](checked, **view)
+        except Exception as error:  # of cnnc's own making: the other specs are looked at all the same
+            report_internal(error, path)
+            code, shown = EXIT_CODE, Shown(told_of_failure(format.value, path, error), [])
         else:
-            show(checked.diagnostics)
-            brief = len(paths) > 1 and not (depth or wide or sort or batch)
-            text = checked.as_text(depth, brief=brief, wide=wide, sort=sort, batch=batch)
-            typer.echo(text, err=not checked.ok)
-    raise typer.Exit(0 if fine else 1)
+            _require_params(checked)
+            code = max(code, 0 if checked.ok else 1)
+        for line in shown.err:
+            typer.echo(line, err=True)
+        for line in shown.out:
+            if format is not Format.GITHUB or line not in annotated:
+                typer.echo(line)
+        annotated |= dict.fromkeys(shown.out)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -194,29 +200,32 @@ def explain(
 app.command()(train)
 
 
-def _prove_all(paths: Sequence[str], settings: Mapping[str, Any]) -> "Iterator[Checked]":
-    """Check specs one by one; of several each takes the parameters that it has, and exit 2 is for what none has."""
+def _settings(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What is set in each spec: of several each takes the parameters that it has; exit 2 is for what none has."""
     from cnnc.compiler import check as prove
     from cnnc.spec.given import overrides
 
-    names = {value.span.column: name for name, value in overrides(settings).items()}  # all stand in one line
-    if not settings or len(paths) == 1:
-        for checked in (prove(path, set=settings) for path in paths):
-            if unknown := [replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM]:
-                show(unknown)
-                raise typer.Exit(2)
-            yield checked
-        return
+    if not given or len(paths) == 1:
+        return dict.fromkeys(paths, given)
+    names = {value.span.column: name for name, value in overrides(given).items()}  # all stand in one line
     lacking: dict[str, set[str]] = {}
     for path in paths:
-        found = prove(path, set=settings).diagnostics
-        if not any(each.code.value.startswith("E1") for each in found):  # what cannot be read has no say
-            lacking[path] = {names[each.span.column] for each in found if each.code == Code.UNKNOWN_PARAM and each.span}
+        with suppress(Exception):  # what cnnc fails on has no say: the check will tell
+            found = prove(path, set=given).diagnostics
+            if not any(each.code.value.startswith("E1") for each in found):  # nor has what cannot be read
+                unknown = (each.span for each in found if each.code == Code.UNKNOWN_PARAM)
+                lacking[path] = {names[span.column] for span in unknown if span}
     for name in set.intersection(*lacking.values()) if lacking else ():
         show([Diagnostic(Code.UNKNOWN_PARAM, f"none of the specs has a parameter `{name}` to set")])
         raise typer.Exit(2)
-    for path in paths:
-        yield prove(path, set={name: settings[name] for name in settings if name not in lacking.get(path, ())})
+    return {path: {name: value for name, value in given.items() if name not in lacking.get(path, ())} for path in paths}
+
+
+def _require_params(checked: "Checked") -> None:
+    """Exit with 2 where the call sets a parameter that the spec does not have."""
+    if unknown := [replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM]:
+        show(unknown)
+        raise typer.Exit(2)
 
 
 @contextmanager

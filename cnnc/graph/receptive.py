@@ -41,9 +41,9 @@ class Field:
 def receptive_fields(graph: Graph, input: str | None = None) -> dict[str, Field]:
     """By path, the field in an input (the first, unless named) of each node that depends on it; it must be a map."""
     source = next((each for each in graph.inputs if input in (None, each.name)), None)
-    if source is None:
+    if source is None and input is not None:
         raise ValueError(f"{graph.name} has no input {input}")
-    if not source.type.is_map:
+    if source is None or not source.type.is_map:
         return {}
     height, width = source.type.space
     found = reaches(graph, source.name)

@@ -12,7 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cnnc.cli.app import app
+from cnnc.compiler import check
 from cnnc.diagnostics import Code
+from cnnc.spec.given import parse_setting
+from tests.shown import show_every_way
 
 GOLDEN = Path(__file__).parent / "golden"
 SPECS = sorted(path.name for path in GOLDEN.glob("*.yaml"))
@@ -62,6 +65,13 @@ def test_what_is_said_of_a_bad_spec(name, monkeypatch):
     hold(name.removesuffix(".yaml"), text)
 
 
+@pytest.mark.parametrize("name", SPECS)
+def test_a_bad_spec_is_shown_in_every_way(name, monkeypatch):
+    monkeypatch.chdir(GOLDEN)
+    given = dict(parse_setting(each) for each in arguments(Path(name)) if each != "--set")
+    show_every_way(check(name, set=given))
+
+
 @pytest.mark.parametrize("name", GENERATED)
 def test_what_is_said_of_a_file_that_is_no_spec(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -72,6 +82,7 @@ def test_what_is_said_of_a_file_that_is_no_spec(name, tmp_path, monkeypatch):
         path.mkdir()
     exit_code, text = said(str(path))
     assert exit_code == 1
+    show_every_way(check(path))
     hold(name, text)
 
 

@@ -146,6 +146,15 @@ def test_several_specs_are_a_line_each(spec):
     assert [json.loads(text)["ok"] for text in done.stdout.splitlines()] == [True, False]
 
 
+def test_a_spec_whose_input_is_wrong_has_its_line_and_so_has_the_next(spec):
+    wrong = spec(TEXT.replace("[2, 6, 6]", "[2, 0, 6]"), "wrong.yaml")
+    done = CliRunner().invoke(app, ["check", str(wrong), str(spec(TEXT)), "--format", "json"])
+    assert done.exit_code == 1
+    found, next_one = map(json.loads, done.stdout.splitlines())
+    assert (found["ok"], found["inputs"], next_one["ok"]) == (False, {}, True)
+    assert [(each["code"], each["line"], each["column"]) for each in found["diagnostics"]] == [("E203", 3, 20)]
+
+
 def test_an_unknown_height_or_width_is_null():
     found = check(net(conv(8, 3), image=(4, None, 10))).as_json()
     assert found["inputs"] == {"image": {"shape": [4, None, 10]}}
