@@ -69,6 +69,10 @@ def evaluate(
         str | None, typer.Option("--out", "-o", metavar="PNG", help="Draw the confusion matrix into this file.")
     ] = None,
     format: Annotated[Answer, typer.Option(help="A table, or one JSON line.")] = Answer.TEXT,
+    accept_changed: Annotated[
+        bool,
+        typer.Option("--accept-changed", help="Take a file of cnnc that was rewritten or is damaged."),
+    ] = False,
 ) -> None:
     """Score a model on labelled pictures: accuracy, loss, and a table with a row for each class."""
     from cnnc.runtime.data.load import load
@@ -76,7 +80,7 @@ def evaluate(
 
     if out is not None:
         _require_drawing()
-    with _scorer(model, weights, map, set, device.value) as scorer, _progress() as progress:
+    with _scorer(model, weights, map, set, device.value, accept_changed) as scorer, _progress() as progress:
         loaded = load(data, limit=limit, val_split=val_split, seed=seed)
         result = score(scorer, _part(loaded, part), loaded.classes, progress)
     for note in result.notes:
@@ -87,7 +91,9 @@ def evaluate(
         typer.echo(f"\n{out}", err=format is Answer.JSON)
 
 
-def _scorer(model: str, weights: str | None, map: str | None, set: list[str] | None, device: str) -> "Scorer":
+def _scorer(
+    model: str, weights: str | None, map: str | None, set: list[str] | None, device: str, accept_changed: bool
+) -> "Scorer":
     """The model behind a path, told by its suffix: what is neither .onnx nor .pt is a spec."""
     from cnnc.compiler import load
     from cnnc.runtime import scorers
@@ -97,7 +103,11 @@ def _scorer(model: str, weights: str | None, map: str | None, set: list[str] | N
         for name, given in (("--weights", weights), ("--map", map), ("--set", set)):
             if given:
                 raise typer.BadParameter(f"{model} holds its own, this is for a spec", param_hint=name)
-        return scorers.of_onnx(model, device) if suffix == ".onnx" else scorers.of_torchscript(model, load, device)
+        if suffix == ".onnx":
+            return scorers.of_onnx(model, device, accept_changed=accept_changed)
+        return scorers.of_torchscript(model, load, device, accept_changed=accept_changed)
+    if accept_changed:
+        raise typer.BadParameter("it is for .onnx and .pt files, not for a spec", param_hint="--accept-changed")
     if suffix in FILES:
         raise typer.BadParameter(f"eval takes an .onnx, a .pt or a spec; {model} {FILES[suffix]}")
     if weights is None:

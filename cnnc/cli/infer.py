@@ -34,6 +34,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-external", action="store_true", help="follow weights in other files of the model's folder"
     )
+    parser.add_argument(
+        "--accept-changed",
+        action="store_true",
+        help="run a file of cnnc that another tool has rewritten, or that is damaged",
+    )
     return parser
 
 
@@ -49,7 +54,10 @@ def run(arguments: Sequence[str]) -> int:
     from cnnc.runtime.infer import Failed, infer_many, load_model
 
     fine = True
-    with load_model(given.model, given.provider, allow_external=given.allow_external) as model:
+    model = load_model(
+        given.model, given.provider, allow_external=given.allow_external, accept_changed=given.accept_changed
+    )
+    with model:
         for note in model.notes:
             print(visible(note), file=sys.stderr)
         for each in infer_many(model, given.images, given.top):

@@ -20,6 +20,7 @@ from cnnc.runtime.contract import CONTRACT, Contract, InputContract
 from cnnc.runtime.model_file import read_model
 from cnnc.runtime.pictures import SUFFIXES, open_picture, prepare
 from cnnc.runtime.session import Port, Runner, Session
+from cnnc.runtime.whole import begin_check
 
 _MODES = {channels: mode for mode, channels in CHANNELS.items()}
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
@@ -90,13 +91,24 @@ class Model:
         self.runner.close()
 
 
-def load_model(path: str | os.PathLike[str], provider: str = "auto", *, allow_external: bool = False) -> Model:
+def load_model(
+    path: str | os.PathLike[str],
+    provider: str = "auto",
+    *,
+    allow_external: bool = False,
+    accept_changed: bool = False,
+) -> Model:
     """Load the ONNX file at `path`; `provider` is `auto`, `cpu`, `cuda` or `tensorrt`. Use as a context manager.
 
-    Raises CnncError: E501 not an ONNX model, E502 one that takes no picture or ranks no classes, E506 the provider
-    cannot run here, E507 onnxruntime dies of it. `allow_external` follows weights in other files of the model's folder.
+    Raises CnncError: E501 not an ONNX model, or not as cnnc wrote it, E502 one that takes no picture or ranks no
+    classes, E506 the provider cannot run here, E507 onnxruntime dies of it. `allow_external` follows weights in other
+    files of the model's folder, `accept_changed` takes a file of ours that has been damaged or rewritten.
     """
     file = read_model(path)
+    if not accept_changed and (finish := begin_check(file)):
+        import onnxruntime  # noqa: F401 - which takes longer than the hash of most files
+
+        finish()
     text = file.metadata.get(CONTRACT)
     contract = Contract.from_json(text) if text is not None else None
     if contract is not None and contract.input.mode is None:

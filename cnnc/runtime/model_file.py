@@ -1,8 +1,9 @@
 """An ONNX file's outermost layer, read before onnxruntime sees it.
 
-In: a path. Out: the texts of `metadata_props`. Only the fields of the ModelProto itself are walked (the graph is one of
-them and is stepped over unread), so this costs nothing, and a model that carries no contract of ours never needs to be
-loaded into this process to find that out. Empty, cut off and foreign files are E501.
+In: a path. Out: the texts of `metadata_props`, and the hash that the file must have. Only the fields of the ModelProto
+itself are walked (the graph is one of them and is stepped over unread), so this costs nothing, and a model that carries
+no contract of ours never needs to be loaded into this process to find that out. Empty, cut off, damaged and foreign
+files are E501.
 """
 
 import os
@@ -13,6 +14,7 @@ from typing import IO
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files import require_file
+from cnnc.targets import seal
 
 # field numbers of ModelProto and StringStringEntryProto, wire types of protobuf
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2
@@ -21,32 +23,41 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A file that looks like an ONNX model, and what its `metadata_props` say."""
+    """A file that looks like an ONNX model, what its `metadata_props` say, and the first bytes, which may be a seal."""
 
     path: str
     metadata: dict[str, str]
+    head: bytes
 
 
 def read_model(path: str | os.PathLike[str]) -> ModelFile:
     """Read the ONNX file at `path`; raises CnncError (E501) where it is none."""
     name = os.fspath(path)
     size = require_file(name, Code.MODEL_UNREADABLE, "model")
+    head = b""
     try:
         with open(name, "rb") as file:
+            head = file.read(seal.SIZE)
+            file.seek(0)
             fields = list(_fields(file, size, read=(_METADATA,)))
         metadata = dict(_entry(body) for number, body in fields if number == _METADATA)
     except OSError as error:
-        raise _unreadable(name, (error.strerror or str(error)).lower()) from error
+        raise unreadable(name, (error.strerror or str(error)).lower()) from error
     except EOFError as error:
-        raise _unreadable(name, f"the file is cut off, or not an ONNX model: {error}") from error
+        raise unreadable(name, f"the file is cut off, or {_not_a_model(head)}: {error}") from error
     except ValueError as error:
-        raise _unreadable(name, "it is not an ONNX model") from error
+        raise unreadable(name, f"it is {_not_a_model(head)}") from error
     if not any(number == _GRAPH for number, _ in fields):
-        raise _unreadable(name, "it is not an ONNX model: it holds no graph")
-    return ModelFile(name, metadata)
+        raise unreadable(name, f"it is {_not_a_model(head)}: it holds no graph")
+    return ModelFile(name, metadata, head)
 
 
-def _unreadable(path: str, reason: str) -> CnncError:
+def _not_a_model(head: bytes) -> str:
+    return "damaged" if seal.is_sealed(head) else "not an ONNX model"
+
+
+def unreadable(path: str, reason: str) -> CnncError:
+    """E501."""
     return CnncError.of(
         Code.MODEL_UNREADABLE,
         f"cannot read the model {path}: {reason}",

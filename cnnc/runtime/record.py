@@ -124,7 +124,7 @@ def manifest(
     sums = totals(graph)
     return {
         "name": graph.name,
-        "spec_sha256": sha256(_canonical(graph.spec).encode()).hexdigest(),
+        "spec_sha256": spec_hash(graph.spec),
         "weights": record.weights,
         "map": record.map,
         "weights_sha256": weights_sha256,
@@ -152,6 +152,11 @@ def tools() -> dict[str, str]:
     """The versions of what a build is made with."""
     found = {name: next(iter(distributions(name=name)), None) for name in TOOLS}
     return {"cnnc": cnnc_version(), **{name: each.version for name, each in found.items() if each is not None}}
+
+
+def spec_hash(spec: Mapping[str, Any]) -> str:
+    """The SHA-256 of a resolved spec."""
+    return sha256(_canonical(spec).encode()).hexdigest()
 
 
 def _canonical(data: Mapping[str, Any]) -> str:

@@ -46,14 +46,14 @@ class Scorer:
         self.held.__exit__(*error)
 
 
-def of_onnx(path: str, device: str = "auto") -> Scorer:
+def of_onnx(path: str, device: str = "auto", *, accept_changed: bool = False) -> Scorer:
     """An ONNX file by onnxruntime, on `auto`, `cpu` or `cuda`; raises what `cnnc.runtime.infer.load_model` raises."""
     import numpy as np
     import torch
 
     from cnnc.runtime.infer import load_model
 
-    model = load_model(path, device)
+    model = load_model(path, device, accept_changed=accept_changed)
     source, target = model.contract.input.name, model.contract.outputs[0]
 
     def scores(pictures: "Tensor") -> "Tensor":
@@ -77,13 +77,15 @@ def of_graph(path: str, graph: Graph, weights: "Mapping[str, Tensor]", device: s
     return _of_module(path, inference.graph, module, device)
 
 
-def of_torchscript(path: str, load: Callable[[Mapping[str, Any]], Graph], device: str = "auto") -> Scorer:
+def of_torchscript(
+    path: str, load: Callable[[Mapping[str, Any]], Graph], device: str = "auto", *, accept_changed: bool = False
+) -> Scorer:
     """A TorchScript file, beside which the manifest of its build lies; `load` proves the spec that is in there.
 
-    Raises CnncError: E501 where either cannot be read or the file is not the one that the manifest speaks of.
+    Raises CnncError: E501 where either cannot be read or, unless `accept_changed`, is not what the build wrote.
     """
     require_file(path, Code.MODEL_UNREADABLE, "model")
-    graph = load(_described(Path(path)))
+    graph = load(_described(Path(path), accept_changed))
     module = _load(path)
     from cnnc.passes.drop_train_only import drop_train_only
     from cnnc.passes.network import Network
@@ -91,13 +93,16 @@ def of_torchscript(path: str, load: Callable[[Mapping[str, Any]], Graph], device
     return _of_module(path, drop_train_only(Network(graph, {})).graph, module, device)
 
 
-def _described(path: Path) -> Mapping[str, Any]:
+def _described(path: Path, accept_changed: bool) -> Mapping[str, Any]:
     """The spec in the manifest beside the file, which must be the file that the manifest speaks of."""
+    from cnnc.runtime.record import spec_hash
+
     manifest = path.with_name(MANIFEST)
     try:
         said = json.loads(manifest.read_bytes())
         spec, digest = dict(said["spec"]), str(said["files"][path.name]["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        intact = spec_hash(spec) == said["spec_sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "it is not what `cnnc build` writes, or speaks of another file"
         raise CnncError.of(
             Code.MODEL_UNREADABLE,
@@ -105,14 +110,22 @@ def _described(path: Path) -> Mapping[str, Any]:
             help=f"a TorchScript file says nothing of itself: keep {MANIFEST} beside it, or evaluate the spec with "
             "--weights, or the .onnx file",
         ) from error
+    if accept_changed:
+        return spec
+    if not intact:
+        raise _changed(f"the spec in {manifest} is not the one that `cnnc build` wrote there: its SHA-256 differs")
     with path.open("rb") as file:
         if file_digest(file, "sha256").hexdigest() != digest:
-            raise CnncError.of(
-                Code.MODEL_UNREADABLE,
-                f"the model {path} is not the file that {manifest} describes: its SHA-256 differs",
-                help="the file was damaged or replaced: build it again with `cnnc build`",
-            )
+            raise _changed(f"the model {path} is not the file that {manifest} describes: its SHA-256 differs")
     return spec
+
+
+def _changed(message: str) -> CnncError:
+    return CnncError.of(
+        Code.MODEL_UNREADABLE,
+        message,
+        help="the file was damaged or replaced: build it again with `cnnc build`; `--accept-changed` runs it as it is",
+    )
 
 
 def _load(path: str) -> "Module":

@@ -7,12 +7,14 @@ graph has proved: a model that disagrees with ONNX's own inference does not pass
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops.types import TensorType
 from cnnc.targets.onnx_file import chunks, described
+from cnnc.targets.seal import seal
 from cnnc.targets.table import OPSET, OPSETS
 from cnnc.targets.version import cnnc_version
 
@@ -44,9 +46,13 @@ def lower(
 def write(
     file: BinaryIO, graph: Graph, weights: "Mapping[str, Array]", opset: int, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write the model that `lower` emits to an open file, without holding the weights a second time."""
-    for chunk in chunks(*_emit(graph, weights, opset, metadata or {})):
-        file.write(chunk)
+    """Write the model that `lower` emits to an open file, under a seal, without holding the weights a second time."""
+    pieces = list(chunks(*_emit(graph, weights, opset, metadata or {})))
+    digest = sha256()
+    for piece in pieces:
+        digest.update(piece)
+    file.write(seal(digest.hexdigest()))
+    file.writelines(pieces)
 
 
 def _emit(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.targets.layers import KNOWN, Layer, Shape
+from cnnc.targets.seal import Changed, require_whole
 
 if TYPE_CHECKING:
     import onnx
@@ -46,19 +47,22 @@ def read(path: Path, data: bytes) -> OnnxWeights:
     import onnx
 
     try:
+        require_whole(data)
         model = onnx.load_from_string(data)
         _load_data_beside(model, path)
         return _Reader(path, model.graph).read()
     except CnncError:
         raise
+    except Changed as error:
+        raise unreadable(path, f"it is {error}", "take another copy of it, or build it again") from error
     except Exception as error:  # foreign bytes: protobuf, numpy and onnx raise what they like
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise unreadable(path, f"it is no ONNX file, or a damaged one ({reason[0][:200]})") from error
 
 
-def unreadable(path: Path, reason: str) -> CnncError:
+def unreadable(path: Path, reason: str, help: str | None = None) -> CnncError:
     """E402."""
-    return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read weights from {path}: {reason}")
+    return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read weights from {path}: {reason}", help=help)
 
 
 def _load_data_beside(model: "onnx.ModelProto", path: Path) -> None:

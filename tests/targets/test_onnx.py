@@ -9,6 +9,7 @@ import pytest
 from cnnc.compiler import load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Output, Ref
+from cnnc.targets import seal
 from cnnc.targets.onnx import lower, require_exportable, write
 from cnnc.targets.onnx_file import chunks
 from cnnc.targets.table import OPSETS
@@ -128,6 +129,8 @@ def test_the_file_written_piece_by_piece_is_the_model(network):
     write(file, graph, weights, 20, {"key": "value"})
     found = onnx.ModelProto.FromString(file.getvalue())
     onnx.checker.check_model(found, full_check=True)
+    assert found.metadata_props[0].key == seal.KEY
+    del found.metadata_props[0]
     assert found == model
     assert found.metadata_props[0].value == "value"
 

@@ -3,7 +3,8 @@
 `state.pt` alone is what a run goes on from: weights, optimizer, generators, counts, history, in one file that is
 replaced as a whole, so that a run killed at any moment is resumable. The weights for others lie beside it as
 `last.safetensors` and `best.safetensors`, written before it: they may be an epoch ahead of a state that was not written
-any more, and the resumed run writes them again. `run.json` says what the run is.
+any more, and the resumed run writes them again. `run.json` says what the run is. All of them hold hashes of what is in
+them, so that damage is noticed: torch's reader would make other numbers of it.
 """
 
 import json
@@ -11,21 +12,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph
 from cnnc.runtime.data.dataset import Data
 from cnnc.runtime.train.record import EpochRecord
+from cnnc.runtime.train.trailer import Hashing, require_whole
 from cnnc.spec.model import Train
-from cnnc.targets.stamp import stamped
+from cnnc.targets.stamp import Damaged, stamped
 from cnnc.targets.write import write_file
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 STATE, LAST, BEST, RUN = "state.pt", "last.safetensors", "best.safetensors", "run.json"
-VERSION = 1
+VERSION = 2
+VERSIONS = (1, VERSION)  # of the first the file has no hash
+HASH = "sha256"
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Checkpoint:
 def network_hash(graph: Graph) -> str:
     """The SHA-256 of the resolved spec, without what does not make the network another one."""
     spec = {key: value for key, value in graph.spec.items() if key not in ("train", "description", "labels", "budget")}
-    return sha256(json.dumps(spec, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return _json_hash(spec)
 
 
 def write(folder: Path, checkpoint: Checkpoint) -> None:
@@ -91,8 +95,16 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         "learner": checkpoint.learner,
         "generators": checkpoint.generators,
     }
-    write_file(folder / STATE, lambda file: torch.save(plain, file))
-    write_file(folder / RUN, (json.dumps(_summary(checkpoint), indent=2, ensure_ascii=False) + "\n").encode())
+
+    def save(file: BinaryIO) -> None:
+        hashing = Hashing(file)
+        torch.save(plain, hashing)  # type: ignore[arg-type]
+        hashing.end()
+
+    write_file(folder / STATE, save)
+    about = _summary(checkpoint)
+    about[HASH] = _json_hash(about)
+    write_file(folder / RUN, (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def write_weights(path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str, ...] | None) -> None:
@@ -101,28 +113,68 @@ def write_weights(path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str
 
 
 def read(folder: Path) -> Checkpoint | None:
-    """The state of the run in `folder`, None where there is none; raises E512 where it cannot be read."""
-    import torch
-
+    """The state of the run in `folder`, None where there is none; raises E512 where it cannot be read or is damaged."""
     path = folder / STATE
     if not path.exists():
         return None
+    _require_run(folder / RUN)
     try:
-        plain = torch.load(path, map_location="cpu", weights_only=True)
-        if plain["version"] != VERSION:
-            raise ValueError(f"it is of version {plain['version']}, and this cnnc reads {VERSION}")
+        plain = _load(path)
         identity = dict(plain["identity"])
         identity["labels"] = tuple(identity["labels"]) if identity["labels"] else None
         progress = dict(plain["progress"])
         progress["records"] = [EpochRecord(**each) for each in progress["records"]]
         return Checkpoint(Identity(**identity), Progress(**progress), plain["learner"], plain["generators"])
+    except CnncError:
+        raise
+    except Damaged as error:
+        raise _not_resumable(path, str(error)) from error
     except Exception as error:  # torch's reader raises what it likes on damaged files
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise CnncError.of(
-            Code.CANNOT_RESUME,
-            f"cannot resume from {path}: {reason}",
-            help="leave out `--resume` to begin anew; the folder will be kept under another name",
-        ) from error
+        raise _not_resumable(path, "it is cut off or damaged: torch cannot read it") from error
+
+
+def _load(path: Path) -> Any:
+    """What is in `state.pt`; raises Damaged, E512 for another version, and what torch raises."""
+    import torch
+
+    try:
+        has_hash = require_whole(path)
+    except OSError as error:
+        raise _not_resumable(path, (error.strerror or str(error)).lower()) from error
+    plain = torch.load(path, map_location="cpu", weights_only=True)
+    if plain["version"] not in VERSIONS:
+        raise _not_resumable(path, f"it is of version {plain['version']}, and this cnnc reads {VERSION}")
+    if plain["version"] == VERSION and not has_hash:
+        raise Damaged("it is damaged: the line at its end, with the SHA-256 of its other bytes, is missing")
+    return plain
+
+
+def _require_run(path: Path) -> None:
+    """Raise E512 where `run.json` is there, and not as it was written."""
+    try:
+        about = json.loads(path.read_bytes())
+        whole = about.pop(HASH, None) in (_json_hash(about), None)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _not_resumable(path, (error.strerror or str(error)).lower()) from error
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise _not_resumable(
+            path,
+            "it is damaged or was changed: it is not what cnnc wrote",
+            f"remove this file, which is only a summary: a run goes on from {STATE} alone",
+        )
+
+
+def _json_hash(data: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _not_resumable(path: Path, reason: str, help: str | None = None) -> CnncError:
+    anew = "leave out `--resume` to begin anew; the folder will be kept under another name"
+    return CnncError.of(Code.CANNOT_RESUME, f"cannot resume from {path}: {reason}", help=help or anew)
 
 
 def require_same(saved: Identity, now: Identity, folder: Path) -> None:

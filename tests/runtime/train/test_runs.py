@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 
 import cnnc
 from cnnc.diagnostics import CnncError
-from cnnc.runtime.train import extra
+from cnnc.runtime.train import checkpoint, extra
 from cnnc.runtime.train.learner import Learner
+from tests.damage import damaged
 from tests.runtime.train.conftest import spec
 
 EVERYTHING = {"augment": ["flip", "crop", "color"], "momentum": 0.9, "schedule": "cosine", "warmup": 1}
@@ -181,11 +182,48 @@ def test_changed_data_is_noticed(trained, pictures):
         trained(resume=True)
 
 
-def test_a_damaged_state_is_said_to_be_one(trained):
-    run = trained(epochs=1)
-    state = run.folder / "state.pt"
-    state.write_bytes(state.read_bytes()[:1000])
-    with pytest.raises(CnncError, match=r"E512.*state.pt"):
+@pytest.mark.parametrize(("name", "says"), [("state.pt", "damaged"), ("run.json", "it is damaged or was changed")])
+def test_damage_to_a_run_is_noticed(trained, name, says):
+    """Where it is not, the run goes on from the same state."""
+    folder = trained(epochs=1).folder
+    whole, data = plain(checkpoint.read(folder)), (folder / name).read_bytes()
+    for damage in damaged(data, 60):
+        (folder / name).write_bytes(damage)
+        try:
+            found = plain(checkpoint.read(folder))
+        except CnncError as error:
+            found = error.diagnostics[0].message
+        assert found == whole or (
+            f"cannot resume from {folder / name}" in found and says in found and "Error" not in found
+        )
+    (folder / name).write_bytes(data)
+    assert len(trained(resume=True, epochs=2).records) == 2
+
+
+def plain(saved):
+    """A checkpoint as a text, with every number in it."""
+    torch.set_printoptions(profile="full", precision=9)
+    try:
+        return str(saved)
+    finally:
+        torch.set_printoptions(profile="default")
+
+
+def test_a_state_without_its_last_line_is_damaged(trained):
+    state = trained(epochs=1).folder / "state.pt"
+    state.write_bytes(state.read_bytes()[:-1])
+    with pytest.raises(CnncError, match=r"E512.*state.pt: it is damaged: the line at its end"):
+        trained(resume=True)
+
+
+def test_torch_reads_a_state_and_a_run_of_an_earlier_version_goes_on(trained):
+    folder = trained(epochs=1).folder
+    saved = torch.load(folder / "state.pt", weights_only=True)
+    torch.save({**saved, "version": 1}, folder / "state.pt")
+    (folder / "run.json").unlink()
+    assert len(trained(resume=True, epochs=2).records) == 2
+    torch.save({**saved, "version": 3}, folder / "state.pt")
+    with pytest.raises(CnncError, match=r"E512.*it is of version 3, and this cnnc reads 2"):
         trained(resume=True)
 
 

@@ -1,0 +1,76 @@
+"""The seal of an ONNX file of ours: the SHA-256 of all that follows, in the file's first bytes.
+
+protobuf takes a message's fields in any order. So the first is an entry of `metadata_props` of a fixed length, and who
+reads the file can hash the rest without parsing it. Other tools that rewrite a file put the entry elsewhere or lose it:
+a file that is damaged can be told from one that was rewritten. Files of other makers, and of earlier versions of cnnc,
+have no seal. Imports nothing heavy, for `infer` reads seals.
+"""
+
+from collections.abc import Collection
+from hashlib import file_digest, sha256
+from pathlib import Path
+
+KEY = "cnnc.file_sha256"
+SAYS = "SHA-256 of the bytes behind this entry: "
+_METADATA, _KEY, _VALUE = 14, 1, 2  # field numbers of ModelProto and StringStringEntryProto
+
+
+class Changed(Exception):
+    """The bytes are not those that cnnc wrote."""
+
+
+def seal(digest: str) -> bytes:
+    """The first bytes of a file, the rest of which has this SHA-256, in hexadecimal."""
+    return _field(_METADATA, _field(_KEY, KEY.encode()) + _field(_VALUE, f"{SAYS}{digest}".encode()))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of bytes, fewer than 128."""
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+SIZE = len(seal("0" * 64))
+
+
+def is_sealed(head: bytes) -> bool:
+    """Whether a file that begins so was sealed, and may be damaged: the key and what it says are two traces of that."""
+    return any(trace.encode() in head[:SIZE] for trace in (KEY, SAYS))
+
+
+def sealed_digest(head: bytes, keys: Collection[str]) -> str | None:
+    """What the SHA-256 of the bytes behind the seal must be, by the first bytes of a file and the keys of its metadata.
+
+    None for a file without a seal. Raises Changed for one that has lost its own.
+    """
+    head = head[:SIZE]
+    if is_sealed(head):
+        digest = head[-64:].decode(errors="replace")
+        if head != seal(digest) or not set(digest) <= set("0123456789abcdef"):
+            raise Changed("damaged: its first bytes, which hold its SHA-256, are not those that cnnc wrote")
+        return digest
+    if KEY in keys:
+        raise Changed("not the file that cnnc wrote: another tool has rewritten it")
+    return None
+
+
+def require_digest(found: str, expected: str) -> None:
+    """Raise Changed where the bytes behind a seal have another SHA-256 than it says."""
+    if found != expected:
+        raise Changed(
+            "damaged, or was changed in its place: the bytes are not those that cnnc wrote "
+            f"(SHA-256 {found[:12]}…, not {expected[:12]}…)"
+        )
+
+
+def digest_behind(path: str | Path) -> str:
+    """The SHA-256 of what follows the seal in the file at `path`, which is read in small pieces."""
+    with open(path, "rb") as file:
+        file.seek(SIZE)
+        return file_digest(file, "sha256").hexdigest()
+
+
+def require_whole(data: bytes) -> None:
+    """Raise Changed where the bytes of a file begin with a seal that is not theirs."""
+    expected = sealed_digest(data[:SIZE], ())
+    if expected is not None:
+        require_digest(sha256(memoryview(data)[SIZE:]).hexdigest(), expected)
