@@ -7,6 +7,7 @@ import zlib
 from contextlib import suppress
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -62,6 +63,8 @@ def test_formats_and_modes_show_the_same(tmp_path, suffix, mode):
 
 @pytest.mark.parametrize(("mode", "suffix"), [("CMYK", "tiff"), ("CMYK", "jpg"), ("YCbCr", "tiff"), ("YCbCr", "jpg")])
 def test_colour_spaces(tmp_path, mode, suffix):
+    if (mode, suffix) == ("YCbCr", "tiff") and int(PIL.__version__.partition(".")[0]) < 13:
+        pytest.skip("Pillow cannot read its own YCbCr TIFF before 13")
     red = Image.new("RGB", (16, 16), (255, 0, 0)).convert(mode)
     np.testing.assert_allclose(array(save(tmp_path, red, f"p.{suffix}"), RGB)[:, 8, 8], [1, 0, 0], atol=0.02)
 

@@ -1,0 +1,92 @@
+"""What the Makefile installs, where, and what it leaves: in a copy, so that this environment stays as it is."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32" or shutil.which("make") is None, reason="needs make and a POSIX shell"
+)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The files that the Makefile reads, and an environment that counts as made."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "cnnc", tmp_path / "cnnc", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("build", "tests", ".venv/bin"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+    (tmp_path / ".venv/.installed").touch()
+    return tmp_path
+
+
+def make(folder, *arguments):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    done = subprocess.run(
+        ["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def installs(text):
+    """The lines that pip installs by, and those that make an environment."""
+    return [line for line in text.splitlines() if "pip install" in line or "-m venv" in line]
+
+
+def bytecode(folder):
+    return {path.name.partition(".")[0] for path in folder.rglob("*.pyc")}
+
+
+def test_bytecode_is_there_where_python_writes_none(copy):
+    make(copy, ".venv/.compiled")
+    assert bytecode(copy / "cnnc") >= {path.stem for path in (copy / "cnnc").rglob("*.py")}
+    (copy / "cnnc/new.py").write_text("")
+    make(copy, ".venv/.compiled")
+    assert "new" in bytecode(copy / "cnnc")
+    make(copy, "clean")
+    assert not bytecode(copy / "cnnc")
+    make(copy, ".venv/.compiled")
+    assert "new" in bytecode(copy / "cnnc")
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "bench"])
+def test_commands_that_are_timed_or_shown_have_bytecode(copy, target):
+    assert "-m compileall -q cnnc" in make(copy, "-n", target)
+
+
+def test_the_demo_brings_what_the_tour_uses(copy):
+    (copy / ".venv/.installed").unlink()
+    made, installed = installs(make(copy, "-n", "demo"))
+    assert made.endswith("-m venv --clear .venv")
+    assert installed.endswith("'.[train]'")
+    assert "PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt" in installed
+
+
+@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
+def test_an_environment_is_made_anew_when_the_pins_change(copy, changed):
+    assert not installs(make(copy, "-n", "demo"))
+    os.utime(copy / changed, (4e9, 4e9))
+    assert len(installs(make(copy, "-n", "demo"))) == 2
+
+
+def test_the_newest_packages_have_an_environment_without_pins(copy):
+    made, *installed = installs(make(copy, "-n", "test", "LATEST=1"))
+    assert made.endswith("-m venv --clear .venv-latest")
+    assert [line.split()[0] for line in installed] == ["PIP_CONSTRAINT=", "PIP_CONSTRAINT="]
+
+
+def test_the_oldest_packages_have_an_environment_and_pins_of_their_own(copy):
+    resolved, made, *installed = installs(make(copy, "-n", "test", "LOWEST=1"))
+    assert "pip install --quiet uv" in resolved
+    assert made.endswith("-m venv --clear .venv-lowest")
+    assert all("PIP_CONSTRAINT=.venv-lowest.txt" in line for line in installed)
