@@ -145,25 +145,38 @@ def compile(
     set: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
     map: str | Path | None = None,
+    key: str | None = None,
     seed: int = 0,
+    note: Callable[[str], None] | None = None,
 ) -> "GraphModule":
     """The spec as a torch module, in training mode, on the CPU; raises CnncError.
 
     An fx GraphModule with readable `.code`, whose state_dict goes by the spec's paths. It takes the spec's inputs by
     position, each (N, C, H, W) or (N, features), and gives its output, or a tuple where there are several. Without
     `weights` (a file) it starts as torch starts its modules, drawn from `seed`. `map` is a file that says which of the
-    weights is which, where their names are not the spec's.
+    weights is which, where their names are not the spec's; `key` names one of several state_dicts in it. `note` is told
+    which was taken and what was stripped from its keys; else the logger `cnnc` is.
     """
-    return _lower(load(spec, set=set), weights, map, seed)
+    return _lower(load(spec, set=set), _Weights(weights, map, key), seed, note)
 
 
-def _lower(graph: Graph, weights: str | Path | None, map: str | Path | None, seed: int) -> "GraphModule":
+@dataclass(frozen=True)
+class _Weights:
+    """Where weights come from: a file, a map of its names, and which of its state_dicts."""
+
+    file: str | Path | None
+    map: str | Path | None
+    key: str | None
+
+
+def _lower(graph: Graph, given: _Weights, seed: int, note: Callable[[str], None] | None) -> "GraphModule":
     from cnnc.targets import torch
-    from cnnc.targets.weights import read as read_weights
+    from cnnc.targets.weights import log, read
 
-    if weights is None:
+    if given.file is None:
         return torch.lower(graph, seed=seed)
-    return torch.lower(graph, read_weights(Path(weights), torch.shapes(graph), None if map is None else Path(map)))
+    map = None if given.map is None else Path(given.map)
+    return torch.lower(graph, read(Path(given.file), torch.shapes(graph), map, given.key, note or log))
 
 
 def build(  # noqa: PLR0913 - all but the spec by keyword
@@ -173,17 +186,20 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     set: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
     map: str | Path | None = None,
+    key: str | None = None,
     seed: int = 0,
     opset: int = OPSET,
     out: str | Path = "build",
     progress: Callable[[str], None] = lambda stage: None,
+    note: Callable[[str], None] | None = None,
     after_pass: "Callable[[str, Network], None] | None" = None,
 ) -> "Built":
     """Write `out/NAME/`: the targets' files, the weights and the manifest; raises CnncError.
 
     `targets`, one or several, are among onnx, torchscript, pt2 and python. Everything is verified before it is named,
-    and written so that an interrupted build leaves the earlier files or none. `progress` is told each stage
-    and `after_pass` sees the network behind each pass, in threads of the build.
+    and written so that an interrupted build leaves the earlier files or none. `weights`, `map`, `key` and `note` are
+    those of `compile`. `progress` is told each stage and `after_pass` sees the network behind each pass, in threads of
+    the build.
     """
     progress("checking the spec")
     graph = load(spec, set=set)
@@ -192,10 +208,10 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     from cnnc.runtime.record import Record
 
     targets = require_targets(graph, [targets] if isinstance(targets, str) else targets, opset)
-    module = _lower(graph, weights, map, seed)
+    module = _lower(graph, _Weights(weights, map, key), seed, note)
     graph = _named_by(graph, weights)
     weights_from, map_from = (None if path is None else str(path) for path in (weights, map))
-    record = Record(seed=seed, weights=weights_from, map=map_from, opset=opset)
+    record = Record(seed=seed, weights=weights_from, map=map_from, key=key, opset=opset)
     return export(graph, module, targets, Path(out), record, progress, after_pass)
 
 

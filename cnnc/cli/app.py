@@ -15,7 +15,7 @@ import typer
 from cnnc.cli import evaluate
 from cnnc.cli.diff import diff
 from cnnc.cli.internal import EXIT_CODE, report_internal
-from cnnc.cli.options import SET, SPEC, parameters
+from cnnc.cli.options import KEY, MAP, SET, SPEC, WEIGHTS, note, parameters, require_weights
 from cnnc.cli.renderers import RENDERERS, Shown, told_of_failure
 from cnnc.cli.train import train
 from cnnc.cli.weights import weights as propose_map
@@ -118,12 +118,9 @@ def build(
     target: Annotated[
         list[Target] | None, typer.Option(help="What to write; may be repeated.", show_default=", ".join(DEFAULTS))
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="A .safetensors, .pt, .pth or .onnx file; left out: random weights.")
-    ] = None,
-    map: Annotated[
-        str | None, typer.Option(help="With --weights: which tensor is which, as `cnnc weights` proposes it.")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(help=f"{WEIGHTS.capitalize()}; left out: random weights.")] = None,
+    map: MAP = None,
+    key: KEY = None,
     set: SET = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seeds random weights and the verification.")] = 0,
     opset: Annotated[int, typer.Option(min=OPSETS[0], max=OPSETS[-1], help="The ONNX operator set.")] = OPSET,
@@ -144,8 +141,7 @@ def build(
 
     if not out:
         raise typer.BadParameter("an empty name is no folder; . is the current one", param_hint="--out")
-    if map is not None and weights is None:
-        raise typer.BadParameter("a map is of weights: give --weights too", param_hint="--map")
+    require_weights(weights, map=map, key=key)
 
     def after_pass(name: str, network: Any) -> None:
         from cnnc.graph.text import text
@@ -160,10 +156,12 @@ def build(
             set=parameters(set),
             weights=weights,
             map=map,
+            key=key,
             seed=seed,
             opset=opset,
             out=out,
             progress=progress,
+            note=note,
             after_pass=after_pass,
         )
     typer.echo(built.as_text())

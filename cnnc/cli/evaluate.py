@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from cnnc.cli.options import parameters
+from cnnc.cli.options import KEY, MAP, WEIGHTS, note, parameters
 
 if TYPE_CHECKING:
     from cnnc.runtime.data.dataset import Data, Files, Split
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FILES = {
     ".safetensors": "holds weights: give its spec, and the file to --weights",
     ".pth": "holds weights: give its spec, and the file to --weights",
+    ".ckpt": "holds weights: give its spec, and the file to --weights",
+    ".bin": "holds weights: give its spec, and the file to --weights",
     ".pt2": "has the same network as the .pt and the .onnx beside it",
 }
 
@@ -50,10 +52,9 @@ class Part(StrEnum):
 def evaluate(
     model: Annotated[str, typer.Argument(help="An .onnx file, a TorchScript .pt of `cnnc build`, or a spec.")],
     data: Annotated[str, typer.Option(help="A data set by name, or a file or folder of one.")],
-    weights: Annotated[str | None, typer.Option(help="With a spec: a .safetensors, .pt, .pth or .onnx file.")] = None,
-    map: Annotated[
-        str | None, typer.Option(help="With --weights: which tensor is which, as `cnnc weights` proposes it.")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(help=f"With a spec: {WEIGHTS}.")] = None,
+    map: MAP = None,
+    key: KEY = None,
     set: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="With a spec: set a parameter of it; may be repeated."),
@@ -80,29 +81,37 @@ def evaluate(
 
     if out is not None:
         _require_drawing()
-    with _scorer(model, weights, map, set, device.value, accept_changed) as scorer, _progress() as progress:
+    said = _Said(weights, map, key, set)
+    with _scorer(model, said, device.value, accept_changed) as scorer, _progress() as progress:
         loaded = load(data, limit=limit, val_split=val_split, seed=seed)
         result = score(scorer, _part(loaded, part), loaded.classes, progress)
-    for note in result.notes:
-        typer.echo(f"note: {note}", err=True)
+    for each in result.notes:
+        note(each)
     typer.echo(json.dumps(result.as_json()) if format is Answer.JSON else result.as_text())
     if out is not None:
         _draw(result, Path(out))
         typer.echo(f"\n{out}", err=format is Answer.JSON)
 
 
-def _scorer(
-    model: str, weights: str | None, map: str | None, set: list[str] | None, device: str, accept_changed: bool
-) -> "Scorer":
+class _Said(NamedTuple):
+    """What is said of a spec: its weights, and values of its parameters."""
+
+    weights: str | None
+    map: str | None
+    key: str | None
+    set: list[str] | None
+
+
+def _scorer(model: str, said: _Said, device: str, accept_changed: bool) -> "Scorer":
     """The model behind a path, told by its suffix: what is neither .onnx nor .pt is a spec."""
     from cnnc.compiler import load
     from cnnc.runtime import scorers
 
     suffix = Path(model).suffix.lower()
     if suffix in (".onnx", ".pt"):
-        for name, given in (("--weights", weights), ("--map", map), ("--set", set)):
+        for name, given in said._asdict().items():
             if given:
-                raise typer.BadParameter(f"{model} holds its own, this is for a spec", param_hint=name)
+                raise typer.BadParameter(f"{model} holds its own, this is for a spec", param_hint=f"--{name}")
         if suffix == ".onnx":
             return scorers.of_onnx(model, device, accept_changed=accept_changed)
         return scorers.of_torchscript(model, load, device, accept_changed=accept_changed)
@@ -110,21 +119,22 @@ def _scorer(
         raise typer.BadParameter("it is for .onnx and .pt files, not for a spec", param_hint="--accept-changed")
     if suffix in FILES:
         raise typer.BadParameter(f"eval takes an .onnx, a .pt or a spec; {model} {FILES[suffix]}")
-    if weights is None:
+    if said.weights is None:
         raise typer.BadParameter(
             f"which weights? `cnnc train {model}` makes some; a spec alone knows nothing yet", param_hint="--weights"
         )
-    return _of_spec(model, weights, map, set, device)
+    return _of_spec(model, said, said.weights, device)
 
 
-def _of_spec(spec: str, weights: str, map: str | None, set: list[str] | None, device: str) -> "Scorer":
+def _of_spec(spec: str, said: _Said, weights: str, device: str) -> "Scorer":
     from cnnc.compiler import load
     from cnnc.runtime import scorers
     from cnnc.targets import torch
     from cnnc.targets import weights as weight_files
 
-    graph = load(spec, set=parameters(set))
-    found = weight_files.read(Path(weights), torch.shapes(graph), None if map is None else Path(map))
+    graph = load(spec, set=parameters(said.set))
+    map = None if said.map is None else Path(said.map)
+    found = weight_files.read(Path(weights), torch.shapes(graph), map, said.key, note)
     return scorers.of_graph(spec, graph, found, device)
 
 

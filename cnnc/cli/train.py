@@ -1,13 +1,16 @@
 """The command line of training and evaluation: thin functions, which `cnnc.cli.app` registers."""
 
+import os
 import shlex
 import sys
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from cnnc.cli.options import SET, parameters
+from cnnc.cli.options import KEY, MAP, SET, WEIGHTS, note, parameters, require_weights
 
 
 class Optimizer(StrEnum):
@@ -100,13 +103,16 @@ def train(
     ] = None,
     compile: Annotated[bool | None, Given(help="Use torch.compile.")] = None,
     set: SET = None,
-    weights: Annotated[str | None, Given(help="Begin with the weights of this file.")] = None,
+    weights: Annotated[str | None, Given(help=f"Begin with these weights: {WEIGHTS}.")] = None,
+    map: MAP = None,
+    key: KEY = None,
     device: Annotated[Device, Given(help="What trains; auto takes a GPU where there is one.")] = Device.AUTO,
     devices: Annotated[int, Given(min=1, help="How many devices, with a process each.")] = 1,
     resume: Annotated[bool, Given("--resume", help="Go on with the run in the folder.")] = False,
     out: Annotated[str, Given("--out", "-o", metavar="DIR", help="Write to DIR/NAME/.")] = OUT,
 ) -> None:
     """Train a spec by its recipe; options, up to --compile, put other values in place of the recipe's."""
+    require_weights(weights, map=map, key=key)
     given = {name: _plain(value) for name, value in locals().items() if name not in OTHERS}
     from cnnc.runtime.train.extra import require_extra
     from cnnc.runtime.train.launch import launch, started_by_launcher
@@ -114,10 +120,11 @@ def train(
     require_extra()
     if not started_by_launcher() and devices > 1:
         raise typer.Exit(launch(sys.argv[1:], devices))
-    _train(spec, given, set, weights=weights, device=device.value, resume=resume, out=out)
+    start = partial(_weights, path=weights, map=map, key=key)
+    _train(spec, given, set, start=start, device=device.value, resume=resume, out=out)
 
 
-OTHERS = ("spec", "set", "weights", "device", "devices", "resume", "out")
+OTHERS = ("spec", "set", "weights", "map", "key", "device", "devices", "resume", "out")
 
 
 def _train(
@@ -125,7 +132,7 @@ def _train(
     given: dict[str, Any],
     settings: list[str] | None,
     *,
-    weights: str | None,
+    start: Callable[[Any], Any],
     device: str,
     resume: bool,
     out: str,
@@ -139,7 +146,7 @@ def _train(
     graph = load(spec, set=parameters(settings))
     if not resume:
         _require_fields(graph, given)
-    trained = run(graph, given, Path(out), resume=resume, weights=_weights(graph, weights), device=device)
+    trained = run(graph, given, Path(out), resume=resume, weights=start(graph), device=device)
     if trained.signal:
         if trained.first:
             again = ["cnnc", "train", spec, *(word for each in settings or () for word in ("--set", each))]
@@ -170,13 +177,17 @@ def _require_fields(graph: Any, given: dict[str, Any]) -> None:
         raise typer.BadParameter("; ".join(each.message for each in error.diagnostics)) from None
 
 
-def _weights(graph: Any, path: str | None) -> Any:
+def _weights(graph: Any, path: str | None, map: str | None, key: str | None) -> Any:
+    """What training starts from; of several ranks the first says what there is to say of it."""
     from pathlib import Path
 
     from cnnc.targets import torch
     from cnnc.targets import weights as files
 
-    return None if path is None else files.read(Path(path), torch.shapes(graph))
+    if path is None:
+        return None
+    say = note if os.environ.get("RANK", "0") == "0" else lambda remark: None
+    return files.read(Path(path), torch.shapes(graph), None if map is None else Path(map), key, say)
 
 
 def _plain(value: Any) -> Any:

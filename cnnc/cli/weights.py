@@ -6,15 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cnnc.cli.options import SET, SPEC, parameters
+from cnnc.cli.options import KEY, SET, SPEC, WEIGHTS, note, parameters
 
 
 def weights(
     spec: SPEC,
-    checkpoint: Annotated[str, typer.Argument(help="A .safetensors, .pt, .pth or .onnx file.")],
+    checkpoint: Annotated[str, typer.Argument(help=f"{WEIGHTS.capitalize()}.")],
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="MAP", help="Write the map to this file, not to the terminal.")
     ] = None,
+    key: KEY = None,
     set: SET = None,
 ) -> None:
     """Propose a map from a checkpoint's names to a spec's, by order and shape; exits with 1 where any is undecided."""
@@ -26,7 +27,7 @@ def weights(
     path = Path(checkpoint)
     graph = load(spec, set=parameters(set))
     shapes = torch.shapes(graph)
-    found = files.checkpoint(path, shapes)
+    found = files.checkpoint(path, shapes, key, note)
     proposal = weight_map.propose(graph, shapes, found.layers, ordered=found.ordered)
     text = proposal.as_yaml(f"The tensors of {path.name} that are the weights of {graph.name}.")
     if out is None:
@@ -36,4 +37,5 @@ def weights(
         typer.echo(f"{out}: {len(proposal.map)} of {len(shapes)} tensors")
     proposal.require_decided(path)
     if out is not None:
-        typer.echo(f"next: cnnc build {quote(spec)} --weights {quote(checkpoint)} --map {quote(out)}")
+        chosen = f" --key {quote(key)}" if key else ""
+        typer.echo(f"next: cnnc build {quote(spec)} --weights {quote(checkpoint)}{chosen} --map {quote(out)}")

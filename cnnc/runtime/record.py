@@ -94,12 +94,13 @@ def scores_of(graph: Graph, ref: Ref) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the caller of a build chose: the seed of the weights, or their file and its map, and the opset."""
+    """What the caller of a build chose: the seed of the weights, or their file, its map and its key, and the opset."""
 
     seed: int
     weights: str | None
     map: str | None
     opset: int
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ def manifest(
         "spec_sha256": spec_hash(graph.spec),
         "weights": record.weights,
         "map": record.map,
+        "key": record.key,
         "weights_sha256": weights_sha256,
         "seed": record.seed if record.weights is None else None,
         "opset": record.opset,

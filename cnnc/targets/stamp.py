@@ -47,11 +47,11 @@ def require_whole(data: bytes, weights: "Mapping[str, Tensor]") -> None:
 
 def labels(path: Path) -> tuple[str, ...] | None:
     """The names of the classes in a file that `cnnc.targets.weights.read` takes; None where it has none."""
-    if path.suffix != ".safetensors":
-        return None
     with path.open("rb") as file:
-        length = file.read(8)
-        text = _stamp(length + file.read(int.from_bytes(length, "little")))
+        length, first = file.read(8), file.read(1)
+        if first != b"{":  # not safetensors
+            return None
+        text = _stamp(length + first + file.read(int.from_bytes(length, "little") - 1))
     names = None if text is None else json.loads(text)["labels"]
     return None if names is None else tuple(names)
 

@@ -137,6 +137,12 @@ def read_map(path: Path) -> Value:
     return found
 
 
+def names(map: Value) -> set[str]:
+    """What a map calls the tensors of its checkpoint."""
+    assert isinstance(map.data, dict)
+    return {str(value.data) for value in map.data.values()}
+
+
 def use(
     map: Value, checkpoint: Path, tensors: "Mapping[str, Tensor]", expected: Mapping[str, Shape], *, shared: bool
 ) -> "dict[str, Tensor]":

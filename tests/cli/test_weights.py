@@ -116,3 +116,58 @@ def test_a_score_and_a_manifest_know_the_map(run, tmp_path):
     assert run("build", "net.yaml", "--weights", "t.pth", "--map", "map.yaml", "--target", "onnx")[0] == 0
     made = json.loads((tmp_path / "build/net/manifest.json").read_text(encoding="utf-8"))
     assert (made["weights"], made["map"]) == ("t.pth", "map.yaml")
+
+
+def data():
+    """A data set of four pictures, as a path."""
+    images, labels = np.zeros((4, 8, 8), np.uint8), np.arange(4) % 3
+    np.savez("digits.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    return "digits.npz"
+
+
+def test_what_was_taken_and_stripped_is_said_wherever_weights_are_read(run, tmp_path):
+    state = {f"module.{key}": tensor for key, tensor in theirs(a="first").items()}
+    torch.save({"state_dict": state, "state_dict_ema": {key: each + 1 for key, each in state.items()}}, "t.ckpt")
+    stripped = "`module.` is stripped from its keys"
+    taken = f"note: t.ckpt: `state_dict` is taken, not `state_dict_ema` (`--key` takes another); {stripped}\n"
+    chosen = f"note: t.ckpt: {stripped}\n"
+    ema = ("--key", "state_dict_ema")
+
+    for key, said in (((), taken), (ema, chosen)):
+        assert run("build", "net.yaml", "--weights", "t.ckpt", "--target", "onnx", *key)[::2] == (0, said)
+        made = json.loads((tmp_path / "build/net/manifest.json").read_text(encoding="utf-8"))
+        assert made["key"] == (key[1] if key else None)
+        assert run("eval", "net.yaml", "--weights", "t.ckpt", "--data", data(), "--device", "cpu", *key)[::2] == (
+            0,
+            said,
+        )
+        code, out, err = run("weights", "net.yaml", "t.ckpt", "-o", "map.yaml", *key)
+        assert (code, err) == (0, said)
+        assert out.endswith(f"--weights t.ckpt{' --key state_dict_ema' if key else ''} --map map.yaml\n")
+        given = ("--data", data(), "--epochs", "1", "--device", "cpu", "--map", "map.yaml")
+        code, _, err = run("train", "net.yaml", "--weights", "t.ckpt", *given, *key)
+        assert (code, err.startswith(said)) == (0, True)
+
+
+def test_python_chooses_a_key_and_hears_what_was_taken(run):
+    state = theirs()
+    torch.save({"model": state, "model_ema": {key: each + 1 for key, each in state.items()}}, "t.pt")
+    said = []
+    module = cnnc.compile("net.yaml", weights="t.pt", key="model_ema", note=said.append)
+    assert torch.equal(module.state_dict()["fc.bias"], state["fc.bias"] + 1)
+    assert said == []
+    cnnc.build("net.yaml", weights="t.pt", targets="onnx", note=said.append)
+    assert said == ["t.pt: `model` is taken, not `model_ema` (`--key` takes another)"]
+
+
+@pytest.mark.parametrize("given", [("--key", "ema"), ("--map", "map.yaml")])
+def test_what_speaks_of_weights_needs_some(run, given):
+    assert run("build", "net.yaml", *given)[0] == 2
+    assert run("train", "net.yaml", "--data", "mnist", *given)[0] == 2
+    assert run("eval", "net.yaml", "--data", "mnist", *given)[0] == 2
+
+
+def test_names_from_files_cannot_steer_a_terminal(run):
+    torch.save({"evil\x1b[2J": theirs()}, "t.pt")
+    _, _, err = run("weights", "net.yaml", "t.pt")
+    assert err == "note: t.pt: `evil\\x1b[2J` is taken\n"

@@ -82,9 +82,24 @@ def test_many_faults_are_counted_and_not_all_listed(tmp_path, state):
     assert len(found.notes) < 25
 
 
-def test_names_alone_that_differ_are_told(tmp_path, state):
-    data = {key.replace("stem", "first"): tensor for key, tensor in state.items()}
-    assert "only names differ" in fault(save(tmp_path / "w.pt", data), shapes(state)).help
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: {key.replace("stem", "first"): tensor for key, tensor in state.items()},
+        lambda state: {f"part.{key}": each for key, each in reversed(state.items())},
+        lambda state: state | {"aux.weight": torch.zeros(3)},
+        lambda state: state | {"head.weight": state["head.weight"][..., None, None]},
+    ],
+)
+def test_what_a_map_would_mend_is_told(tmp_path, state, change):
+    assert "`cnnc weights SPEC" in fault(save(tmp_path / "w.pt", change(state)), shapes(state)).help
+
+
+@pytest.mark.parametrize("key", ["stem.weight", "head.bias"])
+def test_where_shapes_differ_no_map_is_proposed(tmp_path, state, key):
+    expected = shapes(state)
+    state[key] = torch.zeros(7, 7)
+    assert "cnnc weights" not in fault(save(tmp_path / "w.pt", state), expected).help
 
 
 def test_integers_are_no_weights(tmp_path, state):
