@@ -8,7 +8,7 @@ from cnnc.ops.attributes import IndexPair, PaddingAttribute, Size, SizePair
 from cnnc.ops.base import Cost, OnnxBuilder, Op, TorchBuilder, require_divides, require_map
 from cnnc.ops.reach import Reaches
 from cnnc.ops.types import TensorType
-from cnnc.ops.window import Placement, Window, Windowed, torch_order
+from cnnc.ops.window import Placement, Window, Windowed, onnx_order, torch_order
 
 
 class Conv(Windowed):
@@ -76,7 +76,7 @@ class ConvTranspose(Op):
     """The transpose of a conv (Zeiler et al., Deconvolutional networks, 2010): (C, H, W) to (out, H', W').
 
     Padding is cut off the output: H' = (H - 1)·stride - top - bottom + dilation·(kernel - 1) + 1 + output padding.
-    `same` makes H·stride of H, `valid` cuts nothing.
+    `same` makes H·stride of H, `valid` cuts nothing. Output padding is below the stride or the dilation, as in torch.
     """
 
     name: ClassVar[str] = "conv_transpose"
@@ -127,6 +127,10 @@ class ConvTranspose(Op):
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         place = self._place(o.inputs[0])
+        # onnxruntime wants it below the stride: a row of zeros behind the input makes a stride more of output
+        rows, extra = zip(*map(divmod, place.extra, self.stride), strict=True)
+        if any(rows):
+            x = o.op("Pad", x, o.constant(onnx_order((0, 0, *rows))))
         return o.op(
             "ConvTranspose",
             x,
@@ -136,7 +140,7 @@ class ConvTranspose(Op):
             strides=self.stride,
             dilations=self.dilation,
             pads=place.pads,
-            output_padding=place.extra,
+            output_padding=extra,
             group=self.groups,
         )
 

@@ -199,7 +199,7 @@ class Window:
             extra = output_padding + max(0, stride - extent)
         else:
             before, after, extra = self.padding[axis], self.padding[axis + 2], output_padding
-        if extra and extra >= stride:  # what a conv leaves out of its input is less than a step
+        if extra and extra >= max(stride, self.dilation[axis]):  # torch's rule
             self._refuse_output_padding(axis, extra)
         if size is None:
             return before, after, extra, None
@@ -246,12 +246,13 @@ class Window:
         )
 
     def _refuse_output_padding(self, axis: int, extra: int) -> NoReturn:
-        stride = self.stride[axis]
+        stride, dilation = self.stride[axis], self.dilation[axis]
+        limit = f"the stride of {stride} or the dilation of {dilation}" if dilation > 1 else f"the stride of {stride}"
         raise Refusal(
             Code.IMPOSSIBLE_ATTRIBUTE,
-            f"{self.op.name}: {extra} of output padding along the {SIDES[axis]} is not below the stride of {stride}",
+            f"{self.op.name}: {extra} of output padding along the {SIDES[axis]} is not below {limit}",
             attribute="output_padding",
-            help=f"at most {stride - 1}; for a larger output, `pad` what comes out",
+            help=f"at most {max(stride, dilation) - 1}; for a larger output, `pad` what comes out",
         )
 
     def _refuse_nothing_left(self, axis: int, whole: int, pads: int) -> NoReturn:
