@@ -7,8 +7,10 @@ the spec allows it.
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
-from cnnc.diagnostics import Allow, Code, Diagnostic, Source
+from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Source
+from cnnc.levels import Levels
 
 MOST = 100  # different errors, and different warnings
 MOST_TOLD = 20 * MOST  # errors in all: each instance of a block may tell the same one
@@ -19,9 +21,10 @@ class Enough(Exception):
 
 
 class Collector:
-    """Collects the diagnostics of one spec. `allow` is what the spec allows anywhere in it."""
+    """Collects the diagnostics of one spec. `allow` is what the spec allows all over, `levels` what others say."""
 
-    def __init__(self) -> None:
+    def __init__(self, levels: Levels) -> None:
+        self.levels = levels
         self.found: dict[object, Diagnostic] = {}
         self.warnings: dict[object, Diagnostic] = {}
         self.allow: tuple[Allow, ...] = ()
@@ -32,8 +35,13 @@ class Collector:
         """Keep a warning that is news and not allowed; `allow` is what stands around its place, innermost first."""
         if silencer := next((each for each in (*allow, *self.allow) if each.code == warning.code), None):
             self._used.add(silencer)
-        elif len(self.warnings) < MOST:
-            self.warnings.setdefault((warning.code, warning.span), warning)
+        elif len(self.warnings) < MOST and not self.levels.allows(warning.code):
+            self.warnings.setdefault((warning.code, warning.span), self._judged(warning))
+
+    def _judged(self, warning: Diagnostic) -> Diagnostic:
+        if not self.levels.denies(warning.code):
+            return warning
+        return replace(warning, denied=True, notes=(*warning.notes, Note("a warning, which `deny` makes an error")))
 
     def warn_of_unused(self, allows: Iterable[tuple[Allow, ...]], source: Source) -> None:
         """Warn of each `allow` in the text `source` that has silenced nothing. `allows` holds those around each node.

@@ -19,6 +19,7 @@ from cnnc.graph import report, table
 from cnnc.graph.graph import Graph
 from cnnc.graph.lint import lint
 from cnnc.graph.prove import check_whole, prove
+from cnnc.levels import Levels
 from cnnc.spec.given import from_data, overrides
 from cnnc.spec.parse import parse
 from cnnc.spec.reader import parse_text
@@ -45,7 +46,7 @@ class Checked:
 
     @property
     def ok(self) -> bool:
-        return not any(each.code.severity == "error" for each in self.diagnostics)
+        return not any(each.severity == "error" for each in self.diagnostics)
 
     def implied(self, batch: int = 1) -> "Implied":
         """Receptive fields, the sizes that the network takes, memory at a batch; raises CnncError unless it is `ok`."""
@@ -78,7 +79,7 @@ class Checked:
         what memory is for.
         """
         path = rendering.visible(self.path)
-        errors = len([each for each in self.diagnostics if each.code.severity == "error"])
+        errors = len([each for each in self.diagnostics if each.severity == "error"])
         if errors:
             return f"{path}: {errors} error{'s' * (errors > 1)}"
         if self.graph is None:
@@ -88,14 +89,17 @@ class Checked:
         return table.table(self.graph, depth, sort=sort, wide=wide, batch=batch)
 
 
-def check(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Checked:
+def check(
+    spec: SpecLike, *, set: Mapping[str, Any] | None = None, allow: Iterable[str] = (), deny: Iterable[str] = ()
+) -> Checked:
     """Prove a spec: a path, `-` for standard input, or the spec itself as plain data. Never raises for a wrong spec.
 
-    `set` gives values to the spec's parameters.
+    `set` gives values to the spec's parameters. Warnings whose codes are in `allow` are not told, those in `deny` are
+    errors; `deny=["warnings"]` makes all of them errors that are not allowed. What is no warning raises ValueError.
     """
     if not isinstance(spec, str | Path | Mapping):
         raise TypeError(f"a spec is a path or a dict, not {type(spec).__name__}")
-    collector = Collector()
+    collector = Collector(Levels.of(allow, deny))
     path = "<dict>" if isinstance(spec, Mapping) else str(spec)
     graph = None
     try:

@@ -144,7 +144,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One thing that is wrong. `label` stands under the marked place, `help` says what to do about it."""
+    """One thing that is wrong. `label` stands under the marked place, `help` says what to do about it.
+
+    A warning that is `denied` is an error.
+    """
 
     code: Code
     message: str
@@ -152,10 +155,16 @@ class Diagnostic:
     label: str | None = None
     notes: tuple[Note, ...] = ()
     help: str | None = None
+    denied: bool = False
+
+    @property
+    def severity(self) -> str:
+        """`error` or `warning`."""
+        return "error" if self.denied else self.code.severity
 
     def __str__(self) -> str:
         place = f"{self.span}: " if self.span else ""
-        return f"{place}{self.code.severity}[{self.code}]: {self.message}"
+        return f"{place}{self.severity}[{self.code}]: {self.message}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

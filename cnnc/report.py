@@ -36,11 +36,11 @@ def render(diagnostic: Diagnostic, *, color: bool) -> str:
     Several lines, without a newline at the end. With `color`, ANSI codes mark the parts.
     """
     paint = _paint if color else _leave
-    accent = _RED if diagnostic.code.severity == "error" else _YELLOW
+    accent = _RED if diagnostic.severity == "error" else _YELLOW
     spans = [span for span in (diagnostic.span, *(note.span for note in diagnostic.notes)) if span]
     margin = max([len(str(span.line)) for span in spans], default=1)
     gutter = " " * margin
-    severity = f"{diagnostic.code.severity}[{diagnostic.code}]"
+    severity = f"{diagnostic.severity}[{diagnostic.code}]"
     lines = [f"{paint(severity, accent)}{paint(': ' + _message(diagnostic.message, 4), _BOLD)}"]
     if diagnostic.span:
         lines += _snippet(diagnostic.span, margin, "^", diagnostic.label, accent, paint)
@@ -69,7 +69,7 @@ def as_json(diagnostic: Diagnostic) -> dict[str, Any]:
     span = diagnostic.span
     return {
         "code": diagnostic.code.value,
-        "severity": diagnostic.code.severity,
+        "severity": diagnostic.severity,
         "message": diagnostic.message,
         "file": span.source.name if span else None,
         "line": span.line if span else None,
@@ -100,7 +100,7 @@ def as_github(diagnostic: Diagnostic) -> str:
     properties["title"] = diagnostic.code.value
     order = ("file", "line", "col", "endLine", "endColumn", "title")
     written = ",".join(f"{key}={_escape_property(str(properties[key]))}" for key in order if key in properties)
-    return f"::{diagnostic.code.severity} {written}::{_escape_data(_annotation(diagnostic))}"
+    return f"::{diagnostic.severity} {written}::{_escape_data(_annotation(diagnostic))}"
 
 
 def _annotation(diagnostic: Diagnostic) -> str:

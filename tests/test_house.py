@@ -18,6 +18,7 @@ PACKAGE = ROOT / "cnnc"
 ORDER = [
     "diagnostics",
     "files",
+    "levels",
     "collector",
     "ops",
     "spec",

@@ -15,8 +15,22 @@ import typer
 from cnnc.cli import evaluate
 from cnnc.cli.diff import diff
 from cnnc.cli.internal import EXIT_CODE, report_internal
-from cnnc.cli.options import KEY, MAP, SET, SPEC, WEIGHTS, note, parameters, require_weights
+from cnnc.cli.options import (
+    ALLOW,
+    DENY,
+    EXCLUDE,
+    KEY,
+    MAP,
+    SET,
+    SPEC,
+    WEIGHTS,
+    levels,
+    note,
+    parameters,
+    require_weights,
+)
 from cnnc.cli.renderers import RENDERERS, Shown, told_of_failure
+from cnnc.cli.tally import Tally
 from cnnc.cli.train import train
 from cnnc.cli.weights import weights as propose_map
 from cnnc.diagnostics import Code, Diagnostic
@@ -26,6 +40,7 @@ from cnnc.targets.table import DEFAULTS, OPSET, OPSETS, Target
 
 if TYPE_CHECKING:
     from cnnc.compiler import Checked
+    from cnnc.spec.find import Found
 
 app = typer.Typer(
     name="cnnc",
@@ -78,37 +93,42 @@ def check(
         int | None, typer.Option(min=1, max=2**20, help="Count memory for this many samples at once.")
     ] = None,
     format: Annotated[Format, typer.Option(help="A table, one JSON line a spec, or GitHub annotations.")] = Format.TEXT,
+    allow: ALLOW = None,
+    deny: DENY = None,
+    exclude: EXCLUDE = None,
 ) -> None:
     """Prove specs without running them: a table with a row for each node, or every mistake with its place."""
+    from cnnc.cli.project import project_of
     from cnnc.compiler import check as prove
-    from cnnc.spec.find import find_specs
 
-    given = parameters(set)
-    paths = find_specs(specs)
+    given, said = parameters(set), levels(allow, deny)
+    paths, passed_over = _select(specs, exclude or ())
+    judged = {path: said.over(project_of(path).levels) for path in paths}
     brief = len(paths) > 1 and not (depth or wide or sort or batch)
     view: dict[str, Any] = {"depth": depth, "wide": wide, "sort": sort, "batch": batch, "brief": brief}
     if given and len(paths) > 1 and "-" in paths:
         raise typer.BadParameter(
             "standard input can be read once: with other specs it takes no --set", param_hint="--set"
         )
-    code = 0
+    code, tally = 0, Tally()
     annotated: dict[str, None] = {}  # a file of blocks is looked at by itself and by all that use it
     for path, settings in _settings(paths, given).items():
         try:
-            checked = prove(path, set=settings)
+            checked = prove(path, set=settings, allow=judged[path].allow, deny=judged[path].deny)
             shown = RENDERERS[format.value](checked, **view)
         except Exception as error:  # of cnnc's own making: the other specs are looked at all the same
             report_internal(error, path)
+            tally.failed += 1
             code, shown = EXIT_CODE, Shown(told_of_failure(format.value, path, error), [])
         else:
             _require_params(checked)
+            tally.add(checked)
             code = max(code, 0 if checked.ok else 1)
-        for line in shown.err:
-            typer.echo(line, err=True)
-        for line in shown.out:
-            if format is not Format.GITHUB or line not in annotated:
-                typer.echo(line)
-        annotated |= dict.fromkeys(shown.out)
+        if format is Format.GITHUB:
+            shown = Shown([line for line in shown.out if line not in annotated], shown.err)
+            annotated |= dict.fromkeys(shown.out)
+        _print(shown)
+    _print(tally.closing(format.value, passed_over))
     raise typer.Exit(code)
 
 
@@ -196,6 +216,27 @@ def explain(
 
 
 app.command()(train)
+
+
+def _print(shown: Shown) -> None:
+    for line in shown.err:
+        typer.echo(line, err=True)
+    for line in shown.out:
+        typer.echo(line)
+
+
+def _select(specs: Sequence[str], exclude: Sequence[str]) -> "Found":
+    """The specs to check; exit 2 where `--exclude` leaves none. A project leaves files out of folders alone."""
+    from cnnc.cli.project import project_of
+    from cnnc.spec.find import Found, find_specs
+    from cnnc.spec.globs import Globs
+
+    globs = Globs(exclude, ".")
+    found = find_specs(specs, lambda path: globs.match(path) or project_of(path).leaves_out(path))
+    kept = tuple(path for path in found.specs if path == "-" or not globs.match(path))
+    if not kept:
+        raise typer.BadParameter("nothing is left to check", param_hint="--exclude")
+    return Found(kept, found.passed_over)
 
 
 def _settings(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

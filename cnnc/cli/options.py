@@ -1,17 +1,30 @@
-"""What several commands take on their line: specs, and values for a spec's parameters."""
+"""What commands take on their line: specs, values for a spec's parameters, and what becomes of warnings."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cnnc.report import visible
+
+if TYPE_CHECKING:
+    from cnnc.levels import Levels
 
 SPEC = Annotated[str, typer.Argument(help="A spec, YAML or JSON; - reads standard input.")]
 SET = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the spec; may be repeated.")
 ]
 
+ALLOW = Annotated[
+    list[str] | None, typer.Option("--allow", metavar="CODE", help="Do not tell of this warning; may be repeated.")
+]
+DENY = Annotated[
+    list[str] | None,
+    typer.Option("--deny", metavar="CODE", help="Make this warning an error (warnings: all); may be repeated."),
+]
+EXCLUDE = Annotated[
+    list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Leave these files out; may be repeated.")
+]
 WEIGHTS = "a .safetensors file, a checkpoint of torch (.pt, .pth, .ckpt) or an .onnx file"
 MAP = Annotated[str | None, typer.Option(help="With --weights: which tensor is which, as `cnnc weights` proposes it.")]
 KEY = Annotated[
@@ -39,3 +52,13 @@ def parameters(*given: Iterable[str] | None) -> dict[str, Any]:
         return dict(parse_setting(text) for texts in given for text in texts or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--set") from None
+
+
+def levels(allow: Iterable[str] | None, deny: Iterable[str] | None) -> "Levels":
+    """What `--allow` and `--deny` say of warnings; what is no code of one ends with exit code 2."""
+    from cnnc.levels import Levels
+
+    try:
+        return Levels.of(allow or (), deny or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--allow and --deny") from None

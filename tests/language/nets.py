@@ -29,7 +29,7 @@ def shapes(spec, **settings):
 def faults(spec, **settings) -> list[str]:
     """The codes and messages of all that is wrong; warnings are not."""
     checked: Checked = check(spec, **settings)
-    errors = [each for each in checked.diagnostics if each.code.severity == "error"]
+    errors = [each for each in checked.diagnostics if each.severity == "error"]
     assert checked.ok == (not errors)
     return [f"{each.code.value} {each.message}" for each in errors]
 
