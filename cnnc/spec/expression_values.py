@@ -49,6 +49,7 @@ _OF_A_NUMBER: dict[str, Callable[[Any], Any]] = {
     "int": int,
 }
 _KINDS = {type(None): "null", bool: "a boolean", int: "an integer", float: "a float", str: "a text", list: "a list"}
+_NOTHING = {type(None): "null", int: "0", float: "0", str: "''"}
 FUNCTIONS = (*_OF_NUMBERS, *_OF_A_NUMBER, "len")
 
 
@@ -145,11 +146,20 @@ def binary(operation: ast.operator, left: Any, right: Any) -> Any:
 
 
 def unary(operation: ast.unaryop, operand: Any) -> Any:
-    """`operation operand`; `not` takes anything, the signs take numbers."""
+    """A number with its sign."""
     symbol, apply = UNARY[type(operation)]
-    if symbol != "not" and not _is_number(operand):
+    if not _is_number(operand):
         raise Fault(f"`{symbol}` takes a number, not {kind(operand)}")
     return checked(apply(operand))
+
+
+def as_condition(written: str, value: object) -> str:
+    """How a reader may have meant a value that is no truth value where one is asked for; `written` stands for it."""
+    if isinstance(value, str) and value.lower() in ("yes", "no", "on", "off", "true", "false"):
+        return f"the value is the text '{value}': truth values are written true and false"
+    if isinstance(value, list):
+        return f"compare its length: `len({written}) > 0`"
+    return f"compare it: `{f'({written})' if ' ' in written else written} != {_NOTHING[type(value)]}`"
 
 
 def compare(operation: ast.cmpop, left: Any, right: Any) -> bool:

@@ -174,16 +174,15 @@ class _Evaluation:
         return values.binary(node.op, self.value(node.left), self.value(node.right))
 
     def unary(self, node: ast.UnaryOp) -> Any:
+        if isinstance(node.op, ast.Not):
+            return not self._truth(node.operand, "not")
         return values.unary(node.op, self.value(node.operand))
 
     def boolean(self, node: ast.BoolOp) -> Any:
-        """As in Python: the first operand that decides, and none behind it is looked at."""
+        """The first operand that decides; none behind it is looked at."""
         decisive = isinstance(node.op, ast.Or)
-        for operand in node.values:
-            value = self.value(operand)
-            if bool(value) == decisive:
-                break
-        return value
+        word = "or" if decisive else "and"
+        return any(self._truth(operand, word) == decisive for operand in node.values) == decisive
 
     def comparison(self, node: ast.Compare) -> bool:
         left = self.value(node.left)
@@ -195,7 +194,7 @@ class _Evaluation:
         return True
 
     def choice(self, node: ast.IfExp) -> Any:
-        return self.value(node.body if self.value(node.test) else node.orelse)
+        return self.value(node.body if self._truth(node.test, "if") else node.orelse)
 
     def list(self, node: ast.List) -> Any:
         return values.checked([self.value(element) for element in node.elts])
@@ -206,6 +205,15 @@ class _Evaluation:
     def call(self, node: ast.Call) -> Any:
         assert isinstance(node.func, ast.Name)  # the grammar has nothing else there
         return values.call(node.func.id, [self.value(argument) for argument in node.args])
+
+    def _truth(self, node: ast.expr, word: str) -> bool:
+        """A truth value; what Python would take for one is not what a reader would."""
+        value = self.value(node)
+        if isinstance(value, bool):
+            return value
+        message = f"`{word}` takes truth values, not {values.kind(value)}"
+        help = values.as_condition(self.expression.written(node), value)
+        raise Fault(message, self.expression.extent_of(node), help=help)
 
     def _no_variable(self, name: str) -> Fault:
         known = set(self.lookup.names())
