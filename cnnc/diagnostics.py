@@ -119,6 +119,10 @@ class Source:
         """Line `number`, counted from 1; empty where the text has no such line."""
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
+    def path_at(self, line: int, column: int) -> str | None:
+        """What stands there in data that nobody has as a text (`nodes[2].conv.out`); None for what is one."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -130,8 +134,13 @@ class Span:
     end_line: int
     end_column: int
 
+    @property
+    def path(self) -> str | None:
+        """The place in data that was given as such, where lines and columns tell nothing; None in a text."""
+        return self.source.path_at(self.line, self.column)
+
     def __str__(self) -> str:
-        return f"{self.source.name}:{self.line}:{self.column}"
+        return self.path or f"{self.source.name}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True, slots=True)

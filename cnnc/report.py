@@ -37,7 +37,7 @@ def render(diagnostic: Diagnostic, *, color: bool) -> str:
     """
     paint = _paint if color else _leave
     accent = _RED if diagnostic.severity == "error" else _YELLOW
-    spans = [span for span in (diagnostic.span, *(note.span for note in diagnostic.notes)) if span]
+    spans = [span for span in (diagnostic.span, *(note.span for note in diagnostic.notes)) if span and not span.path]
     margin = max([len(str(span.line)) for span in spans], default=1)
     gutter = " " * margin
     severity = f"{diagnostic.severity}[{diagnostic.code}]"
@@ -65,35 +65,32 @@ def show(diagnostics: Iterable[Diagnostic]) -> None:
 
 
 def as_json(diagnostic: Diagnostic) -> dict[str, Any]:
-    """The diagnostic as plain data, with null for what is not known; lines and columns count from 1."""
-    span = diagnostic.span
+    """The diagnostic as plain data, with null for what is not known; lines and columns count from 1.
+
+    A place in data that was given as such is a `path`, and has no line; a place in a text has no path.
+    """
     return {
         "code": diagnostic.code.value,
         "severity": diagnostic.severity,
         "message": diagnostic.message,
-        "file": span.source.name if span else None,
-        "line": span.line if span else None,
-        "column": span.column if span else None,
-        "end_line": span.end_line if span else None,
-        "end_column": span.end_column if span else None,
+        **_place(diagnostic.span, ("line", "column", "end_line", "end_column")),
         "label": diagnostic.label,
         "help": diagnostic.help,
-        "notes": [
-            {
-                "message": note.message,
-                "file": note.span.source.name if note.span else None,
-                "line": note.span.line if note.span else None,
-                "column": note.span.column if note.span else None,
-            }
-            for note in diagnostic.notes
-        ],
+        "notes": [{"message": note.message, **_place(note.span, ("line", "column"))} for note in diagnostic.notes],
     }
+
+
+def _place(span: Span | None, numbers: tuple[str, ...]) -> dict[str, Any]:
+    """The keys of a place, `numbers` among them."""
+    path = span.path if span else None
+    told = {key: getattr(span, key) if span and path is None else None for key in numbers}
+    return {"file": span.source.name if span else None, **told, "path": path}
 
 
 def as_github(diagnostic: Diagnostic) -> str:
     """The diagnostic as a workflow command, which GitHub shows at the line; label, notes and help join the message."""
     properties: dict[str, object] = {}
-    if span := diagnostic.span:
+    if (span := diagnostic.span) and span.path is None:
         properties = {"file": span.source.name, "line": span.line, "endLine": span.end_line}
         if span.line == span.end_line:  # GitHub drops the columns of a place that spans lines, with a warning
             properties |= {"col": span.column, "endColumn": span.end_column}
@@ -104,7 +101,8 @@ def as_github(diagnostic: Diagnostic) -> str:
 
 
 def _annotation(diagnostic: Diagnostic) -> str:
-    lines = [diagnostic.message]
+    path = diagnostic.span.path if diagnostic.span else None
+    lines = [f"{path}: {diagnostic.message}" if path else diagnostic.message]
     if diagnostic.label:
         lines.append(diagnostic.label)
     lines += [f"note: {note.message}" + (f" ({note.span})" if note.span else "") for note in diagnostic.notes]
@@ -174,6 +172,8 @@ def _snippet(
 ) -> list[str]:
     """The place, its source line, and the marks under it; of a place of several lines the first is shown."""
     arrow = f"{' ' * margin}{paint('-->', _BLUE)} {visible(str(span))}"
+    if span.path is not None:  # nobody has a text to look at
+        return [f"{arrow}: {visible(label)}" if label else arrow]
     before, marked, after = _cut(span)
     bar = paint("|", _BLUE)
     if not (before + marked + after).strip():  # nothing to look at: an empty file, or a place past its end

@@ -125,11 +125,12 @@ def test_json():
         "column": 5,
         "end_line": 11,
         "end_column": 8,
+        "path": None,
         "label": "here",
         "help": "use a conv\nor a pad",
         "notes": [
-            {"message": "this is 64 wide", "file": "net.yaml", "line": 2, "column": 17},
-            {"message": "add takes equal shapes", "file": None, "line": None, "column": None},
+            {"message": "this is 64 wide", "file": "net.yaml", "line": 2, "column": 17, "path": None},
+            {"message": "add takes equal shapes", "file": None, "line": None, "column": None, "path": None},
         ],
     }
     assert json.loads(json.dumps(as_json(FULL))) == as_json(FULL)
@@ -143,6 +144,7 @@ def test_json_without_a_place():
         "column",
         "end_line",
         "end_column",
+        "path",
         "label",
         "help",
     ]

@@ -129,11 +129,8 @@ def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report) -> V
     missing = {name for name, value in spec.params.items() if value.data is None and name not in overrides}
     for name in missing:
         span = spec.params[name].span
-        report(
-            Diagnostic(
-                Code.MISSING_KEY, f"the parameter `{name}` has no value", span, help=f"give it one: `--set {name}=…`"
-            )
-        )
+        way_out = f"give it one: `set={{'{name}': …}}`" if span.path else f"give it one: `--set {name}=…`"
+        report(Diagnostic(Code.MISSING_KEY, f"the parameter `{name}` has no value", span, help=way_out))
     scope = Scope("", Names(), report)
     given = {name: value for name, value in overrides.items() if name in spec.params}
     return parameters({**spec.params, **given}, {}, scope, missing)

@@ -127,7 +127,7 @@ def _node(graph: Graph, node: Node) -> dict[str, Any]:
         "shape": shapes[0] if len(shapes) == 1 else shapes,
         "params": node.cost.params,
         "macs": node.cost.macs,
-        "line": node.span.line if node.span else None,
+        "line": node.span.line if node.span and node.span.path is None else None,
         **_elsewhere(graph, node),
     }
 

@@ -11,8 +11,9 @@ def check_version(given: Value | None, root: Value, report: Report) -> bool:
     """Whether the rest of a file can be read; reports a version that is missing, malformed or another one."""
     way_out = f"write `cnnc: {VERSION}`"
     if given is None:
-        message = "the file does not say which version of the language it is written in"
-        report(Diagnostic(Code.MISSING_KEY, message, top(root), help=f"{way_out} as its first line"))
+        what, where = ("the spec", "") if root.span.path else ("the file", " as its first line")
+        message = f"{what} does not say which version of the language it is written in"
+        report(Diagnostic(Code.MISSING_KEY, message, top(root), help=way_out + where))
         return True
     if isinstance(given.data, bool) or not isinstance(given.data, int):
         message = f"`cnnc` is the version of the language, {VERSION}, got {show(given.plain())}"
@@ -27,4 +28,4 @@ def check_version(given: Value | None, root: Value, report: Report) -> bool:
 
 def top(root: Value) -> Span:
     """Where a diagnostic about the whole file stands: at its first key."""
-    return next(iter(root.keys.values()), root.span)
+    return root.span if root.span.path else next(iter(root.keys.values()), root.span)

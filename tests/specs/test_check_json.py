@@ -94,6 +94,7 @@ def test_the_line_of_a_wrong_spec_tells_what_could_be_found_out(spec):
         "column",
         "end_line",
         "end_column",
+        "path",
         "label",
         "help",
         "notes",
@@ -107,6 +108,7 @@ def test_the_line_of_a_wrong_spec_tells_what_could_be_found_out(spec):
         "file": str(path),
         "line": 10,
         "column": 5,
+        "path": None,
     }
 
 
