@@ -24,7 +24,9 @@ def settle(names: Names, report: Report) -> None:
     _build(waiting, users)
     stuck = [pending for pending in waiting if pending.bound is None]
     for loop in _loops(stuck, users):
-        report(_cycle([each for each in _way_round(loop, users) if not each.passage]))
+        way = _way_round(loop, users)
+        there = [each for each in way if not each.passage]
+        report(_cycle(there) if there else _cycle_of_absent(way))
         for pending in loop:
             pending.bound = FAILED
     _build(stuck, users)
@@ -87,11 +89,24 @@ def _way_round(loop: list[Pending], users: Users) -> list[Pending]:
 
 def _cycle(loop: list[Pending]) -> Diagnostic:
     first, *others = loop
-    names = [f"`{each.name}`" for each in [*loop, first]]
-    if len(names) > NAMED:
-        names[NAMED // 2 : -NAMED // 2] = [f"({len(names) - NAMED:,} more)"]
-    way = " → ".join(names)
-    message = f"these nodes form a cycle: {way}" if others else f"`{first.name}` takes itself as an input"
+    message = f"these nodes form a cycle: {_named(loop)}" if others else f"`{first.name}` takes itself as an input"
     notes = tuple(Note(f"`{each.name}` stands here", each.span) for each in others[:SHOWN])
     way_out = "a network has no way back: change one of the `from`"
     return Diagnostic(Code.CYCLE, message, first.span, notes=notes, help=way_out)
+
+
+def _cycle_of_absent(loop: list[Pending]) -> Diagnostic:
+    """Of nodes that are left out; a passage has the name of what it leads to."""
+    first, *others = loop
+    message = f"the node here is left out, and its input `{first.name}`, which would stand for it, leads back to it"
+    notes = tuple(Note("through what stands here", each.span) for each in others[:SHOWN])
+    way_out = "let its `from` lead to a node that is there, or to an input"
+    return Diagnostic(Code.CYCLE, message, first.span, notes=notes, help=way_out)
+
+
+def _named(loop: list[Pending]) -> str:
+    """The nodes on a way that ends where it begins."""
+    names = [f"`{each.name}`" for each in [*loop, loop[0]]]
+    if len(names) > NAMED:
+        names[NAMED // 2 : -NAMED // 2] = [f"({len(names) - NAMED:,} more)"]
+    return " → ".join(names)

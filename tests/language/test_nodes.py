@@ -275,6 +275,15 @@ def test_a_cycle_through_a_node_that_is_not_there_names_those_that_are():
     assert faults(spec) == ["E307 these nodes form a cycle: `a` → `b` → `a`"]
 
 
+@pytest.mark.parametrize("sources", ["a", "ba", "bca"])
+def test_a_cycle_of_nodes_none_of_which_is_there_is_one(sources):
+    absent = [{"relu": {"name": k, "from": f, "when": False}} for k, f in zip("abc", sources, strict=False)]
+    [fault] = faults(net(*absent, {"relu": {"from": "image"}}))
+    assert fault.startswith("E307 the node here is left out")
+    [fault] = faults(net(*absent, {"relu": {"from": "a"}}))  # whoever takes one of them is not blamed
+    assert "leads back to it" in fault
+
+
 def test_two_cycles_are_two_errors():
     loops = [{"relu": {"name": f"{k}_{at}", "from": f"{k}_{1 - at}"}} for k in "xy" for at in (0, 1)]
     assert codes(net(*loops, {"relu": {"from": "image"}})) == ["E307", "E307"]
