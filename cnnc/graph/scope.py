@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Note, Report, Span
 from cnnc.graph.graph import Ref
 from cnnc.ops.types import TensorType
-from cnnc.spec.names import RESERVED, check_name
+from cnnc.spec.names import TAKEN, check_name
 from cnnc.spec.value import Value
 
 SILENT = CnncError([])  # something that has been reported already is why this cannot be said
@@ -115,7 +115,7 @@ class Names:
             self._defaults[op] += 1
             count = self._defaults[op]
             name = op if count == 1 else f"{op}_{count}"
-            if name not in self.given and name not in self.reserved and name not in RESERVED:
+            if name not in self.given and name not in self.reserved and name not in TAKEN["a node"]:
                 return name
 
 

@@ -44,11 +44,12 @@ RESERVED = frozenset(
     """.split()  # noqa: SIM905 - a list of words reads better than a list of quotes
 )
 
+TORCHSCRIPT = frozenset({"Ellipsis", "NoneType", "torch"})  # what its source cannot hold as anything else
 
 TAKEN = {
     "a block": frozenset(),  # no target sees its name
     "a parameter": frozenset(),
-    "a node": RESERVED | {"self"},  # the first argument of the forward that the node's value would stand in
+    "a node": RESERVED | TORCHSCRIPT | {"self"},  # the first argument of the forward that its value would stand in
 }
 
 
@@ -63,6 +64,7 @@ def check_name(name: str, span: Span, report: Report, what: str = "a node") -> b
     elif keyword.iskeyword(name) or name.startswith("__") or name in TAKEN.get(what, RESERVED):
         owner = "a keyword of Python" if keyword.iskeyword(name) else "an attribute of torch.nn.Module"
         owner = "kept for Python" if name.startswith("__") or name == "self" else owner
+        owner = "a word of TorchScript" if name in TORCHSCRIPT else owner
         message, help = f"`{name}` cannot be the name of {what}: it is {owner}", f"call it `{name.strip('_')}_1`, say"
     else:
         return True

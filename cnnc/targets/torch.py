@@ -13,6 +13,8 @@ from operator import getitem
 from typing import TYPE_CHECKING, Any
 
 from cnnc.graph.graph import Graph, Node, Ref
+from cnnc.spec.names import TORCHSCRIPT
+from cnnc.targets.forward_source import identifier
 from cnnc.targets.scopes import Scope, called, divide
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ class _Forward:
             self._add_scope(item) if isinstance(item, Scope) else self._add_node(item)
         gives = [self.values[ref] for ref in self.scope.gives]
         self.fx.output(gives[0] if len(gives) == 1 else tuple(gives))
-        module = torch.fx.GraphModule(self.holder, self.fx, class_name=self.scope.block)
+        module = torch.fx.GraphModule(self.holder, self.fx, class_name=_class_name(self.scope.block))
         _hide_fx(module)
         return module
 
@@ -132,6 +134,12 @@ class _Forward:
     def _bind(self, refs: list[Ref], result: Any) -> None:
         results = result if isinstance(result, tuple) else (result,)
         self.values.update(zip(refs, results, strict=True))
+
+
+def _class_name(block: str) -> str:
+    """The name of a scope's class, as TorchScript writes it into its source: a network may be called `resnet-18`."""
+    name = identifier(block)
+    return f"{name}_" if name in TORCHSCRIPT else name
 
 
 def _hide_fx(module: "GraphModule") -> None:

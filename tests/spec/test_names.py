@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cnnc.diagnostics import Code, Source, Span
-from cnnc.spec.names import LONGEST, RESERVED, check_name
+from cnnc.spec.names import LONGEST, RESERVED, TORCHSCRIPT, check_name
 
 PLACE = Span(Source("net.yaml", "x"), 1, 1, 1, 2)
 
@@ -31,7 +31,7 @@ def test_a_reserved_name_is_one_that_a_module_has(name):
 
 
 @pytest.mark.parametrize(
-    "name", [*keyword.kwlist, "__init__", "", "a.b", "a/b", "../x", "é", "a b", "x" * (LONGEST + 1)]
+    "name", [*keyword.kwlist, *TORCHSCRIPT, "__init__", "", "a.b", "a/b", "../x", "é", "a b", "x" * (LONGEST + 1)]
 )
 def test_what_no_target_can_hold_is_refused_with_a_way_out(name):
     (found,) = refusals(name)

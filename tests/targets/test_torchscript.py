@@ -2,8 +2,10 @@
 
 import warnings
 
+import pytest
 import torch
 
+from cnnc.compiler import load
 from cnnc.targets import torchscript
 from cnnc.targets.torch import lower
 from tests.targets.networks import forked, residual
@@ -45,3 +47,19 @@ def test_a_user_who_scripts_a_module_is_not_warned_of_fx(recwarn):
     assert not [each for each in recwarn if not issubclass(each.category, DeprecationWarning)]
     x = torch.randn(2, *residual().inputs[0].type.shape)
     assert torch.equal(scripted(x), module(x))
+
+
+@pytest.mark.parametrize("name", ["resnet-18", "v1.5", "3x3", "None", "Ellipsis", "torch"])
+def test_a_network_may_have_any_name(tmp_path, name):
+    graph = load({"cnnc": 1, "name": name, "input": {"image": [1, 2, 2]}, "nodes": ["relu"]})
+    torchscript.write(lower(graph), tmp_path / "net.pt")
+    assert torchscript.load(tmp_path / "net.pt")(torch.ones(1, 1, 2, 2)).sum() == 4
+
+
+@pytest.mark.parametrize("name", ["3x3", "self", "forward", "Ellipsis", "NoneType", "torch"])
+def test_a_block_may_have_any_name(tmp_path, name):
+    """An instance without a name of its own has a default name that every target can hold."""
+    spec = {"cnnc": 1, "name": "net", "input": {"image": [1, 2, 2]}, "blocks": {name: {"nodes": ["relu", "tanh"]}}}
+    graph = load({**spec, "nodes": [name, {"add": {"from": [name if name == "3x3" else f"{name}_2", "image"]}}]})
+    torchscript.write(lower(graph), tmp_path / "net.pt")
+    assert torchscript.load(tmp_path / "net.pt")(torch.zeros(1, 1, 2, 2)).sum() == 0
