@@ -153,9 +153,14 @@ def unary(operation: ast.unaryop, operand: Any) -> Any:
     return checked(apply(operand))
 
 
+def is_truth_word(value: object) -> bool:
+    """Whether a value is a text that was meant as a truth value, as YAML 1.1 has them."""
+    return isinstance(value, str) and value.lower() in ("yes", "no", "on", "off", "true", "false")
+
+
 def as_condition(written: str, value: object) -> str:
     """How a reader may have meant a value that is no truth value where one is asked for; `written` stands for it."""
-    if isinstance(value, str) and value.lower() in ("yes", "no", "on", "off", "true", "false"):
+    if is_truth_word(value):
         return f"the value is the text '{value}': truth values are written true and false"
     if isinstance(value, list):
         return f"compare its length: `len({written}) > 0`"

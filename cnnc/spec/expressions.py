@@ -175,7 +175,7 @@ class _Evaluation:
 
     def unary(self, node: ast.UnaryOp) -> Any:
         if isinstance(node.op, ast.Not):
-            return not self._truth(node.operand, "not")
+            return not self._condition(node.operand, "not")
         return values.unary(node.op, self.value(node.operand))
 
     def boolean(self, node: ast.BoolOp) -> Any:
@@ -194,7 +194,7 @@ class _Evaluation:
         return True
 
     def choice(self, node: ast.IfExp) -> Any:
-        return self.value(node.body if self._truth(node.test, "if") else node.orelse)
+        return self.value(node.body if self._condition(node.test, "if") else node.orelse)
 
     def list(self, node: ast.List) -> Any:
         return values.checked([self.value(element) for element in node.elts])
@@ -207,13 +207,23 @@ class _Evaluation:
         return values.call(node.func.id, [self.value(argument) for argument in node.args])
 
     def _truth(self, node: ast.expr, word: str) -> bool:
-        """A truth value; what Python would take for one is not what a reader would."""
+        """A truth value: of others, Python's `and` and `or` give one of the two, which few readers expect."""
         value = self.value(node)
         if isinstance(value, bool):
             return value
+        raise self._no_truth(node, word, value)
+
+    def _condition(self, node: ast.expr, word: str) -> bool:
+        """A truth value, or whether another value is something: all but 0, null and what is empty."""
+        value = self.value(node)
+        if values.is_truth_word(value):
+            raise self._no_truth(node, word, value)
+        return bool(value)
+
+    def _no_truth(self, node: ast.expr, word: str, value: object) -> Fault:
         message = f"`{word}` takes truth values, not {values.kind(value)}"
         help = values.as_condition(self.expression.written(node), value)
-        raise Fault(message, self.expression.extent_of(node), help=help)
+        return Fault(message, self.expression.extent_of(node), help=help)
 
     def _no_variable(self, name: str) -> Fault:
         known = set(self.lookup.names())
