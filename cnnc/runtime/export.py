@@ -23,7 +23,7 @@ from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
 from cnnc.runtime.record import Record, Written, manifest, metadata, ranks_pictures, written
 from cnnc.targets import onnx, torch
-from cnnc.targets.stamp import digest, stamped
+from cnnc.targets.stamp import digest, write_stamped
 from cnnc.targets.table import TABLE, Made, Target
 from cnnc.targets.verify import Agreement, Verification, limit_threads, prepared
 from cnnc.targets.write import publish, stage_file, staging
@@ -106,7 +106,7 @@ def export(
         TABLE[target].write(Made(inference.graph, deployable, write_onnx), path)
 
     def write_weights(path: Path) -> Written:
-        stage_file(path, stamped(state, graph.labels, weights_sha256))
+        stage_file(path, lambda file: write_stamped(file, state, graph.labels, weights_sha256))
         return written(path)
 
     with _ALONE, staging(folder) as stage, prepared(deployable):

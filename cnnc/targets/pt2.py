@@ -1,7 +1,6 @@
 """A `.pt2` file, torch's own successor of TorchScript: the module as `torch.export` sees it, with a dynamic batch."""
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +27,7 @@ def write(graph: Graph, module: "GraphModule", path: Path) -> None:
         program = torch.export.export(module, example, dynamic_shapes=dynamic)
     finally:
         module.train(mode)
-    buffer = BytesIO()
-    torch.export.save(program, buffer)
-    stage_file(path, buffer.getvalue())
+    stage_file(path, lambda file: torch.export.save(program, file))
 
 
 def load(path: Path) -> Callable[..., Any]:

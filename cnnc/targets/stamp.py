@@ -1,34 +1,55 @@
 """The stamp in the weights that cnnc writes: the classes' names, and a hash that tells a damaged file.
 
 A safetensors file has no checksum, and most flipped bits in one only make other numbers. So the files of `cnnc build`
-and `cnnc train` hold the hash of what is in them, as JSON under one key of their metadata: safetensors writes several
-keys in any order, and the same run would give other bytes. Files of other makers have no stamp.
+and `cnnc train` hold the hash of what is in them, as JSON under one key of their metadata. Files of other makers have
+no stamp. The files are written here, tensor by tensor: the library's own writers hold all bytes of a file at once, or
+give it modes of their own. The format: https://huggingface.co/docs/safetensors/index#format
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
+    Array = np.ndarray[Any, np.dtype[Any]]
+
 KEY, HASH = "cnnc", "cnnc_sha256"
+TYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "bool": "BOOL"}
+ALIGNMENT = 8
 
 
 class Damaged(Exception):
     """The file is not what was written."""
 
 
-def stamped(weights: "Mapping[str, Tensor]", labels: Sequence[str] | None, weights_sha256: str | None = None) -> bytes:
-    """The safetensors file of the weights and the names of the classes; `weights_sha256` is their digest, if known."""
-    from safetensors.torch import save
-
-    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
+def write_stamped(
+    file: BinaryIO, weights: "Mapping[str, Tensor]", labels: Sequence[str] | None, weights_sha256: str | None = None
+) -> None:
+    """Write weights and the names of the classes as safetensors; `weights_sha256` is the digest of these, if known."""
+    arrays = {key: _little(tensor.detach().cpu()) for key, tensor in weights.items()}
     names = None if labels is None else list(labels)
-    stamp = {"labels": names, HASH: _hash(weights_sha256 or digest(plain), names)}
-    return save(plain, {KEY: json.dumps(stamp, ensure_ascii=False)})
+    stamp = {"labels": names, HASH: _hash(weights_sha256 or digest(arrays), names)}
+    header: dict[str, Any] = {"__metadata__": {KEY: json.dumps(stamp, ensure_ascii=False)}}
+    ordered = sorted(arrays, key=lambda key: (-arrays[key].itemsize, key))  # so that each is aligned to its size
+    start = 0
+    for key in ordered:
+        end = start + arrays[key].nbytes
+        header[key] = {
+            "dtype": TYPES[arrays[key].dtype.name],
+            "shape": arrays[key].shape,
+            "data_offsets": (start, end),
+        }
+        start = end
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    file.write(len(text).to_bytes(ALIGNMENT, "little") + text)
+    for key in ordered:
+        file.write(arrays[key].reshape(-1).data.cast("B"))
 
 
 def require_whole(data: bytes, weights: "Mapping[str, Tensor]") -> None:
@@ -58,15 +79,20 @@ def labels(path: Path) -> tuple[str, ...] | None:
 
 def digest(weights: Mapping[str, Any]) -> str:
     """The SHA-256 of weights, tensors or arrays: of keys, types, shapes and numbers, whatever the order of the keys."""
-    import numpy as np
-
     result = sha256()
     for key in sorted(weights):
-        array = np.asarray(weights[key])
-        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        array = _little(weights[key])
         result.update(f"{key} {array.dtype.name} {list(array.shape)}\n".encode())
-        result.update(little.data.cast("B"))
+        result.update(array.reshape(-1).data.cast("B"))
     return result.hexdigest()
+
+
+def _little(tensor: "Tensor | Array") -> "Array":
+    """A tensor as an array that is contiguous and little-endian, without a copy where it is so already."""
+    import numpy as np
+
+    array = np.asarray(tensor)
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(array.shape)
 
 
 def _hash(weights_sha256: str, labels: list[str] | None) -> str:

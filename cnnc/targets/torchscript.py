@@ -3,17 +3,21 @@
 In goes a module that `cnnc.targets.torch` built; out comes a file that `torch.jit.load` and libtorch run.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, filterwarnings
 
-from cnnc.targets.write import stage_file
+from cnnc.targets.write import flush_staged, stage_file
 
 if TYPE_CHECKING:
     import torch
     from torch.fx import GraphModule
+
+LARGE = 2**26
+BESIDE, BESIDE_MODULE = 2**24, 2**12  # what is in a file beside its weights, in bytes, amply
 
 
 def write(module: "GraphModule", path: Path) -> None:
@@ -24,10 +28,23 @@ def write(module: "GraphModule", path: Path) -> None:
     module.eval()
     try:
         with _quiet():
-            data = torch.jit.script(module).save_to_buffer()  # type: ignore[no-untyped-call]
+            scripted: Any = torch.jit.script(module)
     finally:
         module.train(mode)
-    stage_file(path, data)
+    size = sum(each.nbytes for each in module.state_dict().values())
+    with _quiet():
+        if size < LARGE or not hasattr(os, "posix_fallocate"):
+            stage_file(path, scripted.save_to_buffer())  # takes three times its size
+        else:
+            _require_room(path, size + BESIDE + BESIDE_MODULE * len([*module.modules()]))
+            scripted.save(str(path))
+            flush_staged(path)
+
+
+def _require_room(path: Path, size: int) -> None:
+    """Raise E405 where a file of that size has no room: where a write of its own fails, torch ends the process."""
+    stage_file(path, lambda file: os.posix_fallocate(file.fileno(), 0, size))
+    path.unlink()
 
 
 def load(path: Path) -> "torch.jit.ScriptModule":

@@ -16,6 +16,7 @@ from typing import Any
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files import require_file
 from cnnc.targets import onnx_weights
+from cnnc.targets.seal import is_sealed
 from cnnc.targets.stamp import Damaged, require_whole
 
 ENDINGS = "safetensors, checkpoints of torch (.pt, .pth, .ckpt, .bin) and .onnx"
@@ -89,7 +90,7 @@ def load(path: Path) -> Loaded:
     # a name that promises a kind without code is held to it
     if path.suffix == ".safetensors" or data[8:9] == b"{":
         return Loaded(_load_safetensors(path, data), ordered=False)  # it sorts its keys
-    if path.suffix == ".onnx" or data[:1] == b"\x08":
+    if path.suffix == ".onnx" or data[:1] == b"\x08" or is_sealed(data):
         return Loaded(onnx_weights.read(path, data))
     return Loaded(_load_pickle(path, data))
 

@@ -81,6 +81,12 @@ def stage_file(path: Path, data: Data) -> None:
         _write(path, data)
 
 
+def flush_staged(path: Path) -> None:
+    """Take a file of a staging folder that a library has written down to the disk; raises E405."""
+    with reported(path), path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def publish(folder: Path, files: Mapping[str, Path]) -> None:
     """Rename staged files to their names in `folder`, the last (the manifest) only when all others are there.
 

@@ -126,6 +126,9 @@ def test_weights_are_taken_from_whole_files_and_from_rewritten_ones(built, model
         return cnnc.compile(SPEC, weights=model).get_parameter("linear.bias").detach().numpy()
 
     whole = bias()
+    other = model.rename(model.with_name("weights"))
+    np.testing.assert_array_equal(cnnc.compile(SPEC, weights=other).get_parameter("linear.bias").detach(), whole)
+    other.rename(model)
     data = bytearray(model.read_bytes())
     onnx.save(onnx.load(model), model)
     np.testing.assert_array_equal(bias(), whole)

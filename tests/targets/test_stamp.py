@@ -1,18 +1,26 @@
 """Weights that cnnc wrote: read as they were written, or not at all."""
 
 import json
+from io import BytesIO
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save, save_file
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.targets.stamp import digest, labels, stamped
+from cnnc.targets.stamp import digest, labels, write_stamped
 from cnnc.targets.torch import lower
 from cnnc.targets.weights import read, shapes
 from tests.targets.networks import residual
 
 NAMES = ("Stiefel", "H\u00fcndin")
+
+
+def stamped(*arguments):
+    file = BytesIO()
+    write_stamped(file, *arguments)
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -31,6 +39,14 @@ def test_numbers_and_names_come_back(tmp_path, state, names):
 
 def test_the_same_weights_give_the_same_bytes(state):
     assert stamped(state, NAMES) == stamped(state, NAMES)
+
+
+def test_the_bytes_are_those_of_the_library_with_the_same_remarks(tmp_path, state):
+    state = {**state, "half": torch.ones(3, dtype=torch.float16), "\u00e4.weight": torch.rand(2, 3, 4).transpose(0, 2)}
+    data = stamped(state, NAMES)
+    (tmp_path / "w").write_bytes(data)
+    with safe_open(tmp_path / "w", "pt") as file:
+        assert save({key: each.contiguous() for key, each in state.items()}, file.metadata()) == data
 
 
 def test_a_flipped_bit_is_refused_wherever_it_is(tmp_path):

@@ -1,11 +1,13 @@
 """TorchScript files: quiet to write, faithful, and in eval mode."""
 
+import resource
 import warnings
 
 import pytest
 import torch
 
 from cnnc.compiler import load
+from cnnc.diagnostics import CnncError
 from cnnc.targets import torchscript
 from cnnc.targets.torch import lower
 from tests.targets.networks import forked, residual
@@ -22,6 +24,27 @@ def test_it_is_written_in_eval_mode_without_a_warning(tmp_path):
     x = torch.randn(3, 2, 9, 11)
     assert torch.equal(found(x), module.eval()(x))
     assert list(found.state_dict()) == list(module.state_dict())
+
+
+def test_a_large_file_is_written_past_the_memory(tmp_path, monkeypatch):
+    module = lower(residual()).eval()
+    monkeypatch.setattr(torchscript, "LARGE", 0)
+    monkeypatch.delattr(torch.jit.ScriptModule, "save_to_buffer")
+    torchscript.write(module, tmp_path / "a.pt")
+    x = torch.randn(3, 2, 9, 11)
+    assert torch.equal(torchscript.load(tmp_path / "a.pt")(x), module(x))
+
+
+def test_a_large_file_that_has_no_room_is_a_diagnostic(tmp_path, monkeypatch):
+    """Where torch finds out by itself, it ends the process."""
+    monkeypatch.setattr(torchscript, "LARGE", 0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(CnncError, match=r"E405.*the file would be larger than the system allows"):
+            torchscript.write(lower(residual()), tmp_path / "a.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_several_outputs_are_a_tuple(tmp_path):

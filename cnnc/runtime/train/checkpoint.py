@@ -20,7 +20,7 @@ from cnnc.runtime.data.dataset import Data
 from cnnc.runtime.train.record import EpochRecord
 from cnnc.runtime.train.trailer import Hashing, require_whole
 from cnnc.spec.model import Train
-from cnnc.targets.stamp import Damaged, stamped
+from cnnc.targets.stamp import Damaged, write_stamped
 from cnnc.targets.write import write_file
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
 
 def write_weights(path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str, ...] | None) -> None:
     """Write weights by the spec's paths, with the classes' names for `cnnc build`; raises E405."""
-    write_file(path, stamped(weights, labels))
+    write_file(path, lambda file: write_stamped(file, weights, labels))
 
 
 def read(folder: Path) -> Checkpoint | None:
