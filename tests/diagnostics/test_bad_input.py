@@ -383,6 +383,7 @@ def test_a_folder_is_checked_with_the_files_of_blocks_in_it(tmp_path, monkeypatc
     assert result.stdout.splitlines() == [
         "blocks.yaml: fine, a file of blocks",
         "net.yaml: fine, 1 node, 0 parameters, 0 MACs",
+        "2 specs: 2 fine; 0 errors, 0 warnings",
     ]
 
 
