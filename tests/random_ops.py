@@ -97,7 +97,7 @@ VALUES: Values = {
     "beta": one(0.75, 0.5, 1),
     "k": one(1, 2.0, 0.5),
     "eps": one(1e-5, 1e-3, 0.1),
-    "momentum": one(0.1, 0, 0.5, 1),
+    "momentum": one(0.1, 0, 0.5, 1, None),
     "init": one(1, 0.5, 1e-6),
     "rate": one(0.5, 0.2, 0),
     "slope": one(0.01, 0.2, -0.5, 1),

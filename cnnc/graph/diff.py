@@ -163,8 +163,9 @@ def _input(each: Input) -> str:
     """The shape, and how a picture becomes it."""
     if each.picture is None:
         return str(each.type)
-    about = {field.name: getattr(each.picture, field.name) for field in fields(each.picture)}
-    return ", ".join([str(each.type), *(f"{name} {spell(value)}" for name, value in about.items() if value)])
+    about = {field.name: (getattr(each.picture, field.name), field.default) for field in fields(each.picture)}
+    said = [f"{name} {spell(value)}" for name, (value, default) in about.items() if value and value != default]
+    return ", ".join([str(each.type), *said])
 
 
 def _output(graph: Graph, each: Output) -> str:
@@ -178,4 +179,6 @@ def spell(value: Any) -> str:
     """An attribute's value as a spec has it; what is the same on all sides is written once."""
     if isinstance(value, tuple):
         return spell(value[0]) if len(set(value)) == 1 else f"[{', '.join(map(spell, value))}]"
+    if value is None:
+        return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)

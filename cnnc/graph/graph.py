@@ -24,13 +24,18 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """How a picture becomes an input: its mode, a resize (shorter side, or height and width), a crop, and the norm."""
+    """How a picture becomes an input: its mode, a resize (shorter side, or height and width), a crop, and the norm.
+
+    Pixels are brought to 0..`scale` before the mean is taken off.
+    """
 
     mode: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
     resize: int | tuple[int, int] | None = None
     crop: tuple[int, int] | None = None
+    interpolation: str = "bilinear"
+    scale: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from cnnc.graph.hints import channels_first
 from cnnc.graph.infer import MAX_ELEMENTS, known_elements
 from cnnc.graph.scope import Scope
 from cnnc.ops.attributes import LARGEST
-from cnnc.ops.types import CHANNELS, TensorType
+from cnnc.ops.types import CHANNELS, MODES, TensorType
 from cnnc.spec.expressions import evaluate_value
 from cnnc.spec.model import InputPart
 from cnnc.spec.names import check_name
@@ -98,23 +98,36 @@ def _picture(shape: TensorType, part: InputPart, value: Value, report: Report) -
         faults.append(Diagnostic(Code.BAD_VALUE, message, value.at(key).span, help=help))
     for fault in faults:
         report(fault)
-    return Picture(mode, mean, std, resize, crop)
+    scale = part.scale or 1
+    _check_scale(scale, mean, std, value, report)
+    return Picture(mode, mean, std, resize, crop, part.interpolation or "bilinear", scale)
+
+
+def _check_scale(scale: int, mean: tuple[float, ...], std: tuple[float, ...], value: Value, report: Report) -> None:
+    """Warn of a mean or deviation that pixels of 0..`scale` cannot have, where the other scale is meant."""
+    large = [key for key, numbers in (("mean", mean), ("std", std)) if max(numbers) > 1]
+    small = [key for key, numbers in (("mean", mean), ("std", std)) if any(0 < number < 1 for number in numbers)]
+    wrong = large if scale == 1 else small if not large else []
+    if wrong:
+        other = 255 if scale == 1 else 1
+        message = f"`{wrong[0]}` is for pixels of 0 to {other}, and they are 0 to {scale} here"
+        help = "write `scale: 255`, or divide `mean` and `std` by 255" if scale == 1 else "leave out `scale: 255`"
+        report(Diagnostic(Code.PIXEL_SCALE, message, value.at(wrong[0]).span, help=help))
 
 
 def _mode(shape: TensorType, part: InputPart, value: Value, report: Report) -> str | None:
-    """Grey or rgb, as it is said or as the channels tell; None for what is no picture."""
-    modes = {channels: mode for mode, channels in CHANNELS.items()}
-    mode = part.mode or (modes.get(shape.channels) if shape.is_map else None)
+    """The mode that is said, or that the channels tell; None for what is no picture."""
+    mode = part.mode or (MODES.get(shape.channels) if shape.is_map else None)
     if mode is not None and shape.is_map and CHANNELS[mode] == shape.channels:
         return mode
-    told = [key for key in ("mode", "mean", "std", "resize", "crop") if getattr(part, key) is not None]
+    told = [key for key in InputPart.model_fields if key != "shape" and getattr(part, key) is not None]
     for key in told[:1]:
         message = f"`{key}` speaks of pictures, but the input is {shape}"
         if part.mode:
             channels = counted(CHANNELS[part.mode], "channel")
             message = f"a picture of mode {part.mode} has {channels}, but the input is {shape}"
         meant = channels_first(shape)
-        help = f"channels come first: `{meant}`" if meant else "a picture has 1 channel (grey) or 3 (rgb)"
+        help = f"channels come first: `{meant}`" if meant else "a picture has 1 channel (grey) or 3 (rgb, bgr)"
         report(Diagnostic(Code.BAD_VALUE, message, value.at(key).span, help=help))
     return None
 

@@ -35,7 +35,9 @@ class BatchNorm(Op):
     name: ClassVar[str] = "batch_norm"
 
     eps: Positive = Field(1e-5, description=EPS)
-    momentum: Share = Field(0.1, description="share of the new batch in the running statistics")
+    momentum: Share | None = Field(
+        0.1, description="share of the new batch in the running statistics; null: of all batches alike"
+    )
     affine: bool = Field(True, description=AFFINE)
 
     def infer(self, x: TensorType) -> TensorType:

@@ -50,5 +50,8 @@ class TensorType:
 
 Types = tuple[TensorType, ...]
 
-CHANNELS = {"grey": 1, "rgb": 3}
+CHANNELS = {"grey": 1, "rgb": 3, "bgr": 3}
 """The modes of pictures, and how many channels a picture of each has."""
+
+MODES = {1: "grey", 3: "rgb"}
+"""What so many channels are where nobody says more."""

@@ -21,6 +21,8 @@ SPEC_SHA256 = "cnnc.spec_sha256"
 WEIGHTS_SHA256 = "cnnc.weights_sha256"
 TOOLS = "cnnc.tools"
 
+INTERPOLATIONS = ("bilinear", "bicubic")
+SCALES = (1, 255)
 SCORES = ("logits", "probabilities", "log_probabilities")
 
 
@@ -29,8 +31,9 @@ class InputContract:
     """How a picture becomes the network's input.
 
     `shape` is without the batch: (C, H, W), where an H or W of None is known at run time alone. `mode` is `grey`,
-    `rgb`, or None for an input that is no picture (then any shape will do). `mean` and `std` have one number a channel,
-    on values of 0..1; empty for none. `resize` is the shorter side, or (H, W); `crop` is (H, W), taken from the centre.
+    `rgb`, `bgr`, or None for an input that is no picture (then any shape will do). `resize` is the shorter side, or
+    (H, W), by one of INTERPOLATIONS; `crop` is (H, W), taken from the centre. Pixels are brought to 0..`scale`, and
+    `mean` and `std` have one number a channel, on these values; empty for none.
     Where H or W is unknown, `smallest` (H, W) is what the network needs at least, and both are multiples of `divisor`
     (of (H, W), where they differ), or leave one of the `remainders`, some of H and some of W, when divided by it.
     """
@@ -45,6 +48,8 @@ class InputContract:
     smallest: tuple[int, int] | None = None
     divisor: int | tuple[int, int] | None = None
     remainders: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    interpolation: str = "bilinear"
+    scale: int = 1
 
     def __post_init__(self) -> None:
         """Raise ValueError, naming the field, where a value cannot be meant."""
@@ -59,6 +64,8 @@ class InputContract:
             crop=self.crop is None or _is_pair(self.crop),
             smallest=self.smallest is None or _is_pair(self.smallest),
             divisor=self.divisor is None or _is_size(self.divisor) or _is_pair(self.divisor),
+            interpolation=self.interpolation in INTERPOLATIONS,
+            scale=type(self.scale) is int and self.scale in SCALES,
             remainders=self.remainders is None or _are_remainders(self.remainders, self._divisors),
         )
 

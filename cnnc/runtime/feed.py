@@ -40,7 +40,7 @@ def _prepared(split: Split, to: InputContract, batch: int) -> "Iterator[Tensor]"
 
     from cnnc.runtime.train.preprocess import Preprocess
 
-    picture = Picture(to.mode or "", to.mean, to.std, to.resize, to.crop)
+    picture = Picture(to.mode or "", to.mean, to.std, to.resize, to.crop, to.interpolation, to.scale)
     preprocess = Preprocess(Input(to.name, TensorType(to.shape), picture))
     for start in range(0, len(split), batch):
         images = torch.tensor(split.images[start : start + batch])  # a copy: the file's own pages are read-only

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.ops.types import CHANNELS
+from cnnc.ops.types import MODES
 from cnnc.report import as_json, visible
 from cnnc.runtime.contract import CONTRACT, Contract, InputContract
 from cnnc.runtime.model_file import read_model
@@ -22,7 +22,6 @@ from cnnc.runtime.pictures import SUFFIXES, open_picture, prepare
 from cnnc.runtime.session import Port, Runner, Session
 from cnnc.runtime.whole import begin_check
 
-_MODES = {channels: mode for mode, channels in CHANNELS.items()}
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
 
@@ -193,7 +192,7 @@ def _guess(path: str, runner: Runner) -> Contract:
         names = ", ".join(port.name for port in runner.inputs)
         raise _unsuited(path, f"it has {len(runner.inputs)} inputs ({names})")
     port = runner.inputs[0]
-    mode = _MODES.get(port.shape[1] or 0) if len(port.shape) == 4 else None
+    mode = MODES.get(port.shape[1] or 0) if len(port.shape) == 4 else None
     if mode is None:
         raise _unsuited(path, f"its input {_show(port)} is not a picture")
     about = InputContract(name=port.name, shape=port.shape[1:], mode=mode)

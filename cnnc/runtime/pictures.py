@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ExifTags import Base
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files import require_file
@@ -26,7 +27,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # Pillow loads all its 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 MAX_PIXELS = 64_000_000
 
-_MODES = {"grey": "L", "rgb": "RGB"}
+_MODES = {"grey": "L", "rgb": "RGB", "bgr": "RGB"}
+RESAMPLINGS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,15 @@ def open_picture(path: str | os.PathLike[str]) -> Picture:
         _check_pixels(name, image.width, image.height, "has")
         frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
         notes = [f"the first of {frames} frames"] if frames > 1 else []
+        if image.getexif().get(Base.Orientation) in range(2, 9):
+            notes.append("turned as its EXIF says")
         # in place: what `convert` leaves of the metadata differs from mode to mode, the orientation must come first
         ImageOps.exif_transpose(image, in_place=True)
         return Picture(name, _to_eight_bits(image, notes), tuple(notes))
 
 
 def prepare(picture: Picture, to: InputContract) -> NDArray[np.float32]:
-    """The array (C, H, W) that `to` asks for: mode, resize, centre crop, 0..1, (x - mean) / std.
+    """The array (C, H, W) that `to` asks for: mode, resize, centre crop, 0..scale, (x - mean) / std.
 
     Without `resize` a picture is brought to the input's height and width, and keeps its own where those are unknown.
     Raises CnncError: E504 where the resized picture is over MAX_PIXELS, E505 where it does not fit the network.
@@ -63,8 +67,12 @@ def prepare(picture: Picture, to: InputContract) -> NDArray[np.float32]:
     image = picture.image.convert(_MODES[to.mode])
     image = _crop(picture.path, _resize(picture.path, image, to), to.crop)
     _check_fit(picture.path, image, to)
-    array = np.asarray(image, dtype=np.float32) / np.float32(255)
+    array = np.asarray(image, dtype=np.float32)
     array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    if to.mode == "bgr":
+        array = array[::-1]
+    if to.scale == 1:
+        array = array / np.float32(255)
     if to.mean:
         array = array - np.asarray(to.mean, np.float32)[:, None, None]
     if to.std:
@@ -139,7 +147,7 @@ def _resize(path: str, image: Image.Image, to: InputContract) -> Image.Image:
     if (width, height) == image.size:
         return image
     _check_pixels(path, width, height, "would become")
-    return image.resize((width, height), Image.Resampling.BILINEAR)
+    return image.resize((width, height), RESAMPLINGS[to.interpolation])
 
 
 def _target(image: Image.Image, to: InputContract) -> tuple[int, int]:

@@ -58,6 +58,8 @@ def contract_of(graph: Graph) -> Contract:
         std=picture.std if picture else (),
         resize=picture.resize if picture else None,
         crop=picture.crop if picture else None,
+        interpolation=picture.interpolation if picture else "bilinear",
+        scale=picture.scale if picture else 1,
         **({} if first.type.known else _demanded(first.type, demands(graph))),
     )
     names = tuple(each.name for each in graph.outputs)

@@ -156,11 +156,13 @@ class InputPart(Part):
     """The long form of an input: its shape, and how a picture becomes it."""
 
     shape: Value
-    mode: Literal["grey", "rgb"] | None = None
+    mode: Literal["grey", "rgb", "bgr"] | None = None
+    scale: Literal[1, 255] | None = None
     mean: list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None = None
     std: list[Annotated[float, Field(gt=0, le=1e6)]] | None = None
     resize: Value | None = None
     crop: Value | None = None
+    interpolation: Literal["bilinear", "bicubic"] | None = None
 
 
 class OutputPart(Part):

@@ -137,6 +137,8 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"eps": 0.1}, MAP),
         ({"eps": 1e-12}, VECTOR),
         ({"momentum": 0.5}, MAP),
+        ({"momentum": None}, MAP),
+        ({"momentum": None}, VECTOR),
         ({"affine": False}, MAP),
         ({"affine": False}, VECTOR),
     ],

@@ -59,3 +59,19 @@ def test_momentum_is_the_share_of_the_new_batch(momentum: float):
     batch = torch.randn(2, 3, 4, 5) + 5
     module(batch)
     torch.testing.assert_close(module.get_buffer("node.running_mean"), momentum * batch.mean((0, 2, 3)))
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (3,)])
+def test_without_a_momentum_statistics_are_those_of_all_batches(shape: tuple[int, ...]):
+    module = torch_target.lower(one_node.graph_of("batch_norm", {"momentum": None}, (shape,)))
+    batches = [torch.randn(4, *shape) + 5 for _ in range(3)]
+    for batch in batches:
+        module(batch)
+    axes = (0, *range(2, 1 + len(shape)))
+    means = torch.stack([batch.mean(axes) for batch in batches])
+    torch.testing.assert_close(module.get_buffer("node.running_mean"), means.mean(0))
+    assert module.get_buffer("node.num_batches_tracked") == 3
+    again = torch_target.lower(one_node.graph_of("batch_norm", {"momentum": None}, (shape,)), module.state_dict())
+    again(batches[0])  # weights that go on training go on counting
+    expected = (means.sum(0) + means[0]) / 4
+    torch.testing.assert_close(again.get_buffer("node.running_mean"), expected)

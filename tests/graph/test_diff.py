@@ -244,3 +244,18 @@ def test_the_weight_of_a_head_for_training_is_told():
     assert [(each.old, each.new) for each in found.ends] == [
         ("10 from fc, train only, weight 0.3", "10 from fc, train only, weight 0.5")
     ]
+
+
+def test_how_a_picture_becomes_an_input_is_compared():
+    about = {"shape": [3, 16, 16], "mode": "bgr", "scale": 255, "interpolation": "bicubic"}
+    found = compare(net(*HEAD), net(*HEAD, input={"image": about}))
+    [(what, was, now)] = [(each.what, each.old, each.new) for each in found.ends]
+    assert what == "input image"
+    assert was == "3×16×16, mode rgb, mean 0.0, std 1.0"
+    assert now == "3×16×16, mode bgr, mean 0.0, std 1.0, interpolation bicubic, scale 255"
+
+
+def test_a_value_that_is_null_is_spelt_so():
+    was, now = ({"batch_norm": {"name": "bn", **given}} for given in ({}, {"momentum": None}))
+    [(_, _, _, details)] = told(net(was, *HEAD), net(now, *HEAD))
+    assert details == {"momentum": ("0.1", "null")}

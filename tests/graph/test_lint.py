@@ -40,6 +40,32 @@ def test_lints(nodes, found):
     assert codes(*nodes) == found
 
 
+@pytest.mark.parametrize(
+    ("about", "found"),
+    [
+        ({"mean": [104, 117, 123], "std": [1, 1, 1]}, 1),
+        ({"mean": [104, 117, 123], "std": [58.4, 57.1, 57.4]}, 1),
+        ({"std": [255, 255, 255]}, 1),
+        ({"mean": [0.5, 0.5, 1.01]}, 1),
+        ({"mean": [1, 1, 1], "std": [1, 1, 1]}, 0),
+        ({"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}, 0),
+        ({"mean": [-1, -1, -1]}, 0),
+        ({"mean": [104, 117, 123], "scale": 255}, 0),
+        ({"mean": [104, 117, 123], "std": [0.5, 0.5, 0.5], "scale": 255}, 0),
+        ({"scale": 255}, 0),
+        ({"mean": [0, 0, 0], "std": [1, 1, 1], "scale": 255}, 0),
+        ({"mean": [0.485, 0.456, 0.406], "scale": 255}, 1),
+        ({"std": [0.229, 0.224, 0.225], "scale": 255}, 1),
+    ],
+)
+def test_means_and_deviations_of_another_scale(about, found):
+    spec = {"cnnc": 1, "input": {"x": {"shape": [3, 8, 8], **about}}, "nodes": ["relu"]}
+    checked = cnnc.check(spec)
+    assert checked.ok
+    assert [each.code.value for each in checked.diagnostics] == ["W307"] * found
+    assert cnnc.check({**spec, "allow": "W307"}).diagnostics == () or not found
+
+
 def test_a_line_of_a_block_is_warned_of_once():
     block = {"nodes": [{"conv": {"out": 3, "kernel": 1}}, "batch_norm"]}
     assert codes({"step": {"repeat": 5}}, blocks={"step": block}) == ["W304"]

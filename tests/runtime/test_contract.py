@@ -24,12 +24,25 @@ FULL = Contract(
     scores="probabilities",
 )
 SMALL = Contract(input=InputContract(name="x", shape=(1, 28, 28), mode="grey", resize=(28, 28)), outputs=("linear",))
+CAFFE = Contract(
+    input=InputContract(
+        name="data", shape=(3, 227, 227), mode="bgr", mean=(104, 117, 123), interpolation="bicubic", scale=255
+    ),
+    outputs=("prob",),
+)
 VECTOR = Contract(input=InputContract(name="x", shape=(10,), mode=None), outputs=("y",), scores=None)
 
 
-@pytest.mark.parametrize("contract", [FULL, SMALL, VECTOR])
+@pytest.mark.parametrize("contract", [FULL, SMALL, CAFFE, VECTOR])
 def test_round_trip(contract):
     assert Contract.from_json(contract.to_json()) == contract
+
+
+def test_a_contract_of_an_earlier_version_means_what_it_meant():
+    said = json.loads(FULL.to_json())
+    del said["input"]["interpolation"], said["input"]["scale"]
+    assert Contract.from_json(json.dumps(said)) == FULL
+    assert (FULL.input.interpolation, FULL.input.scale) == ("bilinear", 1)
 
 
 def changed(about=None, **fields):
@@ -73,6 +86,11 @@ def changed(about=None, **fields):
         changed({"resize": [1, 2, 3]}),
         changed({"crop": 224}),
         changed({"smallest": [0, 1]}),
+        changed({"interpolation": "nearest"}),
+        changed({"interpolation": None}),
+        changed({"scale": 0}),
+        changed({"scale": 255.0}),
+        changed({"scale": True}),
         changed({"divisor": 0}),
         changed({"divisor": 10**30}),
     ],

@@ -140,6 +140,16 @@ def test_exif_orientation_turns_the_picture(tmp_path, mode, suffix):
     path = save(tmp_path, picture if mode == "I;16" else picture.convert(mode), f"p.{suffix}", exif=exif)
     turned = np.repeat([[0, 0, 0, 1, 1, 1]], 8, axis=0)
     np.testing.assert_allclose(array(path, GREY)[0], turned, atol=0.02)
+    assert open_picture(path).notes == ("turned as its EXIF says",)
+
+
+@pytest.mark.parametrize("orientation", [0, 1, 9])
+def test_an_orientation_that_turns_nothing_is_not_worth_a_note(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path, HALVES, "p.jpg", exif=exif)
+    assert open_picture(path).notes == ()
+    assert open_picture(path).image.size == HALVES.size
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tiff"])

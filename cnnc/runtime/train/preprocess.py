@@ -45,7 +45,7 @@ class Preprocess:
             red, green, blue = images.to(torch.int32).unbind(-1)
             grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + 0x8000
             return (grey >> 16).to(torch.uint8)[:, None]
-        if found == 1 and self._picture.mode == "rgb":
+        if found == 1 and self._picture.mode in ("rgb", "bgr"):
             images = images.expand(*images.shape[:3], 3)
         elif found != self._channels:
             raise CnncError.of(
@@ -53,20 +53,24 @@ class Preprocess:
                 f"the pictures have {found} channels, and the network takes {self._channels}",
                 help="give the spec's input the channels of the data",
             )
+        if self._picture.mode == "bgr":
+            images = images.flip(-1)
         return images.permute(0, 3, 1, 2).contiguous()
 
     def resize(self, images: "Tensor") -> "Tensor":
         """uint8 (N, C, H, W) in the input's height and width: resized, then cropped from the centre; raises E510."""
         size = self._size(images.shape[-2], images.shape[-1])
         if size != tuple(images.shape[-2:]):
-            images = _bilinear(images, size)
+            images = RESIZES[self._picture.interpolation](images, size)
         return self._crop(images)
 
     def normalise(self, images: "Tensor") -> "Tensor":
-        """0..255 to 0..1, less the mean, over the deviation: float32."""
+        """0..255 to 0..scale, less the mean, over the deviation: float32."""
         import torch
 
-        values = images.to(torch.float32).div_(255)
+        values = images.to(torch.float32)
+        if self._picture.scale == 1:
+            values.div_(255)
         if any(self._picture.mean):
             values.sub_(_each_channel(self._picture.mean, values))
         if any(each != 1 for each in self._picture.std):
@@ -118,6 +122,37 @@ def _bilinear(images: "Tensor", size: tuple[int, int]) -> "Tensor":
     smaller = size[0] < images.shape[-2] or size[1] < images.shape[-1]
     resized = interpolate(images.to(torch.float32), size, mode="bilinear", antialias=smaller)
     return resized.round_().clamp_(0, 255)
+
+
+def _bicubic(images: "Tensor", size: tuple[int, int]) -> "Tensor":
+    """Pillow's bicubic resize: by Pillow on the CPU, where torch's differs by up to 2 of 255."""
+    return _by_pillow(images, size) if images.device.type == "cpu" else in_two_passes(images, size)
+
+
+def in_two_passes(images: "Tensor", size: tuple[int, int]) -> "Tensor":
+    """Bicubic along the width, then along the height, with whole numbers of 0..255 in between, as Pillow has them."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    images = images.to(torch.float32)
+    for step in ((images.shape[-2], size[1]), size):
+        images = interpolate(images, step, mode="bicubic", antialias=True).add_(0.5).floor_().clamp_(0, 255)
+    return images
+
+
+def _by_pillow(images: "Tensor", size: tuple[int, int]) -> "Tensor":
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    found = np.empty((*images.shape[:2], *size), np.uint8)
+    for image, place in zip(images.numpy(), found, strict=True):
+        for channel, there in zip(image, place, strict=True):
+            there[:] = Image.fromarray(channel).resize(size[::-1], Image.Resampling.BICUBIC)
+    return torch.from_numpy(found)
+
+
+RESIZES = {"bilinear": _bilinear, "bicubic": _bicubic}
 
 
 def _each_channel(numbers: tuple[float, ...], like: "Tensor") -> "Tensor":
