@@ -21,6 +21,7 @@ from cnnc.targets.stamp import Damaged, require_whole
 
 ENDINGS = "safetensors, checkpoints of torch (.pt, .pth, .ckpt, .bin) and .onnx"
 _PICKLES = (b"PK\x03\x04", b"\x80\x02")  # of torch.save today, and before 1.6
+_ONNX = (b"\x08", b"r")  # the field that a file of most makers begins with, and of ours
 
 HARMLESS = (
     "argparse.Namespace",

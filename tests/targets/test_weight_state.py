@@ -7,9 +7,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
+import cnnc
 from cnnc.diagnostics import CnncError, Code
 from cnnc.targets.torch import lower
 from cnnc.targets.weights import checkpoint, read, shapes
@@ -240,6 +242,19 @@ def test_the_content_says_what_a_file_is(tmp_path, state, name):
     save_file(state, tmp_path / name)
     assert same(read(tmp_path / name, shapes(state)), state)
     assert not checkpoint(tmp_path / name, shapes(state)).ordered
+
+
+def test_an_onnx_file_may_have_any_name(tmp_path):
+    spec = {"cnnc": 1, "name": "net", "input": {"x": [3, 8, 8]}, "nodes": [{"conv": {"out": 2, "kernel": 3}}]}
+    cnnc.build(spec, targets="onnx", out=tmp_path)
+    ours = tmp_path / "net" / "net.onnx"
+    (tmp_path / "ours").write_bytes(ours.read_bytes())
+    onnx.save(onnx.load(ours), tmp_path / "theirs")
+    expected = {"conv.weight": (2, 3, 3, 3), "conv.bias": (2,)}
+    for name in ("ours", "theirs"):
+        assert read(tmp_path / name, expected).keys() == expected.keys()
+    with pytest.raises(CnncError, match="an ONNX model holds no state_dict `ema`"):
+        read(ours, expected, key="ema")
 
 
 def test_without_anybody_to_tell_remarks_are_logged(tmp_path, state, caplog):

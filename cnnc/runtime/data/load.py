@@ -14,7 +14,7 @@ from cnnc.runtime.data import cifar, folder, idx, npz
 from cnnc.runtime.data.cut import first, hold_out
 from cnnc.runtime.data.dataset import Data, Files, Split, fingerprint, reading, unreadable
 from cnnc.runtime.data.download import Progress, cache_folder, fetch
-from cnnc.runtime.data.known import CIFAR10, KNOWN, Known, by_beginning, by_name
+from cnnc.runtime.data.known import CIFAR10, DIGITS, KNOWN, Known, by_beginning, by_name
 
 LAYOUTS = (
     "a folder holds the four IDX files of MNIST, CIFAR-10's batches, or train/CLASS/PICTURE; a file is an .npz or "
@@ -73,7 +73,7 @@ def _read(path: Path) -> _Parts:
         raise _nothing_there(path)
     if is_folder and idx.find(path):
         train, test = idx.read(path)
-        return _Parts(train, test, _idx_classes(path, train))
+        return _Parts(train, test, _idx_classes(path, train, test))
     if batches := cifar.find(path):
         cifar_train, cifar_test, names = cifar.read(batches)
         return _Parts(cifar_train, cifar_test, names or CIFAR10)
@@ -98,8 +98,11 @@ def _nothing_there(path: Path) -> CnncError:
     return unreadable(path, "there is no such file or folder", f"{hint}the data sets that have names are {names}")
 
 
-def _idx_classes(path: Path, train: Split) -> tuple[str, ...] | None:
-    """The names in `classes.txt`, or those of the known set that the folder is called after."""
+def _idx_classes(path: Path, train: Split, test: Split | None) -> tuple[str, ...] | None:
+    """The names in `classes.txt`, or those of the known set that the folder is called after.
+
+    Else ten classes are called by their labels, as MNIST's are, wherever the files lie.
+    """
     listed = next((place / CLASSES for place in (path, path / "raw") if (place / CLASSES).is_file()), None)
     if listed is not None:
         with reading(listed):
@@ -107,7 +110,10 @@ def _idx_classes(path: Path, train: Split) -> tuple[str, ...] | None:
         return tuple(line.strip() for line in lines if line.strip())
     place = path.absolute()
     known: Known | None = by_beginning(place.parent.name if place.name == "raw" else place.name)
-    return known.classes if known is not None and train.labels.max() < len(known.classes) else None
+    if known is not None and train.labels.max() < len(known.classes):
+        return known.classes
+    largest = max(split.labels.max() for split in (train, test) if split is not None)
+    return DIGITS if largest + 1 == len(DIGITS) else None
 
 
 def _check_labels(path: Path, parts: _Parts) -> None:

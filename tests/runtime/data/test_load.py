@@ -33,11 +33,12 @@ def test_every_layout_is_found(tmp_path):
         ("MNIST/raw", DIGITS),
         ("FashionMNIST/raw", FASHION),
         ("fashion-mnist-3615", FASHION),
-        ("kmnist", None),
-        ("digits", None),
+        ("kmnist", DIGITS),
+        ("digits", DIGITS),
+        ("my-pictures/raw", DIGITS),
     ],
 )
-def test_a_folder_called_after_a_known_set_has_its_classes(tmp_path, name, classes):
+def test_a_folder_called_after_a_known_set_has_its_classes_and_others_those_of_their_labels(tmp_path, name, classes):
     data = load(write_idx(tmp_path / name))
     assert data.classes == classes
     assert data.num_classes == 10
@@ -50,6 +51,17 @@ def test_a_folder_called_after_a_known_set_with_more_labels_has_no_names(tmp_pat
     data = load(tmp_path / "mnist-letters")
     assert data.classes is None
     assert data.num_classes == 20
+
+
+@pytest.mark.parametrize(("train", "test"), [(9, 9), (11, 10), (9, 5)])
+def test_other_than_ten_classes_have_no_names(tmp_path, train, test):
+    write_idx(tmp_path / "digits")
+    for part, size, count in (("train", 20, train), ("t10k", 10, test)):
+        path = tmp_path / "digits" / f"{part}-labels-idx1-ubyte.gz"
+        path.write_bytes(gzip.compress(idx_bytes(np.arange(size) % count)))
+    data = load(tmp_path / "digits")
+    assert data.classes is None
+    assert data.num_classes == max(train, test)
 
 
 def test_classes_txt_names_the_classes(tmp_path):
@@ -185,7 +197,7 @@ def test_the_fingerprint_is_of_the_examples_and_not_of_their_place(idx, tmp_path
     assert load(tmp_path / "copy").fingerprint == before
     seen = {before, load(idx, limit=19).fingerprint, load(idx, val_split=0.5).fingerprint}
     seen.add(load(idx, val_split=0.5, seed=1).fingerprint)
-    (idx / "classes.txt").write_text("".join(f"{number}\n" for number in range(10)))
+    (idx / "classes.txt").write_text("".join(f"class {number}\n" for number in range(10)))
     seen.add(load(idx).fingerprint)
     images = write_idx(tmp_path / "other") / "t10k-images-idx3-ubyte.gz"
     pixels = bytearray(gzip.decompress(images.read_bytes()))
