@@ -21,7 +21,8 @@ from cnnc.graph.graph import Graph
 from cnnc.passes import pipeline
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
-from cnnc.runtime.record import Record, Written, manifest, metadata, ranks_pictures, written
+from cnnc.runtime.ranks import Ranked, ranked
+from cnnc.runtime.record import Record, Written, manifest, metadata, written
 from cnnc.targets import onnx, torch
 from cnnc.targets.stamp import digest, write_stamped
 from cnnc.targets.table import TABLE, Made, Target
@@ -44,7 +45,12 @@ class Built:
     folder: Path
     files: Mapping[str, int]
     agreements: tuple[Agreement, ...]
-    ranks_pictures: bool  # whether `cnnc infer` takes its ONNX file
+    ranked: Ranked | None  # the pictures that `cnnc infer` takes its ONNX file for
+
+    @property
+    def ranks_pictures(self) -> bool:
+        """Whether `cnnc infer` takes the ONNX file."""
+        return self.ranked is not None
 
     def as_text(self) -> str:
         """The files with their sizes, how far each is from torch, and what to type next."""
@@ -55,9 +61,17 @@ class Built:
             for name, size in self.files.items()
         ]
         model = next((self.folder / name for name in self.files if name.endswith(".onnx")), None)
-        if model is not None and self.ranks_pictures:
-            lines.append(f"next: cnnc infer {quote(str(model))} PICTURE")
+        if model is not None and self.ranked is not None:
+            lines.append(f"next: cnnc infer {quote(str(model))} PICTURE{_limit(self.ranked)}")
         return "\n".join(lines)
+
+
+def _limit(pictures: Ranked) -> str:
+    """As a comment of the shell, so that the line can be pasted."""
+    if pictures.sizes is None:
+        return ""
+    least, most = (f"{height} × {width}" for height, width in pictures.sizes)
+    return f"  # of {least}{f' to {most}' if most != least else ''} pixels, which give one score a class"
 
 
 def _size(count: int) -> str:
@@ -122,7 +136,7 @@ def export(
         staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
         sizes = {name: path.stat().st_size for name, path in staged.items()}
         publish(folder, staged)
-    return Built(folder, sizes, agreements, ranks_pictures(inference.graph))
+    return Built(folder, sizes, agreements, ranked(inference.graph))
 
 
 def _write_verified(

@@ -66,13 +66,6 @@ def contract_of(graph: Graph) -> Contract:
     return Contract(input=about, outputs=names, labels=graph.labels, scores=scores_of(graph, graph.outputs[0].ref))
 
 
-def ranks_pictures(graph: Graph) -> bool:
-    """Whether the graph takes one picture and its first output is a score of each class."""
-    shown = graph.type_of(graph.outputs[0].ref)
-    ranks = sum(side != 1 for side in shown.shape) <= 1
-    return len(graph.inputs) == 1 and graph.inputs[0].picture is not None and ranks
-
-
 def _demanded(type: TensorType, rules: tuple[Rule, Rule]) -> dict[str, Any]:
     """What a contract says of open heights and widths, in its shortest form."""
     height, width = (size or rule.start for size, rule in zip(type.space, rules, strict=True))
