@@ -21,7 +21,7 @@ MOST = 2048  # sizes that are looked at
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Pictures of these heights and widths, smallest and largest; where there is no limit, all that the network takes."""
+    """The least and the largest height and width of the pictures; None for all that the network takes."""
 
     sizes: tuple[Space, Space] | None = None
 
