@@ -67,7 +67,7 @@ def read(
     for name in expected:
         if name.rpartition(".")[2] == COUNTER:
             found[name] = found.get(name, torch.tensor(0)).to(torch.int64)
-    _require_match(path, {name: tuple(tensor.shape) for name, tensor in found.items()}, expected)
+    _require_match(path, key, {name: tuple(tensor.shape) for name, tensor in found.items()}, expected)
     weights = {name: _numbers(path, name, found[name]) for name in expected}
     _require_finite(path, weights)
     return weights
@@ -117,19 +117,21 @@ def _require_dense(path: Path, tensors: "Mapping[str, Tensor]") -> None:
             raise unreadable(path, f"`{key}` is a sparse, quantized or empty (meta) tensor", "save dense float32")
 
 
-def _require_match(path: Path, found: Shapes, expected: Shapes) -> None:
-    missing = [key for key in expected if key not in found]
-    unexpected = [key for key in found if key not in expected]
-    misshapen = [key for key in expected if key in found and found[key] != expected[key]]
+def _require_match(path: Path, key: str | None, found: Shapes, expected: Shapes) -> None:
+    missing = [name for name in expected if name not in found]
+    unexpected = [name for name in found if name not in expected]
+    misshapen = [name for name in expected if name in found and found[name] != expected[name]]
     if not missing + unexpected + misshapen:
         return
     rest = unexpected[:2000]  # close matches among very many keys take their time
     notes = [
-        *_list("missing", [f"{key} {_size(expected[key])}{_near(key, rest)}" for key in missing[:SHOWN]], len(missing)),
-        *_list("unexpected", [f"{key} {_size(found[key])}" for key in unexpected[:SHOWN]], len(unexpected)),
+        *_list(
+            "missing", [f"{name} {_size(expected[name])}{_near(name, rest)}" for name in missing[:SHOWN]], len(missing)
+        ),
+        *_list("unexpected", [f"{name} {_size(found[name])}" for name in unexpected[:SHOWN]], len(unexpected)),
         *_list(
             "misshapen",
-            [f"{key} is {_size(found[key])}, the spec has {_size(expected[key])}" for key in misshapen[:SHOWN]],
+            [f"{name} is {_size(found[name])}, the spec has {_size(expected[name])}" for name in misshapen[:SHOWN]],
             len(misshapen),
         ),
     ]
@@ -139,7 +141,7 @@ def _require_match(path: Path, found: Shapes, expected: Shapes) -> None:
         Code.WEIGHTS_MISMATCH,
         f"{path} does not fit this network: of {len(expected)} keys expected, {summary}",
         notes=tuple(notes),
-        help=_way_out(path, found, expected),
+        help=_way_out(path, key, found, expected),
     )
 
 
@@ -154,12 +156,13 @@ def _near(key: str, keys: list[str]) -> str:
     return f" (the file has `{match[0]}`)" if match else ""
 
 
-def _way_out(path: Path, found: Shapes, expected: Shapes) -> str:
+def _way_out(path: Path, key: str | None, found: Shapes, expected: Shapes) -> str:
     needed, there = (
-        Counter(squeezed(shape) for key, shape in shapes.items() if COUNTER not in key) for shapes in (expected, found)
+        Counter(squeezed(shape) for name, shape in shapes.items() if COUNTER not in name)
+        for shapes in (expected, found)
     )
     if needed <= there:
-        map = f"`cnnc weights SPEC {path} -o map.yaml`"
+        map = f"`cnnc weights SPEC {path}{f' --key {key}' if key else ''} -o map.yaml`"
         return f"the file has tensors of all these shapes: {map} proposes which is which, for `--map map.yaml`"
     return "are these the weights of another network, or of other `params`? Keys are the paths of the spec's nodes"
 

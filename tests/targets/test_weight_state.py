@@ -3,7 +3,9 @@
 import argparse
 import datetime
 import os
-from collections import defaultdict
+import sys
+import types
+from collections import OrderedDict, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 import cnnc
 from cnnc.diagnostics import CnncError, Code
 from cnnc.targets.torch import lower
+from cnnc.targets.weight_file import HARMLESS, MAPPINGS
 from cnnc.targets.weights import checkpoint, read, shapes
 from tests.targets.networks import residual
 
@@ -191,6 +194,23 @@ BESIDE = {
 def test_what_lies_beside_the_weights_is_passed_over(tmp_path, load, state, name, legacy):
     torch.save({"model": state, "args": BESIDE[name]()}, tmp_path / "v.ckpt", _use_new_zipfile_serialization=not legacy)
     assert same(read(tmp_path / "v.ckpt", shapes(state)), state)
+
+
+@pytest.mark.parametrize("name", [*MAPPINGS[1:], *(each for each in HARMLESS if each.startswith("omegaconf."))])
+def test_containers_of_packages_that_are_not_here_are_passed_over(tmp_path, load, state, monkeypatch, name):
+    base = OrderedDict if name in MAPPINGS else object
+    module, _, kind = name.rpartition(".")
+    made = type(kind, (base,), {"__module__": module})
+    there = types.ModuleType(module)
+    setattr(there, kind, made)
+    settings = made()
+    settings.frozen = True
+    with monkeypatch.context() as here:
+        for part in [module[:place] for place in range(len(module)) if module[place] == "."]:
+            here.setitem(sys.modules, part, types.ModuleType(part))
+        here.setitem(sys.modules, module, there)
+        torch.save({"state_dict": state, "hyper_parameters": settings}, tmp_path / "w.ckpt")
+    assert same(read(tmp_path / "w.ckpt", shapes(state)), state)
 
 
 class Evil:

@@ -93,6 +93,8 @@ def test_many_faults_are_counted_and_not_all_listed(tmp_path, state):
 )
 def test_what_a_map_would_mend_is_told(tmp_path, state, change):
     assert "`cnnc weights SPEC" in fault(save(tmp_path / "w.pt", change(state)), shapes(state)).help
+    with pytest.raises(CnncError, match=r"w\.pt --key ema -o map\.yaml` proposes"):
+        read(save(tmp_path / "w.pt", {"ema": change(state)}), shapes(state), key="ema")
 
 
 @pytest.mark.parametrize("key", ["stem.weight", "head.bias"])

@@ -5,7 +5,7 @@ In: `mnist`, `fashion-mnist`, `cifar10` (downloaded once), or a path to one of t
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -73,14 +73,14 @@ def _read(path: Path) -> _Parts:
         raise _nothing_there(path)
     if is_folder and idx.find(path):
         train, test = idx.read(path)
-        return _Parts(train, test, _idx_classes(path, train, test))
+        return _called_by_labels(_Parts(train, test, _idx_classes(path, train)))
     if batches := cifar.find(path):
         cifar_train, cifar_test, names = cifar.read(batches)
         return _Parts(cifar_train, cifar_test, names or CIFAR10)
     if is_folder and folder.find(path):
         return _Parts(*folder.read(path))
     if is_file and path.suffix.lower() == ".npz":
-        return _Parts(*npz.read(path))
+        return _called_by_labels(_Parts(*npz.read(path)))
     if is_file:
         raise unreadable(path, "it is a file of no known layout", LAYOUTS)
     with reading(path):
@@ -98,11 +98,15 @@ def _nothing_there(path: Path) -> CnncError:
     return unreadable(path, "there is no such file or folder", f"{hint}the data sets that have names are {names}")
 
 
-def _idx_classes(path: Path, train: Split, test: Split | None) -> tuple[str, ...] | None:
-    """The names in `classes.txt`, or those of the known set that the folder is called after.
+def _called_by_labels(parts: _Parts) -> _Parts:
+    """Ten classes that nobody has named are called by their labels, as MNIST's are, wherever the files lie."""
+    largest = max(split.labels.max() for split in (parts.train, parts.test) if split is not None)
+    unnamed = parts.classes is None and largest + 1 == len(DIGITS)
+    return replace(parts, classes=DIGITS) if unnamed else parts
 
-    Else ten classes are called by their labels, as MNIST's are, wherever the files lie.
-    """
+
+def _idx_classes(path: Path, train: Split) -> tuple[str, ...] | None:
+    """The names in `classes.txt`, or those of the known set that the folder is called after."""
     listed = next((place / CLASSES for place in (path, path / "raw") if (place / CLASSES).is_file()), None)
     if listed is not None:
         with reading(listed):
@@ -110,10 +114,7 @@ def _idx_classes(path: Path, train: Split, test: Split | None) -> tuple[str, ...
         return tuple(line.strip() for line in lines if line.strip())
     place = path.absolute()
     known: Known | None = by_beginning(place.parent.name if place.name == "raw" else place.name)
-    if known is not None and train.labels.max() < len(known.classes):
-        return known.classes
-    largest = max(split.labels.max() for split in (train, test) if split is not None)
-    return DIGITS if largest + 1 == len(DIGITS) else None
+    return known.classes if known is not None and train.labels.max() < len(known.classes) else None
 
 
 def _check_labels(path: Path, parts: _Parts) -> None:

@@ -53,6 +53,15 @@ def test_a_folder_called_after_a_known_set_with_more_labels_has_no_names(tmp_pat
     assert data.num_classes == 20
 
 
+def test_ten_classes_of_an_npz_are_called_by_their_labels(tmp_path):
+    images = np.zeros((10, 3, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", x=images, y=np.arange(10))
+    np.savez(tmp_path / "b.npz", x=images, y=np.arange(10), classes=[*"abcdefghij"])
+    np.savez(tmp_path / "c.npz", x=images, y=np.arange(10) % 9)
+    found = [load(tmp_path / f"{name}.npz").classes for name in "abc"]
+    assert found == [DIGITS, tuple("abcdefghij"), None]
+
+
 @pytest.mark.parametrize(("train", "test"), [(9, 9), (11, 10), (9, 5)])
 def test_other_than_ten_classes_have_no_names(tmp_path, train, test):
     write_idx(tmp_path / "digits")
