@@ -16,7 +16,7 @@ from tests.strategies import specs
 def test_every_form_of_a_network_agrees():
     coverage = Coverage()
 
-    @settings(max_examples=250)
+    @settings(max_examples=300)
     @given(specs(), st.integers(0, 99))
     def every(spec, seed):
         graph = load(spec)
