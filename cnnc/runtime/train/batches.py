@@ -5,16 +5,14 @@ waits for the device. Those that are read from files are in the network's size a
 """
 
 import os
-import signal
 from collections.abc import Iterator, Sequence
-from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cnnc.diagnostics import CnncError, Diagnostic
 from cnnc.runtime.data.dataset import Files, Split
 from cnnc.runtime.train.plan import Range
 from cnnc.runtime.train.preprocess import Preprocess
+from cnnc.runtime.train.workers import context, follow_parent, served, shared
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +80,7 @@ class Streamed:
         return len(self._pictures)
 
     def batches(self, order: "Tensor | None", ranges: Sequence[Range]) -> "Iterator[tuple[Tensor, Tensor]]":
-        """See Source; raises E503 or E504 for a file that is no picture of ours."""
+        """See Source; raises E503 or E504 for a file that is no picture of ours, E515 where a worker has died."""
         import torch
         from torch.utils.data import DataLoader
 
@@ -92,13 +90,13 @@ class Streamed:
             self._pictures,  # type: ignore[arg-type]  # torch asks for a base class, and needs two methods
             batch_sampler=chosen,
             num_workers=min(self._workers, len(chosen)),
-            multiprocessing_context=_context(),
-            worker_init_fn=_leave_interrupts,
+            multiprocessing_context=context(["torch", __name__, "cnnc.runtime.pictures"]),
+            worker_init_fn=follow_parent,
             collate_fn=collate,
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator(),  # else it would draw from the one that dropout draws from
         )
-        for batch in loader:
+        for batch in served(loader):
             if isinstance(batch[0], Diagnostic):
                 raise CnncError(batch)
             images, labels = batch
@@ -130,30 +128,13 @@ class Pictures:
 
 
 def collate(items: Sequence[Any]) -> Any:
-    """A batch of what Pictures gives; of one with a bad file, what is wrong with it."""
+    """A batch of what Pictures gives, for another process; of one with a bad file, what is wrong with it."""
     import torch
 
     for item in items:
         if isinstance(item[0], Diagnostic):
             return item
-    return torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items])
-
-
-def _context() -> BaseContext:
-    """How workers begin: from a server that has one thread, or anew.
-
-    A copy of this process would hang as soon as it wants a lock that one of the threads here (of gloo, say) held.
-    """
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["torch", __name__, "cnnc.runtime.pictures"])
-    return context
-
-
-def _leave_interrupts(_: int) -> None:
-    """Ctrl-C reaches the workers as well, and is for the process that they work for."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return shared(torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items]))
 
 
 def _room(device: "torch.device") -> float:

@@ -1,7 +1,7 @@
 """`--devices N`: the same command N times, as torchrun would start it, and one exit code.
 
-The first process talks; what the others say is kept, and shown where the first was killed and could not. A signal goes
-to all. When one ends in error the others get a little time to say why, and are ended.
+The first process talks; what the others say is kept, and shown where the first was killed or left it to them to say what
+is wrong. A signal goes to all. When one ends in error the others get a little time to say why, and are ended.
 """
 
 import os
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 from cnnc.runtime.train.interrupt import SIGNALS, SUPERVISOR
+from cnnc.runtime.train.machine import UNSAID
 
 GRACE = 20.0  # seconds for the others when one has died
 
@@ -38,7 +39,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
             for each, handler in before.items():
                 signal.signal(each, handler)
             _send(ranks, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
-        if ranks[0].returncode < 0:
+        if ranks[0].returncode < 0 or ranks[0].returncode == UNSAID:
             kept.seek(0)
             sys.stderr.buffer.write(kept.read())
     return code
@@ -75,9 +76,9 @@ def _wait(ranks: "list[subprocess.Popen[bytes]]") -> int:
     until = time.monotonic() + GRACE
     while failed and None in [rank.poll() for rank in ranks] and time.monotonic() < until:
         time.sleep(0.05)
-    own = ranks[0].poll()
-    code = own if own else failed or 0
-    return code if code >= 0 else 1
+    codes = [rank.poll() for rank in ranks]
+    code = next((code for code in codes if code and code != UNSAID), failed) or 0
+    return 1 if code < 0 or code == UNSAID else code
 
 
 def _send(ranks: "list[subprocess.Popen[bytes]]", number: int) -> None:

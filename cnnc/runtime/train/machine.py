@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(minutes=10)  # how long ranks wait for one that says nothing
 AGREE_EVERY = 16  # steps between two questions whether any rank wants to stop
+UNSAID = 75  # the exit code of a rank that failed and leaves it to another one to say why
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
@@ -44,7 +45,7 @@ class Team:
     def one_voice(self) -> Iterator[None]:
         """Of the errors that one rank's trouble brings upon all, let the first through; E515 where a rank is gone.
 
-        The other ranks end, with exit code 1, without a word.
+        The other ranks end without a word, with the exit code UNSAID.
         """
         if self.world == 1:
             yield
@@ -53,13 +54,13 @@ class Team:
             yield
         except CnncError:
             if not self._is_first():
-                raise SystemExit(1) from None
+                raise SystemExit(UNSAID) from None
             raise
         except RuntimeError as error:
             if not _is_loss_of_peer(error):
                 raise
             if not self._is_first():
-                raise SystemExit(1) from None
+                raise SystemExit(UNSAID) from None
             raise CnncError.of(
                 Code.RANK_DIED,
                 f"another process of the {self.world} that train this network has died",

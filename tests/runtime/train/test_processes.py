@@ -149,6 +149,54 @@ def test_a_rank_that_dies_ends_the_run_with_one_message(start, tmp_path, rank):
     assert "epoch 1/3" not in finish(start("two", "--resume", "--epochs", "3"))  # on one device, which is as good
 
 
+def descendants(process):
+    """The processes below one, those that read pictures last."""
+    path = Path(f"/proc/{process}/task/{process}/children")
+    children = list(map(int, path.read_text().split())) if path.exists() else []
+    return [*children, *(below for child in children for below in descendants(child))]
+
+
+def is_alive(process):
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="finds the processes of a run in /proc")
+@pytest.mark.parametrize(
+    ("whom", "number", "code"),
+    [("a reader", signal.SIGKILL, 1), ("the run", signal.SIGKILL, -9), ("all of them", signal.SIGTERM, 143)],
+)
+def test_nobody_is_left_or_says_a_word_when_one_is_killed(start, tmp_path, whom, number, code):
+    files = save_files(tmp_path / "files", 24)
+    Image.new("L", (14, 14)).save(files / "train" / "0" / "other.png")  # of another size: they are read all along
+    run = start("cut", "--epochs", "500", source=spec(norm=False, dropout=0, batch=8), data=files, alone=True)
+    wait_for(run, "epoch   1/500")
+    while not (found := descendants(run.pid)) or "forkserver" not in cmdline(found[-1]):
+        time.sleep(0.01)
+    if whom == "all of them":
+        os.killpg(run.pid, number)
+    else:
+        os.kill(run.pid if whom == "the run" else found[-1], number)
+    output = finish(run, code)
+    assert "Traceback" not in output
+    assert "resource_tracker" not in output
+    assert output.count("error[E515]: a process that reads pictures") == (whom == "a reader")
+    assert ("--resume" in output) == (whom != "the run")
+    until = time.monotonic() + 20
+    while any(map(is_alive, found)):
+        assert time.monotonic() < until, [cmdline(each) for each in found if is_alive(each)]
+        time.sleep(0.01)
+
+
+def cmdline(process):
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
 def test_what_was_trained_becomes_an_onnx_file_that_knows_its_classes(start, tmp_path):
     import numpy as np
     import onnx
