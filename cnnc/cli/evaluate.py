@@ -65,6 +65,9 @@ def evaluate(
         float | None, typer.Option(min=0.0, max=1.0, help="Test on this part of the training set, as train does.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seeds --val-split.")] = 0,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out pictures that cannot be read.")
+    ] = False,
     device: Annotated[Device, typer.Option(help="What runs the model; auto takes CUDA where it works.")] = Device.AUTO,
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="PNG", help="Draw the confusion matrix into this file.")
@@ -76,6 +79,8 @@ def evaluate(
     ] = False,
 ) -> None:
     """Score a model on labelled pictures: accuracy, loss, and a table with a row for each class."""
+    from cnnc.diagnostics import CnncError
+    from cnnc.runtime.data.folder import left_out, together
     from cnnc.runtime.data.load import load
     from cnnc.runtime.evaluate import evaluate as score
 
@@ -83,9 +88,13 @@ def evaluate(
         _require_drawing()
     said = _Said(weights, map, key, set)
     with _scorer(model, said, device.value, accept_changed) as scorer, _progress() as progress:
-        loaded = load(data, limit=limit, val_split=val_split, seed=seed)
-        result = score(scorer, _part(loaded, part), loaded.classes, progress)
-    for each in result.notes:
+        loaded = load(data, limit=limit, val_split=val_split, seed=seed, skip_unreadable=skip_unreadable)
+        pictures = _part(loaded, part)
+        try:
+            result = score(scorer, pictures, loaded.classes, progress)
+        except CnncError as error:
+            raise together(error, Path(loaded.source), pictures) from None
+    for each in (*left_out(loaded.source, pictures), *result.notes):
         note(each)
     typer.echo(json.dumps(result.as_json()) if format is Answer.JSON else result.as_text())
     if out is not None:

@@ -94,6 +94,7 @@ def train(
     seed: Annotated[int | None, Given(help="Seeds everything; also asks for deterministic kernels.")] = None,
     limit: Annotated[int | None, Given(help="Use the first so many examples.")] = None,
     val_split: Annotated[float | None, Given(help="Test on this part of the training set.")] = None,
+    skip_unreadable: Annotated[bool | None, Given(help="Leave out pictures that cannot be read.")] = None,
     precision: Annotated[
         Precision | None, Given(help="What it computes in; auto: bf16 where that is in hardware.")
     ] = None,
@@ -146,7 +147,7 @@ def _train(
     graph = load(spec, set=parameters(settings))
     if not resume:
         _require_fields(graph, given)
-    trained = run(graph, given, Path(out), resume=resume, weights=start(graph), device=device)
+    trained = run(graph, given, Path(out), resume=resume, weights=start(graph), device=device, say=note)
     if trained.signal:
         if trained.first:
             again = ["cnnc", "train", spec, *(word for each in settings or () for word in ("--set", each))]

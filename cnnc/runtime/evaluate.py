@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """`loss` is the mean cross-entropy in nats, `matrix` (K, K) has true classes as rows and predicted as columns."""
+    """`loss` is the mean cross-entropy in nats, `matrix` (K, K) has true classes as rows and predicted as columns.
+
+    `skipped` counts the pictures that were left out because they cannot be read.
+    """
 
     model: str
     loss: float
@@ -29,6 +32,7 @@ class Evaluation:
     classes: tuple[str, ...]
     device: str
     notes: tuple[str, ...] = ()
+    skipped: int = 0
 
     @property
     def examples(self) -> int:
@@ -45,7 +49,12 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """The line of `cnnc eval --format json`: a promise to other programs."""
-        return {"accuracy": self.accuracy, "loss": self.loss, "examples": self.examples}
+        return {
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            "examples": self.examples,
+            "skipped": self.skipped,
+        }
 
     def as_text(self) -> str:
         """A line in all, and a table a class a row."""
@@ -79,7 +88,8 @@ def evaluate(
         progress(done, len(split))
     assert matrix is not None  # a split has at least one picture
     notes, names = _names(scorer, classes, len(matrix))
-    return Evaluation(scorer.path, total / done, matrix, names, scorer.device, (*scorer.notes, *notes))
+    told = (*scorer.notes, *notes)
+    return Evaluation(scorer.path, total / done, matrix, names, scorer.device, told, len(split.skipped))
 
 
 def _score(scorer: Scorer, pictures: "Tensor", labels: "Tensor") -> tuple[float, confusion.Matrix]:

@@ -92,6 +92,7 @@ class Train(Part):
     seed: Annotated[int | None, Field(ge=0, lt=2**63, description="also asks for deterministic kernels")] = None
     limit: Annotated[int | None, Field(ge=1, le=2**40, description="use the first so many examples")] = None
     val_split: Annotated[float | None, Field(gt=0, lt=1, description="test on this part of the training set")] = None
+    skip_unreadable: Annotated[bool, Field(description="leave out pictures that cannot be read")] = False
     precision: Annotated[
         Literal["32", "bf16", "16", "auto"],
         BeforeValidator(_word),

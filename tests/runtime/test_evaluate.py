@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 from cnnc import compiler
 from cnnc.cli import evaluate as cli_eval
-from cnnc.diagnostics import CnncError
+from cnnc.diagnostics import CnncError, Code
 from cnnc.runtime import scorers
+from cnnc.runtime.data import folder as picture_folder
 from cnnc.runtime.data.dataset import Files, Split
 from cnnc.runtime.evaluate import evaluate
 from cnnc.targets import torch as target
@@ -72,7 +73,12 @@ def test_accuracy_loss_and_classes_by_hand(save):
     images.reshape(4, 4)[range(4), [0, 1, 2, 0]] = 255
     result = evaluate(scorers.of_onnx(str(path), "cpu"), Split(images, np.array([0, 1, 2, 2])))
     right, wrong = math.log(math.exp(10) + 2) - 10, math.log(math.exp(10) + 2)
-    assert result.as_json() == {"accuracy": 0.75, "loss": pytest.approx((3 * right + wrong) / 4), "examples": 4}
+    assert result.as_json() == {
+        "accuracy": 0.75,
+        "loss": pytest.approx((3 * right + wrong) / 4),
+        "examples": 4,
+        "skipped": 0,
+    }
     assert result.matrix.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 1]]
     boot, bag, coat = result.per_class
     assert (boot.name, boot.precision, boot.recall, boot.count) == ("boot", 0.5, 1.0, 1)
@@ -268,12 +274,36 @@ def test_the_command_answers_in_one_json_line_or_a_table(built, data, tmp_path):
     lines = [answer.stdout.splitlines() for answer in answers]
     assert [len(each) for each in lines] == [1, 1, 1]
     found = [json.loads(each[0]) for each in lines]
-    assert list(found[0]) == ["accuracy", "loss", "examples"]
+    assert list(found[0]) == ["accuracy", "loss", "examples", "skipped"]
     assert len({each["accuracy"] for each in found}) == 1
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
     table = call(folder / "small.onnx", "--data", data, "--device", "cpu", "--limit", 5)
     assert "5 examples (cpu)" in table.stdout
     assert len(table.stdout.splitlines()) == 2 + 1 + 3
+
+
+def test_pictures_that_cannot_be_read_are_all_told_or_left_out(built, tmp_path, monkeypatch):
+    for part, count in (("train", 1), ("test", 6)):
+        for index in range(count):
+            path = tmp_path / f"files/{part}/{'abc'[index % 3]}/{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (14, 14 + index), 40 * index).save(path)
+    for name in "bc":
+        (tmp_path / f"files/train/{name}").mkdir()
+        Image.new("L", (14, 14)).save(tmp_path / f"files/train/{name}/0.png")
+    for name in ("b/4", "c/5"):
+        (tmp_path / f"files/test/{name}.png").write_text("text")
+    options = [built[1] / "small.onnx", "--data", tmp_path / "files", "--device", "cpu", "--format", "json"]
+    for room in (picture_folder.IN_MEMORY, 0):  # found while the set is loaded, or while the model runs
+        monkeypatch.setattr(picture_folder, "IN_MEMORY", room)
+        (error,) = call(*options).exception.diagnostics
+        assert error.code is Code.DATA_UNREADABLE
+        assert [Path(each.message.split(": ")[0]).name for each in error.notes] == ["4.png", "5.png"]
+    answer = call(*options, "--skip-unreadable")
+    found = json.loads(answer.stdout)
+    assert (found["examples"], found["skipped"]) == (4, 2)
+    assert "note: left out 2 of the 6 pictures in" in answer.stderr
+    assert "b/4.png" in answer.stderr
 
 
 def test_wrong_calls_are_told_apart_from_wrong_files(built, data, tmp_path):

@@ -18,12 +18,24 @@ from numpy.typing import NDArray
 from cnnc.diagnostics import CnncError, Code
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A picture file that cannot be decoded, and the sentence that says so."""
+
+    path: Path
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Pictures of one size, decoded: uint8 (N, H, W, C), contiguous, C 1 or 3; and int64 labels (N,)."""
+    """Pictures of one size, decoded: uint8 (N, H, W, C), contiguous, C 1 or 3; and int64 labels (N,).
+
+    `skipped` are the pictures that belong to it, cannot be read, and were left out.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    skipped: tuple[Unreadable, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -41,10 +53,14 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """Picture files of any size, which `cnnc.runtime.pictures.open_picture` decodes; and int64 labels (N,)."""
+    """Picture files of any size, which `cnnc.runtime.pictures.open_picture` decodes; and int64 labels (N,).
+
+    `skipped` as in Split.
+    """
 
     paths: tuple[Path, ...]
     labels: NDArray[np.int64]
+    skipped: tuple[Unreadable, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -7,23 +7,26 @@ are listed class by class in turn, so that the first N of them hold every class.
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnc.diagnostics import CnncError
-from cnnc.runtime.data.dataset import Files, Split, reading, unreadable
+from cnnc.diagnostics import CnncError, Code, Note, counted
+from cnnc.runtime.data.dataset import Files, Split, Unreadable, reading, unreadable
 from cnnc.runtime.pictures import SUFFIXES, open_picture
 
 TESTS = ("test", "val", "valid", "validation")
 IN_MEMORY = 1 << 30  # bytes of decoded pictures
-SHOWN = 5
+SHOWN = 100  # pictures that cannot be read
+SEARCH = 300.0  # seconds to look for them: ranks wait for one another twice as long
 
-_AT_ONCE = 256
+_AT_ONCE = 32  # decoded pictures that wait to be looked at: photographs are large
 
 
 def find(folder: Path) -> bool:
@@ -42,35 +45,83 @@ def read(folder: Path) -> tuple[Files, Files | None, tuple[str, ...]]:
     return _files(folder / "train", classes), _files(test, classes) if test is not None else None, classes
 
 
-def decode(root: Path, files: Files) -> Split | Files:
+def decode(root: Path, files: Files, *, skip: bool = False) -> Split | Files:
     """The split in memory where its pictures fit and are of one size, else the files as they came.
 
     So many pictures as fit are decoded in either case: one that cannot be is then told before training starts, and
-    raises CnncError, E508. Those that come after are told, as E503, by whoever reads them.
+    raises CnncError, E503 or E504. Those that come after are told by whoever reads them. With `skip` all are decoded,
+    and those that cannot be are left out; E508 where none is left.
     """
     with reading(root):
-        if sum(path.stat().st_size for path in files.paths) > IN_MEMORY:  # decoded, pictures are larger still
-            return files
-    pictures: list[NDArray[np.uint8]] | None = []
-    broken: list[str] = []
-    budget = IN_MEMORY
-    for picture in _decoded(files.paths):
-        if isinstance(picture, str):
-            broken.append(picture)
+        fits = sum(path.stat().st_size for path in files.paths) <= IN_MEMORY  # decoded, pictures are larger still
+    room = IN_MEMORY if fits else -1
+    pictures: list[NDArray[np.uint8]] | None = [] if fits else None
+    broken: dict[int, Unreadable] = {}
+    for index, picture in enumerate(_decoded(files.paths) if fits or skip else ()):
+        if isinstance(picture, CnncError):
+            if not skip:
+                raise picture
+            broken[index] = _unreadable(files.paths[index], picture)
             continue
-        budget -= picture.nbytes
-        if budget < 0:
-            pictures = None
-            break
-        if pictures and picture.shape[:2] != pictures[0].shape[:2]:
+        room -= picture.nbytes
+        if room < 0 and not skip:
+            return files
+        if pictures is not None and (room < 0 or (pictures and picture.shape[:2] != pictures[0].shape[:2])):
             pictures = None
         if pictures is not None:
             pictures.append(picture)
-    if broken:
-        more = len(broken) - SHOWN
-        names = "; ".join(broken[:SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
-        raise unreadable(root, names, "replace or remove it")
-    return files if pictures is None else Split(_stacked(pictures), files.labels)
+    if len(broken) == len(files):
+        raise _all_of(root, list(broken.values()), len(files))
+    rest = files.take(np.array([index for index in range(len(files)) if index not in broken], np.intp))
+    skipped = tuple(broken.values())
+    return replace(rest, skipped=skipped) if pictures is None else Split(_stacked(pictures), rest.labels, skipped)
+
+
+def together(error: CnncError, root: Path, *splits: Split | Files | None) -> CnncError:
+    """E508 with all pictures of the splits that cannot be read, where `error` tells of one; else `error` itself.
+
+    Looking at them takes as long as decoding does, and ends after SEARCH seconds.
+    """
+    if error.diagnostics[0].code not in (Code.PICTURE_UNREADABLE, Code.PICTURE_TOO_LARGE):
+        return error
+    paths = tuple(path for split in splits if isinstance(split, Files) for path in split.paths)
+    seen, broken, until = 0, list[Unreadable](), monotonic() + SEARCH
+    for path, picture in zip(paths, _decoded(paths), strict=True):
+        if isinstance(picture, CnncError):
+            broken.append(_unreadable(path, picture))
+        seen += 1
+        if monotonic() > until:
+            break
+    return _all_of(root, broken, len(paths), seen) if broken else error
+
+
+def left_out(source: str, *splits: Split | Files | None) -> list[str]:
+    """What is to be said of the pictures of `source` that were left out: how many, and which."""
+    skipped = [each for split in splits if split for each in split.skipped]
+    if not skipped:
+        return []
+    total = counted(len(skipped) + sum(len(split) for split in splits if split), "picture")
+    return [f"left out {len(skipped):,} of the {total} in {source}, which cannot be read", *_listed(skipped)]
+
+
+def _listed(pictures: Sequence[Unreadable]) -> list[str]:
+    """A line for each of the first SHOWN pictures, and one for the others."""
+    more = [f"and {len(pictures) - SHOWN:,} more"] if len(pictures) > SHOWN else []
+    return [*(picture.reason for picture in pictures[:SHOWN]), *more]
+
+
+def _all_of(root: Path, broken: Sequence[Unreadable], count: int, seen: int | None = None) -> CnncError:
+    looked = "" if seen in (None, count) else f" (of which {seen:,} were looked at, in {SEARCH:.0f} seconds)"
+    return CnncError.of(
+        Code.DATA_UNREADABLE,
+        f"cannot read {len(broken):,} of the {counted(count, 'picture')}{looked} in {root}",
+        notes=tuple(map(Note, _listed(broken))),
+        help="replace or remove them, or go on without them: `--skip-unreadable`",
+    )
+
+
+def _unreadable(path: Path, error: CnncError) -> Unreadable:
+    return Unreadable(path, error.diagnostics[0].message)
 
 
 def _files(folder: Path, classes: tuple[str, ...]) -> Files:
@@ -96,7 +147,7 @@ def _names(folder: Path, *, folders: bool = False) -> list[str]:
     return sorted(each.name for each in visible if os.path.splitext(each.name)[1].lower() in SUFFIXES)
 
 
-def _decoded(paths: tuple[Path, ...]) -> Iterator[NDArray[np.uint8] | str]:
+def _decoded(paths: tuple[Path, ...]) -> Iterator[NDArray[np.uint8] | CnncError]:
     """Every picture in turn, (H, W, 1 or 3), or what is wrong with it."""
     remaining = iter(paths)
     # decoders work in parallel; each silences warnings for itself, which is only undone by whoever came first
@@ -105,11 +156,11 @@ def _decoded(paths: tuple[Path, ...]) -> Iterator[NDArray[np.uint8] | str]:
             yield from pool.map(_decode, some)
 
 
-def _decode(path: Path) -> NDArray[np.uint8] | str:
+def _decode(path: Path) -> NDArray[np.uint8] | CnncError:
     try:
         array = np.asarray(open_picture(path).image)
     except CnncError as error:
-        return error.diagnostics[0].message
+        return error
     return array[..., None] if array.ndim == 2 else array
 
 

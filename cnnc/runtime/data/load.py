@@ -36,13 +36,15 @@ def load(
     limit: int | None = None,
     val_split: float | None = None,
     seed: int = 0,
+    skip_unreadable: bool = False,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Data:
     """Read a data set, downloading one that has a name into `cache` (by default `cache_folder()`).
 
     `limit` takes the first N examples of each split; then `val_split` holds out that part of every class, drawn by
-    `seed`, and tests on it instead. `progress` is called with a file's name, the bytes so far and the bytes in all.
+    `seed`, and tests on it instead. `skip_unreadable` leaves out the picture files that cannot be read. `progress` is
+    called with a file's name, the bytes so far and the bytes in all.
     Raises CnncError: E508 for the data, E509 for the download, E203 for `limit` and `val_split`.
     """
     known = by_name(os.fspath(name_or_path))
@@ -55,14 +57,17 @@ def load(
     test = first(parts.test, limit) if parts.test is not None else None
     if val_split is not None:
         train, test = hold_out(train, val_split, seed)
-    train = _decoded(path, train)
-    test = _decoded(path, test) if test is not None else None
+    try:
+        train = _decoded(path, train, skip_unreadable)
+        test = _decoded(path, test, skip_unreadable) if test is not None else None
+    except CnncError as error:
+        raise folder.together(error, path, train, test) from None
     name = known.name if known else path.absolute().name
     return Data(name, train, test, parts.classes, str(path), fingerprint(train, test, parts.classes))
 
 
-def _decoded(path: Path, split: Split | Files) -> Split | Files:
-    return folder.decode(path, split) if isinstance(split, Files) else split
+def _decoded(path: Path, split: Split | Files, skip: bool) -> Split | Files:
+    return folder.decode(path, split, skip=skip) if isinstance(split, Files) else split
 
 
 def _read(path: Path) -> _Parts:

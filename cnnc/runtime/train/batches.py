@@ -6,9 +6,10 @@ waits for the device. Those that are read from files are in the network's size a
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cnnc.diagnostics import CnncError, Diagnostic
+from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.runtime.data.dataset import Files, Split
 from cnnc.runtime.train.plan import Range
 from cnnc.runtime.train.preprocess import Preprocess
@@ -119,12 +120,15 @@ class Pictures:
 
         from cnnc.runtime.pictures import open_picture
 
+        path = self._files.paths[index]
         try:
-            picture = np.array(open_picture(self._files.paths[index]).image)
+            picture = np.array(open_picture(path).image)
             settled = self._preprocess.settle(torch.from_numpy(picture.reshape(1, *picture.shape[:2], -1)))
             return self._preprocess.resize(settled)[0], int(self._files.labels[index])
         except CnncError as error:
-            return error.diagnostics
+            (said,) = error.diagnostics
+            misfit = said.code is Code.DATA_MISFIT  # as it is told of a whole set, which has no path
+            return (replace(said, message=f"{path}: {said.message}") if misfit else said,)
 
 
 def collate(items: Sequence[Any]) -> Any:

@@ -34,7 +34,10 @@ HASH = "sha256"
 
 @dataclass(frozen=True)
 class Identity:
-    """What a run is of: hashes of the network and the data, the recipe it goes by, and the one that the spec had."""
+    """What a run is of: hashes of the network and the data, the recipe it goes by, and the one that the spec had.
+
+    `skipped` are the paths of the pictures that were left out because they cannot be read.
+    """
 
     name: str
     network: str
@@ -43,13 +46,23 @@ class Identity:
     recipe: dict[str, Any]
     written: dict[str, Any]
     labels: tuple[str, ...] | None
+    skipped: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, graph: Graph, recipe: Train, data: Data) -> "Identity":
         """The identity of a run that begins now."""
         written = graph.train.model_dump() if graph.train else {}
         labels = graph.labels or data.classes
-        return cls(graph.name, network_hash(graph), data.source, data.fingerprint, recipe.model_dump(), written, labels)
+        return cls(
+            graph.name,
+            network_hash(graph),
+            data.source,
+            data.fingerprint,
+            recipe.model_dump(),
+            written,
+            labels,
+            [str(each.path) for split in (data.train, data.test) if split for each in split.skipped],
+        )
 
 
 @dataclass

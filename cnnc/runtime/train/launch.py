@@ -1,7 +1,7 @@
 """`--devices N`: the same command N times, as torchrun would start it, and one exit code.
 
-The first process talks; what the others say is kept, and shown where the first was killed or left it to them to say what
-is wrong. A signal goes to all. When one ends in error the others get a little time to say why, and are ended.
+The first process talks; what the others say is kept, and shown where the first was killed or left the word to them. A
+signal goes to all. When one ends in error the others get a little time to say why, and are ended.
 """
 
 import os

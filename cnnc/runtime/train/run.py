@@ -4,13 +4,14 @@ In: the graph, what the command line puts in the recipe's place, and where to wr
 Started by torchrun (or `cnnc.runtime.train.launch`) several processes do this together, and the first alone writes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.graph.graph import Graph
+from cnnc.runtime.data import folder as picture_folder
 from cnnc.runtime.data.dataset import Data
 from cnnc.runtime.data.load import load
 from cnnc.runtime.train import checkpoint
@@ -76,10 +77,12 @@ def train(
     resume: bool = False,
     weights: "Mapping[str, Tensor] | None" = None,
     device: str = "auto",
+    say: Callable[[str], None] = lambda text: None,
 ) -> Trained:
     """Train `graph` by its recipe with the fields `given`, into `out/NAME/`; raises CnncError.
 
     `weights` to begin with, else drawn. `resume` goes on with the run in the folder; where there is none it begins.
+    What somebody may not have expected is told to `say`, on the first rank.
     """
     require_extra()
     keep_memory()
@@ -89,8 +92,12 @@ def train(
     recipe = resumed(begun, given) if begun else merged(graph.train, given)
     with settings(recipe):
         team = assemble(recipe, device, unused=sum(not each.train_only for each in graph.outputs) > 1)
+        if team.rank:
+            say = _say_nothing
+        for remark in _of_resuming(folder, saved, recipe, weights is not None) if resume else ():
+            say(remark)
         with team.one_voice():
-            return _run(graph, recipe, folder, saved, weights, team)
+            return _run(graph, recipe, folder, saved, weights, team, say)
 
 
 def _run(
@@ -100,8 +107,11 @@ def _run(
     saved: Checkpoint | None,
     weights: "Mapping[str, Tensor] | None",
     team: Team,
+    say: Callable[[str], None],
 ) -> Trained:
     data = team.in_turn(lambda: _load(recipe))
+    for remark in picture_folder.left_out(data.source, data.train, data.test):
+        say(remark)
     require_fit(graph, recipe, data, team.world)
     identity = Identity.of(graph, recipe, data)
     if saved:
@@ -112,6 +122,8 @@ def _run(
     if saved:
         learner.restore(saved.learner)
     elif team.rank == 0:
+        if aside := _set_aside(folder):
+            say(f"the earlier run in {folder} is now in {aside}")
         _begin(folder, Checkpoint(identity, progress, learner.state(), []))
     test = source(data.test, learner.preprocess, team.device, team.local) if data.test else None
     loop = Loop(
@@ -127,7 +139,10 @@ def _run(
         Silent(),
         Wish(),
     )
-    signal = _watched(loop, saved.generators if saved else [])
+    try:
+        signal = _watched(loop, saved.generators if saved else [])
+    except CnncError as error:
+        raise picture_folder.together(error, Path(data.source), data.train, data.test) from None
     records = tuple(loop.progress.records)
     here = records[len(progress.records) :]
     seconds = sum(each.seconds for each in here)
@@ -152,7 +167,29 @@ def _load(recipe: Train) -> Data:
         raise CnncError.of(
             Code.DATA_UNREADABLE, "there is nothing to train on: the recipe has no `data`", help="give `--data NAME`"
         )
-    return load(recipe.data, limit=recipe.limit, val_split=recipe.val_split, seed=recipe.seed or 0)
+    return load(
+        recipe.data,
+        limit=recipe.limit,
+        val_split=recipe.val_split,
+        seed=recipe.seed or 0,
+        skip_unreadable=recipe.skip_unreadable,
+    )
+
+
+def _of_resuming(folder: Path, saved: Checkpoint | None, recipe: Train, weights: bool) -> Iterator[str]:
+    """What is worth a word where a run was to be resumed."""
+    if saved is None:
+        yield f"there is no run to resume in {folder}: a new one begins"
+        return
+    if saved.progress.epoch >= recipe.epochs:
+        epochs = counted(saved.progress.epoch, "epoch")
+        yield f"the run in {folder} is complete, with {epochs}: nothing is left to do; a larger `--epochs` continues it"
+    if weights:
+        yield f"`--weights` is for a new run, and is not used: the run in {folder} continues with its own"
+
+
+def _say_nothing(_: str) -> None:
+    """What the ranks do that nobody listens to."""
 
 
 def _module(graph: Graph, recipe: Train, weights: "Mapping[str, Tensor] | None") -> Any:
@@ -166,15 +203,23 @@ def _module(graph: Graph, recipe: Train, weights: "Mapping[str, Tensor] | None")
 
 
 def _begin(folder: Path, start: Checkpoint) -> None:
-    """Make the folder of a new run, with a checkpoint of its start; an earlier run's folder gets another name."""
+    """Make the folder of a new run, with a checkpoint of its start."""
     from cnnc.targets.write import reported
 
-    if (folder / checkpoint.STATE).exists():
-        with reported(folder):
-            number = 1
-            while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-                number += 1
-            folder.rename(aside)
     with reported(folder):
         folder.mkdir(parents=True, exist_ok=True)
     checkpoint.write(folder, start)
+
+
+def _set_aside(folder: Path) -> Path | None:
+    """Give the folder of an earlier run another name, which is returned; None where there is none."""
+    from cnnc.targets.write import reported
+
+    if not (folder / checkpoint.STATE).exists():
+        return None
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    with reported(folder):
+        folder.rename(aside)
+    return aside

@@ -54,7 +54,7 @@ def shared(*tensors: "Tensor") -> "tuple[Tensor, ...] | tuple[Diagnostic]":
     The queue between them would do it by itself, later and on a thread, and where it fails wait for ever.
     """
     try:
-        return tuple(tensor.share_memory_() for tensor in tensors)
+        return tuple(tensor.share_memory_() for tensor in tensors)  # type: ignore[no-untyped-call]
     except RuntimeError as error:  # torch's way to say that the system refuses
         message = f"a process that reads pictures has no room for a batch in shared memory: {error}"
         return (Diagnostic(Code.RANK_DIED, message, help="give /dev/shm more room (`docker run --shm-size`)"),)

@@ -9,13 +9,17 @@ from cnnc.runtime.train.record import EpochRecord
 def summary(
     spec: str, weights: Path, best: EpochRecord, last: EpochRecord, examples_per_second: float, peak_memory: int
 ) -> str:
-    """The lines; `weights` are those of the epoch `best`, `peak_memory` is in bytes."""
+    """The lines; `weights` are those of the epoch `best`, `peak_memory` is in bytes.
+
+    A run that had nothing left to do went through 0 examples a second, of which nothing is said.
+    """
+    worked = examples_per_second > 0
     command = shlex.join(["cnnc", "build", spec, "--weights", str(weights)])
     return "\n".join(
         [
             f"best  {_accuracy(best)} in epoch {best.epoch}",
             f"last  {_accuracy(last)} in epoch {last.epoch}",
-            f"{examples_per_second:,.0f} examples/s, at most {_size(peak_memory)} of memory",
+            *([f"{examples_per_second:,.0f} examples/s, at most {_size(peak_memory)} of memory"] if worked else []),
             f"next: {command}",
         ]
     )

@@ -1,5 +1,6 @@
 """A folder of pictures, a folder a class."""
 
+import re
 import warnings
 
 import numpy as np
@@ -98,27 +99,75 @@ def test_hidden_and_other_files_are_none(pets):
     assert len(load(pets).train) == 5
 
 
+def listed(diagnostic):
+    """The pictures that a diagnostic names, as paths within the folder of a data set."""
+    return [re.search(r"(?:train|test)/\w+/\w+\.png", each.message)[0] for each in diagnostic.notes]
+
+
+def spoil(pets, *names):
+    for name in names:
+        (pets / f"{name}.png").write_text("no picture")
+
+
 def test_a_broken_picture_is_named_among_good_ones(pets, refused):
     whole = (pets / "train" / "dog" / "b.png").read_bytes()
     (pets / "train" / "dog" / "b.png").write_bytes(whole[:50])
     diagnostic = refused(load, pets)
     assert diagnostic.code is Code.DATA_UNREADABLE
-    assert f"cannot read the picture {pets}/train/dog/b.png: " in diagnostic.message
-    assert diagnostic.help == "replace or remove it"
+    assert diagnostic.message == f"cannot read 1 of the 7 pictures in {pets}"
+    assert f"cannot read the picture {pets}/train/dog/b.png: " in diagnostic.notes[0].message
+    assert "replace or remove them" in diagnostic.help
 
 
-def test_a_broken_picture_is_named_among_pictures_of_unequal_sizes(pets, refused):
-    picture(pets / "train" / "cat" / "a.png", size=(9, 9))
-    (pets / "train" / "dog" / "c.png").write_text("text")
-    assert "train/dog/c.png: it is not a picture" in refused(load, pets).message
+@pytest.mark.parametrize("size", [(3, 2), (9, 9)], ids=["of one size", "of unequal sizes"])
+def test_all_broken_pictures_of_all_parts_are_told_at_once(pets, refused, size):
+    picture(pets / "train" / "cat" / "a.png", size=size)
+    picture(pets / "train" / "cat" / "huge.png", size=(9_000, 9_000))
+    spoil(pets, "train/dog/a", "train/dog/c", "test/cat/b")
+    diagnostic = refused(load, pets)
+    assert diagnostic.message.startswith("cannot read 4 of the 8 pictures")
+    assert listed(diagnostic) == ["train/dog/a.png", "train/cat/huge.png", "train/dog/c.png", "test/cat/b.png"]
 
 
-def test_of_many_broken_pictures_some_are_named(pets, refused):
-    for number in range(20):
-        (pets / "train" / "cat" / f"x{number:02}.png").write_text("text")
-    message = refused(load, pets).message
-    assert message.count("it is not a picture") == 5
-    assert message.endswith("; and 15 more")
+def test_of_very_many_broken_pictures_some_are_named(pets, refused):
+    spoil(pets, *(f"train/cat/x{number:03}" for number in range(120)))
+    diagnostic = refused(load, pets)
+    assert diagnostic.message.startswith("cannot read 120 of the 127 pictures")
+    assert len(diagnostic.notes) == 101
+    assert diagnostic.notes[-1].message == "and 20 more"
+
+
+def test_the_search_for_others_ends(pets, refused, monkeypatch):
+    monkeypatch.setattr(folder, "SEARCH", -1.0)
+    spoil(pets, "train/cat/a", "test/cat/b")
+    assert "cannot read 1 of the 7 pictures (of which 1 were looked at" in refused(load, pets).message
+
+
+@pytest.mark.parametrize("room", [folder.IN_MEMORY, 20, 0], ids=["all", "some", "none"])
+def test_without_those_that_cannot_be_read_the_others_keep_their_labels(pets, monkeypatch, room):
+    monkeypatch.setattr(folder, "IN_MEMORY", room)
+    spoil(pets, "train/cat/a", "train/dog/c", "test/dog/a")
+    data = load(pets, skip_unreadable=True)
+    assert [each.path.relative_to(pets).as_posix() for each in data.train.skipped] == [
+        "train/cat/a.png",
+        "train/dog/c.png",
+    ]
+    assert data.train.labels.tolist() == [1, 0, 1]
+    assert len(data.test.skipped) == len(data.test) == 1
+    if room > 20:
+        assert values(data.train) == [2, 1, 3]
+    else:
+        assert [path.relative_to(pets).as_posix() for path in data.train.paths] == [
+            "train/dog/a.png",
+            "train/cat/b.png",
+            "train/dog/b.png",
+        ]
+    assert data.classes == ("cat", "dog")
+
+
+def test_where_none_can_be_read_there_is_nothing_to_go_on_with(pets, refused):
+    spoil(pets, "test/dog/a", "test/cat/b")
+    assert refused(load, pets, skip_unreadable=True).message == f"cannot read 2 of the 2 pictures in {pets}"
 
 
 def test_decoding_leaves_the_warnings_filters_as_they_were(pets, monkeypatch):
@@ -154,9 +203,9 @@ def nothing_to_test_on(pets):
     return "test: there are no pictures in the folders of its classes"
 
 
-@pytest.mark.parametrize("spoil", [empty, unknown, no_classes, nothing_to_test_on])
-def test_what_is_wrong_with_the_folders_is_said(pets, refused, spoil):
-    words = spoil(pets)
+@pytest.mark.parametrize("wrong", [empty, unknown, no_classes, nothing_to_test_on])
+def test_what_is_wrong_with_the_folders_is_said(pets, refused, wrong):
+    words = wrong(pets)
     diagnostic = refused(load, pets)
     assert diagnostic.code is Code.DATA_UNREADABLE
     assert words in diagnostic.message

@@ -72,12 +72,14 @@ class Quiet(Silent):
 
 @pytest.fixture
 def trained(tmp_path, pictures, monkeypatch):
-    """Trains in this process, without drawing curves."""
+    """Trains in this process, without drawing curves; what the run remarks is in `said`."""
     monkeypatch.setattr(run, "Watcher", Quiet)
     data = pictures()
 
     def go(source=None, out="runs", *, resume=False, **given):
         graph = cnnc.load(source or spec())
-        return train(graph, {"data": data, **given}, tmp_path / out, resume=resume, device="cpu")
+        given = {"data": data, **given}
+        return train(graph, given, tmp_path / out, resume=resume, device="cpu", say=go.said.append)
 
+    go.said = []
     return go

@@ -6,14 +6,18 @@ import signal
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import cnnc
 from cnnc.diagnostics import CnncError
+from cnnc.runtime.data import folder as picture_folder
 from cnnc.runtime.train import checkpoint, extra
 from cnnc.runtime.train.learner import Learner
+from cnnc.runtime.train.run import train
+from cnnc.runtime.watch.summary import summary
 from tests.damage import damaged
-from tests.runtime.train.conftest import spec
+from tests.runtime.train.conftest import draw, spec
 
 EVERYTHING = {"augment": ["flip", "crop", "color"], "momentum": 0.9, "schedule": "cosine", "warmup": 1}
 
@@ -230,12 +234,79 @@ def test_torch_reads_a_state_and_a_run_of_an_earlier_version_goes_on(trained):
 def test_a_new_run_keeps_the_folder_of_the_earlier_one(trained):
     first = weights(trained(seed=1, epochs=1))
     run = trained(seed=2, epochs=1)
+    assert trained.said == [f"the earlier run in {run.folder} is now in {run.folder}.1"]
     assert_same(load_file(run.folder.with_name("net.1") / "last.safetensors"), first)
     assert not weights(run)["conv.weight"].equal(first["conv.weight"])
 
 
 def test_resume_begins_where_there_is_nothing_to_resume(trained):
-    assert len(trained(resume=True, epochs=1).records) == 1
+    run = trained(resume=True, epochs=1)
+    assert len(run.records) == 1
+    assert trained.said == [f"there is no run to resume in {run.folder}: a new one begins"]
+
+
+def test_a_complete_run_has_nothing_to_resume(trained):
+    first = trained(epochs=1)
+    again = trained(resume=True)
+    (said,) = trained.said
+    assert said.startswith(f"the run in {first.folder} is complete, with 1 epoch: nothing is left to do")
+    assert again.records == first.records
+    told = summary("net.json", again.weights, again.best, again.records[-1], again.examples_per_second, 0)
+    assert "examples/s" not in told
+    assert "next: cnnc build" in told
+
+
+def test_a_resumed_run_says_that_it_does_not_begin_with_weights(trained, pictures, tmp_path):
+    begun = weights(trained(epochs=1))
+    given = {"data": pictures(), "epochs": 2}
+    train(
+        cnnc.load(spec()), given, tmp_path / "runs", resume=True, weights=begun, device="cpu", say=trained.said.append
+    )
+    (said,) = trained.said
+    assert said.startswith("`--weights` is for a new run")
+
+
+def save_pictures(folder, count=24):
+    """A folder of pictures of which one of each part is cut off; gives these two."""
+    for part in ("train", "test"):
+        for at, (image, label) in enumerate(zip(*draw(count, 1), strict=True)):
+            path = folder / part / f"c{label}" / f"{at}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[:, :, 0]).save(path)
+    broken = [folder / "train" / "c1" / "5.png", folder / "test" / "c2" / "10.png"]
+    for path in broken:
+        path.write_bytes(path.read_bytes()[:60])
+    return broken
+
+
+@pytest.mark.parametrize("room", [picture_folder.IN_MEMORY, 0], ids=["before it starts", "while it trains"])
+def test_pictures_that_cannot_be_read_are_all_told(trained, tmp_path, monkeypatch, room):
+    broken = save_pictures(tmp_path / "files")
+    monkeypatch.setattr(picture_folder, "IN_MEMORY", room)
+    with pytest.raises(CnncError, match=r"E508.*cannot read 2 of the 48 pictures") as caught:
+        trained(data=str(tmp_path / "files"))
+    (diagnostic,) = caught.value.diagnostics
+    assert [str(path) in note.message for path, note in zip(broken, diagnostic.notes, strict=True)] == [True, True]
+
+
+def test_a_run_without_those_pictures_says_so_and_remembers_it(trained, tmp_path):
+    broken = save_pictures(tmp_path / "files")
+    first = trained(data=str(tmp_path / "files"), epochs=1, skip_unreadable=True)
+    about = json.loads((first.folder / "run.json").read_text())
+    assert about["skipped"] == list(map(str, broken))
+    assert trained.said[0].startswith("left out 2 of the 48 pictures in")
+    assert [str(path) in said for path, said in zip(broken, trained.said[1:], strict=True)] == [True, True]
+    assert len(trained(data=str(tmp_path / "files"), epochs=2, resume=True).records) == 2
+
+
+def test_a_picture_smaller_than_the_crop_is_named(trained, tmp_path, monkeypatch):
+    for path in save_pictures(tmp_path / "files"):
+        path.unlink()
+    Image.new("L", (11, 12)).save(tmp_path / "files/train/c0/small.png")
+    source = spec()
+    source["input"] = {"image": {"shape": [1, 12, 12], "crop": [12, 12]}}
+    with pytest.raises(CnncError, match=r"E510.*train/c0/small.png: the pictures are 12 × 11"):
+        trained(source, data=str(tmp_path / "files"))
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoint(trained):
@@ -284,8 +355,6 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(trained, tmp_path, s
 
 
 def test_a_gpu_that_is_not_there_is_said_so(trained, pictures, tmp_path, monkeypatch):
-    from cnnc.runtime.train.run import train
-
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(CnncError, match=r"E514.*1 cuda device asked for, and there are none"):
         train(cnnc.load(spec()), {"data": pictures()}, tmp_path, device="cuda")
