@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
+from cnnc.runtime.train import launch
+from cnnc.runtime.train.machine import UNSAID
 from tests.runtime.train.conftest import draw, spec
 
 ROOT = Path(__file__).parents[3]
@@ -147,6 +149,19 @@ def test_a_rank_that_dies_ends_the_run_with_one_message(start, tmp_path, rank):
     assert "Traceback" not in output
     assert not any(Path(f"/proc/{child}").exists() for child in children)
     assert "epoch 1/3" not in finish(start("two", "--resume", "--epochs", "3"))  # on one device, which is as good
+
+
+@pytest.mark.parametrize("speaker", [0, 1])
+def test_what_the_rank_says_that_failed_is_shown(monkeypatch, capfdbinary, speaker):
+    def rank(arguments, number, count, output):
+        code = 1 if number == speaker else UNSAID
+        program = f"import sys; print('why' * {code == 1}); sys.exit({code})"
+        return subprocess.Popen([sys.executable, "-c", program], stdout=output, stderr=output)
+
+    monkeypatch.setattr(launch, "_start", rank)
+    assert launch.launch([], 2) == 1
+    shown = capfdbinary.readouterr()
+    assert (shown.out + shown.err).split() == [b"why"]
 
 
 def descendants(process):
