@@ -61,13 +61,26 @@ def _report() -> int:
         return 2 if any(each.code == Code.UNKNOWN_PARAM for each in error.diagnostics) else 1
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError as error:
+        from cnnc.installed import not_installed
+
+        missing = not_installed(error, f"`cnnc {sys.argv[1]}`" if sys.argv[1:] else "cnnc")
+        if missing is None:
+            return _failed(error)
+        show(missing.diagnostics)
+        return 1
     except Exception as error:
         if isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or error.errno in UNWRITTEN):
             raise
-        from cnnc.cli.internal import EXIT_CODE, report_internal
+        return _failed(error)
 
-        report_internal(error)
-        return EXIT_CODE
+
+def _failed(error: Exception) -> int:
+    """Tell of an exception that nobody expected; gives the exit code."""
+    from cnnc.cli.internal import EXIT_CODE, report_internal
+
+    report_internal(error)
+    return EXIT_CODE
 
 
 def _run() -> int:

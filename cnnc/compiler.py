@@ -208,6 +208,8 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     progress("checking the spec")
     graph = load(spec, set=set)
     progress("loading torch")
+    import numpy  # noqa: F401 - a torch without it would tell so late, and as an error of its own
+
     from cnnc.runtime.export import export, require_targets
     from cnnc.runtime.record import Record
 

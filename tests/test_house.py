@@ -17,6 +17,7 @@ PACKAGE = ROOT / "cnnc"
 # A room may import what stands to its left. The report knows diagnostics alone, and stages do not know the report.
 ORDER = [
     "diagnostics",
+    "installed",
     "files",
     "levels",
     "collector",
@@ -34,7 +35,7 @@ ORDER = [
 MAY_IMPORT = {room: set(ORDER[: ORDER.index(room) + 1]) for room in ORDER}
 MAY_IMPORT["report"] = {"diagnostics", "report"}
 MAY_IMPORT["__init__"] = set(ORDER) - {"cli"}
-MAY_IMPORT["__main__"] = {"diagnostics", "report", "cli"}
+MAY_IMPORT["__main__"] = {"diagnostics", "installed", "report", "cli"}
 
 TINY = """
 cnnc: 1

@@ -116,6 +116,8 @@ def check(
         try:
             checked = prove(path, set=settings, allow=judged[path].allow, deny=judged[path].deny)
             shown = RENDERERS[format.value](checked, **view)
+        except ModuleNotFoundError:  # the other specs need that package as well
+            raise
         except Exception as error:  # of cnnc's own making: the other specs are looked at all the same
             report_internal(error, path)
             tally.failed += 1

@@ -80,12 +80,13 @@ def evaluate(
 ) -> None:
     """Score a model on labelled pictures: accuracy, loss, and a table with a row for each class."""
     from cnnc.diagnostics import CnncError
+    from cnnc.installed import require
     from cnnc.runtime.data.folder import left_out, together
     from cnnc.runtime.data.load import load
     from cnnc.runtime.evaluate import evaluate as score
 
     if out is not None:
-        _require_drawing()
+        require(["matplotlib"], "drawing the confusion matrix")
     said = _Said(weights, map, key, set)
     with _scorer(model, said, device.value, accept_changed) as scorer, _progress() as progress:
         loaded = load(data, limit=limit, val_split=val_split, seed=seed, skip_unreadable=skip_unreadable)
@@ -155,17 +156,6 @@ def _part(data: "Data", part: Part) -> "Split | Files":
             f"{data.name} has no test part: take --part train, or --val-split as in training", param_hint="--data"
         )
     return data.test
-
-
-def _require_drawing() -> None:
-    from importlib.util import find_spec
-
-    from cnnc.diagnostics import CnncError, Code
-
-    if find_spec("matplotlib") is None:
-        raise CnncError.of(
-            Code.MISSING_EXTRA, "drawing the confusion matrix needs matplotlib", help="pip install 'cnnc[train]'"
-        )
 
 
 def _draw(result: "Evaluation", path: Path) -> None:

@@ -115,10 +115,10 @@ def train(
     """Train a spec by its recipe; options, up to --compile, put other values in place of the recipe's."""
     require_weights(weights, map=map, key=key)
     given = {name: _plain(value) for name, value in locals().items() if name not in OTHERS}
-    from cnnc.runtime.train.extra import require_extra
+    from cnnc.installed import TRAIN, require
     from cnnc.runtime.train.launch import launch, started_by_launcher
 
-    require_extra()
+    require(TRAIN, "training")
     if not started_by_launcher() and devices > 1:
         raise typer.Exit(launch(sys.argv[1:], devices))
     start = partial(_weights, path=weights, map=map, key=key)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
+from cnnc.installed import not_installed
 from cnnc.runtime.model_file import read_model
 from cnnc.runtime.providers import Choice
 from cnnc.runtime.session import Port, Session
@@ -173,6 +174,10 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         _serve(sys.stdin.buffer, answers)
+    except ModuleNotFoundError as error:
+        if (missing := not_installed(error, "running a model")) is None:
+            raise
+        _send(answers, _errors(missing))
     except CnncError as error:
         _send(answers, _errors(error))
 

@@ -78,6 +78,8 @@ class Session:
 
 
 def _create(model: ModelFile, choice: Choice, allow_external: bool) -> "tuple[onnxruntime.InferenceSession, Choice]":
+    import onnxruntime  # noqa: F401 - where it is not installed, that is not the model's fault
+
     try:
         with hushed():
             session = _open(model, choice, allow_external)

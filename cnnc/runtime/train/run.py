@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.graph.graph import Graph
+from cnnc.installed import TRAIN, require
 from cnnc.runtime.data import folder as picture_folder
 from cnnc.runtime.data.dataset import Data
 from cnnc.runtime.data.load import load
@@ -18,7 +19,6 @@ from cnnc.runtime.train import checkpoint
 from cnnc.runtime.train.allocator import keep_memory
 from cnnc.runtime.train.batches import source
 from cnnc.runtime.train.checkpoint import Checkpoint, Identity, Progress
-from cnnc.runtime.train.extra import require_extra
 from cnnc.runtime.train.fit import least_share, require_fit
 from cnnc.runtime.train.interrupt import Wish, wishes
 from cnnc.runtime.train.learner import Learner
@@ -84,7 +84,7 @@ def train(
     `weights` to begin with, else drawn. `resume` goes on with the run in the folder; where there is none it begins.
     What somebody may not have expected is told to `say`, on the first rank.
     """
-    require_extra()
+    require(TRAIN, "training")
     keep_memory()
     folder = out / graph.name
     saved = checkpoint.read(folder) if resume else None
