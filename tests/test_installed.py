@@ -62,7 +62,7 @@ def run_without(module, command, folder):
         ("numpy", ["build", "tiny.yaml", "-o", "out"]),
         ("onnx", ["build", "tiny.yaml", "-o", "out"]),
         ("onnxruntime", ["build", "tiny.yaml", "-o", "out"]),
-        ("safetensors", ["build", "tiny.yaml", "-o", "out"]),
+        ("safetensors", ["build", "tiny.yaml", "--weights", WEIGHTS, "-o", "out"]),
         ("torch", ["weights", "tiny.yaml", WEIGHTS]),
         ("safetensors", ["weights", "tiny.yaml", WEIGHTS]),
         ("numpy", ["infer", ONNX, PICTURE]),
