@@ -77,6 +77,12 @@ def evaluate(
         bool,
         typer.Option("--accept-changed", help="Take a file of cnnc that was rewritten or is damaged."),
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, max=1e9, help="Seconds that an .onnx of other makers may take for a batch; otherwise 60."
+        ),
+    ] = None,
 ) -> None:
     """Score a model on labelled pictures: accuracy, loss, and a table with a row for each class."""
     from cnnc.diagnostics import CnncError
@@ -88,7 +94,7 @@ def evaluate(
     if out is not None:
         require(["matplotlib"], "drawing the confusion matrix")
     said = _Said(weights, map, key, set)
-    with _scorer(model, said, device.value, accept_changed) as scorer, _progress() as progress:
+    with _scorer(model, said, device.value, accept_changed, timeout) as scorer, _progress() as progress:
         loaded = load(data, limit=limit, val_split=val_split, seed=seed, skip_unreadable=skip_unreadable)
         pictures = _part(loaded, part)
         try:
@@ -112,10 +118,11 @@ class _Said(NamedTuple):
     set: list[str] | None
 
 
-def _scorer(model: str, said: _Said, device: str, accept_changed: bool) -> "Scorer":
+def _scorer(model: str, said: _Said, device: str, accept_changed: bool, timeout: float | None) -> "Scorer":
     """The model behind a path, told by its suffix: what is neither .onnx nor .pt is a spec."""
     from cnnc.compiler import load
     from cnnc.runtime import scorers
+    from cnnc.runtime.providers import TIMEOUT
 
     suffix = Path(model).suffix.lower()
     if suffix in (".onnx", ".pt"):
@@ -123,7 +130,7 @@ def _scorer(model: str, said: _Said, device: str, accept_changed: bool) -> "Scor
             if given:
                 raise typer.BadParameter(f"{model} holds its own, this is for a spec", param_hint=f"--{name}")
         if suffix == ".onnx":
-            return scorers.of_onnx(model, device, accept_changed=accept_changed)
+            return scorers.of_onnx(model, device, accept_changed=accept_changed, timeout=timeout or TIMEOUT)
         return scorers.of_torchscript(model, load, device, accept_changed=accept_changed)
     if accept_changed:
         raise typer.BadParameter("it is for .onnx and .pt files, not for a spec", param_hint="--accept-changed")

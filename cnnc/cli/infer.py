@@ -10,7 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from cnnc.report import show, visible
-from cnnc.runtime.providers import WANTED
+from cnnc.runtime.providers import TIMEOUT, WANTED
+
+LONGEST = 1e9  # seconds: threads cannot wait for ever
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,6 +41,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="run a file of cnnc that another tool has rewritten, or that is damaged",
     )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=TIMEOUT,
+        metavar="SECONDS",
+        help=f"how long a model without cnnc's metadata may take for a picture (default: {TIMEOUT:g})",
+    )
     return parser
 
 
@@ -48,6 +57,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command; gives the exit code. A wrong call exits with 2; raises CnncError for a model that cannot run."""
     given = _parser().parse_args(arguments)
@@ -55,7 +74,11 @@ def run(arguments: Sequence[str]) -> int:
 
     fine = True
     model = load_model(
-        given.model, given.provider, allow_external=given.allow_external, accept_changed=given.accept_changed
+        given.model,
+        given.provider,
+        allow_external=given.allow_external,
+        accept_changed=given.accept_changed,
+        timeout=given.timeout,
     )
     with model:
         for note in model.notes:

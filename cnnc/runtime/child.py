@@ -1,8 +1,9 @@
 """A model in a process of its own, which may die of it: `Child` is the parent's end, `main` the child's.
 
-Some models kill the process that runs them (a picture of 1×1 is enough for a valid one), so those that carry no
-contract of ours run here. Over the child's stdin and stdout go lines of JSON and behind each the bytes of an array,
-which may be empty. Nothing is pickled: what a hostile model's process answers is data.
+Some models kill the process that runs them (a picture of 1×1 is enough for a valid one), and some never come to an end,
+so those that carry no contract of ours run here, each load and each run for a limited time. Over the child's stdin and
+stdout go lines of JSON and behind each the bytes of an array, which may be empty. Nothing is pickled: what a hostile
+model's process answers is data.
 """
 
 import json
@@ -11,9 +12,12 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from queue import SimpleQueue
+from threading import Event, Thread, Timer
+from typing import IO, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +25,7 @@ from numpy.typing import NDArray
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.installed import not_installed
 from cnnc.runtime.model_file import read_model
-from cnnc.runtime.providers import Choice
+from cnnc.runtime.providers import TIMEOUT, Choice
 from cnnc.runtime.session import Port, Session
 
 _Message = tuple[dict[str, Any], NDArray[Any]]  # a line of JSON, and the array behind it
@@ -31,9 +35,15 @@ _NOTHING = np.empty(0, np.float32)
 class Child:
     """A Runner in a process of its own; after a crash the next run starts a new one."""
 
-    def __init__(self, path: str, wanted: str = "auto", *, allow_external: bool = False) -> None:
-        """Start the process and load the model there; raises what `Session` raises, and E507 where it dies of that."""
+    def __init__(
+        self, path: str, wanted: str = "auto", *, allow_external: bool = False, timeout: float = TIMEOUT
+    ) -> None:
+        """Start the process and load the model there; raises what `Session` raises, and E507 where it dies of that.
+
+        `timeout` is the most seconds that loading, and each run, may take.
+        """
         self._job = {"path": path, "wanted": wanted, "allow_external": allow_external}
+        self._timeout = timeout
         self._process = self._start()
 
     def run(self, array: NDArray[np.float32], source: str, target: str) -> tuple[NDArray[Any], float]:
@@ -78,17 +88,37 @@ class Child:
     ) -> _Message:
         assert process.stdin is not None  # both are pipes
         assert process.stdout is not None
-        try:
-            _send(process.stdin, request, array)
-            message = _receive(process.stdout)
-        except BrokenPipeError:
-            message = None
+        with _stopped_after(self._timeout, process) as stopped:
+            try:
+                _send(process.stdin, request, array)
+                message = _receive(process.stdout)
+            except BrokenPipeError:
+                message = None
         if message is None:
             _end(process)
-            raise _died(self._job["path"], process.returncode, doing)
+            path = str(self._job["path"])
+            raise _too_slow(path, self._timeout, doing) if stopped.is_set() else _died(path, process.returncode, doing)
         if "errors" in message[0]:
             raise CnncError(Diagnostic(Code(code), text, help=help) for code, text, help in message[0]["errors"])
         return message
+
+
+@contextmanager
+def _stopped_after(seconds: float, process: "subprocess.Popen[bytes]") -> Iterator[Event]:
+    """Kill the process where the body takes longer; the event tells whether that was done."""
+    stopped = Event()
+
+    def stop() -> None:
+        stopped.set()
+        process.kill()
+
+    alarm = Timer(seconds, stop)
+    alarm.daemon = True
+    alarm.start()
+    try:
+        yield stopped
+    finally:
+        alarm.cancel()
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -99,7 +129,15 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         pass
 
 
-def _died(path: object, status: int, doing: str) -> CnncError:
+def _too_slow(path: str, timeout: float, doing: str) -> CnncError:
+    return CnncError.of(
+        Code.MODEL_FAILED,
+        f"{path}: onnxruntime was stopped after {timeout:g} s of {doing}",
+        help="a model that is only slow gets more time with --timeout SECONDS; one with an endless loop can't be used",
+    )
+
+
+def _died(path: str, status: int, doing: str) -> CnncError:
     how = f"was killed by {_signal(-status)}" if status < 0 else f"ended with status {status}"
     return CnncError.of(
         Code.MODEL_FAILED,
@@ -145,13 +183,18 @@ def _load(job: dict[str, Any]) -> tuple[Session, dict[str, Any]]:
     return session, {**ports, "choice": (choice.name, choice.providers, choice.reason, choice.asked)}
 
 
-def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    if (first := _receive(requests)) is None:
-        return
-    session, ports = _load(first[0])
-    _send(answers, ports)
+def _read(requests: IO[bytes], into: "SimpleQueue[_Message]") -> None:
+    """Take in requests while a model is loaded or runs. When the parent is gone, so is this process, in mid-run too."""
     while (message := _receive(requests)) is not None:
-        request, array = message
+        into.put(message)
+    os._exit(0)
+
+
+def _serve(requests: "SimpleQueue[_Message]", answers: IO[bytes]) -> NoReturn:
+    session, ports = _load(requests.get()[0])
+    _send(answers, ports)
+    while True:
+        request, array = requests.get()
         try:
             output, milliseconds = session.run(array, request["source"], request["target"])
         except CnncError as error:
@@ -166,6 +209,8 @@ def _errors(error: CnncError) -> dict[str, Any]:
 
 def main() -> None:
     """Serve one parent until it closes our stdin. Whatever else prints goes to stderr: stdout is the protocol's."""
+    requests: SimpleQueue[_Message] = SimpleQueue()
+    Thread(target=_read, args=(sys.stdin.buffer, requests), daemon=True).start()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     if sys.platform != "win32":
@@ -173,7 +218,7 @@ def main() -> None:
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        _serve(sys.stdin.buffer, answers)
+        _serve(requests, answers)
     except ModuleNotFoundError as error:
         if (missing := not_installed(error, "running a model")) is None:
             raise

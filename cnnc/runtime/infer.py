@@ -19,6 +19,7 @@ from cnnc.report import as_json, visible
 from cnnc.runtime.contract import CONTRACT, Contract, InputContract
 from cnnc.runtime.model_file import read_model
 from cnnc.runtime.pictures import SUFFIXES, open_picture, prepare
+from cnnc.runtime.providers import TIMEOUT
 from cnnc.runtime.session import Port, Runner, Session
 from cnnc.runtime.whole import begin_check
 
@@ -96,12 +97,14 @@ def load_model(
     *,
     allow_external: bool = False,
     accept_changed: bool = False,
+    timeout: float = TIMEOUT,
 ) -> Model:
     """Load the ONNX file at `path`; `provider` is `auto`, `cpu`, `cuda` or `tensorrt`. Use as a context manager.
 
     Raises CnncError: E501 not an ONNX model, or not as cnnc wrote it, E502 one that takes no picture or ranks no
     classes, E506 the provider cannot run here, E507 onnxruntime dies of it. `allow_external` follows weights in other
-    files of the model's folder, `accept_changed` takes a file of ours that has been damaged or rewritten.
+    files of the model's folder, `accept_changed` takes a file of ours that has been damaged or rewritten. `timeout` is
+    the most seconds that a model without our metadata may take to be loaded, and to run: E507 where it takes longer.
     """
     file = read_model(path)
     if not accept_changed and (finish := begin_check(file)):
@@ -118,7 +121,7 @@ def load_model(
     else:
         from cnnc.runtime.child import Child
 
-        runner = Child(file.path, provider, allow_external=allow_external)
+        runner = Child(file.path, provider, allow_external=allow_external, timeout=timeout)
     try:
         notes = [] if runner.choice.asked else [f"provider {runner.choice.name}: {runner.choice.reason}"]
         if contract is None:
@@ -191,6 +194,8 @@ def _guess(path: str, runner: Runner) -> Contract:
     if len(runner.inputs) != 1:
         names = ", ".join(port.name for port in runner.inputs)
         raise _unsuited(path, f"it has {len(runner.inputs)} inputs ({names})")
+    if not runner.outputs:
+        raise _unsuited(path, "it has no outputs")
     port = runner.inputs[0]
     mode = MODES.get(port.shape[1] or 0) if len(port.shape) == 4 else None
     if mode is None:

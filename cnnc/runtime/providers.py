@@ -16,6 +16,8 @@ from io import StringIO
 from cnnc.diagnostics import CnncError, Code
 
 WANTED = ("auto", "cuda", "cpu", "tensorrt")
+TIMEOUT = 60.0
+"""The seconds that a model of other makers may take to be loaded, and to run."""
 
 _CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _PROVIDERS = {"cpu": (_CPU,), "cuda": (_CUDA, _CPU), "tensorrt": (_TENSORRT, _CUDA, _CPU)}

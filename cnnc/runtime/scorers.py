@@ -16,6 +16,7 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.files import require_file
 from cnnc.graph.graph import Graph
 from cnnc.runtime.contract import Contract
+from cnnc.runtime.providers import TIMEOUT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,14 +47,14 @@ class Scorer:
         self.held.__exit__(*error)
 
 
-def of_onnx(path: str, device: str = "auto", *, accept_changed: bool = False) -> Scorer:
+def of_onnx(path: str, device: str = "auto", *, accept_changed: bool = False, timeout: float = TIMEOUT) -> Scorer:
     """An ONNX file by onnxruntime, on `auto`, `cpu` or `cuda`; raises what `cnnc.runtime.infer.load_model` raises."""
     import numpy as np
     import torch
 
     from cnnc.runtime.infer import load_model
 
-    model = load_model(path, device, accept_changed=accept_changed)
+    model = load_model(path, device, accept_changed=accept_changed, timeout=timeout)
     source, target = model.contract.input.name, model.contract.outputs[0]
 
     def scores(pictures: "Tensor") -> "Tensor":

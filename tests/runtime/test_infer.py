@@ -5,11 +5,14 @@ import os
 import platform
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from cnnc.cli.infer import run as command
 from cnnc.diagnostics import CnncError, Code
 from cnnc.runtime.infer import Failed, Prediction, Result, infer, infer_many, load_model
 from tests.runtime.onnx_files import RELU, WEIGHTS, contract, linear, means, model_of
@@ -147,6 +150,86 @@ def test_a_process_that_is_killed_by_a_signal_without_a_name(save, tmp_path, mon
     monkeypatch.setattr(sys, "executable", str(program))
     with pytest.raises(CnncError, match="was killed by signal 40 while loading the model"):
         load_model(save(linear()), "cpu")
+
+
+def never_ends_on(white):
+    """For white, or for whatever picture, a loop that goes on; for black its body does not run."""
+    nodes = [
+        helper.make_node("ReduceMax", ["image"], ["max"], keepdims=0),
+        helper.make_node("Cast", ["max" if white else "yes"], ["go"], to=TensorProto.BOOL),
+        helper.make_node("Flatten", ["image"], ["flat"]),
+        helper.make_node("Loop", ["", "go", "flat"], ["y"], body=loop_body()),
+    ]
+    return model_of(*nodes, weights={"yes": np.float32(1)}, output=("N", 4))
+
+
+def loop_body():
+    kinds = {"number": TensorProto.INT64, "on": TensorProto.BOOL, "on_out": TensorProto.BOOL}
+    known = {name: helper.make_tensor_value_info(name, kind, []) for name, kind in kinds.items()}
+    value, value_out = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("value", "value_out"))
+    nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name in ("on", "value")]
+    return helper.make_graph(nodes, "body", [known["number"], known["on"], value], [known["on_out"], value_out])
+
+
+def test_a_model_that_never_ends_is_stopped_and_the_others_go_through(save, picture):
+    black, white = picture(0, name="black.png"), picture(255, name="white.png")
+    with load_model(save(never_ends_on(white=True)), "cpu", timeout=3) as model:
+        first, second, third = infer_many(model, [black, white, black])
+    assert isinstance(first, Result)
+    assert isinstance(third, Result)
+    assert isinstance(second, Failed)
+    (told,) = second.error.diagnostics
+    assert told.code == Code.MODEL_FAILED
+    assert "was stopped after 3 s of running the model on a picture of 2 × 2" in told.message
+    assert "--timeout" in told.help
+
+
+def test_the_time_is_given_on_the_command_line(save, picture, capsys):
+    path = str(save(never_ends_on(white=False)))
+    assert command([path, str(picture()), "--provider", "cpu", "--timeout", "1.5"]) == 1
+    assert "was stopped after 1.5 s" in capsys.readouterr().err
+    for wrong in ("0", "-1", "nan", "inf", "soon"):
+        with pytest.raises(SystemExit) as caught:
+            command([path, str(picture()), "--timeout", wrong])
+        assert caught.value.code == 2
+        assert "is not a number of seconds" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
+def test_a_model_that_never_ends_goes_with_its_parent(save, picture):
+    path = save(never_ends_on(white=False))
+    parent = subprocess.Popen([sys.executable, "-m", "cnnc", "infer", path, picture(), "--provider", "cpu"])
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    deadline = time.monotonic() + 60
+    while not (found := children.read_text().split()):
+        assert time.monotonic() < deadline
+    child = Path(f"/proc/{found[0]}")
+    while processor_time(child) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    while child.exists() and processor_time(child) > 0:
+        assert time.monotonic() < deadline, "the model's process has outlived the command"
+        time.sleep(0.05)
+
+
+def processor_time(process):
+    """The seconds that a process has computed; 0 where there is no such process any more, or nobody has buried it."""
+    try:
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] == "Z" else int(fields[11]) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_model_without_outputs(save):
+    model = linear()
+    del model.graph.output[:]
+    with pytest.raises(CnncError, match=r"E502.*it has no outputs"):
+        load_model(save(model), "cpu")
+    with pytest.raises(CnncError, match=r"E502.*its graph lacks 'y', which its contract names"):
+        load_model(save(model, contract()), "cpu")
 
 
 def test_notes_cannot_move_the_terminals_cursor():
