@@ -7,6 +7,7 @@ runs in a child process, and gets pictures scaled to 0..1. Imports neither torch
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,11 +18,11 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.ops.types import MODES
 from cnnc.report import as_json, visible
 from cnnc.runtime.contract import CONTRACT, Contract, InputContract
-from cnnc.runtime.model_file import read_model
+from cnnc.runtime.model_file import ModelFile, read_model
 from cnnc.runtime.pictures import SUFFIXES, open_picture, prepare
 from cnnc.runtime.providers import TIMEOUT
 from cnnc.runtime.session import Port, Runner, Session
-from cnnc.runtime.whole import begin_check
+from cnnc.runtime.whole import required_whole
 
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
@@ -107,10 +108,11 @@ def load_model(
     the most seconds that a model without our metadata may take to be loaded, and to run: E507 where it takes longer.
     """
     file = read_model(path)
-    if not accept_changed and (finish := begin_check(file)):
-        import onnxruntime  # noqa: F401 - which takes longer than the hash of most files
+    with nullcontext() if accept_changed else required_whole(file):
+        return _load(file, provider, allow_external=allow_external, timeout=timeout)
 
-        finish()
+
+def _load(file: ModelFile, provider: str, *, allow_external: bool, timeout: float) -> Model:
     text = file.metadata.get(CONTRACT)
     contract = Contract.from_json(text) if text is not None else None
     if contract is not None and contract.input.mode is None:

@@ -1,50 +1,73 @@
 """Models of ours must be as cnnc wrote them: most flipped bits would only make other predictions.
 
 In: a `ModelFile`. A file that was damaged, or rewritten by another tool, is E501; one without a seal, which is of other
-makers or of an earlier cnnc, passes. The hash is computed in a thread, while the caller does something else.
+makers or of an earlier cnnc, passes. Hashes are computed in threads, while onnxruntime is imported. Damage in a small
+file is known before onnxruntime sees it, which might die of it; of a large one, which is weights all but a few bytes,
+when onnxruntime has loaded it.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Thread
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.runtime.model_file import ModelFile, unreadable
 from cnnc.targets import seal
 
+LARGE = 2**26
 
-def begin_check(model: ModelFile) -> Callable[[], None] | None:
-    """Begin to hash the model's file; what is given back waits for the end. None where there is nothing to check.
 
-    Both raise CnncError (E501).
+@contextmanager
+def required_whole(model: ModelFile) -> Iterator[None]:
+    """Load the model in the body; raises CnncError (E501) where a file of it is not as cnnc wrote it.
+
+    That is told in the place of whatever the body raises.
     """
     try:
         expected = seal.sealed_digest(model.head, model.metadata)
     except seal.Changed as error:
         raise _changed(model.path, error) from error
     if expected is None:
-        return None
-    found: list[str | OSError] = []
-    thread = Thread(target=_hash, args=(model.path, found), daemon=True)
-    thread.start()
+        yield
+        return
+    hashing = _Hashing(model.path, expected)
+    if os.path.getsize(model.path) < LARGE:
+        import onnxruntime  # noqa: F401 - which takes longer than the hash
 
-    def finish() -> None:
-        thread.join()
-        (result,) = found
-        if isinstance(result, OSError):
-            raise unreadable(model.path, (result.strerror or str(result)).lower()) from result
-        try:
-            seal.require_digest(result, expected)
-        except seal.Changed as error:
-            raise _changed(model.path, error) from error
-
-    return finish
-
-
-def _hash(path: str, found: list[str | OSError]) -> None:
+        hashing.finish()
+        yield
+        return
     try:
-        found.append(seal.digest_behind(path))
-    except OSError as error:
-        found.append(error)
+        yield
+    finally:
+        hashing.finish()
+
+
+class _Hashing:
+    """A file's hash in the making."""
+
+    def __init__(self, path: str, expected: str) -> None:
+        self._path, self._expected = path, expected
+        self._found: str | OSError = ""
+        self._thread = Thread(target=self._hash, daemon=True)
+        self._thread.start()
+
+    def _hash(self) -> None:
+        try:
+            self._found = seal.digest_behind(self._path)
+        except OSError as error:
+            self._found = error
+
+    def finish(self) -> None:
+        """Wait for it; raises CnncError (E501)."""
+        self._thread.join()
+        if isinstance(self._found, OSError):
+            raise unreadable(self._path, (self._found.strerror or str(self._found)).lower()) from self._found
+        try:
+            seal.require_digest(self._found, self._expected)
+        except seal.Changed as error:
+            raise _changed(self._path, error) from error
 
 
 def _changed(path: str, error: seal.Changed) -> CnncError:

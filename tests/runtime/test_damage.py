@@ -12,10 +12,10 @@ import cnnc
 from cnnc import compiler
 from cnnc.cli.infer import run
 from cnnc.diagnostics import CnncError, Code
-from cnnc.runtime import scorers
+from cnnc.runtime import scorers, whole
 from cnnc.runtime.infer import infer, load_model
 from cnnc.runtime.model_file import read_model
-from cnnc.runtime.whole import begin_check
+from cnnc.runtime.whole import required_whole
 from cnnc.targets import seal
 from tests.damage import cut, damaged, flipped, zeroed
 
@@ -52,7 +52,8 @@ def refused(path, **options):
 
 
 def require_whole(path):
-    begin_check(read_model(path))()
+    with required_whole(read_model(path)):
+        pass
 
 
 def test_a_file_is_its_seal_and_what_the_seal_says(model):
@@ -99,6 +100,16 @@ def test_a_damaged_model_is_said_to_be_one(model):
     assert "damaged" in refused(model)
 
 
+def test_a_large_model_is_hashed_while_it_is_loaded(model, monkeypatch):
+    monkeypatch.setattr(whole, "LARGE", 0)
+    data = model.read_bytes()
+    with load_model(model, "cpu") as loaded:
+        assert loaded.contract.labels == ("boot", "bag", "coat")
+    for place in (len(data) - 3, data.index(b"boot"), data.index(b"conv.weight")):  # the last keeps it from loading
+        model.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        assert "is damaged, or was changed in its place" in refused(model)
+
+
 def test_a_model_that_another_tool_has_rewritten(model, tmp_path):
     onnx.save(onnx.load(model), model)
     text = refused(model)
@@ -116,7 +127,7 @@ def test_a_model_that_another_tool_has_rewritten(model, tmp_path):
 
 def test_a_file_of_an_earlier_cnnc_has_no_seal(model):
     model.write_bytes(model.read_bytes()[seal.SIZE :])
-    assert begin_check(read_model(model)) is None
+    require_whole(model)
     with load_model(model, "cpu") as loaded:
         assert loaded.contract.labels == ("boot", "bag", "coat")
 
@@ -125,13 +136,13 @@ def test_weights_are_taken_from_whole_files_and_from_rewritten_ones(built, model
     def bias():
         return cnnc.compile(SPEC, weights=model).get_parameter("linear.bias").detach().numpy()
 
-    whole = bias()
+    before = bias()
     other = model.rename(model.with_name("weights"))
-    np.testing.assert_array_equal(cnnc.compile(SPEC, weights=other).get_parameter("linear.bias").detach(), whole)
+    np.testing.assert_array_equal(cnnc.compile(SPEC, weights=other).get_parameter("linear.bias").detach(), before)
     other.rename(model)
     data = bytearray(model.read_bytes())
     onnx.save(onnx.load(model), model)
-    np.testing.assert_array_equal(bias(), whole)
+    np.testing.assert_array_equal(bias(), before)
     data[-3] ^= 1
     model.write_bytes(data)
     with pytest.raises(CnncError, match=r"E402.*is damaged"):
