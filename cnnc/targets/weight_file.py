@@ -6,12 +6,14 @@ restricted reader builds tensors and plain data. For the containers that people 
 it builds stand-ins; the class itself is never looked up, so its package need not be installed.
 """
 
+import json
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files import require_file
@@ -19,6 +21,10 @@ from cnnc.targets import onnx_weights
 from cnnc.targets.seal import is_sealed
 from cnnc.targets.stamp import Damaged, require_whole
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HEAD = 128  # bytes, which tell the kinds apart
 ENDINGS = "safetensors, checkpoints of torch (.pt, .pth, .ckpt, .bin) and .onnx"
 _PICKLES = (b"PK\x03\x04", b"\x80\x02")  # of torch.save today, and before 1.6
 _ONNX = (b"\x08", b"r")  # the field that a file of most makers begins with, and of ours
@@ -82,18 +88,19 @@ class Loaded:
 
 
 def load(path: Path) -> Loaded:
-    """Read the file; raises E402."""
+    """Read the file; raises E402. No tensor of a checkpoint or of safetensors is in memory twice."""
     require_file(path, Code.WEIGHTS_UNREADABLE, "weights")
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            # a name that promises a kind without code is held to it
+            if path.suffix == ".safetensors" or head[8:9] == b"{":
+                return Loaded(_load_safetensors(path, head, file), ordered=False)  # it sorts its keys
+            if path.suffix == ".onnx" or head[:1] == b"\x08" or is_sealed(head):
+                return Loaded(onnx_weights.read(path, head + file.read()))
+        return Loaded(_load_pickle(path))
     except OSError as error:
         raise unreadable(path, (error.strerror or str(error)).lower(), None) from error
-    # a name that promises a kind without code is held to it
-    if path.suffix == ".safetensors" or data[8:9] == b"{":
-        return Loaded(_load_safetensors(path, data), ordered=False)  # it sorts its keys
-    if path.suffix == ".onnx" or data[:1] == b"\x08" or is_sealed(data):
-        return Loaded(onnx_weights.read(path, data))
-    return Loaded(_load_pickle(path, data))
 
 
 def unreadable(path: Path, reason: str, help: str | None) -> CnncError:
@@ -101,12 +108,10 @@ def unreadable(path: Path, reason: str, help: str | None) -> CnncError:
     return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read the weights {path}: {reason}", help=help)
 
 
-def _load_safetensors(path: Path, data: bytes) -> Any:
-    from safetensors.torch import load
-
-    if data.startswith(_PICKLES):
+def _load_safetensors(path: Path, head: bytes, file: BufferedReader) -> Any:
+    if head.startswith(_PICKLES):
         raise unreadable(path, "it is a pickle, whatever its name says", "if you trust it, rename it to .pt")
-    weights = _guarded(path, lambda: load(data))
+    data, weights = _guarded(path, lambda: _read_safetensors(path, file))
     try:
         require_whole(data, weights)
     except Damaged as error:
@@ -114,18 +119,37 @@ def _load_safetensors(path: Path, data: bytes) -> Any:
     return weights
 
 
-def _load_pickle(path: Path, data: bytes) -> Any:
-    from io import BytesIO
+def _read_safetensors(path: Path, file: BufferedReader) -> "tuple[bytes, dict[str, Tensor]]":
+    """The bytes before the tensors, and these: the library holds the file to its rules, and maps it without reading."""
+    import torch
+    from safetensors import safe_open
+
+    weights = {}
+    with safe_open(path, "pt") as mapped:
+        file.seek(0)
+        start = 8 + int.from_bytes(file.read(8), "little")
+        file.seek(0)
+        head = file.read(start)
+        header = json.loads(head[8:])
+        for key in mapped.keys():  # noqa: SIM118 - it is no mapping
+            weights[key] = torch.empty_like(mapped.get_tensor(key))
+            file.seek(start + header[key]["data_offsets"][0])
+            if file.readinto(weights[key].reshape(-1).view(torch.uint8).numpy().data) < weights[key].nbytes:
+                raise EOFError("it has become shorter")
+    return head, weights
+
+
+def _load_pickle(path: Path) -> Any:
     from pickle import UnpicklingError
 
     import torch
 
-    if _is_torchscript(data):
+    if _is_torchscript(path):
         way_out = f"take the weights that stand beside it, {path.stem}.safetensors, or save `model.state_dict()`"
         raise unreadable(path, "it is TorchScript, a whole model and no weights", way_out)
     try:
         with torch.serialization.safe_globals([*_stand_ins()]):
-            return _guarded(path, lambda: torch.load(BytesIO(data), map_location="cpu", weights_only=True))
+            return _guarded(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
     except CnncError as error:
         wants = re.search(r"GLOBAL ([\w.]+)", str(error.__cause__))
         if not wants or not isinstance(error.__cause__, UnpicklingError):
@@ -145,12 +169,12 @@ def _stand_ins() -> Iterator[tuple[type, str]]:
     yield from ((InertMapping, name) for name in MAPPINGS)
 
 
-def _is_torchscript(data: bytes) -> bool:
-    from io import BytesIO
+def _is_torchscript(path: Path) -> bool:
     from zipfile import ZipFile
 
     try:
-        return any(name.endswith("/constants.pkl") for name in ZipFile(BytesIO(data)).namelist())
+        with ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
     except Exception:  # an older checkpoint is a plain pickle; of a damaged one torch says what is wrong
         return False
 

@@ -68,7 +68,8 @@ def read(
         if name.rpartition(".")[2] == COUNTER:
             found[name] = found.get(name, torch.tensor(0)).to(torch.int64)
     _require_match(path, key, {name: tuple(tensor.shape) for name, tensor in found.items()}, expected)
-    weights = {name: _numbers(path, name, found[name]) for name in expected}
+    taken: set[int] = set()
+    weights = {name: _own(_numbers(path, name, found[name]), taken) for name in expected}
     _require_finite(path, weights)
     return weights
 
@@ -171,7 +172,7 @@ def _numbers(path: Path, key: str, tensor: "Tensor") -> "Tensor":
     import torch
 
     if key.rpartition(".")[2] == COUNTER:
-        return tensor.clone()
+        return tensor
     if not tensor.is_floating_point():
         kind = str(tensor.dtype).removeprefix("torch.")
         raise CnncError.of(
@@ -179,11 +180,20 @@ def _numbers(path: Path, key: str, tensor: "Tensor") -> "Tensor":
             f"{path}: `{key}` holds {kind} numbers, and weights are floating-point",
             help="quantized weights must be turned back into float32 first",
         )
-    return tensor.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    return tensor.detach().to(torch.float32).contiguous()
+
+
+def _own(tensor: "Tensor", taken: set[int]) -> "Tensor":
+    """The tensor, or a copy where its memory holds more than itself, or another tensor: `taken` has where these are."""
+    memory = tensor.untyped_storage()
+    if memory.nbytes() > tensor.nbytes or memory.data_ptr() in taken:
+        return tensor.clone()
+    taken.add(memory.data_ptr())
+    return tensor
 
 
 def _require_finite(path: Path, weights: "Mapping[str, Tensor]") -> None:
-    bad = [key for key, tensor in weights.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    bad = [key for key, tensor in weights.items() if tensor.is_floating_point() and not _is_finite(tensor)]
     if bad:
         listed = ", ".join(f"`{key}`" for key in bad[:SHOWN]) + (f" and {len(bad) - SHOWN} more" if bad[SHOWN:] else "")
         raise CnncError.of(
@@ -191,6 +201,11 @@ def _require_finite(path: Path, weights: "Mapping[str, Tensor]") -> None:
             f"{path} holds NaN, infinity or numbers beyond float32 in {listed}",
             help="the training has diverged, or the file is damaged: take an earlier checkpoint",
         )
+
+
+def _is_finite(tensor: "Tensor") -> bool:
+    """By its extremes, which NaN goes through: `isfinite` would take as much memory again."""
+    return tensor.numel() == 0 or all(bool(each.isfinite()) for each in tensor.aminmax())
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -41,6 +41,17 @@ def test_what_was_saved_is_read(tmp_path, state, suffix):
     assert all(torch.equal(found[key], state[key]) and found[key].dtype == state[key].dtype for key in state)
 
 
+def test_tensors_that_share_memory_in_the_file_share_none_when_they_are_read(tmp_path):
+    memory = torch.arange(8.0)
+    expected = {"all": (8,), "same": (8,), "half": (4,), "turned": (4, 2), "rest": (4,)}
+    saved = {"all": memory, "same": memory, "half": memory[:4], "turned": memory.view(2, 4).T, "rest": memory[4:]}
+    found = read(save(tmp_path / "w.pt", saved), expected)
+    assert all(torch.equal(found[key], saved[key]) for key in saved)
+    for key in saved:
+        found[key].fill_(-1)
+        assert [name for name, each in found.items() if (each < 0).any()] == list(saved)[: list(saved).index(key) + 1]
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_floating_types_become_float32(tmp_path, state, dtype):
     data = {key: tensor.to(dtype) if tensor.is_floating_point() else tensor for key, tensor in state.items()}
