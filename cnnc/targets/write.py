@@ -95,7 +95,7 @@ def publish(folder: Path, files: Mapping[str, Path]) -> None:
     earlier builds that this one does not write are removed.
     """
     *names, manifest = files
-    with reported(folder), _lock(folder / f"{STAGE}{LOCK}"):
+    with reported(folder), _alone(folder / f"{STAGE}{LOCK}"):
         for name in files:
             _place(folder / name)
         written = stale.noted(folder) | stale.named(folder / manifest) | stale.named(files[manifest])
@@ -186,6 +186,30 @@ def _lock(path: Path) -> IO[bytes]:
 
 
 @contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock at `path`, whose file goes with its holder; who had waited for that very file makes a new one."""
+    if sys.platform == "win32":
+        yield
+        return
+    lock = _lock(path)
+    while not _is_still_at(path, lock):
+        lock.close()
+        lock = _lock(path)
+    try:
+        yield
+    finally:
+        path.unlink()
+        lock.close()
+
+
+def _is_still_at(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
 def reported(path: Path) -> Iterator[None]:
     """Turn what the system says into E405; torch's writers hide it behind errors of their own."""
     try:
@@ -196,9 +220,15 @@ def reported(path: Path) -> Iterator[None]:
         cause = _system_error(error)
         if cause is None:
             raise
-        raise CnncError.of(
-            Code.NOT_WRITTEN, f"cannot write {path}: {_reason(cause, path)}", help=_help(cause)
-        ) from error
+        message = f"cannot write {_blocked(cause, path)}: {_reason(cause, path)}"
+        raise CnncError.of(Code.NOT_WRITTEN, message, help=_help(cause)) from error
+
+
+def _blocked(cause: OSError, path: Path) -> Path:
+    """What could not be written: `path`, or the file right in it that something else takes the place of."""
+    told = (Path(each) for each in (cause.filename2, cause.filename) if isinstance(each, str))
+    inside = (each for each in told if each.parent == path and cause.errno in (errno.EISDIR, errno.ELOOP))
+    return next(inside, path)
 
 
 def _reason(cause: OSError, path: Path) -> str:

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from hashlib import sha256
 
 import pytest
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.targets.write import publish, reported, stage_file, staging, write_file
+from cnnc.targets.write import _alone, publish, reported, stage_file, staging, write_file
 
 
 def refused(call, *arguments):
@@ -133,9 +134,8 @@ def test_a_build_is_published_whole(tmp_path):
     folder = tmp_path / "deep" / "build"
     build(folder, b"1")
     build(folder, b"2")
-    visible = [name for name in names(folder) if not name.startswith(".")]
-    assert visible == ["manifest", "one", "two"]
-    assert {(folder / name).read_bytes() for name in visible} == {b"2"}
+    assert names(folder) == ["manifest", "one", "two"]
+    assert {(folder / name).read_bytes() for name in names(folder)} == {b"2"}
 
 
 def test_of_builds_at_once_one_is_there_whole(tmp_path):
@@ -148,6 +148,28 @@ def test_of_builds_at_once_one_is_there_whole(tmp_path):
     found = {(tmp_path / name).read_bytes() for name in ("one", "two", "manifest")}
     assert len(found) == 1
     assert found <= set(words)
+    assert names(tmp_path) == ["manifest", "one", "two"]
+
+
+def test_a_lock_is_one_though_its_file_goes_with_each_holder(tmp_path):
+    inside, most = [], []
+
+    def hold(turns):
+        for _ in range(turns):
+            with _alone(tmp_path / "lock"):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.0005)
+                inside.pop()
+
+    threads = [threading.Thread(target=hold, args=(50,)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert len(most) == 300
+    assert names(tmp_path) == []
 
 
 def test_a_build_that_fails_leaves_the_old_one(tmp_path):
@@ -161,7 +183,7 @@ def test_a_build_that_fails_leaves_the_old_one(tmp_path):
     with pytest.raises(ValueError, match="verification"):
         fail()
     assert (tmp_path / "one").read_bytes() == b"1"
-    assert [name for name in names(tmp_path) if name.startswith(".cnnc-")] == [".cnnc-lock"]
+    assert names(tmp_path) == ["manifest", "one", "two"]
 
 
 def build_named(folder, stop=None, **contents):
@@ -234,15 +256,21 @@ def test_behind_a_build_that_was_killed_while_it_was_published_the_next_one_clea
     assert not (tmp_path / "manifest").exists()
     build_named(tmp_path, onnx=b"3")
     assert shown(tmp_path) == {"onnx": b"3"}
-    assert names(tmp_path) == [".cnnc-lock", "manifest", "onnx"]
+    assert names(tmp_path) == ["manifest", "onnx"]
 
 
 def test_a_folder_in_the_place_of_a_file_spoils_nothing(tmp_path):
     build(tmp_path, b"1")
     (tmp_path / "two").unlink()
     (tmp_path / "two").mkdir()
-    assert "it is a folder" in refused(build, tmp_path, b"2")
+    assert f"cannot write {tmp_path / 'two'}: it is a folder" in refused(build, tmp_path, b"2")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "manifest").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("name", [".cnnc-lock", ".cnnc-written"])
+def test_a_folder_in_the_place_of_a_file_of_the_writers_own_is_named(tmp_path, name):
+    (tmp_path / name / "inside").mkdir(parents=True)
+    assert f"cannot write {tmp_path / name}: it is a folder" in refused(build, tmp_path, b"1")
 
 
 @pytest.mark.parametrize("below", ["", "net", "deep/down/net"])
