@@ -70,16 +70,13 @@ def _seconds(text: str) -> float:
 def run(arguments: Sequence[str]) -> int:
     """Run the command; gives the exit code. A wrong call exits with 2; raises CnncError for a model that cannot run."""
     given = _parser().parse_args(arguments)
+    from cnnc.runtime.whole import open_model
+
+    opened = open_model(given.model, accept_changed=given.accept_changed)  # it is hashed while the rest is imported
     from cnnc.runtime.infer import Failed, infer_many, load_model
 
     fine = True
-    model = load_model(
-        given.model,
-        given.provider,
-        allow_external=given.allow_external,
-        accept_changed=given.accept_changed,
-        timeout=given.timeout,
-    )
+    model = load_model(opened, given.provider, allow_external=given.allow_external, timeout=given.timeout)
     with model:
         for note in model.notes:
             print(visible(note), file=sys.stderr)

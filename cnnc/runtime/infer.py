@@ -7,7 +7,6 @@ runs in a child process, and gets pictures scaled to 0..1. Imports neither torch
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,11 +17,10 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.ops.types import MODES
 from cnnc.report import as_json, visible
 from cnnc.runtime.contract import CONTRACT, Contract, InputContract
-from cnnc.runtime.model_file import ModelFile, read_model
 from cnnc.runtime.pictures import SUFFIXES, open_picture, prepare
 from cnnc.runtime.providers import TIMEOUT
 from cnnc.runtime.session import Port, Runner, Session
-from cnnc.runtime.whole import required_whole
+from cnnc.runtime.whole import OpenModel, open_model
 
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
@@ -93,33 +91,37 @@ class Model:
 
 
 def load_model(
-    path: str | os.PathLike[str],
+    model: str | os.PathLike[str] | OpenModel,
     provider: str = "auto",
     *,
     allow_external: bool = False,
     accept_changed: bool = False,
     timeout: float = TIMEOUT,
 ) -> Model:
-    """Load the ONNX file at `path`; `provider` is `auto`, `cpu`, `cuda` or `tensorrt`. Use as a context manager.
+    """Load an ONNX file, by its path or open. Use as a context manager.
 
     Raises CnncError: E501 not an ONNX model, or not as cnnc wrote it, E502 one that takes no picture or ranks no
     classes, E506 the provider cannot run here, E507 onnxruntime dies of it. `allow_external` follows weights in other
     files of the model's folder, `accept_changed` takes a file of ours that has been damaged or rewritten. `timeout` is
     the most seconds that a model without our metadata may take to be loaded, and to run: E507 where it takes longer.
+    `provider` is `auto`, `cpu`, `cuda` or `tensorrt`.
     """
-    file = read_model(path)
-    with nullcontext() if accept_changed else required_whole(file):
-        return _load(file, provider, allow_external=allow_external, timeout=timeout)
+    opened = model if isinstance(model, OpenModel) else open_model(model, accept_changed=accept_changed)
+    try:
+        return _load(opened, provider, allow_external=allow_external, timeout=timeout)
+    finally:
+        opened.require_whole()  # in the place of whatever else is wrong
 
 
-def _load(file: ModelFile, provider: str, *, allow_external: bool, timeout: float) -> Model:
+def _load(opened: OpenModel, provider: str, *, allow_external: bool, timeout: float) -> Model:
+    file = opened.file
     text = file.metadata.get(CONTRACT)
     contract = Contract.from_json(text) if text is not None else None
     if contract is not None and contract.input.mode is None:
         raise _unsuited(file.path, f"its input {contract.input.name!r} {list(contract.input.shape)} is not a picture")
     runner: Runner
     if contract is not None:
-        runner = Session(file, provider, allow_external=allow_external)
+        runner = Session(file, provider, allow_external=allow_external or opened.data is not None)
     else:
         from cnnc.runtime.child import Child
 

@@ -3,9 +3,14 @@
 In goes a model without initializers and the arrays that these are to be; out come the bytes of the whole ModelProto.
 protobuf's own serializer would hold them three times, and take longer than all else of a large file's export. What is
 written here by hand is of its wire format no more than key and length: https://protobuf.dev/programming-guides/encoding
+
+A protobuf message ends at 2 GiB. Where weights are more than that, they go into a file beside the model, one behind the
+other, and the model tells where each begins: https://onnx.ai/onnx/repo-docs/ExternalData.html
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,14 +20,63 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 LENGTH_DELIMITED = 2
+LARGEST = 2**31 - 1
+SPARE = 2**20  # for all of a file that is no weight
+SMALL = 2**10  # smaller arrays stay in the model: among them are those whose numbers decide about shapes
+ALIGNMENT = 2**16  # at multiples of this every system can map a file into memory
 
 
-def chunks(model: "onnx.ModelProto", initializers: "Mapping[str, Array]") -> "Iterator[bytes | memoryview]":
-    """The bytes of `model` with the arrays, contiguous and little-endian, as its graph's initializers."""
+@dataclass(frozen=True)
+class Data:
+    """A file of weights: its name, the place of each array in it, and its SHA-256."""
+
+    name: str
+    places: Mapping[str, int]
+    sha256: str
+
+
+def needs_data(nbytes: int) -> bool:
+    """Whether so many bytes of weights need a file of their own."""
+    return nbytes > LARGEST - SPARE
+
+
+def data_of(name: str, initializers: "Mapping[str, Array]") -> Data:
+    """The file of that name for the larger ones of these arrays."""
+    places, end = {}, 0
+    for key, array in initializers.items():
+        if array.nbytes >= SMALL:
+            places[key] = end + -end % ALIGNMENT
+            end = places[key] + array.nbytes
+    digest = sha256()
+    for piece in data_chunks(initializers, places):
+        digest.update(piece)
+    return Data(name, places, digest.hexdigest())
+
+
+def data_chunks(initializers: "Mapping[str, Array]", places: Mapping[str, int]) -> "Iterator[bytes | memoryview]":
+    """The bytes of a file of weights."""
+    end = 0
+    for key, place in places.items():
+        yield bytes(place - end)
+        yield initializers[key].reshape(-1).data.cast("B")
+        end = place + initializers[key].nbytes
+
+
+def chunks(
+    model: "onnx.ModelProto", initializers: "Mapping[str, Array]", data: Data | None = None
+) -> "Iterator[bytes | memoryview]":
+    """The bytes of `model` with the arrays, contiguous and little-endian, as its graph's initializers.
+
+    The numbers of those that have a place in `data` are left out.
+    """
     from onnx import GraphProto, ModelProto, TensorProto
 
-    tensors = []
+    tensors: list[bytes | memoryview] = []
     for name, array in initializers.items():
+        if data and name in data.places:
+            head = _elsewhere(described(name, array), data, array.nbytes).SerializeToString()
+            tensors.append(_opened(GraphProto, "initializer", len(head)) + head)
+            continue
         head = described(name, array).SerializeToString() + _opened(TensorProto, "raw_data", array.nbytes)
         tensors += [
             _opened(GraphProto, "initializer", len(head) + array.nbytes) + head,
@@ -44,6 +98,17 @@ def described(name: str, array: "Array") -> "onnx.TensorProto":
 
     kind = helper.np_dtype_to_tensor_dtype(array.dtype.newbyteorder("="))
     return TensorProto(name=name, data_type=kind, dims=array.shape)
+
+
+def _elsewhere(tensor: "onnx.TensorProto", data: Data, nbytes: int) -> "onnx.TensorProto":
+    """The tensor, whose numbers lie in another file."""
+    from onnx import TensorProto
+
+    tensor.data_location = TensorProto.EXTERNAL
+    place = {"location": data.name, "offset": data.places[tensor.name], "length": nbytes}
+    for key, value in place.items():
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor
 
 
 def _opened(message: Any, field: str, length: int) -> bytes:

@@ -7,11 +7,13 @@ have no seal. Imports nothing heavy, for `infer` reads seals.
 """
 
 from collections.abc import Collection
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 
 KEY = "cnnc.file_sha256"
+DATA = "cnnc.data"  # as JSON, the name and the SHA-256 of the file beside the model that holds its weights
 SAYS = "SHA-256 of the bytes behind this entry: "
+PIECE = 2**22
 _METADATA, _KEY, _VALUE = 14, 1, 2  # field numbers of ModelProto and StringStringEntryProto
 
 
@@ -62,11 +64,17 @@ def require_digest(found: str, expected: str) -> None:
         )
 
 
-def digest_behind(path: str | Path) -> str:
-    """The SHA-256 of what follows the seal in the file at `path`, which is read in small pieces."""
-    with open(path, "rb") as file:
-        file.seek(SIZE)
-        return file_digest(file, "sha256").hexdigest()
+def digest_from(path: str | Path, start: int) -> str:
+    """The SHA-256 of the file's bytes from `start` on.
+
+    They are read in pieces that are large, for behind each a thread may have to wait until another lets go of Python.
+    """
+    result, piece = sha256(), memoryview(bytearray(PIECE))
+    with open(path, "rb", buffering=0) as file:
+        file.seek(start)
+        while count := file.readinto(piece):
+            result.update(piece[:count])
+    return result.hexdigest()
 
 
 def require_whole(data: bytes) -> None:

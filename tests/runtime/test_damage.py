@@ -12,10 +12,9 @@ import cnnc
 from cnnc import compiler
 from cnnc.cli.infer import run
 from cnnc.diagnostics import CnncError, Code
-from cnnc.runtime import scorers, whole
+from cnnc.runtime import scorers
 from cnnc.runtime.infer import infer, load_model
-from cnnc.runtime.model_file import read_model
-from cnnc.runtime.whole import required_whole
+from cnnc.runtime.whole import open_model
 from cnnc.targets import seal
 from tests.damage import cut, damaged, flipped, zeroed
 
@@ -52,8 +51,7 @@ def refused(path, **options):
 
 
 def require_whole(path):
-    with required_whole(read_model(path)):
-        pass
+    open_model(path).require_whole()
 
 
 def test_a_file_is_its_seal_and_what_the_seal_says(model):
@@ -100,8 +98,7 @@ def test_a_damaged_model_is_said_to_be_one(model):
     assert "damaged" in refused(model)
 
 
-def test_a_large_model_is_hashed_while_it_is_loaded(model, monkeypatch):
-    monkeypatch.setattr(whole, "LARGE", 0)
+def test_damage_is_told_whatever_else_is_wrong(model):
     data = model.read_bytes()
     with load_model(model, "cpu") as loaded:
         assert loaded.contract.labels == ("boot", "bag", "coat")
