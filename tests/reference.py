@@ -15,7 +15,7 @@ from cnnc.graph import bodies, infer
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.base import Op
-from cnnc.spec import composer, expression_syntax, expression_values, expressions, model, names, source
+from cnnc.spec import composer, expression_syntax, expression_values, expressions, model, names, source, work
 from cnnc.targets import torch
 from tests.agreement.one_node import graph_of
 from tests.agreement.rows import rows
@@ -144,6 +144,7 @@ def limits() -> str:
         ("elements or characters in an expression's value", expression_values.MAX_LENGTH, "E212"),
         ("lists within lists in an expression's value", expression_values.MAX_NESTING, "E212"),
         ("elements of all lists that expressions put into one value", expressions.MAX_ELEMENTS, "E212"),
+        ("element operations of all expressions", work.MAX_OPERATIONS, "E212"),
         ("blocks within blocks", bodies.MAX_DEPTH, "E217"),
         ("nodes after expansion", infer.MAX_NODES, "E217"),
         ("parameters of a network", infer.MAX_PARAMS, "E311"),

@@ -179,7 +179,7 @@ class Bodies:
         local = Names(inputs, given=given, by_index=block.index_names, around=scope.local)
         trail = (Note(what, item.span), *scope.trail)
         allow = (*block.allow, *item.allow, *scope.allow)
-        return Scope(f"{path}.", local, scope.sink, {}, trail, scope.depth + 1, allow)
+        return Scope(f"{path}.", local, scope.sink, {}, trail, scope.depth + 1, allow, scope.work)
 
     def _body(self, block: Block, kind: str, inner: Scope, wires: tuple[Wire, ...]) -> Bound:
         """The inside of a block, group or round."""

@@ -14,15 +14,16 @@ from cnnc.spec.expressions import evaluate_value
 from cnnc.spec.model import Block, Item
 from cnnc.spec.names import COUNTERS
 from cnnc.spec.value import Value
+from cnnc.spec.work import Work
 
 MAX_VISITS = 10_000  # items that one network's estimates look at
 
 
 class Estimate:
-    """Counts the nodes of items that are made of the given blocks."""
+    """Counts the nodes of items that are made of the given blocks; its expressions are part of the check's `work`."""
 
-    def __init__(self, blocks: Mapping[str, Block]) -> None:
-        self._blocks = blocks
+    def __init__(self, blocks: Mapping[str, Block], work: Work) -> None:
+        self._blocks, self._work = blocks, work
         self._known: dict[str, int] = {}
         self._visits = 0
 
@@ -33,7 +34,7 @@ class Estimate:
             return 0
         times = 1
         if item.repeat is not None:
-            count = _value(item.repeat, variables)
+            count = self._value(item.repeat, variables)
             times = (
                 count if isinstance(count, int) and 0 < count <= MAX_NODES else 1
             )  # others are refused by themselves
@@ -45,20 +46,20 @@ class Estimate:
             return self._rounds(item, item.body, variables)
         if item.body is not None:
             declared = item.body.params
-            return self._sum(item.body.items, {**variables, **_parameters(declared, {}, variables)})
+            return self._sum(item.body.items, {**variables, **self._parameters(declared, {}, variables)})
         block = self._blocks.get(item.op)
         return 1 if block is None else self._instance(block, item, variables)
 
     def _rounds(self, item: Item, body: Block, variables: Mapping[str, object]) -> int:
         over = item.attributes.at("over").data
-        lists = {name: _value(each, variables) for name, each in over.items()} if isinstance(over, dict) else {}
+        lists = {name: self._value(each, variables) for name, each in over.items()} if isinstance(over, dict) else {}
         count = max((len(each) for each in lists.values() if isinstance(each, list)), default=1)
         inside = {name: value for name, value in variables.items() if name not in (*lists, *COUNTERS)}
         return count * self._sum(body.items, inside)
 
     def _instance(self, block: Block, item: Item, variables: Mapping[str, object]) -> int:
         written = item.attributes.data
-        inside = _parameters(block.params, written if isinstance(written, dict) else {}, variables)
+        inside = self._parameters(block.params, written if isinstance(written, dict) else {}, variables)
         key = f"{block.name}: {inside}"
         if key not in self._known:
             self._known[key] = 0  # where a block contains itself, which is an error of its own
@@ -73,32 +74,31 @@ class Estimate:
                 break
         return total
 
+    def _parameters(
+        self, declared: Mapping[str, Value], given: Mapping[str, Value], around: Mapping[str, object]
+    ) -> dict[str, object]:
+        """The parameters whose values follow from the variables around."""
+        found: dict[str, object] = {}
+        for name, default in declared.items():
+            value = self._value(given[name], around) if name in given else self._value(default, found)
+            if value is not None:
+                found[name] = value
+        return found
 
-def _parameters(
-    declared: Mapping[str, Value], given: Mapping[str, Value], around: Mapping[str, object]
-) -> dict[str, object]:
-    """The parameters whose values follow from the variables around."""
-    found: dict[str, object] = {}
-    for name, default in declared.items():
-        value = _value(given[name], around) if name in given else _value(default, found)
-        if value is not None:
-            found[name] = value
-    return found
-
-
-def _value(value: Value, variables: Mapping[str, object]) -> object:
-    """The value of a piece of the spec; None where the variables do not tell."""
-    try:
-        return evaluate_value(value, _Variables(variables)).plain()
-    except CnncError:
-        return None
+    def _value(self, value: Value, variables: Mapping[str, object]) -> object:
+        """The value of a piece of the spec; None where the variables do not tell."""
+        try:
+            return evaluate_value(value, _Variables(variables, self._work)).plain()
+        except CnncError:
+            return None
 
 
 class _Variables:
     """What an expression may look at: no node, and only the variables that are known."""
 
-    def __init__(self, variables: Mapping[str, object]) -> None:
+    def __init__(self, variables: Mapping[str, object], work: Work) -> None:
         self._variables = variables
+        self.spend = work.spend
 
     def variable(self, name: str) -> object:
         if name not in self._variables:

@@ -33,7 +33,7 @@ class Expander:
     def __init__(self, blocks: Mapping[str, Block], inference: Inference, *, rehearsed: bool = False) -> None:
         self.inference = inference
         self.bodies = Bodies(blocks, inference, self.fill, rehearsed=rehearsed)
-        self._estimate = Estimate(blocks)
+        self._estimate = Estimate(blocks, inference.work)
         self._passed_by: list[tuple[Source, Scope, Note]] = []
 
     def fill(self, items: tuple[Item, ...], scope: Scope, before: Binding | None) -> Binding | None:

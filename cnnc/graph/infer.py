@@ -16,6 +16,7 @@ from cnnc.ops.base import Cost, Op, Refusal
 from cnnc.ops.types import TensorType, Types
 from cnnc.spec.validate import ATTRIBUTES, validate
 from cnnc.spec.value import Value
+from cnnc.spec.work import Work
 
 MAX_PARAMS = 10**10
 MAX_ELEMENTS = 10**10
@@ -49,6 +50,7 @@ class Inference:
     scopes: dict[str, str] = field(default_factory=dict)
     allows: dict[str, tuple[Allow, ...]] = field(default_factory=dict)
     failures: int = 0
+    work: Work = field(default_factory=Work)
     _params: int = 0
     _steps: int = 0
     _made: int = 0  # nodes, with those that failed

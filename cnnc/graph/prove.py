@@ -22,33 +22,38 @@ from cnnc.graph.values import Variables, parameters
 from cnnc.spec.model import Spec
 from cnnc.spec.suggestions import did_you_mean
 from cnnc.spec.value import Value
+from cnnc.spec.work import OutOfWork, Work
 
 
 def prove(spec: Spec, overrides: Mapping[str, Value], report: Report) -> Graph | None:
     """Expand and infer the whole network; None where its outputs cannot be known."""
     hints = Hints(report, spec.params, overrides)
-    variables = _parameters(spec, overrides, hints)
+    work = Work()
     try:
+        variables = _parameters(spec, overrides, hints, work)
         if spec.inputs is None:
-            rehearse_items(spec.items, spec.blocks, variables, hints)
+            rehearse_items(spec.items, spec.blocks, variables, hints, work)
             return None
-        return _prove(spec, spec.inputs, variables, hints)
+        return _prove(spec, spec.inputs, variables, hints, work)
+    except OutOfWork as error:
+        hints(error.told())
+        return None
     except TooMuch:
         return None
 
 
-def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints) -> Graph:
-    inference = Inference()
-    inputs = read_inputs(given, Scope("", Names(), hints, variables), hints)
+def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints, work: Work) -> Graph:
+    inference = Inference(work=work)
+    inputs = read_inputs(given, Scope("", Names(), hints, variables, work=work), hints)
     report = replace(hints, inputs=inputs.values())
-    top = Scope("", Names(), report, variables)
+    top = Scope("", Names(), report, variables, work=work)
     for name, each in inputs.items():
         top.local.given[name] = given.keys[name]
         top.local.bindings[name] = Bound({"": Wire(Ref(name), each.type, each.span)}) if each else FAILED
     before = next(iter(top.local.bindings.values())) if len(inputs) == 1 else None
     expander = Expander(spec.blocks, inference)
     last = expander.fill(spec.items, top, before)
-    rehearse_blocks(spec.blocks, inference.scopes.values(), report)
+    rehearse_blocks(spec.blocks, inference.scopes.values(), report, work)
     outputs = find_outputs(spec, last, top)
     return Graph(
         name=spec.name,
@@ -119,7 +124,7 @@ def _literal(value: object) -> object:
     return {key: _literal(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
-def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report) -> Variables:
+def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report, work: Work) -> Variables:
     for name, value in overrides.items():
         if name not in spec.params:
             help = did_you_mean(name, spec.params) or "the spec has no `params`"
@@ -131,7 +136,7 @@ def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report) -> V
         span = spec.params[name].span
         way_out = f"give it one: `set={{'{name}': …}}`" if span.path else f"give it one: `--set {name}=…`"
         report(Diagnostic(Code.MISSING_KEY, f"the parameter `{name}` has no value", span, help=way_out))
-    scope = Scope("", Names(), report)
+    scope = Scope("", Names(), report, work=work)
     given = {name: value for name, value in overrides.items() if name in spec.params}
     return parameters({**spec.params, **given}, {}, scope, missing)
 

@@ -12,10 +12,15 @@ from cnnc.graph.infer import Inference
 from cnnc.graph.scope import FAILED, NOTHING, Names, Scope
 from cnnc.spec.model import Block, Item
 from cnnc.spec.value import Value
+from cnnc.spec.work import Work
 
 
 def rehearse_items(
-    items: tuple[Item, ...], blocks: Mapping[str, Block], variables: Mapping[str, object], report: Report
+    items: tuple[Item, ...],
+    blocks: Mapping[str, Block],
+    variables: Mapping[str, object],
+    report: Report,
+    work: Work,
 ) -> None:
     """Look at the nodes of a spec that has no inputs, and at its blocks."""
 
@@ -23,12 +28,12 @@ def rehearse_items(
         if diagnostic.code not in (Code.UNKNOWN_NODE, Code.FAILED_EXPRESSION):  # it may speak of an input
             report(diagnostic)
 
-    inference = Inference()
-    Expander(blocks, inference).fill(items, Scope("", Names(), report_sure, variables), FAILED)
-    rehearse_blocks(blocks, inference.scopes.values(), report)
+    inference = Inference(work=work)
+    Expander(blocks, inference).fill(items, Scope("", Names(), report_sure, variables, work=work), FAILED)
+    rehearse_blocks(blocks, inference.scopes.values(), report, work)
 
 
-def rehearse_blocks(blocks: Mapping[str, Block], used: Collection[str], report: Report) -> None:
+def rehearse_blocks(blocks: Mapping[str, Block], used: Collection[str], report: Report, work: Work) -> None:
     """Look at the blocks that are not `used`, as instances of which nothing is known."""
 
     def report_plainly(diagnostic: Diagnostic) -> None:
@@ -38,6 +43,6 @@ def rehearse_blocks(blocks: Mapping[str, Block], used: Collection[str], report: 
         if name not in used:
             item = Item(name, block.span, Value({}, block.span))
             wires = tuple(NOTHING for _ in block.inputs)
-            outside = Scope("", Names(), report_plainly)
-            bodies = Expander(blocks, Inference(), rehearsed=True).bodies
+            outside = Scope("", Names(), report_plainly, work=work)
+            bodies = Expander(blocks, Inference(work=work), rehearsed=True).bodies
             bodies.body(item, name, wires, outside, unknown=block.params.keys())

@@ -14,6 +14,7 @@ from cnnc.graph.graph import Ref
 from cnnc.ops.types import TensorType
 from cnnc.spec.names import TAKEN, check_name
 from cnnc.spec.value import Value
+from cnnc.spec.work import Work
 
 SILENT = CnncError([])  # something that has been reported already is why this cannot be said
 UNKNOWN: Final = object()  # the value of a parameter that could not be had: whoever asks for it stays silent
@@ -142,11 +143,12 @@ class Scope:
     trail: tuple[Note, ...] = ()
     depth: int = 0
     allow: tuple[Allow, ...] = ()
+    work: Work = field(default_factory=Work)
 
     def with_variables(self, more: Mapping[str, object]) -> "Scope":
         """The same scope with further variables: a round of an `each` or a `repeat`."""
         variables = {**self.variables, **more}
-        return Scope(self.path, self.local, self.sink, variables, self.trail, self.depth, self.allow)
+        return Scope(self.path, self.local, self.sink, variables, self.trail, self.depth, self.allow, self.work)
 
     def find(self, name: str) -> Binding | None:
         """What a name stands for by now; None where that is not known yet."""
@@ -187,6 +189,9 @@ class Scope:
 
     def names(self) -> Iterable[str]:
         return [*self.variables, *self.local.bindings, *self.local.absent]
+
+    def spend(self, operations: int) -> None:
+        self.work.spend(operations)
 
 
 def size(name: str, of: TensorType, attribute: str) -> int:

@@ -9,7 +9,7 @@ import ast
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from cnnc.diagnostics import Code
@@ -48,11 +48,12 @@ _LANGUAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A parsed expression: `code` begins at `start` in the whole string."""
+    """A parsed expression: `code` begins at `start` in the whole string, and `size` counts the nodes of its tree."""
 
     start: int
     code: str
     node: ast.expr
+    size: int = 0
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -123,15 +124,16 @@ def _parse_code(code: str, start: int) -> Expression:
         raise _malformed(f"`{_shortened(code)}` is not an expression", extent, hint) from None
     except (ValueError, RecursionError, MemoryError, Warning):
         raise _malformed("this is too complex for an expression", (start, start + len(code))) from None
-    _check(expression)
-    return expression
+    return replace(expression, size=_check(expression))
 
 
-def _check(expression: Expression) -> None:
-    """Hold every node, also in branches that are never taken, against the allow-list."""
+def _check(expression: Expression) -> int:
+    """Hold every node, also in branches that are never taken, against the allow-list; gives how many there are."""
     pending = [(expression.node, 1)]
+    size = 0
     while pending:
         node, depth = pending.pop()
+        size += 1
         if depth > MAX_DEPTH:
             raise _malformed(f"operations nest deeper than {MAX_DEPTH}", expression.extent)
         if objection := _objection(node):
@@ -139,6 +141,7 @@ def _check(expression: Expression) -> None:
         if isinstance(node, ast.Constant) and not isinstance(node.value, str) and "_" in expression.written(node):
             raise _malformed("a number holds no `_`", expression.extent_of(node), "write its digits alone")
         pending += [(child, depth + 1) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+    return size
 
 
 def _objection(node: ast.expr) -> str | None:

@@ -105,6 +105,20 @@ def size(value: object) -> int:
     return sum(map(_weight, _parts(value))) if isinstance(value, list | dict) else 1
 
 
+def elements(value: object) -> int:
+    """The size of a list, and 0 for all else: texts and numbers are short work."""
+    return size(value) if isinstance(value, list) else 0
+
+
+def joined(parts: Iterable[str]) -> str:
+    """The parts as one text; not one of them is looked at once it is too long."""
+    text = ""
+    for part in parts:
+        text += part
+        checked(text)
+    return text
+
+
 def _weight(element: object) -> int:
     return 1 + size(element) if isinstance(element, list | dict) else 1
 

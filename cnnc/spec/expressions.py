@@ -16,6 +16,7 @@ from cnnc.spec import expression_values as values
 from cnnc.spec.expression_syntax import ATTRIBUTES, Expression, meant, parse
 from cnnc.spec.expression_values import Fault
 from cnnc.spec.value import Value
+from cnnc.spec.work import OutOfWork
 
 MAX_ELEMENTS = 100_000  # of all lists that the expressions of one tree give
 
@@ -33,6 +34,9 @@ class Lookup(Protocol):
 
     def names(self) -> Iterable[str]:
         """Every name of both kinds, to propose from."""
+
+    def spend(self, operations: int) -> None:
+        """Count what an evaluation takes; raises OutOfWork where it is too much."""
 
 
 def is_expression(text: str) -> bool:
@@ -73,9 +77,14 @@ def evaluate(text: str, span: Span, lookup: Lookup) -> object:
         return text
     try:
         parts = parse(text)
-        if len(parts) == 1 and isinstance(parts[0], Expression):
-            return values.checked(_Evaluation(parts[0], lookup).value(parts[0].node))
-        return values.checked("".join(_fill(part, lookup) for part in parts))
+        if len(parts) > 1 or not isinstance(parts[0], Expression):
+            return values.joined(_fill(part, lookup) for part in parts)
+        result = values.checked(_Evaluation(parts[0], lookup).whole())
+        lookup.spend(values.elements(result))
+        return result
+    except OutOfWork as error:
+        error.span = span
+        raise
     except Fault as fault:
         raise CnncError.of(fault.code, fault.message, _place(text, span, fault.extent), help=fault.help) from None
     except CnncError as error:
@@ -144,6 +153,11 @@ class _Evaluation:
     expression: Expression
     lookup: Lookup
 
+    def whole(self) -> Any:
+        """The value of the expression."""
+        self.lookup.spend(self.expression.size)
+        return self.value(self.expression.node)
+
     def value(self, node: ast.expr) -> Any:
         try:
             return _RULES[type(node)](self, node)
@@ -171,7 +185,11 @@ class _Evaluation:
             raise self._no_sizes(node.value.id, node.attr) from None
 
     def binary(self, node: ast.BinOp) -> Any:
-        return values.binary(node.op, self.value(node.left), self.value(node.right))
+        left, right = self.value(node.left), self.value(node.right)
+        self.lookup.spend(values.elements(left) + values.elements(right))
+        result = values.binary(node.op, left, right)
+        self.lookup.spend(values.elements(result))
+        return result
 
     def unary(self, node: ast.UnaryOp) -> Any:
         if isinstance(node.op, ast.Not):
@@ -188,6 +206,7 @@ class _Evaluation:
         left = self.value(node.left)
         for operation, operand in zip(node.ops, node.comparators, strict=True):
             right = self.value(operand)
+            self.lookup.spend(values.elements(left) + values.elements(right))
             if not values.compare(operation, left, right):
                 return False
             left = right
@@ -197,14 +216,19 @@ class _Evaluation:
         return self.value(node.body if self._condition(node.test, "if") else node.orelse)
 
     def list(self, node: ast.List) -> Any:
-        return values.checked([self.value(element) for element in node.elts])
+        result = values.checked([self.value(element) for element in node.elts])
+        self.lookup.spend(values.elements(result))
+        return result
 
     def element(self, node: ast.Subscript) -> Any:
         return values.element(self.value(node.value), self.value(node.slice))
 
     def call(self, node: ast.Call) -> Any:
         assert isinstance(node.func, ast.Name)  # the grammar has nothing else there
-        return values.call(node.func.id, [self.value(argument) for argument in node.args])
+        arguments = [self.value(argument) for argument in node.args]
+        if node.func.id != "len":
+            self.lookup.spend(sum(map(values.elements, arguments)))
+        return values.call(node.func.id, arguments)
 
     def _truth(self, node: ast.expr, word: str) -> bool:
         """A truth value: of others, Python's `and` and `or` give one of the two, which few readers expect."""
@@ -263,7 +287,7 @@ _RULES: dict[type[ast.expr], Callable[[_Evaluation, Any], Any]] = {
 def _fill(part: str | Expression, lookup: Lookup) -> str:
     if isinstance(part, str):
         return part
-    value = _Evaluation(part, lookup).value(part.node)
+    value = _Evaluation(part, lookup).whole()
     try:
         return values.as_text(value)
     except Fault as fault:
