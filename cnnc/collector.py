@@ -48,7 +48,8 @@ class Collector:
 
         What another file allows is none of this spec's business: it may silence a warning in another spec.
         """
-        for each in dict.fromkeys(each for chain in (*allows, self.allow) for each in chain):
+        chains = {id(chain): chain for chain in (*allows, self.allow)}.values()  # most nodes share theirs
+        for each in dict.fromkeys(each for chain in chains for each in chain):
             if each not in self._used and each.span.source is source:
                 message = f"`allow: {each.code}` silences no warning"
                 way_out = "take it out: there is none here, or an `allow` further in silences it already"

@@ -15,7 +15,17 @@ from cnnc.graph import bodies, infer
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.base import Op
-from cnnc.spec import composer, expression_syntax, expression_values, expressions, model, names, source, work
+from cnnc.spec import (
+    composer,
+    expression_syntax,
+    expression_values,
+    expressions,
+    imports,
+    model,
+    names,
+    source,
+    work,
+)
 from cnnc.targets import torch
 from tests.agreement.one_node import graph_of
 from tests.agreement.rows import rows
@@ -135,6 +145,8 @@ def limits() -> str:
     """The numbers that a spec may not exceed."""
     table: list[tuple[str, int, str]] = [
         ("bytes of a file", source.LIMIT, "E102"),
+        ("bytes of all files that a spec uses", source.LIMIT, "E102"),
+        ("files that a spec uses", imports.MAX_FILES, "E214"),
         ("values in a file", composer.MAX_VALUES, "E102"),
         ("characters of one text", composer.MAX_STRING, "E102"),
         ("levels of nesting in the text", composer.MAX_DEPTH, "E107"),
@@ -144,9 +156,10 @@ def limits() -> str:
         ("elements or characters in an expression's value", expression_values.MAX_LENGTH, "E212"),
         ("lists within lists in an expression's value", expression_values.MAX_NESTING, "E212"),
         ("elements of all lists that expressions put into one value", expressions.MAX_ELEMENTS, "E212"),
-        ("element operations of all expressions", work.MAX_OPERATIONS, "E212"),
+        ("element operations that evaluate all values", work.MAX_OPERATIONS, "E212"),
         ("blocks within blocks", bodies.MAX_DEPTH, "E217"),
         ("nodes after expansion", infer.MAX_NODES, "E217"),
+        ("inputs and outputs of all nodes and blocks", infer.MAX_LINKS, "E217"),
         ("parameters of a network", infer.MAX_PARAMS, "E311"),
         ("elements of one activation", infer.MAX_ELEMENTS, "E311"),
     ]

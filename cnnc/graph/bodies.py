@@ -5,6 +5,7 @@ In: the item, its path, the wires that it takes, and the scope around it. Out: w
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from itertools import islice
 from types import MappingProxyType
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, counted
@@ -16,7 +17,7 @@ from cnnc.graph.values import attributes, instances, parameters, rounds
 from cnnc.ops import registry
 from cnnc.spec.expressions import evaluate_value
 from cnnc.spec.model import Block, Item
-from cnnc.spec.suggestions import nearest
+from cnnc.spec.suggestions import MOST, nearest
 from cnnc.spec.value import Value
 
 MAX_DEPTH = 32
@@ -35,6 +36,8 @@ class Bodies:
         self.blocks, self.inference, self._fill = blocks, inference, fill
         self.rehearsed = rehearsed
         self._active: list[str] = []
+        self._meant: dict[str, str] = {}
+        self._meant_by: dict[int, set[str | None]] = {}  # by the value of the spec that holds them
 
     def knows(self, op: str) -> bool:
         """Whether there is such an op or block, and not one of each."""
@@ -46,7 +49,17 @@ class Bodies:
 
     def meant(self, op: str) -> str:
         """What a misspelt op stands for, most likely."""
-        return nearest(op, [*registry.names(), *self.blocks]) or op
+        if op not in self._meant:
+            self._meant[op] = nearest(op, [*registry.names(), *self.blocks]) or op
+        return self._meant[op]
+
+    def _meant_params(self, block: Block, given: Value) -> set[str | None]:
+        """The parameters that misspelt ones of an instance stand for, looked for once for all instances of a line."""
+        if id(given) not in self._meant_by:
+            keys = given.data if isinstance(given.data, dict) else {}
+            unknown = islice((key for key in keys if key not in block.params), MOST)
+            self._meant_by[id(given)] = {nearest(key, block.params) for key in unknown}
+        return self._meant_by[id(given)]
 
     def fewest_inputs(self, item: Item) -> int:
         """How many inputs an item takes at least."""
@@ -112,9 +125,7 @@ class Bodies:
         assert isinstance(values.data, dict)
         missing = [name for name, default in block.params.items() if default.data is None]
         missing = [name for name in missing if name not in item.attributes.keys]
-        written = item.attributes.data
-        assert isinstance(written, dict)
-        meant = {nearest(key, block.params) for key in written if key not in block.params}
+        meant = self._meant_params(block, item.attributes)
         for name in missing:
             note = Note(f"`{name}` has no default", block.params[name].span)
             message, way_out = f"`{item.op}` needs `{name}`", f"add `{name}: …`"
@@ -178,12 +189,13 @@ class Bodies:
         given = dict.fromkeys(block.inputs, block.span)
         local = Names(inputs, given=given, by_index=block.index_names, around=scope.local)
         trail = (Note(what, item.span), *scope.trail)
-        allow = (*block.allow, *item.allow, *scope.allow)
+        allow = self.inference.allowed(block.allow, self.inference.allowed(item.allow, scope.allow))
         return Scope(f"{path}.", local, scope.sink, {}, trail, scope.depth + 1, allow, scope.work)
 
     def _body(self, block: Block, kind: str, inner: Scope, wires: tuple[Wire, ...]) -> Bound:
         """The inside of a block, group or round."""
         self._active.append(kind)
+        self.inference.link(len(block.outputs or ()), block.span, inner)
         last = self._fill(block.items, inner, inner.find(block.inputs[0]) if len(wires) == 1 else None)
         self._active.pop()
         return shown(block, last, inner)

@@ -30,6 +30,7 @@ class Estimate:
     def least(self, item: Item, variables: Mapping[str, object]) -> int:
         """The nodes of one item."""
         self._visits += 1
+        self._work.spend(len(variables))
         if item.when is not None or item.broken or self._visits > MAX_VISITS:
             return 0
         times = 1
@@ -79,6 +80,7 @@ class Estimate:
     ) -> dict[str, object]:
         """The parameters whose values follow from the variables around."""
         found: dict[str, object] = {}
+        self._work.spend(len(declared))
         for name, default in declared.items():
             value = self._value(given[name], around) if name in given else self._value(default, found)
             if value is not None:

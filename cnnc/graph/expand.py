@@ -17,7 +17,7 @@ from cnnc.graph.estimate import Estimate
 from cnnc.graph.infer import Inference
 from cnnc.graph.order import settle
 from cnnc.graph.scope import FAILED, Binding, Bound, Pending, Scope, fail
-from cnnc.graph.sources import Source, find_wire, needs, not_yet_known, read_sources, wire
+from cnnc.graph.sources import Source, find_wire, known_wire, needs, not_yet_known, read_sources
 from cnnc.graph.values import by_instance, condition, evaluate, indices, named_by_round, rounds
 from cnnc.spec.model import Block, Item
 from cnnc.spec.validate import show
@@ -47,10 +47,9 @@ class Expander:
         """The nodes and inputs that an absent node would take, each with a note on that node."""
         found = {}
         for source, scope, note in self._passed_by:
-            try:
-                found[wire(source, scope).ref.node] = note
-            except CnncError:
-                continue  # what is not there is not looked at
+            passed = known_wire(source, scope)  # what is not there is not looked at
+            if passed is not None:
+                found[passed.ref.node] = note
         return found
 
     def _run(self, items: tuple[Item, ...], scope: Scope, before: Binding | None) -> Binding | None:
@@ -100,6 +99,7 @@ class Expander:
         except CnncError as error:
             scope.report_all(error, item.span)
             sources = [Source("", "", item.span, FAILED)] * self.bodies.fewest_inputs(item)
+        self.inference.link(len(sources), item.span, scope)
         acts = read_acts(item, scope)
         named = [act for act in acts if act is not None]
         build = self.bodies.builder(item)
@@ -168,7 +168,7 @@ class Expander:
             self.inference.step(item.span, scope)
             inner = scope.with_variables(variables)
             if item.name is None:
-                inner = replace(inner, allow=(*item.allow, *inner.allow))
+                inner = replace(inner, allow=self.inference.allowed(item.allow, inner.allow))
                 before = self._run(item.body.items, inner, before)
             else:
                 before = self._place(replace(item, op="group", source=None), inner, before)

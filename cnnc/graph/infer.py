@@ -21,6 +21,7 @@ from cnnc.spec.work import Work
 MAX_PARAMS = 10**10
 MAX_ELEMENTS = 10**10
 MAX_NODES = 100_000
+MAX_LINKS = 500_000  # inputs and outputs of all nodes and blocks
 SMALLER = "give it fewer channels or features, or a smaller input: a stride, a pool or `global_avg_pool` before it"
 MAX_FRUITLESS = 20_000  # items that are not there, instances without nodes, rounds …
 STEPS_PER_NODE = 8  # beyond those that a node may well take: its block's, its repeat's, its own
@@ -52,40 +53,56 @@ class Inference:
     failures: int = 0
     work: Work = field(default_factory=Work)
     _params: int = 0
-    _steps: int = 0
-    _made: int = 0  # nodes, with those that failed
     _ops: dict[int, tuple[Value, Op]] = field(default_factory=dict)
+    _allowed: dict[tuple[int, int], tuple[tuple[Allow, ...], ...]] = field(default_factory=dict)
 
     def step(self, span: Span, scope: Scope) -> None:
         """Count a step of the expansion; raises TooMuch where too many of them have led to no node."""
-        self._steps += 1
-        if self._steps > MAX_FRUITLESS + STEPS_PER_NODE * self._made:
+        self.work.steps += 1
+        if self.work.steps > MAX_FRUITLESS + STEPS_PER_NODE * self.work.nodes:
             message = f"the network takes more than {MAX_FRUITLESS:,} steps to expand that lead to no node"
-            self._stop(message, span, scope)
+            self._stop(message, span, scope, "repeat less often")
 
     def require_room(self, more: int, span: Span, scope: Scope) -> None:
         """Raise TooMuch where so many nodes more are too many."""
-        if self._made + more > MAX_NODES:
-            self._stop(f"the network has more than {MAX_NODES:,} nodes", span, scope)
+        if self.work.nodes + more > MAX_NODES:
+            self._stop(f"the network has more than {MAX_NODES:,} nodes", span, scope, "repeat less often")
 
-    def _stop(self, message: str, span: Span, scope: Scope) -> NoReturn:
-        scope.report(Diagnostic(Code.TOO_MANY_NODES, message, span, help="repeat less often"))
+    def link(self, count: int, span: Span, scope: Scope) -> None:
+        """Count the inputs that an item takes, or the outputs that it has; raises TooMuch where they are too many."""
+        self.work.links += count
+        if self.work.links > MAX_LINKS:
+            message = f"the nodes and blocks of the network have more than {MAX_LINKS:,} inputs and outputs"
+            self._stop(message, span, scope, "give each fewer of them, or repeat them less often")
+
+    def _stop(self, message: str, span: Span, scope: Scope, help: str) -> NoReturn:
+        scope.report(Diagnostic(Code.TOO_MANY_NODES, message, span, help=help))
         raise TooMuch
 
     def add(self, written: Written, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
         """Prove the node `path` and give what its name stands for; a node that fails stands for unknown values."""
         self.require_room(1, written.span, scope)
-        self._made += 1
+        self.work.nodes += 1
         kind = registry.get(written.op)
         op = self._op(kind, written, scope.report)
         if not _arity_fits(kind, len(wires), written.source, scope.report) or op is None:
             self.failures += 1
             return FAILED
-        if allow := (*written.allow, *scope.allow):
+        if allow := self.allowed(written.allow, scope.allow):
             self.allows[path] = allow
+        self.link(len(op.ports), written.span, scope)
         found = self._infer(op, written, path, wires, scope.report)
         self.failures += found is None
         return _bound(op, path, written.span, found)
+
+    def allowed(self, own: tuple[Allow, ...], around: tuple[Allow, ...]) -> tuple[Allow, ...]:
+        """What an item allows and what is allowed around it: the same tuple for all instances."""
+        if not own:
+            return around
+        key = id(own), id(around)
+        if key not in self._allowed:
+            self._allowed[key] = own, around, (*own, *around)  # what is held keeps its id
+        return self._allowed[key][2]
 
     def _op(self, kind: type[Op], written: Written, report: Report) -> Op | None:
         """The op with its attributes, read once for all instances of a line without expressions."""

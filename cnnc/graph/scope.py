@@ -4,10 +4,10 @@ A name stands for a `Bound` (ports with their wires) or for a `Pending` item, wh
 rounds of an `each` without a name share the `Names` of one scope and differ in their variables.
 """
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Note, Report, Span
 from cnnc.graph.graph import Ref
@@ -146,8 +146,9 @@ class Scope:
     work: Work = field(default_factory=Work)
 
     def with_variables(self, more: Mapping[str, object]) -> "Scope":
-        """The same scope with further variables: a round of an `each` or a `repeat`."""
-        variables = {**self.variables, **more}
+        """The same scope with further variables: a round of an `each` or a `repeat`. None is copied."""
+        under = self.variables.maps if isinstance(self.variables, ChainMap) else [self.variables]
+        variables: ChainMap[str, object] = ChainMap(*cast("list[dict[str, object]]", [more, *under]))
         return Scope(self.path, self.local, self.sink, variables, self.trail, self.depth, self.allow, self.work)
 
     def find(self, name: str) -> Binding | None:

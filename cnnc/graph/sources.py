@@ -12,7 +12,7 @@ from cnnc.diagnostics import CnncError, Code, Span, counted
 from cnnc.graph.scope import FAILED, NOTHING, Binding, Bound, Pending, Scope, Wire, fail
 from cnnc.spec.expressions import evaluate_value, references
 from cnnc.spec.model import Item
-from cnnc.spec.suggestions import did_you_mean, nearest
+from cnnc.spec.suggestions import did_you_mean, effort, nearest
 from cnnc.spec.validate import show
 from cnnc.spec.value import Value
 
@@ -95,11 +95,21 @@ def find_wire(source: Source, scope: Scope) -> Wire:
         return NOTHING
 
 
+def known_wire(source: Source, scope: Scope) -> Wire | None:
+    """The value that a source names, where there is one."""
+    binding = _bound(source, scope)
+    return None if binding is None else binding.ports.get(source.port)
+
+
+def _bound(source: Source, scope: Scope) -> Bound | None:
+    """What the name of a source stands for, once all names can be known."""
+    binding = source.before if source.before is not None else scope.find(source.name)
+    return binding.bound or FAILED if isinstance(binding, Pending) else binding
+
+
 def wire(source: Source, scope: Scope) -> Wire:
     """The value that a source names, once it can be known; raises CnncError where there is none."""
-    binding = source.before if source.before is not None else scope.find(source.name)
-    if isinstance(binding, Pending):
-        binding = binding.bound or FAILED
+    binding = _bound(source, scope)
     if binding is None and (scope.local.lost or f"{source.name}.{source.port}" in scope.local.given):
         return NOTHING  # a name that could not be read, or was refused for its dot
     if binding is None:
@@ -114,11 +124,14 @@ def wire(source: Source, scope: Scope) -> Wire:
 
 def _known(name: str, scope: Scope) -> str | None:
     """A help line: the names of the scope, but for those of items that wait for this very one."""
-    waiting = {key for key, each in scope.local.bindings.items() if isinstance(each, Pending) and name in each.needs}
+    pending = {key: each for key, each in scope.local.bindings.items() if isinstance(each, Pending)}
+    waiting = {key for key, each in pending.items() if name in each.needs}
     names = [key for key in (*scope.local.bindings, *scope.local.absent) if key not in waiting]
+    scope.spend(len(names) // 8 + sum(len(each.needs) for each in pending.values()) // 8 + effort(name, names))
     way_out = did_you_mean(name, names)
+    near = nearest(name, names)
     around = scope.local.around
-    while around is not None and nearest(name, names) is None:
+    while around is not None and near is None:
         if name in around.bindings:
             own = ", ".join(f"`{key}`" for key in names[:8])
             kinds = "a block or group sees its own inputs and nodes alone"
@@ -128,6 +141,7 @@ def _known(name: str, scope: Scope) -> str | None:
 
 
 def _no_port(source: Source, binding: Bound, scope: Scope) -> NoReturn:
+    scope.spend(len(scope.local.bindings) // 8)
     name = source.name or next((name for name in scope.local.bindings if scope.find(name) is binding), "…")
     ports = [f"`{name}.{port}`" for port in binding.ports if port]
     what = f"`{source.name}`" if source.name else f"the node before, `{name}`,"

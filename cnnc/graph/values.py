@@ -34,9 +34,11 @@ def parameters(
     that are `unknown` already, and those whose default fails, are UNKNOWN.
     """
     found: Variables = {}
+    inner = scope.with_variables(found)
+    scope.spend(len(declared))
     for name, default in declared.items():
         try:
-            value = given[name].plain() if name in given else evaluate(default, scope.with_variables(found))
+            value = given[name].plain() if name in given else evaluate(default, inner)
         except CnncError as error:
             scope.report_all(error, default.span)
             value = UNKNOWN
@@ -92,6 +94,7 @@ def indices(item: Item, scope: Scope) -> Iterator[Variables]:
     if count > MAX_NODES:
         message = f"`repeat: {count:,}` makes more than {MAX_NODES:,} nodes"
         fail(Code.TOO_MANY_NODES, message, item.repeat, "repeat it less often")
+    scope.spend(2 * count)
     return ({"i": index, "n": count} for index in range(count))
 
 

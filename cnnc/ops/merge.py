@@ -5,7 +5,7 @@ result; but not 1, along which torch and ONNX would broadcast without a word.
 """
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import cache, reduce
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -104,7 +104,7 @@ class Split(Op):
 
     @property
     def ports(self) -> tuple[str, ...]:
-        return tuple(map(str, range(self.parts or len(self.sizes or (0,)))))
+        return _counted(self.parts or len(self.sizes or (0,)))
 
     def infer(self, x: TensorType) -> Types:
         if (self.parts is None) == (self.sizes is None):
@@ -144,6 +144,12 @@ class Split(Op):
         axis = position(self, o.inputs[0], self.axis)
         sizes = o.constant([each.shape[axis] or 0 for each in o.outputs])
         return o.ops("Split", len(o.outputs), x, sizes, axis=1 + axis)
+
+
+@cache
+def _counted(parts: int) -> tuple[str, ...]:
+    """The names of so many parts: users of a part ask for them one by one."""
+    return tuple(map(str, range(parts)))
 
 
 def _besides(axis: int) -> Reaches:

@@ -139,11 +139,13 @@ class Window:
 
     def _padding_without_loss(self, axis: int, size: int | None) -> int | None:
         """The least padding on both sides, and at most half of a window, with which no row or column is lost."""
-        least = max(self._pads(axis, size))
-        fits = (
-            pad for pad in range(least, self.extent[axis] // 2 + 1) if size and not self._behind(axis, size, pad, pad)
-        )
-        return least if size is None else next(fits, None)
+        pad = max(self._pads(axis, size))
+        if size is None:
+            return pad
+        if self._behind(axis, size, pad, pad):  # it grows with the pad until one more window fits
+            stride = self.stride[axis]
+            pad -= -(stride - (size + 2 * pad - self.extent[axis]) % stride) // 2
+        return pad if pad <= self.extent[axis] // 2 else None
 
     def _lost(self, axis: int, size: int) -> int:
         """How many rows or columns, padding left out, stand behind the last window."""

@@ -18,14 +18,14 @@ def read_allow(value: Value | None, report: Report, bad: Code = Code.BAD_VALUE) 
     if value is None or value.data is None:
         return ()
     entries = value.data if isinstance(value.data, tuple) else (value,)
-    found = []
+    found: dict[str, Allow] = {}
     for entry in entries:
         if isinstance(entry.data, str) and entry.data in WARNINGS:
-            found.append(Allow(WARNINGS[entry.data], entry.span))
+            found.setdefault(entry.data, Allow(WARNINGS[entry.data], entry.span))
         else:
             message = f"`allow` takes the codes of warnings, got {show(entry.plain())}"
             report(Diagnostic(bad, message, entry.span, help=_way_out(entry.data)))
-    return tuple(found)
+    return tuple(found.values())
 
 
 def _way_out(given: object) -> str | None:

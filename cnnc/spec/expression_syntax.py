@@ -10,7 +10,6 @@ import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from cnnc.diagnostics import Code
 from cnnc.spec.expression_values import BINARY, COMPARISONS, FUNCTIONS, UNARY, Fault
@@ -48,12 +47,18 @@ _LANGUAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A parsed expression: `code` begins at `start` in the whole string, and `size` counts the nodes of its tree."""
+    """A parsed expression: `code` begins at `start` in the whole string.
+
+    `size` counts the nodes of its tree, `variables` are the names whose values it reads, and `references` those whose
+    sizes it reads.
+    """
 
     start: int
     code: str
     node: ast.expr
     size: int = 0
+    variables: frozenset[str] = frozenset()
+    references: frozenset[str] = frozenset()
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -74,7 +79,6 @@ class Expression:
         return self.code[first - self.start : last - self.start]
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str) -> tuple[str | Expression, ...]:
     """Literal text and expressions in turn; empty literals are left out."""
     if len(text) > MAX_TEXT:
@@ -124,13 +128,14 @@ def _parse_code(code: str, start: int) -> Expression:
         raise _malformed(f"`{_shortened(code)}` is not an expression", extent, hint) from None
     except (ValueError, RecursionError, MemoryError, Warning):
         raise _malformed("this is too complex for an expression", (start, start + len(code))) from None
-    return replace(expression, size=_check(expression))
+    return _checked(expression)
 
 
-def _check(expression: Expression) -> int:
-    """Hold every node, also in branches that are never taken, against the allow-list; gives how many there are."""
+def _checked(expression: Expression) -> Expression:
+    """Hold every node, also in branches that are never taken, against the allow-list; gives the expression in full."""
     pending = [(expression.node, 1)]
     size = 0
+    variables, references = set(), set()
     while pending:
         node, depth = pending.pop()
         size += 1
@@ -138,10 +143,32 @@ def _check(expression: Expression) -> int:
             raise _malformed(f"operations nest deeper than {MAX_DEPTH}", expression.extent)
         if objection := _objection(node):
             raise _malformed(objection, expression.extent_of(node), _LANGUAGE)
-        if isinstance(node, ast.Constant) and not isinstance(node.value, str) and "_" in expression.written(node):
-            raise _malformed("a number holds no `_`", expression.extent_of(node), "write its digits alone")
-        pending += [(child, depth + 1) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
-    return size
+        match node:
+            case ast.Name():
+                variables.add(node.id)
+            case ast.Attribute(value=ast.Name(id=name)):
+                references.add(name)
+                size += 1
+            case ast.Constant(value=int() | float()):
+                if "_" in expression.code and "_" in expression.written(node):
+                    raise _malformed("a number holds no `_`", expression.extent_of(node), "write its digits alone")
+            case _:
+                pending += [(child, depth + 1) for child in _operands(node)]
+    return replace(expression, size=size, variables=frozenset(variables), references=frozenset(references))
+
+
+def _operands(node: ast.expr) -> Iterable[ast.expr]:
+    """The nodes within a node of the language, without a function's name."""
+    match node:
+        case ast.BinOp():
+            return node.left, node.right
+        case ast.UnaryOp():
+            return (node.operand,)
+        case ast.Call():
+            return node.args
+        case ast.List():
+            return node.elts
+    return (child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr))
 
 
 def _objection(node: ast.expr) -> str | None:

@@ -14,10 +14,12 @@ from cnnc.spec.allow import read_allow
 from cnnc.spec.model import Block, Library
 from cnnc.spec.nodes import given_twice, read_blocks
 from cnnc.spec.reader import parse_text
-from cnnc.spec.source import read
+from cnnc.spec.source import LIMIT, read
 from cnnc.spec.validate import salvage
 from cnnc.spec.value import Value
 from cnnc.spec.version import check_version
+
+MAX_FILES = 100
 
 
 def used_blocks(source: Source, use: Value, report: Report) -> dict[str, Block]:
@@ -43,6 +45,7 @@ class _Loader:
         self.root, self.report = root, report
         self.blocks: dict[str, Block] = {}
         self.done: set[Path] = set()
+        self.length = 0  # of all files read, in characters
 
     def load(self, folder: Path, use: Value, trail: Mapping[Path, Span | None]) -> dict[str, Block]:
         if not isinstance(use.data, tuple):
@@ -66,6 +69,10 @@ class _Loader:
                 )
             elif real not in self.done:
                 self.done.add(real)
+                if len(self.done) > MAX_FILES:
+                    message = f"the spec uses more than {MAX_FILES} files"
+                    self.report(_refusal(message, item.span, "put the blocks of several into one"))
+                    break
                 self._read(path, item.span, {**trail, real: item.span})
         return self.blocks
 
@@ -87,9 +94,17 @@ class _Loader:
             return None
         return path
 
+    def _within_bounds(self, source: Source) -> Source:
+        """The file, if all that are used are together no larger than one may be; raises E102."""
+        self.length += len(source.text)
+        if self.length > LIMIT:
+            message = f"the files that this spec uses are larger than {LIMIT:,} bytes together"
+            raise CnncError.of(Code.TOO_LARGE, message, help="use the files alone whose blocks the spec needs")
+        return source
+
     def _read(self, path: Path, span: Span, trail: Mapping[Path, Span | None]) -> None:
         try:
-            source = read(path)
+            source = self._within_bounds(read(path))
             root = parse_text(source)
         except CnncError as error:
             for each in error.diagnostics:

@@ -88,12 +88,14 @@ def _block(part: BlockPart, name: str, span: Span, text: Value, report: Report) 
 def _input_names(part: BlockPart, text: Value, report: Report) -> tuple[str, ...]:
     """The names of a block's inputs."""
     names = part.inputs or ["input"]
+    seen: set[str] = set()
     for index, name in enumerate(part.inputs or ()):
         span = text.at("inputs", index).span
         check_name(name, span, report, "an input")
-        if name in names[:index]:
+        if name in seen:
             message = f"the block has two inputs {quote(name)}"
             report(Diagnostic(Code.DUPLICATE_NAME, message, span, help="give each a name of its own"))
+        seen.add(name)
     return tuple(names)
 
 

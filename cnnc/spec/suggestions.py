@@ -6,12 +6,14 @@ are bounded, so that no file can make a search of it.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import islice
 
 LONGEST = 100  # characters of a word that anything is proposed for
 MOST = 500  # options or words that are looked at
+MOST_PAIRS = 100_000  # a character of the word and one of an option: what a search may compare
+PAIRS = 16  # of these take as long as one operation of an expression
 FEW = 20  # options that are listed where none is near
 
 # What torch, Keras and papers call it, lower case and without `_`, `2d` and the like.
@@ -64,7 +66,7 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
     """The option that `word` most likely stands for; None where none is near."""
     if len(word) > LONGEST:
         return None
-    known = {_plain(option): option for option in reversed(list(islice(options, MOST)))}
+    known = {_plain(option): option for option in reversed(list(_looked_at(word, options)))}
     plain = _plain(word)
     if plain in known:
         return known[plain]
@@ -72,6 +74,21 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
         return ELSEWHERE[plain]
     near = get_close_matches(word, known.values(), n=1) or get_close_matches(plain, known, n=1)
     return known.get(near[0], near[0]) if near else None
+
+
+def effort(word: str, options: Iterable[str]) -> int:
+    """What it takes to look for a word, in operations of expressions."""
+    return len(word) * sum(map(len, _looked_at(word, options))) // PAIRS
+
+
+def _looked_at(word: str, options: Iterable[str]) -> Iterator[str]:
+    """The options that a search has time for."""
+    pairs = 0
+    for option in islice(options, MOST):
+        pairs += len(word) * len(option)
+        if pairs > MOST_PAIRS:
+            return
+        yield option
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str | None:

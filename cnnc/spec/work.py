@@ -1,10 +1,11 @@
-"""How much one check may compute: a count of element operations, so that it is the same on every machine.
+"""How much one check may compute, in counts and not in seconds, so that it is the same on every machine.
 
 Each name, value, operator and function of an expression counts one whenever the expression is evaluated, and so does
-each element of a list that is made, compared or searched. What bounds a single value cannot bound the sum of them all.
+each element of a list that is made, compared, searched or handed on, and each parameter that an instance is given. What
+bounds a single value cannot bound the sum of them all.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cnnc.diagnostics import Code, Diagnostic, Span
 
@@ -22,16 +23,19 @@ class OutOfWork(Exception):
         self.span: Span | None = None
 
     def told(self) -> Diagnostic:
-        message = f"the expressions of this spec take more than {MAX_OPERATIONS:,} element operations in all"
+        message = f"the values of this spec take more than {MAX_OPERATIONS:,} element operations to evaluate"
         way_out = "repeat less often, make shorter lists, or compute a value once in `params` and use it by name"
         return Diagnostic(Code.FAILED_EXPRESSION, message, self.span, help=way_out)
 
 
 @dataclass(slots=True)
 class Work:
-    """What is left of the operations of one check."""
+    """What is left of the operations of one check, and what its nodes add up to, those of unused blocks among them."""
 
-    left: int = MAX_OPERATIONS
+    left: int = field(default_factory=lambda: MAX_OPERATIONS)
+    steps: int = 0  # of the expansion
+    nodes: int = 0  # with those that failed
+    links: int = 0  # inputs and outputs
 
     def spend(self, operations: int) -> None:
         """Take so many operations; raises OutOfWork where there are not so many left."""

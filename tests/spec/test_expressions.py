@@ -2,6 +2,7 @@
 
 import operator
 import string
+import sys
 from collections.abc import Iterable, Mapping
 
 import pytest
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Source, Span
 from cnnc.spec.expressions import evaluate, evaluate_value, is_expression, references
 from cnnc.spec.value import Value
+from cnnc.spec.work import Work
 
 
 class Scope:
     """Parameters and the sizes of nodes, from two dictionaries."""
 
     def __init__(self, variables: Mapping[str, object], nodes: Mapping[str, Mapping[str, int]]) -> None:
-        self.variables, self.nodes = variables, nodes
+        self.variables, self.nodes, self.work = variables, nodes, Work(sys.maxsize)
 
     def variable(self, name: str) -> object:
         return self.variables[name]
@@ -30,6 +32,9 @@ class Scope:
 
     def names(self) -> Iterable[str]:
         return [*self.variables, *self.nodes]
+
+    def spend(self, operations: int) -> None:
+        self.work.spend(operations)
 
 
 SCOPE = Scope(

@@ -4,6 +4,7 @@ import pytest
 
 from cnnc.compiler import check, load
 from cnnc.diagnostics import CnncError
+from cnnc.spec import imports
 
 SPEC = "cnnc: 1\ninput: {image: [3, 8, 8]}\nuse: [%s]\nnodes: [%s]\n"
 BLOCKS = "cnnc: 1\nblocks:\n  %s: {nodes: [%s]}\n"
@@ -115,3 +116,22 @@ def test_a_circle_may_lead_through_the_file_that_is_checked(tmp_path):
     assert found.code == "E214"
     assert found.span.source.name.endswith("b.yaml")
     assert [note.span.source.name.rpartition("/")[2] for note in found.notes] == ["a.yaml"]
+
+
+def test_the_files_of_a_spec_are_bounded_together(tmp_path, monkeypatch):
+    for name in "abc":
+        write(tmp_path / f"{name}.yaml", BLOCKS % (name, "relu") + "#" * 400)
+    path = write(tmp_path / "net.yaml", SPEC % ("a.yaml, b.yaml, c.yaml", "a, b"))
+    assert codes(path) == []
+    monkeypatch.setattr(imports, "LIMIT", 1_000)
+    [fault] = check(path).diagnostics
+    assert (fault.code.value, fault.span.line) == ("E102", 3)
+    assert fault.message == "the files that this spec uses are larger than 1,000 bytes together"
+
+
+def test_a_long_chain_of_files_is_refused(tmp_path):
+    """At 400 files Python's stack was not deep enough."""
+    for at in range(400):
+        write(tmp_path / f"f{at}.yaml", f"cnnc: 1\nuse: [f{at + 1}.yaml]\nblocks:\n  b{at}: {{nodes: [relu]}}\n")
+    [fault] = check(write(tmp_path / "net.yaml", SPEC % ("f0.yaml", "b0, b1"))).diagnostics
+    assert str(fault).endswith("f99.yaml:2:7: error[E214]: the spec uses more than 100 files")
