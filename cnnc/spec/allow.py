@@ -18,14 +18,15 @@ def read_allow(value: Value | None, report: Report, bad: Code = Code.BAD_VALUE) 
     if value is None or value.data is None:
         return ()
     entries = value.data if isinstance(value.data, tuple) else (value,)
-    found: dict[str, Allow] = {}
+    found: list[Allow] = []
     for entry in entries:
         if isinstance(entry.data, str) and entry.data in WARNINGS:
-            found.setdefault(entry.data, Allow(WARNINGS[entry.data], entry.span))
+            if [each.code for each in found].count(WARNINGS[entry.data]) < 2:  # the second is told to be of no use
+                found.append(Allow(WARNINGS[entry.data], entry.span))
         else:
             message = f"`allow` takes the codes of warnings, got {show(entry.plain())}"
             report(Diagnostic(bad, message, entry.span, help=_way_out(entry.data)))
-    return tuple(found.values())
+    return tuple(found)
 
 
 def _way_out(given: object) -> str | None:
