@@ -1,7 +1,7 @@
 """Packages that are not installed: which one a command lacks, and the line that brings all of them.
 
-A light installation (four packages, for `check`) runs what it can. Whatever needs more fails at an import, and
-`cnnc.__main__` has that turned into E513 here, for all commands alike.
+A light installation (three packages, for `check`) runs what it can. Whatever needs more fails at an import, and
+`cnnc.cli.app` has that turned into E513 here, for all commands alike.
 """
 
 import json

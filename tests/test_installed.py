@@ -56,7 +56,6 @@ def run_without(module, command, folder):
     [
         ("yaml", ["check", "tiny.yaml"]),
         ("networkx", ["check", "cycle.yaml"]),
-        ("typer", ["explain", "E301"]),
         ("pydantic", ["diff", "tiny.yaml", "tiny.yaml"]),
         ("torch", ["build", "tiny.yaml", "-o", "out"]),
         ("numpy", ["build", "tiny.yaml", "-o", "out"]),

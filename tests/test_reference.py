@@ -9,17 +9,16 @@ import doctest
 import os
 import re
 import shlex
-from contextlib import chdir, redirect_stderr, redirect_stdout
-from io import StringIO
+from contextlib import chdir
 from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 
 import cnnc
-from cnnc.cli.app import app
 from cnnc.diagnostics import Code
 from tests import reference
+from tests.command import run_command
 
 PAGE = Path(__file__).parents[1] / "specs/README.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -39,10 +38,8 @@ def run(command: str) -> str:
     """What a `cnnc` command prints in the current folder; with what went wrong, but without warnings."""
     program, *arguments = shlex.split(command)
     assert program == "cnnc"
-    printed, said = StringIO(), StringIO()
-    with redirect_stdout(printed), redirect_stderr(said):
-        code = app(arguments, standalone_mode=False)
-    return printed.getvalue() + (said.getvalue() if code else "")
+    done = run_command(*arguments)
+    return done.stdout + (done.stderr if done.exit_code else "")
 
 
 def console(block: str) -> str:

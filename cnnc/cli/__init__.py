@@ -1,1 +1,1 @@
-"""The command line: `cnnc.cli.app` holds the commands, `cnnc.cli.infer` the one that starts without typer."""
+"""The command line: `cnnc.cli.app` holds the table of commands, each of which is a module of its own."""

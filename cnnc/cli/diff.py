@@ -1,65 +1,60 @@
 """`cnnc diff`: what a change of a spec does to its network."""
 
 import json
-from enum import StrEnum
-from typing import Annotated, Any
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from cnnc.cli.options import parameters
+from cnnc.cli.options import add_set, parameters
+from cnnc.cli.parser import OneOf, Parser, WrongCall
 from cnnc.diagnostics import CnncError, Diagnostic
-from cnnc.graph.graph import Graph
+
+if TYPE_CHECKING:
+    from cnnc.graph.graph import Graph
 
 
-class Answer(StrEnum):
-    """How `diff` answers."""
+def add_options(parser: Parser) -> None:
+    """Take two specs, and how the answer is written."""
+    parser.argument("old", "A spec, or REV:path for that of a git revision; - reads standard input.")
+    parser.argument("new", "The same for the other side.")
+    add_set(parser, help="Set a parameter of both; may be repeated.")
+    add_set(parser, "--set-old", "Set a parameter of OLD.")
+    add_set(parser, "--set-new", "Set a parameter of NEW.")
+    formats = OneOf(("text", "markdown", "json"))
+    parser.option("--format", type=formats, default="text", help="A table, Markdown for a pull request, or JSON.")
+    parser.flag("--exit-code", help="Exit with 1 where anything differs.")
 
-    TEXT = "text"
-    MARKDOWN = "markdown"
-    JSON = "json"
 
-
-SPEC_HELP = "A spec, or REV:path for that of a git revision; - reads standard input."
-
-
-def diff(
-    old: Annotated[str, typer.Argument(help=SPEC_HELP)],
-    new: Annotated[str, typer.Argument(help="The same for the other side.")],
-    set: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of both; may be repeated.")
-    ] = None,
-    set_old: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Set a parameter of OLD.")] = None,
-    set_new: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Set a parameter of NEW.")] = None,
-    format: Annotated[Answer, typer.Option(help="A table, Markdown for a pull request, or JSON.")] = Answer.TEXT,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 where anything differs.")] = False,
-) -> None:
-    """Compare two networks: nodes added, removed and changed, and what that costs."""
+def run(given: Namespace) -> int:
+    """Compare two networks; gives the exit code."""
     from cnnc.graph import diff_report
     from cnnc.graph.diff import compare
 
+    old, new = given.old, given.new
     if old == new == "-":
-        raise typer.BadParameter("standard input can be one of the two", param_hint="NEW")
-    found = compare(*_load_both((old, parameters(set, set_old)), (new, parameters(set, set_new))))
-    if format is Answer.JSON:
-        typer.echo(json.dumps({"old": old, "new": new, **diff_report.as_json(found)}))
-    elif format is Answer.MARKDOWN:
-        typer.echo(diff_report.markdown(found, old, new))
+        raise WrongCall("standard input can be one of the two")
+    found = compare(
+        *_load_both((old, parameters(given.set, given.set_old)), (new, parameters(given.set, given.set_new)))
+    )
+    if given.format == "json":
+        print(json.dumps({"old": old, "new": new, **diff_report.as_json(found)}))
+    elif given.format == "markdown":
+        print(diff_report.markdown(found, old, new))
     else:
-        typer.echo(diff_report.table(found))
-    raise typer.Exit(1 if exit_code and not found.same else 0)
+        print(diff_report.table(found))
+    return 1 if given.exit_code and not found.same else 0
 
 
-def _load_both(*sides: tuple[str, dict[str, Any]]) -> list[Graph]:
+def _load_both(*sides: tuple[str, dict[str, Any]]) -> "list[Graph]":
     """Both graphs; what is wrong with either is said at once."""
     from cnnc.compiler import load
     from cnnc.spec.revision import at_revision
 
     graphs: list[Graph] = []
     faults: dict[str, Diagnostic] = {}
-    for spec, given in sides:
+    for spec, settings in sides:
         try:
             with at_revision(spec) as path:
-                graphs.append(load(path, set=given))
+                graphs.append(load(path, set=settings))
         except CnncError as error:
             faults |= {str(each): each for each in error.diagnostics}
     if faults:

@@ -6,7 +6,7 @@ lines for standard output and for standard error. Nothing is printed here.
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from cnnc.report import as_github, for_terminal
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cnnc.compiler import Checked
 
 Order = Literal["macs", "params", "memory"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 class Shown(NamedTuple):

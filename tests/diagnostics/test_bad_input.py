@@ -8,10 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from cnnc.cli.app import app
 from cnnc.compiler import check
+from tests.command import run_command
 
 TOP = "cnnc: 1\nname: net\ninput: {image: [3, 32, 32]}\n"
 NODES = f"{TOP}nodes:\n"  # the first node stands on line 5
@@ -378,7 +377,7 @@ def test_a_folder_is_checked_with_the_files_of_blocks_in_it(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     Path("blocks.yaml").write_text("cnnc: 1\nblocks:\n  a: {nodes: [relu]}\n")
     Path("net.yaml").write_text(f"{TOP}use: [blocks.yaml]\nnodes: [a]\n")
-    result = CliRunner().invoke(app, ["check", "."])
+    result = run_command("check", ".")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "blocks.yaml: fine, a file of blocks",
@@ -395,7 +394,7 @@ def test_what_a_file_says_cannot_move_a_terminal(format, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     odd = f'"{ODD_NAME}"'
     Path("net.yaml").write_text(nodes(f"relu: {{name: {odd}}}", f"{odd}: {{}}", f"relu: {{{odd}: 3}}"))
-    result = CliRunner().invoke(app, ["check", "--format", format, "net.yaml"])
+    result = run_command("check", "--format", format, "net.yaml")
     said = result.stdout + result.stderr
     assert result.exit_code == 1
     assert "E205" in said
@@ -410,7 +409,7 @@ def test_a_file_name_cannot_move_a_terminal(tmp_path, monkeypatch):
     name = "a\x1b[31m\u202e\n::error::b.yaml"
     Path(name).write_text(nodes("relux"))
     for format in ("text", "github"):
-        result = CliRunner().invoke(app, ["check", "--format", format, name])
+        result = run_command("check", "--format", format, name)
         said = result.stdout + result.stderr
         assert result.exit_code == 1
         assert not {"\x1b", "\u202e"} & set(said)

@@ -9,12 +9,11 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from cnnc.cli.app import app
 from cnnc.compiler import check
 from cnnc.diagnostics import Code
 from cnnc.spec.given import parse_setting
+from tests.command import run_command
 from tests.shown import show_every_way
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -43,8 +42,7 @@ def arguments(path):
 
 def said(*args):
     """The exit code of a check, and what it prints for a person to read."""
-    result = CliRunner().invoke(app, ["check", *args])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    result = run_command("check", *args)
     assert bool(result.stdout) == (result.exit_code == 0)
     return result.exit_code, result.stderr
 

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from cnnc.cli.app import app
 from cnnc.compiler import check
 from cnnc.diagnostics import CnncError
+from tests.command import run_command
 
 SPECS = Path(__file__).parents[2] / "specs"
 ALL = sorted(SPECS.glob("*.yaml")) + sorted((SPECS / "zoo").glob("*.yaml"))
@@ -164,12 +163,12 @@ def test_python_gives_the_same():
 def test_the_command(tmp_path):
     path = tmp_path / "net.json"
     path.write_text(json.dumps(FOLDED))
-    done = CliRunner().invoke(app, ["check", str(path), "--wide", "--depth", "1", "--sort", "memory", "--batch", "3"])
+    done = run_command("check", path, "--wide", "--depth", "1", "--sort", "memory", "--batch", "3")
     assert (done.exit_code, done.stdout) == (0, check(path).as_text(1, wide=True, sort="memory", batch=3) + "\n")
-    done = CliRunner().invoke(app, ["check", str(path), "--format", "json", "--batch", "3"])
+    done = run_command("check", path, "--format", "json", "--batch", "3")
     assert json.loads(done.stdout)["implies"]["memory"]["batch"] == 3
-    assert CliRunner().invoke(app, ["check", str(path), "--sort", "beauty"]).exit_code == 2
-    assert CliRunner().invoke(app, ["check", str(path), "--batch", "0"]).exit_code == 2
+    assert run_command("check", path, "--sort", "beauty").exit_code == 2
+    assert run_command("check", path, "--batch", "0").exit_code == 2
 
 
 def test_a_node_of_another_file_tells_which_in_json(tmp_path):

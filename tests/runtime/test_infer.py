@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from cnnc.cli.infer import run as command
 from cnnc.diagnostics import CnncError, Code
 from cnnc.runtime.infer import Failed, Prediction, Result, infer, infer_many, load_model
+from tests.command import run_command
 from tests.runtime.onnx_files import RELU, WEIGHTS, contract, linear, means, model_of
 
 
@@ -184,15 +184,13 @@ def test_a_model_that_never_ends_is_stopped_and_the_others_go_through(save, pict
     assert "--timeout" in told.help
 
 
-def test_the_time_is_given_on_the_command_line(save, picture, capsys):
-    path = str(save(never_ends_on(white=False)))
-    assert command([path, str(picture()), "--provider", "cpu", "--timeout", "1.5"]) == 1
-    assert "was stopped after 1.5 s" in capsys.readouterr().err
+def test_the_time_is_given_on_the_command_line(save, picture):
+    path = save(never_ends_on(white=False))
+    done = run_command("infer", path, picture(), "--provider", "cpu", "--timeout", "1.5")
+    assert (done.exit_code, "was stopped after 1.5 s" in done.stderr) == (1, True)
     for wrong in ("0", "-1", "nan", "inf", "soon"):
-        with pytest.raises(SystemExit) as caught:
-            command([path, str(picture()), "--timeout", wrong])
-        assert caught.value.code == 2
-        assert "is not a number of seconds" in capsys.readouterr().err
+        done = run_command("infer", path, picture(), "--timeout", wrong)
+        assert (done.exit_code, done.stderr.startswith("error: --timeout: ")) == (2, True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")

@@ -8,13 +8,12 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
 import cnnc
-from cnnc.cli.app import app
 from cnnc.diagnostics import CnncError
 from cnnc.runtime.contract import CONTRACT
 from cnnc.runtime.infer import infer, load_model
+from tests.command import run_command
 
 
 def conv(out, kernel=3, **rest):
@@ -158,5 +157,5 @@ def test_what_no_contract_can_say_is_not_exported(tmp_path, nodes, message):
 def test_check_says_it_first(tmp_path):
     path = tmp_path / "net.json"
     path.write_text(json.dumps(spec(U_NET)))
-    done = CliRunner().invoke(app, ["check", str(path)])
+    done = run_command("check", path)
     assert done.stdout.splitlines()[-1] == "height and width: multiples of 4, from 4 on"

@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from cnnc.cli.app import app
 from cnnc.compiler import check
+from tests.command import run_command
 from tests.language.nets import conv, net
 
 TEXT = """\
@@ -27,7 +26,7 @@ nodes:
 
 def line(path):
     """What the command prints for one spec, and how it exits."""
-    done = CliRunner().invoke(app, ["check", str(path), "--format", "json"])
+    done = run_command("check", path, "--format", "json")
     [text] = done.stdout.splitlines()
     return json.loads(text), done.exit_code
 
@@ -143,14 +142,14 @@ def test_the_line_of_a_file_that_is_not_there(tmp_path):
 
 def test_several_specs_are_a_line_each(spec):
     paths = [spec(TEXT, "a.yaml"), spec("", "b.yaml")]
-    done = CliRunner().invoke(app, ["check", *map(str, paths), "--format", "json"])
+    done = run_command("check", *paths, "--format", "json")
     assert done.exit_code == 1
     assert [json.loads(text)["ok"] for text in done.stdout.splitlines()] == [True, False]
 
 
 def test_a_spec_whose_input_is_wrong_has_its_line_and_so_has_the_next(spec):
     wrong = spec(TEXT.replace("[2, 6, 6]", "[2, 0, 6]"), "wrong.yaml")
-    done = CliRunner().invoke(app, ["check", str(wrong), str(spec(TEXT)), "--format", "json"])
+    done = run_command("check", wrong, spec(TEXT), "--format", "json")
     assert done.exit_code == 1
     found, next_one = map(json.loads, done.stdout.splitlines())
     assert (found["ok"], found["inputs"], next_one["ok"]) == (False, {}, True)

@@ -3,10 +3,8 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from cnnc.cli.app import app
-from cnnc.diagnostics import CnncError
+from tests.command import run_command
 from tests.runtime.train.conftest import spec
 
 
@@ -17,7 +15,7 @@ def invoke(tmp_path, pictures, monkeypatch):
     (tmp_path / "net.json").write_text(json.dumps(spec()))
 
     def go(*options):
-        return CliRunner().invoke(app, ["train", "net.json", "--data", data, *options])
+        return run_command("train", "net.json", "--data", data, *options)
 
     return go
 
@@ -37,9 +35,10 @@ def invoke(tmp_path, pictures, monkeypatch):
 )
 def test_a_wrong_option_is_a_wrong_call(invoke, tmp_path, options, says):
     result = invoke(*options)
-    assert (result.exit_code, says in " ".join(result.output.split())) == (2, True), result.output
+    assert (result.exit_code, says in " ".join(result.stderr.split())) == (2, True), result.stderr
     assert not (tmp_path / "runs").exists()
 
 
 def test_what_goes_beyond_the_call_is_a_diagnostic(invoke):
-    assert isinstance(invoke("--set", "classes=3").exception, CnncError)
+    result = invoke("--set", "classes=3")
+    assert (result.exit_code, result.stderr.startswith("error[E")) == (2, True)

@@ -1,0 +1,129 @@
+"""`cnnc check`: a table with a row for each node, or every mistake with its place."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cnnc.cli.internal import EXIT_CODE, report_internal
+from cnnc.cli.options import add_set, parameters
+from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
+from cnnc.cli.renderers import ORDERS, RENDERERS, Shown, told_of_failure
+from cnnc.cli.tally import Tally
+from cnnc.diagnostics import CnncError, Code, Diagnostic
+
+if TYPE_CHECKING:
+    from cnnc.compiler import Checked
+    from cnnc.levels import Levels
+    from cnnc.spec.find import Found
+
+
+def add_options(parser: Parser) -> None:
+    """Take specs, and how they are shown."""
+    parser.argument("specs", "Specs, folders or globs; - reads standard input.", several=True)
+    add_set(parser)
+    parser.option("--depth", type=Number(least=1), help="Fold blocks below this many levels into one row each.")
+    parser.flag("--wide", help="Show memory and receptive field of every node, and the memory of training.")
+    parser.option("--sort", type=OneOf(ORDERS), help="Put the rows with the most of it first.")
+    parser.option("--batch", type=Number(least=1, most=2**20), help="Count memory for this many samples at once.")
+    told = "A table, one JSON line a spec, or GitHub annotations."
+    parser.option("--format", type=OneOf(RENDERERS), default="text", help=told)
+    parser.option("--allow", metavar="CODE", repeat=True, help="Do not tell of this warning; may be repeated.")
+    told = "Make this warning an error (warnings: all); may be repeated."
+    parser.option("--deny", metavar="CODE", repeat=True, help=told)
+    parser.option("--exclude", metavar="GLOB", repeat=True, help="Leave these files out; may be repeated.")
+
+
+def run(given: Namespace) -> int:
+    """Prove specs without running them; gives the exit code."""
+    from cnnc.cli.project import project_of
+    from cnnc.compiler import check
+
+    set, said = parameters(given.set), _levels(given.allow, given.deny)
+    paths, passed_over = _select(given.specs, given.exclude or ())
+    judged = {path: said.over(project_of(path).levels) for path in paths}
+    if set and len(paths) > 1 and "-" in paths:
+        raise WrongCall("standard input can be read once: with other specs it takes no --set")
+    view = {name: getattr(given, name) for name in ("depth", "wide", "sort", "batch")}
+    brief = len(paths) > 1 and not any(view.values())
+    code, tally = 0, Tally()
+    annotated: dict[str, None] = {}  # a file of blocks is looked at by itself and by all that use it
+    for path, settings in _settings(paths, set).items():
+        try:
+            checked = check(path, set=settings, allow=judged[path].allow, deny=judged[path].deny)
+            shown = RENDERERS[given.format](checked, **view, brief=brief)
+        except ModuleNotFoundError:  # the other specs need that package as well
+            raise
+        except Exception as error:  # of cnnc's own making: the other specs are looked at all the same
+            report_internal(error, path)
+            tally.failed += 1
+            code, shown = EXIT_CODE, Shown(told_of_failure(given.format, path, error), [])
+        else:
+            _require_params(checked)
+            tally.add(checked)
+            code = max(code, 0 if checked.ok else 1)
+        if given.format == "github":
+            shown = Shown([line for line in shown.out if line not in annotated], shown.err)
+            annotated |= dict.fromkeys(shown.out)
+        _print(shown)
+    _print(tally.closing(given.format, passed_over))
+    return code
+
+
+def _print(shown: Shown) -> None:
+    for line in shown.err:
+        print(line, file=sys.stderr)
+    for line in shown.out:
+        print(line)
+
+
+def _levels(allow: Sequence[str] | None, deny: Sequence[str] | None) -> "Levels":
+    """What `--allow` and `--deny` say of warnings; raises WrongCall for what is no code of one."""
+    from cnnc.levels import Levels
+
+    try:
+        return Levels.of(allow or (), deny or ())
+    except ValueError as error:
+        raise WrongCall(f"--allow and --deny: {error}") from None
+
+
+def _select(specs: Sequence[str], exclude: Sequence[str]) -> "Found":
+    """The specs to check; a wrong call where `--exclude` leaves none. A project leaves files out of folders alone."""
+    from cnnc.cli.project import project_of
+    from cnnc.spec.find import Found, find_specs
+    from cnnc.spec.globs import Globs
+
+    globs = Globs(exclude, ".")
+    found = find_specs(specs, lambda path: globs.match(path) or project_of(path).leaves_out(path))
+    kept = tuple(path for path in found.specs if path == "-" or not globs.match(path))
+    if not kept:
+        raise WrongCall("--exclude: nothing is left to check")
+    return Found(kept, found.passed_over)
+
+
+def _settings(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What is set in each spec: of several each takes the parameters that it has; what none has is a wrong call."""
+    from cnnc.compiler import check
+    from cnnc.spec.given import overrides
+
+    if not given or len(paths) == 1:
+        return dict.fromkeys(paths, given)
+    names = {value.span.column: name for name, value in overrides(given).items()}  # all stand in one line
+    lacking: dict[str, set[str]] = {}
+    for path in paths:
+        with suppress(Exception):  # what cnnc fails on has no say: the check will tell
+            found = check(path, set=given).diagnostics
+            if not any(each.code.value.startswith("E1") for each in found):  # nor has what cannot be read
+                unknown = (each.span for each in found if each.code == Code.UNKNOWN_PARAM)
+                lacking[path] = {names[span.column] for span in unknown if span}
+    for name in set.intersection(*lacking.values()) if lacking else ():
+        raise CnncError([Diagnostic(Code.UNKNOWN_PARAM, f"none of the specs has a parameter `{name}` to set")])
+    return {path: {name: value for name, value in given.items() if name not in lacking.get(path, ())} for path in paths}
+
+
+def _require_params(checked: "Checked") -> None:
+    """Raise where the call sets a parameter that the spec does not have: `cnnc.cli.app` exits with 2."""
+    if unknown := [replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM]:
+        raise CnncError(unknown)

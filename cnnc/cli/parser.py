@@ -1,0 +1,152 @@
+"""How a command reads its line: argparse, with our own words for what is wrong with a call.
+
+In: the words behind a command's name. Out: a Namespace with a value for every argument and option, or a `WrongCall`.
+Options stand before, between or behind arguments, and none is abbreviated.
+"""
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import inf
+from typing import Any, NoReturn
+
+
+class WrongCall(Exception):
+    """The command line is wrong, and not what it names: the exit code is 2."""
+
+    def __init__(self, message: str, help: str | None = None) -> None:
+        super().__init__(message)
+        self.help = help
+
+
+class OneOf:
+    """The type of an option that is one of some words."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = tuple(map(str, words))
+        self.metavar, self.bounds = f"<{'|'.join(self.words)}>", ""
+
+    def __call__(self, text: str) -> str:
+        if text not in self.words:
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(map(repr, self.words))}")
+        return text
+
+
+class Number:
+    """The type of an option that is a number, and between bounds where it has any."""
+
+    words = ()
+
+    def __init__(self, kind: Callable[[str], float] = int, least: float = -inf, most: float = inf) -> None:
+        self._kind, self._least, self._most = kind, least, most
+        self.metavar = "<integer>" if kind is int else "<number>"
+        told = [f"at least {least:,}"] * (least > -inf) + [f"at most {most:,}"] * (most < inf)
+        self.bounds = " and ".join(told)
+
+    def __call__(self, text: str) -> float:
+        try:
+            number = self._kind(text)
+        except ValueError:
+            kind = "an integer" if self._kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {kind}") from None
+        if self.bounds and not self._least <= number <= self._most:
+            raise argparse.ArgumentTypeError(f"must be {self.bounds}, got {text}")
+        return number
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of one command, by its name and its help."""
+
+    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(prog, f"{prog} [OPTIONS]", description, epilog, add_help=False, allow_abbrev=False)
+        self._arguments = self.add_argument_group("arguments")
+        self._options = self.add_argument_group("options")
+        self.by_name: dict[str, argparse.Action] = {}
+        self._add(("-h", "--help"), help="Show this message and exit.", action="help")
+
+    def argument(self, name: str, help: str, *, several: bool = False, required: bool = True) -> None:
+        """Take an argument by its place; `several` takes one or more, to the end."""
+        nargs = "+" if several else None if required else "?"
+        self._arguments.add_argument(name, help=help, metavar=name.upper(), nargs=nargs)
+        self.usage = f"{self.usage} {name.upper() if required else f'[{name.upper()}]'}{'...' * several}"
+
+    def option(
+        self,
+        *names: str,
+        help: str,
+        type: Callable[[str], Any] = str,
+        default: Any = None,
+        repeat: bool = False,
+        required: bool = False,
+        metavar: str = "TEXT",
+    ) -> None:
+        """Take an option with a value; `repeat` collects the values of all its occurrences in a list, or gives None."""
+        if isinstance(type, OneOf | Number):
+            metavar = type.metavar
+            help += f" [{type.bounds}]" if type.bounds else ""
+        help += f" [default: {default}]" if default is not None else ""
+        help += " [required]" if required else ""
+        action = "append" if repeat else "store"
+        self._add(names, help=help, type=type, default=default, action=action, required=required, metavar=metavar)
+
+    def flag(self, *names: str, help: str) -> None:
+        """Take an option without a value, False where it is left out."""
+        self._add(names, help=help, action="store_true")
+
+    def switch(self, name: str, help: str) -> None:
+        """Take `--name` and `--no-name`; None where both are left out."""
+        self._add((name,), help=help, action=argparse.BooleanOptionalAction, default=None)
+
+    def list_commands(self, commands: Mapping[str, str]) -> None:
+        """Show commands, by name and help, as the words that may stand behind the options."""
+        group = self.add_argument_group("commands")
+        for name, help in commands.items():
+            group.add_argument(name, help=help, nargs="?")
+        self.usage = f"{self.usage} COMMAND ..."
+
+    def _add(self, names: Iterable[str], **more: Any) -> None:
+        action = self._options.add_argument(*names, **more)
+        self.by_name |= dict.fromkeys(action.option_strings, action)
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """The values of a line; raises WrongCall, or prints the help and exits."""
+        options, arguments = self._apart(iter(words))
+        return self.parse_args([*options, "--", *arguments])
+
+    def _apart(self, words: Iterator[str]) -> tuple[list[str], list[str]]:
+        """The options, each in one word with its value, and the arguments, which argparse wants all in one place."""
+        options: list[str] = []
+        arguments: list[str] = []
+        for word in words:
+            if word == "--":
+                arguments += words
+            elif not word.startswith("-") or word == "-":
+                arguments.append(word)
+            else:
+                options.append(self._with_value(word, words))
+        return options, arguments
+
+    def _with_value(self, word: str, words: Iterator[str]) -> str:
+        name, equals, value = word.partition("=")
+        if not word.startswith("--"):
+            name, equals, value = word[:2], word[2:], word[2:].removeprefix("=")
+        if name not in self.by_name:
+            from cnnc.spec.suggestions import did_you_mean
+
+            raise WrongCall(f"{self.prog} has no option `{name}`", did_you_mean(name, self.by_name))
+        action = self.by_name[name]
+        if action.nargs == 0:
+            if equals:
+                raise WrongCall(f"{name} takes no value")
+            return name
+        if not equals:
+            value = next(words, "--")
+            if value == "--" or value in self.by_name:
+                raise WrongCall(f"{name} needs a value", f"`{name} {action.metavar}`")
+        return f"{action.option_strings[0]}={value}"
+
+    def error(self, message: str) -> NoReturn:
+        """What argparse finds, in our words."""
+        message = message.removeprefix("argument ")
+        message = message.replace("the following arguments are required:", f"{self.prog} needs")
+        message = message.replace("unrecognized arguments:", f"{self.prog} has no use for")
+        raise WrongCall(message, f"`{self.prog} --help` tells what it takes")
