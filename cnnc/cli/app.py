@@ -4,13 +4,14 @@ In: the words of the command line. Out: the exit code. 0: fine. 1: a spec (a fil
 call is wrong. 3: cnnc itself failed. A user's mistake is told on standard error, without a traceback.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from importlib import import_module
 from typing import NamedTuple
 
-from cnnc.cli.parser import Parser, WrongCall
+from cnnc.cli.parser import OneOf, Parser, WrongCall
 from cnnc.diagnostics import CnncError, Code
 from cnnc.report import show, visible
 
@@ -96,6 +97,11 @@ def _tell_failure(error: Exception, words: Sequence[str]) -> int:
 
 def _run(words: Sequence[str]) -> int:
     """Run the command that the first word names, or what the options before any command ask for."""
+    if "_CNNC_COMPLETE" in os.environ:
+        from cnnc.cli.completion import complete
+
+        print("\n".join(complete(words)))
+        return 0
     if not words or words[0].startswith("-"):
         return _run_bare(words)
     name = words[0]
@@ -103,18 +109,34 @@ def _run(words: Sequence[str]) -> int:
         from cnnc.spec.suggestions import did_you_mean
 
         raise WrongCall(f"there is no command `{name}`", did_you_mean(name, COMMANDS))
-    module = import_module(COMMANDS[name].module)
-    parser = Parser(f"cnnc {name}", COMMANDS[name].help)
-    module.add_options(parser)
-    code: int = module.run(parser.read(words[1:]))
+    given = parser_of(name).read(words[1:])
+    code: int = import_module(COMMANDS[name].module).run(given)
     return code
 
 
-def _run_bare(words: Sequence[str]) -> int:
+def parser_of(name: str) -> Parser:
+    """The parser of a command."""
+    parser = Parser(f"cnnc {name}", COMMANDS[name].help)
+    import_module(COMMANDS[name].module).add_options(parser)
+    return parser
+
+
+def bare_parser() -> Parser:
+    """The parser of a line without a command."""
     about = "Compile specs of convolutional networks: check shapes, build torch and ONNX files, run them on pictures."
     parser = Parser("cnnc", about, CODES)
     parser.flag("--version", help="Print the version and exit.")
+    shells = OneOf(("bash", "zsh", "fish"))
+    parser.option("--install-completion", type=shells, help="Install completion of command lines for this shell.")
+    shells = OneOf((*shells.words, "powershell"))
+    told = "Show the script for completion, to copy it or customize the installation."
+    parser.option("--show-completion", type=shells, help=told)
     parser.list_commands({name: each.help for name, each in COMMANDS.items()})
+    return parser
+
+
+def _run_bare(words: Sequence[str]) -> int:
+    parser = bare_parser()
     if not words:
         print(parser.format_help(), end="", file=sys.stderr)
         return 2
@@ -123,5 +145,14 @@ def _run_bare(words: Sequence[str]) -> int:
         from cnnc.targets.version import cnnc_version
 
         print(cnnc_version())
-        return 0
-    raise WrongCall("which command? It comes first", "`cnnc --help` lists them")
+    elif given.install_completion:
+        from cnnc.cli.completion import install
+
+        print(f"{install(given.install_completion)}: completion begins in the next shell that is started")
+    elif given.show_completion:
+        from cnnc.cli.completion import SCRIPTS
+
+        print(SCRIPTS[given.show_completion], end="")
+    else:
+        raise WrongCall("which command? It comes first", "`cnnc --help` lists them")
+    return 0

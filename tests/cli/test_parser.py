@@ -1,21 +1,14 @@
 """How a line is read, whatever the command: where options may stand, what is said of a wrong one, and the help."""
 
 import re
-from importlib import import_module
 
 import pytest
 
-from cnnc.cli.app import COMMANDS
+from cnnc.cli.app import COMMANDS, parser_of
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 from tests.command import run_command
 
 LIBRARY = re.compile(r"argparse|typer|click|pydantic|value error|input should|invalid|traceback", re.IGNORECASE)
-
-
-def parser_of(name):
-    parser = Parser(f"cnnc {name}", COMMANDS[name].help)
-    import_module(COMMANDS[name].module).add_options(parser)
-    return parser
 
 
 def read(line):
