@@ -10,10 +10,11 @@ from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
 from cnnc.graph.scope import FAILED, Bound, Scope
 from cnnc.graph.values import evaluate, instances
 from cnnc.ops.activation_names import ACTIVATIONS
+from cnnc.spec.expressions import as_expression
+from cnnc.spec.meant import TAKES_ACT
 from cnnc.spec.model import Item
-from cnnc.spec.nodes import TAKES_ACT
 from cnnc.spec.suggestions import did_you_mean, nearest
-from cnnc.spec.validate import show
+from cnnc.spec.validate import NOTHING, show
 from cnnc.spec.value import Value
 
 
@@ -40,6 +41,14 @@ def read_acts(item: Item, scope: Scope) -> list[Act | None]:
     return [_read(item.op, act, inner) for inner in scopes]
 
 
+def _without(kind: object, scope: Scope) -> str | None:
+    """A help line for `none` and what else others write for no activation, and for a parameter without its dollar."""
+    if kind is False or (isinstance(kind, str) and kind.lower() in NOTHING):
+        return "leave it out, or write `act: null`"
+    written = as_expression(kind, scope.knows) if isinstance(kind, str) else None
+    return f"an expression begins with a dollar sign: `act: {written}`" if written else None
+
+
 def _read(op: str, act: Value, scope: Scope) -> Act | None:
     try:
         kind = evaluate(act, scope)
@@ -51,7 +60,7 @@ def _read(op: str, act: Value, scope: Scope) -> Act | None:
     known = kind if isinstance(kind, str) and kind in ACTIVATIONS else None
     if known is None:
         message = f"`act` of `{op}` must be the name of an activation, got {show(kind)}"
-        way_out = did_you_mean(str(kind), ACTIVATIONS)
+        way_out = _without(kind, scope) or did_you_mean(str(kind), ACTIVATIONS)
         scope.report(Diagnostic(Code.BAD_ATTRIBUTE, message, act.span, help=way_out))
     name = known or nearest(str(kind), ACTIVATIONS) or "act"
     return Act(scope.local.claim(None, name, act.span, scope.report), known, act.span)

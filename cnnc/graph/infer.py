@@ -84,7 +84,7 @@ class Inference:
         self.require_room(1, written.span, scope)
         self.work.nodes += 1
         kind = registry.get(written.op)
-        op = self._op(kind, written, scope.report)
+        op = self._op(kind, written, scope)
         if not _arity_fits(kind, len(wires), written.source, scope.report) or op is None:
             self.failures += 1
             return FAILED
@@ -104,12 +104,13 @@ class Inference:
             self._allowed[key] = own, around, (*own, *around)  # what is held keeps its id
         return self._allowed[key][2]
 
-    def _op(self, kind: type[Op], written: Written, report: Report) -> Op | None:
+    def _op(self, kind: type[Op], written: Written, scope: Scope) -> Op | None:
         """The op with its attributes, read once for all instances of a line without expressions."""
         key = id(written.attributes)
         if key in self._ops and not written.unknown:
             return self._ops[key][1]
-        op = validate(kind, written.attributes, f"`{written.op}`", report, ATTRIBUTES, written.unknown)
+        what = f"`{written.op}`"
+        op = validate(kind, written.attributes, what, scope.report, ATTRIBUTES, written.unknown, scope.knows)
         if op is not None:
             self._ops[key] = written.attributes, op  # what is held keeps its id
         return op

@@ -191,6 +191,10 @@ class Scope:
     def names(self) -> Iterable[str]:
         return [*self.variables, *self.local.bindings, *self.local.absent]
 
+    def knows(self, name: str) -> bool:
+        """Whether a name is one of these."""
+        return name in self.variables or name in self.local.bindings or name in self.local.absent
+
     def spend(self, operations: int) -> None:
         self.work.spend(operations)
 

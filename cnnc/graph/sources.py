@@ -6,9 +6,10 @@ out to be. Raises CnncError where there is no such value.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NoReturn
 
-from cnnc.diagnostics import CnncError, Code, Span, counted
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Span, counted
 from cnnc.graph.scope import FAILED, NOTHING, Binding, Bound, Pending, Scope, Wire, fail
 from cnnc.spec.expressions import evaluate_value, references
 from cnnc.spec.model import Item
@@ -42,7 +43,22 @@ def read_sources(item: Item, scope: Scope, before: Binding | None) -> list[Sourc
     if not entries:
         way_out = "name a node, or leave `from` out to take the one before"
         fail(Code.WRONG_ARITY, "`from` names no input", value, way_out)
+    if faults := [
+        _counted_back(entry, entry.data, len(entries) == 1, scope)
+        for entry in entries
+        if isinstance(entry.data, int) and entry.data < 0
+    ]:
+        raise CnncError(faults)
     return [read_source(entry) for entry in entries]
+
+
+def _counted_back(entry: Value, at: int, alone: bool, scope: Scope) -> Diagnostic:
+    """E306 for a node that is counted from the end, as the YOLOs do."""
+    names = list(islice(reversed(scope.local.bindings), -at))
+    help = f"write its name: `{names[-1]}`" if len(names) == -at else "give the node a `name`, and write that"
+    if at == -1 and alone:
+        help = "leave `from` out: a node takes the one before it"
+    return Diagnostic(Code.UNKNOWN_NODE, f"`from` takes names of nodes, got {at}", entry.span, help=help)
 
 
 def read_source(entry: Value) -> Source:

@@ -9,7 +9,7 @@ from typing import Any
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.infer import MAX_NODES
 from cnnc.graph.scope import UNKNOWN, Scope, fail
-from cnnc.spec.expressions import evaluate_value, is_expression, variables
+from cnnc.spec.expressions import as_expression, evaluate_value, is_expression, variables
 from cnnc.spec.model import Item
 from cnnc.spec.names import COUNTERS
 from cnnc.spec.validate import show
@@ -69,14 +69,16 @@ def condition(value: Value, scope: Scope) -> bool:
     found = evaluate(value, scope)
     if not isinstance(found, bool):
         message = f"`when` must be true or false, got {show(found)}"
-        fail(Code.BAD_ATTRIBUTE, message, value, _as_condition(found))
+        fail(Code.BAD_ATTRIBUTE, message, value, _as_condition(found, scope))
     return found
 
 
-def _as_condition(found: object) -> str:
+def _as_condition(found: object, scope: Scope) -> str:
     """How a value that is no truth value was probably meant as one."""
     if not isinstance(found, str):
         return "compare it: `$(stride != 1)`"
+    if written := as_expression(found, scope.knows):
+        return f"write `when: {written}`"
     word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(found.lower(), found.lower())
     is_word = word in ("true", "false")
     return f"write `when: {word}`" if is_word else "an expression stands in $(…): `when: $(stride != 1)`"
@@ -89,7 +91,8 @@ def indices(item: Item, scope: Scope) -> Iterator[Variables]:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         message = f"`repeat` must be an integer of at least 1, got {show(count)}"
         is_zero = count == 0 and count is not False
-        way_out = "leave the node out with `when: false`" if is_zero else "for example `repeat: 3`"
+        written = as_expression(count, scope.knows) if isinstance(count, str) else None
+        way_out = "leave the node out with `when: false`" if is_zero else f"for example `repeat: {written or 3}`"
         fail(Code.BAD_REPEAT, message, item.repeat, way_out)
     if count > MAX_NODES:
         message = f"`repeat: {count:,}` makes more than {MAX_NODES:,} nodes"

@@ -5,6 +5,7 @@ a text is no expression, E212 where it has no value. `expression_syntax` has the
 the walk over an expression; nothing is ever run, and every result is bounded.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,6 +36,13 @@ def variables(text: str) -> frozenset[str]:
     """The names whose values the string reads; none of a malformed one."""
     found = TEXTS.expressions(text) if is_expression(text) else ()
     return frozenset[str]().union(*(each.variables for each in found))
+
+
+def as_expression(text: str, knows: Callable[[str], bool]) -> str | None:
+    """A text with the dollar sign that it lacks, where it is an expression of names that are known; else None."""
+    written = f"${text}" if text.isidentifier() else f"$({text})"
+    names = references(written) | variables(written) if "$" not in text else frozenset[str]()
+    return written if names and all(map(knows, names)) else None
 
 
 def evaluate(text: str, span: Span, lookup: Lookup) -> object:

@@ -185,7 +185,8 @@ class Item:
     """One entry of a list of nodes: an op, an instance of a block, a `group` or an `each`.
 
     `attributes` holds what is not one of the five words. A group or an `each` has a `body`. An item that could not be
-    read is `broken`: it stands for something that nothing is known of.
+    read is `broken`: it stands for something that nothing is known of. `bare` is what stands in the
+    place of its attributes.
     """
 
     op: str
@@ -197,6 +198,7 @@ class Item:
     repeat: Value | None = None
     body: "Block | None" = None
     broken: bool = False
+    bare: Value | None = None
     allow: tuple[Allow, ...] = ()
 
 

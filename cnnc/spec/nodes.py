@@ -5,27 +5,21 @@ still be proved. Whether the ops and attributes exist is looked at in `cnnc.spec
 """
 
 from collections.abc import Mapping
-from typing import Any
-
-from pydantic import ValidationError
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span
 from cnnc.ops import registry
-from cnnc.ops.base import Op
 from cnnc.spec.allow import read_allow
+from cnnc.spec.meant import OPS, WORDS, several_ops
 from cnnc.spec.model import Block, BlockPart, Item
 from cnnc.spec.names import COUNTERS, check_name
-from cnnc.spec.suggestions import did_you_mean, mistyped
+from cnnc.spec.suggestions import did_you_mean
 from cnnc.spec.validate import meant, quote, salvage, show
 from cnnc.spec.value import Value
 
-WORDS = ("name", "from", "when", "repeat", "allow")
 GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
 EACH_KEYS = ("over", "names", "nodes")
 TAKEN = {name: f"in `repeat` and `each` it is the {what}" for name, what in COUNTERS.items()}
 WORD_TAKEN = dict.fromkeys(WORDS, "it is a word of every node")  # so no instance could be given it
-LONGEST_LINE = 200  # characters of a line that a help proposes
-TAKES_ACT = ("conv", "linear")  # `act: relu` is a node of its own behind these
 
 
 def read_params(value: Value | None, what: str, report: Report, taken: Mapping[str, str] = TAKEN) -> dict[str, Value]:
@@ -53,7 +47,7 @@ def read_blocks(value: Value | None, report: Report) -> dict[str, Block]:
     for name, body in value.data.items():
         span = value.keys[name]
         check_name(name, span, report, "a block")
-        if name in registry.PLACES or name in ("group", "each"):
+        if name in OPS:
             message = f"`{name}` is the name of an op, so no block can have it"
             report(Diagnostic(Code.DUPLICATE_NAME, message, span, help=f"call it `{name}_block`, say"))
         blocks[name] = read_block(name, span, body, report)
@@ -149,15 +143,7 @@ def read_item(value: Value, report: Report) -> Item:
     if body.data is None:
         body = Value({}, span)
     if not isinstance(body.data, dict):
-        report(
-            Diagnostic(
-                Code.MALFORMED_NODE,
-                f"the attributes of {quote(op)} must be a mapping, got {show(body.plain())}",
-                body.span,
-                help=_spelt_out(op, body.plain()),
-            )
-        )
-        return _broken(span, value, op)
+        return Item(op, span, Value({}, span), broken=True, bare=body)
     words = {word: body.data.get(word) for word in WORDS}
     rest = {key: item for key, item in body.data.items() if key not in WORDS}
     inner = None
@@ -178,45 +164,6 @@ def read_item(value: Value, report: Report) -> Item:
         inner,
         allow=read_allow(words["allow"], report, Code.BAD_ATTRIBUTE),
     )
-
-
-def _spelt_out(op: str, given: Any) -> str:
-    """How a node whose attributes are no mapping was probably meant."""
-    if way_out := mistyped(op):
-        return way_out
-    if "{" in op:  # `conv {out: 6}` or `conv:{out: 6}`
-        name, _, rest = op.partition("{")
-        return f"write a colon and a space: `- {name.strip(' :')}: {{{rest}: {given}"[:LONGEST_LINE] + "`"
-    if op in ("group", "each"):
-        return f"it holds nodes: `- {op}: {{{'over: …, ' if op == 'each' else ''}nodes: […]}}`"
-    if op in WORDS:
-        return f"`{op}` belongs to a node: `- conv: {{…, {op}: {show(given)}}}`"
-    if op not in registry.PLACES:
-        alone = isinstance(given, str) and given in registry.PLACES
-        return f"the op is the key: `- {given}`" if alone else f"write `{op[:64]}: {{name: value}}`"
-    return _spelt_out_op(op, given)
-
-
-def _spelt_out_op(op: str, given: Any) -> str:
-    kind = registry.get(op)
-    names = [name for name, field in kind.model_fields.items() if field.is_required()] or list(kind.model_fields)[:1]
-    sources = given.split(",") if isinstance(given, str) and (kind.least_inputs > 1 or not names) else given
-    if sources and isinstance(sources, list) and all(isinstance(each, str) for each in sources):
-        return f"name its inputs: `- {op}: {{from: [{', '.join(map(str.strip, sources))}]}}`"[:LONGEST_LINE]
-    if not names:
-        return f"it has no attributes: `- {op}`"
-    rest = "".join(f", {name}: …" for name in names[1:])
-    shown = show(given) if _takes(kind, names[0], given) else "…"
-    return f"name the attribute: `- {op}: {{{names[0]}: {shown}{rest}}}`"
-
-
-def _takes(kind: type[Op], attribute: str, given: Any) -> bool:
-    """Whether an attribute may have a value."""
-    try:
-        kind.model_validate({attribute: given})
-    except ValidationError as error:
-        return all(each["loc"][:1] != (attribute,) for each in error.errors())
-    return True
 
 
 def _inner(op: str, span: Span, body: Value, report: Report) -> Block | None:
@@ -253,7 +200,8 @@ def _malformed(value: Value, report: Report) -> Item:
         if isinstance(op, str) and op in registry.PLACES:  # `type: conv`, as others have it
             help = f"the op is the key: `- {op}: {{{second}: …}}`"
         else:
-            help = f"indent what belongs to `{first}`, or write `- {first}: {{{second}: …}}`"
+            indent = f"indent what belongs to `{first}`, or write `- {first}: {{{second}: …}}`"
+            help = several_ops(value.plain()) or indent
         span = value.keys[second]
     else:
         message = f"a node is `op`, or `op: {{attributes}}`, got {show(value.plain())}"

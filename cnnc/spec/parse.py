@@ -1,22 +1,21 @@
 """From a text's values to a `Spec`: keys, nodes, and the names of ops, attributes and blocks are checked here.
 
 In: the `Value` of a whole file. Out: a `Spec` and every diagnostic that needs no shapes. A node that cannot be read
-becomes a broken `Item`, so that what stands around it can still be proved.
+becomes a broken `Item`, so that what stands around it can still be proved; what is misspelt is read as what was meant.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, Source
-from cnnc.ops import registry
 from cnnc.spec.allow import read_allow
 from cnnc.spec.imports import used_blocks
+from cnnc.spec.known import Known
 from cnnc.spec.model import Block, Budget, Header, Item, Library, Spec, Train
 from cnnc.spec.names import file_name
-from cnnc.spec.nodes import TAKES_ACT, WORDS, given_twice, read_blocks, read_items, read_params
-from cnnc.spec.suggestions import did_you_mean
-from cnnc.spec.validate import meant, quote, salvage, validate
+from cnnc.spec.nodes import given_twice, read_blocks, read_items, read_params
+from cnnc.spec.validate import meant, salvage, validate
 from cnnc.spec.value import Value
 from cnnc.spec.version import check_version, top
 
@@ -32,12 +31,10 @@ def parse(source: Source, root: Value, report: Report) -> Spec | None:
     header = salvage(Header, spelt, what, lambda _: None)  # what is misspelt has been said, and is read all the same
     if header is None or not check_version(header.cnnc, root, report):
         return None
-    names = _all_blocks(source, header, report)
-    items = read_items(header.nodes, report) if header.nodes else ()
-    names.check(items, report)
-    for block in names.blocks.values():
-        names.check(block.items, report)
-    check_recursion(names.blocks, report)
+    known = _all_blocks(source, header, report)
+    items = known.mended(read_items(header.nodes, report) if header.nodes else (), report)
+    blocks = {name: replace(each, items=known.mended(each.items, report)) for name, each in known.blocks.items()}
+    check_recursion(blocks, report)
     if header.nodes is None and not library:
         help = "add `nodes:`, a list that begins with `- conv: {out: 6, kernel: 5}`, say"
         report(Diagnostic(Code.MISSING_KEY, "the spec needs `nodes`", top(root), help=help))
@@ -49,7 +46,7 @@ def parse(source: Source, root: Value, report: Report) -> Spec | None:
         params=read_params(header.params, "`params`", report),
         inputs=None if library else _inputs(header, spelt, report),
         outputs=header.outputs,
-        blocks=dict(names.blocks),
+        blocks=blocks,
         items=items,
         labels=tuple(header.labels) if header.labels else None,
         budget=validate(Budget, header.budget, "`budget`", report) if header.budget else None,
@@ -67,7 +64,7 @@ def _corrected(root: Value) -> Value:
     return Value(data, root.span, {right.get(key, key): span for key, span in root.keys.items()})
 
 
-def _all_blocks(source: Source, header: Header, report: Report) -> "Names":
+def _all_blocks(source: Source, header: Header, report: Report) -> Known:
     """The blocks of a file and of those that it uses."""
     blocks = read_blocks(header.blocks, report)
     faults: list[Diagnostic] = []
@@ -76,7 +73,7 @@ def _all_blocks(source: Source, header: Header, report: Report) -> "Names":
         report(each)
     for name in sorted(blocks.keys() & used.keys()):
         report(given_twice(name, blocks[name].span, used[name].span))
-    return Names({**used, **blocks}, complete=not faults)
+    return Known({**used, **blocks}, complete=not faults)
 
 
 def _inputs(header: Header, root: Value, report: Report) -> Value | None:
@@ -107,45 +104,6 @@ def _inputs(header: Header, root: Value, report: Report) -> Value | None:
         keys = list(given.keys.values())
         report(Diagnostic(Code.BAD_VALUE, "`input` holds one input", keys[1], help="several are `inputs: {…}`"))
     return given
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """What nodes may name: ops and blocks. Not `complete` where files with further blocks could not be read."""
-
-    blocks: Mapping[str, Block]
-    complete: bool = True
-
-    def check(self, items: Iterable[Item], report: Report) -> None:
-        """Hold the ops, blocks and attributes that nodes name against those that there are."""
-        for item in items:
-            if item.body is not None:
-                self.check(item.body.items, report)
-            elif not item.broken:
-                self._check(item, report)
-
-    def _check(self, item: Item, report: Report) -> None:
-        if item.op in self.blocks and item.op in registry.PLACES:
-            return  # the block's name has been refused, and which of the two is meant nobody knows
-        if item.op in self.blocks:
-            known, kind = tuple(self.blocks[item.op].params), "parameter"
-        elif item.op in registry.PLACES:
-            act = ("act",) if item.op in TAKES_ACT else ()
-            known, kind = (*registry.get(item.op).model_fields, *act), "attribute"
-        else:
-            self._unknown_op(item, report)
-            return
-        for key, span in item.attributes.keys.items():
-            if key not in known:
-                message = f"`{item.op}` has no {kind} {quote(key)}"
-                report(Diagnostic(Code.UNKNOWN_ATTRIBUTE, message, span, help=did_you_mean(key, (*known, *WORDS))))
-
-    def _unknown_op(self, item: Item, report: Report) -> None:
-        way_out = did_you_mean(item.op, (*self.blocks, *registry.PLACES, "group", "each"))
-        if way_out is None and not self.complete:
-            return
-        way_out = way_out or "specs/README.md lists the ops; a block of your own is defined under `blocks`"
-        report(Diagnostic(Code.UNKNOWN_OP, f"there is no op or block {quote(item.op)}", item.span, help=way_out))
 
 
 def check_recursion(blocks: Mapping[str, Block], report: Report) -> None:

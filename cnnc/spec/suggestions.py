@@ -6,9 +6,11 @@ are bounded, so that no file can make a search of it.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from itertools import islice
+
+from cnnc.spec.elsewhere import MEANT, NEEDLESS
 
 LONGEST = 100  # characters of a word that anything is proposed for
 MOST = 500  # options or words that are looked at
@@ -16,62 +18,21 @@ MOST_PAIRS = 100_000  # a character of the word and one of an option: what a sea
 PAIRS = 16  # of these take as long as one operation of an expression
 FEW = 20  # options that are listed where none is near
 
-# What torch, Keras and papers call it, lower case and without `_`, `2d` and the like.
-ELSEWHERE = {
-    "bn": "batch_norm",
-    "batchnormalization": "batch_norm",
-    "cat": "concat",
-    "concatenate": "concat",
-    "convtranspose": "conv_transpose",
-    "deconv": "conv_transpose",
-    "dense": "linear",
-    "fc": "linear",
-    "fullyconnected": "linear",
-    "gemm": "linear",
-    "filters": "out",
-    "units": "out",
-    "outchannels": "out",
-    "outfeatures": "out",
-    "gap": "global_avg_pool",
-    "globalaveragepooling": "global_avg_pool",
-    "averagepooling": "avg_pool",
-    "averagepool": "avg_pool",
-    "maxpooling": "max_pool",
-    "inputs": "from",
-    "input": "from",
-    "kernelsize": "kernel",
-    "poolsize": "kernel",
-    "lrn": "local_response_norm",
-    "layers": "nodes",
-    "multiply": "mul",
-    "p": "rate",
-    "prob": "rate",
-    "activation": "act",
-    "relu": "relu",
-    "sum": "add",
-    "swish": "silu",
-    "times": "repeat",
-    "if": "when",
-    "countincludepad": "count_padding",
-    "ceilmode": "ceil",
-    "outputsize": "size",
-    "classes": "labels",
-    "learningrate": "lr",
-    "batchsize": "batch",
-}
-INFERRED = {"inchannels", "infeatures", "inputshape", "numfeatures", "inputdim"}
+
+def known_as(word: str, options: Iterable[str]) -> str | None:
+    """The option that is the word itself, otherwise spelt, or what another framework calls so; None where none is."""
+    return _known_as(word, _by_plain_name(word, options)) if len(word) <= LONGEST else None
 
 
 def nearest(word: str, options: Iterable[str]) -> str | None:
     """The option that `word` most likely stands for; None where none is near."""
     if len(word) > LONGEST:
         return None
-    known = {_plain(option): option for option in reversed(list(_looked_at(word, options)))}
-    plain = _plain(word)
-    if plain in known:
-        return known[plain]
-    if ELSEWHERE.get(plain) in known.values():
-        return ELSEWHERE[plain]
+    known, plain = _by_plain_name(word, options), _plain(word)
+    if found := _known_as(word, known):
+        return found
+    if plain in NEEDLESS:
+        return None
     near = get_close_matches(word, known.values(), n=1) or get_close_matches(plain, known, n=1)
     return known.get(near[0], near[0]) if near else None
 
@@ -91,6 +52,22 @@ def _looked_at(word: str, options: Iterable[str]) -> Iterator[str]:
         yield option
 
 
+def _by_plain_name(word: str, options: Iterable[str]) -> dict[str, str]:
+    return {_plain(option): option for option in reversed(list(_looked_at(word, options)))}
+
+
+def _known_as(word: str, known: Mapping[str, str]) -> str | None:
+    plain = _plain(word)
+    if plain and plain in known:
+        return known[plain]
+    return next((ours for ours in MEANT.get(plain, ()) if ours in known.values()), None)
+
+
+def needless(word: str) -> str | None:
+    """Why an attribute of another framework is not written here; None for what is none, or has its place."""
+    return NEEDLESS.get(_plain(word)) if len(word) <= LONGEST else None
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str | None:
     """A help line: the option nearest to a misspelt word, or all of them where they are few."""
     options = list(dict.fromkeys(options))
@@ -98,8 +75,8 @@ def did_you_mean(word: str, options: Iterable[str]) -> str | None:
         return way_out
     if near := nearest(word, options):
         return f"did you mean `{near}`?"
-    if _plain(word) in INFERRED:
-        return "leave it out: it follows from the input"
+    if way_out := needless(word):
+        return way_out
     return f"there are: {', '.join(f'`{option}`' for option in options)}" if 0 < len(options) <= FEW else None
 
 
@@ -116,5 +93,6 @@ def mistyped(word: str, options: Iterable[str] = ()) -> str | None:
 
 
 def _plain(word: str) -> str:
-    """A word as all frameworks spell it: `MaxPool2d`, `max_pool` and `max-pool` are one."""
-    return re.sub(r"[^a-z0-9]|[123]d$", "", word.lower())
+    """A word as all frameworks spell it: `nn.MaxPool2d`, `max_pool`, `max-pool` and `MaxPool2d(2)` are one."""
+    name = word.partition("(")[0].rpartition(".")[2] or word
+    return re.sub(r"[^a-z0-9]|[123]d(?=$|transpose)", "", name.lower())

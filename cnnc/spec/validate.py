@@ -5,7 +5,7 @@ field whose type is `Value` takes the value as it stands, unread; every other fi
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cnnc.diagnostics import Code, Diagnostic, Report
-from cnnc.spec.suggestions import MOST, did_you_mean, nearest
+from cnnc.spec.expressions import as_expression
+from cnnc.spec.suggestions import MOST, did_you_mean, known_as, nearest
 from cnnc.spec.value import Value
 
 M = TypeVar("M", bound=BaseModel)
@@ -30,6 +31,7 @@ class Codes:
     key: str
 
 
+NOTHING = ("none", "null", "no", "off", "false", "linear", "identity")  # what others call no activation
 KEYS = Codes(Code.UNKNOWN_KEY, Code.MISSING_KEY, Code.BAD_VALUE, "key")
 ATTRIBUTES = Codes(Code.UNKNOWN_ATTRIBUTE, Code.MISSING_ATTRIBUTE, Code.BAD_ATTRIBUTE, "attribute")
 
@@ -41,10 +43,12 @@ def validate(
     report: Report,
     codes: Codes = KEYS,
     unknown: frozenset[str] = frozenset(),
+    knows: Callable[[str], bool] = lambda name: False,
 ) -> M | None:
     """The instance of `model` that `value` describes, or None after reporting.
 
-    `unknown` are keys that are written but whose value could not be had, which has been reported.
+    `unknown` are keys that are written but whose value could not be had, which has been reported. `knows` tells
+    whether an expression could speak of a name.
     """
     if not isinstance(value.data, dict):
         report(Diagnostic(codes.bad, f"{what} must be a mapping, got {show(value.plain())}", value.span))
@@ -56,7 +60,7 @@ def validate(
         probably = meant(model, value)
         for detail in details:
             if detail["type"] != "missing" or detail["loc"][0] not in probably.keys() | unknown:
-                report(_diagnose(detail, value, what, codes, model))
+                report(_diagnose(detail, value, what, codes, model, knows))
         return None
     return None if unknown else found
 
@@ -123,7 +127,14 @@ def _description(model: type[BaseModel], key: str) -> str | None:
     return field.description if field else None
 
 
-def _diagnose(detail: ErrorDetails, value: Value, what: str, codes: Codes, model: type[BaseModel]) -> Diagnostic:
+def _diagnose(
+    detail: ErrorDetails,
+    value: Value,
+    what: str,
+    codes: Codes,
+    model: type[BaseModel],
+    knows: Callable[[str], bool],
+) -> Diagnostic:
     path, kind = detail["loc"], detail["type"]
     holder, key = value.at(*path[:-1]), str(path[-1]) if path else ""
     inner = len(path) > 1
@@ -142,10 +153,14 @@ def _diagnose(detail: ErrorDetails, value: Value, what: str, codes: Codes, model
     is_computed = "$" in here.source.line(here.line)[here.column - 1 : here.end_column - 1]
     if way_out and is_computed and isinstance(detail["input"], float):
         way_out = "`/` always gives a float: divide with `//`, or round with `int(…)`"
+    elif isinstance(detail["input"], str):
+        way_out = _without_dollar(detail["input"], knows) or way_out or _cut_pair(detail["input"], value)
     message = f"`{spelling}` of {what} {reason}" if spelling else f"{what} {reason}"
     return Diagnostic(codes.bad, message, here, help=way_out)
 
 
+_TRUTHS = {"yes": "true", "on": "true", "true": "true", "1": "true"}
+_TRUTHS |= {"no": "false", "off": "false", "false": "false", "0": "false"}
 WANTED = {
     "int_type": "an integer",
     "int_from_float": "an integer",
@@ -187,15 +202,39 @@ def explain(detail: ErrorDetails) -> tuple[str, str | None]:
 
 
 def _respelt(wanted: str, got: Any) -> str | None:
-    """How a value is written as one of the wanted: `Same` as same, "3" as 3."""
-    small = got.lower() if isinstance(got, str) else got
-    if small != got and small in re.findall(r"\w+", wanted):
-        return f"write {small}"
+    """How a value is written as one of the wanted: `Same` as same, "3" as 3, `(3, 3)` and `3x3` as [3, 3]."""
+    if isinstance(got, str):
+        options = re.findall(r"\w+", wanted)
+        if got.lower() in options:
+            return f"write {got.lower()}"
+        if wanted.startswith("must be one of"):
+            return "leave the node out" if got.lower() in NOTHING else did_you_mean(got, options[4:])
+        numbers = re.findall(r"-?\d+", got)
+        if len(numbers) > 1 and "[" in wanted and re.fullmatch(r"[-\d\s,;x×()]+", got):
+            return f"write [{', '.join(numbers)}]"
+        if near := known_as(got, options):
+            return f"did you mean `{near}`?"
     return _conversion("an integer", got)
+
+
+def _without_dollar(text: str, knows: Callable[[str], bool]) -> str | None:
+    """A help line for a text that is an expression but for its dollar sign."""
+    written = as_expression(text, knows)
+    return f"an expression begins with a dollar sign: `{written}`" if written else None
+
+
+def _cut_pair(text: str, value: Value) -> str | None:
+    """A help line for the first half of `{kernel: (5, 5)}`, which the comma has cut in two."""
+    keys = value.data if isinstance(value.data, dict) else {}
+    rest = next((key for key in keys if re.fullmatch(r"-?\d+\)", key)), None)
+    found = re.fullmatch(r"\((-?\d+)", text)
+    return f"a list is written in square brackets: `[{found[1]}, {rest[:-1]}]`" if found and rest else None
 
 
 def _conversion(wanted: str, got: Any) -> str | None:
     """How a value of a near type is written as the wanted one."""
+    if wanted == "true or false" and str(got).lower() in _TRUTHS:
+        return f"write {_TRUTHS[str(got).lower()]}"
     if wanted == "an integer" and isinstance(got, float) and got.is_integer() and abs(got) < 2**53:
         return f"write {int(got)}"
     if wanted in ("an integer", "a number") and isinstance(got, str) and got.lstrip("+-").replace(".", "", 1).isdigit():

@@ -472,7 +472,9 @@ def test_a_failed_node_silences_its_users_and_nothing_else():
     assert codes(spec) == ["E303", "E303"]
 
 
-@pytest.mark.parametrize("bad", [{"conv": 5}, {"cnov": {"out": 4}}, {"conv": {"out": 4, "kernel": 1, "when": 3}}])
+@pytest.mark.parametrize(
+    "bad", [{"conv": 5}, {"cnov": {"out": 4, "kernel": 1}}, {"conv": {"out": 4, "kernel": 1, "when": 3}}]
+)
 def test_default_names_count_a_node_that_failed(bad):
     assert len(codes(net(bad, conv(), {"relu": {"from": "conv_2"}}))) == 1
 

@@ -4,7 +4,9 @@ import pytest
 
 from cnnc.ops import registry
 from cnnc.ops.conv import Conv
-from cnnc.spec.suggestions import ELSEWHERE, FEW, did_you_mean, nearest
+from cnnc.spec.elsewhere import MEANT, OURS
+from cnnc.spec.model import Header, Train
+from cnnc.spec.suggestions import FEW, did_you_mean, known_as, nearest
 
 ATTRIBUTES = (*Conv.model_fields, "act", "name", "from", "when", "repeat")
 
@@ -71,5 +73,77 @@ def test_no_word_of_ours_is_taken_for_another():
 
 
 def test_what_others_say_leads_to_words_that_there_are():
-    keys = {"nodes", "labels", "lr", "batch", "rate", "count_padding", "ceil", "size"}
-    assert set(ELSEWHERE.values()) <= {*registry.names(), *ATTRIBUTES, *keys}
+    attributes = {name for op in registry.names() for name in registry.get(op).model_fields}
+    keys = {*Header.model_fields, *Train.model_fields, "from", "name", "when", "repeat", "act", "group", "each"}
+    assert {word for each in MEANT.values() for word in each} <= {*registry.names(), *attributes, *keys, "same"}
+
+
+def test_no_word_of_others_stands_twice():
+    assert len(MEANT) == sum(len(words.split()) for words in OURS.values())
+
+
+@pytest.mark.parametrize(
+    ("word", "op"),
+    [
+        ("nn.Conv2d", "conv"),
+        ("torch.nn.BatchNorm2d", "batch_norm"),
+        ("Conv2D", "conv"),
+        ("Conv2DTranspose", "conv_transpose"),
+        ("keras.layers.GlobalAveragePooling2D", "global_avg_pool"),
+        ("nn.ReLU()", "relu"),
+        ("MaxPool2d(2, 2)", "max_pool"),
+        ("LazyConv2d", "conv"),
+        ("convolutional", "conv"),
+        ("InnerProduct", "linear"),
+        ("Gemm", "linear"),
+        ("route", "concat"),
+        ("shortcut", "add"),
+        ("Eltwise", "add"),
+        ("Transpose", "permute"),
+        ("nn.ZeroPad2d", "pad"),
+        ("UpSampling2D", "upsample"),
+        ("nn.UpsamplingNearest2d", "upsample"),
+        ("leaky", "leaky_relu"),
+        ("StochasticDepth", "drop_path"),
+        ("unknown", None),
+        ("", None),
+        ("...", None),
+    ],
+)
+def test_ops_of_others_are_known_without_a_guess(word, op):
+    assert known_as(word, registry.names()) == op
+
+
+@pytest.mark.parametrize(
+    ("op", "word", "ours"),
+    [
+        ("conv", "num_output", "out"),
+        ("conv", "size", "kernel"),
+        ("conv", "kernel_shape", "kernel"),
+        ("conv", "pad", "padding"),
+        ("conv", "auto_pad", "padding"),
+        ("conv", "dilation_rate", "dilation"),
+        ("conv", "group", "groups"),
+        ("conv", "use_bias", "bias"),
+        ("conv", "bias_term", "bias"),
+        ("linear", "units", "out"),
+        ("leaky_relu", "negative_slope", "slope"),
+        ("leaky_relu", "alpha", "slope"),
+        ("elu", "alpha", "alpha"),
+        ("batch_norm", "epsilon", "eps"),
+        ("dropout", "dropout_ratio", "rate"),
+        ("softmax", "dim", "axis"),
+        ("permute", "dims", "axes"),
+        ("permute", "perm", "axes"),
+        ("reshape", "target_shape", "shape"),
+        ("adaptive_avg_pool", "output_size", "size"),
+        ("local_response_norm", "local_size", "size"),
+        ("upsample", "scale_factor", "factor"),
+        ("upsample", "stride", "factor"),
+        ("upsample", "interpolation", "mode"),
+        ("split", "chunks", "parts"),
+        ("activation", "activation", "kind"),
+    ],
+)
+def test_attributes_of_others_are_known_without_a_guess(op, word, ours):
+    assert known_as(word, registry.get(op).model_fields) == ours

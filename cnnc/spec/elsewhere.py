@@ -1,0 +1,110 @@
+"""What other frameworks call things: torch, Keras, ONNX, Darknet with the YOLOs, and Caffe.
+
+Theirs are lower case, without `_` and the like and without `2d`. `OURS` and, turned round, `MEANT` have our words for
+them, of which the first that fits the place is meant; `NEEDLESS` says why a word has no place there otherwise.
+"""
+
+from typing import Final
+
+OURS: Final = {
+    # ops
+    "conv": "convolution convolutional depthwiseconv separableconv lazyconv",
+    "conv_transpose": "convtranspose transposedconv transposeconv deconv deconvolution lazyconvtranspose",
+    "linear": "dense fc fullyconnected connected innerproduct gemm lazylinear",
+    "max_pool": "maxpooling pooling pool",
+    "avg_pool": "averagepool averagepooling",
+    "global_avg_pool": "gap globalaveragepool globalaveragepooling globalavgpooling reducemean",
+    "global_max_pool": "gmp globalmaxpooling adaptivemaxpool reducemax",
+    "adaptive_avg_pool": "adaptiveaveragepool adaptiveaveragepooling adaptivepool",
+    "batch_norm": "bn batchnormalization batchnormalize lazybatchnorm syncbatchnorm",
+    "layer_norm": "ln layernormalization",
+    "group_norm": "gn groupnormalization",
+    "instance_norm": "instancenormalization",
+    "local_response_norm": "lrn localresponsenormalization",
+    "dropout": "spatialdropout alphadropout featurealphadropout",
+    "drop_path": "stochasticdepth",
+    "relu6": "clip hardtanh",
+    "leaky_relu": "leaky lrelu",
+    "prelu": "parametricrelu",
+    "sigmoid": "logistic",
+    "hardswish": "hswish",
+    "hardsigmoid": "hsigmoid",
+    "silu": "swish",
+    "add": "sum addn plus eltwise shortcut",
+    "mul": "multiply product",
+    "concat": "cat concatenate route",
+    "split": "chunk slice",
+    "reshape": "view unflatten",
+    "permute": "transpose",
+    "pad": "zeropad zeropadding constantpad reflectionpad replicationpad circularpad",
+    "channel_shuffle": "shuffle shufflechannel",
+    "upsample": "upsampling upsamplingnearest upsamplingbilinear resize interpolate",
+    "identity": "noop passthrough",
+    "group": "sequential modulelist",
+    "each": "foreach loop",
+    # attributes
+    "out": "outchannels outfeatures filters units numoutput numfilters outputdim outdim channels features",
+    "kernel size": "kernelsize kernelshape poolsize filtersize windowsize ksize localsize depthradius",
+    "kernel": "size k",
+    "stride factor": "s strides",
+    "padding": "pad pads autopad paddings",
+    "dilation": "dilationrate dilations",
+    "groups": "group numgroups ngroups",
+    "bias": "usebias biasterm hasbias",
+    "act kind": "activation activationfn actfn nonlinearity",
+    "eps": "epsilon",
+    "affine": "elementwiseaffine",
+    "rate padding": "p",
+    "rate": "prob probability dropoutratio droprate dropprob ratio",
+    "slope": "negativeslope alpha",
+    "axis axes": "dim dims",
+    "axes": "perm permutation",
+    "size shape": "outputsize outputshape targetshape newshape",
+    "factor": "scalefactor scale scales stride",
+    "mode": "interpolation method paddingmode",
+    "value": "constantvalue fill",
+    "parts": "chunks numsplits numoutputs sections",
+    "sizes": "splitsize splitsizes",
+    "count_padding": "countincludepad",
+    "ceil": "ceilmode",
+    # values
+    "same": "sameupper",
+    # words of a node
+    "from": "input inputs bottom source",
+    "name": "top id",
+    "repeat": "times repeats number",
+    "when": "if condition enabled",
+    # keys
+    "nodes": "layers network architecture backbone",
+    "params": "parameters args",
+    "use": "include includes import imports",
+    "labels": "classes classnames",
+    "lr": "learningrate",
+    "batch": "batchsize",
+    "epochs": "numepochs maxepochs",
+    "schedule": "scheduler lrscheduler",
+    "data": "dataset",
+}
+MEANT: Final = {word: tuple(ours.split()) for ours, words in OURS.items() for word in words.split()}
+
+_FOLLOWS = "leave it out: it follows from the input"
+_FIRST = "leave it out: channels always come first"
+_START = "leave it out: `init` of `train` says what weights start from"
+_DECAY = "leave it out: `weight_decay` of `train` is that of all weights"
+NEEDLESS: Final[dict[str, str]] = {
+    **dict.fromkeys(("inchannels", "infeatures", "inputchannels", "inputdim", "indim", "inputshape"), _FOLLOWS),
+    **dict.fromkeys(("numfeatures", "numchannels", "normalizedshape", "batchinputshape"), _FOLLOWS),
+    **dict.fromkeys(("dataformat", "channelslast", "memoryformat"), _FIRST),
+    **dict.fromkeys(("kernelinitializer", "biasinitializer", "weightfiller", "biasfiller"), _START),
+    **dict.fromkeys(("kernelregularizer", "biasregularizer", "lrmult", "decaymult"), _DECAY),
+    "paddingmode": "leave it out: a conv pads with zeros, and a `pad` with a `mode` before it with something else",
+    "inplace": "leave it out: no node changes the value of another",
+    "device": "leave it out: the device is chosen where the network runs",
+    "dtype": "leave it out: values are 32-bit floats",
+    "trainable": "leave it out: all weights are trained",
+    "requiresgrad": "leave it out: all weights are trained",
+    "startdim": "leave it out: `flatten` makes a vector of all but the batch",
+    "enddim": "leave it out: `flatten` makes a vector of all but the batch",
+    "returnindices": "leave it out: a pool gives values alone",
+    "trackrunningstats": "leave it out: running statistics are always kept",
+}
