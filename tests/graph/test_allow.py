@@ -119,6 +119,6 @@ def test_what_is_no_code_of_a_warning_is_refused(given):
     assert [each.split()[0] for each in faults(net("step", blocks=step(allow=given)))] == ["E203"]
 
 
-@pytest.mark.parametrize("path", find_specs([str(ROOT / "specs")]))
+@pytest.mark.parametrize("path", find_specs([str(ROOT / "specs")]).specs)
 def test_no_spec_here_has_a_warning_that_nobody_decided_on(path):
     assert cnnc.check(path).diagnostics == ()
