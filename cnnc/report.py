@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from cnnc.columns import width
 from cnnc.diagnostics import Diagnostic, Note, Span
 
 _RESET, _BOLD, _RED, _YELLOW, _GREEN, _BLUE = (
@@ -135,16 +136,6 @@ def _glyph(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _width(glyphs: str) -> int:
-    """How many columns of a terminal `glyphs` takes."""
-    if glyphs.isascii():
-        return len(glyphs)
-    return sum(
-        0 if unicodedata.category(glyph) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(glyph) in "WF" else 1
-        for glyph in glyphs
-    )
-
-
 def _message(text: str, indent: int) -> str:
     """A message that may have lines of its own: they stay, indented, so that no text can pose as a new diagnostic."""
     if len(text) > _MESSAGE:
@@ -178,12 +169,12 @@ def _snippet(
     bar = paint("|", _BLUE)
     if not (before + marked + after).strip():  # nothing to look at: an empty file, or a place past its end
         return [arrow]
-    under = mark * max(1, _width(marked)) + (f" {visible(label)}" if label else "")
+    under = mark * max(1, width(marked)) + (f" {visible(label)}" if label else "")
     return [
         arrow,
         f"{' ' * margin} {bar}",
         f"{paint(f'{span.line:>{margin}}', _BLUE)} {bar} {before}{marked}{after}".rstrip(),
-        f"{' ' * margin} {bar} {' ' * _width(before)}{paint(under, accent)}",
+        f"{' ' * margin} {bar} {' ' * width(before)}{paint(under, accent)}",
     ]
 
 
@@ -197,8 +188,8 @@ def _cut(span: Span) -> tuple[str, str, str]:
     end = max(start, min(end, last))
     before = ("…" if first else "") + _shown(line[first:start], 1 if first else 0)
     before += " " * (start - len(line))  # a place behind the line's end
-    marked = _shown(line[start:end], _width(before))
-    after = _shown(line[end:last], _width(before + marked)) + ("…" if last < len(line) else "")
+    marked = _shown(line[start:end], width(before))
+    after = _shown(line[end:last], width(before + marked)) + ("…" if last < len(line) else "")
     return before, marked, after
 
 
@@ -208,5 +199,5 @@ def _shown(text: str, column: int) -> str:
     for character in text:
         glyph = " " * (_TAB - column % _TAB) if character == "\t" else _glyph(character)
         parts.append(glyph)
-        column += _width(glyph)
+        column += width(glyph)
     return "".join(parts)

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "cnnc"
 
 # A room may import what stands to its left. The report knows diagnostics alone, and stages do not know the report.
 ORDER = [
+    "columns",
     "diagnostics",
     "installed",
     "files",
@@ -33,7 +34,7 @@ ORDER = [
     "cli",
 ]
 MAY_IMPORT = {room: set(ORDER[: ORDER.index(room) + 1]) for room in ORDER}
-MAY_IMPORT["report"] = {"diagnostics", "report"}
+MAY_IMPORT["report"] = {"columns", "diagnostics", "report"}
 MAY_IMPORT["__init__"] = set(ORDER) - {"cli"}
 MAY_IMPORT["__main__"] = {"diagnostics", "installed", "report", "cli"}
 

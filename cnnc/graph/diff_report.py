@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
+from cnnc.columns import left, right, widest
 from cnnc.graph.align import is_counted
 from cnnc.graph.cost import Totals
 from cnnc.graph.diff import Change, Difference, Facts
@@ -25,10 +26,10 @@ def table(found: Difference) -> str:
     lines = [f"{each.what}: {_old_new(each.old, each.new)}" for each in found.ends]
     rows: list[Row] = [HEAD, *_rows(found.changes)]
     if found.changes:
-        widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+        widths = [widest(row[column] for row in rows) for column in range(len(HEAD))]
         used = [column for column in range(len(HEAD)) if any(row[column] for row in rows[1:])]
         written = [_aligned(row, widths, used) for row in rows]
-        rule = "─" * max(map(len, written))
+        rule = "─" * widest(written)
         lines += [*[""] * bool(lines), written[0], rule, *written[1:], rule]
     return "\n".join([*lines, *(f"{what}: {value}" for what, value in _sums(found))] if not found.same else [NONE])
 
@@ -182,7 +183,7 @@ def _old_new(old: str | None, new: str | None) -> str:
 
 
 def _aligned(row: Row, widths: list[int], used: list[int]) -> str:
-    cells = [row[at].rjust(widths[at]) if at >= FIGURES else row[at].ljust(widths[at]) for at in used]
+    cells = [right(row[at], widths[at]) if at >= FIGURES else left(row[at], widths[at]) for at in used]
     return "  ".join(cells).rstrip()
 
 

@@ -7,6 +7,7 @@ receptive field, which are computed for it alone.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from cnnc.columns import end, left, right, start, widest
 from cnnc.graph.cost import Totals, totals
 from cnnc.graph.graph import Graph
 from cnnc.graph.report import Order, Row, rows
@@ -37,7 +38,7 @@ def table(
     cells += [_cells(row) + (_more(row, fields, batch or 1) if wide else ()) for row in rows(graph, depth, sort)]
     last = ("total", "", "", "", _number(sums.params), _number(sums.macs), *("",) * (len(MORE) * wide))
     body = _fitted([*cells, last])
-    rule = "─" * max(len(body[0]), *(len(line) for line in body))
+    rule = "─" * widest(body)
     notes = [_footnote(sums, batch or 1)]
     if wide or batch is not None:
         notes += _costs(graph, sums, batch or 1)
@@ -82,7 +83,7 @@ def _pair(sides: Iterable[str], between: str) -> str:
 
 def _fitted(cells: Sequence[tuple[str, ...]]) -> list[str]:
     """The lines, with the inputs, and then the names, clipped to what the table's width leaves."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [widest(column) for column in zip(*cells, strict=True)]
     for column in (2, 0):
         over = sum(widths) + 2 * (len(widths) - 1) - WIDTH
         widths[column] = min(widths[column], LONGEST, max(SHORTEST, widths[column] - max(0, over)))
@@ -91,7 +92,7 @@ def _fitted(cells: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:
     parts = [
-        _clip(cell, width).ljust(width) if index < TEXTS else cell.rjust(width)
+        left(_clip(cell, width), width) if index < TEXTS else right(cell, width)
         for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
     return "  ".join(parts).rstrip()
@@ -143,6 +144,4 @@ def _number(value: int | None) -> str:
 
 def _clip(text: str, width: int) -> str:
     """The start of a list that is too long, or the end of a path, which tells more."""
-    if len(text) <= width:
-        return text
-    return f"{text[: width - 1]}…" if ", " in text else f"…{text[1 - width :]}"
+    return start(text, width) if ", " in text else end(text, width)

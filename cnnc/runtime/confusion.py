@@ -11,6 +11,7 @@ from io import BytesIO
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnc.columns import left, widest
 from cnnc.report import visible
 
 Matrix = NDArray[np.int64]
@@ -44,10 +45,10 @@ def per_class(matrix: Matrix, names: Sequence[str]) -> tuple[ClassScore, ...]:
 def table(scores: Sequence[ClassScore]) -> str:
     """A line a class."""
     names = [visible(each.name) for each in scores]
-    width = max(map(len, [*names, "class"]))
-    lines = [f"{'class':<{width}}  precision  recall  count"]
+    width = widest([*names, "class"])
+    lines = [f"{left('class', width)}  precision  recall  count"]
     for name, each in zip(names, scores, strict=True):
-        lines.append(f"{name:<{width}}  {_share(each.precision):>9}  {_share(each.recall):>6}  {each.count:>5,}")
+        lines.append(f"{left(name, width)}  {_share(each.precision):>9}  {_share(each.recall):>6}  {each.count:>5,}")
     return "\n".join(lines)
 
 

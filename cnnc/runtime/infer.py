@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnc.columns import left, widest
 from cnnc.diagnostics import CnncError, Code
 from cnnc.ops.types import MODES
 from cnnc.report import as_json, visible
@@ -51,9 +52,9 @@ class Result:
     def as_text(self) -> str:
         """The picture, and a line a class: its rank, its label or index, its score."""
         names = [visible(each.label or f"class {each.index}") for each in self.predictions]
-        width = max(map(len, names))
+        width = widest(names)
         lines = [
-            f"{rank:3}. {name:<{width}}  {each.score:7.2%}"
+            f"{rank:3}. {left(name, width)}  {each.score:7.2%}"
             for rank, (name, each) in enumerate(zip(names, self.predictions, strict=True), 1)
         ]
         notes = [f"  note: {visible(note)}" for note in self.notes]

@@ -1,0 +1,49 @@
+"""Texts in the columns of a terminal: how wide they are, and how they are filled up or cut to a width.
+
+A character of East Asia or an emoji takes two columns, a mark on another character none.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from itertools import accumulate
+
+
+def width(text: str) -> int:
+    """How many columns a text takes."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def widest(texts: Iterable[str]) -> int:
+    """The width of the widest of some texts; 0 of none."""
+    return max(map(width, texts), default=0)
+
+
+def left(text: str, columns: int) -> str:
+    """The text with spaces behind it."""
+    return text + " " * (columns - width(text))
+
+
+def right(text: str, columns: int) -> str:
+    """The text with spaces before it."""
+    return " " * (columns - width(text)) + text
+
+
+def start(text: str, columns: int) -> str:
+    """As much of a text's start as fits, with a mark where it is cut."""
+    if width(text) <= columns:
+        return text
+    return text[: sum(total < columns for total in accumulate(map(_columns, text)))] + "…"
+
+
+def end(text: str, columns: int) -> str:
+    """As much of a text's end as fits, with a mark where it is cut."""
+    if width(text) <= columns:
+        return text
+    kept = sum(total < columns for total in accumulate(map(_columns, reversed(text))))
+    return "…" + text[len(text) - kept :]
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
