@@ -10,7 +10,7 @@ from cnnc.graph.infer import MAX_ELEMENTS, known_elements
 from cnnc.graph.scope import Scope
 from cnnc.ops.attributes import LARGEST
 from cnnc.ops.types import CHANNELS, MODES, TensorType
-from cnnc.spec.expressions import evaluate_value
+from cnnc.spec.expressions import as_expression, evaluate_value
 from cnnc.spec.model import InputPart
 from cnnc.spec.names import check_name
 from cnnc.spec.validate import show, validate
@@ -27,7 +27,7 @@ def read_inputs(given: Value, scope: Scope, report: Report) -> dict[str, Input |
         span = given.keys[name]
         check_name(name, span, report, "an input")
         try:
-            inputs[name] = _input(name, span, evaluate_value(value, scope), report)
+            inputs[name] = _input(name, span, evaluate_value(value, scope), scope, report)
         except CnncError as error:
             inputs[name] = None
             for diagnostic in error.diagnostics:
@@ -35,18 +35,18 @@ def read_inputs(given: Value, scope: Scope, report: Report) -> dict[str, Input |
     return inputs
 
 
-def _input(name: str, span: Span, value: Value, report: Report) -> Input | None:
+def _input(name: str, span: Span, value: Value, scope: Scope, report: Report) -> Input | None:
     if not isinstance(value.data, dict):
-        shape = _shape(name, value, report)
+        shape = _shape(name, value, scope, report)
         return Input(name, shape, _picture(shape, InputPart(shape=value), value, report), span) if shape else None
     part = validate(InputPart, value, f"input `{name}`", report)
     if part is None:
         return None
-    shape = _shape(name, part.shape, report)
+    shape = _shape(name, part.shape, scope, report)
     return Input(name, shape, _picture(shape, part, value, report), span) if shape else None
 
 
-def _shape(name: str, value: Value, report: Report) -> TensorType | None:
+def _shape(name: str, value: Value, scope: Scope, report: Report) -> TensorType | None:
     """A shape as it is written: [C, H, W] or [features]; only a height or width may be unknown."""
     sizes = value.plain()
     if not isinstance(sizes, list) or len(sizes) not in (1, 3):
@@ -61,6 +61,8 @@ def _shape(name: str, value: Value, report: Report) -> TensorType | None:
             side = ("channels", "height", "width")[position] if len(sizes) == 3 else "features"
             message = f"the {side} of `{name}` must be an integer from 1 to {LARGEST:,}, got {show(size)}"
             help = "a height or width may be null: unknown until run time" if position else "write it as a number"
+            if isinstance(size, str) and (written := as_expression(size, scope.knows)):
+                help = f"an expression begins with a dollar sign: `{written}`"
             report(Diagnostic(Code.BAD_VALUE, message, value.at(position).span, help=help))
             return None
     shape = TensorType(tuple(sizes))

@@ -117,7 +117,10 @@ def rounds(item: Item, scope: Scope) -> list[Variables]:
         or not over.data
         or not all(isinstance(each.data, tuple) for each in over.data.values())
     ):
-        way_out = "for example `over: {out: [64, 128]}`"
+        texts = (each.data for each in (over.data.values() if isinstance(over.data, dict) else [over]))
+        written = (as_expression(text, scope.knows) for text in texts if isinstance(text, str))
+        meant = next(filter(None, written), None)
+        way_out = f"an expression begins with a dollar sign: `{meant}`" if meant else "such as `over: {out: [64, 128]}`"
         fail(Code.BAD_REPEAT, "`over` must be a mapping of names to lists", over, way_out)
     for name in COUNTERS:
         if name in over.data:

@@ -39,10 +39,15 @@ def variables(text: str) -> frozenset[str]:
 
 
 def as_expression(text: str, knows: Callable[[str], bool]) -> str | None:
-    """A text with the dollar sign that it lacks, where it is an expression of names that are known; else None."""
+    """A text with the dollar sign that it lacks, where it is an expression of names that are known; else None.
+
+    It is in quotes where it would not stand between braces without them.
+    """
     written = f"${text}" if text.isidentifier() else f"$({text})"
     names = references(written) | variables(written) if "$" not in text else frozenset[str]()
-    return written if names and all(map(knows, names)) else None
+    if not (names and all(map(knows, names))):
+        return None
+    return f'"{written}"' if set(written) & set("[]{},") else written
 
 
 def evaluate(text: str, span: Span, lookup: Lookup) -> object:
