@@ -5,7 +5,7 @@ been taken out before: `deny` speaks of what is left.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cnnc.diagnostics import Code
 
@@ -13,8 +13,7 @@ ALL = "warnings"
 WARNINGS = tuple(code.value for code in Code if code.severity == "warning")
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
+class Levels(NamedTuple):
     """The codes that are allowed, which are not told, and those that are denied, which are errors."""
 
     allow: frozenset[str] = frozenset()

@@ -17,8 +17,8 @@ from cnnc.spec.source import SUFFIXES
 KEYS = ("cnnc", "nodes", "input", "inputs", "blocks")
 HEAD = 1 << 16  # bytes of a file that are looked at
 
-_KEY = re.compile(rf"""(["']?)(?:{"|".join(KEYS)})\1[ \t]*:(?=\s|$)""")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+_KEY = rf"""(["']?)(?:{"|".join(KEYS)})\1[ \t]*:(?=\s|$)"""
+_TOKEN = r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+'
 
 
 class Found(NamedTuple):
@@ -71,13 +71,13 @@ def _looks_like_spec(path: Path) -> bool:
     if lines[0].lstrip().startswith(("{", "[")):
         return _has_key(" ".join(lines))
     indent = len(lines[0]) - len(lines[0].lstrip())
-    return any(_KEY.match(line, indent) for line in lines if not line[:indent].strip())
+    return any(re.match(_KEY, line[indent:]) for line in lines if not line[:indent].strip())
 
 
 def _has_key(text: str) -> bool:
     """Whether one of the keys stands in the outermost braces of a text."""
     depth = 0
-    for token, behind in pairwise(_TOKEN.findall(text)):
+    for token, behind in pairwise(re.findall(_TOKEN, text)):
         depth += (token in ("{", "[")) - (token in ("]", "}"))
         if depth == 1 and behind == ":" and token.strip("\"'") in KEYS:
             return True

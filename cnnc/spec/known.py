@@ -5,8 +5,8 @@ attribute, is one of ours without much doubt, the rest of the network is proved 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from cnnc.diagnostics import Code, Diagnostic, Report
 from cnnc.ops import registry
@@ -28,8 +28,7 @@ from cnnc.spec.value import Value
 KEEP_THE_SHAPE = ("norm", "activation", "regularise")  # families of ops
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What nodes may name: ops and blocks. Not `complete` where files with further blocks could not be read."""
 
     blocks: Mapping[str, Block]

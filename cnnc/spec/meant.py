@@ -6,8 +6,7 @@ mind. Whether something is wrong has been decided before.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -120,8 +119,7 @@ def several_ops(given: Mapping[str, Any]) -> str | None:
     return f"each is a node with a `- ` of its own: {', '.join(written)}"[:LONGEST]
 
 
-@dataclass(frozen=True, slots=True)
-class Meant:
+class Meant(NamedTuple):
     """What an attribute that an op or a block does not have was meant to be: one of its own, another op, or nothing."""
 
     attribute: str | None = None

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from itertools import islice
 
-from cnnc.spec.elsewhere import MEANT, NEEDLESS
-
 LONGEST = 100  # characters of a word that anything is proposed for
 MOST = 500  # options or words that are looked at
 MOST_PAIRS = 100_000  # a character of the word and one of an option: what a search may compare
@@ -31,7 +29,7 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
     known, plain = _by_plain_name(word, options), _plain(word)
     if found := _known_as(word, known):
         return found
-    if plain in NEEDLESS:
+    if needless(word):
         return None
     near = get_close_matches(word, known.values(), n=1) or get_close_matches(plain, known, n=1)
     return known.get(near[0], near[0]) if near else None
@@ -60,11 +58,15 @@ def _known_as(word: str, known: Mapping[str, str]) -> str | None:
     plain = _plain(word)
     if plain and plain in known:
         return known[plain]
+    from cnnc.spec.elsewhere import MEANT  # a table that a right spec has no use for
+
     return next((ours for ours in MEANT.get(plain, ()) if ours in known.values()), None)
 
 
 def needless(word: str) -> str | None:
     """Why an attribute of another framework is not written here; None for what is none, or has its place."""
+    from cnnc.spec.elsewhere import NEEDLESS
+
     return NEEDLESS.get(_plain(word)) if len(word) <= LONGEST else None
 
 

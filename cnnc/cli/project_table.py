@@ -1,0 +1,98 @@
+"""The table `[tool.cnnc]` of a pyproject.toml, with a place for everything that is wrong in it.
+
+In: the file's bytes. Out: its `Table`, or None where it has none; raises CnncError. tomllib tells no places, so keys
+and values are looked for in the text.
+"""
+
+import re
+import tomllib
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Source, Span
+from cnnc.levels import ALL, Levels, objection
+from cnnc.spec.events import place
+from cnnc.spec.model import Part
+from cnnc.spec.source import decode
+from cnnc.spec.validate import validate
+from cnnc.spec.value import Value
+
+TABLE = "`[tool.cnnc]`"
+
+_HEADER = re.compile(r"^[ \t]*\[[ \t]*[\"']?tool[\"']?[ \t]*\.[ \t]*[\"']?cnnc[\"']?[ \t]*\]", re.MULTILINE)
+_NEXT = re.compile(r"^[ \t]*\[", re.MULTILINE)
+_PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
+
+
+class Tool(Part):
+    """The table."""
+
+    allow: list[str] = Field([], description="warnings that are not told")
+    deny: list[str] = Field([], description="warnings that are errors")
+    exclude: list[str] = Field([], description="globs of files that a check of a folder leaves out")
+
+
+class Table(NamedTuple):
+    """What a table says of warnings, and the globs of files to leave out."""
+
+    levels: Levels
+    exclude: tuple[str, ...]
+
+
+def read_table(name: str, data: bytes) -> Table | None:
+    """What the file called `name` says; None where it has no such table."""
+    table = _table(decode(name, data))
+    if table is None:
+        return None
+    faults: list[Diagnostic] = []
+    tool = validate(Tool, table, TABLE, faults.append)
+    if tool is not None:
+        for key in ("allow", "deny"):
+            for at, word in enumerate(getattr(tool, key)):
+                reason = None if key == "deny" and word == ALL else objection(word)
+                if reason is None and key == "deny" and word in tool.allow:
+                    reason = f"{word} is allowed and denied"
+                if reason:
+                    faults.append(Diagnostic(Code.BAD_VALUE, reason, table.at(key, at).span))
+    if faults or tool is None:
+        raise CnncError(faults)
+    return Table(Levels.of(tool.allow, tool.deny), tuple(tool.exclude))
+
+
+def _table(source: Source) -> Value | None:
+    """The table as values with places."""
+    try:
+        tool = tomllib.loads(source.text).get("tool", {})
+    except (ValueError, RecursionError) as error:
+        raise CnncError.of(Code.SYNTAX, f"{source.name} is not valid TOML: {error}", _where(source, error)) from None
+    if not isinstance(tool, dict) or "cnnc" not in tool:
+        return None
+    header = _HEADER.search(source.text)
+    start = header.end() if header else 0
+    behind = _NEXT.search(source.text, start) if header else None
+    span = place(source, header.start(), len(header[0])) if header else Span(source, 1, 1, 1, 1)
+    return _value(tool["cnnc"], source, span, start, behind.start() if behind else len(source.text))
+
+
+def _where(source: Source, error: Exception) -> Span:
+    """Where a text is no TOML: tomllib says it in words."""
+    found = _PLACE.search(str(error))
+    line, column = (int(found[1]), int(found[2])) if found else (len(source.lines), 1)
+    return Span(source, line, column, line, column + 1)
+
+
+def _value(data: Any, source: Source, span: Span, start: int, end: int) -> Value:
+    """Data with the places of its keys and texts, as far as they are found between `start` and `end`."""
+    if isinstance(data, dict):
+        keys, values = {}, {}
+        for key, each in data.items():
+            found = re.compile(rf"[\"']?\b{re.escape(key)}\b[\"']?(?=\s*=)").search(source.text, start, end)
+            keys[key] = place(source, found.start(), len(found[0])) if found else span
+            values[key] = _value(each, source, keys[key], found.end() if found else start, end)
+        return Value(values, span, keys)
+    if isinstance(data, list):
+        return Value(tuple(_value(each, source, span, start, end) for each in data), span)
+    spelt = re.escape(data) if isinstance(data, str) else re.escape(str(data).lower())
+    found = re.compile(rf"[\"']{spelt}[\"']" if isinstance(data, str) else spelt).search(source.text, start, end)
+    return Value(data, place(source, found.start(), len(found[0])) if found else span)
