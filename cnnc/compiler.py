@@ -114,7 +114,7 @@ def check(
             if graph is not None and not collector.found:
                 check_whole(graph, parsed, collector.add)
                 if not all(each.type.known for each in graph.inputs):
-                    from cnnc.graph.sizes import check_sizes
+                    from cnnc.graph.open_sizes import check_sizes
 
                     check_sizes(graph, collector.add)
                 for node, warning in lint(graph):

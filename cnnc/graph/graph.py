@@ -7,11 +7,14 @@ types of its outputs. It knows no backend. Whoever holds a Graph need not check 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import Allow, Note, Span
 from cnnc.ops.base import Cost, Op
 from cnnc.ops.types import TensorType, Types
+
+if TYPE_CHECKING:
+    from cnnc.graph.sizes import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,13 @@ class Graph:
     def node(self) -> dict[str, Node]:
         """The nodes by path."""
         return {node.path: node for node in self.nodes}
+
+    @cached_property
+    def size_rules(self) -> "Rules":
+        """The heights and widths that the network takes."""
+        from cnnc.graph.sizes import find_rules
+
+        return find_rules(self)
 
     @cached_property
     def _input_types(self) -> dict[str, TensorType]:

@@ -11,7 +11,7 @@ from cnnc.graph.cost import totals
 from cnnc.graph.graph import Graph
 from cnnc.graph.memory import Memory, memory
 from cnnc.graph.receptive import Field, receptive_fields
-from cnnc.graph.sizes import Rule, Rules, size_rules
+from cnnc.graph.sizes import Rule, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def implied(graph: Graph, batch: int = 1) -> Implied:
     """What the graph implies, with the memory of `batch` samples at once."""
     macs = totals(graph).macs
     flops = None if macs is None else 2 * macs
-    return Implied(receptive_fields(graph), size_rules(graph), memory(graph, batch), flops)
+    return Implied(receptive_fields(graph), graph.size_rules, memory(graph, batch), flops)
 
 
 def implied_json(found: Implied) -> dict[str, Any]:
@@ -42,6 +42,8 @@ def implied_json(found: Implied) -> dict[str, Any]:
         "height": _rule(sizes.height),
         "width": _rule(sizes.width),
         "independent": sizes.independent,
+        "either": None if sizes.either is None else list(sizes.either),
+        "examples": [[list(each.shape) for each in types] for types in sizes.examples],
         "memory": {**asdict(needs), "inference": needs.inference, "training": needs.training},
         "flops": found.flops,
     }

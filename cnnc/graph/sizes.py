@@ -7,20 +7,20 @@ all sizes of a residue class, or in none but single ones. So one period of large
 within each, what has room for its windows has so in all larger sizes, and the smallest is found by bisection.
 """
 
-import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count, islice
+from itertools import count, islice, product
+from math import prod
 
-from cnnc.diagnostics import Diagnostic
 from cnnc.graph.graph import Graph
-from cnnc.graph.trial import Trial
-from cnnc.ops.window import SIDES
+from cnnc.graph.several_inputs import examples
+from cnnc.graph.trial import FAR_ENOUGH, TooLong, Trial
+from cnnc.ops.types import Types
 
 LONGEST_PERIOD = 1024
-FAR_ENOUGH = 2**20  # whatever a field cannot tell, as what transposed convolutions cut off
 SCANNED = 1024  # where no class fits, single sizes up to here are tried
+SAMPLED = 3  # heights and widths of which every pair is tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,45 +66,84 @@ ANY = Rule()
 class Rules:
     """What a network takes along the height and the width; an axis whose size the spec fixes has no rule.
 
-    `smallest` is the smallest height and width that work; of an axis that the spec fixes, what would do in its place,
-    the other axis as it is (None where several inputs are maps). Where the axes are not `independent`, a height that
-    fits by itself may not fit every width that does.
+    Each side has its own rule. Where `either` is given, what is refused is a single position: the height is at least
+    its first number or the width at least its second. `smallest` is the smallest height and width that fit together; of
+    an axis that the spec fixes, what would do in its place, the other axis as it is; None where several inputs are maps
+    or where it takes too long to find out. `clash` is a height and a width, each of which fits beside others but not
+    beside this one: then the axes are not `independent`, and no rules can say what fits. Of several inputs that do not
+    all take the same sizes there are `examples` instead: the types of all inputs, some that fit together. Nothing of
+    this is `told` where it would take too long to find out.
     """
 
     height: Rule | None
     width: Rule | None
     smallest: tuple[int | None, int | None]
-    independent: bool = True
+    either: tuple[int, int] | None = None
+    clash: tuple[int, int] | None = None
+    examples: tuple[Types, ...] = ()
+    told: bool = True
+
+    @property
+    def independent(self) -> bool:
+        """Whether every height that fits goes with every width that does, but for what `either` says."""
+        return self.clash is None
+
+    @property
+    def by_side(self) -> tuple[Rule, Rule]:
+        """A rule for the height and one for the width; of a side that the spec fixes nothing is demanded."""
+        return self.height or ANY, self.width or ANY
+
+    def takes(self, height: int, width: int) -> bool:
+        """Whether a height and a width fit together."""
+        if self.either and height < self.either[0] and width < self.either[1]:
+            return False
+        return all(rule.takes(size) for rule, size in zip(self.by_side, (height, width), strict=True))
+
+    def __str__(self) -> str:
+        if self.examples:
+            return f"the inputs' sizes go together: {', '.join(map(str, self.examples[0]))}, for instance"
+        told = [f"{side}: {rule}" for side, rule in (("height", self.height), ("width", self.width)) if rule]
+        if self.height and self.height == self.width:
+            told = [f"height and width: {self.height}"]
+        if self.either:
+            tall, wide = self.either
+            told.append(
+                f"one of them from {tall} on"
+                if tall == wide
+                else f"the height from {tall} on or the width from {wide} on"
+            )
+        return "; ".join(told)
 
 
-def size_rules(graph: Graph) -> Rules:
-    """The heights and widths that the network takes, all of its inputs the same wherever they are open."""
+def find_rules(graph: Graph) -> Rules:
+    """The heights and widths that the network takes; a graph keeps its own, `graph.size_rules`."""
+    try:
+        return _rules(Trial(graph))
+    except TooLong:
+        return Rules(None, None, (None, None), told=False)
+
+
+def _rules(trial: Trial) -> Rules:
+    """The rules where all inputs have the same size, or examples where only others fit."""
+    rules = _alike(trial)
+    several = sum(each.type.is_map for each in trial.graph.inputs) > 1
+    if several and (rules.clash or None in [rule.smallest for rule in rules.by_side]):
+        return replace(rules, smallest=(None, None), examples=examples(trial))
+    return rules
+
+
+def _alike(trial: Trial) -> Rules:
+    """The rules where all inputs have the same size."""
+    graph = trial.graph
     if not any(each.type.is_map for each in graph.inputs):
         return Rules(None, None, (None, None))
-    trial = Trial(graph)
     opened = [any(each.type.is_map and each.type.space[axis] is None for each in graph.inputs) for axis in (0, 1)]
     height = _rule(trial, 0) if opened[0] else None
-    same = all(opened) and trial.alike
-    width = height if same else _rule(trial, 1) if opened[1] else None
+    width = _rule(trial, 1) if opened[1] else None
+    if height and width:
+        return _together(trial, height, width)
     smallest = tuple(rule.smallest if rule else _smallest(trial, axis) for axis, rule in enumerate((height, width)))
-    rules = Rules(height, width, (smallest[0], smallest[1]))
-    return _joined(trial, rules) if all(opened) else rules
-
-
-def check_sizes(graph: Graph, report: Callable[[Diagnostic], None]) -> None:
-    """Report an input whose height or width is open, and of which no size fits; several inputs may well differ."""
-    if len(graph.inputs) > 1:
-        return
-    trial, rules = Trial(graph), size_rules(graph)
-    sides = ((rules.height, (SCANNED, None)), (rules.width, (None, SCANNED)))
-    refused = next((space for rule, space in sides if rule and rule.smallest is None), None)
-    if refused is None:
-        return
-    node, refusal = trial.refusal(*refused)
-    names = [each.node for each in node.inputs]
-    told = re.sub(r"\binput (\d+)\b", lambda found: f"`{names[int(found[1])]}`", refusal.message)
-    message = f"no {SIDES[refused[0] is None]} up to {SCANNED:,} works: at {SCANNED:,}, {told}"
-    report(Diagnostic(refusal.code, message, node.span, help=refusal.help))
+    return Rules(height, width, (smallest[0], smallest[1]))
 
 
 def _listed(numbers: tuple[int, ...]) -> str:
@@ -156,30 +195,43 @@ def _smallest(trial: Trial, axis: int) -> int | None:
     fixed = next((each.type.space[axis] for each in trial.graph.inputs if each.type.is_map), None)
     if fixed is None or not trial.single:
         return None
-    return next((n for n in range(1, fixed + 1) if _ask(trial, axis, n)), fixed)
+    try:
+        return next((n for n in range(1, fixed + 1) if _ask(trial, axis, n)), fixed)
+    except TooLong:
+        return None
 
 
-def _joined(trial: Trial, rules: Rules) -> Rules:
-    """The rules, held against both axes at once: what one position alone is refused for, and whether they are free."""
-    if rules.height is None or rules.width is None:
-        return rules
-    tall, wide = list(islice(rules.height.sizes(), 4)), list(islice(rules.width.sizes(), 4))
-    pairs = list(zip(tall, wide, strict=False))
-    smallest = next((pair for pair in pairs if trial.takes(*pair)), None)
-    if smallest is None:
-        return replace(rules, independent=not pairs)
-    skipped = pairs.index(smallest)
-    others = [pair for pair in zip(tall[skipped:], reversed(wide[skipped:]), strict=False) if pair[0] != pair[1]]
-    return replace(
-        rules,
-        height=_raised(rules.height, smallest[0]),
-        width=_raised(rules.width, smallest[1]),
-        smallest=smallest,
-        independent=all(trial.takes(*pair) for pair in others),
-    )
+def _together(trial: Trial, height: Rule, width: Rule) -> Rules:
+    """The rules of two open axes, held against heights and widths at once."""
+    if height.smallest is None or width.smallest is None:
+        return Rules(height, width, (height.smallest, width.smallest))
+    low, narrow = height.smallest, width.smallest
+    either = None
+    if not trial.takes(low, narrow):
+        tall = _first_that(height, lambda size: trial.takes(size, narrow))
+        wide = _first_that(width, lambda size: trial.takes(low, size))
+        if tall is None or wide is None:
+            return Rules(height, width, (None, None), clash=(low, narrow))
+        either = (tall, wide)
+    pairs = product(_samples(height, either and either[0]), _samples(width, either and either[1]))
+    rules = Rules(height, width, _least(low, narrow, either), either)
+    clash = next((pair for pair in pairs if rules.takes(*pair) and not trial.takes(*pair)), None)
+    return replace(rules, clash=clash)
 
 
-def _raised(rule: Rule, least: int) -> Rule:
-    """The rule without sizes below `least`, one that it takes."""
-    start = next(rule.sizes(max(least, rule.start)), rule.start) if rule.remainders else rule.start
-    return replace(rule, start=start, others=tuple(n for n in rule.others if n >= least))
+def _first_that(rule: Rule, fits: Callable[[int], bool]) -> int | None:
+    """The first size of a rule that fits, all larger ones fitting as well; None where none up to some size does."""
+    sizes = list(islice(rule.sizes(), SCANNED))
+    found = bisect_left(sizes, True, key=fits)
+    return sizes[found] if found < len(sizes) else None
+
+
+def _samples(rule: Rule, more: int | None) -> list[int]:
+    return [*islice(rule.sizes(), SAMPLED), *islice(rule.sizes(more or 1), 1 if more else 0)]
+
+
+def _least(low: int, narrow: int, either: tuple[int, int] | None) -> tuple[int, int]:
+    """The smallest height and width that go together."""
+    if either is None:
+        return low, narrow
+    return min(((low, either[1]), (either[0], narrow)), key=prod)

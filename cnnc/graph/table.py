@@ -120,18 +120,11 @@ def _costs(graph: Graph, sums: Totals, batch: int) -> list[str]:
 
 
 def _sizes(graph: Graph) -> list[str]:
-    from cnnc.graph.sizes import size_rules
-
-    found = size_rules(graph)
-    told = [f"{side}: {rule}" for side, rule in (("height", found.height), ("width", found.width)) if rule]
-    if found.height and found.height == found.width:
-        told = [f"height and width: {found.height}"]
-    if not found.independent:
-        told.append("not every height goes with every width")
-    height, width = found.smallest
+    told = str(graph.size_rules)
+    height, width = graph.size_rules.smallest
     if not told and height and width:
-        told = [f"the smallest input that would work: {height}×{width}"]
-    return ["; ".join(told)] if told else []
+        told = f"the smallest input that would work: {height}×{width}"
+    return [told] if told else []
 
 
 def _megabytes(size: int | None) -> str:

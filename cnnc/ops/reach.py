@@ -59,6 +59,9 @@ def through(op: Reach | None, source: Reach | None) -> Reach | None:
         return source if op is not None else None
     if source.step == 0:
         return source
+    if source.period == op.period == 1 and op.starts[0] <= op.ends[0]:  # most are, in long networks
+        start, end = source.start(op.starts[0]), source.end(op.ends[0])
+        return Reach(op.step * source.step, (start,), (end,), op.whole or source.whole)
     rounds = source.period // gcd(op.step, source.period)
     period, step = op.period * rounds, op.step * rounds // source.period * source.step
     if period > MOST_PHASES:

@@ -35,7 +35,9 @@ class InputContract:
     (H, W), by one of INTERPOLATIONS; `crop` is (H, W), taken from the centre. Pixels are brought to 0..`scale`, and
     `mean` and `std` have one number a channel, on these values; empty for none.
     Where H or W is unknown, `smallest` (H, W) is what the network needs at least, and both are multiples of `divisor`
-    (of (H, W), where they differ), or leave one of the `remainders`, some of H and some of W, when divided by it.
+    (of (H, W), where they differ), or leave one of the `remainders`, some of H and some of W, when divided by it. The
+    `others`, some of H and some of W, fit as well, or alone where there are no remainders. Where `either` is given, H
+    is at least its first number or W at least its second.
     """
 
     name: str
@@ -48,6 +50,8 @@ class InputContract:
     smallest: tuple[int, int] | None = None
     divisor: int | tuple[int, int] | None = None
     remainders: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    others: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    either: tuple[int, int] | None = None
     interpolation: str = "bilinear"
     scale: int = 1
 
@@ -66,7 +70,10 @@ class InputContract:
             divisor=self.divisor is None or _is_size(self.divisor) or _is_pair(self.divisor),
             interpolation=self.interpolation in INTERPOLATIONS,
             scale=type(self.scale) is int and self.scale in SCALES,
-            remainders=self.remainders is None or _are_remainders(self.remainders, self._divisors),
+            others=self.others is None or _are_sizes(self.others),
+            remainders=self.remainders is None
+            or _are_remainders(self.remainders, self._divisors, self.others or ((), ())),
+            either=self.either is None or _is_pair(self.either),
         )
 
     @property
@@ -80,14 +87,28 @@ class InputContract:
         wanted, sides = self.shape[1:], (height, width)
         if any(want not in (None, side) for want, side in zip(wanted, sides, strict=True)):
             return " × ".join("any" if want is None else str(want) for want in wanted)
-        least = [want or low for want, low in zip(wanted, self.smallest or (1, 1), strict=True)]
-        if height < least[0] or width < least[1]:
-            return f"at least {least[0]} × {least[1]}"
-        allowed = self.remainders or ((0,), (0,))
-        names = ("height", "width")
-        for name, want, size, divisor, rest in zip(names, wanted, sides, self._divisors, allowed, strict=True):
-            if want is None and size % divisor not in rest:
-                return _rule(name, divisor, rest, self.remainders is None and isinstance(self.divisor, int))
+        for axis, (want, size) in enumerate(zip(wanted, sides, strict=True)):
+            if want is None and (problem := self._misfit_along(axis, size)):
+                return problem
+        if self.either and height < self.either[0] and width < self.either[1]:
+            return f"a height of at least {self.either[0]} or a width of at least {self.either[1]}"
+        return None
+
+    def _misfit_along(self, axis: int, size: int) -> str | None:
+        """What the network takes along an axis that is open, where it does not take this size."""
+        side, divisor, least = ("height", "width")[axis], self._divisors[axis], self.smallest or (1, 1)
+        rest = self.remainders[axis] if self.remainders else (0,)
+        others = self.others[axis] if self.others else ()
+        besides = f"a {side} of {_listed(others)}" if others else ""
+        if size in others:
+            return None
+        if not rest:
+            return besides
+        if size < least[axis]:
+            told = " × ".join(str(want or low) for want, low in zip(self.shape[1:], least, strict=True))
+            return f"at least {told}" + (f", or {besides}" if besides else "")
+        if size % divisor not in rest:
+            return _rule(side, divisor, rest, self.remainders is None and isinstance(self.divisor, int))
         return None
 
 
@@ -143,6 +164,12 @@ def _rule(side: str, divisor: int, remainders: tuple[int, ...], both: bool) -> s
     return f"a {side} that leaves {' or '.join(map(str, remainders))} when divided by {divisor}"
 
 
+def _listed(sizes: tuple[int, ...]) -> str:
+    """The sizes in words; of many, the first."""
+    first = [*map(str, sizes[:6]), *(["…"] if len(sizes) > 6 else [])]
+    return " or ".join([", ".join(first[:-1]), first[-1]]) if len(first) > 1 else first[0]
+
+
 def _require(of: Any, **sound: bool) -> None:
     for field, fine in sound.items():
         if not fine:
@@ -161,8 +188,15 @@ def _is_pair(value: object) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(map(_is_size, value))
 
 
-def _are_remainders(value: object, divisors: tuple[int, int]) -> bool:
-    if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(each, tuple) and each for each in value):
+def _are_sizes(value: object) -> bool:
+    pair = isinstance(value, tuple) and len(value) == 2 and all(isinstance(each, tuple) for each in value)
+    return pair and all(_is_size(size) for each in value for size in each)  # type: ignore[attr-defined]
+
+
+def _are_remainders(value: object, divisors: tuple[int, int], others: tuple[tuple[int, ...], ...]) -> bool:
+    if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(each, tuple) for each in value):
+        return False
+    if not all(each or besides for each, besides in zip(value, others, strict=True)):
         return False
     pairs = [(rest, divisor) for each, divisor in zip(value, divisors, strict=True) for rest in each]
     return all(type(rest) is int and 0 <= rest < divisor for rest, divisor in pairs)

@@ -12,7 +12,7 @@ from itertools import islice
 from cnnc.graph.graph import Graph
 from cnnc.graph.rebuild import rebuild
 from cnnc.ops.types import TensorType
-from cnnc.targets.probes import demands, filled, fits
+from cnnc.targets.probes import filled, fits
 
 Space = tuple[int, int]
 
@@ -37,10 +37,10 @@ def ranked(graph: Graph) -> Ranked | None:
     given = picture.crop or picture.resize
     if isinstance(given, tuple):
         return Ranked() if fits(graph, given) and _ranks(graph, given) else None
-    rules = demands(graph)
+    rules = graph.size_rules
     tall, wide = (
-        [size] if size else list(islice(rule.sizes(rule.start), MOST))
-        for size, rule in zip(graph.inputs[0].type.space, rules, strict=True)
+        [size] if size else list(islice(rule.sizes(least or 1), MOST))
+        for size, rule, least in zip(graph.inputs[0].type.space, rules.by_side, rules.smallest, strict=True)
     )
     height = _last(tall, lambda size: _ranks(graph, (size, wide[0])))
     width = _last(wide, lambda size: _ranks(graph, (tall[0], size)))

@@ -14,11 +14,10 @@ from typing import Any
 
 from cnnc.graph.cost import totals
 from cnnc.graph.graph import Graph, Ref
-from cnnc.graph.sizes import Rule
+from cnnc.graph.sizes import Rules
 from cnnc.ops.types import TensorType
 from cnnc.runtime import contract
 from cnnc.runtime.contract import Contract, InputContract
-from cnnc.targets.probes import demands
 from cnnc.targets.verify import Agreement
 from cnnc.targets.version import cnnc_version
 
@@ -60,20 +59,29 @@ def contract_of(graph: Graph) -> Contract:
         crop=picture.crop if picture else None,
         interpolation=picture.interpolation if picture else "bilinear",
         scale=picture.scale if picture else 1,
-        **({} if first.type.known else _demanded(first.type, demands(graph))),
+        **({} if first.type.known else _demanded(first.type, graph.size_rules)),
     )
     names = tuple(each.name for each in graph.outputs)
     return Contract(input=about, outputs=names, labels=graph.labels, scores=scores_of(graph, graph.outputs[0].ref))
 
 
-def _demanded(type: TensorType, rules: tuple[Rule, Rule]) -> dict[str, Any]:
-    """What a contract says of open heights and widths, in its shortest form."""
-    height, width = (size or rule.start for size, rule in zip(type.space, rules, strict=True))
-    divisors, remainders = (rules[0].divisor, rules[1].divisor), (rules[0].remainders, rules[1].remainders)
+def _demanded(type: TensorType, rules: Rules) -> dict[str, Any]:
+    """What a contract says of open heights and widths, in its shortest form; of sizes that go together nothing."""
+    if rules.examples:
+        return {}
+    tall, wide = rules.by_side
+    height, width = (size or rule.start for size, rule in zip(type.space, rules.by_side, strict=True))
+    divisors, remainders, others = (
+        (tall.divisor, wide.divisor),
+        (tall.remainders, wide.remainders),
+        (tall.others, wide.others),
+    )
     return {
         "smallest": (height, width),
         "divisor": divisors[0] if divisors[0] == divisors[1] else divisors,
         "remainders": None if remainders == ((0,), (0,)) else remainders,
+        "others": others if any(others) else None,
+        "either": rules.either,
     }
 
 

@@ -1,4 +1,4 @@
-"""Inputs to try a network with, and the heights and widths that one with open sizes takes.
+"""Inputs to try a network with: of several sizes where its spec leaves heights and widths open.
 
 In goes a Graph; its proof is asked, not a backend: a size fits where the graph's ops refuse nothing.
 """
@@ -6,16 +6,15 @@ In goes a Graph; its proof is asked, not a backend: a size fits where the graph'
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph
-from cnnc.graph.sizes import ANY, Rule, size_rules
+from cnnc.graph.sizes import Rule
 from cnnc.graph.trial import Trial
 from cnnc.ops.types import TensorType
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-LARGEST = 1024  # a verification runs the network on more than twice as many rows
+LARGEST = 1024  # a verification runs the network on no more rows than it has to
 SEEN = 32  # probes are at least as high and wide: a network that sees one pixel shows little of itself
 
 Space = tuple[int, int]
@@ -23,18 +22,12 @@ Space = tuple[int, int]
 
 def is_open(graph: Graph) -> bool:
     """Whether an input leaves its height or width open."""
-    return any(_open_axes(graph))
-
-
-def _open_axes(graph: Graph) -> tuple[bool, bool]:
-    spaces = [each.type.space for each in graph.inputs if each.type.is_map]
-    return any(height is None for height, _ in spaces), any(width is None for _, width in spaces)
+    return not all(each.type.known for each in graph.inputs)
 
 
 def fits(graph: Graph, space: Space) -> bool:
     """Whether the network takes this height and width wherever its inputs leave them open."""
-    height, width = (size if is_open else None for size, is_open in zip(space, _open_axes(graph), strict=True))
-    return Trial(graph).takes(height, width)
+    return Trial(graph).takes_all(tuple(TensorType(filled(each.type, space)) for each in graph.inputs))
 
 
 def filled(type: TensorType, space: Space) -> tuple[int, ...]:
@@ -42,39 +35,43 @@ def filled(type: TensorType, space: Space) -> tuple[int, ...]:
     return tuple(space[axis - 1] if size is None else size for axis, size in enumerate(type.shape))
 
 
-def demands(graph: Graph) -> tuple[Rule, Rule]:
-    """What the network demands of open heights and widths, from some size on; of those that the spec fixes, nothing.
-
-    Raises E406 where nothing up to 1,024 fits, or where a contract could not say what does.
-    """
-    rules = size_rules(graph)
-    told = ((rules.height, "height"), (rules.width, "width"))
-    for rule, side in told:
-        if rule and not (rule.remainders and rule.start <= LARGEST):
-            fit = f"only {str(rule).removesuffix(' alone')} fit" if rule.others else "none fits"
-            message = f"of the {side}s up to {LARGEST:,} {fit} `{graph.name}`, so that its exports cannot be verified"
-            raise _not_exportable(message)
-    if not rules.independent:
-        raise _not_exportable(f"which heights fit `{graph.name}` depends on the width")
-    return rules.height or ANY, rules.width or ANY
-
-
-def _not_exportable(message: str) -> CnncError:
-    return CnncError.of(Code.NOT_EXPORTABLE, message, help="give the input a fixed height and width")
+def shapes(graph: Graph, space: Space) -> tuple[tuple[int, ...], ...]:
+    """The shape of each input where the first has this height and width: of several, each may need its own."""
+    for example in graph.size_rules.examples:
+        if _first_space(graph, example) == space:
+            return tuple(filled(each, space) for each in example)
+    return tuple(filled(each.type, space) for each in graph.inputs)
 
 
 def spaces(graph: Graph) -> tuple[Space, ...]:
-    """Heights and widths to try: one that is not used where all sizes are known, else three that differ."""
+    """Heights and widths to try: one that is not used where all sizes are known, else up to three that differ.
+
+    A check has found that some fit.
+    """
     if not is_open(graph):
         return ((0, 0),)
-    tall, wide = (_sizes(rule) for rule in demands(graph))
-    return tuple(zip(tall, (wide[0], wide[2], wide[1]), strict=True))
+    rules = graph.size_rules
+    if rules.examples:
+        return tuple(_first_space(graph, each) for each in rules.examples)
+    (low, middle, high), wide = map(_sizes, rules.by_side)
+    pairs = zip((low, middle, high), (wide[0], wide[2], wide[1]), strict=True)
+    smallest = tuple(size or rule.smallest or 1 for size, rule in zip(rules.smallest, rules.by_side, strict=True))
+    return tuple(dict.fromkeys(pair for pair in pairs if rules.takes(*pair))) or ((smallest[0], smallest[1]),)
+
+
+def _first_space(graph: Graph, types: tuple[TensorType, ...]) -> Space:
+    """The height and width of the first input that leaves them open."""
+    first = next(index for index, each in enumerate(graph.inputs) if not each.type.known)
+    height, width = types[first].space
+    return height or 0, width or 0
 
 
 def _sizes(rule: Rule) -> tuple[int, int, int]:
-    """Three sizes: two next to each other, and one of more than twice as much."""
-    first, second = islice(rule.sizes(max(SEEN, rule.start)), 2)
-    return first, second, next(rule.sizes(2 * second))
+    """Three sizes: two next to each other, and one of more than twice as much. Where fewer fit, some are the same."""
+    near = list(islice(rule.sizes(SEEN), 2)) or list(rule.others[-2:])
+    first, second = near[0], near[-1]
+    far = next(rule.sizes(2 * second), second)
+    return first, second, far if far <= LARGEST else next(rule.sizes(second + 1), second)
 
 
 def draw(graph: Graph, batch: int, space: Space, seed: int) -> "tuple[Tensor, ...]":
@@ -82,4 +79,4 @@ def draw(graph: Graph, batch: int, space: Space, seed: int) -> "tuple[Tensor, ..
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn((batch, *filled(each.type, space)), generator=generator) for each in graph.inputs)
+    return tuple(torch.randn((batch, *shape), generator=generator) for shape in shapes(graph, space))

@@ -1,15 +1,16 @@
 """Which heights and widths fit: the rule against inference at every size, one by one."""
 
 from dataclasses import replace
-from itertools import islice
-from math import inf
+from itertools import islice, product
+from math import inf, prod
 
 import pytest
 from hypothesis import given, settings
 
 from cnnc.compiler import check, load
+from cnnc.graph import trial
 from cnnc.graph.rebuild import rebuild
-from cnnc.graph.sizes import ANY, Rule, size_rules
+from cnnc.graph.sizes import ANY, Rule
 from cnnc.ops.base import Refusal
 from cnnc.ops.types import TensorType
 from tests.strategies import specs
@@ -59,7 +60,7 @@ def _filled(type, space):
 
 
 def agree(graph, most=70):
-    rules = size_rules(graph)
+    rules = graph.size_rules
     assert rules.independent
     for axis, rule in enumerate((rules.height, rules.width)):
         other = (rules.width, rules.height)[axis]
@@ -118,7 +119,7 @@ def test_a_single_large_size_is_no_rule():
         {"concat": {"from": ["a", "b"]}},
     ]
     found = check({"cnnc": 1, "input": {"image": [1, None, 4]}, "nodes": nodes})
-    assert size_rules(found.graph).height == Rule(remainders=())
+    assert found.graph.size_rules.height == Rule(remainders=())
     assert not found.ok
 
 
@@ -132,25 +133,132 @@ def test_height_and_width_apart():
 
 
 def test_large_windows_need_large_inputs():
-    rules = size_rules(net(conv(3, stride=2), conv(600)))
+    rules = net(conv(3, stride=2), conv(600)).size_rules
     assert rules.height == Rule(1201)
 
 
-def test_a_single_position_that_is_refused():
-    rules = size_rules(net(conv(3, stride=2, padding=1), "instance_norm"))
-    assert rules.smallest == (3, 3)
-    assert not fits(net(conv(3, stride=2, padding=1), "instance_norm"), 2, 2)
+@pytest.mark.parametrize(
+    ("stride", "either", "told"),
+    [
+        (2, (3, 3), "height and width: any, from 1 on; one of them from 3 on"),
+        ([2, 4], (3, 5), "height and width: any, from 1 on; the height from 3 on or the width from 5 on"),
+    ],
+)
+def test_a_single_position_that_is_refused(stride, either, told):
+    """A height of 1 works, and so does a width of 1, but not both."""
+    graph = net(conv(3, stride=stride, padding=1), "instance_norm")
+    rules = graph.size_rules
+    assert (rules.height, rules.width, rules.either, str(rules)) == (ANY, ANY, either, told)
+    assert rules.smallest == min(((1, either[1]), (either[0], 1)), key=prod)
+    for space in product(range(1, 8), repeat=2):
+        assert fits(graph, *space) == rules.takes(*space)
 
 
-def test_axes_that_depend_on_each_other_are_told():
-    rules = size_rules(net({"permute": {"axes": [0, 2, 1]}}, {"add": {"from": ["permute", "image"]}}))
-    assert not rules.independent
+def test_two_single_positions():
+    """The later one asks for more, and so for what the earlier one asks."""
+    step = conv(3, stride=2, padding=1)
+    rules = net(step, "instance_norm", step, "instance_norm").size_rules
+    assert (rules.either, rules.smallest) == ((5, 5), (1, 5))
+
+
+def test_axes_that_depend_on_each_other_are_wrong():
+    spec = {"cnnc": 1, "input": {"image": [1, None, None]}}
+    spec["nodes"] = [{"permute": {"axes": [0, 2, 1]}}, {"add": {"from": ["permute", "image"]}}]
+    checked = check(spec)
+    [fault] = checked.diagnostics
+    assert fault.code.value == "E310"
+    assert fault.message == (
+        "which heights fit depends on the width: at 2×3, add: `image` is 1×2×3, but `permute` is 1×3×2"
+    )
+    assert not checked.graph.size_rules.independent
+    assert check({**spec, "input": {"image": [1, None, 9]}}).graph.size_rules.height == Rule(1, 1, (), (9,))
+
+
+def test_a_side_behind_a_permute_is_the_other():
+    """Strides of the width step over what was the height."""
+    nodes = [
+        {"permute": {"axes": [0, 2, 1]}},
+        {"max_pool": {"kernel": [1, 3], "name": "p"}},
+        {"upsample": {"factor": [1, 3]}},
+    ]
+    rules = agree(net(*nodes, {"concat": {"from": ["upsample", "permute"]}}))
+    assert (rules.height, rules.width) == (Rule(3, 3), ANY)
+
+
+def test_padding_behind_the_map_alone():
+    """Nothing of it is in a field's first rows, and yet heights and widths are not the same."""
+    nodes = [conv(2, padding=[0, 0, 1, 0]), {"concat": {"from": ["conv", "image"], "axis": 2}}, conv([1, 4])]
+    rules = agree(net(*nodes))
+    assert (rules.height, rules.width) == (ANY, Rule(3))
+
+
+def test_what_is_joined_along_a_side_grows_by_both():
+    nodes = [
+        {"concat": {"from": ["image", "image"], "axis": 1}},
+        {"max_pool": {"kernel": [4, 1]}},
+        {"upsample": {"factor": [4, 1]}},
+    ]
+    rules = agree(net(*nodes, {"add": {"from": ["upsample", "concat"]}}))
+    assert (rules.height, rules.width) == (Rule(2, 2), ANY)
+
+
+def test_strides_that_never_meet_leave_all_sizes():
+    """Steps of 7, 11 and 13 repeat after 1,001 rows, which is of no account to what is pooled into one."""
+    nodes = [{"max_pool": {"kernel": 1, "stride": stride, "from": "image"}} for stride in (7, 11, 13, 17)]
+    nodes = [each for pool in nodes for each in (pool, "global_avg_pool")]
+    names = ["global_avg_pool", *(f"global_avg_pool_{at}" for at in (2, 3, 4))]
+    assert agree(net(*nodes, {"concat": {"from": names}})).height == ANY
+
+
+def test_several_inputs_may_each_need_a_size_of_their_own():
+    nodes = [
+        {"max_pool": {"from": "image", "kernel": 2}},
+        {"concat": {"from": ["max_pool", "mask"]}},
+    ]
+    graph = load({"cnnc": 1, "inputs": {"image": [1, None, None], "mask": [1, None, None]}, "nodes": nodes})
+    rules = graph.size_rules
+    assert [[each.shape for each in types] for types in rules.examples] == [
+        [(1, size, size), (1, size // 2, size // 2)] for size in (32, 33, 34)
+    ]
+    assert str(rules) == "the inputs' sizes go together: 1×32×32, 1×16×16, for instance"
+
+
+def test_several_inputs_of_which_no_sizes_go_together_are_wrong():
+    nodes = [
+        {"conv": {"from": "a", "name": "x", "out": 1, "kernel": 2}},
+        {"conv": {"from": "a", "name": "y", "out": 1, "kernel": 3}},
+        {"add": {"from": ["x", "y", "b"]}},
+    ]
+    checked = check({"cnnc": 1, "inputs": {"a": [1, None, None], "b": [1, None, None]}, "nodes": nodes})
+    assert [each.code.value for each in checked.diagnostics] == ["E301"]
+    assert checked.diagnostics[0].message.startswith("no height up to 1,024 works: at 1,024, add: `y` is 1×1022×?")
+
+
+def test_what_takes_too_long_to_find_out_is_refused(monkeypatch):
+    monkeypatch.setattr(trial, "MAX_STEPS", 20_000)
+    spec = {"cnnc": 1, "input": {"image": [1, None, None]}, "nodes": [*u_net(4), {"relu": {"repeat": 900}}]}
+    checked = check(spec)
+    [fault] = checked.diagnostics
+    assert (fault.code.value, fault.message) == (
+        "E310",
+        "which heights and widths fit takes more than 20,000 steps to find out",
+    )
+    assert checked.as_json()["implies"]["height"] is None
+    fixed = load({**spec, "input": {"image": [1, 64, 64]}})
+    assert fixed.size_rules.smallest == (16, None)
+
+
+def test_an_activation_that_is_too_large_at_any_size():
+    spec = {"cnnc": 1, "input": {"image": [1, None, None]}, "nodes": [{"upsample": {"factor": 1000, "repeat": 2}}]}
+    [fault] = check(spec).diagnostics
+    assert fault.code.value == "E311"
+    assert fault.message.startswith("with an input of 1×1×1, the smallest, the output of `upsample.1` has 1,000,000,")
 
 
 @pytest.mark.parametrize(("name", "smallest"), [("lenet", 12), ("vgg11", 32), ("nin", 67), ("resnet18", 1)])
 def test_the_smallest_input_of_networks_whose_size_is_fixed(name, smallest, request):
     graph = load(request.config.rootpath / "specs" / f"{name}.yaml")
-    rules = size_rules(graph)
+    rules = graph.size_rules
     assert (rules.height, rules.width, rules.smallest) == (None, None, (smallest, smallest))
 
 
@@ -177,6 +285,6 @@ def test_what_a_rule_says():
 def test_random_networks(spec):
     checked = check(spec)
     opened = [each for each in checked.graph.inputs if not each.type.known]
-    if opened and len(checked.graph.inputs) == 1 and size_rules(checked.graph).independent:
+    if opened and len(checked.graph.inputs) == 1 and checked.graph.size_rules.independent:
         rules = agree(checked.graph, most=24)
         assert max(rules.smallest) < inf

@@ -92,6 +92,12 @@ def changed(about=None, **fields):
         changed({"scale": 255.0}),
         changed({"scale": True}),
         changed({"divisor": 0}),
+        changed({"others": [[1], [0]]}),
+        changed({"others": [1, 2]}),
+        changed({"others": [[1]]}),
+        changed({"remainders": [[0], []]}),
+        changed({"either": [0, 3]}),
+        changed({"either": 3}),
         changed({"divisor": 10**30}),
     ],
 )
@@ -120,6 +126,9 @@ def test_a_builder_cannot_make_an_unsound_one():
         ((1, None, 32), {"smallest": (64, 64)}, (64, 32), (63, 32)),
         ((1, None, 31), {"divisor": 2}, (64, 31), (63, 31)),
         ((1, 31, None), {"divisor": 2, "remainders": ((0,), (1,))}, (31, 33), (31, 34)),
+        ((1, 31, None), {"remainders": ((0,), ()), "others": ((), (9, 12))}, (31, 12), (31, 13)),
+        ((1, None, None), {"smallest": (8, 1), "others": ((3,), ())}, (3, 1), (4, 1)),
+        ((1, None, None), {"either": (3, 5)}, (1, 5), (2, 4)),
     ],
 )
 def test_demands_are_of_the_sizes_that_are_open(shape, rules, fits, misfits):

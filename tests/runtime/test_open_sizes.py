@@ -131,27 +131,56 @@ def test_one_open_side(tmp_path):
     assert (about["shape"], about["smallest"], about["divisor"]) == ([1, 20, None], [20, 4], [1, 4])
 
 
+SINGLE = [
+    {"upsample": {"size": 7}},
+    {"conv": {"from": "image", "name": "b", "out": 1, "kernel": 3, "stride": 4, "padding": 1}},
+    {"concat": {"from": ["upsample", "b"]}},
+    "global_avg_pool",
+]
+POSITIONS = [conv(3, stride=2), "instance_norm", "global_max_pool"]
+HALVED, TURNED = {"max_pool": {"from": "a", "kernel": 2}}, {"permute": {"from": "a", "axes": [0, 2, 1]}}
+LARGE = [conv(1, stride=2), {"max_pool": {"kernel": [600, 1]}}, "global_avg_pool"]
+
+
 @pytest.mark.parametrize(
-    ("nodes", "message"),
+    ("nodes", "about", "fits", "misfits"),
     [
-        (
-            [
-                {"upsample": {"size": 7}},
-                {"conv": {"from": "image", "name": "b", "out": 1, "kernel": 3, "stride": 4, "padding": 1}},
-                {"concat": {"from": ["upsample", "b"]}},
-            ],
-            "of the heights up to 1,024 only 25, 26, 27 or 28 fit `net`",
-        ),
-        ([{"permute": {"axes": [0, 2, 1]}}, {"add": {"from": ["permute", "image"]}}], "depends on the width"),
+        (SINGLE, {"others": [[25, 26, 27, 28]] * 2, "remainders": [[], []]}, [(25, 28), (28, 26)],
+         [((24, 25), "a height of 25, 26, 27 or 28"), ((25, 29), "a width of 25, 26, 27 or 28")]),
+        (POSITIONS, {"smallest": [1, 1], "either": [3, 3]}, [(1, 3), (3, 1), (2, 9)],
+         [((2, 2), "a height of at least 3 or a width of at least 3")]),
+        (LARGE, {"smallest": [1199, 1]}, [(1199, 1)], [((1198, 5), "at least 1199 × 1")]),
     ],
-    ids=["single sizes", "squares alone"],
-)
-def test_what_no_contract_can_say_is_not_exported(tmp_path, nodes, message):
-    with pytest.raises(CnncError) as caught:
-        cnnc.build(spec(nodes), targets=["onnx"], out=tmp_path)
-    [fault] = caught.value.diagnostics
-    assert fault.code.value == "E406"
-    assert message in fault.message
+    ids=["single sizes", "one position", "large"],
+)  # fmt: skip
+def test_what_fits_but_by_no_simple_rule(tmp_path, nodes, about, fits, misfits):
+    """The files take what the contract says, which `cnnc infer` tells of a picture that does not fit."""
+    folder = cnnc.build(spec(nodes), targets=["onnx", "torchscript", "pt2"], out=tmp_path).folder
+    found = contract(folder)
+    assert {key: found[key] for key in about} == about
+    with load_model(folder / "net.onnx", "cpu") as model:
+        for size in fits:
+            Image.effect_noise(size[::-1], 90).save(tmp_path / "p.png")
+            assert infer(model, tmp_path / "p.png").predictions
+        for size, problem in misfits:
+            Image.effect_noise(size[::-1], 90).save(tmp_path / "p.png")
+            with pytest.raises(CnncError, match=f"the network takes {problem}"):
+                infer(model, tmp_path / "p.png")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "nodes"),
+    [
+        ({"a": [1, None, None], "b": [1, None, 12]}, [{"concat": {"from": ["a", "b"]}}]),
+        ({"a": [1, None, None], "b": [1, None, None]}, [HALVED, {"add": {"from": ["max_pool", "b"]}}]),
+        ({"a": [1, None, 8], "b": [1, 6, None]}, [{"add": {"from": ["a", "b"]}}]),
+        ({"a": [1, None, None], "b": [1, None, None]}, [TURNED, {"add": {"from": ["permute", "b"]}}]),
+    ],
+    ids=["a width alone", "half the size", "each knows a side", "the other way round"],
+)  # fmt: skip
+def test_several_inputs_are_built(tmp_path, inputs, nodes):
+    built = cnnc.build({"cnnc": 1, "name": "net", "inputs": inputs, "nodes": nodes}, targets=["onnx"], out=tmp_path)
+    assert (built.folder / "net.onnx").exists()
 
 
 def test_check_says_it_first(tmp_path):
