@@ -22,6 +22,24 @@ def kind_of(mode: int) -> str | None:
     return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "not a regular file")
 
 
+def is_utf8(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is UTF-8: on Linux the names of files need not be, and Python holds such bytes as surrogates."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def require_utf8(path: str | os.PathLike[str], code: Code, doing: str) -> None:
+    """Raise CnncError with `code` for a path that onnxruntime, torch and safetensors do not take."""
+    if "\0" in os.fspath(path):
+        raise CnncError.of(code, f"cannot {doing} {path}: a path holds no NUL characters")
+    if not is_utf8(path):
+        message = f"cannot {doing} {path}: the path is not UTF-8, and the libraries that do so take no other"
+        raise CnncError.of(code, message, help="give the file, and the folders that it lies in, names in UTF-8")
+
+
 def require_file(path: str | os.PathLike[str], code: Code, what: str) -> int:
     """The size in bytes of the regular, non-empty file at `path`; raises CnncError with `code` where there is none.
 

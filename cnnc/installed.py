@@ -69,7 +69,7 @@ def _origin() -> dict[str, Any]:
         origin: dict[str, Any] = json.loads(distribution("cnnc").read_text("direct_url.json") or "{}")
         return origin
     except PackageNotFoundError:
-        return {"url": home.as_uri(), "dir_info": {}} if (home / "pyproject.toml").exists() else {}
+        return {"url": home.as_uri(), "dir_info": {}} if os.path.exists(home / "pyproject.toml") else {}
 
 
 def _path(url: str) -> str:

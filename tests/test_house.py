@@ -124,3 +124,26 @@ def test_every_code_has_a_page(code):
 
 def test_every_page_has_a_code():
     assert {path.stem for path in (PACKAGE / "pages").glob("*.md")} <= {code.value for code in Code}
+
+
+ASKED = ("exists", "is_dir", "is_file", "is_symlink")
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_paths_are_asked_about_by_os_path(path):
+    """Where pathlib raises, of names that are too long or folders that may not be read, os.path says no."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    guarded = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.With)
+        and any(ast.unparse(each.context_expr).startswith(("reading(", "reported(")) for each in block.items)
+        for node in ast.walk(block)
+    }
+    bare = [
+        f"{node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ASKED
+        if ast.unparse(node.func.value) not in ("os.path", "entry") and id(node) not in guarded
+    ]
+    assert not bare, "take os.path.exists, isdir, isfile or islink"

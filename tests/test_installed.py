@@ -64,6 +64,7 @@ def run_without(module, command, folder):
         ("safetensors", ["build", "tiny.yaml", "--weights", WEIGHTS, "-o", "out"]),
         ("torch", ["weights", "tiny.yaml", WEIGHTS]),
         ("safetensors", ["weights", "tiny.yaml", WEIGHTS]),
+        ("onnx", ["weights", "tiny.yaml", ONNX]),
         ("numpy", ["infer", ONNX, PICTURE]),
         ("PIL", ["infer", ONNX, PICTURE]),
         ("onnxruntime", ["infer", ONNX, PICTURE, "--provider", "cpu"]),

@@ -17,6 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.files import require_utf8
 from cnnc.graph.graph import Graph
 from cnnc.passes import pipeline
 from cnnc.passes.drop_train_only import drop_train_only
@@ -123,6 +124,7 @@ def export(
         stage_file(path, lambda file: write_stamped(file, state, graph.labels, weights_sha256))
         return written(path)
 
+    require_utf8(folder, Code.NOT_WRITTEN, "write")
     with _ALONE, staging(folder) as stage, prepared(deployable):
         paths = {target: stage / f"{name}.{TABLE[target].ending}" for target in targets}
         verification = Verification(inference.graph, deployable, record.opset, record.seed)
@@ -132,7 +134,9 @@ def export(
         files = [*(file for file, _ in made), weights]
         agreements = tuple(agreement for _, agreement in made)
         said = manifest(graph, record, weights_sha256, files, agreements)
-        stage_file(stage / MANIFEST, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
+        stage_file(
+            stage / MANIFEST, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+        )
         staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
         sizes = {name: path.stat().st_size for name, path in staged.items()}
         publish(folder, staged)

@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import IO
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.files import require_file
+from cnnc.files import require_file, require_utf8
 from cnnc.targets import seal
 
 # field numbers of ModelProto and StringStringEntryProto, wire types of protobuf
@@ -33,6 +33,7 @@ class ModelFile:
 def read_model(path: str | os.PathLike[str]) -> ModelFile:
     """Read the ONNX file at `path`; raises CnncError (E501) where it is none."""
     name = os.fspath(path)
+    require_utf8(name, Code.MODEL_UNREADABLE, "read the model")
     size = require_file(name, Code.MODEL_UNREADABLE, "model")
     head = b""
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.files import require_file
+from cnnc.files import require_file, require_utf8
 from cnnc.graph.graph import Graph
 from cnnc.runtime.contract import Contract
 from cnnc.runtime.providers import TIMEOUT
@@ -85,6 +85,7 @@ def of_torchscript(
 
     Raises CnncError: E501 where either cannot be read or, unless `accept_changed`, is not what the build wrote.
     """
+    require_utf8(path, Code.MODEL_UNREADABLE, "read the model")
     require_file(path, Code.MODEL_UNREADABLE, "model")
     graph = load(_described(Path(path), accept_changed))
     module = _load(path)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from glob import glob, has_magic
 from itertools import pairwise
-from os.path import exists, isdir  # of a name that no file can have these say no, where pathlib raises
+from os.path import exists, isdir, isfile  # of a name that no file can have these say no, where pathlib raises
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ def _inside(folder: Path) -> Iterator[Path]:
     """The files in a folder, at any depth, that end as specs do."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix in SUFFIXES and not hidden and path.is_file():
+        if path.suffix in SUFFIXES and not hidden and isfile(path):
             yield path
 
 

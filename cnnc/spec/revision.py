@@ -27,7 +27,7 @@ def at_revision(given: str) -> Iterator[str]:
     Raises E101 where git does not have it. CnncErrors of the body name the files as `REV:path`.
     """
     revision, colon, path = given.partition(":")
-    if not colon or Path(given).exists():
+    if not colon or os.path.exists(given):
         yield given
         return
     with TemporaryDirectory(prefix="cnnc-") as folder:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from glob import has_magic
 from itertools import islice
 from os import scandir
+from os.path import isdir, islink
 from pathlib import Path
 
 from cnnc.diagnostics import CnncError, Code, Source, Span
@@ -109,7 +110,7 @@ def _refusing(path: str | Path) -> Iterator[None]:
 
 
 def _missing(path: Path) -> CnncError:
-    if path.is_symlink():
+    if islink(path):
         return CnncError.of(
             Code.UNREADABLE,
             f"{path} is a symbolic link to a file that is not there",
@@ -119,7 +120,7 @@ def _missing(path: Path) -> CnncError:
     specs = {Path(name).stem: name for name in _siblings(path) if name.endswith(SUFFIXES)}
     if has_magic(path.name):
         message, way_out = f"no file fits {path}", f"the names of specs end in {', '.join(SUFFIXES)}"
-    elif not path.parent.is_dir():
+    elif not isdir(path.parent):
         message = f"{message}: there is no folder {path.parent}"
     elif near := get_close_matches(path.stem, specs, n=1):
         way_out = f"did you mean {path.with_name(specs[near[0]])}?"

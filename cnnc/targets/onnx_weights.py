@@ -7,6 +7,7 @@ file is read from its own folder alone (E402). Nothing is run.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from os.path import isfile, islink
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ def _load_data_beside(model: "onnx.ModelProto", path: Path) -> None:
         if beside.uses_external_data(tensor):
             name = next(each.value for each in tensor.external_data if each.key == "location")
             place = path.parent / name
-            if Path(name).name != name or place.is_symlink() or not place.is_file():
+            if Path(name).name != name or islink(place) or not isfile(place):
                 raise unreadable(path, f"it wants `{name}`, which is no file beside it")
             beside.load_external_data_for_tensor(tensor, str(path.parent))
 

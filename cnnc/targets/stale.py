@@ -9,6 +9,7 @@ killed. The note's lines are those of sha256sum.
 import json
 from collections.abc import Collection
 from hashlib import file_digest
+from os.path import isfile, islink
 from pathlib import Path
 
 NOTE = ".cnnc-written"
@@ -45,7 +46,7 @@ def remove(folder: Path, written: Written, keep: Collection[str]) -> None:
     """Remove what was written and is not kept; raises OSError."""
     for name in sorted({name for _, name in written} - set(keep)):
         path = folder / name
-        if path.is_file() and not path.is_symlink() and (_hash(path), name) in written:
+        if isfile(path) and not islink(path) and (_hash(path), name) in written:
             path.unlink()
 
 

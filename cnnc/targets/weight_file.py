@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.files import require_file
+from cnnc.files import require_file, require_utf8
 from cnnc.targets import onnx_weights
 from cnnc.targets.seal import is_sealed
 from cnnc.targets.stamp import Damaged, require_whole
@@ -89,6 +89,7 @@ class Loaded:
 
 def load(path: Path) -> Loaded:
     """Read the file; raises E402. No tensor of a checkpoint or of safetensors is in memory twice."""
+    require_utf8(path, Code.WEIGHTS_UNREADABLE, "read the weights")
     require_file(path, Code.WEIGHTS_UNREADABLE, "weights")
     try:
         with path.open("rb") as file:
@@ -111,6 +112,8 @@ def unreadable(path: Path, reason: str, help: str | None) -> CnncError:
 def _load_safetensors(path: Path, head: bytes, file: BufferedReader) -> Any:
     if head.startswith(_PICKLES):
         raise unreadable(path, "it is a pickle, whatever its name says", "if you trust it, rename it to .pt")
+    import safetensors  # noqa: F401 - where it is not installed, that is not the file's fault
+
     data, weights = _guarded(path, lambda: _read_safetensors(path, file))
     try:
         require_whole(data, weights)

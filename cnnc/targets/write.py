@@ -56,7 +56,7 @@ def staging(folder: Path) -> Iterator[Path]:
 
     So are folders that were made for it, where nothing came into them.
     """
-    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    new = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
     with ExitStack() as stack:
         stack.callback(_remove_empty, new)
         with reported(folder):
@@ -64,15 +64,25 @@ def staging(folder: Path) -> Iterator[Path]:
         yield stage
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those around it, or none of them; raises E405."""
+    new = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
+    with reported(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            _remove_empty(new)
+            raise
+
+
 def _remove_empty(folders: Iterable[Path]) -> None:
     """Remove folders, the innermost first; one that has files by now stays, and so do those around it."""
     for each in folders:
         try:
             each.rmdir()
-        except FileNotFoundError:  # it could not be made
-            continue
-        except OSError:
-            return
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):  # else it could not be made
+                return
 
 
 def stage_file(path: Path, data: Data) -> None:
@@ -113,11 +123,11 @@ def publish(folder: Path, files: Mapping[str, Path]) -> None:
 def _place(path: Path) -> Path:
     """Where the file really goes, which may be where a link points to; never a device, a pipe or a folder."""
     place = Path(os.path.realpath(path))
-    if place.is_symlink():
+    if os.path.islink(place):
         raise OSError(errno.ELOOP, "loop", str(path))
-    if place.is_dir():
+    if os.path.isdir(place):
         raise OSError(errno.EISDIR, "folder", str(path))
-    if place.exists() and (kind := kind_of(place.stat().st_mode)):
+    if os.path.exists(place) and (kind := kind_of(place.stat().st_mode)):
         raise CnncError.of(Code.NOT_WRITTEN, f"cannot write {path}: it is {kind}, not a file")
     return place
 
@@ -161,7 +171,7 @@ def _locked_stage(folder: Path, make: bool) -> tuple[Path, IO[bytes]]:
         with suppress(FileNotFoundError):
             stage.mkdir(mode=0o700)
             lock = _lock(stage / LOCK)
-            if (stage / LOCK).exists():
+            if os.path.exists(stage / LOCK):
                 return stage, lock
             lock.close()
 
@@ -170,7 +180,7 @@ def _sweep(folder: Path) -> None:
     """Remove the staging folders whose writers are no more: nobody holds their locks."""
     for stage in folder.glob(f"{STAGE}*/"):
         with suppress(OSError):
-            if not (stage / LOCK).exists():
+            if not os.path.exists(stage / LOCK):
                 stage.rmdir()
             elif sys.platform != "win32":
                 with (stage / LOCK).open("rb") as lock:

@@ -162,11 +162,11 @@ def test_a_lock_is_one_though_its_file_goes_with_each_holder(tmp_path):
                 time.sleep(0.0005)
                 inside.pop()
 
-    threads = [threading.Thread(target=hold, args=(50,)) for _ in range(6)]
+    threads = [threading.Thread(target=hold, args=(50,), daemon=True) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(timeout=60)
     assert max(most) == 1
     assert len(most) == 300
     assert names(tmp_path) == []

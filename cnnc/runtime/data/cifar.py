@@ -7,6 +7,7 @@ picture is 3 × 32 × 32 bytes, channel by channel. An archive is read in place 
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ _FOLDERS = ("", "cifar-10-batches-bin", "cifar-10-batches-py")
 
 def find(path: Path) -> Path | None:
     """The archive itself, or the folder at `path` or right inside it that holds batches; None where there are none."""
-    if path.is_file():
+    if isfile(path):
         return path if path.name.endswith((".tar.gz", ".tgz", ".tar")) else None
     with reading(path):
         folders = (path / name for name in _FOLDERS)
@@ -38,7 +39,7 @@ def find(path: Path) -> Path | None:
 
 def read(path: Path) -> tuple[Split, Split, tuple[str, ...] | None]:
     """Training split, test split, the classes' names; raises CnncError, E508."""
-    pieces = dict(_archive(path) if path.is_file() else _folder(path))
+    pieces = dict(_archive(path) if isfile(path) else _folder(path))
     suffix = ".bin" if any(name.endswith(".bin") for name in pieces) else ""
     names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
     if missing := [name + suffix for name in names if name + suffix not in pieces]:

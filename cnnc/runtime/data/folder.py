@@ -31,7 +31,7 @@ _AT_ONCE = 32  # decoded pictures that wait to be looked at: photographs are lar
 
 def find(folder: Path) -> bool:
     """Whether there is a `train` folder to read."""
-    return (folder / "train").is_dir()
+    return os.path.isdir(folder / "train")
 
 
 def read(folder: Path) -> tuple[Files, Files | None, tuple[str, ...]]:
@@ -39,7 +39,7 @@ def read(folder: Path) -> tuple[Files, Files | None, tuple[str, ...]]:
     classes = tuple(_names(folder / "train", folders=True))
     if not classes:
         raise unreadable(folder / "train", "it holds no folder; each class has a folder of its own, train/CLASS")
-    test = next((folder / name for name in TESTS if (folder / name).is_dir()), None)
+    test = next((folder / name for name in TESTS if os.path.isdir(folder / name)), None)
     if test is not None and (unknown := sorted(set(_names(test, folders=True)) - set(classes))):
         raise unreadable(test, f"the class {unknown[0]} is not among those to train on", f"add train/{unknown[0]}")
     return _files(folder / "train", classes), _files(test, classes) if test is not None else None, classes
@@ -128,7 +128,7 @@ def _files(folder: Path, classes: tuple[str, ...]) -> Files:
     found = []
     for label, name in enumerate(classes):
         place = folder / name
-        pictures = _names(place) if place.is_dir() else []
+        pictures = _names(place) if os.path.isdir(place) else []
         if not pictures and folder.name == "train":
             raise unreadable(place, "the folder holds no pictures", f"pictures end in {', '.join(sorted(SUFFIXES))}")
         found += [(turn, label, place / picture) for turn, picture in enumerate(pictures)]

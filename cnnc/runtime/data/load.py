@@ -95,7 +95,7 @@ def _read(path: Path) -> _Parts:
 
 
 def _nothing_there(path: Path) -> CnncError:
-    if path.exists():
+    if os.path.exists(path):
         return unreadable(path, "it is neither a file nor a folder")
     names = ", ".join(KNOWN)
     near = get_close_matches(str(path).lower(), KNOWN, 1)
@@ -112,7 +112,7 @@ def _called_by_labels(parts: _Parts) -> _Parts:
 
 def _idx_classes(path: Path, train: Split) -> tuple[str, ...] | None:
     """The names in `classes.txt`, or those of the known set that the folder is called after."""
-    listed = next((place / CLASSES for place in (path, path / "raw") if (place / CLASSES).is_file()), None)
+    listed = next((place / CLASSES for place in (path, path / "raw") if os.path.isfile(place / CLASSES)), None)
     if listed is not None:
         with reading(listed):
             lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from os.path import exists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -128,7 +129,7 @@ def write_weights(path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str
 def read(folder: Path) -> Checkpoint | None:
     """The state of the run in `folder`, None where there is none; raises E512 where it cannot be read or is damaged."""
     path = folder / STATE
-    if not path.exists():
+    if not exists(path):
         return None
     _require_run(folder / RUN)
     try:

@@ -6,10 +6,12 @@ Started by torchrun (or `cnnc.runtime.train.launch`) several processes do this t
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from os.path import exists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code, counted
+from cnnc.files import require_utf8
 from cnnc.graph.graph import Graph
 from cnnc.installed import TRAIN, require
 from cnnc.runtime.data import folder as picture_folder
@@ -87,6 +89,7 @@ def train(
     require(TRAIN, "training")
     keep_memory()
     folder = out / graph.name
+    require_utf8(folder, Code.NOT_WRITTEN, "write")
     saved = checkpoint.read(folder) if resume else None
     begun = Train.model_validate(saved.identity.recipe) if saved else None
     recipe = resumed(begun, given) if begun else merged(graph.train, given)
@@ -204,10 +207,9 @@ def _module(graph: Graph, recipe: Train, weights: "Mapping[str, Tensor] | None")
 
 def _begin(folder: Path, start: Checkpoint) -> None:
     """Make the folder of a new run, with a checkpoint of its start."""
-    from cnnc.targets.write import reported
+    from cnnc.targets.write import make_folder
 
-    with reported(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     checkpoint.write(folder, start)
 
 
@@ -215,10 +217,10 @@ def _set_aside(folder: Path) -> Path | None:
     """Give the folder of an earlier run another name, which is returned; None where there is none."""
     from cnnc.targets.write import reported
 
-    if not (folder / checkpoint.STATE).exists():
+    if not exists(folder / checkpoint.STATE):
         return None
     number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+    while exists(aside := folder.with_name(f"{folder.name}.{number}")):
         number += 1
     with reported(folder):
         folder.rename(aside)
