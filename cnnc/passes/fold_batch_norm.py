@@ -41,7 +41,7 @@ def fold_batch_norm(network: Network) -> Network:
     weights = dict(network.weights)
     for norm, layer in layer_of.items():
         weights |= _fold(network.weights, layer, norm, eps[norm])
-    return network.with_nodes(nodes, outputs, weights)
+    return network.with_nodes(nodes, outputs, weights, moved={layer: norm for norm, layer in source.items()})
 
 
 def _foldable(graph: Graph) -> dict[str, str]:

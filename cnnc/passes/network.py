@@ -1,10 +1,10 @@
 """What a pass takes and gives: a proved graph and its weights, by the keys of the state_dict."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cnnc.graph.graph import Graph, Node, Output
+from cnnc.graph.graph import Graph, Node, Output, Ref
 from cnnc.graph.rebuild import rebuild
 
 if TYPE_CHECKING:
@@ -15,18 +15,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A graph and the float32 weights of its nodes; a node `X` owns the keys `X.weight`, `X.bias` and so on."""
+    """A graph and the float32 weights of its nodes; a node `X` owns the keys `X.weight`, `X.bias` and so on.
+
+    `moved` tells of values that are another node's by now: which they were in the graph before all passes.
+    """
 
     graph: Graph
     weights: "Mapping[str, Array]"
+    moved: Mapping[Ref, Ref] = field(default_factory=dict)
 
     def with_nodes(
         self,
         nodes: Iterable[Node],
         outputs: Iterable[Output] | None = None,
         weights: "Mapping[str, Array] | None" = None,
+        moved: Mapping[Ref, Ref] | None = None,
     ) -> "Network":
-        """The network with these nodes, proved anew, and the weights that they own."""
+        """The network with these nodes, proved anew, and the weights that they own.
+
+        `moved` maps a value of the new graph to the value of this one that it is, where its node has another path.
+        """
         graph = rebuild(self.graph, nodes, outputs)
         every = self.weights if weights is None else weights
-        return Network(graph, {key: value for key, value in every.items() if key.rpartition(".")[0] in graph.node})
+        owned = {key: value for key, value in every.items() if key.rpartition(".")[0] in graph.node}
+        return Network(graph, owned, {**self.moved, **{new: self.origin(old) for new, old in (moved or {}).items()}})
+
+    def origin(self, ref: Ref) -> Ref:
+        """What a value was in the graph before all passes."""
+        return self.moved.get(ref, ref)

@@ -14,20 +14,20 @@ from functools import partial
 from pathlib import Path
 from shlex import quote
 from threading import Lock
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files import require_utf8
 from cnnc.graph.graph import Graph
-from cnnc.passes import pipeline
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
 from cnnc.runtime.ranks import Ranked, ranked
 from cnnc.runtime.record import Record, Written, manifest, metadata, written
 from cnnc.targets import onnx, torch
+from cnnc.targets.runners import limit_threads, prepared
 from cnnc.targets.stamp import digest, write_stamped
 from cnnc.targets.table import TABLE, Made, Target
-from cnnc.targets.verify import Agreement, Verification, limit_threads, prepared
+from cnnc.targets.verify import Agreement, Verification, arrays
 from cnnc.targets.write import publish, stage_file, staging
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Built:
 
     def as_text(self) -> str:
         """The files with their sizes, how far each is from torch, and what to type next."""
-        far = {TABLE[each.target].ending: f"within {each.largest_absolute:.1e} of torch" for each in self.agreements}
+        far = {TABLE[each.target].ending: str(each) for each in self.agreements}
         width = max(len(str(self.folder / name)) for name in self.files)
         lines = [
             f"{self.folder / name!s:<{width}}  {_size(size):>9}  {far.get(name.rpartition('.')[2], '')}".rstrip()
@@ -103,36 +103,29 @@ def export(
 ) -> Built:
     """Write the targets' files, the weights and the manifest to `out/NAME/`."""
     state = {key: tensor.detach() for key, tensor in module.state_dict().items()}
-    deployed = Network(graph, {key: tensor.numpy() for key, tensor in state.items()})
-    inference = drop_train_only(deployed)
-    if len(inference.graph.nodes) < len(graph.nodes):
-        deployable = torch.lower(inference.graph, {key: state[key] for key in inference.weights})
-    else:
-        deployable = module
+    network = Network(graph, arrays(state))
+    graph_shown, deployed = deployable(graph, module)
     folder, name = out / graph.name, graph.name
-    weights_sha256 = digest(deployed.weights)
-
-    def write_onnx(file: BinaryIO) -> None:
-        network = pipeline.run(deployed, after_pass)
-        onnx.write(file, network.graph, network.weights, record.opset, metadata(inference.graph, weights_sha256))
+    weights_sha256 = digest(network.weights)
+    made = Made(network, graph_shown, deployed, record.opset, metadata(graph_shown, weights_sha256), after_pass)
 
     def write(target: str, path: Path) -> None:
         progress(f"writing {path.name}")
-        TABLE[target].write(Made(inference.graph, deployable, write_onnx), path)
+        TABLE[target].write(made, path)
 
     def write_weights(path: Path) -> Written:
         stage_file(path, lambda file: write_stamped(file, state, graph.labels, weights_sha256))
         return written(path)
 
     require_utf8(folder, Code.NOT_WRITTEN, "write")
-    with _ALONE, staging(folder) as stage, prepared(deployable):
+    with _ALONE, staging(folder) as stage, prepared(deployed):
         paths = {target: stage / f"{name}.{TABLE[target].ending}" for target in targets}
-        verification = Verification(inference.graph, deployable, record.opset, record.seed)
-        made, weights = _write_verified(
+        verification = Verification(made, record.seed)
+        made_files, weights = _write_verified(
             paths, write, verification, partial(write_weights, stage / f"{name}.safetensors")
         )
-        files = [*(file for file, _ in made), weights]
-        agreements = tuple(agreement for _, agreement in made)
+        files = [*(file for file, _ in made_files), weights]
+        agreements = tuple(agreement for _, agreement in made_files)
         said = manifest(graph, record, weights_sha256, files, agreements)
         stage_file(
             stage / MANIFEST, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
@@ -140,7 +133,16 @@ def export(
         staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
         sizes = {name: path.stat().st_size for name, path in staged.items()}
         publish(folder, staged)
-    return Built(folder, sizes, agreements, ranked(inference.graph))
+    return Built(folder, sizes, agreements, ranked(graph_shown))
+
+
+def deployable(graph: Graph, module: "GraphModule") -> "tuple[Graph, GraphModule]":
+    """The graph without its train-only outputs and what only they need, and its module, of the same weights."""
+    if not any(each.train_only for each in graph.outputs):
+        return graph, module
+    state = module.state_dict()
+    shown = drop_train_only(Network(graph, arrays(state)))
+    return shown.graph, torch.lower(shown.graph, {key: state[key] for key in shown.weights}).eval()
 
 
 def _write_verified(
@@ -149,23 +151,22 @@ def _write_verified(
     verification: Verification,
     write_weights: Callable[[], Written],
 ) -> tuple[list[tuple[Written, Agreement]], Written]:
-    """Write and run each target's file, in the order of `paths`, and write the weights, beside torch's own run.
+    """Write and judge each target's file, in the order of `paths`, and write the weights, beside torch's own run.
 
     TorchScript goes first, which takes longest; .pt2 goes last and alone: torch.export changes modules for all threads.
     """
     with _two_workers() as workers:
-        wanted = workers.submit(verification.wanted)
+        reference = workers.submit(verification.reference)
 
         def make(target: str) -> tuple[Written, Agreement]:
             write(target, paths[target])
-            given = verification.given(target, paths[target])
-            return written(paths[target]), verification.judge(target, given, wanted.result())
+            return written(paths[target]), verification.judge(target, paths[target], reference.result())
 
         beside = sorted(paths.keys() - {Target.PT2}, key=lambda target: (target != Target.TORCHSCRIPT, target))
         jobs = {target: workers.submit(make, target) for target in beside}
         weights = workers.submit(write_weights)
         made = {target: job.result() for target, job in jobs.items()}
-        kept, _ = weights.result(), wanted.result()
+        kept, _ = weights.result(), reference.result()
         made |= {target: make(target) for target in paths if target not in made}
         return [made[target] for target in paths], kept
 

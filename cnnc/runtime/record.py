@@ -146,7 +146,12 @@ def manifest(
         },
         "files": {each.path.name: {"sha256": each.sha256, "bytes": each.bytes} for each in files},
         "verification": {
-            each.target: {"largest_absolute": each.largest_absolute, "largest_relative": each.largest_relative}
+            each.target: {
+                "largest_absolute": each.largest_absolute,
+                "largest_relative": each.largest_relative,
+                "sensitivity": each.sensitivity,
+                "own_sensitivity": each.own_sensitivity,
+            }
             for each in agreements
         },
         "spec": graph.spec,

@@ -7,6 +7,7 @@ graph has proved: a model that disagrees with ONNX's own inference does not pass
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -28,26 +29,33 @@ LARGEST_FILE = 2**31 - 1
 DIMENSIONS = ("height", "width")
 
 
+@dataclass(frozen=True)
+class Emitted:
+    """A model but for its initializers, these by their names, and what the graph's values are called in it."""
+
+    model: "onnx.ModelProto"
+    initializers: "Mapping[str, Array]"
+    names: Mapping[Ref, str]
+
+
 def lower(
     graph: Graph,
     weights: "Mapping[str, Array]",
     opset: int = OPSET,
     metadata: Mapping[str, str] | None = None,
 ) -> "onnx.ModelProto":
-    """Emit the model; `metadata` goes into its metadata_props. Raises E406 where `require_exportable` would."""
-    model, initializers = _emit(graph, weights, opset, metadata or {})
-    for name, array in initializers.items():
-        tensor = model.graph.initializer.add()
+    """Emit the whole model; `metadata` goes into its metadata_props. Raises E406 where `require_exportable` would."""
+    emitted = emit(graph, weights, opset, metadata)
+    for name, array in emitted.initializers.items():
+        tensor = emitted.model.graph.initializer.add()
         tensor.CopyFrom(described(name, array))
         tensor.raw_data = array.tobytes()
-    return model
+    return emitted.model
 
 
-def write(
-    file: BinaryIO, graph: Graph, weights: "Mapping[str, Array]", opset: int, metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write the model that `lower` emits to an open file, under a seal, without holding the weights a second time."""
-    pieces = list(chunks(*_emit(graph, weights, opset, metadata or {})))
+def write(file: BinaryIO, emitted: Emitted) -> None:
+    """Write a model to an open file, under a seal, without holding the weights a second time."""
+    pieces = list(chunks(emitted.model, emitted.initializers))
     digest = sha256()
     for piece in pieces:
         digest.update(piece)
@@ -55,10 +63,10 @@ def write(
     file.writelines(pieces)
 
 
-def _emit(
-    graph: Graph, weights: "Mapping[str, Array]", opset: int, metadata: Mapping[str, str]
-) -> "tuple[onnx.ModelProto, Mapping[str, Array]]":
-    """The model but for its initializers, and these."""
+def emit(
+    graph: Graph, weights: "Mapping[str, Array]", opset: int = OPSET, metadata: Mapping[str, str] | None = None
+) -> Emitted:
+    """Emit the model in its parts; as `lower`."""
     from onnx import helper
 
     require_exportable(graph, opset)
@@ -73,8 +81,8 @@ def _emit(
         producer_name="cnnc",
         producer_version=cnnc_version(),
     )
-    helper.set_model_props(model, dict(metadata))
-    return model, emitter.initializers
+    helper.set_model_props(model, dict(metadata or {}))
+    return Emitted(model, emitter.initializers, emitter.values)
 
 
 def require_exportable(graph: Graph, opset: int) -> None:

@@ -1,9 +1,13 @@
-"""Written files as functions: each target's runner takes torch tensors and gives numpy arrays, in the graph's order."""
+"""Written files, loaded to be run beside torch: each gives its outputs, its weights, and the same with other weights.
+
+A runner takes torch tensors, in the order of the graph's inputs, and gives numpy arrays in the order of its outputs.
+"""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,9 +19,48 @@ if TYPE_CHECKING:
 Runner = Callable[["Sequence[Tensor]"], "list[Array]"]
 
 
+class Loaded(Protocol):
+    """A written file."""
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names of its outputs; None where its format has none, and they go by position."""
+
+    def run(self, inputs: "Sequence[Tensor]") -> "list[Array]":
+        """The outputs of the file as it is."""
+
+    def weights(self) -> "Mapping[str, Array]":
+        """The numbers that the file holds, by their keys."""
+
+    def with_weights(self, weights: "Mapping[str, Array]") -> Runner:
+        """The file with other numbers, under the same keys; ends the use of `run`."""
+
+
 def threads() -> int:
     """Half of the cores: on a busy machine, threads that wait for one without a core cost ten times what more gain."""
     return max(1, (os.cpu_count() or 1) // 2)
+
+
+@contextmanager
+def prepared(module: "GraphModule") -> Iterator[None]:
+    """The module in eval mode and torch on no more than our number of threads, for a while."""
+    import torch
+
+    mode, before = module.training, torch.get_num_threads()
+    module.eval()
+    limit_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        module.train(mode)
+
+
+def limit_threads() -> None:
+    """Keep torch, in the calling thread, to no more than our number of threads."""
+    import torch
+
+    torch.set_num_threads(min(torch.get_num_threads(), threads()))
 
 
 def run_torch(module: Callable[..., Any]) -> Runner:
@@ -32,47 +75,52 @@ def run_torch(module: Callable[..., Any]) -> Runner:
     return run
 
 
-def run_onnx(path: Path) -> Runner:
-    """A runner of an ONNX file, by onnxruntime on the CPU."""
-    import onnxruntime as ort
+class LoadedModule:
+    """A file that torch runs."""
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads()
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
+    names: tuple[str, ...] | None = None
 
-    def run(inputs: "Sequence[Tensor]") -> "list[Array]":
-        outputs: list[Array] = session.run(None, dict(zip(names, (each.numpy() for each in inputs), strict=True)))
-        return outputs
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self.run: Runner = run_torch(module)
 
-    return run
+    def weights(self) -> "Mapping[str, Array]":
+        return {key: value.detach().numpy() for key, value in self._module.state_dict().items()}
+
+    def with_weights(self, weights: "Mapping[str, Array]") -> Runner:
+        import torch
+
+        self._module.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+        return self.run
 
 
-def run_torchscript(path: Path) -> Runner:
-    """A runner of a TorchScript file."""
+def load_torchscript(path: Path) -> Loaded:
+    """A TorchScript file."""
     import torch
 
     from cnnc.targets import torchscript
 
-    run = run_torch(torchscript.load(path))
+    loaded = LoadedModule(torchscript.load(path))
+    run = loaded.run
 
     def run_once(inputs: "Sequence[Tensor]") -> "list[Array]":
         # It would profile and specialise for runs that do not come.
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             return run(inputs)
 
-    return run_once
+    loaded.run = run_once
+    return loaded
 
 
-def run_pt2(path: Path) -> Runner:
-    """A runner of a `.pt2` file."""
+def load_pt2(path: Path) -> Loaded:
+    """A `.pt2` file."""
     from cnnc.targets import pt2
 
-    return run_torch(pt2.load(path))
+    return LoadedModule(pt2.load(path))
 
 
-def run_python(path: Path, module: "GraphModule") -> Runner:
-    """A runner of a module's source, which has no weights of its own: it takes the `module`'s."""
+def load_python(path: Path, module: "GraphModule") -> Loaded:
+    """A module's source, which has no weights of its own: it takes the `module`'s."""
     from runpy import run_path
 
     from torch import nn
@@ -80,4 +128,4 @@ def run_python(path: Path, module: "GraphModule") -> Runner:
     classes = [each for each in run_path(str(path)).values() if isinstance(each, type) and issubclass(each, nn.Module)]
     network = classes[-1]()
     network.load_state_dict(module.state_dict())
-    return run_torch(network.eval())
+    return LoadedModule(network.eval())

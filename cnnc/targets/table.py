@@ -1,20 +1,27 @@
-"""The targets, one a row: its name, the ending of its file, what writes it and what runs it.
+"""The targets, one a row: its name, the ending of its file, what writes it and what loads it.
 
 The command line reads its choices here, so that torch, onnx and the writers are imported where a row is used.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from cnnc.targets.runners import Runner, run_onnx, run_pt2, run_python, run_torchscript
+from cnnc.targets.onnx_session import LoadedOnnx
+from cnnc.targets.runners import Loaded, load_pt2, load_python, load_torchscript
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
 
     from cnnc.graph.graph import Graph
+    from cnnc.passes.network import Network
+    from cnnc.targets.onnx import Emitted
+    from cnnc.targets.runners import Array
+
+    Weights = Mapping[str, Array]
 
 OPSETS = range(17, 27)
 OPSET = 20
@@ -33,28 +40,53 @@ class Target(StrEnum):
 DEFAULTS = (Target.ONNX, Target.TORCHSCRIPT)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Made:
-    """What a file is written from: a graph, its torch module, and what writes its ONNX model into an open file."""
+    """What files are written from: a network, its deployed graph, and the torch module of that.
 
+    The network may have outputs that are for training alone; `after_pass` sees it behind each pass.
+    """
+
+    network: "Network"
     graph: "Graph"
     module: "GraphModule"
-    write_onnx: Callable[[BinaryIO], None]
+    opset: int = OPSET
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    after_pass: "Callable[[str, Network], None] | None" = None
+
+    @cached_property
+    def exported(self) -> "Network":
+        """The network behind the passes."""
+        from cnnc.passes import pipeline
+
+        return pipeline.run(self.network, self.after_pass)
+
+    @cached_property
+    def emitted(self) -> "Emitted":
+        """Its ONNX model."""
+        from cnnc.targets import onnx
+
+        return onnx.emit(self.exported.graph, self.exported.weights, self.opset, self.metadata)
 
 
 @dataclass(frozen=True)
 class Row:
-    """`write` takes a staged path, and raises E405; `run` gives a runner of the file, made from this torch module."""
+    """`write` takes a staged path, and raises E405; `load` takes the file.
+
+    `weights` tells what the file holds where the deployed graph has these weights, by the keys of the state_dict.
+    """
 
     ending: str
     write: Callable[[Made, Path], None]
-    run: "Callable[[Path, GraphModule], Runner]"
+    load: "Callable[[Path, GraphModule], Loaded]"
+    weights: "Callable[[Made, Weights], Weights]" = lambda made, weights: weights
 
 
 def _write_onnx(made: Made, path: Path) -> None:
+    from cnnc.targets import onnx
     from cnnc.targets.write import stage_file
 
-    stage_file(path, made.write_onnx)
+    stage_file(path, lambda file: onnx.write(file, made.emitted))
 
 
 def _write_torchscript(made: Made, path: Path) -> None:
@@ -76,9 +108,18 @@ def _write_python(made: Made, path: Path) -> None:
     stage_file(path, python.write(made.graph).encode())
 
 
+def _weights_in_onnx(made: Made, weights: "Weights") -> "Weights":
+    """Those of them, behind the passes, that the ONNX model has as initializers."""
+    from cnnc.passes import pipeline
+    from cnnc.passes.network import Network
+
+    passed = pipeline.run(Network(made.graph, weights)).weights
+    return {key: passed[key] for key in made.emitted.initializers if key in passed}
+
+
 TABLE: Mapping[str, Row] = {
-    Target.ONNX: Row("onnx", _write_onnx, lambda path, module: run_onnx(path)),
-    Target.TORCHSCRIPT: Row("pt", _write_torchscript, lambda path, module: run_torchscript(path)),
-    Target.PT2: Row("pt2", _write_pt2, lambda path, module: run_pt2(path)),
-    Target.PYTHON: Row("py", _write_python, run_python),
+    Target.ONNX: Row("onnx", _write_onnx, lambda path, module: LoadedOnnx(path), _weights_in_onnx),
+    Target.TORCHSCRIPT: Row("pt", _write_torchscript, lambda path, module: load_torchscript(path)),
+    Target.PT2: Row("pt2", _write_pt2, lambda path, module: load_pt2(path)),
+    Target.PYTHON: Row("py", _write_python, load_python),
 }

@@ -1,201 +1,238 @@
 """Every export is run against the torch module before it is named.
 
-In go the graph, its torch module and written files; out comes how far each file's outputs are from the module's, on
-fresh inputs in batches of 1 and 3 and, where heights and widths are open, of several sizes. Where a file is too far
-off, E404 names the first node of the spec whose value differs.
+In go the graph, its torch module and written files; out comes how far each file's outputs are from the module's. What
+is looked at, on fresh inputs in batches of 1 and 3 and, where heights and widths are open, of several sizes:
 
-What counts as equal: |a - b| <= 1e-3 |b| + 1e-4 max|b|. Both sides round every sum of a float32 network in their own
-order. That moves an element by some 1e-6 of its layer's magnitude, so an element near zero cannot be held to its own;
-a hundred layers may add up to 1e-5. A wrong pad, axis or epsilon is seen at 1e-2 and more.
+1. the outputs' number, their names where the file has any, and their shapes are those that the spec promises;
+2. the file holds the module's weights, to the bit, or what the passes make of them;
+3. its outputs are the module's, and finite;
+4. its outputs are the module's with live weights in both (see `live`): with its own weights a network may be deaf, and
+   then 3 says nothing of what goes on inside;
+5. of an ONNX file, the value of each node is the module's at its own magnitude, with live weights as well.
 
-Where all of an output is zero but for rounding (the mean of what was normalised over the same positions), it cannot be
-held to its own magnitude either. So before a file is refused, the module is run in float64 too: how far its float32
-outputs are from that is what rounding does here, and 300 times that much is then allowed as well. Other orders of
-summing 50,000 numbers were seen to give 40 times as much; and of an output of ordinary size it is 1e-4 and less.
+What counts as equal is in `compare`. Where all of an output is zero but for rounding (the mean of what was normalised
+over the same positions), it cannot be held to its own magnitude. So before a file is refused, the module is run in
+float64 too: how far its float32 outputs are from that is what rounding does here, and 300 times that much is then
+allowed as well. Other orders of summing 50,000 numbers were seen to give 40 times as much; of an output of ordinary
+size it is 1e-4 and less.
+
+Where a file is refused, E404 names the first node of the spec whose value differs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cnnc.diagnostics import CnncError, Code
-from cnnc.graph.graph import Graph, Node, Output, Ref
+from cnnc.diagnostics import CnncError
+from cnnc.graph.graph import Node
+from cnnc.passes.network import Network
 from cnnc.targets import probes
-from cnnc.targets.runners import run_torch, threads
-from cnnc.targets.table import OPSET, TABLE, Made
+from cnnc.targets.answers import Answers, every_value, refs
+from cnnc.targets.compare import Distance, compare, worst
+from cnnc.targets.live import enliven
+from cnnc.targets.onnx_session import LoadedOnnx
+from cnnc.targets.promises import (
+    LEAST_SENSITIVITY,
+    differs,
+    require_finite,
+    require_outputs,
+    require_sensitive,
+    require_shapes,
+    wrong,
+)
+from cnnc.targets.runners import prepared
+from cnnc.targets.table import TABLE, Made, Target
+from cnnc.targets.torch import lower
+from cnnc.targets.verification_memory import batches_that_fit
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.fx import GraphModule
 
-    from cnnc.targets.runners import Array
+    from cnnc.targets.runners import Array, Loaded, Runner
 
-    Answers = Sequence[Sequence[Array]]  # of each input each output
-
-BATCHES = (1, 3)
-RELATIVE, ABSOLUTE, ROUNDING = 1e-3, 1e-4, 300
+LIVE_BATCH = 4  # samples whose statistics live weights go by
+GAINS = (1.5, 4, 16)  # of live weights
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """How far a target is from torch: the largest difference, absolute and as a part of its output's largest value.
 
-    For an output that is smaller than what rounding may do to it, the part is of that.
+    `sensitivity` tells how far the outputs move from one input to another, in units of the tolerance, with the live
+    weights that the target was verified with; `own_sensitivity`, with those that it holds.
     """
 
     target: str
     largest_absolute: float
     largest_relative: float
-    ok: bool
+    sensitivity: float
+    own_sensitivity: float
+
+    def __str__(self) -> str:
+        """The figures in words."""
+        told = f"within {self.largest_absolute:.1e} of torch, sensitivity {self.sensitivity:,.0f}"
+        if self.own_sensitivity >= LEAST_SENSITIVITY:
+            return told
+        return f"{told}; with these weights it does not listen to its input: {self.own_sensitivity:.1g}"
 
 
-def verify(
-    graph: Graph, module: "GraphModule", files: Mapping[str, Path], opset: int = OPSET, seed: int = 0
-) -> tuple[Agreement, ...]:
-    """Run the file of each target (`onnx`, `torchscript` …) against the graph's own `module`; raises E404.
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What torch gives: with the weights of the network, and with live ones."""
 
-    `opset` is that of the ONNX file, and `seed` draws the inputs. The module's mode stays.
+    own: Answers
+    live: Answers
+
+
+def verify(made: Made, files: Mapping[str, Path], seed: int = 0, *, rewritten: bool = False) -> tuple[Agreement, ...]:
+    """Run the file of each target (`onnx`, `torchscript` …) against the module that it was made from; raises E404.
+
+    `seed` draws the inputs; `rewritten` is that of `Verification.judge`. The module's mode stays.
     """
-    with prepared(module):
-        verification = Verification(graph, module, opset, seed)
-        wanted = verification.wanted()
-        return tuple(verification.judge(each, verification.given(each, path), wanted) for each, path in files.items())
+    with prepared(made.module):
+        verification = Verification(made, seed)
+        reference = verification.reference()
+        return tuple(verification.judge(*file, reference, rewritten=rewritten) for file in files.items())
 
 
 class Verification:
-    """The inputs of a graph's files, and their answers beside torch's. The module is in eval mode all the while.
+    """Judges files by what torch gives for the same inputs. The module is in eval mode all the while.
 
-    The three steps may go on in several threads: an answer takes no notice of another.
+    `judge` may be called in several threads, once there is a reference.
     """
 
-    def __init__(self, graph: Graph, module: "GraphModule", opset: int, seed: int) -> None:
-        self.graph, self.module, self.opset, self.seed = graph, module, opset, seed
-        sizes = probes.spaces(graph)
-        self.inputs = [probes.draw(graph, batch, space, seed + batch) for space in sizes for batch in BATCHES]
+    def __init__(self, made: Made, seed: int) -> None:
+        self.made, self.graph, self.seed = made, made.graph, seed
+        self.spaces = probes.spaces(self.graph)
+        sizes = [(batch, space) for space in self.spaces for batch in batches_that_fit(self.graph, self.spaces)]
+        self.inputs = [probes.draw(self.graph, *size, seed + at) for at, size in enumerate(sizes)]
 
-    def wanted(self) -> "Answers":
-        """What torch gives for each of the inputs."""
-        run = run_torch(self.module)
-        return [run(each) for each in self.inputs]
+    def reference(self) -> Reference:
+        """What torch gives; raises E404 where that is not finite."""
+        own = Answers(self.graph, self.made.module, self.made.module.state_dict(), self.inputs)
+        require_finite(own)
+        live = max(self._live(), key=lambda each: each.sensitivity)
+        live.values  # noqa: B018 - here, where nothing else waits for them
+        return Reference(own, live)
 
-    def given(self, target: str, path: Path) -> "Answers":
-        """What a target's file gives for each of them."""
-        run = TABLE[target].run(path, self.module)
-        return [run(each) for each in self.inputs]
+    def _live(self) -> Iterator[Answers]:
+        """Answers with live weights, each time with more gain, until one is sensitive enough."""
+        example = probes.draw(self.graph, LIVE_BATCH, self.spaces[0], self.seed)
+        for gain in GAINS:
+            module = lower(self.graph, seed=self.seed).eval()
+            enliven(module, example, self.seed, gain)
+            found = Answers(self.graph, module, module.state_dict(), self.inputs)
+            yield found
+            if found.sensitivity >= LEAST_SENSITIVITY:
+                return
 
-    def judge(self, target: str, given: "Answers", wanted: "Answers") -> Agreement:
-        """How far a target is from torch; raises E404, naming the node, where that is too far."""
-        found = _worst(target, given, wanted, [0.0] * len(wanted[0]))
+    def judge(self, target: str, path: Path, torch: Reference, *, rewritten: bool = False) -> Agreement:
+        """How far a target's file is from torch; raises E404, naming the node where it can, where that is too far.
+
+        One that another tool has `rewritten` may hold its weights in another form, but then it must be sensitive with
+        these weights: no others can be put in their place.
+        """
+        try:
+            return self._judge(target, TABLE[target].load(path, self.made.module), torch, rewritten)
+        except CnncError:
+            raise
+        except Exception as error:  # what reads and runs files raises what it likes
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise wrong(target, f"it cannot be run: {reason}") from error
+
+    def _judge(self, target: str, loaded: "Loaded", torch: Reference, rewritten: bool) -> Agreement:
+        require_outputs(self.graph, target, loaded.names)
+        other = self._other_weight(target, loaded, torch.own)
+        if other and not rewritten:
+            raise wrong(target, f"`{other}` is not what the module holds", self.graph.node[other.rpartition(".")[0]])
+        if other:
+            require_sensitive(target, torch.own.sensitivity)
+            self._require_values(loaded, {}, torch.own)
+            found, sensitivity = self._outputs(target, loaded.run, torch.own), torch.own.sensitivity
+        else:
+            live = self._weights_in(target, torch.live)
+            self._require_values(loaded, live, torch.live)
+            own = self._outputs(target, loaded.run, torch.own)
+            found = worst([own, self._outputs(target, loaded.with_weights(live), torch.live)])
+            sensitivity = torch.live.sensitivity
+            if not own.ok:
+                self._require_values(loaded, self._weights_in(target, torch.own), torch.own)
         if not found.ok:
-            found = _worst(target, given, wanted, rounding(self.graph, self.module, self.inputs, wanted))
-        if not found.ok:
-            raise _differs(found, _blame(self.graph, self.module, target, self.opset, self.seed))
-        return found
+            node = None if isinstance(loaded, LoadedOnnx) else rewritten_difference(self.made, target, torch.live)
+            raise differs(target, found, node)
+        return Agreement(target, found.absolute, found.relative, sensitivity, torch.own.sensitivity)
+
+    def _outputs(self, target: str, run: "Runner", torch: Answers) -> Distance:
+        """How far a file's outputs are from torch's; raises E404 where they are others in number or shape."""
+        given = [run(each) for each in self.inputs]
+        for ours, theirs in zip(torch.outputs, given, strict=True):
+            require_shapes(self.graph, target, theirs, ours)
+        return _distance(given, torch)
+
+    def _weights_in(self, target: str, torch: Answers) -> "Mapping[str, Array]":
+        """What a target's file holds where these are the module's weights."""
+        return TABLE[target].weights(self.made, arrays(torch.weights))
+
+    def _other_weight(self, target: str, loaded: "Loaded", own: Answers) -> str | None:
+        """The first weight that a file lacks, or holds other numbers for; None where it holds the module's."""
+        import numpy as np
+
+        held, wanted = loaded.weights(), self._weights_in(target, own)
+        return next(
+            (key for key, array in wanted.items() if not np.array_equal(held.get(key, ()), array, equal_nan=True)), None
+        )
+
+    def _require_values(self, loaded: "Loaded", weights: "Mapping[str, Array]", torch: Answers) -> None:
+        """Raise E404 for the first node whose value in an ONNX file, with these weights, is not torch's."""
+        if isinstance(loaded, LoadedOnnx):
+            require_values(self.made, loaded, weights, torch)
 
 
-def rounding(
-    graph: Graph, module: "GraphModule", inputs: "Sequence[Sequence[Tensor]]", wanted: "Answers"
-) -> list[float]:
-    """For each output the most that float32 changes in it: how far what torch gives is from the same in float64."""
-    import numpy as np
+def _distance(given: "Sequence[Sequence[Array]]", torch: Answers) -> Distance:
+    """How far outputs are from torch's, of which rounding is measured where they seem too far."""
 
-    from cnnc.targets.torch import lower
+    def apart(noise: Sequence[float]) -> Distance:
+        pairs = zip(given, torch.outputs, strict=True)
+        return worst([compare(*each) for theirs, ours in pairs for each in zip(theirs, ours, noise, strict=True)])
 
-    weights = {key: each.double() if each.is_floating_point() else each for key, each in module.state_dict().items()}
-    run = run_torch(lower(graph, weights).eval())
-    worst = [0.0] * len(wanted[0])
-    for each, outputs in zip(inputs, wanted, strict=True):
-        exact = run([x.double() for x in each])
-        for index, (a, b) in enumerate(zip(outputs, exact, strict=True)):
-            known = np.isfinite(a) & np.isfinite(b)
-            worst[index] = max(worst[index], float(np.abs(a[known] - b[known]).max(initial=0)))
-    return worst
+    found = apart([0.0] * len(torch.graph.outputs))
+    return found if found.ok else apart(torch.noise)
 
 
-@contextmanager
-def prepared(module: "GraphModule") -> Iterator[None]:
-    """The module in eval mode and torch on no more than our number of threads, for a while."""
-    import torch
-
-    mode, before = module.training, torch.get_num_threads()
-    module.eval()
-    limit_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-        module.train(mode)
-
-
-def limit_threads() -> None:
-    """Keep torch, in the calling thread, to no more than our number of threads."""
-    import torch
-
-    torch.set_num_threads(min(torch.get_num_threads(), threads()))
+def require_values(made: Made, loaded: LoadedOnnx, weights: "Mapping[str, Array]", torch: Answers) -> None:
+    """Raise E404 for the first node whose value in the file, with these weights, is not torch's."""
+    exported = {name: ref for ref, name in made.emitted.names.items() if name in loaded.values()}
+    given = dict(zip(exported, loaded.run_values(weights, exported)(torch.inputs[0]), strict=True))
+    for name, ref in exported.items():
+        origin = made.exported.origin(ref)
+        wanted = torch.values[origin]
+        if given[name].shape != wanted.shape:
+            shapes = f"`{name}` is {given[name].shape}, and not {wanted.shape}"
+            raise wrong(Target.ONNX, shapes, made.graph.node[ref.node])
+        distance = compare(given[name], wanted)
+        if not distance.ok:
+            distance = compare(given[name], wanted, torch.noise_of_values[origin])
+        if not distance.ok:
+            folded = "" if origin == ref else f", with all up to `{origin.node}` folded into it,"
+            raise differs(Target.ONNX, distance, made.graph.node[ref.node], folded)
 
 
-def compare(target: str, a: "Array", b: "Array", noise: float = 0.0) -> Agreement:
-    """How far `a` is from `b`, which is torch's and rounded by up to `noise`.
-
-    NaN and infinity agree with themselves alone.
-    """
-    import numpy as np
-
-    if a.shape != b.shape:
-        return Agreement(target, np.inf, np.inf, ok=False)
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    apart = ~((a == b) | (np.isnan(a) & np.isnan(b)))
-    if not (np.isfinite(a[apart]).all() and np.isfinite(b[apart]).all()):
-        return Agreement(target, np.inf, np.inf, ok=False)
-    distance, magnitude = np.abs(a[apart] - b[apart]), np.abs(b[apart])
-    worst, scale = float(distance.max(initial=0)), float(np.abs(b[np.isfinite(b)]).max(initial=0))
-    ok = bool((distance <= RELATIVE * magnitude + ABSOLUTE * scale + ROUNDING * noise).all())
-    return Agreement(target, worst, worst / (max(scale, ROUNDING * noise) or 1), ok)
-
-
-def _worst(target: str, given: "Answers", wanted: "Answers", noise: Sequence[float]) -> Agreement:
-    """The worst of all outputs on all inputs; `noise` is each output's."""
-    found = [
-        compare(target, a, b, each)
-        for theirs, ours in zip(given, wanted, strict=True)
-        for a, b, each in zip(theirs, ours, noise, strict=True)
-    ]
-    return Agreement(
-        target,
-        max(each.largest_absolute for each in found),
-        max(each.largest_relative for each in found),
-        all(each.ok for each in found),
-    )
-
-
-def _blame(graph: Graph, module: "GraphModule", target: str, opset: int, seed: int) -> Node | None:
-    """The first node whose value differs when every value is an output and no pass has run; None where none does."""
-    from cnnc.targets import onnx
-    from cnnc.targets.torch import lower
-
-    refs = [Ref(node.path, port) for node in graph.nodes for port in range(len(node.outputs))]
-    bare = replace(graph, outputs=tuple(Output(f"value_{index}", ref) for index, ref in enumerate(refs)))
-    whole = lower(bare, module.state_dict()).eval()
-    inputs = probes.draw(graph, BATCHES[-1], probes.spaces(graph)[-1], seed)
+def rewritten_difference(made: Made, target: str, torch: Answers) -> Node | None:
+    """The first node whose value differs in a file of the same target with every value as an output."""
+    whole = every_value(made.graph)
+    module = lower(whole, torch.weights).eval()
     with TemporaryDirectory() as folder:
         path = Path(folder) / target
-        weights = {key: tensor.numpy() for key, tensor in whole.state_dict().items()}
-        TABLE[target].write(Made(bare, whole, lambda file: onnx.write(file, bare, weights, opset)), path)
-        wanted = run_torch(whole)(inputs)
-        noise = rounding(bare, whole, [inputs], [wanted])
-        values = zip(refs, TABLE[target].run(path, whole)(inputs), wanted, noise, strict=True)
-        return next((graph.node[ref.node] for ref, a, b, each in values if not compare(target, a, b, each).ok), None)
+        TABLE[target].write(Made(Network(whole, arrays(torch.weights)), whole, module), path)
+        given = TABLE[target].load(path, module).run(torch.inputs[0])
+    for ref, value in zip(refs(made.graph), given, strict=True):
+        if not compare(value, torch.values[ref], torch.noise_of_values[ref]).ok:
+            return made.graph.node[ref.node]
+    return None
 
 
-def _differs(found: Agreement, node: Node | None) -> CnncError:
-    where = f"`{node.path}` ({node.op.name}) is the first node that differs" if node else "no single node differs"
-    return CnncError.of(
-        Code.NOT_VERIFIED,
-        f"the {found.target} file computes something else than torch: off by {found.largest_absolute:.3g}, which is "
-        f"{found.largest_relative:.3g} of the largest value; {where}",
-        node.span if node else None,
-        help="nothing was written; this is a fault of cnnc or of the library that runs the file: please report it",
-    )
+def arrays(weights: "Mapping[str, Tensor]") -> "dict[str, Array]":
+    """The same numbers as NumPy's arrays."""
+    return {key: tensor.detach().numpy() for key, tensor in weights.items()}

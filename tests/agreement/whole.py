@@ -23,7 +23,7 @@ from cnnc.passes.network import Network
 from cnnc.targets import onnx as onnx_target
 from cnnc.targets import probes, python, torchscript
 from cnnc.targets import torch as torch_target
-from cnnc.targets.verify import ABSOLUTE, RELATIVE, compare
+from cnnc.targets.compare import ABSOLUTE, RELATIVE, compare
 from tests.agreement.one_node import session_of
 from tests.random_ops import SAMPLES
 
@@ -199,7 +199,7 @@ def near(name: str, found: Arrays, wanted: Arrays, slack: Slack) -> None:
     for at, (a, b) in enumerate(zip(found, wanted, strict=True)):
         assert a.shape == b.shape, f"{name}: {a.shape} where torch gives {b.shape}"
         assert np.isfinite(b).all(), f"{name}: torch's answer is not finite"
-        if not compare(name, a, b).ok:
+        if not compare(a, b).ok:
             exact = slack.exact[at]
             moved = max(np.abs(other - exact).max() for other in (b, slack.rounded[at]))
             most = ROUNDING * moved + ABSOLUTE * np.abs(b).max() + RELATIVE * np.abs(b)

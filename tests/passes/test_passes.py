@@ -13,7 +13,7 @@ from cnnc.passes.network import Network
 from cnnc.passes.pipeline import NAMES, PIPELINE, run
 from cnnc.passes.shield_pads import shield_pads
 from cnnc.targets import onnx
-from cnnc.targets.runners import run_onnx
+from cnnc.targets.onnx_session import LoadedOnnx
 from cnnc.targets.torch import lower
 from tests.targets.networks import forked, open_size, residual
 
@@ -175,7 +175,7 @@ def test_onnxruntime_moves_no_zeros_into_a_pool(pool, tmp_path):
     def computed(network):
         path = tmp_path / "pool.onnx"
         path.write_bytes(onnx.lower(network.graph, network.weights).SerializeToString())
-        return run_onnx(path)([x])[0]
+        return LoadedOnnx(path).run([x])[0]
 
     np.testing.assert_array_equal(computed(shield_pads(network)), wanted)
 

@@ -12,27 +12,27 @@ from cnnc.graph.rebuild import rebuild
 from cnnc.graph.sizes import ANY, Rule
 from cnnc.ops.activation import Tanh
 from cnnc.passes.network import Network
-from cnnc.passes.pipeline import run
-from cnnc.targets import onnx, pt2, torchscript
+from cnnc.targets.answers import Answers
+from cnnc.targets.compare import compare
 from cnnc.targets.probes import fits, spaces
-from cnnc.targets.runners import run_torch
+from cnnc.targets.promises import LEAST_SENSITIVITY
+from cnnc.targets.table import TABLE, Made, Target
 from cnnc.targets.torch import lower
-from cnnc.targets.verify import compare, rounding, verify
+from cnnc.targets.verify import arrays, verify
 from tests.targets.networks import forked, open_size, residual
 
 
+def made(graph, seed=0):
+    module = lower(graph, seed=seed)
+    return Made(Network(graph, arrays(module.state_dict())), graph, module)
+
+
 def write(graph, folder, targets=("onnx", "torchscript")):
-    module = lower(graph)
+    source = made(graph)
     files = {target: folder / target for target in targets}
-    if "onnx" in files:
-        weights = {key: tensor.numpy() for key, tensor in module.state_dict().items()}
-        network = run(Network(graph, weights))
-        files["onnx"].write_bytes(onnx.lower(network.graph, network.weights).SerializeToString())
-    if "torchscript" in files:
-        torchscript.write(module, files["torchscript"])
-    if "pt2" in files:
-        pt2.write(graph, module, files["pt2"])
-    return module, files
+    for target, path in files.items():
+        TABLE[target].write(source, path)
+    return source, files
 
 
 def inference(graph):
@@ -41,18 +41,11 @@ def inference(graph):
 
 @pytest.mark.parametrize("graph", [residual(), inference(forked()), open_size()], ids=lambda graph: graph.name)
 def test_files_agree_with_torch(graph, tmp_path):
-    module, files = write(graph, tmp_path)
-    found = verify(graph, module, files)
-    assert [each.target for each in found] == ["onnx", "torchscript"]
-    assert all(each.ok and each.largest_relative < 1e-4 for each in found)
-    assert module.training
-
-
-@pytest.mark.parametrize("graph", [residual(), open_size()], ids=lambda graph: graph.name)
-def test_a_pt2_file_agrees_with_torch(graph, tmp_path):
-    module, files = write(graph, tmp_path, ("pt2",))
-    [found] = verify(graph, module, files)
-    assert found.ok
+    source, files = write(graph, tmp_path, TABLE)
+    found = verify(source, files)
+    assert [each.target for each in found] == list(TABLE)
+    assert all(each.largest_relative < 1e-4 and each.sensitivity > LEAST_SENSITIVITY for each in found)
+    assert source.module.training
 
 
 class Wrong(Tanh):
@@ -72,31 +65,50 @@ def test_a_wrong_lowering_is_found_and_blamed(tmp_path):
     graph = load(spec)
     swapped = [replace(node, op=Wrong()) if node.path == "tanh" else node for node in graph.nodes]
     wrong = rebuild(graph, swapped)
-    module, files = write(wrong, tmp_path, ("onnx",))
+    source, files = write(wrong, tmp_path, ("onnx",))
     with pytest.raises(CnncError) as caught:
-        verify(wrong, module, files)
+        verify(source, files)
     [diagnostic] = caught.value.diagnostics
     assert diagnostic.code == Code.NOT_VERIFIED
     assert "`tanh` (tanh) is the first node that differs" in diagnostic.message
     assert diagnostic.span == graph.node["tanh"].span
 
 
-@pytest.mark.parametrize("target", ["onnx", "torchscript", "pt2"])
+@pytest.mark.parametrize("target", [target for target in TABLE if target != Target.PYTHON])  # which has no weights
 def test_a_file_of_other_weights_is_refused(tmp_path, target):
     graph = residual()
     _, files = write(graph, tmp_path, (target,))
-    with pytest.raises(CnncError, match="no single node differs"):
-        verify(graph, lower(graph, seed=1), files)
+    with pytest.raises(CnncError, match=r"`stem.weight` is not what the module holds"):
+        verify(made(graph, seed=1), files)
+
+
+@pytest.mark.parametrize("target", TABLE)
+def test_a_file_with_the_outputs_of_training_is_refused(tmp_path, target):
+    graph = forked()
+    _, files = write(
+        replace(graph, outputs=tuple(replace(each, train_only=False) for each in graph.outputs)), tmp_path, (target,)
+    )
+    shown = inference(graph)
+    names = "its outputs are `left`, `aux`, and the spec promises `left`"
+    with pytest.raises(CnncError, match=names if target == Target.ONNX else "it gives 2 outputs, .* promises `left`"):
+        verify(made(shown), files)
+
+
+@pytest.mark.parametrize("target", TABLE)
+def test_a_file_whose_output_has_another_shape_is_refused(tmp_path, target):
+    spec = {"cnnc": 1, "name": "n", "input": {"image": [2, 4, 4]}, "nodes": [{"conv": {"out": 2, "kernel": 3}}]}
+    other = {**spec, "nodes": [{"conv": {"out": 2, "kernel": 3, "padding": 1}}]}
+    _, files = write(load(other | {"outputs": {"y": "conv"}}), tmp_path, (target,))
+    with pytest.raises(CnncError, match=r"`y` is \(1, 2, 4, 4\).*, and not \(1, 2, 2, 2\)"):
+        verify(made(load(spec | {"outputs": {"y": "conv"}})), files)
 
 
 @pytest.mark.filterwarnings("ignore")  # it makes a TorchScript file by hand
 def test_a_file_that_always_takes_one_sample_is_refused(tmp_path):
-    graph = residual()
-    module = lower(graph).eval()
-    torch.jit.save(torch.jit.script(Repeating(module)), tmp_path / "torchscript")
-    with pytest.raises(CnncError) as caught:
-        verify(graph, module, {"torchscript": tmp_path / "torchscript"})
-    assert "off by inf" in caught.value.diagnostics[0].message
+    source = made(load({"cnnc": 1, "name": "n", "input": {"x": [3]}, "nodes": ["relu"], "outputs": {"y": "relu"}}))
+    torch.jit.save(torch.jit.script(Repeating(source.module.eval())), tmp_path / "torchscript")
+    with pytest.raises(CnncError, match=r"`y` is \(1, 3\) for a batch of 3, and not \(3, 3\)"):
+        verify(source, {"torchscript": tmp_path / "torchscript"})
 
 
 class Repeating(torch.nn.Module):
@@ -115,15 +127,17 @@ def values(*numbers):
 
 
 def test_what_counts_as_equal():
-    assert compare("t", values(1.0001, 1e-5), values(1, 0)).ok
-    assert not compare("t", values(1.01, 0), values(1, 0)).ok
-    assert not compare("t", values(1e-12, 1.1e-10), values(1e-12, 1e-10)).ok
-    assert compare("t", values(0, 0), values(0, 0)).ok
-    assert not compare("t", values(1e-9), values(0)).ok
-    assert compare("t", values(np.nan, np.inf, 1), values(np.nan, np.inf, 1)).ok
-    assert not compare("t", values(np.inf, 1), values(-np.inf, 1)).ok
-    assert not compare("t", values(np.nan, 1), values(0, 1)).ok
-    assert not compare("t", values(1, 1), values(1)).ok
+    assert compare(values(1.00005, 1e-5), values(1, 0)).ok
+    assert not compare(values(1.0005, 2), values(1, 2.001)).ok  # each by less than a thousandth, but all
+    assert not compare(values(1.01, 0), values(1, 0)).ok
+    assert not compare(np.full(10**6, 1.0), np.append(np.full(10**6 - 1, 1.0), 1.01)).ok  # one in a million
+    assert not compare(values(1e-12, 1.1e-10), values(1e-12, 1e-10)).ok
+    assert compare(values(0, 0), values(0, 0)).ok
+    assert not compare(values(1e-9), values(0)).ok
+    assert compare(values(np.nan, np.inf, 1), values(np.nan, np.inf, 1)).ok
+    assert not compare(values(np.inf, 1), values(-np.inf, 1)).ok
+    assert not compare(values(np.nan, 1), values(0, 1)).ok
+    assert not compare(values(1, 1), values(1)).ok
 
 
 def zero_up_to_rounding(*more, size=16):
@@ -133,27 +147,27 @@ def zero_up_to_rounding(*more, size=16):
 
 @pytest.mark.parametrize("graph", [zero_up_to_rounding(), zero_up_to_rounding(size=100)])
 def test_an_output_that_is_zero_up_to_rounding_is_held_to_its_rounding(graph, tmp_path):
-    module, files = write(graph, tmp_path)
-    found = verify(graph, module, files)
-    assert all(each.ok and each.largest_absolute < 1e-6 and each.largest_relative < 1 for each in found)
+    source, files = write(graph, tmp_path)
+    found = verify(source, files)
+    assert all(each.largest_absolute < 1e-6 and each.largest_relative < 1 for each in found)
 
 
 def test_a_wrong_lowering_of_what_should_be_zero_is_found_and_blamed(tmp_path):
     graph = zero_up_to_rounding("tanh")
     wrong = rebuild(graph, [replace(node, op=Wrong()) if node.path == "tanh" else node for node in graph.nodes])
-    module, files = write(wrong, tmp_path, ("onnx",))
+    source, files = write(wrong, tmp_path, ("onnx",))
     with pytest.raises(CnncError, match=r"`tanh` .tanh. is the first node that differs"):
-        verify(wrong, module, files)
+        verify(source, files)
 
 
 def test_rounding_is_measured_for_each_output():
     graph = zero_up_to_rounding()
     module = lower(graph).eval()
     x = (torch.randn(3, 1, 16, 16),)
-    [noise] = rounding(graph, module, [x], [run_torch(module)(x)])
+    [noise] = Answers(graph, module, module.state_dict(), [x]).noise
     assert 0 < noise < 1e-6
-    assert compare("t", values(1e-7), values(1e-8), noise).ok
-    assert not compare("t", values(1e-3), values(1e-8), noise).ok
+    assert compare(values(1e-7), values(1e-8), noise).ok
+    assert not compare(values(1e-3), values(1e-8), noise).ok
 
 
 def test_open_sizes_are_tried_where_the_network_takes_them():

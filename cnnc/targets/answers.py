@@ -1,0 +1,100 @@
+"""What torch gives for a graph with one set of weights: its outputs, and the value of every node.
+
+In go a proved graph without train-only outputs, weights by the keys of the state_dict, and inputs; out come arrays.
+Each is computed when it is first asked for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cnnc.graph.graph import Graph, Output, Ref
+from cnnc.targets.compare import sensitivity
+from cnnc.targets.runners import run_torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.fx import GraphModule
+
+    from cnnc.targets.runners import Array
+
+Inputs = Sequence["Sequence[Tensor]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The answers of `module`, in eval mode, which holds the `weights`; all values are for the first of the inputs."""
+
+    graph: Graph
+    module: "GraphModule"
+    weights: "Mapping[str, Tensor]"
+    inputs: Inputs
+
+    @cached_property
+    def outputs(self) -> "list[list[Array]]":
+        """Of each input each output."""
+        run = run_torch(self.module)
+        return [run(each) for each in self.inputs]
+
+    @cached_property
+    def sensitivity(self) -> float:
+        """How far each output moves from sample to sample, in units of the tolerance: the least of all."""
+        import numpy as np
+
+        samples: dict[tuple[tuple[int, ...], ...], list[list[Array]]] = {}  # of one size, in whatever batches
+        for inputs, outputs in zip(self.inputs, self.outputs, strict=True):
+            samples.setdefault(tuple(tuple(each.shape[1:]) for each in inputs), []).append(outputs)
+        batches = (zip(*each, strict=True) for each in samples.values())
+        return min(sensitivity(np.concatenate(output)) for outputs in batches for output in outputs)
+
+    @cached_property
+    def values(self) -> "dict[Ref, Array]":
+        """The value of every node."""
+        whole = _lower(every_value(self.graph), self.weights)
+        return dict(zip(refs(self.graph), run_torch(whole)(self.inputs[0]), strict=True))
+
+    @cached_property
+    def noise(self) -> list[float]:
+        """For each output the most that float32 changes in it: how far it is from the same in float64."""
+        worst = [0.0] * len(self.graph.outputs)
+        exact = run_torch(_lower(self.graph, _double(self.weights)))
+        for inputs, outputs in zip(self.inputs, self.outputs, strict=True):
+            found = zip(outputs, exact([each.double() for each in inputs]), strict=True)
+            worst = [max(old, _apart(a, b)) for old, (a, b) in zip(worst, found, strict=True)]
+        return worst
+
+    @cached_property
+    def noise_of_values(self) -> dict[Ref, float]:
+        """The same for the value of every node."""
+        exact = run_torch(_lower(every_value(self.graph), _double(self.weights)))
+        found = exact([each.double() for each in self.inputs[0]])
+        return {ref: _apart(self.values[ref], b) for ref, b in zip(refs(self.graph), found, strict=True)}
+
+
+def refs(graph: Graph) -> list[Ref]:
+    """All that the graph's nodes give."""
+    return [Ref(node.path, port) for node in graph.nodes for port in range(len(node.outputs))]
+
+
+def every_value(graph: Graph) -> Graph:
+    """The graph with the value of every node as an output."""
+    return replace(graph, outputs=tuple(Output(f"value_{at}", ref) for at, ref in enumerate(refs(graph))))
+
+
+def _lower(graph: Graph, weights: "Mapping[str, Tensor]") -> "GraphModule":
+    from cnnc.targets.torch import lower
+
+    return lower(graph, weights).eval()
+
+
+def _double(weights: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    return {key: each.double() if each.is_floating_point() else each for key, each in weights.items()}
+
+
+def _apart(a: "Array", b: "Array") -> float:
+    """The largest difference of what is finite."""
+    import numpy as np
+
+    known = np.isfinite(a) & np.isfinite(b)
+    return float(np.abs(a[known] - b[known]).max(initial=0))

@@ -1,0 +1,101 @@
+"""Weights with which a network listens to its input: what is verified with them is verified everywhere.
+
+A deep network with the weights that torch starts with is all but deaf: each layer halves what depends on the input and
+adds a bias, until the same numbers come out for every input, and a wrong layer in the middle goes unnoticed. Running
+means of 0 and variances of 1 hide a wrong batch norm likewise.
+
+In go a module in eval mode and a batch for each of its inputs; its weights are overwritten, in the order in which the
+layers run, while that batch goes through. Layers get random weights, scaled so that what they give has unit variance
+around its channels' means, and biases that put these means near zero (as Mishkin and Matas, "All you need is a good
+init", 2016, but for a single pass). Norms get the statistics of what they see, a little off. All else (factors,
+slopes) is drawn around 1. Integers, such as a count of batches, stay.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+SPREAD = 0.3  # of biases and means, where what they are added to has unit variance
+LIFT = 0.5  # of biases: were half of all numbers cut off by a ReLU, rounding would grow from layer to layer
+LEAST_VARIANCE = 1e-6  # below, a channel is constant
+
+
+def enliven(module: "torch.nn.Module", inputs: "Sequence[Tensor]", seed: int, gain: float) -> None:
+    """Give the module live weights, drawn from `seed`.
+
+    A layer makes what varies, in what it gives, at most `gain` times as large as what does not. Behind a global pool,
+    say, little varies: without a bound, rounding would become as large as all else.
+    """
+    import torch
+
+    random = torch.Generator().manual_seed(seed)
+    with torch.inference_mode():
+        for value in module.state_dict().values():
+            if value.is_floating_point():
+                value.copy_(1 + SPREAD * torch.randn(value.shape, generator=random))
+        hooks = [hook for each in module.modules() for hook in _hooks(each, random, gain)]
+        module(*inputs)
+    for hook in hooks:
+        hook.remove()
+
+
+def _hooks(module: "torch.nn.Module", random: "torch.Generator", gain: float) -> list[Any]:
+    """What sets up a layer or norm when it runs."""
+    from torch import nn
+
+    layers = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    if isinstance(module, layers):
+        return [
+            module.register_forward_pre_hook(lambda layer, _: _draw(layer, random)),
+            module.register_forward_hook(lambda layer, _, output: _scale(layer, output, random, gain)),
+        ]
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return [module.register_forward_pre_hook(lambda norm, inputs: _watch(norm, inputs[0], random))]
+    return []
+
+
+def _draw(layer: Any, random: "torch.Generator") -> None:
+    import torch
+
+    layer.weight.copy_(torch.randn(layer.weight.shape, generator=random))
+    if layer.bias is not None:
+        layer.bias.zero_()
+
+
+def _scale(layer: Any, output: "Tensor", random: "torch.Generator", gain: float) -> "Tensor":
+    """Scale a layer that is linear by what it gives without a bias, and give it one; what it gives then."""
+    import torch
+
+    mean, variance = _moments(output)
+    floor = (mean.square().mean() / gain**2).clamp(min=LEAST_VARIANCE)
+    scale = torch.maximum(variance.mean(), floor).rsqrt()
+    layer.weight.mul_(scale)
+    output.mul_(scale)
+    if layer.bias is not None:
+        layer.bias.copy_(LIFT + SPREAD * torch.randn(layer.bias.shape, generator=random) - mean * scale)
+        output.add_(layer.bias.reshape(-1, *[1] * (output.ndim - 2)))
+    return output
+
+
+def _watch(norm: Any, x: "Tensor", random: "torch.Generator") -> None:
+    """Give a batch norm the statistics of what it sees."""
+    import torch
+
+    mean, variance = _moments(x)
+    variance = torch.where(variance < LEAST_VARIANCE, torch.ones_like(variance), variance)
+    noise = SPREAD * torch.randn(mean.shape, generator=random)
+    norm.running_mean.copy_(mean + noise * variance.sqrt())
+    if norm.bias is not None:
+        norm.bias.sub_(1 - LIFT)
+    norm.running_var.copy_(variance * (0.5 + torch.rand(variance.shape, generator=random)))
+
+
+def _moments(x: "Tensor") -> "tuple[Tensor, Tensor]":
+    """The mean and the variance of each channel, axis 1."""
+    import torch
+
+    variance, mean = torch.var_mean(x, [axis for axis in range(x.ndim) if axis != 1], correction=0)
+    return mean, variance

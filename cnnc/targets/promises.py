@@ -1,0 +1,93 @@
+"""What a spec promises of every file made from it, and E404 where a file breaks it.
+
+In go a graph without train-only outputs and what a file, or torch, gave for it; a broken promise is raised.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from cnnc.diagnostics import CnncError, Code, counted
+from cnnc.graph.graph import Graph, Node
+from cnnc.targets.answers import Answers
+from cnnc.targets.compare import Distance
+
+if TYPE_CHECKING:
+    from cnnc.targets.runners import Array
+
+LEAST_SENSITIVITY = 100
+"""How far outputs must move from one input to another, in units of the tolerance, for their agreement to tell."""
+
+
+def require_finite(torch: Answers) -> None:
+    """Raise E404 where torch's own outputs are not finite, naming the first node whose value is not."""
+    import numpy as np
+
+    if all(np.isfinite(each).all() for outputs in torch.outputs for each in outputs):
+        return
+    nodes = (torch.graph.node[ref.node] for ref, value in torch.values.items() if not np.isfinite(value).all())
+    node = next(nodes, None)
+    at = f": `{node.path}` ({node.op.name}) is the first node whose value is not" if node else ""
+    raise CnncError.of(
+        Code.NOT_VERIFIED,
+        f"with these weights the outputs are not finite{at}",
+        node.span if node else None,
+        help="nothing was written; look for a running variance below zero, NaN, or very large numbers in the weights",
+    )
+
+
+def require_sensitive(target: str, sensitivity: float) -> None:
+    """Raise E404 where a network does not listen to its input: its answers say nothing of a file then."""
+    if sensitivity < LEAST_SENSITIVITY:
+        raise CnncError.of(
+            Code.NOT_VERIFIED,
+            f"the {target} file holds its weights in another form than cnnc writes, and with these weights the network "
+            f"does not listen to its input: a sensitivity of {sensitivity:.1g}, of {LEAST_SENSITIVITY} that tell",
+            help="give the weights of a trained network with --weights, to both `build` and `verify`",
+        )
+
+
+def require_outputs(graph: Graph, target: str, names: tuple[str, ...] | None) -> None:
+    """Raise E404 where a file's outputs have other names than the spec's."""
+    promised = tuple(each.name for each in graph.outputs)
+    if names is not None and names != promised:
+        raise wrong(target, f"its outputs are {_listed(names)}, and the spec promises {_listed(promised)}")
+
+
+def require_shapes(graph: Graph, target: str, given: "Sequence[Array]", torch: "Sequence[Array]") -> None:
+    """Raise E404 where outputs are not as many as the spec promises, or of other shapes."""
+    if len(given) != len(graph.outputs):
+        promised = _listed(each.name for each in graph.outputs)
+        raise wrong(target, f"it gives {counted(len(given), 'output')}, and the spec promises {promised}")
+    for output, a, b in zip(graph.outputs, given, torch, strict=True):
+        known = graph.type_of(output.ref).shape
+        wanted = (len(b), *(size or there for size, there in zip(known, b.shape[1:], strict=True)))
+        if a.shape != wanted:
+            node = graph.node.get(output.ref.node)
+            raise wrong(target, f"`{output.name}` is {a.shape} for a batch of {len(b)}, and not {wanted}", node)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{each}`" for each in names)
+
+
+def differs(target: str, found: Distance, node: Node | None, remark: str = "") -> CnncError:
+    """E404 for values that differ; the remark stands behind the node's name."""
+    where = "no single node differs"
+    if node:
+        where = f"`{node.path}` ({node.op.name}){remark} is the first node that differs"
+    far = f"off by {found.absolute:.3g}, which is {found.relative:.3g} of the largest value"
+    return _refused(f"the {target} file computes something else than torch: {far}; {where}", node)
+
+
+def wrong(target: str, what: str, node: Node | None = None) -> CnncError:
+    """E404 for a file that is not what the spec promises."""
+    return _refused(f"the {target} file is not what the spec promises: {what}", node)
+
+
+def _refused(message: str, node: Node | None) -> CnncError:
+    return CnncError.of(
+        Code.NOT_VERIFIED,
+        message,
+        node.span if node else None,
+        help="nothing was written; this is a fault of cnnc or of the library that runs the file: please report it",
+    )

@@ -1,0 +1,75 @@
+"""What a verification takes of this machine's memory, told before anything is allocated.
+
+In go a graph without train-only outputs and the sizes it is tried at; out comes the batches that there is room for.
+Torch and the file's own runtime each hold what is alive at once, and one sample's value of every node is held twice.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.graph.cost import activation_bytes, bytes_of
+from cnnc.graph.graph import Graph
+from cnnc.graph.rebuild import rebuild
+from cnnc.ops.types import TensorType
+from cnnc.targets.probes import Space, shapes
+
+BATCHES = ((1, 3), (1, 1))  # inputs are drawn anew for each, so that there are several samples in either case
+COPIES = 4  # of the weights: the module's, live ones, and a runtime's two
+
+
+def batches_that_fit(graph: Graph, spaces: tuple[Space, ...]) -> tuple[int, ...]:
+    """The batches to verify with, smaller ones where memory is short; raises E406 where it is too short for any."""
+    free = free_memory()
+    known = [at_size(graph, space) for space in spaces]
+    for batches in BATCHES:
+        need = max(needed(each, max(batches)) for each in known)
+        if free is None or need <= free:
+            return batches
+    largest = max(known[-1].nodes, key=lambda node: bytes_of(node.outputs) or 0)
+    size = _shown(bytes_of(largest.outputs) or 0)
+    raise CnncError.of(
+        Code.NOT_EXPORTABLE,
+        f"verifying `{graph.name}` takes {_shown(need)} of memory, and this machine has {_shown(free or 0)} to give; "
+        f"what `{largest.path}` gives takes {size} alone",
+        largest.span,
+        help="build it on a machine with more memory, or for a smaller picture",
+    )
+
+
+def needed(graph: Graph, batch: int) -> int:
+    """The bytes that verifying a graph of known sizes takes, with inputs of up to `batch` samples."""
+    weights = 4 * sum(node.cost.params + node.cost.buffers for node in graph.nodes)
+    values = bytes_of(type for node in graph.nodes for type in node.outputs) or 0
+    alive = activation_bytes(graph) or 0
+    return COPIES * weights + max(2 * values, 2 * alive * batch)
+
+
+def at_size(graph: Graph, space: Space) -> Graph:
+    """The graph with open heights and widths filled in."""
+    pairs = zip(graph.inputs, shapes(graph, space), strict=True)
+    inputs = tuple(replace(each, type=TensorType(shape)) for each, shape in pairs)
+    return rebuild(replace(graph, inputs=inputs), graph.nodes)
+
+
+def free_memory() -> int | None:
+    """The bytes that this process may still take; None where the system does not say."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        return min([available, *_limit_of_container()])
+    with suppress(AttributeError, OSError, ValueError):  # other systems tell of all memory alone
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def _limit_of_container() -> list[int]:
+    with suppress(OSError, ValueError):  # ValueError: "max"
+        return [int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))]
+    return []
+
+
+def _shown(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB"
