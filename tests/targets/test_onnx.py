@@ -10,7 +10,7 @@ from cnnc.compiler import load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Output, Ref
 from cnnc.targets import seal
-from cnnc.targets.onnx import lower, require_exportable, write
+from cnnc.targets.onnx import emit, lower, require_exportable, write
 from cnnc.targets.onnx_file import chunks
 from cnnc.targets.table import OPSETS
 from cnnc.targets.torch import lower as lower_torch
@@ -126,7 +126,7 @@ def test_the_file_written_piece_by_piece_is_the_model(network):
     graph = network()
     model, weights = export(graph, metadata={"key": "value"})
     file = BytesIO()
-    write(file, graph, weights, 20, {"key": "value"})
+    write(file, emit(graph, weights, 20, {"key": "value"}))
     found = onnx.ModelProto.FromString(file.getvalue())
     onnx.checker.check_model(found, full_check=True)
     assert found.metadata_props[0].key == seal.KEY
