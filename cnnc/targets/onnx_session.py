@@ -55,23 +55,26 @@ class LoadedOnnx:
     def with_weights(self, weights: "Mapping[str, Array]") -> Runner:
         """The file with other numbers for these initializers."""
         self.__dict__.pop("_session", None)  # which holds all of its own
-        return self._with(self._parts[0], weights)
+        return self._with(weights, None)
 
     def run_values(self, weights: "Mapping[str, Array]", names: Iterable[str]) -> Runner:
         """The same, with these values of its nodes as its outputs."""
+        return self._with(weights, names)
+
+    def _with(self, weights: "Mapping[str, Array]", names: Iterable[str] | None) -> Runner:
         import onnx
 
-        model = onnx.ModelProto()
+        model, own = onnx.ModelProto(), self.weights()
         model.CopyFrom(self._parts[0])
-        del model.graph.output[:]
-        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-        return self._with(model, weights)
-
-    def _with(self, model: "onnx.ModelProto", weights: "Mapping[str, Array]") -> Runner:
+        if names is not None:
+            del model.graph.output[:]
+            model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+        for each in model.graph.initializer:
+            if each.name in own and each.name not in weights:  # a constant, which onnxruntime may want to look at
+                each.CopyFrom(onnx.TensorProto(name=each.name, data_type=each.data_type, dims=each.dims))
+                each.raw_data = own[each.name].tobytes()
         used = {name for node in model.graph.node for name in node.input}
-        own = {name: array.copy() for name, array in self.weights().items() if name not in weights}
-        given = {name: array for name, array in {**own, **weights}.items() if name in used}
-        return _runner(_open(model.SerializeToString(), given))
+        return _runner(_open(model.SerializeToString(), {key: weights[key] for key in weights if key in used}))
 
 
 def _open(model: "Path | bytes", weights: "Mapping[str, Array] | None" = None) -> "onnxruntime.InferenceSession":
