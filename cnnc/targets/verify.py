@@ -136,7 +136,7 @@ class Verification:
         """
         try:
             return self._judge(target, TABLE[target].load(path, self.made.module), torch, rewritten)
-        except CnncError:
+        except (CnncError, ImportError):  # a package that is not there is told by name
             raise
         except Exception as error:  # what reads and runs files raises what it likes
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
