@@ -1,6 +1,7 @@
 # make demo   a model from a spec, and a picture through it     make lint         the linter and the types
 # make test   what CI runs                                       make bench        the budgets, as measured ratios
 # make clean  remove what they left, but not the environments    make fuzz         N=1000 more random networks than test does
+#                                                                make mutants      N=120 small faults, planted to see whether tests find them
 #                                                                make constraints  pin the newest packages that pyproject.toml allows
 #
 # make test LATEST=1   with the newest packages that pyproject.toml allows, not with the pinned ones
@@ -10,6 +11,7 @@ PYTHON ?= python3
 PICTURE := tests/data/boot.png
 ARGS ?=
 N ?= 1000
+SEED ?= 0
 
 ifdef LATEST
   VENV := .venv-latest
@@ -26,7 +28,7 @@ DEV := $(VENV)/.installed-dev
 # pip builds cnnc itself by pinned packages too: older ones read the first variable for that, newer ones the second
 INSTALL := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) $(BIN)/python -m pip install --quiet --compile --editable
 
-.PHONY: demo test lint bench fuzz constraints clean
+.PHONY: demo test lint bench fuzz mutants constraints clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.compiled
@@ -47,12 +49,16 @@ bench: $(DEV) $(VENV)/.compiled
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(N) $(ARGS)
 
+mutants: N := 120
+mutants: $(DEV)
+	$(BIN)/python -m tests.mutants --n $(N) --seed $(SEED) $(ARGS)
+
 constraints:
 	$(call resolve,constraints.txt,--universal --python-version 3.11)
 
 clean:
 	find build -mindepth 1 ! -name .gitignore -delete
-	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .venv*/.compiled
+	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache .venv*/.compiled
 	find cnnc tests -name __pycache__ -prune -exec rm -rf {} +
 
 # One environment for all, made anew when the pins change: the demo's is the lesser, the developer's adds to it.
