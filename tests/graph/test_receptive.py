@@ -130,6 +130,11 @@ NETS = {
         conv(2),
     ),
     "holes": ({"conv_transpose": {"out": 2, "kernel": 1, "stride": 3}}, conv(3), conv(2, stride=2)),
+    "holes that are stepped over": (
+        {"conv_transpose": {"out": 2, "kernel": 1, "stride": 3}},
+        conv(1, stride=2),
+        conv(3),
+    ),
     "nearest": (conv(2, stride=4), {"upsample": {"factor": [3, 2]}}, conv(3, stride=2)),
     "bilinear": ({"upsample": {"factor": [3, 2], "mode": "bilinear"}}, conv(2), {"upsample": {"size": [25, 40]}}),
     "corners": ({"upsample": {"size": [47, 61], "mode": "bilinear", "align_corners": True}}, conv(3)),
@@ -152,6 +157,22 @@ def test_fields_are_what_torch_sees(name):
     nodes = NETS[name]
     image = (2, 24, 32) if name == "hourglass" else (2, 24, 31)
     assert agree(net(*nodes, image=image), 1 if "softmax" in name else 1e6) > 20
+
+
+@pytest.mark.parametrize(("side", "whole"), [(1, True), (2, False), (6, False)])
+def test_a_single_row_that_meets_several_is_seen_by_all_of_them(side, whole):
+    nodes = [
+        *([{"upsample": {"from": "gate", "factor": 3, "name": "scaled"}}] if side == 2 else []),
+        {"mul": {"from": ["image", "scaled" if side == 2 else "gate"]}},
+    ]
+    graph = load({"cnnc": 1, "inputs": {"gate": [2, side, side], "image": [2, 6, 6]}, "nodes": nodes})
+    assert [axis.whole for axis in reaches(graph, "gate")["mul"]] == [whole, whole]
+    agree(graph, 1e6)
+
+
+def test_a_single_row_is_not_the_whole_where_it_meets_one():
+    graph = load({"cnnc": 1, "inputs": {"a": [2, 1, 6], "b": [2, 1, 6]}, "nodes": [{"mul": {"from": ["a", "b"]}}]})
+    assert [axis.whole for axis in reaches(graph, "a")["mul"]] == [False, False]
 
 
 @pytest.mark.parametrize(("name", "height"), [("resnet18", 480), ("googlenet", 640)])

@@ -288,3 +288,14 @@ def test_random_networks(spec):
     if opened and len(checked.graph.inputs) == 1 and checked.graph.size_rules.independent:
         rules = agree(checked.graph, most=24)
         assert max(rules.smallest) < inf
+
+
+def test_an_axis_has_a_rule_where_one_input_of_several_leaves_it_open():
+    nodes = [
+        {"max_pool": {"kernel": 2, "from": "image"}},
+        "global_avg_pool",
+        {"global_avg_pool": {"from": "side", "name": "other"}},
+        {"add": {"from": ["global_avg_pool", "other"]}},
+    ]
+    rules = load({"cnnc": 1, "inputs": {"image": [1, None, 9], "side": [1, 8, None]}, "nodes": nodes}).size_rules
+    assert (rules.height, rules.width) == (Rule(2), ANY)

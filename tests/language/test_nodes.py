@@ -28,6 +28,17 @@ def test_an_op_takes_no_attribute_that_it_does_not_know():
     assert codes(net({"twice": {"times": 2}}, blocks={"twice": {"nodes": ["relu"]}})) == ["E206"]
 
 
+@pytest.mark.parametrize(
+    ("attributes", "column", "code"),
+    [("out: 4, kernal: 3, act: relu", 18, "E206"), ("act: relu, out: 4, kernel: 0", 37, "E208")],
+)
+def test_a_mistake_beside_act_stands_at_its_own_place(tmp_path, attributes, column, code):
+    text = f"cnnc: 1\ninput: {{image: [3, 8, 8]}}\nnodes:\n- conv: {{{attributes}}}\n"
+    (tmp_path / "net.yaml").write_text(text, encoding="utf-8")
+    (fault,) = check(tmp_path / "net.yaml").diagnostics
+    assert (fault.code.value, fault.span.line, fault.span.column) == (code, 4, column)
+
+
 # -- names
 
 

@@ -34,6 +34,13 @@ def test_a_scope_is_a_module_with_a_forward_of_its_own():
     assert "layer1 = self.layer1(norm)" in module.code
 
 
+def test_variables_are_called_like_the_nodes():
+    nodes = [{"conv": {"name": "Stem", "out": 2, "kernel": 1}}, {"relu": {"name": "Rect"}}]
+    module = lower(load({"cnnc": 1, "name": "net", "input": {"image": [1, 4, 4]}, "nodes": nodes}))
+    assert "Stem = self.Stem(image)" in module.code
+    assert "Rect = " in module.code
+
+
 def test_a_scope_with_several_outputs_gives_a_tuple():
     module = lower(forked())
     a, b = module.get_submodule("fork")(torch.randn(1, 4, 8, 8))
