@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from pathlib import Path
 from shlex import quote
 from threading import Lock
@@ -24,6 +24,7 @@ from cnnc.passes.network import Network
 from cnnc.runtime.ranks import Ranked, ranked
 from cnnc.runtime.record import Record, Written, manifest, metadata, written
 from cnnc.targets import onnx, torch
+from cnnc.targets.in_file import InFile, is_large, parked, take_over
 from cnnc.targets.runners import limit_threads, prepared
 from cnnc.targets.stamp import digest, write_stamped
 from cnnc.targets.table import TABLE, Made, Target
@@ -32,6 +33,8 @@ from cnnc.targets.write import publish, stage_file, staging
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
+
+    from cnnc.targets.runners import Array
 
 MANIFEST = "manifest.json"
 _ALONE = Lock()  # the threads of torch and their switching are the process's: one build at a time
@@ -102,30 +105,36 @@ def export(
     after_pass: AfterPass | None = None,
 ) -> Built:
     """Write the targets' files, the weights and the manifest to `out/NAME/`."""
-    state = {key: tensor.detach() for key, tensor in module.state_dict().items()}
-    network = Network(graph, arrays(state))
-    graph_shown, deployed = deployable(graph, module)
     folder, name = out / graph.name, graph.name
-    weights_sha256 = digest(network.weights)
-    made = Made(network, graph_shown, deployed, record.opset, metadata(graph_shown, weights_sha256), after_pass)
-
-    def write(target: str, path: Path) -> None:
-        progress(f"writing {path.name}")
-        TABLE[target].write(made, path)
-
-    def write_weights(path: Path) -> Written:
-        stage_file(path, lambda file: write_stamped(file, state, graph.labels, weights_sha256))
-        return written(path)
-
+    weights_sha256 = digest(arrays(module.state_dict()))
+    large = is_large(module.state_dict())
     require_utf8(folder, Code.NOT_WRITTEN, "write")
-    with _ALONE, staging(folder) as stage, prepared(deployed):
+    with _ALONE, staging(folder) as stage:
+        kept = stage / f"{name}.safetensors"
+
+        @cache
+        def write_weights() -> list[Written]:
+            stage_file(kept, lambda file: write_stamped(file, module.state_dict(), graph.labels, weights_sha256))
+            return [written(kept)]
+
+        if large:
+            write_weights()
+            take_over(module, parked(kept))
+        weights: Mapping[str, Array] = parked(kept) if large else arrays(module.state_dict())
+        shown, deployed = deployable(graph, module)
+        made = Made(Network(graph, weights), shown, deployed, record.opset, metadata(shown, weights_sha256), after_pass)
         paths = {target: stage / f"{name}.{TABLE[target].ending}" for target in targets}
-        verification = Verification(made, record.seed)
-        made_files, weights = _write_verified(
-            paths, write, verification, partial(write_weights, stage / f"{name}.safetensors")
-        )
-        files = [*(file for file, _ in made_files), weights]
-        agreements = tuple(agreement for _, agreement in made_files)
+
+        def write(target: str) -> list[Written]:
+            progress(f"writing {paths[target].name}")
+            files = TABLE[target].write(made, paths[target])
+            if isinstance(weights, InFile):
+                take_over(deployed, weights)
+            return [written(each) for each in files]
+
+        with prepared(deployed):
+            verification = Verification(made, record.seed, stage if large else None)
+            files, agreements = _write_verified(paths, write, verification, write_weights, 1 if large else 2)
         said = manifest(graph, record, weights_sha256, files, agreements)
         stage_file(
             stage / MANIFEST, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
@@ -133,7 +142,7 @@ def export(
         staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
         sizes = {name: path.stat().st_size for name, path in staged.items()}
         publish(folder, staged)
-    return Built(folder, sizes, agreements, ranked(graph_shown))
+    return Built(folder, sizes, agreements, ranked(shown))
 
 
 def deployable(graph: Graph, module: "GraphModule") -> "tuple[Graph, GraphModule]":
@@ -147,41 +156,44 @@ def deployable(graph: Graph, module: "GraphModule") -> "tuple[Graph, GraphModule
 
 def _write_verified(
     paths: Mapping[str, Path],
-    write: Callable[[str, Path], None],
+    write: Callable[[str], list[Written]],
     verification: Verification,
-    write_weights: Callable[[], Written],
-) -> tuple[list[tuple[Written, Agreement]], Written]:
+    write_weights: Callable[[], list[Written]],
+    workers: int,
+) -> tuple[list[Written], tuple[Agreement, ...]]:
     """Write and judge each target's file, in the order of `paths`, and write the weights, beside torch's own run.
 
     TorchScript goes first, which takes longest; .pt2 goes last and alone: torch.export changes modules for all threads.
+    A large network has one worker, so that no two files of it are in memory at once.
     """
-    with _two_workers() as workers:
-        reference = workers.submit(verification.reference)
+    with _at_work(workers) as pool:
+        reference = pool.submit(verification.reference)
 
-        def make(target: str) -> tuple[Written, Agreement]:
-            write(target, paths[target])
-            return written(paths[target]), verification.judge(target, paths[target], reference.result())
+        def make(target: str) -> tuple[list[Written], Agreement]:
+            files = write(target)
+            return files, verification.judge(target, paths[target], reference.result())
 
         beside = sorted(paths.keys() - {Target.PT2}, key=lambda target: (target != Target.TORCHSCRIPT, target))
-        jobs = {target: workers.submit(make, target) for target in beside}
-        weights = workers.submit(write_weights)
+        jobs = {target: pool.submit(make, target) for target in beside}
+        weights = pool.submit(write_weights)
         made = {target: job.result() for target, job in jobs.items()}
         kept, _ = weights.result(), reference.result()
         made |= {target: make(target) for target in paths if target not in made}
-        return [made[target] for target in paths], kept
+    found = [made[target] for target in paths]
+    return [*(file for files, _ in found for file in files), *kept], tuple(agreement for _, agreement in found)
 
 
 @contextmanager
-def _two_workers() -> Iterator[ThreadPoolExecutor]:
-    """Threads, each with its part of the cores, that hand the interpreter over at once.
+def _at_work(count: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads, each with its part of the cores, that hand the interpreter over at once.
 
     torch lets go of it at every op, and would wait 5 ms each time to have it back.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-4)
-    workers = ThreadPoolExecutor(2, initializer=limit_threads)
+    pool = ThreadPoolExecutor(count, initializer=limit_threads)
     try:
-        yield workers
+        yield pool
     finally:
-        workers.shutdown(cancel_futures=True)  # where one has failed, or somebody interrupts, the rest is not begun
+        pool.shutdown(cancel_futures=True)  # where one has failed, or somebody interrupts, the rest is not begun
         sys.setswitchinterval(before)

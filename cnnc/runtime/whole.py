@@ -46,12 +46,14 @@ def open_model(path: str | os.PathLike[str], *, accept_changed: bool = False) ->
         raise _changed(file.path, error) from error
     if expected is None:
         return OpenModel(file, None, ())
-    first = _Hashing(file.path, seal.SIZE, expected)
+    hashing = _Hashing(file.path, seal.SIZE, expected)
+    if seal.DATA not in file.metadata:
+        return OpenModel(file, None, (hashing,))
+    hashing.finish()  # the file is a small one, and what it says of the other shall be true
     data = _data_beside(file)
-    if data is None:
-        return OpenModel(file, None, (first,))
+    assert data is not None
     _require_beside(file, data[0])
-    return OpenModel(file, data[0], (first, _Hashing(data[0], 0, data[1])))
+    return OpenModel(file, data[0], (_Hashing(data[0], 0, data[1]),))
 
 
 def _data_beside(model: ModelFile) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cnnc.graph.graph import Graph, Output, Ref
 from cnnc.targets.compare import sensitivity
+from cnnc.targets.in_file import InFile, give_back, take_over
 from cnnc.targets.runners import run_torch
 
 if TYPE_CHECKING:
@@ -22,14 +23,28 @@ if TYPE_CHECKING:
 Inputs = Sequence["Sequence[Tensor]"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Answers:
-    """The answers of `module`, in eval mode, which holds the `weights`; all values are for the first of the inputs."""
+    """The answers of `module`, in eval mode, which holds the `weights`; all values are for the first of the inputs.
+
+    The weights may wait in a file.
+    """
 
     graph: Graph
     module: "GraphModule"
-    weights: "Mapping[str, Tensor]"
+    weights: "Mapping[str, Array]"
     inputs: Inputs
+
+    def wait(self, weights: InFile) -> None:
+        """From now on the module's weights, and these, wait in a file; outputs and sensitivity are known already."""
+        self.outputs, self.sensitivity  # noqa: B018
+        self.weights = weights
+        take_over(self.module, weights)
+
+    def forget_values(self) -> None:
+        """Compute the values anew when somebody asks again."""
+        self.__dict__.pop("values", None)
+        give_back()
 
     @cached_property
     def outputs(self) -> "list[list[Array]]":
@@ -51,14 +66,14 @@ class Answers:
     @cached_property
     def values(self) -> "dict[Ref, Array]":
         """The value of every node."""
-        whole = _lower(every_value(self.graph), self.weights)
+        whole = _lower(every_value(self.graph), tensors(self.weights))
         return dict(zip(refs(self.graph), run_torch(whole)(self.inputs[0]), strict=True))
 
     @cached_property
     def noise(self) -> list[float]:
         """For each output the most that float32 changes in it: how far it is from the same in float64."""
         worst = [0.0] * len(self.graph.outputs)
-        exact = run_torch(_lower(self.graph, _double(self.weights)))
+        exact = run_torch(_lower(self.graph, _double(tensors(self.weights))))
         for inputs, outputs in zip(self.inputs, self.outputs, strict=True):
             found = zip(outputs, exact([each.double() for each in inputs]), strict=True)
             worst = [max(old, _apart(a, b)) for old, (a, b) in zip(worst, found, strict=True)]
@@ -67,7 +82,7 @@ class Answers:
     @cached_property
     def noise_of_values(self) -> dict[Ref, float]:
         """The same for the value of every node."""
-        exact = run_torch(_lower(every_value(self.graph), _double(self.weights)))
+        exact = run_torch(_lower(every_value(self.graph), _double(tensors(self.weights))))
         found = exact([each.double() for each in self.inputs[0]])
         return {ref: _apart(self.values[ref], b) for ref, b in zip(refs(self.graph), found, strict=True)}
 
@@ -86,6 +101,13 @@ def _lower(graph: Graph, weights: "Mapping[str, Tensor]") -> "GraphModule":
     from cnnc.targets.torch import lower
 
     return lower(graph, weights).eval()
+
+
+def tensors(weights: "Mapping[str, Array]") -> "dict[str, Tensor]":
+    """The same numbers as torch's tensors."""
+    import torch
+
+    return {key: torch.as_tensor(array) for key, array in weights.items()}
 
 
 def _double(weights: "Mapping[str, Tensor]") -> "dict[str, Tensor]":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 RELATIVE, ABSOLUTE, MEAN, ROUNDING = 1e-3, 1e-4, 1e-4, 300
+PART = 2**22
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,17 @@ def compare(a: "Array", b: "Array", noise: float = 0.0) -> Distance:
     ok = (distance <= RELATIVE * magnitude + ABSOLUTE * scale + slack).all()
     ok = ok and rms(distance) <= MEAN * rms(magnitude) + slack
     return Distance(worst, worst / (max(scale, slack) or 1), bool(ok))
+
+
+def identical(a: "Array", b: "Array") -> bool:
+    """Whether two arrays of weights are the same, NaN for NaN; looks at a part of them after the other."""
+    import numpy as np
+
+    if a.shape != b.shape:
+        return False
+    a, b = a.reshape(-1), b.reshape(-1)
+    parts = (slice(start, start + PART) for start in range(0, a.size, PART))
+    return all(np.array_equal(a[part], b[part], equal_nan=True) for part in parts)
 
 
 def worst(found: "list[Distance]") -> Distance:

@@ -35,7 +35,7 @@ def enliven(module: "torch.nn.Module", inputs: "Sequence[Tensor]", seed: int, ga
     with torch.inference_mode():
         for value in module.state_dict().values():
             if value.is_floating_point():
-                value.copy_(1 + SPREAD * torch.randn(value.shape, generator=random))
+                value.normal_(1, SPREAD, generator=random)
         hooks = [hook for each in module.modules() for hook in _hooks(each, random, gain)]
         module(*inputs)
     for hook in hooks:
@@ -58,9 +58,7 @@ def _hooks(module: "torch.nn.Module", random: "torch.Generator", gain: float) ->
 
 
 def _draw(layer: Any, random: "torch.Generator") -> None:
-    import torch
-
-    layer.weight.copy_(torch.randn(layer.weight.shape, generator=random))
+    layer.weight.normal_(generator=random)
     if layer.bias is not None:
         layer.bias.zero_()
 

@@ -8,14 +8,12 @@ graph has proved: a model that disagrees with ONNX's own inference does not pass
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops.types import TensorType
-from cnnc.targets.onnx_file import chunks, described
-from cnnc.targets.seal import seal
+from cnnc.targets.onnx_file import described
 from cnnc.targets.table import OPSET, OPSETS
 from cnnc.targets.version import cnnc_version
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-LARGEST_FILE = 2**31 - 1
 DIMENSIONS = ("height", "width")
 
 
@@ -51,16 +48,6 @@ def lower(
         tensor.CopyFrom(described(name, array))
         tensor.raw_data = array.tobytes()
     return emitted.model
-
-
-def write(file: BinaryIO, emitted: Emitted) -> None:
-    """Write a model to an open file, under a seal, without holding the weights a second time."""
-    pieces = list(chunks(emitted.model, emitted.initializers))
-    digest = sha256()
-    for piece in pieces:
-        digest.update(piece)
-    file.write(seal(digest.hexdigest()))
-    file.writelines(pieces)
 
 
 def emit(
@@ -92,13 +79,6 @@ def require_exportable(graph: Graph, opset: int) -> None:
             Code.NOT_EXPORTABLE,
             f"cannot write ONNX opset {opset}: cnnc writes {OPSETS[0]} to {OPSETS[-1]}",
             help=f"leave `--opset` out for {OPSET}, which every onnxruntime since 1.17 runs",
-        )
-    numbers = sum(node.cost.params + node.cost.buffers for node in graph.nodes)
-    if 4 * numbers > LARGEST_FILE - 2**20:  # a protobuf message, which an ONNX file is, ends at 2 GiB
-        raise CnncError.of(
-            Code.NOT_EXPORTABLE,
-            f"{numbers:,} weights take {4 * numbers / 2**30:.1f} GiB, and an ONNX file holds at most 2 GiB",
-            help="export TorchScript or .pt2 instead, which have no such limit",
         )
     for output in graph.outputs:
         if output.name in {each.name for each in graph.inputs}:

@@ -5,13 +5,18 @@ protobuf's own serializer would hold them three times, and take longer than all 
 written here by hand is of its wire format no more than key and length: https://protobuf.dev/programming-guides/encoding
 
 A protobuf message ends at 2 GiB. Where weights are more than that, they go into a file beside the model, one behind the
-other, and the model tells where each begins: https://onnx.ai/onnx/repo-docs/ExternalData.html
+other; the model tells where each begins (https://onnx.ai/onnx/repo-docs/ExternalData.html), and the file's SHA-256.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cnnc.targets.seal import DATA, sealed
+from cnnc.targets.write import stage_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,44 +27,62 @@ if TYPE_CHECKING:
 LENGTH_DELIMITED = 2
 LARGEST = 2**31 - 1
 SPARE = 2**20  # for all of a file that is no weight
+ENDING = ".data"
 SMALL = 2**10  # smaller arrays stay in the model: among them are those whose numbers decide about shapes
 ALIGNMENT = 2**16  # at multiples of this every system can map a file into memory
 
 
 @dataclass(frozen=True)
 class Data:
-    """A file of weights: its name, the place of each array in it, and its SHA-256."""
+    """A file of weights: its name, and the place of each array in it."""
 
     name: str
     places: Mapping[str, int]
-    sha256: str
 
 
-def needs_data(nbytes: int) -> bool:
-    """Whether so many bytes of weights need a file of their own."""
-    return nbytes > LARGEST - SPARE
+def write(path: Path, model: "onnx.ModelProto", initializers: "Mapping[str, Array]") -> list[Path]:
+    """Write a model to a staged path, under a seal, without holding its weights a second time; raises E405.
+
+    Gives the paths of its files: the model's, and that of its weights where they are too many for one.
+    """
+    if sum(each.nbytes for each in initializers.values()) <= LARGEST - SPARE:
+        stage_file(path, lambda file: file.writelines(sealed(chunks(model, initializers))))
+        return [path]
+    data = Data(f"{path.name}{ENDING}", _laid_out(initializers))
+    beside, digest = path.with_name(data.name), sha256()
+    for piece in _data_chunks(initializers, data):
+        digest.update(piece)
+    stage_file(beside, lambda file: file.writelines(_data_chunks(initializers, data)))
+    said = json.dumps({"name": data.name, "sha256": digest.hexdigest()})
+    stage_file(
+        path, lambda file: file.writelines(sealed(chunks(_with_metadata(model, DATA, said), initializers, data)))
+    )
+    return [path, beside]
 
 
-def data_of(name: str, initializers: "Mapping[str, Array]") -> Data:
-    """The file of that name for the larger ones of these arrays."""
+def _laid_out(initializers: "Mapping[str, Array]") -> dict[str, int]:
     places, end = {}, 0
     for key, array in initializers.items():
         if array.nbytes >= SMALL:
             places[key] = end + -end % ALIGNMENT
             end = places[key] + array.nbytes
-    digest = sha256()
-    for piece in data_chunks(initializers, places):
-        digest.update(piece)
-    return Data(name, places, digest.hexdigest())
+    return places
 
 
-def data_chunks(initializers: "Mapping[str, Array]", places: Mapping[str, int]) -> "Iterator[bytes | memoryview]":
+def _data_chunks(initializers: "Mapping[str, Array]", data: Data) -> "Iterator[bytes | memoryview]":
     """The bytes of a file of weights."""
     end = 0
-    for key, place in places.items():
+    for key, place in data.places.items():
         yield bytes(place - end)
         yield initializers[key].reshape(-1).data.cast("B")
         end = place + initializers[key].nbytes
+
+
+def _with_metadata(model: "onnx.ModelProto", key: str, value: str) -> "onnx.ModelProto":
+    result = type(model)()
+    result.CopyFrom(model)
+    result.metadata_props.add(key=key, value=value)
+    return result
 
 
 def chunks(

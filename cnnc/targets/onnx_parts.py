@@ -1,32 +1,31 @@
 """An ONNX file in two parts: its graph, and where in the file the numbers of its weights lie.
 
-In goes a path; out comes a model whose large tensors are said to lie elsewhere, and views of these in the file itself,
-which is mapped into memory: nothing is read that nobody looks at. What protobuf's wire format needs for that is to go
+In goes a path; out comes a model whose tensors of floats are said to lie elsewhere, and where that is, in the file
+itself or in one beside it: nothing is read that nobody looks at. What protobuf's wire format needs for that is to go
 from field to field: https://protobuf.dev/programming-guides/encoding
 """
 
 from collections.abc import Iterator
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnnc.targets.in_file import InFile, Place
 
 if TYPE_CHECKING:
-    import numpy as np
     import onnx
-
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 VARINT, FIXED64, LENGTH_DELIMITED, FIXED32 = 0, 1, 2, 5
 Span = tuple[int, int]
 
 
-def split(path: Path) -> "tuple[onnx.ModelProto, dict[str, Array]]":
+def split(path: Path) -> "tuple[onnx.ModelProto, InFile]":
     """The model without the numbers of its tensors of floats, and those by their names; raises ValueError."""
     from onnx import GraphProto, ModelProto
 
     with path.open("rb") as file:
         data = mmap(file.fileno(), 0, access=ACCESS_READ)
-    model, arrays = ModelProto(), {}
+    model, arrays = ModelProto(), dict[str, Place]()
     for number, field, content in _fields(data, 0, len(data)):
         if number != ModelProto.GRAPH_FIELD_NUMBER:
             model.MergeFromString(data[slice(*field)])
@@ -35,31 +34,49 @@ def split(path: Path) -> "tuple[onnx.ModelProto, dict[str, Array]]":
             if inner != GraphProto.INITIALIZER_FIELD_NUMBER:
                 model.graph.MergeFromString(data[slice(*part)])
                 continue
-            name, array = _add_initializer(model.graph, data, tensor)
-            if array is not None:
-                arrays[name] = array
-    return model, arrays
+            name, place = _add_initializer(model.graph, data, tensor, path)
+            if place is not None:
+                arrays[name] = place
+    return model, InFile(arrays)
 
 
-def _add_initializer(graph: "onnx.GraphProto", data: mmap, span: Span) -> "tuple[str, Array | None]":
-    """Add a tensor; its numbers, where they are floats in one piece, stay out and are given instead."""
-    import numpy as np
+def _add_initializer(graph: "onnx.GraphProto", data: mmap, span: Span, path: Path) -> tuple[str, Place | None]:
+    """Add a tensor; its numbers, where they are floats in one piece, stay out, and their place is given instead."""
     from onnx import TensorProto
 
-    tensor, raw = graph.initializer.add(), None
+    tensor, start = graph.initializer.add(), None
     for number, field, content in _fields(data, *span):
         if number == TensorProto.RAW_DATA_FIELD_NUMBER:
-            raw = content
+            start, length = content[0], content[1] - content[0]
         else:
             tensor.MergeFromString(data[slice(*field)])
-    if raw is None:
+    if tensor.data_location == TensorProto.EXTERNAL:
+        path, start, length = _elsewhere(tensor, path)
+    if start is None:
         return tensor.name, None
-    if tensor.data_type != TensorProto.FLOAT or not tensor.dims:
-        tensor.raw_data = data[slice(*raw)]
-        return tensor.name, None
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="elsewhere")
-    return tensor.name, np.frombuffer(data, "<f4", (raw[1] - raw[0]) // 4, raw[0]).reshape(tensor.dims)
+    del tensor.external_data[:]
+    if tensor.data_type == TensorProto.FLOAT and tensor.dims:
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="elsewhere")
+        return tensor.name, Place(path, "float32", tuple(tensor.dims), start)
+    tensor.data_location = TensorProto.DEFAULT
+    with path.open("rb") as file:
+        file.seek(start)
+        tensor.raw_data = file.read(length)
+    return tensor.name, None
+
+
+def _elsewhere(tensor: "onnx.TensorProto", path: Path) -> tuple[Path, int, int]:
+    """The file beside the model that a tensor lies in, and its place and length there; raises ValueError."""
+    said = {each.key: each.value for each in tensor.external_data}
+    beside = path.with_name(said.get("location", ""))
+    if beside.is_symlink() or not beside.is_file():
+        raise ValueError(f"it wants `{beside.name}`, which is no file beside it")
+    start = int(said.get("offset", 0))
+    length = int(said.get("length", beside.stat().st_size - start))
+    if not 0 <= start <= start + length <= beside.stat().st_size:
+        raise ValueError(f"`{beside.name}` is too short")
+    return beside, start, length
 
 
 def _fields(data: mmap, at: int, end: int) -> Iterator[tuple[int, Span, Span]]:

@@ -6,9 +6,12 @@ the numbers are handed to onnxruntime beside it, so that all that it does to a g
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnc.targets.in_file import LARGE, InFile, Place, give_back
+from cnnc.targets.onnx_file import SMALL
 from cnnc.targets.onnx_parts import split
 from cnnc.targets.runners import Runner, threads
 
@@ -29,7 +32,7 @@ class LoadedOnnx:
 
     @cached_property
     def _session(self) -> "onnxruntime.InferenceSession":
-        return _open(self._path)
+        return _open(self._path, _without_prepacking() if self._path.stat().st_size >= LARGE else None)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -41,10 +44,10 @@ class LoadedOnnx:
         return _runner(self._session)(inputs)
 
     @cached_property
-    def _parts(self) -> "tuple[onnx.ModelProto, dict[str, Array]]":
+    def _parts(self) -> "tuple[onnx.ModelProto, InFile]":
         return split(self._path)
 
-    def weights(self) -> "Mapping[str, Array]":
+    def weights(self) -> InFile:
         """Its initializers of floats."""
         return self._parts[1]
 
@@ -55,6 +58,8 @@ class LoadedOnnx:
     def with_weights(self, weights: "Mapping[str, Array]") -> Runner:
         """The file with other numbers for these initializers."""
         self.__dict__.pop("_session", None)  # which holds all of its own
+        if isinstance(weights, InFile):
+            give_back()
         return self._with(weights, None)
 
     def run_values(self, weights: "Mapping[str, Array]", names: Iterable[str]) -> Runner:
@@ -62,6 +67,7 @@ class LoadedOnnx:
         return self._with(weights, names)
 
     def _with(self, weights: "Mapping[str, Array]", names: Iterable[str] | None) -> Runner:
+        """The file with these weights, its own for others, and its own outputs or these values."""
         import onnx
 
         model, own = onnx.ModelProto(), self.weights()
@@ -69,26 +75,62 @@ class LoadedOnnx:
         if names is not None:
             del model.graph.output[:]
             model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+        small = {name for name in own if name not in weights and own[name].nbytes < SMALL}
         for each in model.graph.initializer:
-            if each.name in own and each.name not in weights:  # a constant, which onnxruntime may want to look at
+            if each.name in small:  # a constant, which onnxruntime may want to look at
                 each.CopyFrom(onnx.TensorProto(name=each.name, data_type=each.data_type, dims=each.dims))
                 each.raw_data = own[each.name].tobytes()
-        used = {name for node in model.graph.node for name in node.input}
-        return _runner(_open(model.SerializeToString(), {key: weights[key] for key in weights if key in used}))
+        used = {name for node in model.graph.node for name in node.input} - small
+        own = own.only(used - weights.keys())
+        if isinstance(weights, InFile):
+            return _runner(_open_with_files(model, {**own.places, **weights.only(used).places}))
+        return _runner(_open_with(model, {**own, **{key: weights[key] for key in weights if key in used}}))
 
 
-def _open(model: "Path | bytes", weights: "Mapping[str, Array] | None" = None) -> "onnxruntime.InferenceSession":
-    import numpy as np
+def _open(model: "Path | bytes", options: "onnxruntime.SessionOptions | None" = None) -> "onnxruntime.InferenceSession":
+    import onnxruntime
+
+    options = options or onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads()
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _without_prepacking() -> "onnxruntime.SessionOptions":
+    """For a run or two, another copy of the weights is not worth its making."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads()
-    if weights is not None:
-        given = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(each)) for each in weights.values()]
-        options.add_external_initializers(list(weights), given)
-        # for a run or two, another copy of the weights is not worth its making
-        options.add_session_config_entry("session.disable_prepacking", "1")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    return options
+
+
+def _open_with(model: "onnx.ModelProto", weights: "Mapping[str, Array]") -> "onnxruntime.InferenceSession":
+    import numpy as np
+    import onnxruntime
+
+    options = _without_prepacking()
+    given = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(each)) for each in weights.values()]
+    options.add_external_initializers(list(weights), given)
+    return _open(model.SerializeToString(), options)
+
+
+def _open_with_files(model: "onnx.ModelProto", places: Mapping[str, Place]) -> "onnxruntime.InferenceSession":
+    """With weights that lie in files of one folder, which onnxruntime maps into memory by itself."""
+    import onnx
+
+    (folder,) = {place.path.parent for place in places.values()}
+    there = onnx.ModelProto()
+    there.CopyFrom(model)
+    for tensor in there.graph.initializer:
+        if tensor.name in places:
+            place = places[tensor.name]
+            lies = {"location": place.path.name, "offset": place.start, "length": 4 * prod(place.shape)}
+            del tensor.external_data[:]
+            for key, value in lies.items():
+                tensor.external_data.add(key=key, value=str(value))
+    options = _without_prepacking()
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    return _open(there.SerializeToString(), options)
 
 
 def _runner(session: "onnxruntime.InferenceSession") -> Runner:

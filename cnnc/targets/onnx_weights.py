@@ -7,12 +7,13 @@ file is read from its own folder alone (E402). Nothing is run.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from os.path import isfile, islink
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.targets.in_file import InFile
 from cnnc.targets.layers import KNOWN, Layer, Shape
+from cnnc.targets.onnx_parts import split
 from cnnc.targets.seal import Changed, require_whole
 
 if TYPE_CHECKING:
@@ -43,19 +44,16 @@ class OnnxWeights:
     norms: int = 0
 
 
-def read(path: Path, data: bytes) -> OnnxWeights:
-    """The weights of the ONNX file at `path`, which holds `data`; raises E402."""
-    import onnx
-
+def read(path: Path) -> OnnxWeights:
+    """The weights of the ONNX file at `path`; raises E402."""
     try:
-        require_whole(data)
-        model = onnx.load_from_string(data)
-        _load_data_beside(model, path)
-        return _Reader(path, model.graph).read()
+        model, floats = split(path)
+        require_whole(path, {each.key: each.value for each in model.metadata_props})
+        return _Reader(path, model.graph, floats).read()
     except CnncError:
         raise
     except Changed as error:
-        raise unreadable(path, f"it is {error}", "take another copy of it, or build it again") from error
+        raise unreadable(path, f"{error}", "take another copy of it, or build it again") from error
     except Exception as error:  # foreign bytes: protobuf, numpy and onnx raise what they like
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise unreadable(path, f"it is no ONNX file, or a damaged one ({reason[0][:200]})") from error
@@ -66,24 +64,11 @@ def unreadable(path: Path, reason: str, help: str | None = None) -> CnncError:
     return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read weights from {path}: {reason}", help=help)
 
 
-def _load_data_beside(model: "onnx.ModelProto", path: Path) -> None:
-    """Bring in tensors that lie in files beside the model: plain files with plain names, in its own folder."""
-    from onnx import external_data_helper as beside
-
-    for tensor in model.graph.initializer:
-        if beside.uses_external_data(tensor):
-            name = next(each.value for each in tensor.external_data if each.key == "location")
-            place = path.parent / name
-            if Path(name).name != name or islink(place) or not isfile(place):
-                raise unreadable(path, f"it wants `{name}`, which is no file beside it")
-            beside.load_external_data_for_tensor(tensor, str(path.parent))
-
-
 class _Reader:
     """Goes through the nodes and takes the initializers that are weights."""
 
-    def __init__(self, path: Path, graph: "onnx.GraphProto") -> None:
-        self.path, self.graph = path, graph
+    def __init__(self, path: Path, graph: "onnx.GraphProto", floats: InFile) -> None:
+        self.path, self.graph, self.floats = path, graph, floats
         self.initializers = {each.name: each for each in graph.initializer if len(each.dims)}
         self.found = OnnxWeights()
         self.turned: dict[str, bool] = {}
@@ -156,7 +141,7 @@ class _Reader:
         if self.turned.setdefault(key, turn) != turn:
             raise unreadable(self.path, f"`{key}` is used both as it is and transposed")
         if key not in self.found.tensors:
-            array: Any = numpy_helper.to_array(self.initializers[key])
+            array: Any = self.floats[key] if key in self.floats else numpy_helper.to_array(self.initializers[key])
             if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
                 return False
             tensor = torch.from_numpy(array.astype("float64" if array.dtype.name == "float64" else "float32"))

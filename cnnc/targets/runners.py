@@ -90,7 +90,8 @@ class LoadedModule:
     def with_weights(self, weights: "Mapping[str, Array]") -> Runner:
         import torch
 
-        self._module.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+        for key, value in [*self._module.named_parameters(), *self._module.named_buffers()]:
+            value.data = torch.from_numpy(weights[key])
         return self.run
 
 

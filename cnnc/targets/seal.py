@@ -6,7 +6,8 @@ a file that is damaged can be told from one that was rewritten. Files of other m
 have no seal. Imports nothing heavy, for `infer` reads seals.
 """
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def _field(number: int, content: bytes) -> bytes:
 SIZE = len(seal("0" * 64))
 
 
+def sealed(pieces: Iterable[bytes | memoryview]) -> list[bytes | memoryview]:
+    """The pieces of a file with its seal before them."""
+    pieces, digest = list(pieces), sha256()
+    for each in pieces:
+        digest.update(each)
+    return [seal(digest.hexdigest()), *pieces]
+
+
 def is_sealed(head: bytes) -> bool:
     """Whether a file that begins so was sealed, and may be damaged: the key and what it says are two traces of that."""
     return any(trace.encode() in head[:SIZE] for trace in (KEY, SAYS))
@@ -56,7 +65,7 @@ def sealed_digest(head: bytes, keys: Collection[str]) -> str | None:
 
 
 def require_digest(found: str, expected: str) -> None:
-    """Raise Changed where the bytes behind a seal have another SHA-256 than it says."""
+    """Raise Changed where bytes have another SHA-256 than was written down."""
     if found != expected:
         raise Changed(
             "damaged, or was changed in its place: the bytes are not those that cnnc wrote "
@@ -77,8 +86,23 @@ def digest_from(path: str | Path, start: int) -> str:
     return result.hexdigest()
 
 
-def require_whole(data: bytes) -> None:
-    """Raise Changed where the bytes of a file begin with a seal that is not theirs."""
-    expected = sealed_digest(data[:SIZE], ())
-    if expected is not None:
-        require_digest(sha256(memoryview(data)[SIZE:]).hexdigest(), expected)
+def require_whole(path: Path, metadata: Mapping[str, str]) -> None:
+    """Raise Changed where a sealed file, or that of its weights beside it, is not as cnnc wrote it.
+
+    A file that another tool has rewritten has no seal any more, and is as good as any other.
+    """
+    with path.open("rb") as file:
+        head = file.read(SIZE)
+    try:
+        expected = sealed_digest(head, ())
+        if expected is None:
+            return
+        require_digest(digest_from(path, SIZE), expected)
+    except Changed as error:
+        raise Changed(f"it is {error}") from error
+    if DATA in metadata:
+        said = json.loads(metadata[DATA])
+        try:
+            require_digest(digest_from(path.with_name(said["name"]), 0), said["sha256"])
+        except Changed as error:
+            raise Changed(f"{said['name']} is {error}") from error

@@ -28,10 +28,13 @@ class Damaged(Exception):
 
 
 def write_stamped(
-    file: BinaryIO, weights: "Mapping[str, Tensor]", labels: Sequence[str] | None, weights_sha256: str | None = None
+    file: BinaryIO,
+    weights: "Mapping[str, Tensor | Array]",
+    labels: Sequence[str] | None,
+    weights_sha256: str | None = None,
 ) -> None:
     """Write weights and the names of the classes as safetensors; `weights_sha256` is the digest of these, if known."""
-    arrays = {key: _little(tensor.detach().cpu()) for key, tensor in weights.items()}
+    arrays = {key: _little(each) for key, each in weights.items()}
     names = None if labels is None else list(labels)
     stamp = {"labels": names, HASH: _hash(weights_sha256 or digest(arrays), names)}
     header: dict[str, Any] = {"__metadata__": {KEY: json.dumps(stamp, ensure_ascii=False)}}
@@ -50,6 +53,13 @@ def write_stamped(
     file.write(len(text).to_bytes(ALIGNMENT, "little") + text)
     for key in ordered:
         file.write(arrays[key].reshape(-1).data.cast("B"))
+
+
+def header(path: Path) -> tuple[dict[str, Any], int]:
+    """What a safetensors file says of its tensors, and where they begin."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(ALIGNMENT), "little")
+        return json.loads(file.read(length)), ALIGNMENT + length
 
 
 def require_whole(data: bytes, weights: "Mapping[str, Tensor]") -> None:
@@ -91,7 +101,7 @@ def _little(tensor: "Tensor | Array") -> "Array":
     """A tensor as an array that is contiguous and little-endian, without a copy where it is so already."""
     import numpy as np
 
-    array = np.asarray(tensor)
+    array = tensor if isinstance(tensor, np.ndarray) else tensor.detach().cpu().numpy()
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(array.shape)
 
 

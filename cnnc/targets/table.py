@@ -4,12 +4,13 @@ The command line reads its choices here, so that torch, onnx and the writers are
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnc.targets.in_file import InFile
 from cnnc.targets.onnx_session import LoadedOnnx
 from cnnc.targets.runners import Loaded, load_pt2, load_python, load_torchscript
 
@@ -68,44 +69,56 @@ class Made:
 
         return onnx.emit(self.exported.graph, self.exported.weights, self.opset, self.metadata)
 
+    def let_go(self) -> None:
+        """Keep of the exported network, which has been written, no numbers."""
+        import numpy as np
+
+        nothing = dict.fromkeys(self.emitted.initializers, np.empty(0))
+        self.__dict__["emitted"] = replace(self.emitted, initializers=nothing)
+        self.__dict__["exported"] = replace(self.exported, weights={})
+
 
 @dataclass(frozen=True)
 class Row:
-    """`write` takes a staged path, and raises E405; `load` takes the file.
+    """`write` takes a staged path, gives the paths of all that it has written, and raises E405; `load` takes the file.
 
     `weights` tells what the file holds where the deployed graph has these weights, by the keys of the state_dict.
     """
 
     ending: str
-    write: Callable[[Made, Path], None]
+    write: Callable[[Made, Path], list[Path]]
     load: "Callable[[Path, GraphModule], Loaded]"
     weights: "Callable[[Made, Weights], Weights]" = lambda made, weights: weights
 
 
-def _write_onnx(made: Made, path: Path) -> None:
-    from cnnc.targets import onnx
-    from cnnc.targets.write import stage_file
+def _write_onnx(made: Made, path: Path) -> list[Path]:
+    from cnnc.targets import onnx_file
 
-    stage_file(path, lambda file: onnx.write(file, made.emitted))
+    files = onnx_file.write(path, made.emitted.model, made.emitted.initializers)
+    made.let_go()
+    return files
 
 
-def _write_torchscript(made: Made, path: Path) -> None:
+def _write_torchscript(made: Made, path: Path) -> list[Path]:
     from cnnc.targets import torchscript
 
     torchscript.write(made.module, path)
+    return [path]
 
 
-def _write_pt2(made: Made, path: Path) -> None:
+def _write_pt2(made: Made, path: Path) -> list[Path]:
     from cnnc.targets import pt2
 
     pt2.write(made.graph, made.module, path)
+    return [path]
 
 
-def _write_python(made: Made, path: Path) -> None:
+def _write_python(made: Made, path: Path) -> list[Path]:
     from cnnc.targets import python
     from cnnc.targets.write import stage_file
 
     stage_file(path, python.write(made.graph).encode())
+    return [path]
 
 
 def _weights_in_onnx(made: Made, weights: "Weights") -> "Weights":
@@ -113,8 +126,12 @@ def _weights_in_onnx(made: Made, weights: "Weights") -> "Weights":
     from cnnc.passes import pipeline
     from cnnc.passes.network import Network
 
-    passed = pipeline.run(Network(made.graph, weights)).weights
-    return {key: passed[key] for key in made.emitted.initializers if key in passed}
+    given = dict(weights)
+    passed = pipeline.run(Network(made.graph, given)).weights
+    found = {key: passed[key] for key in made.emitted.initializers if key in passed}
+    if isinstance(weights, InFile) and all(array is given[key] for key, array in found.items()):
+        return weights.only(found)
+    return found
 
 
 TABLE: Mapping[str, Row] = {

@@ -14,10 +14,11 @@ from cnnc.graph.cost import activation_bytes, bytes_of
 from cnnc.graph.graph import Graph
 from cnnc.graph.rebuild import rebuild
 from cnnc.ops.types import TensorType
+from cnnc.targets.in_file import LARGE
 from cnnc.targets.probes import Space, shapes
 
 BATCHES = ((1, 3), (1, 1))  # inputs are drawn anew for each, so that there are several samples in either case
-COPIES = 4  # of the weights: the module's, live ones, and a runtime's two
+COPIES = 4  # of the weights: the module's, live ones, and a runtime's two; of large ones the runtime's alone
 
 
 def batches_that_fit(graph: Graph, spaces: tuple[Space, ...]) -> tuple[int, ...]:
@@ -44,7 +45,7 @@ def needed(graph: Graph, batch: int) -> int:
     weights = 4 * sum(node.cost.params + node.cost.buffers for node in graph.nodes)
     values = bytes_of(type for node in graph.nodes for type in node.outputs) or 0
     alive = activation_bytes(graph) or 0
-    return COPIES * weights + max(2 * values, 2 * alive * batch)
+    return (COPIES if weights < LARGE else COPIES // 2) * weights + max(2 * values, 2 * alive * batch)
 
 
 def at_size(graph: Graph, space: Space) -> Graph:

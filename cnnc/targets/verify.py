@@ -19,7 +19,7 @@ size it is 1e-4 and less.
 Where a file is refused, E404 names the first node of the spec whose value differs.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,8 +29,9 @@ from cnnc.diagnostics import CnncError
 from cnnc.graph.graph import Node
 from cnnc.passes.network import Network
 from cnnc.targets import probes
-from cnnc.targets.answers import Answers, every_value, refs
-from cnnc.targets.compare import Distance, compare, worst
+from cnnc.targets.answers import Answers, every_value, refs, tensors
+from cnnc.targets.compare import Distance, compare, identical, worst
+from cnnc.targets.in_file import InFile, park
 from cnnc.targets.live import enliven
 from cnnc.targets.onnx_session import LoadedOnnx
 from cnnc.targets.promises import (
@@ -49,6 +50,7 @@ from cnnc.targets.verification_memory import batches_that_fit
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.fx import GraphModule
 
     from cnnc.targets.runners import Array, Loaded, Runner
 
@@ -100,33 +102,46 @@ def verify(made: Made, files: Mapping[str, Path], seed: int = 0, *, rewritten: b
 class Verification:
     """Judges files by what torch gives for the same inputs. The module is in eval mode all the while.
 
-    `judge` may be called in several threads, once there is a reference.
+    `judge` may be called in several threads, once there is a reference. Where the network's weights lie in a file, no
+    others stay in memory between its steps: live ones lie in the `folder`.
     """
 
-    def __init__(self, made: Made, seed: int) -> None:
-        self.made, self.graph, self.seed = made, made.graph, seed
+    def __init__(self, made: Made, seed: int, folder: Path | None = None) -> None:
+        self.made, self.graph, self.seed, self.folder = made, made.graph, seed, folder
         self.spaces = probes.spaces(self.graph)
         sizes = [(batch, space) for space in self.spaces for batch in batches_that_fit(self.graph, self.spaces)]
         self.inputs = [probes.draw(self.graph, *size, seed + at) for at, size in enumerate(sizes)]
 
     def reference(self) -> Reference:
         """What torch gives; raises E404 where that is not finite."""
-        own = Answers(self.graph, self.made.module, self.made.module.state_dict(), self.inputs)
+        own = self._answers(self.made.module)
         require_finite(own)
-        live = max(self._live(), key=lambda each: each.sensitivity)
-        live.values  # noqa: B018 - here, where nothing else waits for them
+        kept = self.made.network.weights
+        if isinstance(kept, InFile):
+            own.wait(kept.only(own.weights))
+        live = self._live()
+        if self.folder:
+            live.wait(park(self.folder / "live", live.weights))
+        else:
+            live.values  # noqa: B018 - here, where nothing else waits for them
         return Reference(own, live)
 
-    def _live(self) -> Iterator[Answers]:
-        """Answers with live weights, each time with more gain, until one is sensitive enough."""
-        example = probes.draw(self.graph, LIVE_BATCH, self.spaces[0], self.seed)
+    def _live(self) -> Answers:
+        """Answers with live weights, of as much gain as makes them sensitive enough, or else of the best."""
+        module, found = lower(self.graph, seed=self.seed).eval(), dict[float, float]()
         for gain in GAINS:
-            module = lower(self.graph, seed=self.seed).eval()
-            enliven(module, example, self.seed, gain)
-            found = Answers(self.graph, module, module.state_dict(), self.inputs)
-            yield found
-            if found.sensitivity >= LEAST_SENSITIVITY:
-                return
+            answers = self._with_gain(module, gain)
+            if answers.sensitivity >= LEAST_SENSITIVITY:
+                return answers
+            found.setdefault(answers.sensitivity, gain)
+        return self._with_gain(module, found[max(found)])
+
+    def _with_gain(self, module: "GraphModule", gain: float) -> Answers:
+        enliven(module, probes.draw(self.graph, LIVE_BATCH, self.spaces[0], self.seed), self.seed, gain)
+        return self._answers(module)
+
+    def _answers(self, module: "GraphModule") -> Answers:
+        return Answers(self.graph, module, arrays(module.state_dict()), self.inputs)
 
     def judge(self, target: str, path: Path, torch: Reference, *, rewritten: bool = False) -> Agreement:
         """How far a target's file is from torch; raises E404, naming the node where it can, where that is too far.
@@ -152,8 +167,10 @@ class Verification:
             self._require_values(loaded, {}, torch.own)
             found, sensitivity = self._outputs(target, loaded.run, torch.own), torch.own.sensitivity
         else:
-            live = self._weights_in(target, torch.live)
+            live = self._live_weights(target, torch.live)
             self._require_values(loaded, live, torch.live)
+            if self.folder:
+                torch.live.forget_values()
             own = self._outputs(target, loaded.run, torch.own)
             found = worst([own, self._outputs(target, loaded.with_weights(live), torch.live)])
             sensitivity = torch.live.sensitivity
@@ -173,16 +190,16 @@ class Verification:
 
     def _weights_in(self, target: str, torch: Answers) -> "Mapping[str, Array]":
         """What a target's file holds where these are the module's weights."""
-        return TABLE[target].weights(self.made, arrays(torch.weights))
+        return TABLE[target].weights(self.made, torch.weights)
+
+    def _live_weights(self, target: str, live: Answers) -> "Mapping[str, Array]":
+        found = self._weights_in(target, live)
+        return park(self.folder / f"live.{target}", found) if self.folder and not isinstance(found, InFile) else found
 
     def _other_weight(self, target: str, loaded: "Loaded", own: Answers) -> str | None:
         """The first weight that a file lacks, or holds other numbers for; None where it holds the module's."""
-        import numpy as np
-
         held, wanted = loaded.weights(), self._weights_in(target, own)
-        return next(
-            (key for key, array in wanted.items() if not np.array_equal(held.get(key, ()), array, equal_nan=True)), None
-        )
+        return next((key for key, array in wanted.items() if key not in held or not identical(held[key], array)), None)
 
     def _require_values(self, loaded: "Loaded", weights: "Mapping[str, Array]", torch: Answers) -> None:
         """Raise E404 for the first node whose value in an ONNX file, with these weights, is not torch's."""
@@ -222,10 +239,10 @@ def require_values(made: Made, loaded: LoadedOnnx, weights: "Mapping[str, Array]
 def rewritten_difference(made: Made, target: str, torch: Answers) -> Node | None:
     """The first node whose value differs in a file of the same target with every value as an output."""
     whole = every_value(made.graph)
-    module = lower(whole, torch.weights).eval()
+    module = lower(whole, tensors(torch.weights)).eval()
     with TemporaryDirectory() as folder:
         path = Path(folder) / target
-        TABLE[target].write(Made(Network(whole, arrays(torch.weights)), whole, module), path)
+        TABLE[target].write(Made(Network(whole, torch.weights), whole, module), path)
         given = TABLE[target].load(path, module).run(torch.inputs[0])
     for ref, value in zip(refs(made.graph), given, strict=True):
         if not compare(value, torch.values[ref], torch.noise_of_values[ref]).ok:

@@ -98,7 +98,7 @@ def load(path: Path) -> Loaded:
             if path.suffix == ".safetensors" or head[8:9] == b"{":
                 return Loaded(_load_safetensors(path, head, file), ordered=False)  # it sorts its keys
             if path.suffix == ".onnx" or head[:1] == b"\x08" or is_sealed(head):
-                return Loaded(onnx_weights.read(path, head + file.read()))
+                return Loaded(onnx_weights.read(path))
         return Loaded(_load_pickle(path))
     except OSError as error:
         raise unreadable(path, (error.strerror or str(error)).lower(), None) from error

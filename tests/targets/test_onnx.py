@@ -1,6 +1,7 @@
 """The ONNX file: names are spec paths, types are proved, opsets 17 to 26 pass ONNX's own strict checks."""
 
-from io import BytesIO
+import json
+from hashlib import sha256
 
 import numpy as np
 import onnx
@@ -9,9 +10,10 @@ import pytest
 from cnnc.compiler import load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Output, Ref
-from cnnc.targets import seal
-from cnnc.targets.onnx import emit, lower, require_exportable, write
-from cnnc.targets.onnx_file import chunks
+from cnnc.targets import onnx_file, seal
+from cnnc.targets.onnx import emit, lower, require_exportable
+from cnnc.targets.onnx_file import chunks, write
+from cnnc.targets.onnx_parts import split
 from cnnc.targets.table import OPSETS
 from cnnc.targets.torch import lower as lower_torch
 from tests.targets.networks import forked, open_size, residual
@@ -106,13 +108,6 @@ def test_other_opsets_are_refused(opset):
     assert str(opset) in diagnostic.message
 
 
-def test_weights_beyond_two_gigabytes_are_refused_before_anything_is_built():
-    nodes = ["flatten", {"linear": {"out": 600_000}}]
-    graph = load({"cnnc": 1, "name": "huge", "input": {"image": [10, 10, 10]}, "nodes": nodes})
-    with pytest.raises(CnncError, match=r"600,600,000 weights take 2\.2 GiB"):
-        lower(graph, {})
-
-
 def test_an_output_that_is_called_like_an_input_is_refused():
     from dataclasses import replace
 
@@ -122,17 +117,41 @@ def test_an_output_that_is_called_like_an_input_is_refused():
 
 
 @pytest.mark.parametrize("network", [residual, forked, open_size])
-def test_the_file_written_piece_by_piece_is_the_model(network):
+def test_the_file_written_piece_by_piece_is_the_model(network, tmp_path):
     graph = network()
     model, weights = export(graph, metadata={"key": "value"})
-    file = BytesIO()
-    write(file, emit(graph, weights, 20, {"key": "value"}))
-    found = onnx.ModelProto.FromString(file.getvalue())
+    emitted = emit(graph, weights, 20, {"key": "value"})
+    assert write(tmp_path / "m.onnx", emitted.model, emitted.initializers) == [tmp_path / "m.onnx"]
+    found = onnx.load(tmp_path / "m.onnx")
     onnx.checker.check_model(found, full_check=True)
     assert found.metadata_props[0].key == seal.KEY
     del found.metadata_props[0]
     assert found == model
     assert found.metadata_props[0].value == "value"
+
+
+def test_weights_beyond_two_gigabytes_lie_in_a_file_beside_the_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_file, "LARGEST", onnx_file.SPARE + 3000)
+    graph = residual()
+    model, weights = export(graph)
+    emitted = emit(graph, weights)
+    files = write(tmp_path / "m.onnx", emitted.model, emitted.initializers)
+    assert files == [tmp_path / "m.onnx", tmp_path / "m.onnx.data"]
+    alone = onnx.load(files[0], load_external_data=False)
+    beside = {each.name for each in alone.graph.initializer if each.data_location == onnx.TensorProto.EXTERNAL}
+    assert beside == {name for name, array in emitted.initializers.items() if array.nbytes >= onnx_file.SMALL}
+    assert beside
+    onnx.checker.check_model(files[0], full_check=True)
+    found = onnx.load(files[0])
+    said = json.loads(found.metadata_props[1].value)
+    assert said == {"name": "m.onnx.data", "sha256": sha256(files[1].read_bytes()).hexdigest()}
+    del found.metadata_props[:]
+    for one in found.graph.initializer:
+        one.ClearField("data_location")
+    assert found == model
+    assert {key: array.tolist() for key, array in split(files[0])[1].items()} == {
+        key: array.tolist() for key, array in emitted.initializers.items() if array.dtype == "f4" and array.shape
+    }
 
 
 def test_a_field_longer_than_127_bytes_has_its_length_in_several():

@@ -130,7 +130,8 @@ def test_every_planted_fault_is_found_at_its_node(spec, tmp_path):
         TABLE[Target.ONNX].write(made, path)
         assert judge.judge(Target.ONNX, path, reference).sensitivity >= LEAST_SENSITIVITY
         for fault in FAULTS:
-            written = Written(*split(path))
+            model, weights = split(path)
+            written = Written(model, dict(weights))
             node = fault(written)
             if node is None:
                 continue
