@@ -7,6 +7,7 @@ from field to field: https://protobuf.dev/programming-guides/encoding
 
 from collections.abc import Iterator
 from mmap import ACCESS_READ, mmap
+from os.path import isfile, islink
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def _elsewhere(tensor: "onnx.TensorProto", path: Path) -> tuple[Path, int, int]:
     """The file beside the model that a tensor lies in, and its place and length there; raises ValueError."""
     said = {each.key: each.value for each in tensor.external_data}
     beside = path.with_name(said.get("location", ""))
-    if beside.is_symlink() or not beside.is_file():
+    if islink(beside) or not isfile(beside):
         raise ValueError(f"it wants `{beside.name}`, which is no file beside it")
     start = int(said.get("offset", 0))
     length = int(said.get("length", beside.stat().st_size - start))
