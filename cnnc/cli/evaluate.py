@@ -22,7 +22,7 @@ FILES = {
     ".pth": "holds weights: give its spec, and the file to --weights",
     ".ckpt": "holds weights: give its spec, and the file to --weights",
     ".bin": "holds weights: give its spec, and the file to --weights",
-    ".pt2": "has the same network as the .pt and the .onnx beside it",
+    ".pt2": "may hold code, which torch would run: take the .pt or the .onnx beside it, of the same network",
 }
 
 

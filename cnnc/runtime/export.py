@@ -104,7 +104,11 @@ def export(
     progress: Callable[[str], None],
     after_pass: AfterPass | None = None,
 ) -> Built:
-    """Write the targets' files, the weights and the manifest to `out/NAME/`."""
+    """Write the targets' files, the weights and the manifest to `out/NAME/`.
+
+    The weights of a large network are written first; from then on the module's are parts of that file, which come into
+    memory where somebody looks at them, and go again behind each step.
+    """
     folder, name = out / graph.name, graph.name
     weights_sha256 = digest(arrays(module.state_dict()))
     large = is_large(module.state_dict())

@@ -4,6 +4,7 @@ Of such an array, memory holds what somebody looks at, for as long as he keeps i
 need not share the memory with its weights.
 """
 
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,8 +51,8 @@ class InFile(Mapping[str, "Array"]):
 
 
 def is_large(weights: "Mapping[str, Tensor]") -> bool:
-    """Whether these are better left in a file."""
-    return sum(each.nbytes for each in weights.values()) >= LARGE
+    """Whether these are better left in a file; on Windows, a file that is mapped cannot be renamed."""
+    return sys.platform != "win32" and sum(each.nbytes for each in weights.values()) >= LARGE
 
 
 def park(path: Path, weights: "Mapping[str, Array]") -> InFile:
