@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnc.compiler import Checked, build, check, compile, load
+    from cnnc.compiler import Checked, build, check, compile, load, verify
     from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
     from cnnc.graph.graph import Graph
     from cnnc.ops.types import TensorType
@@ -27,10 +27,11 @@ __all__ = [
     "check",
     "compile",
     "load",
+    "verify",
 ]
 
 _HOMES = {
-    "cnnc.compiler": ("Checked", "build", "check", "compile", "load"),
+    "cnnc.compiler": ("Checked", "build", "check", "compile", "load", "verify"),
     "cnnc.diagnostics": ("CnncError", "Code", "Diagnostic", "Note", "Span"),
     "cnnc.graph.graph": ("Graph",),
     "cnnc.ops.types": ("TensorType",),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cnnc.graph.implied import Implied
     from cnnc.passes.network import Network
     from cnnc.runtime.export import Built
+    from cnnc.targets.verify import Agreement
 
 SpecLike = str | Path | Mapping[str, Any]
 
@@ -219,6 +220,28 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     weights_from, map_from = (None if path is None else str(path) for path in (weights, map))
     record = Record(seed=seed, weights=weights_from, map=map_from, key=key, opset=opset)
     return export(graph, module, targets, Path(out), record, progress, after_pass)
+
+
+def verify(
+    spec: SpecLike,
+    model: str | Path,
+    *,
+    set: Mapping[str, Any] | None = None,
+    weights: str | Path | None = None,
+    map: str | Path | None = None,
+    key: str | None = None,
+    seed: int = 0,
+    note: Callable[[str], None] | None = None,
+) -> "Agreement":
+    """How far a file that was made from the spec is from its torch module; raises CnncError where that is too far.
+
+    `model` ends as its target's files do (.onnx, .pt, .pt2, .py), and another tool may have rewritten it. `weights`,
+    `map`, `key` and `note` are those of `compile`, and so is `seed`, which draws the inputs too.
+    """
+    graph = load(spec, set=set)
+    from cnnc.runtime.rewritten import verify_file
+
+    return verify_file(graph, _lower(graph, _Weights(weights, map, key), seed, note), Path(model), seed)
 
 
 def _named_by(graph: Graph, weights: str | Path | None) -> Graph:

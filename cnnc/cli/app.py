@@ -34,6 +34,9 @@ COMMANDS = {
     "build": Command(
         "cnnc.cli.build", "Compile a spec to ONNX, TorchScript and more, verified against the torch module."
     ),
+    "verify": Command(
+        "cnnc.cli.verify", "Verify a file against the spec that it was made from; another tool may have rewritten it."
+    ),
     "infer": Command("cnnc.cli.infer", "Run an ONNX file on pictures: the most likely classes of each."),
     "eval": Command(
         "cnnc.cli.evaluate",

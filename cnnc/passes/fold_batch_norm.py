@@ -70,7 +70,8 @@ def _fold(weights: "Mapping[str, Array]", layer: str, norm: str, eps: float) -> 
     )
     none, one = np.zeros_like(mean), np.ones_like(mean)  # where a bias is left out, or the norm is not affine
     bias = np.asarray(weights.get(f"{layer}.bias", none), np.float64)
-    scale = np.asarray(weights.get(f"{norm}.weight", one), np.float64) / np.sqrt(variance + eps)
+    with np.errstate(invalid="ignore", divide="ignore"):  # verification refuses what such a variance makes
+        scale = np.asarray(weights.get(f"{norm}.weight", one), np.float64) / np.sqrt(variance + eps)
     shifted = scale * (bias - mean) + np.asarray(weights.get(f"{norm}.bias", none), np.float64)
     scaled = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
     return {f"{layer}.weight": scaled.astype(np.float32), f"{layer}.bias": shifted.astype(np.float32)}

@@ -14,6 +14,7 @@ from cnnc.targets.compare import Distance
 if TYPE_CHECKING:
     from cnnc.targets.runners import Array
 
+FAULT_OF_CNNC = "nothing was written; this is a fault of cnnc or of the library that runs the file: please report it"
 LEAST_SENSITIVITY = 100
 """How far outputs must move from one input to another, in units of the tolerance, for their agreement to tell."""
 
@@ -38,11 +39,13 @@ def require_finite(torch: Answers) -> None:
 def require_sensitive(target: str, sensitivity: float) -> None:
     """Raise E404 where a network does not listen to its input: its answers say nothing of a file then."""
     if sensitivity < LEAST_SENSITIVITY:
+        told = f"a sensitivity of {sensitivity:.1g}, where {LEAST_SENSITIVITY} would tell"
         raise CnncError.of(
             Code.NOT_VERIFIED,
-            f"the {target} file holds its weights in another form than cnnc writes, and with these weights the network "
-            f"does not listen to its input: a sensitivity of {sensitivity:.1g}, of {LEAST_SENSITIVITY} that tell",
-            help="give the weights of a trained network with --weights, to both `build` and `verify`",
+            f"the {target} file holds other weights than these, or in another form, and with these the network does "
+            f"not listen to its input: {told}",
+            help="give the weights that it was made from, with --weights or --seed; a file that was rewritten can only "
+            "be verified with those of a trained network",
         )
 
 
@@ -89,5 +92,5 @@ def _refused(message: str, node: Node | None) -> CnncError:
         Code.NOT_VERIFIED,
         message,
         node.span if node else None,
-        help="nothing was written; this is a fault of cnnc or of the library that runs the file: please report it",
+        help=FAULT_OF_CNNC,
     )

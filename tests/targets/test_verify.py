@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from cnnc.compiler import load
+from cnnc.compiler import build, load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.rebuild import rebuild
 from cnnc.graph.sizes import ANY, Rule
@@ -18,6 +19,7 @@ from cnnc.targets.probes import fits, spaces
 from cnnc.targets.promises import LEAST_SENSITIVITY
 from cnnc.targets.table import TABLE, Made, Target
 from cnnc.targets.torch import lower
+from cnnc.targets.verification_memory import batches_that_fit, free_memory, needed
 from cnnc.targets.verify import arrays, verify
 from tests.targets.networks import forked, open_size, residual
 
@@ -183,3 +185,58 @@ def test_a_network_of_large_windows_is_tried_with_no_more_than_it_needs():
     nodes = [{"conv": {"out": 1, "kernel": 3, "stride": 2}}, {"conv": {"out": 1, "kernel": 600}}]
     graph = load({"cnnc": 1, "name": "n", "input": {"image": [1, None, None]}, "nodes": nodes})
     assert spaces(graph) == ((1201, 1201), (1202, 1203), (1203, 1202))
+
+
+def test_weights_that_give_no_finite_answer_are_refused_at_their_node(tmp_path):
+    graph = load(
+        {
+            "cnnc": 1,
+            "name": "n",
+            "input": {"image": [1, 8, 8]},
+            "nodes": [{"conv": {"out": 2, "kernel": 3}}, {"batch_norm": {"name": "norm"}}, "relu"],
+        }
+    )
+    weights = lower(graph).state_dict()
+    weights["norm.running_var"].fill_(-1)  # which a wrong momentum can make of it
+    save_file(weights, tmp_path / "bad.safetensors")
+    for target in TABLE:
+        with pytest.raises(CnncError) as caught:
+            build(graph.spec, targets=target, weights=tmp_path / "bad.safetensors", out=tmp_path / "out")
+        [diagnostic] = caught.value.diagnostics
+        assert diagnostic.code == Code.NOT_VERIFIED
+        assert "`norm` (batch_norm) is the first node whose value is not" in diagnostic.message
+    assert not (tmp_path / "out").exists()
+
+
+LARGE = {
+    "cnnc": 1,
+    "name": "n",
+    "input": {"image": [1, 8, 8]},
+    "nodes": [{"conv": {"out": 2, "kernel": 3}}, {"upsample": {"name": "up", "size": [30000, 33000]}}],
+}
+
+
+def test_what_verification_has_no_room_for_is_refused_before_anything_is_allocated(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnnc.targets.verification_memory.free_memory", lambda: 8 * 10**9)
+    with pytest.raises(CnncError) as caught:
+        build(LARGE, out=tmp_path / "out")
+    [diagnostic] = caught.value.diagnostics
+    assert diagnostic.code == Code.NOT_EXPORTABLE
+    assert "takes 15.8 GB of memory, and this machine has 8.0 GB to give; what `up` gives takes 7.9 GB alone" in str(
+        diagnostic
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_memory_is_short_batches_are_smaller(monkeypatch):
+    graph = load(LARGE)
+    need = needed(graph, 3)
+    assert needed(graph, 1) < need
+    monkeypatch.setattr("cnnc.targets.verification_memory.free_memory", lambda: need)
+    assert batches_that_fit(graph, spaces(graph)) == (1, 3)
+    monkeypatch.setattr("cnnc.targets.verification_memory.free_memory", lambda: need - 1)
+    assert batches_that_fit(graph, spaces(graph)) == (1, 1)
+    monkeypatch.setattr("cnnc.targets.verification_memory.free_memory", lambda: None)
+    assert batches_that_fit(graph, spaces(graph)) == (1, 3)
+    monkeypatch.undo()
+    assert free_memory() is None or free_memory() > 10**6

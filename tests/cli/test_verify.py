@@ -1,0 +1,97 @@
+"""`cnnc verify`: files as `build` wrote them, rewritten ones, and ones that compute something else."""
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import cnnc
+from cnnc.cli.app import answer
+from cnnc.targets.live import enliven
+from cnnc.targets.table import TABLE
+
+SPEC = """cnnc: 1
+name: net
+input: {image: [3, 16, 16]}
+outputs: {scores: linear, aux: {from: conv, only: train}}
+nodes:
+  - conv: {out: 8, kernel: 3, padding: 1, bias: false}
+  - batch_norm
+  - relu
+  - max_pool: {kernel: 3, stride: 2, padding: 1}
+  - flatten
+  - linear: {out: 5}
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("verify")
+    (folder / "net.yaml").write_text(SPEC)
+    module = cnnc.compile(folder / "net.yaml").eval()
+    enliven(module, [torch.randn(4, 3, 16, 16)], 0, 1.5)
+    save_file(module.state_dict(), folder / "net.safetensors")
+    cnnc.build(folder / "net.yaml", targets=list(TABLE), weights=folder / "net.safetensors", out=folder)
+    return folder
+
+
+@pytest.fixture
+def call(capsys):
+    """A command: its exit code, and what it says on stdout and stderr."""
+
+    def call(*words):
+        code = answer([str(word) for word in words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def verify(call, built):
+    return lambda model: call("verify", built / "net.yaml", model, "--weights", built / "net.safetensors")
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+def test_what_build_wrote_is_verified(verify, built, row):
+    model = built / "net" / f"net.{row.ending}"
+    code, out, _ = verify(model)
+    assert code == 0
+    assert out.startswith(f"{model}: within ")
+    assert "sensitivity" in out
+
+
+def test_a_file_that_another_tool_has_optimised_is_verified(verify, built, tmp_path):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "fast.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    onnxruntime.InferenceSession(built / "net" / "net.onnx", options, providers=["CPUExecutionProvider"])
+    assert verify(tmp_path / "fast.onnx")[0] == 0
+
+
+def test_a_file_that_another_tool_has_broken_is_refused_at_its_node(verify, built, tmp_path):
+    model = onnx.load(built / "net" / "net.onnx")
+    pool = next(node for node in model.graph.node if node.op_type == "MaxPool")
+    next(each for each in pool.attribute if each.name == "pads").ints[:] = [0, 1, 2, 1]
+    onnx.save(model, tmp_path / "broken.onnx")
+    code, _, err = verify(tmp_path / "broken.onnx")
+    assert code == 1
+    assert "`max_pool` (max_pool) is the first node that differs" in err
+    assert "the tool that wrote it has changed what it computes" in err
+
+
+@pytest.mark.parametrize("target", [name for name in TABLE if name != "python"])
+def test_a_file_of_other_weights_is_refused(call, built, target):
+    code, _, err = call("verify", built / "net.yaml", built / "net" / f"net.{TABLE[target].ending}", "--seed", 3)
+    assert code == 1
+    assert "E404" in err
+
+
+def test_a_file_that_is_not_there_or_of_no_target_is_refused(verify, built):
+    assert "E501" in verify(built / "none.onnx")[2]
+    assert "ends in one of .onnx, .pt, .pt2, .py" in verify(built / "net.yaml")[2]
+
+
+def test_a_map_without_weights_is_a_wrong_call(call, built):
+    assert call("verify", built / "net.yaml", built / "net" / "net.onnx", "--map", "map.yaml")[0] == 2
