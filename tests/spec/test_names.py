@@ -31,7 +31,8 @@ def test_a_reserved_name_is_one_that_a_module_has(name):
 
 
 @pytest.mark.parametrize(
-    "name", [*keyword.kwlist, *sorted(TORCHSCRIPT), "__init__", "", "a.b", "a/b", "../x", "é", "a b", "x" * (LONGEST + 1)]
+    "name",
+    [*keyword.kwlist, *sorted(TORCHSCRIPT), "__init__", "", "a.b", "a/b", "../x", "é", "a b", "x" * (LONGEST + 1)],
 )
 def test_what_no_target_can_hold_is_refused_with_a_way_out(name):
     (found,) = refusals(name)

@@ -12,6 +12,7 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.rebuild import rebuild
 from cnnc.graph.sizes import ANY, Rule
 from cnnc.ops.activation import Tanh
+from cnnc.passes import fold_batch_norm
 from cnnc.passes.network import Network
 from cnnc.targets.answers import Answers
 from cnnc.targets.compare import compare
@@ -240,3 +241,18 @@ def test_where_memory_is_short_batches_are_smaller(monkeypatch):
     assert batches_that_fit(graph, spaces(graph)) == (1, 3)
     monkeypatch.undo()
     assert free_memory() is None or free_memory() > 10**6
+
+
+@pytest.mark.parametrize("spec", ["specs/lenet_bn.yaml", "specs/zoo/mobilenet_v2.yaml"])
+def test_a_batch_norm_folded_wrongly_is_found_in_an_untrained_network(spec, tmp_path, monkeypatch):
+    """Its running mean is 0 then, so that with the network's own weights half of the shift is all of it."""
+    fold = fold_batch_norm._fold
+
+    def halved(weights, layer, norm, eps):
+        found = fold(weights, layer, norm, eps)
+        return {**found, f"{layer}.bias": found[f"{layer}.bias"] / 2}
+
+    monkeypatch.setattr(fold_batch_norm, "_fold", halved)
+    with pytest.raises(CnncError) as caught:
+        build(spec, targets="onnx", out=tmp_path)
+    assert "folded into it, is the first node that differs" in caught.value.diagnostics[0].message
