@@ -5,7 +5,7 @@ A character of East Asia or an emoji takes two columns, a mark on another charac
 
 import unicodedata
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, takewhile
 
 
 def width(text: str) -> int:
@@ -32,15 +32,19 @@ def start(text: str, columns: int) -> str:
     """As much of a text's start as fits, with a mark where it is cut."""
     if width(text) <= columns:
         return text
-    return text[: sum(total < columns for total in accumulate(map(_columns, text)))] + "…"
+    return text[: _kept(text, columns)] + "…"
 
 
 def end(text: str, columns: int) -> str:
     """As much of a text's end as fits, with a mark where it is cut."""
     if width(text) <= columns:
         return text
-    kept = sum(total < columns for total in accumulate(map(_columns, reversed(text))))
-    return "…" + text[len(text) - kept :]
+    return "…" + text[len(text) - _kept(reversed(text), columns) :]
+
+
+def _kept(characters: Iterable[str], columns: int) -> int:
+    """How many characters, one after the other, take less than so many columns; no more of them are looked at."""
+    return sum(1 for _ in takewhile(lambda total: total < columns, accumulate(map(_columns, characters))))
 
 
 def _columns(character: str) -> int:

@@ -151,6 +151,7 @@ def limits() -> str:
         ("characters of one text", composer.MAX_STRING, "E102"),
         ("levels of nesting in the text", composer.MAX_DEPTH, "E107"),
         ("characters of a name", names.LONGEST, "E209"),
+        ("characters of a path", infer.LONGEST_PATH, "E209"),
         ("characters of a text with expressions", expression_syntax.MAX_TEXT, "E211"),
         ("brackets within brackets in an expression", expression_syntax.MAX_NESTING, "E211"),
         ("elements or characters in an expression's value", expression_values.MAX_LENGTH, "E212"),

@@ -14,13 +14,14 @@ from cnnc.graph.scope import FAILED, Bound, Scope, Wire
 from cnnc.ops import registry
 from cnnc.ops.base import Cost, Op, Refusal
 from cnnc.ops.types import TensorType, Types
-from cnnc.spec.validate import ATTRIBUTES, validate
+from cnnc.spec.validate import ATTRIBUTES, quote, validate
 from cnnc.spec.value import Value
 from cnnc.spec.work import Work
 
 MAX_PARAMS = 10**10
 MAX_ELEMENTS = 10**10
 MAX_NODES = 100_000
+LONGEST_PATH = 256  # characters
 MAX_LINKS = 500_000  # inputs and outputs of all nodes and blocks
 SMALLER = "give it fewer channels or features, or a smaller input: a stride, a pool or `global_avg_pool` before it"
 MAX_FRUITLESS = 20_000  # items that are not there, instances without nodes, rounds …
@@ -83,6 +84,13 @@ class Inference:
         """Prove the node `path` and give what its name stands for; a node that fails stands for unknown values."""
         self.require_room(1, written.span, scope)
         self.work.nodes += 1
+        if len(path) > LONGEST_PATH:
+            message = f"the path {quote(path)} has {len(path)} characters, {LONGEST_PATH} are allowed"
+            scope.report(
+                Diagnostic(Code.BAD_NAME, message, written.span, help="shorten the names of what is around it")
+            )
+            self.failures += 1
+            return FAILED
         kind = registry.get(written.op)
         op = self._op(kind, written, scope)
         if not _arity_fits(kind, len(wires), written.source, scope.report) or op is None:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [check zoo scale build deep infer nodes latency step train] [--networks lenet,zoo/resnet50]`.
+"""`python -m tests.bench [MEASURE …] [--networks lenet,zoo/resnet50]`; the measures are those of `MEASURES`.
 
 Prints a row for each budget as it is measured; ends with 1 where one is over by more than noise explains, else with 0.
 """
@@ -16,12 +16,13 @@ from tests.peers import PEERS
 
 if TYPE_CHECKING:
     from tests.bench.nodes import Nodes
+    from tests.bench.worst import Worst
 
-MEASURES = ("check", "zoo", "scale", "build", "deep", "infer", "nodes", "latency", "step", "train")
+MEASURES = ("check", "zoo", "scale", "build", "deep", "infer", "nodes", "latency", "step", "train", "worst")
 ZOO = tuple(f"zoo/{path.stem}" for path in sorted((ROOT / "specs" / "zoo").glob("*.yaml")))
 
 
-def rows(measure: str, folder: Path, networks: Sequence[str]) -> Iterator["Row | Nodes"]:
+def rows(measure: str, folder: Path, networks: Sequence[str]) -> Iterator["Row | Nodes | Worst"]:
     """The rows of one measure; `folder` takes what it writes. The zoo is not trained: nobody wrote it by hand here."""
     if measure in ("check", "zoo"):
         return cold.check() if measure == "check" else cold.zoo()
@@ -38,6 +39,10 @@ def rows(measure: str, folder: Path, networks: Sequence[str]) -> Iterator["Row |
         from tests.bench.train import train
 
         return train(folder, by_hand)
+    if measure == "worst":
+        from tests.bench.worst import worst
+
+        return worst(folder)
     return {"scale": cold.scale, "build": cold.build, "deep": cold.deep, "infer": cold.infer}[measure](folder)
 
 
