@@ -215,10 +215,26 @@ class LocalResponseNorm(Op):
         return x
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        return t.module("LocalResponseNorm", x, size=self.size, alpha=self.alpha, beta=self.beta, k=self.k)
+        size, alpha = self._within(t.inputs[0].channels)
+        return t.module("LocalResponseNorm", x, size=size, alpha=alpha, beta=self.beta, k=self.k)
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        return o.op("LRN", x, size=self.size, alpha=self.alpha, beta=self.beta, bias=self.k)
+        size, alpha = self._within(o.inputs[0].channels)
+        if 100 * alpha <= self.k:
+            return o.op("LRN", x, size=size, alpha=alpha, beta=self.beta, bias=self.k)
+        # onnxruntime adds squares to a running sum and takes them off again: what that loses must be small beside k
+        squares = o.op("Reshape", o.op("Mul", x, x), o.constant([0, 1, o.inputs[0].channels, -1]))
+        half = size // 2
+        means = o.op("AveragePool", squares, kernel_shape=[size, 1], pads=[half, 0, half, 0], count_include_pad=1)
+        known = [each for each in o.inputs[0].shape if each is not None]
+        means = o.op("Reshape", means, o.constant([0, *known]) if o.inputs[0].known else o.op("Shape", x))
+        sums = o.op("Add", o.op("Mul", means, o.constant(float(alpha))), o.constant(float(self.k)))
+        return o.op("Div", x, o.op("Pow", sums, o.constant(float(self.beta))))
+
+    def _within(self, channels: int) -> tuple[int, float]:
+        """The size, or the least that sees all channels from each of them, and its alpha: both libraries pad by it."""
+        size = min(self.size, 2 * channels - 1)
+        return size, self.alpha if size == self.size else self.alpha * size / self.size
 
 
 def _affine(o: OnnxBuilder, affine: bool) -> tuple[str, str]:

@@ -110,7 +110,7 @@ def unreadable(path: Path, reason: str, help: str | None) -> CnncError:
 
 
 def _load_safetensors(path: Path, head: bytes, file: BufferedReader) -> Any:
-    if head.startswith(_PICKLES):
+    if head.startswith(_PICKLES) and head[8:9] != b"{":  # behind a header's length, which may look like either
         raise unreadable(path, "it is a pickle, whatever its name says", "if you trust it, rename it to .pt")
     import safetensors  # noqa: F401 - where it is not installed, that is not the file's fault
 
