@@ -18,6 +18,8 @@ def main() -> NoReturn:
     if sys.argv[1:2] and sys.argv[1] in SHORT:
         # at once: an interrupt within an import or a callback can be lost there, and what is half done is swept later
         signal.signal(signal.SIGINT, _stop)
+    # pydantic would look for plugins in the metadata of all that is installed, which takes a tenth of a check
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if sys.argv[1:2] in (["check"], ["build"]):
         # what they make is bounded as specs are; looking for garbage takes a third of a check, a tenth of a build
         gc.disable()

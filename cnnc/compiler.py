@@ -24,7 +24,7 @@ from cnnc.spec.given import from_data, overrides
 from cnnc.spec.parse import parse
 from cnnc.spec.reader import parse_text
 from cnnc.spec.source import read
-from cnnc.targets.table import DEFAULTS, OPSET
+from cnnc.targets.choices import DEFAULTS, OPSET
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule

@@ -9,7 +9,7 @@ from typing import Any
 from cnnc.cli.options import WEIGHTS, add_set, add_spec, add_weights, note, parameters, require_weights
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 from cnnc.passes.pipeline import NAMES
-from cnnc.targets.table import DEFAULTS, OPSET, OPSETS, Target
+from cnnc.targets.choices import DEFAULTS, OPSET, OPSETS, Target
 
 
 def add_options(parser: Parser) -> None:

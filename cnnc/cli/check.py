@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cnnc.cli.internal import EXIT_CODE, report_internal
 from cnnc.cli.options import add_set, parameters
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 from cnnc.cli.renderers import ORDERS, RENDERERS, Shown, told_of_failure
@@ -57,6 +56,8 @@ def run(given: Namespace) -> int:
         except ModuleNotFoundError:  # the other specs need that package as well
             raise
         except Exception as error:  # of cnnc's own making: the other specs are looked at all the same
+            from cnnc.cli.internal import EXIT_CODE, report_internal
+
             report_internal(error, path)
             tally.failed += 1
             code, shown = EXIT_CODE, Shown(told_of_failure(given.format, path, error), [])

@@ -24,10 +24,11 @@ from cnnc.passes.network import Network
 from cnnc.runtime.ranks import Ranked, ranked
 from cnnc.runtime.record import Record, Written, manifest, metadata, written
 from cnnc.targets import onnx, torch
+from cnnc.targets.choices import Target
 from cnnc.targets.in_file import InFile, is_large, parked, take_over
 from cnnc.targets.runners import limit_threads, prepared
 from cnnc.targets.stamp import digest, write_stamped
-from cnnc.targets.table import TABLE, Made, Target
+from cnnc.targets.table import TABLE, Made
 from cnnc.targets.verify import Agreement, Verification, arrays
 from cnnc.targets.write import publish, stage_file, staging
 

@@ -62,45 +62,39 @@ class Train(Part):
     """The training recipe. `batch` and all that is counted in steps are the run's, however many devices share it."""
 
     data: str | None = Field(None, description="a data set's name, or a path")
-    batch: Annotated[int, Field(ge=1, le=2**20, description="examples to a batch")] = 128
-    epochs: Annotated[int, Field(ge=1, le=10**6, description="rounds through the training set")] = 10
-    optimizer: Annotated[Literal["sgd", "adamw", "rmsprop"], Field(description="how gradients become steps")] = "sgd"
-    lr: Annotated[float, Field(gt=0, le=1e6, description="the learning rate, before its schedule")] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd and rmsprop")] = 0.0
-    nesterov: Annotated[bool, Field(description="Nesterov's momentum, of sgd")] = False
-    weight_decay: Annotated[float, Field(ge=0, le=1e6, description="of all parameters; adamw decouples it")] = 0.0
-    schedule: Annotated[
-        Literal["constant", "step", "cosine"], Field(description="how the rate falls from epoch to epoch")
-    ] = "constant"
-    step_size: Annotated[int, Field(ge=1, le=10**6, description="epochs between the drops of `schedule: step`")] = 30
-    gamma: Annotated[float, Field(gt=0, le=1, description="what the rate is multiplied by at each drop")] = 0.1
-    warmup: Annotated[int, Field(ge=0, le=10**6, description="epochs of linear warm-up")] = 0
-    init: Annotated[
-        Literal["default", "xavier", "kaiming"], Field(description="what weights of conv and linear start from")
-    ] = "default"
-    augment: Annotated[
-        list[Literal["flip", "crop", "color"]], Field(description="what is changed at random in each picture")
-    ] = []
-    label_smoothing: Annotated[
-        float, Field(ge=0, lt=1, description="the part of the target that goes to all classes alike")
-    ] = 0.0
-    clip: Annotated[float | None, Field(gt=0, le=1e9, description="the largest norm of the gradient")] = None
-    accumulate: Annotated[int, Field(ge=1, le=2**16, description="batches to an optimizer's step")] = 1
-    aux_weight: Annotated[
-        float, Field(ge=0, le=1e6, description="of the loss of train-only outputs without `weight`")
-    ] = 0.3
-    seed: Annotated[int | None, Field(ge=0, lt=2**63, description="also asks for deterministic kernels")] = None
-    limit: Annotated[int | None, Field(ge=1, le=2**40, description="use the first so many examples")] = None
-    val_split: Annotated[float | None, Field(gt=0, lt=1, description="test on this part of the training set")] = None
-    skip_unreadable: Annotated[bool, Field(description="leave out pictures that cannot be read")] = False
+    batch: int = Field(128, ge=1, le=2**20, description="examples to a batch")
+    epochs: int = Field(10, ge=1, le=10**6, description="rounds through the training set")
+    optimizer: Literal["sgd", "adamw", "rmsprop"] = Field("sgd", description="how gradients become steps")
+    lr: float = Field(0.1, gt=0, le=1e6, description="the learning rate, before its schedule")
+    momentum: float = Field(0.0, ge=0, lt=1, description="of sgd and rmsprop")
+    nesterov: bool = Field(False, description="Nesterov's momentum, of sgd")
+    weight_decay: float = Field(0.0, ge=0, le=1e6, description="of all parameters; adamw decouples it")
+    schedule: Literal["constant", "step", "cosine"] = Field(
+        "constant", description="how the rate falls from epoch to epoch"
+    )
+    step_size: int = Field(30, ge=1, le=10**6, description="epochs between the drops of `schedule: step`")
+    gamma: float = Field(0.1, gt=0, le=1, description="what the rate is multiplied by at each drop")
+    warmup: int = Field(0, ge=0, le=10**6, description="epochs of linear warm-up")
+    init: Literal["default", "xavier", "kaiming"] = Field(
+        "default", description="what weights of conv and linear start from"
+    )
+    augment: list[Literal["flip", "crop", "color"]] = Field([], description="what is changed at random in each picture")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="the part of the target that goes to all classes alike")
+    clip: float | None = Field(None, gt=0, le=1e9, description="the largest norm of the gradient")
+    accumulate: int = Field(1, ge=1, le=2**16, description="batches to an optimizer's step")
+    aux_weight: float = Field(0.3, ge=0, le=1e6, description="of the loss of train-only outputs without `weight`")
+    seed: int | None = Field(None, ge=0, lt=2**63, description="also asks for deterministic kernels")
+    limit: int | None = Field(None, ge=1, le=2**40, description="use the first so many examples")
+    val_split: float | None = Field(None, gt=0, lt=1, description="test on this part of the training set")
+    skip_unreadable: bool = Field(False, description="leave out pictures that cannot be read")
     precision: Annotated[
         Literal["32", "bf16", "16", "auto"],
         BeforeValidator(_word),
         Field(description="bits of the numbers in forward and backward; auto: bf16 where it is in hardware"),
     ] = "32"
-    tf32: Annotated[bool, Field(description="multiply 32-bit floats with 10-bit mantissas, on GPUs that can")] = False
-    channels_last: Annotated[bool | None, Field(description="left out: where it is faster")] = None
-    compile: Annotated[bool, Field(description="train through `torch.compile`")] = False
+    tf32: bool = Field(False, description="multiply 32-bit floats with 10-bit mantissas, on GPUs that can")
+    channels_last: bool | None = Field(None, description="left out: where it is faster")
+    compile: bool = Field(False, description="train through `torch.compile`")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Train":

@@ -9,7 +9,6 @@ import yaml
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Source, Span
 from cnnc.spec.composer import Composer, kind
 from cnnc.spec.events import events
-from cnnc.spec.syntax import diagnose
 from cnnc.spec.value import Value
 
 
@@ -25,6 +24,8 @@ def parse_text(source: Source) -> Value:
         for event in events(source):
             composer.take(event)
     except yaml.YAMLError as error:
+        from cnnc.spec.syntax import diagnose
+
         complaint = diagnose(error, source)
         if not any(problem.code is complaint.code is Code.SYNTAX for problem in composer.problems):  # else its echo
             composer.problems.append(complaint)

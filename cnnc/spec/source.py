@@ -9,7 +9,6 @@ import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from glob import has_magic
 from itertools import islice
 from os import scandir
@@ -122,7 +121,7 @@ def _missing(path: Path) -> CnncError:
         message, way_out = f"no file fits {path}", f"the names of specs end in {', '.join(SUFFIXES)}"
     elif not isdir(path.parent):
         message = f"{message}: there is no folder {path.parent}"
-    elif near := get_close_matches(path.stem, specs, n=1):
+    elif near := nearest_text(path.stem, specs):
         way_out = f"did you mean {path.with_name(specs[near[0]])}?"
     return CnncError.of(Code.UNREADABLE, message, help=way_out)
 

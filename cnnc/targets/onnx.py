@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops.types import TensorType
+from cnnc.targets.choices import OPSET, OPSETS
 from cnnc.targets.onnx_file import described
-from cnnc.targets.table import OPSET, OPSETS
 from cnnc.targets.version import cnnc_version
 
 if TYPE_CHECKING:

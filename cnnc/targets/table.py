@@ -1,15 +1,15 @@
 """The targets, one a row: its name, the ending of its file, what writes it and what loads it.
 
-The command line reads its choices here, so that torch, onnx and the writers are imported where a row is used.
+torch, onnx and the writers are imported where a row is used.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnc.targets.choices import OPSET, Target
 from cnnc.targets.in_file import InFile
 from cnnc.targets.onnx_session import LoadedOnnx
 from cnnc.targets.runners import Loaded, load_pt2, load_python, load_torchscript
@@ -23,22 +23,6 @@ if TYPE_CHECKING:
     from cnnc.targets.runners import Array
 
     Weights = Mapping[str, Array]
-
-OPSETS = range(17, 27)
-OPSET = 20
-"""The ONNX operator sets that can be written, and the one that is where nobody asks for another."""
-
-
-class Target(StrEnum):
-    """What `build` writes."""
-
-    ONNX = "onnx"
-    TORCHSCRIPT = "torchscript"
-    PT2 = "pt2"
-    PYTHON = "python"
-
-
-DEFAULTS = (Target.ONNX, Target.TORCHSCRIPT)
 
 
 @dataclass(frozen=True, eq=False)

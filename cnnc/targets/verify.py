@@ -30,6 +30,7 @@ from cnnc.graph.graph import Node
 from cnnc.passes.network import Network
 from cnnc.targets import probes
 from cnnc.targets.answers import Answers, every_value, refs, tensors
+from cnnc.targets.choices import Target
 from cnnc.targets.compare import Distance, compare, identical, worst
 from cnnc.targets.in_file import InFile, park
 from cnnc.targets.live import enliven
@@ -44,7 +45,7 @@ from cnnc.targets.promises import (
     wrong,
 )
 from cnnc.targets.runners import prepared
-from cnnc.targets.table import TABLE, Made, Target
+from cnnc.targets.table import TABLE, Made
 from cnnc.targets.torch import lower
 from cnnc.targets.verification_memory import batches_that_fit
 

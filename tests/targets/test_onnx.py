@@ -11,10 +11,10 @@ from cnnc.compiler import load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Output, Ref
 from cnnc.targets import onnx_file, seal
+from cnnc.targets.choices import OPSETS
 from cnnc.targets.onnx import emit, lower, require_exportable
 from cnnc.targets.onnx_file import chunks, write
 from cnnc.targets.onnx_parts import split
-from cnnc.targets.table import OPSETS
 from cnnc.targets.torch import lower as lower_torch
 from tests.targets.networks import forked, open_size, residual
 

@@ -21,11 +21,12 @@ from cnnc.ops.base import Refusal
 from cnnc.ops.types import TensorType
 from cnnc.passes.network import Network
 from cnnc.runtime.export import deployable
+from cnnc.targets.choices import Target
 from cnnc.targets.onnx_file import chunks
 from cnnc.targets.onnx_parts import split
 from cnnc.targets.promises import LEAST_SENSITIVITY
 from cnnc.targets.runners import prepared
-from cnnc.targets.table import TABLE, Made, Target
+from cnnc.targets.table import TABLE, Made
 from cnnc.targets.torch import lower
 from cnnc.targets.verify import Verification, arrays
 

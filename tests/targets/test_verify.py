@@ -15,10 +15,11 @@ from cnnc.ops.activation import Tanh
 from cnnc.passes import fold_batch_norm
 from cnnc.passes.network import Network
 from cnnc.targets.answers import Answers
+from cnnc.targets.choices import Target
 from cnnc.targets.compare import compare
 from cnnc.targets.probes import fits, spaces
 from cnnc.targets.promises import LEAST_SENSITIVITY
-from cnnc.targets.table import TABLE, Made, Target
+from cnnc.targets.table import TABLE, Made
 from cnnc.targets.torch import lower
 from cnnc.targets.verification_memory import batches_that_fit, free_memory, needed
 from cnnc.targets.verify import arrays, verify
