@@ -10,7 +10,7 @@ downstream checks again. What is exported has been run beside the torch module b
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnc import report as rendering
 from cnnc.collector import Collector, Enough
@@ -165,8 +165,7 @@ def compile(
     return _lower(load(spec, set=set), _Weights(weights, map, key), seed, note)
 
 
-@dataclass(frozen=True)
-class _Weights:
+class _Weights(NamedTuple):
     """Where weights come from: a file, a map of its names, and which of its state_dicts."""
 
     file: str | Path | None

@@ -5,7 +5,7 @@ are those of the whole module; MACs and memory are those of inference, without w
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops.types import TensorType
@@ -13,8 +13,7 @@ from cnnc.ops.types import TensorType
 FLOAT = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """The sums over a network; None where an unknown height or width leaves them open."""
 
     params: int

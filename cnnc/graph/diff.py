@@ -6,7 +6,7 @@ the input, has another size.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from cnnc.graph.cost import FLOAT, Totals, totals
@@ -163,8 +163,9 @@ def _input(each: Input) -> str:
     """The shape, and how a picture becomes it."""
     if each.picture is None:
         return str(each.type)
-    about = {field.name: (getattr(each.picture, field.name), field.default) for field in fields(each.picture)}
-    said = [f"{name} {spell(value)}" for name, (value, default) in about.items() if value and value != default]
+    usual = each.picture._field_defaults
+    about = each.picture._asdict().items()
+    said = [f"{name} {spell(value)}" for name, value in about if value and not (name in usual and value == usual[name])]
     return ", ".join([str(each.type), *said])
 
 

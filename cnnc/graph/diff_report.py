@@ -5,7 +5,7 @@ In: a `Difference` and what the two sides are called. The JSON's form is a promi
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from cnnc.columns import left, right, widest
@@ -53,7 +53,7 @@ def markdown(found: Difference, old: str, new: str) -> str:
 
 def as_json(found: Difference) -> dict[str, Any]:
     """Plain data: every change with both sides, the totals as [old, new]."""
-    both = [asdict(each) for each in found.totals]
+    both = [each._asdict() for each in found.totals]
     return {
         "same": found.same,
         "changes": [_change(each) for each in found.changes],
@@ -160,11 +160,11 @@ def _delta(was: int | None, now: int | None) -> str:
 def _sums(found: Difference) -> Iterator[tuple[str, str]]:
     """The totals: those that differ with what lies between."""
     yield "nodes", _sum(*found.nodes)
-    for field in fields(Totals):
-        if field.name in TOLD:
-            was, now = (getattr(each, field.name) for each in found.totals)
+    for name in Totals._fields:
+        if name in TOLD:
+            was, now = (getattr(each, name) for each in found.totals)
             if was != now or was:
-                yield TOLD[field.name], _sum(was, now) + " bytes" * (field.name == "activation_bytes")
+                yield TOLD[name], _sum(was, now) + " bytes" * (name == "activation_bytes")
 
 
 def _sum(was: int | None, now: int | None) -> str:

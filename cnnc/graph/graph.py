@@ -7,7 +7,7 @@ types of its outputs. It knows no backend. Whoever holds a Graph need not check 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnc.diagnostics import Allow, Note, Span
 from cnnc.ops.base import Cost, Op
@@ -17,16 +17,14 @@ if TYPE_CHECKING:
     from cnnc.graph.sizes import Rules
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """A value: the output `port` (a position) of a node, or a graph input by its name."""
 
     node: str
     port: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """How a picture becomes an input: its mode, a resize (shorter side, or height and width), a crop, and the norm.
 
     Pixels are brought to 0..`scale` before the mean is taken off.

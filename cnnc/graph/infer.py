@@ -6,7 +6,7 @@ diagnostics. The limits on the size of a network are kept here, before anything 
 
 import re
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Report, Span, counted
 from cnnc.graph.graph import Node, Ref
@@ -32,8 +32,7 @@ class TooMuch(Exception):
     """The network has outgrown its limits: what follows is not looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """An op as the spec writes it. `unknown` are the attributes that are written but have no value."""
 
     op: str

@@ -5,7 +5,7 @@ failed node is left out.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
 from cnnc.graph.graph import Output
@@ -18,8 +18,7 @@ from cnnc.spec.validate import show, validate
 from cnnc.spec.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
+class _Shown(NamedTuple):
     wire: Wire
     name: str
     span: Span

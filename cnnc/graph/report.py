@@ -4,21 +4,19 @@ In: a graph, or None where too little could be found out. The JSON's form is a p
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cnnc.diagnostics import counted
 from cnnc.graph.cost import Totals, bytes_of, totals
 from cnnc.graph.graph import Graph, Node
 from cnnc.ops.types import Types
 
-_NOT_KNOWN = {field.name: None for field in fields(Totals)}
+_NOT_KNOWN = dict.fromkeys(Totals._fields)
 
 Order = Literal["macs", "params", "memory"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One line of the table: a node, or a folded scope with what it adds up to and the path of its last node.
 
     `memory` is what its nodes' outputs take, in bytes per sample; None where a size is open, as for `macs`.
@@ -113,7 +111,7 @@ def as_json(graph: Graph | None, batch: int = 1) -> dict[str, Any]:
         "inputs": {each.name: {"shape": list(each.type.shape)} for each in graph.inputs},
         "outputs": {each.name: {"shape": list(graph.type_of(each.ref).shape)} for each in graph.outputs},
         "nodes": [{**_node(graph, node), **field_json(seen.get(node.path))} for node in graph.nodes],
-        "totals": _NOT_KNOWN if graph.partial else asdict(totals(graph)),
+        "totals": _NOT_KNOWN if graph.partial else totals(graph)._asdict(),
         "implies": implied_json(found) if found else None,
     }
 

@@ -7,7 +7,7 @@ rounds of an `each` without a name share the `Names` of one scope and differ in 
 from collections import ChainMap, Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, NoReturn, cast
+from typing import Final, NamedTuple, NoReturn, cast
 
 from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Note, Report, Span
 from cnnc.graph.graph import Ref
@@ -20,8 +20,7 @@ SILENT = CnncError([])  # something that has been reported already is why this c
 UNKNOWN: Final = object()  # the value of a parameter that could not be had: whoever asks for it stays silent
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
+class Wire(NamedTuple):
     """A value that a node may take. Its type is unknown (None) where its node failed: its users then stay silent."""
 
     ref: Ref
@@ -32,15 +31,14 @@ class Wire:
 NOTHING = Wire(Ref(""), None)  # what a failed node gives: nothing is known of it
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """What a name stands for: its ports. The port with the empty name is the one that the name alone reaches."""
 
-    ports: Mapping[str, Wire] = field(default_factory=dict)
+    ports: Mapping[str, Wire]
     failed: bool = False
 
 
-FAILED = Bound(failed=True)
+FAILED = Bound({}, failed=True)
 
 
 @dataclass(eq=False, slots=True)

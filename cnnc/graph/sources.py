@@ -5,9 +5,8 @@ out to be. Raises CnncError where there is no such value.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Span, counted
 from cnnc.graph.scope import FAILED, NOTHING, Binding, Bound, Pending, Scope, Wire, fail
@@ -20,8 +19,7 @@ from cnnc.spec.value import Value
 Need = str | Pending
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """An input as `from` names it, or the item before, which needs no name."""
 
     name: str

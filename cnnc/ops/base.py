@@ -7,8 +7,7 @@ a whole graph: they speak to a `TorchBuilder` and an `OnnxBuilder`, each made fo
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NoReturn, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,8 +16,7 @@ from cnnc.ops.reach import LOCAL, Reaches
 from cnnc.ops.types import TensorType, Types
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What a node costs. MACs, per sample, are the multiply-adds of conv and linear; None while a size is unknown."""
 
     params: int = 0
@@ -48,8 +46,7 @@ class Refusal(Exception):
         self.label, self.help = label, help
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     """What an op has to say of legal inputs: a warning, and what to do about it."""
 
     code: Code

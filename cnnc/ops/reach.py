@@ -7,15 +7,14 @@ Composition is that of Araujo, Norris and Sim, Computing receptive fields of con
 2019), with phases. A field is told from its first position to its last, holes included.
 """
 
-from dataclasses import dataclass
 from math import gcd, lcm
+from typing import NamedTuple
 
 MOST_PHASES = 1024
 FAR = 1 << 60  # an output that sees nothing, between the taps of a transposed conv, begins and ends nowhere
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(NamedTuple):
     """The output at i sees the positions `start(i)` to `end(i)`; where `whole`, beyond them all of the input.
 
     A step of 0 says that every output sees the same. Positions below 0, or behind the input's end, are padding.

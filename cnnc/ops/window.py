@@ -9,8 +9,7 @@ learning (2016).
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Padding, Pair
@@ -22,8 +21,7 @@ SIDES = ("height", "width")
 Axis = tuple[int, int, int, int | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """A window fitted to an input: explicit pads (top, left, bottom, right) and the output's size.
 
     `extra` is, below and to the right of the pads, what `ceil` adds to a pool's input and what `output_padding` adds
@@ -59,8 +57,7 @@ def onnx_order(pads: tuple[int, int, int, int]) -> list[int]:
     return [0, 0, top, left, 0, 0, bottom, right]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """Kernel, stride, dilation and padding of a node."""
 
     op: Op

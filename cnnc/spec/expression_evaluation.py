@@ -6,8 +6,7 @@ step is counted, and nothing is ever run. What the operators and functions do st
 
 import ast
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cnnc.spec import expression_values as values
 from cnnc.spec.expression_syntax import ATTRIBUTES, Expression, meant
@@ -33,8 +32,7 @@ class Lookup(Protocol):
         """Count what an evaluation takes; raises OutOfWork where it is too much."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """One walk over a checked tree; the innermost node that fails gives a fault its place."""
 
     expression: Expression

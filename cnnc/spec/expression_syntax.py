@@ -9,7 +9,7 @@ import ast
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from cnnc.diagnostics import Code
 from cnnc.spec.expression_values import BINARY, COMPARISONS, FUNCTIONS, UNARY, Fault
@@ -45,8 +45,7 @@ _LANGUAGE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(NamedTuple):
     """A parsed expression: `code` begins at `start` in the whole string.
 
     `size` counts the nodes of its tree, `variables` are the names whose values it reads, and `references` those whose
@@ -154,7 +153,7 @@ def _checked(expression: Expression) -> Expression:
                     raise _malformed("a number holds no `_`", expression.extent_of(node), "write its digits alone")
             case _:
                 pending += [(child, depth + 1) for child in _operands(node)]
-    return replace(expression, size=size, variables=frozenset(variables), references=frozenset(references))
+    return expression._replace(size=size, variables=frozenset(variables), references=frozenset(references))
 
 
 def _operands(node: ast.expr) -> Iterable[ast.expr]:

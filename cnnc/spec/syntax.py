@@ -4,7 +4,7 @@ Both of its parsers are understood. Their words differ, so a complaint is known 
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import yaml
 
@@ -12,8 +12,7 @@ from cnnc.diagnostics import Code, Diagnostic, Note, Source, Span
 from cnnc.spec.events import refused_tab
 
 
-@dataclass(frozen=True, slots=True)
-class _Wording:
+class _Wording(NamedTuple):
     """Our words for a complaint that matches `pattern`."""
 
     pattern: str

@@ -6,9 +6,8 @@ field whose type is `Value` takes the value as it stands, unread; every other fi
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -21,8 +20,7 @@ from cnnc.spec.value import Value
 M = TypeVar("M", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
-class Codes:
+class Codes(NamedTuple):
     """Which codes a kind of mapping uses for its three kinds of error, and what it calls a key."""
 
     unknown: Code
