@@ -109,6 +109,8 @@ def _refusing(path: str | Path) -> Iterator[None]:
 
 
 def _missing(path: Path) -> CnncError:
+    from difflib import get_close_matches  # takes longer to import than most checks have time for
+
     if islink(path):
         return CnncError.of(
             Code.UNREADABLE,
@@ -121,7 +123,7 @@ def _missing(path: Path) -> CnncError:
         message, way_out = f"no file fits {path}", f"the names of specs end in {', '.join(SUFFIXES)}"
     elif not isdir(path.parent):
         message = f"{message}: there is no folder {path.parent}"
-    elif near := nearest_text(path.stem, specs):
+    elif near := get_close_matches(path.stem, specs, n=1):
         way_out = f"did you mean {path.with_name(specs[near[0]])}?"
     return CnncError.of(Code.UNREADABLE, message, help=way_out)
 

@@ -7,7 +7,6 @@ are bounded, so that no file can make a search of it.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from itertools import islice
 
 LONGEST = 100  # characters of a word that anything is proposed for
@@ -31,6 +30,8 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
         return found
     if needless(word):
         return None
+    from difflib import get_close_matches  # takes longer to import than most checks have time for
+
     near = get_close_matches(word, known.values(), n=1) or get_close_matches(plain, known, n=1)
     return known.get(near[0], near[0]) if near else None
 
