@@ -4,6 +4,8 @@ import os
 
 from hypothesis import settings
 
+from cnnc.runtime.train import allocator
+
 # A worker of pytest-xdist is one of several: without this each would start as many threads as there are cores.
 # It stands before any test imports torch, which reads it once; processes that a test starts inherit it.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -16,3 +18,6 @@ settings.load_profile("steady")
 
 # Rich and click read these: what a test sees on a terminal of any width and colour is the same.
 os.environ.update(NO_COLOR="1", COLUMNS="120", TERM="dumb")
+
+# A training in the tests' own process must not keep the memory of all tests after it: of the largest, 15 GB.
+allocator.keep_memory = lambda: None
