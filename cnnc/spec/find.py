@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from cnnc.spec.source import SUFFIXES
 
-KEYS = ("cnnc", "nodes", "input", "inputs", "blocks")
+KEYS = ("cnnc", "nodes", "input", "blocks")  # not `inputs`: GitHub actions have it, and the manifests of builds
 HEAD = 1 << 16  # bytes of a file that are looked at
 
 _KEY = rf"""(["']?)(?:{"|".join(KEYS)})\1[ \t]*:(?=\s|$)"""

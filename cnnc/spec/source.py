@@ -34,7 +34,7 @@ _WIDE_BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-1
 }
 _WAYS_OUT = {
     "a folder": "name a spec file; a check of a folder looks for .yaml, .yml and .json files in it with `cnnc`, "
-    "`nodes`, `input`, `inputs` or `blocks` at their top, and found none",
+    "`nodes`, `input` or `blocks` at their top, and found none",
     "a named pipe": "pipe the text in and give `-` as the file",
 }
 _FAILURES = {

@@ -213,7 +213,7 @@ def test_a_broken_spec_in_a_folder_is_looked_at_whatever_its_format(tmp_path, mo
     assert "error[E303]" in err
     assert err.endswith(
         dedent("""\
-        passed over, with no `cnnc`, `nodes`, `input`, `inputs` or `blocks` at the top: compose.yaml, package.json
+        passed over, with no `cnnc`, `nodes`, `input` or `blocks` at the top: compose.yaml, package.json
         2 specs: 1 fine, 1 wrong; 2 errors, 0 warnings
         """)
     )
