@@ -52,6 +52,12 @@ def test_files_agree_with_torch(graph, tmp_path):
     assert source.module.training
 
 
+def test_a_network_of_which_the_file_holds_no_node_is_verified(tmp_path):
+    spec = {"cnnc": 1, "name": "net", "input": {"image": [1, 4, 4]}, "nodes": ["identity", "dropout"]}
+    [found] = verify(*write(load(spec), tmp_path, ["onnx"]))
+    assert found.largest_absolute == 0
+
+
 class Wrong(Tanh):
     """A tanh that ONNX computes as a sigmoid."""
 
