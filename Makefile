@@ -1,6 +1,6 @@
 # make demo   a model from a spec, and a picture through it     make lint         the linter and the types
 # make test   what CI runs                                       make bench        the budgets, as measured ratios
-# make clean  remove what they left, but not the environments    make fuzz         N=1000 more random networks than test does
+# make clean  remove what they left, but not the environments    make fuzz         N=1000 more random networks of each kind than test does
 #                                                                make mutants      N=120 small faults, planted to see whether tests find them
 #                                                                make constraints  pin the newest packages that pyproject.toml allows
 #

@@ -8,7 +8,7 @@ from cnnc.compiler import load
 from cnnc.graph.sizes import Rule
 from cnnc.ops import registry
 from tests.agreement.whole import agree
-from tests.fuzz import Coverage
+from tests.covered import Coverage
 from tests.random_ops import VALUES, attributes
 from tests.strategies import specs
 

@@ -1,0 +1,51 @@
+"""Random specs of any kind are refused or built as promised. `make fuzz` tries more of them."""
+
+import json
+
+from tests.covered import Coverage
+from tests.free.covered import FREE_CONSTRUCTS, constructs
+from tests.free.shrink import shrunk
+from tests.free.specs import Drawn, as_yaml, drawn
+from tests.free.trial import SELDOM, trial
+
+SEEDS = range(80)
+
+
+def test_what_is_right_is_built_and_all_else_is_refused():
+    coverage = Coverage(FREE_CONSTRUCTS)
+    for seed in SEEDS:
+        of = drawn(seed)
+        try:
+            tried = trial(of)
+        except Exception as error:
+            error.add_note(f"{as_yaml(of.spec)}# python -m tests.fuzz 1 --kind free --seed {seed}")
+            raise
+        if tried.graph is None:
+            coverage.refused += 1
+        else:
+            coverage.add(of.spec, tried.graph, constructs(of, tried.graph))
+            coverage.targets.update(tried.targets)
+    assert 0 < coverage.refused < len(SEEDS) / 4
+    assert coverage.targets.keys() >= SELDOM.keys()
+    assert not coverage.ops_missing
+    assert {*coverage.constructs_missing} <= {"train"}  # which seldom fits
+
+
+def test_a_number_draws_one_spec():
+    assert drawn(7) == drawn(7)
+    assert len({json.dumps(drawn(seed).spec) for seed in range(20)}) == 20
+
+
+def test_a_fault_is_made_as_small_as_it_can_be():
+    """The fault here: a conv with a stride of 2, somewhere."""
+    spec = {
+        "cnnc": 1,
+        "input": {"image": [3, 8, 8]},
+        "blocks": {"b": {"nodes": ["relu", {"conv": {"out": 4, "kernel": 3, "stride": 2, "padding": 1}}]}},
+        "nodes": [{"tanh": {"name": "a"}}, {"b": {"repeat": 2}}, {"group": {"nodes": ["relu"]}}],
+    }
+
+    def fault(of):
+        return "stride" if '"stride": 2' in json.dumps(of.spec) else None
+
+    assert len(json.dumps(shrunk(Drawn(spec, {}, 0), fault, 10).spec)) < 80

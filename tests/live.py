@@ -1,0 +1,30 @@
+"""Modules with live weights: a test that compares two forms of a network proves nothing of one that is deaf.
+
+In go graphs or modules; out come modules in eval mode, with the weights of `cnnc.targets.live`.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+
+from cnnc.graph.graph import Graph
+from cnnc.targets import probes
+from cnnc.targets.live import enliven
+from cnnc.targets.torch import lower
+
+GAIN = 4
+BATCH = 4  # samples whose statistics the weights go by
+
+Module = TypeVar("Module", bound=torch.nn.Module)
+
+
+def live(graph: Graph, seed: int = 0) -> torch.fx.GraphModule:
+    """A graph's module, in eval mode."""
+    return enlivened(lower(graph, seed=seed), probes.draw(graph, BATCH, probes.spaces(graph)[0], seed), seed)
+
+
+def enlivened(module: Module, inputs: Sequence[torch.Tensor], seed: int = 0) -> Module:
+    """The module itself, in eval mode."""
+    enliven(module.eval(), inputs, seed, GAIN)
+    return module
