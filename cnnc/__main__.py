@@ -4,10 +4,12 @@ import gc
 import os
 import signal
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
 SHORT = ("check", "build", "infer", "explain")  # what they leave half done is swept later
+PLUGINS = "pydantic.plugin._loader"
 
 
 def main() -> NoReturn:
@@ -40,13 +42,20 @@ def main() -> NoReturn:
 
 
 def _have_no_plugins() -> None:
-    """Spare pydantic the search for its plugins in the metadata of all that is installed: a twentieth of a check.
+    """Spare pydantic the search for its plugins in the metadata of all that is installed: a twelfth of a check.
 
-    It asks this module of its own. Where another version asks elsewhere, it searches, and finds what there is.
+    It asks a module of its own, and a stand-in answers. Of a version that asks it for more, the module itself answers.
     """
-    loader = ModuleType("pydantic.plugin._loader")
-    vars(loader)["get_plugins"] = tuple
-    sys.modules[loader.__name__] = loader
+
+    def ask_the_module_itself(name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        sys.modules.pop(PLUGINS, None)
+        return getattr(import_module(PLUGINS), name)
+
+    stand_in = ModuleType(PLUGINS)
+    vars(stand_in).update(get_plugins=tuple, __getattr__=ask_the_module_itself)
+    sys.modules[PLUGINS] = stand_in
 
 
 def _stop(*_: object) -> NoReturn:

@@ -5,6 +5,7 @@ A character of East Asia or an emoji takes two columns, a mark on another charac
 
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import accumulate, takewhile
 
 
@@ -47,6 +48,7 @@ def _kept(characters: Iterable[str], columns: int) -> int:
     return sum(1 for _ in takewhile(lambda total: total < columns, accumulate(map(_columns, characters))))
 
 
+@lru_cache(1024)  # a table asks thousands of times for a few
 def _columns(character: str) -> int:
     if unicodedata.category(character) in ("Mn", "Me"):
         return 0

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,7 +105,23 @@ def test_importing_cnnc_imports_no_framework(tmp_path):
 def test_check_imports_no_framework(tiny):
     modules = modules_of("-m", "cnnc", "check", tiny, cwd=tiny.parent)
     assert "yaml" in modules
-    assert not modules & {"torch", "onnx", "onnxruntime", "numpy", "PIL"}
+    assert not modules & {"torch", "onnx", "onnxruntime", "numpy", "PIL", "rich", "networkx"}
+    assert "email" not in modules, "pydantic has read the metadata of all that is installed, for its plugins"
+
+
+def test_pydantic_can_ask_for_more_than_plugins(tmp_path):
+    program = """
+from cnnc import __main__
+__main__._have_no_plugins()
+from pydantic.plugin._loader import get_plugins
+from pydantic.plugin._loader import PYDANTIC_ENTRY_POINT_GROUP
+import pydantic.plugin._loader
+print(get_plugins(), PYDANTIC_ENTRY_POINT_GROUP, pydantic.plugin._loader.__file__)
+"""
+    command = [sys.executable, "-c", program]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert re.fullmatch(r"\(\) pydantic .*_loader\.py\n", done.stdout), done.stderr
 
 
 def test_infer_imports_neither_torch_nor_networkx(tiny, tmp_path):

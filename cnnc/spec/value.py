@@ -4,9 +4,12 @@ A `Value` holds a scalar, a tuple of values, or a dict from key to value. Keys h
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import Span
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
 
 Scalar = None | bool | int | float | str
 
@@ -18,6 +21,13 @@ class Value:
     data: "Scalar | tuple[Value, ...] | dict[str, Value]"
     span: Span
     keys: dict[str, Span] = field(default_factory=dict)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: object) -> "CoreSchema":
+        """A field of a model takes any `Value`; pydantic would look into the fields of a dataclass."""
+        from pydantic_core.core_schema import is_instance_schema
+
+        return is_instance_schema(cls)
 
     def plain(self) -> Any:
         """The data alone: scalars, lists and dicts as `json` would give them."""

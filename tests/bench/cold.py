@@ -48,7 +48,7 @@ def built(spec: Path, folder: Path) -> Path:
 
 def check() -> Iterator[Row]:
     ours = process("-m", "cnnc", "check", GOOGLENET)
-    yield Row("check googlenet", interleave(ours, process("-c", IMPORTS_OF_CHECK), lasting=12), 1.3)
+    yield Row("check googlenet", interleave(ours, process("-c", IMPORTS_OF_CHECK), lasting=12), 0.75)
 
 
 def build(folder: Path) -> Iterator[Row]:

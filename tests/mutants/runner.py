@@ -24,7 +24,7 @@ from tests.mutants import trace
 
 WARM = (
     *("torch", "onnx", "onnxruntime", "safetensors.torch", "hypothesis", "networkx", "pydantic", "yaml"),
-    *("typer.testing", "numpy", "PIL.Image", "rich.console"),
+    *("numpy", "PIL.Image", "rich.console"),
 )
 PATIENCE = 30.0  # seconds that a test may take beyond ten times what it took without a fault
 MEMORY = 16 << 30  # bytes of address space: a fault in a size could ask for all
