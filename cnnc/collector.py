@@ -6,7 +6,7 @@ the spec allows it.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Source
@@ -72,6 +72,10 @@ class Collector:
         """Keep the diagnostics of a stage that could not go on; it has bounds of its own."""
         self.found |= {each: each for each in diagnostics}
 
+    def explain(self, explained: Callable[[list[Diagnostic]], list[Diagnostic]]) -> None:
+        """Put in the place of the faults found the same ones, better explained."""
+        self.found = dict(zip(self.found, explained(list(self.found.values())), strict=True))
+
     def in_order(self, path: str) -> tuple[Diagnostic, ...]:
         """By place, as a reader goes through the file at `path`; first what has none, last what is in other files."""
 
@@ -80,7 +84,8 @@ class Collector:
                 return False, "", 0, 0
             return each.span.source.name != path, each.span.source.name, each.span.line, each.span.column
 
-        return tuple(sorted([*self.found.values(), *self.warnings.values()], key=place))
+        found = [replace(each, origin=None) if each.origin else each for each in self.found.values()]
+        return tuple(sorted([*found, *self.warnings.values()], key=place))
 
 
 def _gist(diagnostic: Diagnostic) -> str:

@@ -9,6 +9,7 @@ downstream checks again. What is exported has been run beside the torch module b
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,7 @@ from cnnc.graph.lint import lint
 from cnnc.graph.prove import check_whole, prove
 from cnnc.levels import Levels
 from cnnc.spec.given import from_data, overrides
+from cnnc.spec.model import Spec
 from cnnc.spec.parse import parse
 from cnnc.spec.reader import parse_text
 from cnnc.spec.source import read
@@ -113,20 +115,29 @@ def check(
             collector.allow = parsed.allow
             graph = prove(parsed, settings, collector.add)
             if graph is not None and not collector.found:
-                check_whole(graph, parsed, collector.add)
-                if not all(each.type.known for each in graph.inputs):
-                    from cnnc.graph.open_sizes import check_sizes
+                _check_proved(graph, parsed, collector, settings=bool(settings))
+            if graph is not None and collector.found:
+                from cnnc.graph.causes import explain  # a right spec has no use for it
 
-                    check_sizes(graph, collector.add)
-                for node, warning in lint(graph):
-                    collector.warn(warning, graph.allows.get(node.path, ()))
-                if not (settings or collector.found):  # with other parameters it may silence nothing
-                    collector.warn_of_unused(graph.allows.values(), source)
+                collector.explain(partial(explain, graph=graph, spec=parsed, overrides=settings))
     except CnncError as error:
         collector.add_all(error.diagnostics)
     except Enough:
         graph = None
     return Checked(path, graph, collector.in_order(path))
+
+
+def _check_proved(graph: Graph, spec: Spec, collector: Collector, *, settings: bool) -> None:
+    """What there is to say of a network whose nodes are all proved; `settings`: whether parameters are not its own."""
+    check_whole(graph, spec, collector.add)
+    if not all(each.type.known for each in graph.inputs):
+        from cnnc.graph.open_sizes import check_sizes
+
+        check_sizes(graph, collector.add)
+    for node, warning in lint(graph):
+        collector.warn(warning, graph.allows.get(node.path, ()))
+    if not (settings or collector.found):  # with other parameters it may silence nothing
+        collector.warn_of_unused(graph.allows.values(), spec.source)
 
 
 def load(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Graph:

@@ -156,7 +156,7 @@ class Note:
 class Diagnostic:
     """One thing that is wrong. `label` stands under the marked place, `help` says what to do about it.
 
-    A warning that is `denied` is an error.
+    A warning that is `denied` is an error. `origin` is what a search for the cause of a fault goes by.
     """
 
     code: Code
@@ -166,6 +166,7 @@ class Diagnostic:
     notes: tuple[Note, ...] = ()
     help: str | None = None
     denied: bool = False
+    origin: object = field(default=None, compare=False, repr=False)
 
     @property
     def severity(self) -> str:

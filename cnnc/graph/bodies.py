@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, counted
 from cnnc.graph.acts import Act
-from cnnc.graph.infer import Inference, Written
+from cnnc.graph.infer import Inference
+from cnnc.graph.refused import Written
 from cnnc.graph.scope import FAILED, NOTHING, Binding, Bound, Names, Pending, Scope, Wire, fail
 from cnnc.graph.sources import read_source, wire
 from cnnc.graph.values import attributes, instances, parameters, rounds

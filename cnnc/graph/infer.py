@@ -4,12 +4,13 @@ In: an op's name, its attributes as values, and the wires that it takes. Out: a 
 diagnostics. The limits on the size of a network are kept here, before anything of that size is built.
 """
 
-import re
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
-from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Report, Span, counted
+from cnnc.diagnostics import Allow, Code, Diagnostic, Report, Span, counted
+from cnnc.graph.edits import Edits
 from cnnc.graph.graph import Node, Ref
+from cnnc.graph.refused import Written, refused
 from cnnc.graph.scope import FAILED, Bound, Scope, Wire
 from cnnc.ops import registry
 from cnnc.ops.base import Cost, Op, Refusal
@@ -32,17 +33,6 @@ class TooMuch(Exception):
     """The network has outgrown its limits: what follows is not looked at."""
 
 
-class Written(NamedTuple):
-    """An op as the spec writes it. `unknown` are the attributes that are written but have no value."""
-
-    op: str
-    attributes: Value
-    span: Span
-    source: Span  # where its inputs are named
-    unknown: frozenset[str] = frozenset()
-    allow: tuple[Allow, ...] = ()
-
-
 @dataclass(slots=True)
 class Inference:
     """The nodes proved so far, the scopes that they lie in, and what they add up to."""
@@ -52,6 +42,7 @@ class Inference:
     allows: dict[str, tuple[Allow, ...]] = field(default_factory=dict)
     failures: int = 0
     work: Work = field(default_factory=Work)
+    edits: Edits = field(default_factory=dict)
     _params: int = 0
     _ops: dict[int, tuple[Value, Op]] = field(default_factory=dict)
     _allowed: dict[tuple[int, int], tuple[tuple[Allow, ...], ...]] = field(default_factory=dict)
@@ -92,13 +83,16 @@ class Inference:
             return FAILED
         kind = registry.get(written.op)
         op = self._op(kind, written, scope)
+        if (edit := self.edits.get(written.span)) and op is not None:
+            op, wires = edit.apply(op), edit.connect(wires, scope)
+            kind = type(op)
         if not _arity_fits(kind, len(wires), written.source, scope.report) or op is None:
             self.failures += 1
             return FAILED
         if allow := self.allowed(written.allow, scope.allow):
             self.allows[path] = allow
         self.link(len(op.ports), written.span, scope)
-        found = self._infer(op, written, path, wires, scope.report)
+        found = self._infer(op, written, path, wires, scope)
         self.failures += found is None
         return _bound(op, path, written.span, found)
 
@@ -122,7 +116,7 @@ class Inference:
             self._ops[key] = written.attributes, op  # what is held keeps its id
         return op
 
-    def _infer(self, op: Op, written: Written, path: str, wires: tuple[Wire, ...], report: Report) -> Types | None:
+    def _infer(self, op: Op, written: Written, path: str, wires: tuple[Wire, ...], scope: Scope) -> Types | None:
         types = tuple(wire.type for wire in wires)
         known = tuple(each for each in types if each is not None)
         if len(known) < len(types):
@@ -130,12 +124,12 @@ class Inference:
         try:
             found = op.infer(*known)
         except Refusal as refusal:
-            report(_refused(refusal, written, path, wires))
+            scope.report(refused(refusal, op, written, path, wires, scope))
             return None
         outputs = (found,) if isinstance(found, TensorType) else found
         cost = op.cost(*known)
         if objection := self._objection(path, outputs, cost):
-            report(Diagnostic(Code.TOO_BIG, objection, written.span, f"gives {outputs[0]}", help=SMALLER))
+            scope.report(Diagnostic(Code.TOO_BIG, objection, written.span, f"gives {outputs[0]}", help=SMALLER))
             return None
         self.nodes.append(Node(path, op, tuple(wire.ref for wire in wires), outputs, cost, written.span))
         return outputs
@@ -179,26 +173,3 @@ def _arity_fits(op: type[Op], count: int, source: Span, report: Report) -> bool:
     )
     report(Diagnostic(Code.WRONG_ARITY, f"`{op.name}` takes {wanted}, got {count}", source, help=way_out))
     return False
-
-
-def _refused(refusal: Refusal, written: Written, path: str, wires: tuple[Wire, ...]) -> Diagnostic:
-    """A refusal at its place, with the places that the shapes come from. An op knows its inputs by position alone."""
-    assert isinstance(written.attributes.data, dict)
-    blamed = written.attributes.data.get(refusal.attribute) if refusal.attribute else None
-    place = blamed.span if blamed is not None else written.span
-    if refusal.code == Code.UNEQUAL_SHAPES:
-        place = written.source
-    notes = tuple(
-        Note(f"`{wires[index].ref.node}` is {_told(wires[index].type)}", wires[index].span)
-        for index in refusal.inputs
-        if index < len(wires)
-    )
-    local = path.rpartition(".")[2]
-    if not re.search(rf"\b{re.escape(local)}\b", written.span.source.line(written.span.line)):
-        notes = (*notes, Note(f"this is the node `{path}`"))
-    message = re.sub(r"\binput (\d+)\b", lambda found: f"`{wires[int(found[1])].ref.node}`", refusal.message)
-    return Diagnostic(refusal.code, message, place, refusal.label, notes, refusal.help)
-
-
-def _told(of: TensorType | None) -> str:
-    return f"a vector of {of}" if of is not None and of.is_vector else str(of)

@@ -5,11 +5,14 @@ its contract says what it takes.
 """
 
 import re
+from dataclasses import replace
 
 from cnnc.diagnostics import Code, Diagnostic, Report
 from cnnc.graph import trial as trials
-from cnnc.graph.graph import Graph
+from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.graph.infer import MAX_ELEMENTS, SMALLER, known_elements
+from cnnc.graph.refused import Refused
+from cnnc.graph.scope import Wire
 from cnnc.graph.sizes import SCANNED, Rules
 from cnnc.graph.trial import Trial
 from cnnc.ops.base import Refusal
@@ -43,7 +46,23 @@ def _none_fits(trial: Trial, rules: Rules) -> Diagnostic:
     space = (SCANNED, None) if axis == 0 else (None, SCANNED)
     node, refusal = trial.refusal(trial.alike(*space))
     message = f"no {SIDES[axis]} up to {SCANNED:,} works: at {SCANNED:,}, {_told(trial, refusal, node.path)}"
-    return Diagnostic(refusal.code, message, node.span, help=refusal.help)
+    origin = _origin(trial, node, refusal, trial.alike(*space))
+    return Diagnostic(refusal.code, message, node.span, help=refusal.help, origin=origin)
+
+
+def _origin(trial: Trial, node: Node, refusal: Refusal, inputs: Types) -> Refused | None:
+    """What a search for the cause goes by: the node and all before it, as they are with such inputs."""
+    if node.span is None:
+        return None
+    given = dict(zip((Ref(each.name) for each in trial.graph.inputs), inputs, strict=True))
+    nodes = []
+    for each, types in trial.types(inputs):
+        if each is node:
+            break
+        nodes.append(replace(each, outputs=types))
+        given.update((Ref(each.path, port), type) for port, type in enumerate(types))
+    wires = tuple(Wire(ref, given[ref]) for ref in node.inputs)
+    return Refused(node.path, node.op, wires, refusal, node.span, nodes=tuple(nodes))
 
 
 def _clash(trial: Trial, height: int, width: int) -> Diagnostic:

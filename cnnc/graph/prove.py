@@ -10,6 +10,7 @@ from typing import Any
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, counted
 from cnnc.graph.cost import FLOAT, totals
+from cnnc.graph.edits import NOTHING, Edits
 from cnnc.graph.expand import Expander
 from cnnc.graph.graph import Graph, Ref
 from cnnc.graph.hints import Hints
@@ -25,16 +26,26 @@ from cnnc.spec.value import Value
 from cnnc.spec.work import OutOfWork, Work
 
 
-def prove(spec: Spec, overrides: Mapping[str, Value], report: Report) -> Graph | None:
-    """Expand and infer the whole network; None where its outputs cannot be known."""
+def prove(
+    spec: Spec,
+    overrides: Mapping[str, Value],
+    report: Report,
+    *,
+    edits: Edits = NOTHING,
+    work: Work | None = None,
+) -> Graph | None:
+    """Expand and infer the whole network; None where its outputs cannot be known.
+
+    `edits` are tried in the place of what the spec says, and `work` counts what it takes.
+    """
     hints = Hints(report, spec.params, overrides)
-    work = Work()
+    work = work or Work()
     try:
         variables = _parameters(spec, overrides, hints, work)
         if spec.inputs is None:
             rehearse_items(spec.items, spec.blocks, variables, hints, work)
             return None
-        return _prove(spec, spec.inputs, variables, hints, work)
+        return _prove(spec, spec.inputs, variables, hints, Inference(work=work, edits=edits))
     except OutOfWork as error:
         hints(error.told())
         return None
@@ -42,8 +53,8 @@ def prove(spec: Spec, overrides: Mapping[str, Value], report: Report) -> Graph |
         return None
 
 
-def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints, work: Work) -> Graph:
-    inference = Inference(work=work)
+def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints, inference: Inference) -> Graph:
+    work = inference.work
     inputs = read_inputs(given, Scope("", Names(), hints, variables, work=work), hints)
     report = replace(hints, inputs=inputs.values())
     top = Scope("", Names(), report, variables, work=work)

@@ -28,7 +28,8 @@ class Refusal(Exception):
     """An op's objection to the types it is given.
 
     `attribute` is the attribute to blame (None: the whole node); `inputs` are the positions of the inputs whose shapes
-    the reader should see explained.
+    the reader should see explained. Where the input is too small along an axis (0: the height), `lacking` holds the
+    axis and the least size that would do.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class Refusal(Exception):
         inputs: tuple[int, ...] = (0,),
         label: str | None = None,
         help: str | None = None,
+        lacking: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(message)
         self.code, self.message, self.attribute, self.inputs = code, message, attribute, inputs
-        self.label, self.help = label, help
+        self.label, self.help, self.lacking = label, help, lacking
 
 
 class Remark(NamedTuple):

@@ -6,6 +6,7 @@ result; but not 1, along which torch and ONNX would broadcast without a word.
 
 from collections.abc import Sequence
 from functools import cache, reduce
+from itertools import islice
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -17,6 +18,7 @@ from cnnc.ops.reach import ITSELF, Reaches
 from cnnc.ops.types import TensorType, Types
 
 MOST = 4096
+SHOWN = 4  # inputs of yet another shape that a refusal tells of
 
 
 class Add(Op):
@@ -29,7 +31,7 @@ class Add(Op):
 
     def infer(self, *xs: TensorType) -> TensorType:
         which = range(len(xs))
-        merged = _unify(self, xs, which, "give all one shape: a `conv` with `kernel: 1` and a stride can change one")
+        merged = _unify(self, xs, which, "all inputs of `add` have one shape")
         _require_no_broadcast(self, xs, which, merged)
         return merged
 
@@ -50,7 +52,7 @@ class Mul(Op):
     def infer(self, *xs: TensorType) -> TensorType:
         factors = [k for k, x in enumerate(xs) if x.shape[1:] == (1, 1)]
         full = [k for k in range(len(xs)) if k not in factors] or factors
-        way_out = "give all one shape; one factor per channel is (C, 1, 1), for instance from `global_avg_pool`"
+        way_out = "all inputs of `mul` have one shape, or (C, 1, 1): a factor per channel"
         merged = _unify(self, xs, full, way_out)
         _require_no_broadcast(self, xs, full, merged)
         for k in factors:
@@ -76,7 +78,7 @@ class Concat(Op):
 
     def infer(self, *xs: TensorType) -> TensorType:
         axis = position(self, xs[0], self.axis)
-        way_out = "crop, pad or pool one of them, or give the convs before them `padding: same`"
+        way_out = f"all inputs of `concat` have the same sizes, but for the axis {axis}, along which they are joined"
         merged = _unify(self, xs, range(len(xs)), way_out, free=(axis,))
         sizes = [x.shape[axis] for x in xs]
         total = None if None in sizes else sum(size or 0 for size in sizes)
@@ -163,10 +165,12 @@ def _unify(op: Op, xs: Types, which: Sequence[int], way_out: str, free: tuple[in
     for k in which[1:]:
         if not _agree(merged, xs[k], free):
             j = next(j for j in which if not _agree(xs[j], xs[k], free))
+            others = [i for i in which if not any(_agree(xs[i], xs[shown], free) for shown in (j, k))]
+            distinct = dict.fromkeys(xs[i] for i in others)
             raise Refusal(
                 Code.UNEQUAL_SHAPES,
                 f"{op.name}: input {k} is {xs[k]}, but input {j} is {xs[j]}",
-                inputs=(j, k),
+                inputs=(j, k, *(xs.index(each) for each in islice(distinct, SHOWN))),
                 label=f"{xs[j]} and {xs[k]}",
                 help=way_out,
             )

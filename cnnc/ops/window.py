@@ -240,8 +240,8 @@ class Window(NamedTuple):
             f"{self.op.name}: {covers} does not fit an input whose {side} is {padded}",
             attribute="kernel",
             label=f"the input's {side} is {size}",
-            help=f"a kernel of at most {size + pads}, `padding: {-(-(extent - size) // 2)}`, "
-            "or fewer strides before this node",
+            help=f"its input has to have a {side} of at least {extent - pads}",
+            lacking=(axis, extent - pads),
         )
 
     def _refuse_output_padding(self, axis: int, extra: int) -> NoReturn:

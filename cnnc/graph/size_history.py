@@ -1,0 +1,212 @@
+"""Where the sizes of values came from, and where those of two values parted.
+
+In: the nodes of a network as far as they are proved. Out: chains of sizes along an axis, from where two histories meet,
+or from an input, to a value; and the steps in them that made the difference. A chain follows one way of all that lead
+there: where ways join, their sizes are the same. What is walked is bounded.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from heapq import heappop, heappush
+from itertools import pairwise
+from math import prod
+
+from cnnc.graph.graph import Node, Ref
+from cnnc.ops.base import Op
+from cnnc.ops.types import TensorType, Types
+from cnnc.ops.window import SIDES
+
+MAX_WALKED = 20_000  # nodes, for one fault
+SHOWN = 8  # sizes of a chain
+TOLD = ("kernel", "stride", "dilation", "padding", "output_padding", "factor", "size", "ceil")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A node that changes the size along an axis, from `before` to `after`."""
+
+    node: Node
+    axis: int
+    before: int
+    after: int
+    rate: Fraction | None  # what its strides and factors alone would do; None where that cannot be told
+
+    @property
+    def loses(self) -> bool:
+        """Whether strides and factors do not explain the change: windows without padding, rows left over, pads."""
+        return self.rate is not None and self.after != self.before * self.rate
+
+    def __str__(self) -> str:
+        told = f"`{self.node.path}` makes {self.after} of {self.before} ({_attributes(self.node.op, self.axis)})"
+        return told.replace(" ()", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The sizes of a value and of what led to it: `start` has the size `first`, and each step another."""
+
+    start: str
+    first: int
+    steps: tuple[Step, ...]
+    end: str
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return self.first, *(step.after for step in self.steps)
+
+    @property
+    def rate(self) -> Fraction | None:
+        """What all strides and factors together do to a size."""
+        rates = [step.rate for step in self.steps]
+        return prod((rate for rate in rates if rate is not None), start=Fraction(1)) if None not in rates else None
+
+    def __str__(self) -> str:
+        """`26 → 13 → 12 → 24, at `p5`, `p6` and `up``; of a long chain both ends."""
+        sizes, names = list(map(str, self.sizes)), [f"`{step.node.path}`" for step in self.steps]
+        if len(sizes) > SHOWN:
+            sizes[2 : 4 - SHOWN], names[1 : 4 - SHOWN] = ["…"], ["…"]
+        places = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+        return " → ".join(sizes) + (f", at {places}" if names else "")
+
+
+class Histories:
+    """The histories of a network's values."""
+
+    def __init__(self, nodes: Iterable[Node], inputs: Mapping[str, TensorType]) -> None:
+        self.inputs = inputs
+        self.nodes = {node.path: node for node in nodes}
+        self.place = {path: place for place, path in enumerate(self.nodes)}
+
+    def meeting(self, a: Ref, b: Ref) -> str | None:
+        """The last node, or else the input, that both values come from; None where there is none."""
+        for path, sides in self._back({a.node: 1, b.node: 2}):
+            if sides == 3:
+                return path
+        return None
+
+    def chains(self, start: str | None, end: Ref) -> tuple[Chain | None, Chain | None]:
+        """The heights and the widths on a way to a map, from `start`, or from an input; None where not known."""
+        way = list(self._way(start, end))
+        return self._chain(way, end, 0), self._chain(way, end, 1)
+
+    def made_vector(self, of: Ref) -> Node | None:
+        """The node that made a vector of a map, on the way to a vector."""
+        path: str | None = of.node
+        while path in self.nodes:
+            node = self.nodes[path]
+            types = self.types(node)
+            if types[0].is_map and node.outputs[0].is_vector:
+                return node
+            path = node.inputs[0].node
+        return None
+
+    def types(self, node: Node) -> Types:
+        """The types that a node takes."""
+        return tuple(self._type(ref) for ref in node.inputs)
+
+    def _type(self, ref: Ref) -> TensorType:
+        node = self.nodes.get(ref.node)
+        return node.outputs[ref.port] if node else self.inputs[ref.node]
+
+    def _back(self, ends: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+        """All that led to some values, the last first, each with the marks of those that it led to."""
+        marks = dict(ends)
+        queue: list[tuple[int, str]] = []
+        for path in ends:
+            heappush(queue, (-self.place.get(path, -1), path))
+        for _ in range(MAX_WALKED):
+            if not queue:
+                return
+            _, path = heappop(queue)
+            yield path, marks[path]
+            for ref in self.nodes[path].inputs if path in self.nodes else ():
+                if ref.node not in marks:
+                    marks[ref.node] = 0
+                    heappush(queue, (-self.place.get(ref.node, -1), ref.node))
+                marks[ref.node] |= marks[path]
+
+    def _way(self, start: str | None, end: Ref) -> Iterator[Ref]:
+        """The values on a way to `end`, backwards: as far as `start`, or an input."""
+        users: dict[str, tuple[str, Ref]] = {}
+        for path, _ in self._back({end.node: 1}):
+            if path == start or (start is None and path not in self.nodes):
+                yield from reversed([end, *self._followed(users, path, end)] if path != end.node else [end])
+                return
+            for ref in self.nodes[path].inputs if path in self.nodes else ():
+                users.setdefault(ref.node, (path, ref))
+
+    def _followed(self, users: Mapping[str, tuple[str, Ref]], path: str, end: Ref) -> list[Ref]:
+        """From the value at the start of a way to the last before its end, backwards."""
+        found = []
+        while path != end.node:
+            path, ref = users[path]
+            found.append(ref)
+        return found[::-1]
+
+    def _chain(self, way: list[Ref], end: Ref, axis: int) -> Chain | None:
+        """The sizes along the axis of `end`; a `permute` on the way turns it."""
+        if not way or not self._type(end).is_map:
+            return None
+        steps: list[Step] = []
+        first = way[0].node
+        for ref, value in pairwise(reversed(way)):  # from the end on: `value` led to `ref`
+            node = self.nodes[ref.node]
+            out, given = self._type(ref), self._type(value)
+            before = _turned(node.op, axis)
+            if before is None or not given.is_map:
+                first = ref.node
+                break
+            step = _step(node, axis, given.space[before], out.space[axis], self.types(node))
+            steps += [step] if step else []
+            axis = before
+            first = value.node
+        steps.reverse()
+        size = steps[0].before if steps else self._type(end).space[axis]
+        return None if size is None else Chain(first, size, tuple(steps), end.node)
+
+
+def parted(a: Chain, b: Chain) -> list[Step]:
+    """The steps that made the difference between two values whose histories meet, or all that may have."""
+    steps = (*a.steps, *b.steps)
+    lossy = [step for step in steps if step.loses]
+    if a.rate is not None and a.rate == b.rate and lossy:
+        return lossy
+    return [step for step in steps if step.rate != 1] or list(steps)
+
+
+def _step(node: Node, axis: int, before: int | None, after: int | None, types: Types) -> Step | None:
+    if before is None or after is None or before == after:
+        return None
+    reach = node.op.reach(*types)[axis] if all(each.is_map for each in types) else None
+    rate = Fraction(reach.period, reach.step) if reach and reach.step else None
+    return Step(node, axis, before, after, rate)
+
+
+def _turned(op: Op, axis: int) -> int | None:
+    """Along which axis of its input an op's output's axis lay; None where that was no height or width."""
+    if op.name != "permute":
+        return axis
+    before = getattr(op, "axes", ())[axis + 1] - 1
+    return before if before >= 0 else None
+
+
+def _attributes(op: Op, axis: int) -> str:
+    """What of an op's attributes makes sizes: along one axis, and without what has no effect."""
+    told = []
+    for name in TOLD:
+        value = getattr(op, name, None)
+        if name == "stride" and value is None:
+            value = getattr(op, "kernel", None)
+        if isinstance(value, tuple):
+            value = value[axis] if len(value) == 2 or value[axis] == value[axis + 2] else [value[axis], value[axis + 2]]
+        if value not in (None, False) and (name, value) not in (("dilation", 1), ("padding", 0), ("output_padding", 0)):
+            told.append(f"{name} {str(value).lower()}")
+    if getattr(op, "padding", None) == (0, 0, 0, 0):
+        told.append("no padding")
+    return ", ".join(told)
+
+
+def sides(axes: tuple[int, ...]) -> str:
+    """The names of the axes: `height and width`."""
+    return " and ".join(SIDES[axis] for axis in axes)
