@@ -6,10 +6,12 @@ others on the machine change little, and the most memory that was in use.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -37,7 +39,7 @@ class Worst:
 
     def __str__(self) -> str:
         told = f"{self.seconds:>8.2f} s{self.megabytes:>10.0f} MB"
-        return f"{'worst ' + self.name:<46}{told:>22}   {self.verdict:<24}{'over' if self.over else 'ok'}"
+        return f"{'worst ' + self.name:<46}{told:>22}   {self.verdict:<14}{'over' if self.over else 'ok'}"
 
 
 def worst(folder: Path) -> Iterator[Worst]:
@@ -49,18 +51,28 @@ def worst(folder: Path) -> Iterator[Worst]:
             yield _measured(f"{name}, {way}", "check", "--format", way, path)
 
 
+RUN = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, ({KILLED_AFTER}, {KILLED_AFTER}))
+from cnnc.__main__ import _run
+code = _run()
+used = resource.getrusage(resource.RUSAGE_SELF)
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(code, used.ru_utime + used.ru_stime, int(peak.split()[1]) / 1024, file=sys.stderr)
+"""
+
+
 def _measured(name: str, *arguments: str | Path) -> Worst:
-    limited = f"import resource; resource.setrlimit(resource.RLIMIT_CPU, ({KILLED_AFTER}, {KILLED_AFTER})); "
-    run = "from cnnc.__main__ import main; main()"
-    command = [sys.executable, "-c", limited + run, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as process:
-        assert process.stderr is not None
-        said = process.stderr.read().decode(errors="replace")
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    verdict = {0: "accepted", 1: said[:12].partition(":")[0]}.get(process.returncode, f"exit {process.returncode}")
-    return Worst(name, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, verdict)
+    command = [sys.executable, "-c", RUN, *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, check=False)
+    said = done.stderr.decode(errors="replace")
+    if done.returncode:
+        return Worst(name, inf, inf, f"exit code {done.returncode}")
+    *_, last = said.splitlines()
+    code, seconds, megabytes = map(float, last.split())
+    codes = re.search(r"^error\[(\w+)\]", said, re.MULTILINE)
+    return Worst(name, seconds, megabytes, "accepted" if code == 0 else codes[1] if codes else "refused")
 
 
 def spec(*nodes: Any, image: Any = (4, 8, 8), **rest: Any) -> dict[str, Any]:
