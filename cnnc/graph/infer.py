@@ -15,6 +15,7 @@ from cnnc.graph.scope import FAILED, Bound, Scope, Wire
 from cnnc.ops import registry
 from cnnc.ops.base import Cost, Op, Refusal
 from cnnc.ops.types import TensorType, Types
+from cnnc.spec.names import LONGEST
 from cnnc.spec.validate import ATTRIBUTES, quote, validate
 from cnnc.spec.value import Value
 from cnnc.spec.work import Work
@@ -75,10 +76,8 @@ class Inference:
         self.require_room(1, written.span, scope)
         self.work.nodes += 1
         if len(path) > LONGEST_PATH:
-            message = f"the path {quote(path)} has {len(path)} characters, {LONGEST_PATH} are allowed"
-            scope.report(
-                Diagnostic(Code.BAD_NAME, message, written.span, help="shorten the names of what is around it")
-            )
+            if max(map(len, path.split("."))) <= LONGEST:  # else a name in it has been refused for its length
+                scope.report(_too_long(path, written.span))
             self.failures += 1
             return FAILED
         kind = registry.get(written.op)
@@ -144,6 +143,11 @@ class Inference:
             together = f", which makes {self._params:,} so far" if before else ""
             return f"`{path}` has {cost.params:,} parameters{together}; at most {MAX_PARAMS:,} are allowed"
         return None
+
+
+def _too_long(path: str, span: Span) -> Diagnostic:
+    message = f"the path {quote(path)} has {len(path)} characters, {LONGEST_PATH} are allowed"
+    return Diagnostic(Code.BAD_NAME, message, span, help="shorten the names of what is around it")
 
 
 def known_elements(of: TensorType) -> int:
