@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cnnc.graph.graph import Graph, Output, Ref
 from cnnc.targets.compare import sensitivity
 from cnnc.targets.in_file import InFile, give_back, take_over
+from cnnc.targets.rounding import shaken
 from cnnc.targets.runners import run_torch
 
 if TYPE_CHECKING:
@@ -71,20 +72,26 @@ class Answers:
 
     @cached_property
     def noise(self) -> list[float]:
-        """For each output the most that float32 changes in it: how far it is from the same in float64."""
+        """For each output the most that rounding changes in it."""
+        module = _lower(self.graph, _double(tensors(self.weights)))
         worst = [0.0] * len(self.graph.outputs)
-        exact = run_torch(_lower(self.graph, _double(tensors(self.weights))))
         for inputs, outputs in zip(self.inputs, self.outputs, strict=True):
-            found = zip(outputs, exact([each.double() for each in inputs]), strict=True)
-            worst = [max(old, _apart(a, b)) for old, (a, b) in zip(worst, found, strict=True)]
+            worst = [max(pair) for pair in zip(worst, _noise(module, inputs, outputs), strict=True)]
         return worst
 
     @cached_property
     def noise_of_values(self) -> dict[Ref, float]:
         """The same for the value of every node."""
-        exact = run_torch(_lower(every_value(self.graph), _double(tensors(self.weights))))
-        found = exact([each.double() for each in self.inputs[0]])
-        return {ref: _apart(self.values[ref], b) for ref, b in zip(refs(self.graph), found, strict=True)}
+        module = _lower(every_value(self.graph), _double(tensors(self.weights)))
+        values = [self.values[ref] for ref in refs(self.graph)]
+        return dict(zip(refs(self.graph), _noise(module, self.inputs[0], values), strict=True))
+
+
+def _noise(module: "GraphModule", inputs: "Sequence[Tensor]", outputs: "list[Array]") -> list[float]:
+    """How far each of torch's float32 outputs, or one with rounding errors drawn at random, is from the exact one."""
+    double = [each.double() for each in inputs]
+    exact, rounded = run_torch(module)(double), run_torch(shaken(module))(double)
+    return [max(_apart(a, c), _apart(b, c)) for a, b, c in zip(outputs, rounded, exact, strict=True)]
 
 
 def refs(graph: Graph) -> list[Ref]:

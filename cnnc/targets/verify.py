@@ -12,9 +12,9 @@ is looked at, on fresh inputs in batches of 1 and 3 and, where heights and width
 
 What counts as equal is in `compare`. Where all of an output is zero but for rounding (the mean of what was normalised
 over the same positions), it cannot be held to its own magnitude. So before a file is refused, the module is run in
-float64 too: how far its float32 outputs are from that is what rounding does here, and 300 times that much is then
-allowed as well. Other orders of summing 50,000 numbers were seen to give 40 times as much; of an output of ordinary
-size it is 1e-4 and less.
+float64 too: how far its float32 outputs are from that, or outputs with rounding errors drawn at random (see
+`rounding`), is what rounding does here, and 300 times that much is then allowed as well. Other orders of summing 50,000
+numbers were seen to give 40 times as much; of an output of ordinary size it is 1e-4 and less.
 
 Where a file is refused, E404 names the first node of the spec whose value differs.
 """

@@ -31,8 +31,8 @@ def made(graph, seed=0):
     return Made(Network(graph, arrays(module.state_dict())), graph, module)
 
 
-def write(graph, folder, targets=("onnx", "torchscript")):
-    source = made(graph)
+def write(graph, folder, targets=("onnx", "torchscript"), seed=0):
+    source = made(graph, seed)
     files = {target: folder / target for target in targets}
     for target, path in files.items():
         TABLE[target].write(source, path)
@@ -263,3 +263,11 @@ def test_a_batch_norm_folded_wrongly_is_found_in_an_untrained_network(spec, tmp_
     with pytest.raises(CnncError) as caught:
         build(spec, targets="onnx", out=tmp_path)
     assert "folded into it, is the first node that differs" in caught.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_norm_of_a_constant_map_is_held_to_what_it_makes_of_rounding(seed, tmp_path):
+    """Torch sums a constant map all but exactly, onnxruntime does not."""
+    nodes = ["log_softmax", {"conv_transpose": {"out": 1, "kernel": 2, "stride": 4}}, {"group_norm": {"groups": 1}}]
+    graph = load({"cnnc": 1, "name": "net", "input": {"image": [1, None, 3]}, "nodes": nodes})
+    verify(*write(graph, tmp_path, ["onnx"], seed=seed), seed)
