@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from cnnc.diagnostics import Code, Diagnostic, Span
-from cnnc.graph.edits import Edits, Impossible
+from cnnc.graph.edits import NOTHING, Edits, Impossible
 from cnnc.graph.graph import Graph
 from cnnc.graph.open_sizes import check_sizes
 from cnnc.graph.prove import check_whole, prove
@@ -44,6 +44,7 @@ class Attempts:
     ) -> None:
         self.spec, self._overrides, self._proved = spec, overrides, proved
         self._before = frozenset(map(_fault, found))
+        self._opened: tuple[Mapping[str, TensorType], Graph | None] = ({}, None)
         self._left = MAX_NODES if len(proved) <= MAX_NODES else 0
 
     def outcome(self, edits: Edits, inputs: Mapping[str, TensorType] | None = None) -> Outcome | None:
@@ -75,6 +76,13 @@ class Attempts:
         finally:
             self._left -= work.nodes + work.steps // 4 + A_TRY
         return Outcome(graph, frozenset(faults), frozenset(hidden))
+
+    def opened(self, inputs: Mapping[str, TensorType]) -> Graph | None:
+        """The network as it is with inputs of open sizes, as far as that is proved; looked for once."""
+        if self._opened[0] != inputs:
+            outcome = self.outcome(NOTHING, inputs)
+            self._opened = inputs, outcome.graph if outcome else None
+        return self._opened[1]
 
     def mends(self, fault: Diagnostic, outcome: Outcome) -> bool:
         """Whether a fault is gone, and none was brought in."""

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cnnc.graph.attempts import Attempts
-from cnnc.graph.edits import NOTHING
-from cnnc.graph.sizes import Rule, Rules, find_rules
+from cnnc.graph.sizes import Rule, Rules
 from cnnc.ops.types import TensorType
 
 MOST_NODES = 2_000  # of a network whose rules are looked for
@@ -34,12 +33,11 @@ def nearest_inputs(path: str, inputs: Mapping[str, TensorType], attempts: Attemp
     if len(spaces) != 1 or 0 in (given := spaces.pop()):
         return Nearest()
     opened = {name: TensorType((type.channels, None, None)) for name, type in maps.items()}
-    outcome = attempts.outcome(NOTHING, opened)
-    if outcome is None:
+    graph = attempts.opened(opened)
+    if graph is None:
         return Nearest()
-    graph = outcome.graph
-    if graph is not None and path in graph.node and len(graph.nodes) <= MOST_NODES:
-        rules = find_rules(graph)
+    if path in graph.node and len(graph.nodes) <= MOST_NODES:
+        rules = graph.size_rules
         return _by_rule(given, rules) if rules.told else Nearest()
     return Nearest(tuple(dict.fromkeys(_multiples(given))))
 

@@ -17,6 +17,7 @@ from cnnc.spec.validate import show, validate
 from cnnc.spec.value import Value
 
 MAX_SIDE = 65_536  # pixels
+PICTURES = (3, 4)  # channels that nothing but pictures has
 
 
 def read_inputs(given: Value, scope: Scope, report: Report) -> dict[str, Input | None]:
@@ -51,10 +52,7 @@ def _shape(name: str, value: Value, scope: Scope, report: Report) -> TensorType 
     sizes = value.plain()
     if not isinstance(sizes, list) or len(sizes) not in (1, 3):
         message = f"the shape of `{name}` must be [channels, height, width] or [features], got {show(sizes)}"
-        help = "[3, 224, 224]"
-        if isinstance(sizes, list) and len(sizes) == 4:
-            help = f"leave the batch out: [{', '.join('null' if size is None else str(size) for size in sizes[1:])}]"
-        report(Diagnostic(Code.BAD_VALUE, message, value.span, help=help))
+        report(Diagnostic(Code.BAD_VALUE, message, value.span, help=_map_of(sizes)))
         return None
     for position, size in enumerate(sizes):
         if not (size is None and position > 0) and not _is_count(size):
@@ -73,6 +71,21 @@ def _shape(name: str, value: Value, scope: Scope, report: Report) -> TensorType 
         report(Diagnostic(Code.TOO_BIG, message, value.span, help=help))
         return None
     return shape
+
+
+def _map_of(sizes: object) -> str:
+    """How a shape of too many sizes, or too few, was meant: with its batch, or as a clip (C, T, H, W)."""
+    if not isinstance(sizes, list) or len(sizes) != 4:
+        return "[3, 224, 224]"
+    channels, frames, *space = sizes
+    if channels in PICTURES and frames not in (*PICTURES, 1) and _is_count(frames) and channels * frames <= LARGEST:
+        stacked = _written([channels * frames, *space])
+        return f"a map has a height and a width, and no third size; the frames of a clip can be channels: {stacked}"
+    return f"leave the batch out: {_written(sizes[1:])}"
+
+
+def _written(sizes: list[object]) -> str:
+    return f"[{', '.join('null' if size is None else str(size) for size in sizes)}]"
 
 
 def _is_count(size: object) -> bool:

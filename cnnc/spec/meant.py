@@ -28,6 +28,14 @@ OTHERWISE = {
     "depthwiseconv2d": "a depthwise convolution is a `conv` with as many `groups` as its input has channels",
     "separableconv2d": "a separable convolution is a `conv` with as many `groups` as its input has channels, "
     "and behind it one with `kernel: 1`",
+    **dict.fromkeys(
+        ("matmul", "mm", "bmm", "dot", "batchdot", "einsum"),
+        "there is no product of two matrices: `mul` multiplies element by element, `linear` by a learned matrix",
+    ),
+    **dict.fromkeys(
+        ("conv3d", "convtranspose3d", "maxpool3d", "avgpool3d", "maxpooling3d", "averagepooling3d", "batchnorm3d"),
+        "maps have a height and a width, and no third size: there are no ops for clips and volumes",
+    ),
 }
 OPS = (*registry.PLACES, "group", "each")
 
