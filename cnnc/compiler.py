@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnc import report as rendering
 from cnnc.collector import Collector, Enough
-from cnnc.diagnostics import CnncError, Code, Diagnostic
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Source
 from cnnc.graph import report, table
 from cnnc.graph.graph import Graph
 from cnnc.graph.lint import lint
 from cnnc.graph.prove import check_whole, prove
 from cnnc.levels import Levels
-from cnnc.spec.given import from_data, overrides
 from cnnc.spec.model import Spec
 from cnnc.spec.parse import parse
 from cnnc.spec.reader import parse_text
 from cnnc.spec.source import read
+from cnnc.spec.value import Value
 from cnnc.targets.choices import DEFAULTS, OPSET
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ def check(
     path = "<dict>" if isinstance(spec, Mapping) else str(spec)
     graph = None
     try:
-        source = from_data(spec) if isinstance(spec, Mapping) else read(spec)
+        source = _source(spec)
         path = source.name
-        settings = overrides(set or {})
+        settings = _settings(set) if set else {}
         root = parse_text(source)
         parsed = parse(source, root, collector.add)
         if parsed is not None:
@@ -138,6 +138,20 @@ def _check_proved(graph: Graph, spec: Spec, collector: Collector, *, settings: b
         collector.warn(warning, graph.allows.get(node.path, ()))
     if not (settings or collector.found):  # with other parameters it may silence nothing
         collector.warn_of_unused(graph.allows.values(), spec.source)
+
+
+def _source(spec: SpecLike) -> Source:
+    if not isinstance(spec, Mapping):
+        return read(spec)
+    from cnnc.spec.given import from_data
+
+    return from_data(spec)
+
+
+def _settings(given: Mapping[str, Any]) -> dict[str, Value]:
+    from cnnc.spec.given import overrides
+
+    return overrides(given)
 
 
 def load(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Graph:

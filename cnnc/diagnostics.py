@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 
 class Code(StrEnum):
@@ -125,8 +126,7 @@ class Source:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of a source; lines and columns count from 1, `end_column` is one past the last character."""
 
     source: Source
@@ -144,8 +144,7 @@ class Span:
         return self.path or f"{self.source.name}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A second place, or a remark, that helps to understand a diagnostic."""
 
     message: str

@@ -47,9 +47,12 @@ def require_weights(weights: str | None, **given: str | None) -> None:
 
 def parameters(*given: Iterable[str] | None) -> dict[str, Any]:
     """The values of `--set NAME=VALUE`, read as the spec would read them; raises WrongCall for what is none."""
+    settings = [text for texts in given for text in texts or ()]
+    if not settings:
+        return {}
     from cnnc.spec.given import parse_setting
 
     try:
-        return dict(parse_setting(text) for texts in given for text in texts or ())
+        return dict(map(parse_setting, settings))
     except ValueError as error:
         raise WrongCall(f"--set: {error}") from None

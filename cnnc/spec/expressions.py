@@ -154,4 +154,4 @@ def _place(text: str, span: Span, extent: tuple[int, int] | None) -> Span:
     if written not in (text, f"'{text}'", f'"{text}"'):
         return span
     start = span.column + (written != text)
-    return replace(span, column=start + extent[0], end_column=start + extent[1])
+    return span._replace(column=start + extent[0], end_column=start + extent[1])

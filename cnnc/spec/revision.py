@@ -133,7 +133,7 @@ def _renamed(each: Diagnostic, home: str, name: str) -> Diagnostic:
         if span is None:
             return None
         source = sources.setdefault(span.source, Source(text(span.source.name), span.source.text))
-        return replace(span, source=source)
+        return span._replace(source=source)
 
     return replace(
         each,
