@@ -57,7 +57,8 @@ def _heading(family: str) -> str:
         "norm": "### Normalisation",
         "linear": "### Linear and scale",
         "regularise": "### Regularisation",
-        "activation": "### Activations",
+        "rectifier": "### Rectifiers",
+        "activation": "### Other activations",
         "merge": "### Merging and splitting",
         "shape": "### Shape",
     }.get(family, f"### {family.capitalize()}")

@@ -2,4 +2,5 @@
 
 from cnnc.ops.registry import FAMILIES
 
-ACTIVATIONS = tuple(name for name in FAMILIES["activation"] if name != "activation")
+KINDS = ("rectifier", "activation", "softmax")
+ACTIVATIONS = tuple(name for family in KINDS for name in FAMILIES[family] if name != "activation")

@@ -23,16 +23,16 @@ FAMILIES: dict[str, dict[str, str]] = {
     },
     "linear": {"linear": "Linear", "scale": "Scale"},
     "regularise": {"dropout": "Dropout", "drop_path": "DropPath"},
-    "activation": {
+    "rectifier": {
         "relu": "Relu",
         "relu6": "Relu6",
         "leaky_relu": "LeakyRelu",
         "prelu": "Prelu",
         "elu": "Elu",
+    },
+    "activation": {
         "sigmoid": "Sigmoid",
         "tanh": "Tanh",
-        "softmax": "Softmax",
-        "log_softmax": "LogSoftmax",
         "gelu": "Gelu",
         "silu": "Silu",
         "hardswish": "Hardswish",
@@ -40,6 +40,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "mish": "Mish",
         "activation": "Activation",
     },
+    "softmax": {"softmax": "Softmax", "log_softmax": "LogSoftmax"},
     "merge": {"add": "Add", "mul": "Mul", "concat": "Concat", "split": "Split"},
     "shape": {
         "flatten": "Flatten",

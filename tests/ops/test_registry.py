@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from cnnc.ops import registry
-from cnnc.ops.activation import Elementwise, Softmax
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.base import Op
+from cnnc.ops.rectifier import Elementwise
+from cnnc.ops.softmax import Softmax
 
 
 @pytest.mark.parametrize("name", registry.names())

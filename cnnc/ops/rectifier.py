@@ -1,0 +1,90 @@
+"""Rectifiers: activations that let positive numbers through. They take elements one by one, in any shape."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from cnnc.ops.attributes import Real
+from cnnc.ops.base import Cost, OnnxBuilder, Op, Saves, TorchBuilder
+from cnnc.ops.types import TensorType
+
+
+class Elementwise(Op):
+    """An op that keeps the shape."""
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+
+class Relu(Elementwise):
+    """max(0, x) (Nair and Hinton, 2010)."""
+
+    name: ClassVar[str] = "relu"
+    _saves: ClassVar[Saves] = "output"
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("ReLU", x)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Relu", x)
+
+
+class Relu6(Elementwise):
+    """min(max(0, x), 6) (Krizhevsky, 2010)."""
+
+    name: ClassVar[str] = "relu6"
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("ReLU6", x)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Clip", x, o.constant(0.0), o.constant(6.0))
+
+
+class LeakyRelu(Elementwise):
+    """x where it is positive, slope·x elsewhere (Maas et al., 2013)."""
+
+    name: ClassVar[str] = "leaky_relu"
+
+    slope: Real = Field(0.01, description="slope for negative values")
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("LeakyReLU", x, negative_slope=self.slope)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("LeakyRelu", x, alpha=self.slope)
+
+
+class Prelu(Elementwise):
+    """A leaky ReLU whose slope is learned, one for all or one per channel (He et al., 2015)."""
+
+    name: ClassVar[str] = "prelu"
+
+    slope: Real = Field(0.25, description="what the slope for negative values starts as")
+    per_channel: bool = Field(False, description="whether every channel has its own slope")
+
+    def cost(self, x: TensorType) -> Cost:
+        return Cost(params=x.channels if self.per_channel else 1)
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("PReLU", x, num_parameters=self.cost(t.inputs[0]).params, init=self.slope)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        slope, shape = o.weight("weight"), o.inputs[0].shape
+        if self.per_channel and len(shape) > 1:  # ONNX lines slopes up with the last axes
+            slope = o.op("Reshape", slope, o.constant([o.inputs[0].channels, *(1 for _ in shape[1:])]))
+        return o.op("PRelu", x, slope)
+
+
+class Elu(Elementwise):
+    """x where it is positive, alpha·(eˣ - 1) elsewhere (Clevert et al., 2015)."""
+
+    name: ClassVar[str] = "elu"
+
+    alpha: Real = Field(1.0, description="minus the value that large negative inputs tend to")
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("ELU", x, alpha=self.alpha)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Elu", x, alpha=self.alpha)

@@ -1,0 +1,43 @@
+"""Softmaxes: each element's share of the whole, along an axis."""
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from cnnc.ops.attributes import Signed
+from cnnc.ops.base import OnnxBuilder, Op, Saves, TorchBuilder, position
+from cnnc.ops.reach import ITSELF, ITSELF_AND_ALL, Reaches
+from cnnc.ops.types import TensorType
+
+
+class Softmax(Op):
+    """eˣ, divided by its sum over an axis: shares that add up to 1. Keeps the shape."""
+
+    name: ClassVar[str] = "softmax"
+    _saves: ClassVar[Saves] = "output"
+    _torch: ClassVar[str] = "Softmax"
+    _onnx: ClassVar[str] = "Softmax"
+
+    axis: Signed = Field(0, description="the axis to sum over, without the batch: 0 for channels or features")
+
+    def infer(self, x: TensorType) -> TensorType:
+        position(self, x, self.axis)
+        return x
+
+    def reach(self, x: TensorType) -> Reaches:
+        axis = position(self, x, self.axis)
+        return (ITSELF_AND_ALL if axis == 1 else ITSELF, ITSELF_AND_ALL if axis == 2 else ITSELF)
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module(self._torch, x, dim=1 + position(self, t.inputs[0], self.axis))
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op(self._onnx, x, axis=1 + position(self, o.inputs[0], self.axis))
+
+
+class LogSoftmax(Softmax):
+    """The logarithm of `softmax`, exact where that would vanish. Keeps the shape."""
+
+    name: ClassVar[str] = "log_softmax"
+    _torch: ClassVar[str] = "LogSoftmax"
+    _onnx: ClassVar[str] = "LogSoftmax"
