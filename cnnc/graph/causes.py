@@ -72,7 +72,7 @@ def _with_causes(notes: tuple[Note, ...], causes: Iterable[Note]) -> tuple[list[
         subject, _, rest = cause.message.partition(" ")
         if place is not None and merged[place].message.startswith(f"{subject} is "):
             if rest not in merged[place].message:
-                merged[place] = replace(merged[place], message=f"{merged[place].message}: it {rest}")
+                merged[place] = merged[place]._replace(message=f"{merged[place].message}: it {rest}")
         else:
             more.setdefault(cause.span, cause)
     return merged, list(more.values())[:CAUSES]
