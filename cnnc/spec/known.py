@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from cnnc.diagnostics import Code, Diagnostic, Report
 from cnnc.ops import registry
+from cnnc.ops.activation_names import ACTIVATION_FAMILIES
 from cnnc.spec.meant import (
     OPS,
     TAKES_ACT,
@@ -25,7 +26,7 @@ from cnnc.spec.suggestions import mistyped, nearest
 from cnnc.spec.validate import quote, show
 from cnnc.spec.value import Value
 
-KEEP_THE_SHAPE = ("norm", "activation", "regularise")  # families of ops
+KEEP_THE_SHAPE = ("norm", "regularise", *ACTIVATION_FAMILIES)  # families of ops
 
 
 class Known(NamedTuple):
