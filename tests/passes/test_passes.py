@@ -15,19 +15,13 @@ from cnnc.passes.shield_pads import shield_pads
 from cnnc.targets import onnx
 from cnnc.targets.onnx_session import LoadedOnnx
 from cnnc.targets.torch import lower
+from tests.live import live
 from tests.targets.networks import forked, open_size, residual
 
 
 def network_of(graph, seed=0):
-    """The graph with weights in which no batch norm is the identity."""
-    state = lower(graph, seed=seed).state_dict()
-    generator = torch.Generator().manual_seed(seed)
-    for key, tensor in state.items():
-        if key.endswith(("norm.weight", "bn1.weight", "running_var")):
-            tensor.uniform_(0.5, 2, generator=generator)
-        elif key.endswith(("norm.bias", "bn1.bias", "running_mean")):
-            tensor.normal_(generator=generator)
-    return Network(graph, {key: tensor.numpy() for key, tensor in state.items()})
+    """The graph with live weights, in which no batch norm is the identity."""
+    return Network(graph, {key: tensor.numpy() for key, tensor in live(graph, seed).state_dict().items()})
 
 
 def compute(network, x):

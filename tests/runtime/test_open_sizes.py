@@ -8,12 +8,14 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import cnnc
 from cnnc.diagnostics import CnncError
 from cnnc.runtime.contract import CONTRACT
 from cnnc.runtime.infer import infer, load_model
 from tests.command import run_command
+from tests.live import live
 
 
 def conv(out, kernel=3, **rest):
@@ -57,10 +59,14 @@ def built(tmp_path_factory):
     """The built folder of a network, by its name."""
     networks = {"fully": FULLY_CONVOLUTIONAL, "u_net": U_NET, "odd": ODD}
     folder = tmp_path_factory.mktemp("open")
-    return {
-        name: cnnc.build({**spec(nodes), "name": name}, targets=["onnx", "torchscript", "pt2"], out=folder).folder
-        for name, nodes in networks.items()
-    }
+    found = {}
+    for name, nodes in networks.items():
+        network = {**spec(nodes), "name": name}
+        weights = folder / f"{name}.safetensors"
+        save_file(live(cnnc.load(network)).state_dict(), weights)
+        built = cnnc.build(network, targets=["onnx", "torchscript", "pt2"], weights=weights, out=folder)
+        found[name] = built.folder
+    return found
 
 
 def contract(folder):

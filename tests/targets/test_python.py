@@ -5,7 +5,7 @@ import torch
 
 from cnnc.compiler import load
 from cnnc.targets import python
-from cnnc.targets.torch import lower
+from tests.live import live
 from tests.targets.networks import forked, open_size, residual
 
 
@@ -25,7 +25,7 @@ def outputs(module, x):
 
 @pytest.mark.parametrize("graph", [residual(), forked(), open_size()], ids=lambda graph: graph.name)
 def test_it_has_the_same_keys_and_computes_the_same(graph):
-    module = lower(graph)
+    module = live(graph)
     _, network = compiled(graph)
     other = network()
     assert list(other.state_dict()) == list(module.state_dict())
@@ -119,7 +119,7 @@ def test_chains_are_sequential_and_the_network_has_its_name():
     ):
         assert line in source.splitlines()
     assert "getattr" not in source
-    module = lower(load(CHAINS))
+    module = live(load(CHAINS))
     other = network()
     other.load_state_dict(module.state_dict())
     for a, b in zip(outputs(other, torch.ones(2, 1, 6, 6)), outputs(module, torch.ones(2, 1, 6, 6)), strict=True):
@@ -155,7 +155,7 @@ def test_its_lines_are_broken_as_a_formatter_breaks_them():
     assert pool in source
     assert f"        self.conv.append(\n{CALL.format(' ' * 12, 200)}\n        )\n" in source
     assert f'        self.add_module(\n            "0",\n{CALL.format(" " * 12, 300)},\n        )\n' in source
-    module, x = lower(load(spec)), torch.randn(1, 200, 64, 64)
+    module, x = live(load(spec)), torch.randn(1, 200, 64, 64)
     other = network()
     other.load_state_dict(module.state_dict())
     assert torch.equal(outputs(other, x)[0], outputs(module, x)[0])

@@ -9,6 +9,7 @@ from torch.fx import GraphModule
 
 from cnnc.compiler import load
 from cnnc.targets.torch import lower
+from tests.live import live
 from tests.targets.networks import forked, open_size, residual
 
 
@@ -92,7 +93,7 @@ def test_it_trains_in_a_plain_loop():
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
 def test_it_can_be_copied_and_pickled(again):
     graph = residual()
-    module = lower(graph).eval()
+    module = live(graph)
     other = again(module)
     assert list(other.state_dict()) == list(module.state_dict())
     assert torch.equal(other(draw(graph)), module(draw(graph)))

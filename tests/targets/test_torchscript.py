@@ -10,12 +10,12 @@ from cnnc.compiler import load
 from cnnc.diagnostics import CnncError
 from cnnc.targets import torchscript
 from cnnc.targets.torch import lower
+from tests.live import live
 from tests.targets.networks import forked, residual
 
 
 def test_it_is_written_in_eval_mode_without_a_warning(tmp_path):
-    graph = residual()
-    module = lower(graph)
+    module = live(residual()).train()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         torchscript.write(module, tmp_path / "a.pt")
@@ -27,7 +27,7 @@ def test_it_is_written_in_eval_mode_without_a_warning(tmp_path):
 
 
 def test_a_large_file_is_written_past_the_memory(tmp_path, monkeypatch):
-    module = lower(residual()).eval()
+    module = live(residual())
     monkeypatch.setattr(torchscript, "LARGE", 0)
     monkeypatch.delattr(torch.jit.ScriptModule, "save_to_buffer")
     torchscript.write(module, tmp_path / "a.pt")
@@ -48,7 +48,7 @@ def test_a_large_file_that_has_no_room_is_a_diagnostic(tmp_path, monkeypatch):
 
 
 def test_several_outputs_are_a_tuple(tmp_path):
-    module = lower(forked()).eval()
+    module = live(forked())
     torchscript.write(module, tmp_path / "a.pt")
     x = torch.randn(1, 2, 8, 8)
     found = torchscript.load(tmp_path / "a.pt")(x)
@@ -65,7 +65,7 @@ def test_the_module_can_be_written_again_and_still_trains(tmp_path):
 
 
 def test_a_user_who_scripts_a_module_is_not_warned_of_fx(recwarn):
-    module = lower(residual()).eval()
+    module = live(residual())
     scripted = torch.jit.script(module)
     assert not [each for each in recwarn if not issubclass(each.category, DeprecationWarning)]
     x = torch.randn(2, *residual().inputs[0].type.shape)
