@@ -173,12 +173,13 @@ def _swaps(node: Refused) -> Iterator[Remedy]:
     names = reversed(list(islice(node.scope.local.bindings.items(), LOOKED_AT)))
     taken = {wire.ref for wire in node.wires}
     free = getattr(node.op, "axis", None)
-    axes = range(3) if free is None else [axis for axis in range(3) if axis != free % 3]
     bound = [(name, each.ports[""]) for name, each in names if isinstance(each, Bound) and "" in each.ports]
     for at, _, _, wanted in _pairs(node):
+        rank = len(wanted.shape)
+        axes = [axis for axis in range(rank) if free is None or axis != free % rank]
         for name, wire in bound:
             type = wire.type
-            if type is None or wire.ref in taken or len(type.shape) != len(wanted.shape) != 3:
+            if type is None or wire.ref in taken or len(type.shape) != rank:
                 continue
             if all(type.shape[axis] == wanted.shape[axis] for axis in axes):
                 told = f"take `{name}`, which is {type}, for `{node.wires[at].ref.node}`"

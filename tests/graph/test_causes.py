@@ -70,6 +70,13 @@ def test_no_help_is_made_of_what_breaks_something_else():
     assert "`b` `padding: same`" not in fault.help
 
 
+@pytest.mark.parametrize(("op", "map"), [("add", [3]), ("concat", [1, 4, 4])])
+def test_vectors_are_taken_for_others(op, map):
+    nodes = [{"relu": {"name": "c", "from": "b"}}, {op: {"from": ["a", "c"]}}]
+    (fault,) = check({"cnnc": 1, "inputs": {"a": map, "b": [5]}, "nodes": nodes}).diagnostics
+    assert "take `b`, which is 5, for `a`" in fault.help
+
+
 @pytest.mark.parametrize("name", ["resnet18", "googlenet"])
 def test_chains_lead_from_where_histories_meet_to_the_values(name):
     graph = check(SPECS / f"{name}.yaml").graph
