@@ -27,13 +27,12 @@ from cnnc.passes.network import Network
 from cnnc.targets import onnx as onnx_target
 from cnnc.targets import probes, python, torchscript
 from cnnc.targets import torch as torch_target
-from cnnc.targets.compare import ABSOLUTE, RELATIVE, compare
+from cnnc.targets.compare import compare
 from cnnc.targets.rounding import shaken
 from tests.agreement.one_node import session_of
 from tests.live import BATCH, enlivened
 from tests.random_ops import SAMPLES
 
-ROUNDING = 60  # times what float32 does to torch's answer, another order of sums may do
 TOO_LARGE = 1e18  # for its square to be a float32
 Arrays = list[np.ndarray]
 
@@ -221,6 +220,5 @@ def near(name: str, found: Arrays, wanted: Arrays, slack: Slack) -> None:
         if not compare(a, b).ok:
             exact = slack.exact[at]
             moved = max(np.abs(other - exact).max() for other in (b, slack.rounded[at]))
-            most = ROUNDING * moved + ABSOLUTE * np.abs(b).max() + RELATIVE * np.abs(b)
-            off, largest = np.abs(a - exact), np.abs(exact).max()
-            assert (off <= most).all(), f"{name}: off by {off.max():.3g} of {largest:.3g}"
+            distance = compare(a, b, moved)
+            assert distance.ok, f"{name}: off by {distance.absolute:.3g}, {distance.relative:.3g} of the largest value"
