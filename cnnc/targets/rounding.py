@@ -37,7 +37,7 @@ def shaken(module: "Module", seed: int = 0) -> Callable[..., Any]:
             return result
 
     def run(*inputs: "Tensor") -> Any:
-        with Shaking():  # type: ignore[no-untyped-call]
+        with torch.inference_mode(mode=False), torch.no_grad(), Shaking():  # type: ignore[no-untyped-call]
             return module(*inputs)
 
     return run

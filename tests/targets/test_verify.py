@@ -265,6 +265,13 @@ def test_a_batch_norm_folded_wrongly_is_found_in_an_untrained_network(spec, tmp_
     assert "folded into it, is the first node that differs" in caught.value.diagnostics[0].message
 
 
+def test_rounding_is_measured_where_an_input_is_looked_at_in_another_shape():
+    graph = load({"cnnc": 1, "name": "net", "input": {"image": [6, 1, 1]}, "nodes": ["drop_path", "softmax"]})
+    module = lower(graph).eval()
+    [noise] = Answers(graph, module, module.state_dict(), [(torch.randn(3, 6, 1, 1),)]).noise
+    assert 0 < noise < 1e-6
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_norm_of_a_constant_map_is_held_to_what_it_makes_of_rounding(seed, tmp_path):
     """Torch sums a constant map all but exactly, onnxruntime does not."""
