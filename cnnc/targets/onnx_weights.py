@@ -50,7 +50,7 @@ def read(path: Path) -> OnnxWeights:
         model, floats = split(path)
         require_whole(path, {each.key: each.value for each in model.metadata_props})
         return _Reader(path, model.graph, floats).read()
-    except CnncError:
+    except (CnncError, ImportError):  # a package that is not there is told by name
         raise
     except Changed as error:
         raise unreadable(path, f"{error}", "take another copy of it, or build it again") from error

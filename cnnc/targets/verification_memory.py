@@ -30,22 +30,28 @@ def batches_that_fit(graph: Graph, spaces: tuple[Space, ...]) -> tuple[int, ...]
         if free is None or need <= free:
             return batches
     largest = max(known[-1].nodes, key=lambda node: bytes_of(node.outputs) or 0)
-    size = _shown(bytes_of(largest.outputs) or 0)
+    value, weights = bytes_of(largest.outputs) or 0, _weights(graph)
+    of_values = value > weights
+    taker, size = (f"what `{largest.path}` gives takes", value) if of_values else ("its weights take", weights)
     raise CnncError.of(
         Code.NOT_EXPORTABLE,
         f"verifying `{graph.name}` takes {_shown(need)} of memory, and this machine has {_shown(free or 0)} to give; "
-        f"what `{largest.path}` gives takes {size} alone",
-        largest.span,
-        help="build it on a machine with more memory, or for a smaller picture",
+        f"{taker} {_shown(size)} alone",
+        largest.span if of_values else None,
+        help="build it on a machine with more memory" + (", or for a smaller picture" if of_values else ""),
     )
 
 
 def needed(graph: Graph, batch: int) -> int:
     """The bytes that verifying a graph of known sizes takes, with inputs of up to `batch` samples."""
-    weights = 4 * sum(node.cost.params + node.cost.buffers for node in graph.nodes)
+    weights = _weights(graph)
     values = bytes_of(type for node in graph.nodes for type in node.outputs) or 0
     alive = activation_bytes(graph) or 0
     return (COPIES if weights < LARGE else COPIES // 2) * weights + max(2 * values, 2 * alive * batch)
+
+
+def _weights(graph: Graph) -> int:
+    return 4 * sum(node.cost.params + node.cost.buffers for node in graph.nodes)
 
 
 def at_size(graph: Graph, space: Space) -> Graph:
@@ -73,4 +79,4 @@ def _limit_of_container() -> list[int]:
 
 
 def _shown(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB"
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"

@@ -236,6 +236,16 @@ def test_what_verification_has_no_room_for_is_refused_before_anything_is_allocat
     assert not (tmp_path / "out").exists()
 
 
+def test_where_weights_leave_no_room_they_are_named(monkeypatch):
+    monkeypatch.setattr("cnnc.targets.verification_memory.free_memory", lambda: 10**6)
+    graph = load("specs/lenet.yaml", set={"classes": 10**6})
+    with pytest.raises(CnncError) as caught:
+        batches_that_fit(graph, spaces(graph))
+    [diagnostic] = caught.value.diagnostics
+    assert "688.6 MB of memory, and this machine has 1.0 MB to give; its weights take 340.2 MB alone" in str(diagnostic)
+    assert "picture" not in diagnostic.help
+
+
 def test_where_memory_is_short_batches_are_smaller(monkeypatch):
     graph = load(LARGE)
     need = needed(graph, 3)
