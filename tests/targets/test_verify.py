@@ -276,7 +276,9 @@ def test_a_batch_norm_folded_wrongly_is_found_in_an_untrained_network(spec, tmp_
 
 
 def test_rounding_is_measured_where_an_input_is_looked_at_in_another_shape():
-    graph = load({"cnnc": 1, "name": "net", "input": {"image": [6, 1, 1]}, "nodes": ["drop_path", "softmax"]})
+    graph = load(
+        {"cnnc": 1, "name": "net", "input": {"image": [6, 1, 1]}, "nodes": [{"drop_path": {"rate": 0.1}}, "softmax"]}
+    )
     module = lower(graph).eval()
     [noise] = Answers(graph, module, module.state_dict(), [(torch.randn(3, 6, 1, 1),)]).noise
     assert 0 < noise < 1e-6
