@@ -35,13 +35,19 @@ def not_installed(error: ModuleNotFoundError, doing: str) -> CnncError | None:
 
 
 def _missing(modules: list[str], doing: str) -> CnncError:
-    names = ", ".join(_PACKAGES.get(name, name) for name in modules)
+    names = ", ".join(map(_package, modules))
     message = f"{doing} needs {names}, which {'is' if len(modules) == 1 else 'are'} not installed"
     return CnncError.of(Code.MISSING_EXTRA, message, help=_install(train=any(name in TRAIN for name in modules)))
 
 
+def _package(module: str) -> str:
+    return _PACKAGES.get(module, module)
+
+
 def _install(train: bool) -> str:
     """The command that installs cnnc again, with all that it needs, from where it has come."""
+    from urllib.parse import urlsplit
+
     extra = "[train]" if train else ""
     origin = _origin()
     url = origin.get("url", "")
@@ -51,7 +57,11 @@ def _install(train: bool) -> str:
     elif vcs := origin.get("vcs_info"):
         revision = f"@{vcs['requested_revision']}" if "requested_revision" in vcs else ""
         inside = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
-        words = [f"cnnc{extra} @ {vcs['vcs']}+{url}{revision}{inside}"]
+        address = f"{vcs['vcs']}+{url}{revision}{inside}"
+        if urlsplit(url).netloc:
+            words = [f"cnnc{extra} @ {address}"]
+        else:  # pip of Python 3.11 takes a repository of this machine by its bare address alone, without extras
+            words = [address, *(map(_package, TRAIN) if train else ())]
     elif url:
         words = [f"cnnc{extra} @ {url}"]
     else:

@@ -125,6 +125,11 @@ def noted(monkeypatch, **origin):
             "'cnnc @ git+https://e.org/c.git@v1#subdirectory=py'",
             "'cnnc[train] @ git+https://e.org/c.git@v1#subdirectory=py'",
         ),
+        (
+            {"url": "file:///a/c", "vcs_info": {"vcs": "git", "commit_id": "1f"}},
+            "git+file:///a/c",
+            "git+file:///a/c lightning-fabric matplotlib tensorboard",
+        ),
     ],
 )
 def test_the_line_installs_from_where_cnnc_came(monkeypatch, origin, plain, train):
