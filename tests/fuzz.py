@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
@@ -126,11 +127,15 @@ def fuzz(kind: str, count: int, first: int, jobs: int) -> bool:
     """Try so many networks of a kind in so many processes, and tell; False where one does not agree."""
     whole, done, fault = _coverage(kind), 0, None
     with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=ROUNDS) as pool:
-        rounds: list[Future[tuple[Coverage, str | None]]] = [
-            pool.submit(_round, kind, min(ROUND, count - at), first + at) for at in range(0, count, ROUND)
-        ]
+        rounds: dict[Future[tuple[Coverage, str | None]], int] = {
+            pool.submit(_round, kind, min(ROUND, count - at), first + at): first + at for at in range(0, count, ROUND)
+        }
         for each in as_completed(rounds):
-            coverage, fault = each.result()
+            try:
+                coverage, fault = each.result()
+            except BrokenProcessPool:
+                left = min(start for other, start in rounds.items() if not other.done() or other.exception())
+                coverage, fault = _coverage(kind), f"a process died: seek among the seeds from {left} on"
             whole.merge(coverage)
             if fault is not None:
                 pool.shutdown(wait=False, cancel_futures=True)

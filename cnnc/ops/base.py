@@ -136,6 +136,10 @@ class Op(BaseModel):
         """Which rows and columns of its inputs, which are maps, an output position sees."""
         return LOCAL
 
+    def between(self, *args: Any, **kwargs: Any) -> Types:
+        """What torch may hold on the way from inputs of known sizes to the outputs, beside both."""
+        return ()
+
     def remarks(self, *args: Any, **kwargs: Any) -> Iterable[Remark]:
         """Warnings about inputs that `infer` accepts."""
         return ()

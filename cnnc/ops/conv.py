@@ -7,8 +7,8 @@ from pydantic import Field
 from cnnc.ops.attributes import IndexPair, PaddingAttribute, Size, SizePair
 from cnnc.ops.base import Cost, OnnxBuilder, Op, TorchBuilder, require_divides, require_map
 from cnnc.ops.reach import Reaches
-from cnnc.ops.types import TensorType
-from cnnc.ops.window import Placement, Window, Windowed, onnx_order, torch_order
+from cnnc.ops.types import TensorType, Types
+from cnnc.ops.window import Placement, Window, Windowed, onnx_order, torch_order, widened
 
 
 class Conv(Windowed):
@@ -143,6 +143,11 @@ class ConvTranspose(Op):
             output_padding=extra,
             group=self.groups,
         )
+
+    def between(self, x: TensorType) -> Types:
+        """The result before the padding is cut off."""
+        place = self._place(x)
+        return (widened(self.out, place.size, place.pads),)
 
     def _place(self, x: TensorType) -> Placement:
         return self._window().place_transposed(x, self.output_padding)

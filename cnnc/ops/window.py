@@ -15,7 +15,7 @@ from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Padding, Pair
 from cnnc.ops.base import Op, Refusal, Remark
 from cnnc.ops.reach import FAR, MOST_PHASES, Reach, Reaches
-from cnnc.ops.types import TensorType
+from cnnc.ops.types import TensorType, Types
 
 SIDES = ("height", "width")
 Axis = tuple[int, int, int, int | None]
@@ -276,8 +276,18 @@ class Windowed(Op):
     def _window(self) -> Window:
         """The window that the attributes describe."""
 
+    def between(self, x: TensorType) -> Types:
+        """The input with its pads."""
+        return (widened(x.channels, x.space, self._place(x).all_pads),)
+
     def _place(self, x: TensorType) -> Placement:
         return self._window().place(x)
+
+
+def widened(channels: int, space: tuple[int | None, int | None], pads: tuple[int, int, int, int]) -> TensorType:
+    """A map of known sizes with pads around it."""
+    (height, width), (top, left, bottom, right) = space, pads
+    return TensorType((channels, (height or 0) + top + bottom, (width or 0) + left + right))
 
 
 def _join(height: Axis, width: Axis) -> Placement:

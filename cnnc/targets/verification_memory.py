@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.cost import activation_bytes, bytes_of
-from cnnc.graph.graph import Graph
+from cnnc.graph.graph import Graph, Node
 from cnnc.graph.rebuild import rebuild
 from cnnc.ops.types import TensorType
 from cnnc.targets.in_file import LARGE
@@ -29,10 +29,15 @@ def batches_that_fit(graph: Graph, spaces: tuple[Space, ...]) -> tuple[int, ...]
         need = max(needed(each, max(batches)) for each in known)
         if free is None or need <= free:
             return batches
-    largest = max(known[-1].nodes, key=lambda node: bytes_of(node.outputs) or 0)
-    value, weights = bytes_of(largest.outputs) or 0, _weights(graph)
-    of_values = value > weights
-    taker, size = (f"what `{largest.path}` gives takes", value) if of_values else ("its weights take", weights)
+    largest = max(known[-1].nodes, key=lambda node: max(_sizes(known[-1], node)))
+    given, between = _sizes(known[-1], largest)
+    takers = (
+        (_weights(graph), "its weights take"),
+        (given, f"what `{largest.path}` gives takes"),
+        (between, f"`{largest.path}` with all of its padding takes"),
+    )
+    size, taker = max(takers, key=lambda pair: pair[0])
+    of_values = size > _weights(graph)
     raise CnncError.of(
         Code.NOT_EXPORTABLE,
         f"verifying `{graph.name}` takes {_shown(need)} of memory, and this machine has {_shown(free or 0)} to give; "
@@ -46,8 +51,13 @@ def needed(graph: Graph, batch: int) -> int:
     """The bytes that verifying a graph of known sizes takes, with inputs of up to `batch` samples."""
     weights = _weights(graph)
     values = bytes_of(type for node in graph.nodes for type in node.outputs) or 0
-    alive = activation_bytes(graph) or 0
+    alive = (activation_bytes(graph) or 0) + max((_sizes(graph, node)[1] for node in graph.nodes), default=0)
     return (COPIES if weights < LARGE else COPIES // 2) * weights + max(2 * values, 2 * alive * batch)
+
+
+def _sizes(graph: Graph, node: Node) -> tuple[int, int]:
+    """The bytes of what a node gives, and of what torch may hold on the way to it."""
+    return bytes_of(node.outputs) or 0, bytes_of(node.op.between(*graph.input_types(node))) or 0
 
 
 def _weights(graph: Graph) -> int:
