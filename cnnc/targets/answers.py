@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cnnc.graph.graph import Graph, Output, Ref
-from cnnc.targets.compare import sensitivity
+from cnnc.targets.compare import NONE, Noise, noise, sensitivity
 from cnnc.targets.in_file import InFile, give_back, take_over
 from cnnc.targets.rounding import shaken
 from cnnc.targets.runners import run_torch
@@ -71,27 +71,27 @@ class Answers:
         return dict(zip(refs(self.graph), run_torch(whole)(self.inputs[0]), strict=True))
 
     @cached_property
-    def noise(self) -> list[float]:
-        """For each output the most that rounding changes in it."""
+    def noise(self) -> list[Noise]:
+        """For each output the most that rounding changes in it, of all inputs."""
         module = _lower(self.graph, _double(tensors(self.weights)))
-        worst = [0.0] * len(self.graph.outputs)
+        worst = [NONE] * len(self.graph.outputs)
         for inputs, outputs in zip(self.inputs, self.outputs, strict=True):
-            worst = [max(pair) for pair in zip(worst, _noise(module, inputs, outputs), strict=True)]
+            worst = [Noise(*map(max, *pair)) for pair in zip(worst, _noise(module, inputs, outputs), strict=True)]
         return worst
 
     @cached_property
-    def noise_of_values(self) -> dict[Ref, float]:
+    def noise_of_values(self) -> dict[Ref, Noise]:
         """The same for the value of every node."""
         module = _lower(every_value(self.graph), _double(tensors(self.weights)))
         values = [self.values[ref] for ref in refs(self.graph)]
         return dict(zip(refs(self.graph), _noise(module, self.inputs[0], values), strict=True))
 
 
-def _noise(module: "GraphModule", inputs: "Sequence[Tensor]", outputs: "list[Array]") -> list[float]:
+def _noise(module: "GraphModule", inputs: "Sequence[Tensor]", outputs: "list[Array]") -> list[Noise]:
     """How far each of torch's float32 outputs, or one with rounding errors drawn at random, is from the exact one."""
     double = [each.double() for each in inputs]
     exact, rounded = run_torch(module)(double), run_torch(shaken(module))(double)
-    return [max(_apart(a, c), _apart(b, c)) for a, b, c in zip(outputs, rounded, exact, strict=True)]
+    return [noise(c, a, b) for a, b, c in zip(outputs, rounded, exact, strict=True)]
 
 
 def refs(graph: Graph) -> list[Ref]:
@@ -119,11 +119,3 @@ def tensors(weights: "Mapping[str, Array]") -> "dict[str, Tensor]":
 
 def _double(weights: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
     return {key: each.double() if each.is_floating_point() else each for key, each in weights.items()}
-
-
-def _apart(a: "Array", b: "Array") -> float:
-    """The largest difference of what is finite."""
-    import numpy as np
-
-    known = np.isfinite(a) & np.isfinite(b)
-    return float(np.abs(a[known] - b[known]).max(initial=0))

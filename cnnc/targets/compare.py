@@ -10,7 +10,7 @@ moves single elements by 1e-2 and more. A wrong epsilon moves all of them by a l
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,11 +33,19 @@ class Distance:
     ok: bool
 
 
+class Noise(NamedTuple):
+    """How far rounding moves a value: its elements at most, and in the root of the mean square."""
+
+    largest: float = 0.0
+    mean: float = 0.0
+
+
+NONE = Noise()
 FAR = Distance(float("inf"), float("inf"), ok=False)
 
 
-def compare(a: "Array", b: "Array", noise: float = 0.0) -> Distance:
-    """How far `a` is from `b`, which is torch's and rounded by up to `noise`, of which 300 times as much is allowed.
+def compare(a: "Array", b: "Array", noise: Noise = NONE) -> Distance:
+    """How far `a` is from `b`, which is torch's and has a `noise` of rounding, of which 300 times as much is allowed.
 
     NaN and infinity agree with themselves alone.
     """
@@ -53,10 +61,19 @@ def compare(a: "Array", b: "Array", noise: float = 0.0) -> Distance:
         return FAR
     distance, magnitude = np.abs(a[known] - b[known]), np.abs(b[known])
     worst, scale = float(distance.max(initial=0)), float(magnitude.max(initial=0))
-    slack = ROUNDING * noise
+    slack = ROUNDING * noise.largest
     ok = (distance <= RELATIVE * magnitude + ABSOLUTE * scale + slack).all()
-    ok = ok and rms(distance) <= MEAN * rms(magnitude) + slack
+    ok = ok and rms(distance) <= MEAN * rms(magnitude) + ROUNDING * noise.mean
     return Distance(worst, worst / (max(scale, slack) or 1), bool(ok))
+
+
+def noise(exact: "Array", *rounded: "Array") -> Noise:
+    """The most that rounding changed in a value, of its elements that are finite."""
+    import numpy as np
+
+    known = np.isfinite([exact, *rounded]).all(axis=0)
+    distances = [np.abs(each[known] - exact[known]) for each in rounded]
+    return Noise(max(float(each.max(initial=0)) for each in distances), max(map(rms, distances)))
 
 
 def identical(a: "Array", b: "Array") -> bool:

@@ -1,4 +1,4 @@
-"""Weights with which a network listens to its input: what is verified with them is verified everywhere.
+"""Weights with which a network reacts to its input: what is verified with them is verified everywhere.
 
 A deep network with the weights that torch starts with is all but deaf: each layer halves what depends on the input and
 adds a bias, until the same numbers come out for every input, and a wrong layer in the middle goes unnoticed. Running
@@ -53,7 +53,7 @@ def _hooks(module: "torch.nn.Module", random: "torch.Generator", gain: float) ->
             module.register_forward_hook(lambda layer, _, output: _scale(layer, output, random, gain)),
         ]
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
-        return [module.register_forward_pre_hook(lambda norm, inputs: _watch(norm, inputs[0], random))]
+        return [module.register_forward_pre_hook(lambda norm, inputs: _watch(norm, inputs[0], random, gain))]
     return []
 
 
@@ -67,33 +67,44 @@ def _scale(layer: Any, output: "Tensor", random: "torch.Generator", gain: float)
     """Scale a layer that is linear by what it gives without a bias, and give it one; what it gives then."""
     import torch
 
-    mean, variance = _moments(output)
-    floor = (mean.square().mean() / gain**2).clamp(min=LEAST_VARIANCE)
-    scale = torch.maximum(variance.mean(), floor).rsqrt()
+    mean, variance = _by_sample(output)
+    scale = torch.maximum(variance.mean(), _floor(mean, gain)).rsqrt()
     layer.weight.mul_(scale)
     output.mul_(scale)
     if layer.bias is not None:
-        layer.bias.copy_(LIFT + SPREAD * torch.randn(layer.bias.shape, generator=random) - mean * scale)
+        average = _by_channel(mean) * scale
+        layer.bias.copy_(LIFT + SPREAD * torch.randn(layer.bias.shape, generator=random) - average)
         output.add_(layer.bias.reshape(-1, *[1] * (output.ndim - 2)))
     return output
 
 
-def _watch(norm: Any, x: "Tensor", random: "torch.Generator") -> None:
-    """Give a batch norm the statistics of what it sees."""
+def _watch(norm: Any, x: "Tensor", random: "torch.Generator", gain: float) -> None:
+    """Give a batch norm statistics of what it sees."""
     import torch
 
-    mean, variance = _moments(x)
+    mean, variance = _by_sample(x)
+    average = _by_channel(mean)
+    around = mean - average.reshape(-1, *[1] * (mean.ndim - 1))
+    variance = torch.maximum(_by_channel(variance), _by_channel(around.square()) / gain**2)
     variance = torch.where(variance < LEAST_VARIANCE, torch.ones_like(variance), variance)
-    noise = SPREAD * torch.randn(mean.shape, generator=random)
-    norm.running_mean.copy_(mean + noise * variance.sqrt())
+    noise = SPREAD * torch.randn(average.shape, generator=random)
+    norm.running_mean.copy_(average + noise * variance.sqrt())
     if norm.bias is not None:
         norm.bias.sub_(1 - LIFT)
     norm.running_var.copy_(variance * (0.5 + torch.rand(variance.shape, generator=random)))
 
 
-def _moments(x: "Tensor") -> "tuple[Tensor, Tensor]":
-    """The mean and the variance of each channel, axis 1."""
+def _floor(mean: "Tensor", gain: float) -> "Tensor":
+    return (mean.square().mean() / gain**2).clamp(min=LEAST_VARIANCE)
+
+
+def _by_sample(output: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Of each channel and position the mean over the samples, and their variance."""
     import torch
 
-    variance, mean = torch.var_mean(x, [axis for axis in range(x.ndim) if axis != 1], correction=0)
+    variance, mean = torch.var_mean(output, 0)
     return mean, variance
+
+
+def _by_channel(value: "Tensor") -> "Tensor":
+    return value.flatten(1).mean(1) if value.ndim > 1 else value

@@ -35,6 +35,12 @@ class LoadedOnnx:
         return _open(self._path, _without_prepacking() if self._path.stat().st_size >= LARGE else None)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs that have no initializer."""
+        given = {each.name for each in self._parts[0].graph.initializer}
+        return tuple(each.name for each in self._parts[0].graph.input if each.name not in given)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the outputs."""
         return tuple(each.name for each in self._parts[0].graph.output)

@@ -12,7 +12,7 @@ from cnnc.targets.answers import Answers
 from cnnc.targets.compare import Distance
 
 if TYPE_CHECKING:
-    from cnnc.targets.runners import Array
+    from cnnc.targets.runners import Array, Loaded
 
 FAULT_OF_CNNC = "nothing was written; this is a fault of cnnc or of the library that runs the file: please report it"
 LEAST_SENSITIVITY = 100
@@ -37,36 +37,39 @@ def require_finite(torch: Answers) -> None:
 
 
 def require_sensitive(target: str, sensitivity: float) -> None:
-    """Raise E404 where a network does not listen to its input: its answers say nothing of a file then."""
+    """Raise E404 where outputs barely react to the input: their agreement says nothing of a file then."""
     if sensitivity < LEAST_SENSITIVITY:
         told = f"a sensitivity of {sensitivity:.1g}, where {LEAST_SENSITIVITY} would tell"
         raise CnncError.of(
             Code.NOT_VERIFIED,
-            f"the {target} file holds other weights than these, or in another form, and with these the network does "
-            f"not listen to its input: {told}",
+            f"the {target} file holds other weights than these, or in another form, and with these the outputs barely "
+            f"react to the input: {told}",
             help="give the weights that it was made from, with --weights or --seed; a file that was rewritten can only "
             "be verified with those of a trained network",
         )
 
 
-def require_outputs(graph: Graph, target: str, names: tuple[str, ...] | None) -> None:
-    """Raise E404 where a file's outputs have other names than the spec's."""
-    promised = tuple(each.name for each in graph.outputs)
-    if names is not None and names != promised:
-        raise wrong(target, f"its outputs are {_listed(names)}, and the spec promises {_listed(promised)}")
+def require_names(graph: Graph, target: str, loaded: "Loaded") -> None:
+    """Raise E404 where the names of a file's inputs or outputs, or their order, are not the spec's."""
+    for kind, names, ports in (("inputs", loaded.inputs, graph.inputs), ("outputs", loaded.names, graph.outputs)):
+        promised = tuple(each.name for each in ports)
+        if names is not None and names != promised:
+            raise wrong(target, f"its {kind} are {_listed(names)}, and the spec promises {_listed(promised)}")
 
 
 def require_shapes(graph: Graph, target: str, given: "Sequence[Array]", torch: "Sequence[Array]") -> None:
-    """Raise E404 where outputs are not as many as the spec promises, or of other shapes."""
+    """Raise E404 where the number, the shapes or the type of a file's outputs are not what the spec promises."""
     if len(given) != len(graph.outputs):
         promised = _listed(each.name for each in graph.outputs)
         raise wrong(target, f"it gives {counted(len(given), 'output')}, and the spec promises {promised}")
     for output, a, b in zip(graph.outputs, given, torch, strict=True):
         known = graph.type_of(output.ref).shape
         wanted = (len(b), *(size or there for size, there in zip(known, b.shape[1:], strict=True)))
+        node = graph.node.get(output.ref.node)
         if a.shape != wanted:
-            node = graph.node.get(output.ref.node)
             raise wrong(target, f"`{output.name}` is {a.shape} for a batch of {len(b)}, and not {wanted}", node)
+        if a.dtype != b.dtype:
+            raise wrong(target, f"`{output.name}` is of {a.dtype}, and not of {b.dtype}", node)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -23,6 +23,10 @@ class Loaded(Protocol):
     """A written file."""
 
     @property
+    def inputs(self) -> tuple[str, ...] | None:
+        """The names of its inputs; None where its format has none, and they go by position."""
+
+    @property
     def names(self) -> tuple[str, ...] | None:
         """The names of its outputs; None where its format has none, and they go by position."""
 
@@ -78,6 +82,7 @@ def run_torch(module: Callable[..., Any]) -> Runner:
 class LoadedModule:
     """A file that torch runs."""
 
+    inputs: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
 
     def __init__(self, module: Any) -> None:

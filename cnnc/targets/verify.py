@@ -3,12 +3,15 @@
 In go the graph, its torch module and written files; out comes how far each file's outputs are from the module's. What
 is looked at, on fresh inputs in batches of 1 and 3 and, where heights and widths are open, of several sizes:
 
-1. the outputs' number, their names where the file has any, and their shapes are those that the spec promises;
+1. the names of inputs and outputs where the file has any, and the outputs' number, shapes and type are those that the
+   spec promises;
 2. the file holds the module's weights, to the bit, or what the passes make of them;
 3. its outputs are the module's, and finite;
 4. its outputs are the module's with live weights in both (see `live`): with its own weights a network may be deaf, and
    then 3 says nothing of what goes on inside;
-5. of an ONNX file, the value of each node is the module's at its own magnitude, with live weights as well.
+5. of an ONNX file, the value of each node is the module's at its own magnitude, with live weights as well. Files of
+   other targets do not show these values: where their outputs hardly depend on the input, whatever the weights, the
+   writer is asked for a file that does.
 
 What counts as equal is in `compare`. Where all of an output is zero but for rounding (the mean of what was normalised
 over the same positions), it cannot be held to its own magnitude. So before a file is refused, the module is run in
@@ -26,12 +29,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cnnc.diagnostics import CnncError
-from cnnc.graph.graph import Node
 from cnnc.passes.network import Network
 from cnnc.targets import probes
 from cnnc.targets.answers import Answers, every_value, refs, tensors
 from cnnc.targets.choices import Target
-from cnnc.targets.compare import Distance, compare, identical, worst
+from cnnc.targets.compare import NONE, Distance, Noise, compare, identical, worst
 from cnnc.targets.in_file import InFile, park
 from cnnc.targets.live import enliven
 from cnnc.targets.onnx_session import LoadedOnnx
@@ -39,7 +41,7 @@ from cnnc.targets.promises import (
     LEAST_SENSITIVITY,
     differs,
     require_finite,
-    require_outputs,
+    require_names,
     require_sensitive,
     require_shapes,
     wrong,
@@ -55,7 +57,6 @@ if TYPE_CHECKING:
 
     from cnnc.targets.runners import Array, Loaded, Runner
 
-LIVE_BATCH = 4  # samples whose statistics live weights go by
 GAINS = (1.5, 4, 16)  # of live weights
 
 
@@ -78,7 +79,7 @@ class Agreement:
         told = f"within {self.largest_absolute:.1e} of torch, sensitivity {self.sensitivity:,.0f}"
         if self.own_sensitivity >= LEAST_SENSITIVITY:
             return told
-        return f"{told}; with these weights it does not listen to its input: {self.own_sensitivity:.1g}"
+        return f"{told} ({self.own_sensitivity:.1g} with its own weights, which barely react to the input)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,9 @@ class Verification:
     def __init__(self, made: Made, seed: int, folder: Path | None = None) -> None:
         self.made, self.graph, self.seed, self.folder = made, made.graph, seed, folder
         self.spaces = probes.spaces(self.graph)
-        sizes = [(batch, space) for space in self.spaces for batch in batches_that_fit(self.graph, self.spaces)]
+        batches = batches_that_fit(self.graph, self.spaces)
+        self.largest_batch = max(batches)
+        sizes = [(batch, space) for space in self.spaces for batch in batches]
         self.inputs = [probes.draw(self.graph, *size, seed + at) for at, size in enumerate(sizes)]
 
     def reference(self) -> Reference:
@@ -138,7 +141,8 @@ class Verification:
         return self._with_gain(module, found[max(found)])
 
     def _with_gain(self, module: "GraphModule", gain: float) -> Answers:
-        enliven(module, probes.draw(self.graph, LIVE_BATCH, self.spaces[0], self.seed), self.seed, gain)
+        samples = self.largest_batch + 1  # no more than there is room for: torch is alone here
+        enliven(module, probes.draw(self.graph, samples, self.spaces[0], self.seed), self.seed, gain)
         return self._answers(module)
 
     def _answers(self, module: "GraphModule") -> Answers:
@@ -159,7 +163,7 @@ class Verification:
             raise wrong(target, f"it cannot be run: {reason}") from error
 
     def _judge(self, target: str, loaded: "Loaded", torch: Reference, rewritten: bool) -> Agreement:
-        require_outputs(self.graph, target, loaded.names)
+        require_names(self.graph, target, loaded)
         other = self._other_weight(target, loaded, torch.own)
         if other and not rewritten:
             raise wrong(target, f"`{other}` is not what the module holds", self.graph.node[other.rpartition(".")[0]])
@@ -177,9 +181,11 @@ class Verification:
             sensitivity = torch.live.sensitivity
             if not own.ok:
                 self._require_values(loaded, self._weights_in(target, torch.own), torch.own)
+        deaf = max(torch.own.sensitivity, torch.live.sensitivity) < LEAST_SENSITIVITY
+        if not isinstance(loaded, LoadedOnnx) and (not found.ok or (deaf and not rewritten)):
+            require_values_of_writer(self.made, target, torch.live)
         if not found.ok:
-            node = None if isinstance(loaded, LoadedOnnx) else rewritten_difference(self.made, target, torch.live)
-            raise differs(target, found, node)
+            raise differs(target, found, None)
         return Agreement(target, found.absolute, found.relative, sensitivity, torch.own.sensitivity)
 
     def _outputs(self, target: str, run: "Runner", torch: Answers) -> Distance:
@@ -211,11 +217,11 @@ class Verification:
 def _distance(given: "Sequence[Sequence[Array]]", torch: Answers) -> Distance:
     """How far outputs are from torch's, of which rounding is measured where they seem too far."""
 
-    def apart(noise: Sequence[float]) -> Distance:
+    def apart(noise: Sequence[Noise]) -> Distance:
         pairs = zip(given, torch.outputs, strict=True)
         return worst([compare(*each) for theirs, ours in pairs for each in zip(theirs, ours, noise, strict=True)])
 
-    found = apart([0.0] * len(torch.graph.outputs))
+    found = apart([NONE] * len(torch.graph.outputs))
     return found if found.ok else apart(torch.noise)
 
 
@@ -239,8 +245,11 @@ def require_values(made: Made, loaded: LoadedOnnx, weights: "Mapping[str, Array]
             raise differs(Target.ONNX, distance, made.graph.node[ref.node], folded)
 
 
-def rewritten_difference(made: Made, target: str, torch: Answers) -> Node | None:
-    """The first node whose value differs in a file of the same target with every value as an output."""
+def require_values_of_writer(made: Made, target: str, torch: Answers) -> None:
+    """Raise E404 for the first node whose value is not torch's in a file that is written with every value as an output.
+
+    The values in a file of these targets cannot be seen. What its writer makes of the same nodes can.
+    """
     whole = every_value(made.graph)
     module = lower(whole, tensors(torch.weights)).eval()
     with TemporaryDirectory() as folder:
@@ -248,9 +257,11 @@ def rewritten_difference(made: Made, target: str, torch: Answers) -> Node | None
         TABLE[target].write(Made(Network(whole, torch.weights), whole, module), path)
         given = TABLE[target].load(path, module).run(torch.inputs[0])
     for ref, value in zip(refs(made.graph), given, strict=True):
-        if not compare(value, torch.values[ref], torch.noise_of_values[ref]).ok:
-            return made.graph.node[ref.node]
-    return None
+        distance = compare(value, torch.values[ref])
+        if not distance.ok:
+            distance = compare(value, torch.values[ref], torch.noise_of_values[ref])
+        if not distance.ok:
+            raise differs(target, distance, made.graph.node[ref.node])
 
 
 def arrays(weights: "Mapping[str, Tensor]") -> "dict[str, Array]":

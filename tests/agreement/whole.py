@@ -27,7 +27,7 @@ from cnnc.passes.network import Network
 from cnnc.targets import onnx as onnx_target
 from cnnc.targets import probes, python, torchscript
 from cnnc.targets import torch as torch_target
-from cnnc.targets.compare import compare
+from cnnc.targets.compare import compare, noise
 from cnnc.targets.rounding import shaken
 from tests.agreement.one_node import session_of
 from tests.live import BATCH, enlivened
@@ -218,7 +218,5 @@ def near(name: str, found: Arrays, wanted: Arrays, slack: Slack) -> None:
             assert slack.overflows, f"{name}: torch's answer is not finite"
             continue
         if not compare(a, b).ok:
-            exact = slack.exact[at]
-            moved = max(np.abs(other - exact).max() for other in (b, slack.rounded[at]))
-            distance = compare(a, b, moved)
+            distance = compare(a, b, noise(slack.exact[at], b, slack.rounded[at]))
             assert distance.ok, f"{name}: off by {distance.absolute:.3g}, {distance.relative:.3g} of the largest value"

@@ -1,5 +1,7 @@
 """`cnnc verify`: files as `build` wrote them, rewritten ones, and ones that compute something else."""
 
+import json
+
 import onnx
 import onnxruntime
 import pytest
@@ -79,6 +81,47 @@ def test_a_file_that_another_tool_has_broken_is_refused_at_its_node(verify, buil
     assert code == 1
     assert "`max_pool` (max_pool) is the first node that differs" in err
     assert "the tool that wrote it has changed what it computes" in err
+
+
+def test_a_file_that_names_its_inputs_or_outputs_otherwise_is_refused(call, tmp_path):
+    nodes = [{"conv": {"name": "one", "from": "a", "out": 2, "kernel": 3}}]
+    nodes += [{"conv": {"name": "two", "from": "b", "out": 2, "kernel": 3}}, {"add": {"from": ["one", "two"]}}]
+    spec = {"cnnc": 1, "name": "net", "inputs": {"a": [2, 6, 6], "b": [2, 6, 6]}, "nodes": nodes}
+    (tmp_path / "net.yaml").write_text(json.dumps(spec))
+    cnnc.build(spec, targets="onnx", out=tmp_path)
+
+    def verify_renamed(names):
+        model = onnx.load(tmp_path / "net" / "net.onnx")
+        for node in model.graph.node:
+            node.input[:] = [names.get(name, name) for name in node.input]
+            node.output[:] = [names.get(name, name) for name in node.output]
+        for value in (*model.graph.input, *model.graph.output):
+            value.name = names.get(value.name, value.name)
+        onnx.save(model, tmp_path / "renamed.onnx")
+        code, _, err = call("verify", tmp_path / "net.yaml", tmp_path / "renamed.onnx")
+        return code, err
+
+    assert verify_renamed({}) == (0, "")
+    for names, told in [
+        ({"a": "b", "b": "a"}, "its inputs are `b`, `a`, and the spec promises `a`, `b`"),
+        ({"b": "c"}, "its inputs are `a`, `c`, and the spec promises `a`, `b`"),
+        ({"add": "sum"}, "its outputs are `sum`, and the spec promises `add`"),
+    ]:
+        code, err = verify_renamed(names)
+        assert code == 1
+        assert told in err
+
+
+def test_a_file_with_outputs_of_another_type_is_refused(verify, built, tmp_path):
+    model = onnx.load(built / "net" / "net.onnx")
+    last = model.graph.node[-1]
+    last.output[0] = "single"
+    model.graph.node.append(onnx.helper.make_node("Cast", ["single"], ["scores"], to=onnx.TensorProto.DOUBLE))
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    onnx.save(model, tmp_path / "double.onnx")
+    code, _, err = verify(tmp_path / "double.onnx")
+    assert code == 1
+    assert "`scores` is of float64, and not of float32" in err
 
 
 @pytest.mark.parametrize("target", [name for name in TABLE if name != "python"])

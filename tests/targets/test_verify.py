@@ -1,5 +1,6 @@
 """Written files agree with torch, and one that does not is refused with the node to blame."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from cnnc.graph.sizes import ANY, Rule
 from cnnc.ops.activation import Tanh
 from cnnc.passes import fold_batch_norm
 from cnnc.passes.network import Network
+from cnnc.targets import torchscript
 from cnnc.targets.answers import Answers
 from cnnc.targets.choices import Target
 from cnnc.targets.compare import compare
@@ -21,7 +23,6 @@ from cnnc.targets.probes import fits, spaces
 from cnnc.targets.promises import LEAST_SENSITIVITY
 from cnnc.targets.table import TABLE, Made
 from cnnc.targets.torch import lower
-from cnnc.targets.verification_memory import batches_that_fit, free_memory, needed
 from cnnc.targets.verify import arrays, verify
 from tests.targets.networks import forked, open_size, residual
 
@@ -104,6 +105,24 @@ def test_a_file_with_the_outputs_of_training_is_refused(tmp_path, target):
         verify(made(shown), files)
 
 
+@pytest.mark.filterwarnings("ignore")  # it makes a TorchScript file by hand
+def test_a_writer_is_checked_value_by_value_where_outputs_are_always_the_same(tmp_path, monkeypatch):
+    nodes = [{"conv": {"out": 4, "kernel": 3, "padding": 1}}, "flatten", {"linear": {"out": 1}}, "softmax"]
+    graph = load({"cnnc": 1, "name": "one", "input": {"image": [3, 8, 8]}, "nodes": nodes})
+    [found] = verify(*write(graph, tmp_path, ("torchscript",)))
+    assert found.sensitivity == 0
+
+    def write_circular(module, path):
+        changed = deepcopy(module).eval()
+        changed.conv.padding_mode = "circular"
+        torch.jit.save(torch.jit.script(changed), path)
+
+    monkeypatch.setattr(torchscript, "write", write_circular)
+    (tmp_path / "torchscript").unlink()
+    with pytest.raises(CnncError, match=r"`conv` \(conv\) is the first node that differs"):
+        verify(*write(graph, tmp_path, ("torchscript",)))
+
+
 @pytest.mark.parametrize("target", TABLE)
 def test_a_file_whose_output_has_another_shape_is_refused(tmp_path, target):
     spec = {"cnnc": 1, "name": "n", "input": {"image": [2, 4, 4]}, "nodes": [{"conv": {"out": 2, "kernel": 3}}]}
@@ -175,7 +194,7 @@ def test_rounding_is_measured_for_each_output():
     module = lower(graph).eval()
     x = (torch.randn(3, 1, 16, 16),)
     [noise] = Answers(graph, module, module.state_dict(), [x]).noise
-    assert 0 < noise < 1e-6
+    assert 0 < noise.mean < noise.largest < 1e-6
     assert compare(values(1e-7), values(1e-8), noise).ok
     assert not compare(values(1e-3), values(1e-8), noise).ok
 
@@ -216,50 +235,6 @@ def test_weights_that_give_no_finite_answer_are_refused_at_their_node(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-LARGE = {
-    "cnnc": 1,
-    "name": "n",
-    "input": {"image": [1, 8, 8]},
-    "nodes": [{"conv": {"out": 2, "kernel": 3}}, {"upsample": {"name": "up", "size": [30000, 33000]}}],
-}
-
-
-def test_what_verification_has_no_room_for_is_refused_before_anything_is_allocated(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnnc.targets.verification_memory.free_memory", lambda: 8 * 10**9)
-    with pytest.raises(CnncError) as caught:
-        build(LARGE, out=tmp_path / "out")
-    [diagnostic] = caught.value.diagnostics
-    assert diagnostic.code == Code.NOT_EXPORTABLE
-    assert "takes 15.8 GB of memory, and this machine has 8.0 GB to give; what `up` gives takes 7.9 GB alone" in str(
-        diagnostic
-    )
-    assert not (tmp_path / "out").exists()
-
-
-def test_where_weights_leave_no_room_they_are_named(monkeypatch):
-    monkeypatch.setattr("cnnc.targets.verification_memory.free_memory", lambda: 10**6)
-    graph = load("specs/lenet.yaml", set={"classes": 10**6})
-    with pytest.raises(CnncError) as caught:
-        batches_that_fit(graph, spaces(graph))
-    [diagnostic] = caught.value.diagnostics
-    assert "688.6 MB of memory, and this machine has 1.0 MB to give; its weights take 340.2 MB alone" in str(diagnostic)
-    assert "picture" not in diagnostic.help
-
-
-def test_where_memory_is_short_batches_are_smaller(monkeypatch):
-    graph = load(LARGE)
-    need = needed(graph, 3)
-    assert needed(graph, 1) < need
-    monkeypatch.setattr("cnnc.targets.verification_memory.free_memory", lambda: need)
-    assert batches_that_fit(graph, spaces(graph)) == (1, 3)
-    monkeypatch.setattr("cnnc.targets.verification_memory.free_memory", lambda: need - 1)
-    assert batches_that_fit(graph, spaces(graph)) == (1, 1)
-    monkeypatch.setattr("cnnc.targets.verification_memory.free_memory", lambda: None)
-    assert batches_that_fit(graph, spaces(graph)) == (1, 3)
-    monkeypatch.undo()
-    assert free_memory() is None or free_memory() > 10**6
-
-
 @pytest.mark.parametrize("spec", ["specs/lenet_bn.yaml", "specs/zoo/mobilenet_v2.yaml"])
 def test_a_batch_norm_folded_wrongly_is_found_in_an_untrained_network(spec, tmp_path, monkeypatch):
     """Its running mean is 0 then, so that with the network's own weights half of the shift is all of it."""
@@ -281,7 +256,7 @@ def test_rounding_is_measured_where_an_input_is_looked_at_in_another_shape():
     )
     module = lower(graph).eval()
     [noise] = Answers(graph, module, module.state_dict(), [(torch.randn(3, 6, 1, 1),)]).noise
-    assert 0 < noise < 1e-6
+    assert 0 < noise.mean < noise.largest < 1e-6
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
