@@ -21,16 +21,11 @@ BESIDE, BESIDE_MODULE = 2**24, 2**12  # what is in a file beside its weights, in
 
 
 def write(module: "GraphModule", path: Path) -> None:
-    """Script the module in eval mode and write it to a staged path; raises E405. The module's own mode stays."""
+    """Script the module in eval mode and write it to a staged path; raises E405. The module itself stays as it is."""
     import torch
 
-    mode = module.training
-    module.eval()
-    try:
-        with _quiet():
-            scripted: Any = torch.jit.script(module)
-    finally:
-        module.train(mode)
+    with _quiet():
+        scripted: Any = torch.jit.script(_twin(module).eval())
     size = sum(each.nbytes for each in module.state_dict().values())
     with _quiet():
         if size < LARGE or not hasattr(os, "posix_fallocate"):
@@ -39,6 +34,18 @@ def write(module: "GraphModule", path: Path) -> None:
             _require_room(path, size + BESIDE + BESIDE_MODULE * len([*module.modules()]))
             scripted.save(str(path))
             flush_staged(path)
+
+
+def _twin(module: "torch.nn.Module") -> "torch.nn.Module":
+    """The same tensors in modules of their own.
+
+    torch.jit.script sets the last attribute of each module to the values of all others, one after the other, and then
+    back (torch 2.13, `call_prepare_scriptable_func_impl`); another thread that runs the module meanwhile fails.
+    """
+    twin = object.__new__(type(module))
+    vars(twin).update(vars(module))
+    vars(twin)["_modules"] = {name: _twin(each) for name, each in module._modules.items() if each is not None}
+    return twin
 
 
 def _require_room(path: Path, size: int) -> None:

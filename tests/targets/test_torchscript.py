@@ -26,6 +26,21 @@ def test_it_is_written_in_eval_mode_without_a_warning(tmp_path):
     assert list(found.state_dict()) == list(module.state_dict())
 
 
+def test_another_thread_may_run_the_module_meanwhile(tmp_path, monkeypatch):
+    """While torch.jit.script looks for what to prepare, each module's last attribute is that of another name."""
+    module, script = lower(residual()), torch.jit.script
+
+    def script_alone(given):
+        assert not {*given.modules()} & {*module.modules()}
+        held, own = given.state_dict(keep_vars=True), module.state_dict(keep_vars=True)
+        assert [*map(id, held.values())] == [*map(id, own.values())]
+        return script(given)
+
+    monkeypatch.setattr(torch.jit, "script", script_alone)
+    torchscript.write(module, tmp_path / "a.pt")
+    assert (tmp_path / "a.pt").exists()
+
+
 def test_a_large_file_is_written_past_the_memory(tmp_path, monkeypatch):
     module = live(residual())
     monkeypatch.setattr(torchscript, "LARGE", 0)
