@@ -93,6 +93,14 @@ def test_a_draw_depends_on_the_seed_alone_and_takes_all_kinds():
     assert len(draw(sources, 1000, seed=3)) == len(set(draw(sources, 1000, seed=3))) < 40
 
 
+def test_a_change_elsewhere_draws_the_same_faults():
+    source = b"".join(b"a%d = b < c + %d\n" % (number, number) for number in range(100))
+    before, after = (
+        [each.lines(text) for each in draw({"a.py": text}, 60, seed=0)] for text in (source, b"a = b + 1\n" + source)
+    )
+    assert len({told[1:] for told in before} & {told[1:] for told in after}) >= 58
+
+
 def test_every_equivalent_fault_is_one_that_can_be_planted():
     planted = set()
     for path in {path for path, *_ in EQUIVALENT}:
