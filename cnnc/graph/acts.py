@@ -53,7 +53,7 @@ def _read(op: str, act: Value, scope: Scope) -> Act | None:
     try:
         kind = evaluate(act, scope)
     except CnncError as error:
-        scope.report_all(error, act.span)
+        scope.report_all(error)
         return Act(scope.local.claim(None, "act", act.span, scope.report), None, act.span)
     if kind is None:
         return None

@@ -31,9 +31,7 @@ Fill = Callable[[tuple[Item, ...], Scope, Binding | None], Binding | None]
 class Bodies:
     """Builds items of the ops and `blocks` that there are; `fill` expands the inside of a scope."""
 
-    def __init__(
-        self, blocks: Mapping[str, Block], inference: Inference, fill: Fill, *, rehearsed: bool = False
-    ) -> None:
+    def __init__(self, blocks: Mapping[str, Block], inference: Inference, fill: Fill, *, rehearsed: bool) -> None:
         self.blocks, self.inference, self._fill = blocks, inference, fill
         self.rehearsed = rehearsed
         self._active: list[str] = []
@@ -212,7 +210,7 @@ def shown(block: Block, last: Binding | None, scope: Scope) -> Bound:
         try:
             ports[port] = wire(read_source(evaluate_value(value, scope)), scope)
         except CnncError as error:
-            scope.report_all(error, value.span)
+            scope.report_all(error)
     if len(ports) < len(block.outputs):
         return FAILED
     return Bound({"": next(iter(ports.values()))}) if len(ports) == 1 else Bound(ports)

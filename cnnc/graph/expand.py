@@ -63,7 +63,7 @@ class Expander:
         try:
             return self._expand(item, scope, before)
         except CnncError as error:
-            scope.report_all(error, item.span)
+            scope.report_all(error)
             return self._lose(item, scope)
 
     def _expand(self, item: Item, scope: Scope, before: Binding | None) -> Binding | None:
@@ -97,7 +97,7 @@ class Expander:
         try:
             sources = read_sources(item, scope, before)
         except CnncError as error:
-            scope.report_all(error, item.span)
+            scope.report_all(error)
             sources = [Source("", "", item.span, FAILED)] * self.bodies.fewest_inputs(item)
         self.inference.link(len(sources), item.span, scope)
         acts = read_acts(item, scope)
@@ -116,7 +116,7 @@ class Expander:
                 self._require_room(item, scope)
                 return build(item, scope.path + name, wires, scope, acts)
             except CnncError as error:
-                scope.report_all(error, item.span)
+                scope.report_all(error)
                 return FAILED
 
         waits_for = needs(item, sources, scope)

@@ -76,7 +76,7 @@ def _named(value: Value, top: Scope) -> Iterator[_Shown]:
             try:
                 yield from _read(name, item, span, top)
             except CnncError as error:
-                top.report_all(error, item.span)
+                top.report_all(error)
         seen.setdefault(name, span)
 
 

@@ -157,10 +157,10 @@ class Scope:
         """Report from inside the scope: with the instances around it."""
         self.sink(replace(diagnostic, notes=(*diagnostic.notes, *self.trail)) if self.trail else diagnostic)
 
-    def report_all(self, error: CnncError, span: Span) -> None:
-        """Report an error's diagnostics; one without a place of its own stands at `span`."""
+    def report_all(self, error: CnncError) -> None:
+        """Report an error's diagnostics."""
         for diagnostic in error.diagnostics:
-            self.report(diagnostic if diagnostic.span else replace(diagnostic, span=span))
+            self.report(diagnostic)
 
     # What expressions may ask: cnnc.spec.expressions.Lookup
 
@@ -212,5 +212,5 @@ def size(name: str, of: TensorType, attribute: str) -> int:
 
 
 def fail(code: Code, message: str, at: Value | Span | None, help: str | None = None) -> NoReturn:
-    """Raise the diagnostic of one fault, at a value or a span; without a place it stands where the item does."""
+    """Raise the diagnostic of one fault, at a value or a span; without a place it stands where the expression does."""
     raise CnncError.of(code, message, at.span if isinstance(at, Value) else at, help=help)

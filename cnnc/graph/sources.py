@@ -105,7 +105,7 @@ def find_wire(source: Source, scope: Scope) -> Wire:
     try:
         return wire(source, scope)
     except CnncError as error:
-        scope.report_all(error, source.span)
+        scope.report_all(error)
         return NOTHING
 
 

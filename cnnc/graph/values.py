@@ -40,7 +40,7 @@ def parameters(
         try:
             value = given[name].plain() if name in given else evaluate(default, inner)
         except CnncError as error:
-            scope.report_all(error, default.span)
+            scope.report_all(error)
             value = UNKNOWN
         found[name] = UNKNOWN if name in unknown else value
     return found
@@ -56,7 +56,7 @@ def attributes(item: Item, scope: Scope) -> tuple[Value, frozenset[str]]:
             known[name] = evaluate_value(value, scope)
             changed = changed or known[name] is not value
         except CnncError as error:
-            scope.report_all(error, value.span)
+            scope.report_all(error)
             changed = True
     if not changed:
         return item.attributes, frozenset()
