@@ -146,9 +146,8 @@ def _shrinking(node: Refused, histories: Histories, axis: int, least: int) -> Hi
     if chain is None:
         return History()
     below = [step for step in chain.steps if step.before >= least > step.after][-1:]
-    lossy = tuple(step for step in chain.steps if step.loses)
     notes = (Note(f"the {sides((axis,))} {_chain(chain)}"),) if len(chain.steps) > 1 else ()
-    return History(Found((lossy,), even=True), notes, tuple(map(_note, below)))
+    return History(Found((chain.steps,), even=True), notes, tuple(map(_note, below)))
 
 
 def _note(step: Step) -> Note:

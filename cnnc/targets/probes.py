@@ -71,7 +71,7 @@ def _sizes(rule: Rule) -> tuple[int, int, int]:
     near = list(islice(rule.sizes(SEEN), 2)) or list(rule.others[-2:])
     first, second = near[0], near[-1]
     far = next(rule.sizes(2 * second), second)
-    return first, second, far if far <= LARGEST else next(rule.sizes(second + 1), second)
+    return first, second, far if far <= LARGEST else next(rule.sizes(second + 1))
 
 
 def draw(graph: Graph, batch: int, space: Space, seed: int) -> "tuple[Tensor, ...]":
