@@ -37,6 +37,7 @@ OPERATORS: dict[type[ast.operator], tuple[str, str]] = {
 }
 FUNCTIONS = {"min": "max", "max": "min", "any": "all", "all": "any", "floor": "ceil", "ceil": "floor"}
 IDLE = ("strict",)  # arguments that only guard what holds anyway
+SYMMETRIC = ("gcd", "lcm", "max", "min")  # functions whose arguments have no order
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,8 @@ class _Finder(ast.NodeVisitor):
                 self._add("argument", *self._with_comma(spans, index), "")
         if len(node.args) > 1:
             self._add("argument", *self._with_comma(spans, len(node.args) - 1), "")
-        if len(plain) > 1 and plain == node.args:
+        ordered = not (isinstance(node.func, ast.Name) and node.func.id in SYMMETRIC)
+        if ordered and len(plain) > 1 and plain == node.args:
             (start, middle), (again, end) = spans[:2]
             text = self._source[again:end] + self._source[middle:again] + self._source[start:middle]
             self._add("order", start, end, text.decode())

@@ -1,10 +1,11 @@
 """Which tests reach a fault: a map from tests to the functions that they call, kept from run to run.
 
-The map lies in `.cache`, which git ignores. It holds a test file as long as that file is the same; where the compiler
-has changed since, it is a good guess, and all that it decides is which tests run first.
+The map lies in `.cache`, which git ignores. It holds a test file as long as that file, and all that tests may call or
+read, is the same: with a new test its file alone runs again, with another compiler all do.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,9 +13,10 @@ from pathlib import Path
 
 from tests.mutants.plant import Fault
 from tests.mutants.runner import Job
-from tests.mutants.sandbox import sandbox
+from tests.mutants.sandbox import listed, sandbox
 
 MAP = Path(".cache") / "mutants.json"
+READ = ("cnnc/", "specs/", "tests/")
 LEFT_OUT = ("tests/mutants", "tests/bench", "tests/test_readme.py", "tests/runtime/train/test_processes.py")
 
 
@@ -36,14 +38,14 @@ class Reach:
         return self._tests[test].seconds
 
     def tests(self, fault: Fault) -> list[str]:
-        """The tests that call the function of the fault, or where it is in none, one of its class or else module.
+        """The tests that call the function of the fault, or where none does, one of its class, its module or else any.
 
         The quick ones that call little come first: those say most about a function in the least time.
         """
         prefix = f"{fault.path}:"
         inner = f"{prefix}{fault.scope}"
         reached = self._calling(lambda name: name == inner or name.startswith(f"{inner}."))
-        reached = reached or self._calling(lambda name: name.startswith(prefix))
+        reached = reached or self._calling(lambda name: name.startswith(prefix)) or list(self._tests)
         return sorted(reached, key=self._cost)
 
     def _cost(self, test: str) -> float:
@@ -56,7 +58,7 @@ class Reach:
 def survey(tree: Path, say: Callable[[str], None]) -> Reach:
     """The map of the tests of a tree; test files that it does not hold are run and added to it."""
     files = _read(tree / MAP)
-    now = {name: sha256((tree / name).read_bytes()).hexdigest() for name in _test_files(tree)}
+    now = _digests(tree)
     files = {name: about for name, about in files.items() if now.get(name) == about[0]}
     missing = [name for name in now if name not in files]
     if missing:
@@ -110,6 +112,16 @@ def _write(path: Path, files: Files) -> None:
     path.write_text(json.dumps({"names": names, "files": said}), encoding="utf-8")
 
 
-def _test_files(tree: Path) -> list[str]:
-    names = (path.relative_to(tree).as_posix() for path in sorted((tree / "tests").rglob("test_*.py")))
-    return [name for name in names if not name.startswith(LEFT_OUT)]
+def _digests(tree: Path) -> dict[str, str]:
+    """Of each test file: what tells it, and all that its tests may call or read, from others."""
+    names = [name for name in listed(tree) if name.startswith(READ)]
+    tests = [name for name in names if re.fullmatch(r"tests/(.*/)?test_[^/]*\.py", name)]
+    common = sha256()
+    for name in sorted({*names} - {*tests}):
+        if not name.startswith("tests/mutants"):
+            common.update(name.encode() + sha256((tree / name).read_bytes()).digest())
+    return {
+        name: sha256(common.digest() + (tree / name).read_bytes()).hexdigest()
+        for name in tests
+        if not name.startswith(LEFT_OUT)
+    }

@@ -94,12 +94,16 @@ def sandbox(tree: Path, *, trace: bool = False) -> Iterator[Sandbox]:
 
 
 def _copy(tree: Path, root: Path) -> None:
+    for name in listed(tree):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(tree / name, root / name)
+
+
+def listed(tree: Path) -> list[str]:
+    """The files of a tree that git knows or would add."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (tree / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(tree / name, root / name)
+    names = subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True).stdout
+    return sorted(name for name in names.split("\0") if name and (tree / name).is_file())
 
 
 def _sweep() -> None:

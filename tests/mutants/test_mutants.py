@@ -73,9 +73,10 @@ def test_a_fault_of_each_kind(source, kind, becomes):
         "if TYPE_CHECKING:\n    a = 1",
         "a = 'text' + b",
         "a = zip(b, strict=True)",
+        "a = lcm(gcd(b, c), d)",
     ],
 )
-def test_what_is_for_readers_and_tools_alone_stays(source):
+def test_what_changes_nothing_stays(source):
     assert not {(kind, line) for kind, line in changes(source) if kind != "argument"}
 
 
@@ -127,6 +128,7 @@ TESTS = """import subprocess
 import sys
 import time
 
+from cnnc.ops.limits import MOST
 from cnnc.ops.sum import add, half, sign
 
 RUNS = []
@@ -140,6 +142,10 @@ def test_half_in_another_process():
     RUNS.append(1)
     code = "from cnnc.ops.sum import half; assert half(4) == 2"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_most():
+    assert MOST == 3
 
 
 def test_sign_hardly():
@@ -164,6 +170,7 @@ def tree(tmp_path):
     for folder in ("cnnc", "cnnc/ops", "tests"):
         (tree / folder / "__init__.py").touch()
     (tree / "cnnc/ops/sum.py").write_text(SUM)
+    (tree / "cnnc/ops/limits.py").write_text("MOST = 3\n")
     (tree / "tests/test_sum.py").write_text(TESTS)
     (tree / "pyproject.toml").write_text("[tool.pytest.ini_options]\npythonpath = ['.']\n")
     (tree / ".gitignore").write_text(".cache/\n__pycache__/\n")
@@ -194,12 +201,23 @@ def test_found_and_not_found_are_told_apart_and_nothing_is_left(tree):
     told = output.partition(" faults: ")[0].splitlines()
     outcomes = {line.split("  →  ")[1]: line.split()[1] for line in told if "  →  " in line}
     assert outcomes["return a - b"] == "found"
-    assert outcomes["return a * 2"] == "found"
+    assert outcomes["return a * 2"] == outcomes["MOST = 4"] == "found"
     assert outcomes["if a < 1:"] == outcomes["return 1"] == "NOT"
     assert "test_half_in_another_process" in output
     assert "test_that_fails" not in output
     assert (tree / "cnnc/ops/sum.py").read_text() == SUM
     assert left(tree) == []
+
+
+@needs_git
+def test_the_map_of_tests_is_that_of_the_tree_as_it_is(tree):
+    runs = []
+    for path in (None, None, "cnnc/ops/sum.py", "tests/data.txt"):
+        if path:
+            with (tree / path).open("a") as file:
+                file.write("\n")
+        runs.append("tests/test_sum.py: " in start(tree, "--n", "1").communicate(timeout=120)[0])
+    assert runs == [True, False, True, True]
 
 
 @needs_git
