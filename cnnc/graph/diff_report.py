@@ -189,8 +189,7 @@ def _aligned(row: Row, widths: list[int], used: list[int]) -> str:
 
 def _markdown(rows: list[Row]) -> str:
     """A table; the first row is its head."""
-    right = [len(rows[0]) == len(HEAD) and column >= FIGURES for column in range(len(rows[0]))]
-    rule = "|".join(" ---: " if each else " --- " for each in right)
+    rule = "|".join(" ---: " if column >= FIGURES else " --- " for column, _ in enumerate(rows[0]))
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
 

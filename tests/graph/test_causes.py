@@ -77,6 +77,25 @@ def test_vectors_are_taken_for_others(op, map):
     assert "take `b`, which is 5, for `a`" in fault.help
 
 
+def test_a_vector_comes_from_the_node_that_made_it_of_a_map():
+    nodes = [{"flatten": {"from": "a"}}, {"linear": {"out": 5}}, "relu", {"add": {"from": ["relu", "b"]}}]
+    (fault,) = check({"cnnc": 1, "inputs": {"a": [4, 8, 8], "b": [4, 12, 12]}, "nodes": nodes}).diagnostics
+    assert "`flatten` makes a vector of 4×8×8" in [note.message for note in fault.notes]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ways"),
+    [
+        ([16, 24], ["max_pool: {kernel: [2, 3]}", "upsample: {factor: [2, 3]}"]),
+        ([12, 12], ["upsample: {size: [12, 12]}"]),
+    ],
+)
+def test_a_node_between_makes_one_map_as_large_as_the_other(sizes, ways):
+    inputs = {"a": [4, 8, 8], "b": [4, *sizes]}
+    (fault,) = check({"cnnc": 1, "inputs": inputs, "nodes": [{"add": {"from": ["a", "b"]}}]}).diagnostics
+    assert [way.split("`")[1] for way in fault.help.split(", or ")] == ways
+
+
 @pytest.mark.parametrize("name", ["resnet18", "googlenet"])
 def test_chains_lead_from_where_histories_meet_to_the_values(name):
     graph = check(SPECS / f"{name}.yaml").graph

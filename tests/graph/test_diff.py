@@ -214,6 +214,8 @@ def test_markdown_folds_away_what_is_affected(found):
     assert "| affected | relu |" in folded
     rows = [line for line in head.splitlines() if line.count("|") == 10]
     assert len(rows) == 2 + 3  # the head and its rule; a, dropout, and the pool that now takes dropout
+    assert rows[1] == "| --- | --- | --- | --- | --- | --- | ---: | ---: | ---: |"  # figures to the right
+    assert "\n| --- | --- |\n" in head
 
 
 def test_json_has_both_sides(found):

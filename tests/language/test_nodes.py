@@ -295,6 +295,11 @@ def test_a_cycle_of_nodes_none_of_which_is_there_is_one(sources):
     assert "leads back to it" in fault
 
 
+def test_what_takes_its_input_from_a_cycle_is_checked_all_the_same():
+    loop = [{"relu": {"name": "a", "from": "b"}}, {"relu": {"name": "b", "from": "a"}}]
+    assert codes(net(*loop, conv(padding="full"))) == ["E307", "E208"]
+
+
 def test_two_cycles_are_two_errors():
     loops = [{"relu": {"name": f"{k}_{at}", "from": f"{k}_{1 - at}"}} for k in "xy" for at in (0, 1)]
     assert codes(net(*loops, {"relu": {"from": "image"}})) == ["E307", "E307"]

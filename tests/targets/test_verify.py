@@ -18,7 +18,7 @@ from cnnc.passes.network import Network
 from cnnc.targets import torchscript
 from cnnc.targets.answers import Answers
 from cnnc.targets.choices import Target
-from cnnc.targets.compare import compare
+from cnnc.targets.compare import compare, identical
 from cnnc.targets.probes import fits, spaces
 from cnnc.targets.promises import LEAST_SENSITIVITY
 from cnnc.targets.table import TABLE, Made
@@ -167,6 +167,17 @@ def test_what_counts_as_equal():
     assert not compare(values(np.inf, 1), values(-np.inf, 1)).ok
     assert not compare(values(np.nan, 1), values(0, 1)).ok
     assert not compare(values(1, 1), values(1)).ok
+
+
+def test_weights_are_the_same_where_all_their_numbers_are():
+    weights = np.zeros(2**22 + 1, np.float32)
+    other = weights.copy()
+    other[-1] = np.nan
+    assert identical(other, other.copy())
+    assert identical(weights[:0], weights[:0])
+    assert not identical(weights, other)
+    assert not identical(other, weights)
+    assert not identical(weights[1:], weights)
 
 
 def zero_up_to_rounding(*more, size=16):
