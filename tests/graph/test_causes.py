@@ -77,6 +77,13 @@ def test_vectors_are_taken_for_others(op, map):
     assert "take `b`, which is 5, for `a`" in fault.help
 
 
+def test_of_many_causes_the_first_are_told():
+    nodes = [{"conv": {"name": name, "out": 3, "kernel": 3}} for name in "abcde"]
+    spec = {"cnnc": 1, "input": {"image": [3, 32, 32]}, "nodes": [*nodes, {"add": {"from": ["image", "e"]}}]}
+    (fault,) = check(spec).diagnostics
+    assert [note.message[:13] for note in fault.notes[3:]] == ["`a` makes 30 ", "`b` makes 28 ", "`c` makes 26 "]
+
+
 def test_a_vector_comes_from_the_node_that_made_it_of_a_map():
     nodes = [{"flatten": {"from": "a"}}, {"linear": {"out": 5}}, "relu", {"add": {"from": ["relu", "b"]}}]
     (fault,) = check({"cnnc": 1, "inputs": {"a": [4, 8, 8], "b": [4, 12, 12]}, "nodes": nodes}).diagnostics
