@@ -38,15 +38,17 @@ class Reach:
         return self._tests[test].seconds
 
     def tests(self, fault: Fault) -> list[str]:
-        """The tests that call the function of the fault, or where none does, one of its class, its module or else any.
+        """The tests that call the function of the fault; of one in no function that is called, all, the nearest first.
 
-        The quick ones that call little come first: those say most about a function in the least time.
+        What stands in a class or a module is looked at by tests that call nothing of it. The quick tests that call
+        little come first: those say most about a function in the least time.
         """
         prefix = f"{fault.path}:"
         inner = f"{prefix}{fault.scope}"
-        reached = self._calling(lambda name: name == inner or name.startswith(f"{inner}."))
-        reached = reached or self._calling(lambda name: name.startswith(prefix)) or list(self._tests)
-        return sorted(reached, key=self._cost)
+        rings = [self._calling(lambda name: name == inner or name.startswith(f"{inner}."))]
+        if not self._calling(lambda name: name == inner):
+            rings += [self._calling(lambda name: name.startswith(prefix)), list(self._tests)]
+        return list(dict.fromkeys(test for ring in rings for test in sorted(ring, key=self._cost)))
 
     def _cost(self, test: str) -> float:
         return (self._tests[test].seconds + 0.02) * len(self._tests[test].called)

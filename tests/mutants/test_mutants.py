@@ -124,11 +124,26 @@ def sign(a):
         return -1
     return 1
 """
+LIMITS = """MOST = 3
+
+
+class Limit:
+    least = 5
+
+    def told(self):
+        return "a limit"
+"""
+OTHER_TESTS = """from cnnc.ops.limits import Limit
+
+
+def test_told():
+    assert Limit().told() == "a limit"
+"""
 TESTS = """import subprocess
 import sys
 import time
 
-from cnnc.ops.limits import MOST
+from cnnc.ops.limits import MOST, Limit
 from cnnc.ops.sum import add, half, sign
 
 RUNS = []
@@ -144,8 +159,9 @@ def test_half_in_another_process():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_most():
+def test_limits():
     assert MOST == 3
+    assert Limit.least == 5
 
 
 def test_sign_hardly():
@@ -170,7 +186,8 @@ def tree(tmp_path):
     for folder in ("cnnc", "cnnc/ops", "tests"):
         (tree / folder / "__init__.py").touch()
     (tree / "cnnc/ops/sum.py").write_text(SUM)
-    (tree / "cnnc/ops/limits.py").write_text("MOST = 3\n")
+    (tree / "cnnc/ops/limits.py").write_text(LIMITS)
+    (tree / "tests/test_limits.py").write_text(OTHER_TESTS)
     (tree / "tests/test_sum.py").write_text(TESTS)
     (tree / "pyproject.toml").write_text("[tool.pytest.ini_options]\npythonpath = ['.']\n")
     (tree / ".gitignore").write_text(".cache/\n__pycache__/\n")
@@ -201,7 +218,7 @@ def test_found_and_not_found_are_told_apart_and_nothing_is_left(tree):
     told = output.partition(" faults: ")[0].splitlines()
     outcomes = {line.split("  →  ")[1]: line.split()[1] for line in told if "  →  " in line}
     assert outcomes["return a - b"] == "found"
-    assert outcomes["return a * 2"] == outcomes["MOST = 4"] == "found"
+    assert outcomes["return a * 2"] == outcomes["MOST = 4"] == outcomes["least = 6"] == "found"
     assert outcomes["if a < 1:"] == outcomes["return 1"] == "NOT"
     assert "test_half_in_another_process" in output
     assert "test_that_fails" not in output
