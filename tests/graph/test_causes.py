@@ -94,6 +94,7 @@ def test_a_vector_comes_from_the_node_that_made_it_of_a_map():
     ("sizes", "ways"),
     [
         ([16, 24], ["max_pool: {kernel: [2, 3]}", "upsample: {factor: [2, 3]}"]),
+        ([16, 8], ["max_pool: {kernel: [2, 1]}", "upsample: {factor: [2, 1]}"]),
         ([12, 12], ["upsample: {size: [12, 12]}"]),
     ],
 )

@@ -57,6 +57,12 @@ def test_wide():
     ]
 
 
+@pytest.mark.parametrize(("letters", "shown"), [(47, "n" * 47), (48, "n" * 48), (49, "…" + "n" * 47)])
+def test_names_stand_whole_where_there_is_room(letters, shown):
+    [row] = body(check(spec({"relu": {"name": "n" * letters}})).as_text())
+    assert row[0] == shown
+
+
 def test_a_row_tells_both_sides_where_they_differ():
     text = check(spec(conv(kernel=[3, 5], stride=[2, 1]))).as_text(wide=True)
     assert body(text)[0][-3:] == ["3×5", "2×1", "0"]

@@ -18,7 +18,7 @@ from cnnc.passes.network import Network
 from cnnc.targets import torchscript
 from cnnc.targets.answers import Answers
 from cnnc.targets.choices import Target
-from cnnc.targets.compare import compare, identical
+from cnnc.targets.compare import compare, identical, sensitivity
 from cnnc.targets.probes import fits, spaces
 from cnnc.targets.promises import LEAST_SENSITIVITY
 from cnnc.targets.table import TABLE, Made
@@ -167,6 +167,14 @@ def test_what_counts_as_equal():
     assert not compare(values(np.inf, 1), values(-np.inf, 1)).ok
     assert not compare(values(np.nan, 1), values(0, 1)).ok
     assert not compare(values(1, 1), values(1)).ok
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1, 1e6])
+def test_an_output_that_moves_by_what_may_differ_has_a_sensitivity_of_one(scale):
+    samples = scale * np.array([[1, -1], [1.0011, -1.0011]])
+    assert compare(*samples).relative == pytest.approx(1.1e-3, rel=1e-2)
+    assert sensitivity(samples) == pytest.approx(1, rel=1e-2)
+    assert sensitivity(samples[[0, 0]]) == 0
 
 
 def test_weights_are_the_same_where_all_their_numbers_are():
