@@ -53,8 +53,6 @@ def explain(faults: list[Diagnostic], graph: Graph, spec: Spec, overrides: Mappi
 
 
 def _explained(fault: Diagnostic, node: Refused, histories: Histories, attempts: Attempts) -> Diagnostic:
-    if any(wire.ref.node not in histories.nodes and wire.ref.node not in histories.inputs for wire in node.wires):
-        return fault
     history = _history(node, histories)
     merged, causes = _with_causes(fault.notes, history.made)
     notes = [*merged[: node.notes], *history.chains, *causes, *merged[node.notes :]]

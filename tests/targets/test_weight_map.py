@@ -95,6 +95,15 @@ def test_order_alone_maps_a_chain():
     assert found.map == names
 
 
+@pytest.mark.parametrize(("words", "mapped"), [("mouth nose ear", True), ("ear mouth nose", False)])
+def test_an_order_counts_unless_it_is_that_of_the_alphabet(words, mapped):
+    conv = {"conv": {"out": 4, **CONV}}
+    graph = cnnc.load({"cnnc": 1, "name": "net", "input": {"image": [4, 8, 8]}, "nodes": [conv] * 3})
+    names = dict(zip(shapes(graph), (f"{word}.weight" for word in words.split()), strict=True))
+    found = proposal(graph, names)
+    assert found.map == (names if mapped else {})
+
+
 def test_parallel_branches_of_equal_shapes_are_not_guessed():
     names = counted(shapes(PARALLEL))
     found = proposal(PARALLEL, names)

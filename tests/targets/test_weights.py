@@ -141,6 +141,13 @@ def test_numbers_that_are_not_finite_are_named(tmp_path, state, number):
     assert "stem" not in found.message
 
 
+@pytest.mark.parametrize(("count", "more"), [(10, ""), (11, " and 1 more")])
+def test_of_many_tensors_that_are_not_finite_ten_are_named(tmp_path, count, more):
+    state = {f"n{at:02}.weight": torch.full((2,), float("nan")) for at in range(count)}
+    found = fault(save(tmp_path / "w.pt", state), shapes(state))
+    assert found.message.endswith(f"`n09.weight`{more}")
+
+
 def test_numbers_beyond_float32_are_not_finite(tmp_path, state):
     state["norm.bias"] = torch.full((4,), 1e300, dtype=torch.float64)
     assert fault(save(tmp_path / "w.pt", state), shapes(state)).code == Code.WEIGHTS_NOT_FINITE
