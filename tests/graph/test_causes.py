@@ -77,6 +77,12 @@ def test_vectors_are_taken_for_others(op, map):
     assert "take `b`, which is 5, for `a`" in fault.help
 
 
+def test_a_size_that_is_made_of_an_open_one_has_no_history():
+    nodes = [{"upsample": {"size": 7}}, {"conv": {"name": "c", "out": 4, "kernel": 9}}]
+    (fault,) = check({"cnnc": 1, "input": {"image": [4, None, None]}, "nodes": nodes}).diagnostics
+    assert fault.help == "give `c` `padding: 1`, or give `c` `kernel: 7`"
+
+
 def test_of_many_causes_the_first_are_told():
     nodes = [{"conv": {"name": name, "out": 3, "kernel": 3}} for name in "abcde"]
     spec = {"cnnc": 1, "input": {"image": [3, 32, 32]}, "nodes": [*nodes, {"add": {"from": ["image", "e"]}}]}
