@@ -53,6 +53,15 @@ def spec(train=None, image=(1, 8, 8)):
     return load(found if train is None else {**found, "train": {"data": "mnist", **train}})
 
 
+def test_what_training_alone_needs_costs_parameters_and_no_macs():
+    conv = {"out": 2, "kernel": 3, "from": "image"}
+    nodes = [{"conv": {"name": "main", **conv}}, {"conv": {"name": "aux", **conv}}]
+    both = {"cnnc": 1, "name": "net", "input": {"image": [1, 8, 8]}, "nodes": nodes}
+    outputs = {"main": "main", "aux": {"from": "aux", "only": "train"}}
+    alone = totals(load({**both, "nodes": nodes[:1]}))
+    assert totals(load({**both, "outputs": outputs})) == alone._replace(params=2 * alone.params)
+
+
 def test_the_parts():
     found = memory(spec(), batch=3)
     assert found.weights == 4 * (18 + 4 + 4)  # the kernels, the norm's weight and bias, and its statistics

@@ -7,7 +7,7 @@ from torch import nn
 from cnnc.compiler import load
 from cnnc.passes.network import Network
 from cnnc.targets.compare import sensitivity
-from cnnc.targets.live import enliven
+from cnnc.targets.live import LIFT, enliven
 from cnnc.targets.promises import LEAST_SENSITIVITY
 from cnnc.targets.runners import prepared
 from cnnc.targets.table import Made
@@ -33,6 +33,13 @@ def test_a_deep_residual_network_listens_to_its_input(act, norm, seed):
     with prepared(module):
         judge = Verification(Made(Network(graph, arrays(module.state_dict())), graph, module), seed)
         assert judge.reference().live.sensitivity >= LEAST_SENSITIVITY
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 256, 1), nn.BatchNorm2d(256)], ids=["conv", "norm"])
+def test_a_relu_behind_a_layer_cuts_off_less_than_half(layer):
+    inputs = torch.randn(8, getattr(layer, "in_channels", 256), 8, 8, generator=torch.Generator().manual_seed(0))
+    enliven(layer.eval(), [inputs], 0, 1000)
+    assert layer(inputs).mean().item() == pytest.approx(LIFT, abs=0.1)
 
 
 def test_what_all_samples_share_is_not_taken_for_what_varies():
