@@ -25,7 +25,6 @@ class Value:
     """A value of the forward: its repr is its name, so that the repr of any arguments is their source."""
 
     name: str
-    made: int = -1
     used: list[int] = field(default_factory=list)
 
     def __repr__(self) -> str:
@@ -74,7 +73,7 @@ class ForwardSource:
         self.statements: list[Statement] = []
         self._taken: set[str] = set(RESERVED)
         self.lists = lists(scope.local(item.path) for item in scope.items)
-        self.takes = [self._value(called(graph, ref), -1) for ref in scope.takes]
+        self.takes = [self._value(called(graph, ref)) for ref in scope.takes]
         self.values = dict(zip(scope.takes, self.takes, strict=True))
 
     def add_node(self, node: Node) -> None:
@@ -101,7 +100,7 @@ class ForwardSource:
         """Add a statement, and give the values that it makes."""
         for value in _values([arguments, list(keywords.values())]):
             value.used.append(len(self.statements))
-        results = tuple(self._value(name, len(self.statements)) for name in names)
+        results = tuple(map(self._value, names))
         self.statements.append(Statement(results, function, tuple(arguments), keywords))
         return results
 
@@ -114,19 +113,19 @@ class ForwardSource:
         if self.scope.path and len(self.takes) == 1:
             self.takes[0].name = "x"
             passing = "x" if set(self.takes[0].used) == {0} else "y"
-        for statement in self.statements:
-            if len(statement.results) == 1 and set(statement.results[0].used) == {statement.results[0].made + 1}:
+        for next_one, statement in enumerate(self.statements, 1):
+            if len(statement.results) == 1 and set(statement.results[0].used) == {next_one}:
                 statement.results[0].name = passing
         return [*map(str, self.statements), f"return {', '.join(map(repr, gives))}"]
 
-    def _value(self, name: str, made: int) -> Value:
+    def _value(self, name: str) -> Value:
         name = wanted = identifier(name)
         count = 1
         while name in self._taken:
             count += 1
             name = f"{wanted}_{count}"
         self._taken.add(name)
-        return Value(name, made)
+        return Value(name)
 
 
 class SourceBuilder:

@@ -251,6 +251,7 @@ def test_weights_that_give_no_finite_answer_are_refused_at_their_node(tmp_path):
         [diagnostic] = caught.value.diagnostics
         assert diagnostic.code == Code.NOT_VERIFIED
         assert "`norm` (batch_norm) is the first node whose value is not" in diagnostic.message
+        assert diagnostic.span.path == graph.node["norm"].span.path
     assert not (tmp_path / "out").exists()
 
 
