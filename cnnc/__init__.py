@@ -44,7 +44,7 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return import_module("cnnc.targets.version").cnnc_version()
+        return import_module("cnnc.version").cnnc_version()
     # `cnnc infer` runs without networkx and pydantic, so the package itself must not import them
     for module, names in _HOMES.items():
         if name in names:

@@ -13,28 +13,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnnc import report as rendering
-from cnnc.collector import Collector, Enough
+from cnnc.analysis import check_report, check_table
+from cnnc.analysis.lint import lint
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Source
-from cnnc.graph import report, table
+from cnnc.diagnostics import render as rendering
+from cnnc.diagnostics.collector import Collector, Enough
+from cnnc.diagnostics.levels import Levels
+from cnnc.expand.prove import check_whole, prove
 from cnnc.graph.graph import Graph
-from cnnc.graph.lint import lint
-from cnnc.graph.prove import check_whole, prove
-from cnnc.levels import Levels
-from cnnc.spec.model import Spec
-from cnnc.spec.parse import parse
-from cnnc.spec.reader import parse_text
-from cnnc.spec.source import read
-from cnnc.spec.value import Value
+from cnnc.language.model import Spec
+from cnnc.language.parse import parse
 from cnnc.targets.choices import DEFAULTS, OPSET
+from cnnc.text.reader import parse_text
+from cnnc.text.source import read
+from cnnc.text.value import Value
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule
 
-    from cnnc.graph.implied import Implied
+    from cnnc.analysis.implied import Implied
+    from cnnc.artifacts.export import Built
     from cnnc.passes.network import Network
-    from cnnc.runtime.export import Built
-    from cnnc.targets.verify import Agreement
+    from cnnc.verification.verify import Agreement
 
 SpecLike = str | Path | Mapping[str, Any]
 
@@ -53,7 +53,7 @@ class Checked:
 
     def implied(self, batch: int = 1) -> "Implied":
         """Receptive fields, the sizes that the network takes, memory at a batch; raises CnncError unless it is `ok`."""
-        from cnnc.graph.implied import implied
+        from cnnc.analysis.implied import implied
 
         return implied(require_network(self), batch)
 
@@ -63,7 +63,7 @@ class Checked:
             "spec": self.path,
             "name": self.graph.name if self.graph else None,
             "ok": self.ok,
-            **report.as_json(self.graph, batch),
+            **check_report.as_json(self.graph, batch),
             "diagnostics": [rendering.as_json(each) for each in self.diagnostics],
         }
 
@@ -73,7 +73,7 @@ class Checked:
         *,
         brief: bool = False,
         wide: bool = False,
-        sort: report.Order | None = None,
+        sort: check_report.Order | None = None,
         batch: int | None = None,
     ) -> str:
         """The table of a network without faults, or how many faults there are; `brief`: a line in either case.
@@ -88,8 +88,8 @@ class Checked:
         if self.graph is None:
             return f"{path}: fine, a file of blocks"
         if brief:
-            return f"{path}: fine, {report.summary(self.graph)}"
-        return table.table(self.graph, depth, sort=sort, wide=wide, batch=batch)
+            return f"{path}: fine, {check_report.summary(self.graph)}"
+        return check_table.table(self.graph, depth, sort=sort, wide=wide, batch=batch)
 
 
 def check(
@@ -117,7 +117,7 @@ def check(
             if graph is not None and not collector.found:
                 _check_proved(graph, parsed, collector, settings=bool(settings))
             if graph is not None and collector.found:
-                from cnnc.graph.causes import explain  # a right spec has no use for it
+                from cnnc.causes.shape_causes import explain  # a right spec has no use for it
 
                 collector.explain(partial(explain, graph=graph, spec=parsed, overrides=settings))
     except CnncError as error:
@@ -131,7 +131,7 @@ def _check_proved(graph: Graph, spec: Spec, collector: Collector, *, settings: b
     """What there is to say of a network whose nodes are all proved; `settings`: whether parameters are not its own."""
     check_whole(graph, spec, collector.add)
     if not all(each.type.known for each in graph.inputs):
-        from cnnc.graph.open_sizes import check_sizes
+        from cnnc.causes.open_sizes import check_sizes
 
         check_sizes(graph, collector.add)
     for node, warning in lint(graph):
@@ -143,13 +143,13 @@ def _check_proved(graph: Graph, spec: Spec, collector: Collector, *, settings: b
 def _source(spec: SpecLike) -> Source:
     if not isinstance(spec, Mapping):
         return read(spec)
-    from cnnc.spec.given import from_data
+    from cnnc.text.python_data import from_data
 
     return from_data(spec)
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Value]:
-    from cnnc.spec.given import overrides
+    from cnnc.text.python_data import overrides
 
     return overrides(given)
 
@@ -199,13 +199,13 @@ class _Weights(NamedTuple):
 
 
 def _lower(graph: Graph, given: _Weights, seed: int, note: Callable[[str], None] | None) -> "GraphModule":
-    from cnnc.targets import torch
-    from cnnc.targets.weights import log, read
+    from cnnc.targets import torch_module
+    from cnnc.weights.load import log, read
 
     if given.file is None:
-        return torch.lower(graph, seed=seed)
+        return torch_module.lower(graph, seed=seed)
     map = None if given.map is None else Path(given.map)
-    return torch.lower(graph, read(Path(given.file), torch.shapes(graph), map, given.key, note or log))
+    return torch_module.lower(graph, read(Path(given.file), torch_module.shapes(graph), map, given.key, note or log))
 
 
 def build(  # noqa: PLR0913 - all but the spec by keyword
@@ -235,8 +235,8 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     progress("loading torch")
     import numpy  # noqa: F401 - a torch without it would tell so late, and as an error of its own
 
-    from cnnc.runtime.export import export, require_targets
-    from cnnc.runtime.record import Record
+    from cnnc.artifacts.export import export, require_targets
+    from cnnc.artifacts.metadata import Record
 
     targets = require_targets(graph, [targets] if isinstance(targets, str) else targets, opset)
     module = _lower(graph, _Weights(weights, map, key), seed, note)
@@ -263,14 +263,14 @@ def verify(
     `map`, `key` and `note` are those of `compile`, and so is `seed`, which draws the inputs too.
     """
     graph = load(spec, set=set)
-    from cnnc.runtime.rewritten import verify_file
+    from cnnc.artifacts.rewritten import verify_file
 
     return verify_file(graph, _lower(graph, _Weights(weights, map, key), seed, note), Path(model), seed)
 
 
 def _named_by(graph: Graph, weights: str | Path | None) -> Graph:
     """A graph without labels takes the names that its weights, already read, were trained with."""
-    from cnnc.targets.stamp import labels
+    from cnnc.files.weights_stamp import labels
 
     names = labels(Path(weights)) if weights is not None and graph.labels is None else None
     shown = next(each for each in graph.outputs if not each.train_only)

@@ -2,9 +2,13 @@
 
 import os
 
+import pytest
 from hypothesis import settings
+from onnx import helper
+from PIL import Image
 
-from cnnc.runtime.train import allocator
+from cnnc.artifacts.contract import CONTRACT
+from cnnc.train import allocator
 
 # A worker of pytest-xdist is one of several: without this each would start as many threads as there are cores.
 # It stands before any test imports torch, which reads it once; processes that a test starts inherit it.
@@ -21,3 +25,28 @@ os.environ.update(NO_COLOR="1", COLUMNS="120", TERM="dumb")
 
 # A training in the tests' own process must not keep the memory of all tests after it: of the largest, 15 GB.
 allocator.keep_memory = lambda: None
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Writes an ONNX model with what it says of itself."""
+
+    def write(model, about=None, name="m.onnx"):
+        if about is not None:
+            helper.set_model_props(model, {CONTRACT: about if isinstance(about, str) else about.to_json()})
+        path = tmp_path / name
+        path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """Writes a picture of one colour."""
+
+    def write(colour=255, size=(2, 2), mode="L", name="p.png"):
+        Image.new(mode, size, colour).save(tmp_path / name)
+        return tmp_path / name
+
+    return write

@@ -11,22 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cnnc.graph import bodies, infer
+from cnnc.expand import bodies, infer_node
+from cnnc.expressions import budget, grammar, operations, strings
+from cnnc.language import imports, model, names
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.base import Op
-from cnnc.spec import (
-    composer,
-    expression_syntax,
-    expression_values,
-    expressions,
-    imports,
-    model,
-    names,
-    source,
-    work,
-)
-from cnnc.targets import torch
+from cnnc.targets import torch_module
+from cnnc.text import composer, source
 from tests.agreement.one_node import graph_of
 from tests.agreement.rows import rows
 
@@ -85,7 +77,7 @@ def state() -> dict[str, list[str]]:
             continue
         keys: dict[str, None] = {}
         for row in group:
-            module = torch.lower(graph_of(row.op, row.attributes, row.shapes))
+            module = torch_module.lower(graph_of(row.op, row.attributes, row.shapes))
             keys.update({key.removeprefix("node."): None for key in module.state_dict()})
         found[name] = list(keys)
     return found
@@ -152,18 +144,18 @@ def limits() -> str:
         ("characters of one text", composer.MAX_STRING, "E102"),
         ("levels of nesting in the text", composer.MAX_DEPTH, "E107"),
         ("characters of a name", names.LONGEST, "E209"),
-        ("characters of a path", infer.LONGEST_PATH, "E209"),
-        ("characters of a text with expressions", expression_syntax.MAX_TEXT, "E211"),
-        ("brackets within brackets in an expression", expression_syntax.MAX_NESTING, "E211"),
-        ("elements or characters in an expression's value", expression_values.MAX_LENGTH, "E212"),
-        ("lists within lists in an expression's value", expression_values.MAX_NESTING, "E212"),
-        ("elements of all lists that expressions put into one value", expressions.MAX_ELEMENTS, "E212"),
-        ("element operations that evaluate all values", work.MAX_OPERATIONS, "E212"),
+        ("characters of a path", infer_node.LONGEST_PATH, "E209"),
+        ("characters of a text with expressions", grammar.MAX_TEXT, "E211"),
+        ("brackets within brackets in an expression", grammar.MAX_NESTING, "E211"),
+        ("elements or characters in an expression's value", operations.MAX_LENGTH, "E212"),
+        ("lists within lists in an expression's value", operations.MAX_NESTING, "E212"),
+        ("elements of all lists that expressions put into one value", strings.MAX_ELEMENTS, "E212"),
+        ("element operations that evaluate all values", budget.MAX_OPERATIONS, "E212"),
         ("blocks within blocks", bodies.MAX_DEPTH, "E217"),
-        ("nodes after expansion", infer.MAX_NODES, "E217"),
-        ("inputs and outputs of all nodes and blocks", infer.MAX_LINKS, "E217"),
-        ("parameters of a network", infer.MAX_PARAMS, "E311"),
-        ("elements of one activation", infer.MAX_ELEMENTS, "E311"),
+        ("nodes after expansion", infer_node.MAX_NODES, "E217"),
+        ("inputs and outputs of all nodes and blocks", infer_node.MAX_LINKS, "E217"),
+        ("parameters of a network", infer_node.MAX_PARAMS, "E311"),
+        ("elements of one activation", infer_node.MAX_ELEMENTS, "E311"),
     ]
     lines = ["| what | at most | code |", "| --- | --: | --- |"]
     return "\n".join([*lines, *(f"| {what} | {most:,} | {code} |" for what, most, code in table)])

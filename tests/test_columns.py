@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
+from cnnc.analysis.check_table import table
 from cnnc.columns import end, left, right, start, widest, width
-from cnnc.graph import diff_report
-from cnnc.graph.diff import compare
+from cnnc.diff import formats
+from cnnc.diff.changes import compare
 from cnnc.graph.graph import Graph, Node
-from cnnc.graph.table import table
-from cnnc.runtime.confusion import per_class
-from cnnc.runtime.confusion import table as scores
-from cnnc.runtime.infer import Prediction, Result
+from cnnc.inference.confusion import per_class
+from cnnc.inference.confusion import table as scores
+from cnnc.inference.predict import Prediction, Result
 from tests.agreement.one_node import graph_of
 
 NAMES = ["cat", "猫", "ｃａｔ", "e\u0301te\u0301", "🐈", "кот", "고양이"]
@@ -67,6 +67,6 @@ def test_the_tables_of_a_check_and_of_a_comparison():
         lines = table(renamed(narrow, name)).splitlines()
         assert places([lines[0]], "op") == places([lines[2]], "conv")
         assert width(lines[1]) == widest(lines[:-1])
-        head, rule, row, *_ = diff_report.table(compare(renamed(narrow, name), renamed(wide, name))).splitlines()
+        head, rule, row, *_ = formats.table(compare(renamed(narrow, name), renamed(wide, name))).splitlines()
         assert places([head], "op") == places([row], "conv")
         assert width(rule) == widest([head, row])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import cnnc
-from cnnc.targets.compare import compare, sensitivity
+from cnnc.verification.compare import compare, sensitivity
 from tests.live import enlivened
 from tests.peers import PEERS
 

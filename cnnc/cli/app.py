@@ -1,4 +1,4 @@
-"""The command line: a table of commands, each in a module that is imported where it runs, and what they end with.
+"""The command line: the command that its first word names is run, and what went wrong is told.
 
 In: the words of the command line. Out: the exit code. 0: fine. 1: a spec (a file, a model, a picture) is wrong. 2: the
 call is wrong. 3: cnnc itself failed. A user's mistake is told on standard error, without a traceback.
@@ -9,50 +9,13 @@ import sys
 from collections.abc import Sequence
 from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from importlib import import_module
-from typing import NamedTuple
 
-from cnnc.cli.parser import OneOf, Parser, WrongCall
+from cnnc.cli.commands import COMMANDS, bare_parser, parser_of
+from cnnc.cli.parser import WrongCall
 from cnnc.diagnostics import CnncError, Code
-from cnnc.report import show, visible
+from cnnc.diagnostics.render import show, visible
 
 UNWRITTEN = (ENOSPC, EDQUOT, EIO, EFBIG)
-CODES = "Exit codes: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the call is wrong, 3 cnnc itself failed."
-
-
-class Command(NamedTuple):
-    """Where a command lives, in a module with `add_options` and `run`, and what it is for."""
-
-    module: str
-    help: str
-
-
-COMMANDS = {
-    "check": Command(
-        "cnnc.cli.check",
-        "Prove specs without running them: a table with a row for each node, or every mistake with its place.",
-    ),
-    "build": Command(
-        "cnnc.cli.build", "Compile a spec to ONNX, TorchScript and more, verified against the torch module."
-    ),
-    "verify": Command(
-        "cnnc.cli.verify", "Verify a file against the spec that it was made from; another tool may have rewritten it."
-    ),
-    "infer": Command("cnnc.cli.infer", "Run an ONNX file on pictures: the most likely classes of each."),
-    "eval": Command(
-        "cnnc.cli.evaluate",
-        "Score a model on labelled pictures: accuracy, loss, and a table with a row for each class.",
-    ),
-    "diff": Command("cnnc.cli.diff", "Compare two networks: nodes added, removed and changed, and what that costs."),
-    "weights": Command(
-        "cnnc.cli.weights",
-        "Propose a map from a checkpoint's names to a spec's, by order and shape; exits with 1 where any is undecided.",
-    ),
-    "explain": Command("cnnc.cli.explain", "Print the page about a diagnostic's code."),
-    "train": Command(
-        "cnnc.cli.train",
-        "Train a spec by its recipe; options, up to --compile, put other values in place of the recipe's.",
-    ),
-}
 
 
 def answer(words: Sequence[str]) -> int:
@@ -87,7 +50,7 @@ def _tell_failure(error: Exception, words: Sequence[str]) -> int:
     if isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or error.errno in UNWRITTEN):
         raise error
     if isinstance(error, ModuleNotFoundError):
-        from cnnc.installed import not_installed
+        from cnnc.diagnostics.missing_packages import not_installed
 
         if missing := not_installed(error, f"`cnnc {words[0]}`" if words else "cnnc"):
             show(missing.diagnostics)
@@ -109,33 +72,12 @@ def _run(words: Sequence[str]) -> int:
         return _run_bare(words)
     name = words[0]
     if name not in COMMANDS:
-        from cnnc.spec.suggestions import did_you_mean
+        from cnnc.diagnostics.suggestions import did_you_mean
 
         raise WrongCall(f"there is no command `{name}`", did_you_mean(name, COMMANDS))
     given = parser_of(name).read(words[1:])
     code: int = import_module(COMMANDS[name].module).run(given)
     return code
-
-
-def parser_of(name: str) -> Parser:
-    """The parser of a command."""
-    parser = Parser(f"cnnc {name}", COMMANDS[name].help)
-    import_module(COMMANDS[name].module).add_options(parser)
-    return parser
-
-
-def bare_parser() -> Parser:
-    """The parser of a line without a command."""
-    about = "Compile specs of convolutional networks: check shapes, build torch and ONNX files, run them on pictures."
-    parser = Parser("cnnc", about, CODES)
-    parser.flag("--version", help="Print the version and exit.")
-    shells = OneOf(("bash", "zsh", "fish"))
-    parser.option("--install-completion", type=shells, help="Install completion of command lines for this shell.")
-    shells = OneOf((*shells.words, "powershell"))
-    told = "Show the script for completion, to copy it or customize the installation."
-    parser.option("--show-completion", type=shells, help=told)
-    parser.list_commands({name: each.help for name, each in COMMANDS.items()})
-    return parser
 
 
 def _run_bare(words: Sequence[str]) -> int:
@@ -145,7 +87,7 @@ def _run_bare(words: Sequence[str]) -> int:
         return 2
     given = parser.read(words)
     if given.version:
-        from cnnc.targets.version import cnnc_version
+        from cnnc.version import cnnc_version
 
         print(cnnc_version())
     elif given.install_completion:

@@ -15,8 +15,8 @@ from cnnc.diagnostics import CnncError, Code, Diagnostic
 
 if TYPE_CHECKING:
     from cnnc.compiler import Checked
-    from cnnc.levels import Levels
-    from cnnc.spec.find import Found
+    from cnnc.diagnostics.levels import Levels
+    from cnnc.text.find_specs import Found
 
 
 def add_options(parser: Parser) -> None:
@@ -82,7 +82,7 @@ def _print(shown: Shown) -> None:
 
 def _levels(allow: Sequence[str] | None, deny: Sequence[str] | None) -> "Levels":
     """What `--allow` and `--deny` say of warnings; raises WrongCall for what is no code of one."""
-    from cnnc.levels import Levels
+    from cnnc.diagnostics.levels import Levels
 
     try:
         return Levels.of(allow or (), deny or ())
@@ -93,8 +93,8 @@ def _levels(allow: Sequence[str] | None, deny: Sequence[str] | None) -> "Levels"
 def _select(specs: Sequence[str], exclude: Sequence[str]) -> "Found":
     """The specs to check; a wrong call where `--exclude` leaves none. A project leaves files out of folders alone."""
     from cnnc.cli.project import project_of
-    from cnnc.spec.find import Found, find_specs
-    from cnnc.spec.globs import Globs
+    from cnnc.text.find_specs import Found, find_specs
+    from cnnc.text.globs import Globs
 
     globs = Globs(exclude, ".")
     found = find_specs(specs, lambda path: globs.match(path) or project_of(path).leaves_out(path))
@@ -107,7 +107,7 @@ def _select(specs: Sequence[str], exclude: Sequence[str]) -> "Found":
 def _settings(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """What is set in each spec: of several each takes the parameters that it has; what none has is a wrong call."""
     from cnnc.compiler import check
-    from cnnc.spec.given import overrides
+    from cnnc.text.python_data import overrides
 
     if not given or len(paths) == 1:
         return dict.fromkeys(paths, given)

@@ -7,7 +7,7 @@ word that may stand there, with its help behind a tab. Where there is none, shel
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cnnc.cli.app import COMMANDS, bare_parser, parser_of
+from cnnc.cli.commands import COMMANDS, bare_parser, parser_of
 from cnnc.cli.parser import Parser
 
 BASH = """\
@@ -87,7 +87,7 @@ def _values(parser: Parser, option: str) -> Sequence[str]:
 
 def install(shell: str) -> str:
     """Write a shell's script to where it is run at every start; gives the path. Raises CnncError (E405)."""
-    from cnnc.targets.write import reported, write_file
+    from cnnc.files.write import reported, write_file
 
     home, start = HOMES[shell]
     path = Path(home).expanduser()

@@ -19,15 +19,19 @@ def add_options(parser: Parser) -> None:
     add_set(parser, help="Set a parameter of both; may be repeated.")
     add_set(parser, "--set-old", "Set a parameter of OLD.")
     add_set(parser, "--set-new", "Set a parameter of NEW.")
-    formats = OneOf(("text", "markdown", "json"))
-    parser.option("--format", type=formats, default="text", help="A table, Markdown for a pull request, or JSON.")
+    parser.option(
+        "--format",
+        type=OneOf(("text", "markdown", "json")),
+        default="text",
+        help="A table, Markdown for a pull request, or JSON.",
+    )
     parser.flag("--exit-code", help="Exit with 1 where anything differs.")
 
 
 def run(given: Namespace) -> int:
     """Compare two networks; gives the exit code."""
-    from cnnc.graph import diff_report
-    from cnnc.graph.diff import compare
+    from cnnc.diff import formats
+    from cnnc.diff.changes import compare
 
     old, new = given.old, given.new
     if old == new == "-":
@@ -36,18 +40,18 @@ def run(given: Namespace) -> int:
         *_load_both((old, parameters(given.set, given.set_old)), (new, parameters(given.set, given.set_new)))
     )
     if given.format == "json":
-        print(json.dumps({"old": old, "new": new, **diff_report.as_json(found)}))
+        print(json.dumps({"old": old, "new": new, **formats.as_json(found)}))
     elif given.format == "markdown":
-        print(diff_report.markdown(found, old, new))
+        print(formats.markdown(found, old, new))
     else:
-        print(diff_report.table(found))
+        print(formats.table(found))
     return 1 if given.exit_code and not found.same else 0
 
 
 def _load_both(*sides: tuple[str, dict[str, Any]]) -> "list[Graph]":
     """Both graphs; what is wrong with either is said at once."""
     from cnnc.compiler import load
-    from cnnc.spec.revision import at_revision
+    from cnnc.text.revision import at_revision
 
     graphs: list[Graph] = []
     faults: dict[str, Diagnostic] = {}

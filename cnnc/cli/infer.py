@@ -9,8 +9,8 @@ from argparse import Namespace
 
 from cnnc.cli.options import SECONDS
 from cnnc.cli.parser import Number, OneOf, Parser
-from cnnc.report import show, visible
-from cnnc.runtime.providers import TIMEOUT, WANTED
+from cnnc.diagnostics.render import show, visible
+from cnnc.inference.providers import TIMEOUT, WANTED
 
 
 def add_options(parser: Parser) -> None:
@@ -30,10 +30,10 @@ def add_options(parser: Parser) -> None:
 
 def run(given: Namespace) -> int:
     """Run the model on each picture; gives the exit code. Raises CnncError for a model that cannot run."""
-    from cnnc.runtime.whole import open_model
+    from cnnc.inference.integrity import open_model
 
     opened = open_model(given.model, accept_changed=given.accept_changed)  # it is hashed while the rest is imported
-    from cnnc.runtime.infer import Failed, infer_many, load_model
+    from cnnc.inference.predict import Failed, infer_many, load_model
 
     fine = True
     model = load_model(opened, given.provider, allow_external=given.allow_external, timeout=given.timeout)

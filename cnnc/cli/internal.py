@@ -12,7 +12,7 @@ import traceback
 from functools import cache
 from typing import IO
 
-from cnnc.report import visible
+from cnnc.diagnostics.render import visible
 
 EXIT_CODE = 3
 
@@ -48,7 +48,7 @@ def _file() -> IO[str]:
 
 def _heading(about: str | None) -> str:
     """What the developers want to know beside the traceback."""
-    from cnnc.targets.version import cnnc_version
+    from cnnc.version import cnnc_version
 
     python = f"Python {platform.python_version()} on {platform.platform()}"
     return f"cnnc {cnnc_version()}, {python}\n$ cnnc {' '.join(sys.argv[1:])}\n{about or ''}\n\n"

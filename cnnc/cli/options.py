@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cnnc.cli.parser import Number, Parser, WrongCall
-from cnnc.report import visible
+from cnnc.diagnostics.render import visible
 
 SECONDS = Number(float, least=0.001, most=10**9)  # threads cannot wait for ever
 WEIGHTS = "a .safetensors file, a checkpoint of torch (.pt, .pth, .ckpt) or an .onnx file"
@@ -50,7 +50,7 @@ def parameters(*given: Iterable[str] | None) -> dict[str, Any]:
     settings = [text for texts in given for text in texts or ()]
     if not settings:
         return {}
-    from cnnc.spec.given import parse_setting
+    from cnnc.text.python_data import parse_setting
 
     try:
         return dict(map(parse_setting, settings))

@@ -130,7 +130,7 @@ class Parser(argparse.ArgumentParser):
         if not word.startswith("--"):
             name, equals, value = word[:2], word[2:], word[2:].removeprefix("=")
         if name not in self.by_name:
-            from cnnc.spec.suggestions import did_you_mean
+            from cnnc.diagnostics.suggestions import did_you_mean
 
             raise WrongCall(f"{self.prog} has no option `{name}`", did_you_mean(name, self.by_name))
         action = self.by_name[name]

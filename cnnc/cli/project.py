@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.levels import Levels
-from cnnc.spec.globs import Globs
-from cnnc.spec.source import LIMIT
+from cnnc.diagnostics.levels import Levels
+from cnnc.text.globs import Globs
+from cnnc.text.source import LIMIT
 
 NAME = "pyproject.toml"
 

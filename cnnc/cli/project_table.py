@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Source, Span
-from cnnc.levels import ALL, Levels, objection
-from cnnc.spec.events import place
-from cnnc.spec.model import Part
-from cnnc.spec.source import decode
-from cnnc.spec.validate import validate
-from cnnc.spec.value import Value
+from cnnc.diagnostics.levels import ALL, Levels, objection
+from cnnc.language.model import Part
+from cnnc.language.validate import validate
+from cnnc.text.source import decode
+from cnnc.text.value import Value
+from cnnc.text.yaml_events import place
 
 TABLE = "`[tool.cnnc]`"
 

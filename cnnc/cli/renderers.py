@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from cnnc.report import as_github, for_terminal
+from cnnc.diagnostics.render import as_github, for_terminal
 
 if TYPE_CHECKING:
     from cnnc.compiler import Checked

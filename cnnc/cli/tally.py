@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from cnnc.cli.renderers import Shown
 from cnnc.diagnostics import counted
-from cnnc.report import visible
-from cnnc.spec.find import KEYS
+from cnnc.diagnostics.render import visible
+from cnnc.text.find_specs import KEYS
 
 if TYPE_CHECKING:
     from cnnc.compiler import Checked

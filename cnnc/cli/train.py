@@ -65,9 +65,9 @@ def _add_recipe(parser: Parser) -> None:
 def run(given: Namespace) -> int:
     """Train, or start a process a device that does; gives the exit code."""
     require_weights(given.weights, map=given.map, key=given.key)
-    from cnnc.files import is_utf8
-    from cnnc.installed import TRAIN, require
-    from cnnc.runtime.train.launch import launch, started_by_launcher
+    from cnnc.diagnostics.missing_packages import TRAIN, require
+    from cnnc.files.checks import is_utf8
+    from cnnc.train.launch import launch, started_by_launcher
 
     if not given.out:
         raise WrongCall("--out: an empty name is no folder; . is the current one")
@@ -83,8 +83,8 @@ def _train(given: Namespace, fields: dict[str, Any]) -> int:
     from pathlib import Path
 
     from cnnc.compiler import load
-    from cnnc.runtime.train.run import train
-    from cnnc.runtime.watch.summary import summary
+    from cnnc.train.monitor.summary import summary
+    from cnnc.train.run import train
 
     spec, out, resume = given.spec, given.out, given.resume
     graph = load(spec, set=parameters(given.set))
@@ -116,7 +116,7 @@ def _train(given: Namespace, fields: dict[str, Any]) -> int:
 def _require_fields(graph: Any, given: dict[str, Any]) -> None:
     """What is wrong with a recipe that the spec alone gave right is wrong with the call."""
     from cnnc.diagnostics import CnncError
-    from cnnc.runtime.train.recipe import recipe
+    from cnnc.train.recipe import recipe
 
     try:
         recipe(graph.train, given)
@@ -128,11 +128,11 @@ def _weights(graph: Any, given: Namespace) -> Any:
     """What training starts from; of several ranks the first says what there is to say of it."""
     from pathlib import Path
 
-    from cnnc.targets import torch
-    from cnnc.targets import weights as files
+    from cnnc.targets import torch_module
+    from cnnc.weights import load as files
 
     if given.weights is None:
         return None
     say = note if os.environ.get("RANK", "0") == "0" else lambda remark: None
     map = None if given.map is None else Path(given.map)
-    return files.read(Path(given.weights), torch.shapes(graph), map, given.key, say)
+    return files.read(Path(given.weights), torch_module.shapes(graph), map, given.key, say)

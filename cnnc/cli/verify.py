@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from cnnc.cli.options import WEIGHTS, add_set, add_spec, add_weights, note, parameters, require_weights
 from cnnc.cli.parser import Number, Parser
-from cnnc.report import visible
+from cnnc.diagnostics.render import visible
 
 
 def add_options(parser: Parser) -> None:

@@ -20,15 +20,16 @@ def add_options(parser: Parser) -> None:
 def run(given: Namespace) -> int:
     """Propose a map; gives the exit code, or raises CnncError where any tensor is undecided."""
     from cnnc.compiler import load
-    from cnnc.targets import torch, weight_map
-    from cnnc.targets import weights as files
-    from cnnc.targets.write import write_file
+    from cnnc.files.write import write_file
+    from cnnc.targets import torch_module
+    from cnnc.weights import load as files
+    from cnnc.weights import map_file
 
     path = Path(given.checkpoint)
     graph = load(given.spec, set=parameters(given.set))
-    shapes = torch.shapes(graph)
+    shapes = torch_module.shapes(graph)
     found = files.checkpoint(path, shapes, given.key, note)
-    proposal = weight_map.propose(graph, shapes, found.layers, ordered=found.ordered)
+    proposal = map_file.propose(graph, shapes, found.layers, ordered=found.ordered)
     text = proposal.as_yaml(f"The tensors of {path.name} that are the weights of {graph.name}.")
     if given.out is None:
         print(text, end="")

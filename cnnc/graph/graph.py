@@ -4,17 +4,16 @@ A `Graph` is frozen; its nodes stand in an order in which every input comes befo
 types of its outputs. It knows no backend. Whoever holds a Graph need not check it again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from cnnc.diagnostics import Allow, Note, Span
 from cnnc.ops.base import Cost, Op
 from cnnc.ops.types import TensorType, Types
 
-if TYPE_CHECKING:
-    from cnnc.graph.sizes import Rules
+T = TypeVar("T")
 
 
 class Ref(NamedTuple):
@@ -104,11 +103,15 @@ class Graph:
         return {node.path: node for node in self.nodes}
 
     @cached_property
-    def size_rules(self) -> "Rules":
-        """The heights and widths that the network takes."""
-        from cnnc.graph.sizes import find_rules
+    def _derived(self) -> dict[Callable[["Graph"], Any], Any]:
+        return {}
 
-        return find_rules(self)
+    def derived(self, compute: Callable[["Graph"], T]) -> T:
+        """What `compute` makes of the graph, computed once."""
+        if compute not in self._derived:
+            self._derived[compute] = compute(self)
+        found: T = self._derived[compute]
+        return found
 
     @cached_property
     def _input_types(self) -> dict[str, TensorType]:

@@ -6,16 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cnnc.ops.attributes import IntList, Real, Sides, Size
-from cnnc.ops.base import (
-    OnnxBuilder,
-    Op,
-    Saves,
-    TorchBuilder,
-    impossible,
-    require_divides,
-    require_known,
-    require_map,
-)
+from cnnc.ops.base import OnnxBuilder, Op, Saves, TorchBuilder, impossible, require_divides, require_known, require_map
 from cnnc.ops.reach import GLOBAL, LOCAL, Reach, Reaches
 from cnnc.ops.types import TensorType
 from cnnc.ops.window import SIDES, onnx_order, torch_order

@@ -11,7 +11,7 @@ from os.path import isfile, islink
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnc.targets.in_file import InFile, Place
+from cnnc.files.mapped_weights import InFile, Place
 
 if TYPE_CHECKING:
     import onnx

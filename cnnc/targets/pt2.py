@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnc.files.write import stage_file
 from cnnc.graph.graph import Graph
-from cnnc.targets.probes import draw, spaces
-from cnnc.targets.write import stage_file
+from cnnc.targets.sample_inputs import draw, spaces
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule

@@ -1,6 +1,6 @@
 """TorchScript: deprecated in torch, asked for all the same. This file alone silences torch's warnings about it.
 
-In goes a module that `cnnc.targets.torch` built; out comes a file that `torch.jit.load` and libtorch run.
+In goes a module that `cnnc.targets.torch_module` built; out comes a file that `torch.jit.load` and libtorch run.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, filterwarnings
 
-from cnnc.targets.write import flush_staged, stage_file
+from cnnc.files.write import flush_staged, stage_file
 
 if TYPE_CHECKING:
     import torch

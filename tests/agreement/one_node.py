@@ -12,8 +12,8 @@ import torch
 from cnnc.graph.graph import Graph, Input, Node, Output, Ref
 from cnnc.ops import registry
 from cnnc.ops.types import TensorType
-from cnnc.targets import onnx as onnx_target
-from cnnc.targets import torch as torch_target
+from cnnc.targets import onnx_model as onnx_target
+from cnnc.targets import torch_module as torch_target
 
 Shapes = tuple[tuple[int | None, ...], ...]
 

@@ -9,7 +9,7 @@ import torch
 
 from cnnc.ops import registry
 from cnnc.ops.types import TensorType
-from cnnc.targets import torch as torch_target
+from cnnc.targets import torch_module as torch_target
 from tests.agreement import one_node
 
 X = np.arange(9).reshape(1, 3, 3)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cnnc.analysis.accepted_sizes import Rule, size_rules
 from cnnc.compiler import load
-from cnnc.graph.sizes import Rule
 from cnnc.ops import registry
 from tests.agreement.whole import agree
 from tests.covered import Coverage
@@ -85,4 +85,4 @@ def test_no_values_are_left_over():
 def test_what_a_transposed_convolution_cuts_off_bounds_sizes_from_below_alone():
     """Found as a network of which no larger size was said to fit, for all that its receptive field is one row."""
     cut = of([2, None, None], {"conv_transpose": {"out": 1, "kernel": 1, "padding": 3}})
-    assert load(cut).size_rules.height == Rule(7)
+    assert size_rules(load(cut)).height == Rule(7)

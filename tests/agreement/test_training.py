@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cnnc.targets import torch as torch_target
+from cnnc.targets import torch_module as torch_target
 from tests.agreement import one_node
 from tests.agreement.rows import TABLE, Row, rows
 

@@ -1,6 +1,6 @@
 """A whole network, in every form that it is to agree in.
 
-What is equal, and how near values have to be, is what `cnnc.targets.verify` says, which every build is held to; where
+What is equal, and how near values have to be, is what `cnnc.verification` says, which every build is held to; where
 rounding alone moves the answer by more, as torch's in float64 shows, that much more is let through.
 """
 
@@ -24,11 +24,11 @@ from cnnc.graph.graph import Graph, Ref
 from cnnc.passes import pipeline
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
-from cnnc.targets import onnx as onnx_target
-from cnnc.targets import probes, python, torchscript
-from cnnc.targets import torch as torch_target
-from cnnc.targets.compare import compare, noise
-from cnnc.targets.rounding import shaken
+from cnnc.targets import onnx_model as onnx_target
+from cnnc.targets import python_source, sample_inputs, torchscript
+from cnnc.targets import torch_module as torch_target
+from cnnc.verification.compare import compare, noise
+from cnnc.verification.rounding import shaken
 from tests.agreement.one_node import session_of
 from tests.live import BATCH, enlivened
 from tests.random_ops import SAMPLES
@@ -41,7 +41,7 @@ def agree(graph: Graph, seed: int) -> None:
     """Assert that shapes, values and costs of a network are the same everywhere; `seed` draws weights and inputs."""
     where = spaces(graph)
     module: torch.nn.Module = enlivened(
-        torch_target.lower(graph, seed=seed), probes.draw(graph, BATCH, where[0], seed), seed
+        torch_target.lower(graph, seed=seed), sample_inputs.draw(graph, BATCH, where[0], seed), seed
     )
     costs_are_those_of(graph, module)
     weights = {key: value.numpy() for key, value in module.state_dict().items()}
@@ -57,7 +57,7 @@ def agree(graph: Graph, seed: int) -> None:
     # scripting takes as long as all else together
     others = {"torchscript": scripted(module)} if seed % 2 else {"python": printed(graph, module)}
     for at, space in enumerate(where):
-        inputs = probes.draw(graph, 1 + seed % 3, space, seed)
+        inputs = sample_inputs.draw(graph, 1 + seed % 3, space, seed)
         wanted = call(module, inputs)
         sizes_are_those_of(graph, space, wanted, call_on_meta(module, inputs) if at == 0 else wanted)
         slack = Slack(module, list(inputs))
@@ -69,10 +69,10 @@ def agree(graph: Graph, seed: int) -> None:
             near(name, call(other, inputs), wanted, slack)
 
 
-def spaces(graph: Graph) -> tuple[probes.Space, ...]:
+def spaces(graph: Graph) -> tuple[sample_inputs.Space, ...]:
     """The heights and widths of a verification, or of the writers of random specs where no rule can say what fits."""
     try:
-        return probes.spaces(graph)
+        return sample_inputs.spaces(graph)
     except CnncError as error:
         if any(each.code != Code.NOT_EXPORTABLE for each in error.diagnostics):
             raise
@@ -122,7 +122,7 @@ def values_of(graph: Graph) -> list[Ref]:
     return [Ref(node.path, port) for node in graph.nodes for port in range(len(node.outputs))]
 
 
-def sizes_are_those_of(graph: Graph, space: probes.Space, wanted: Arrays, meta: Arrays) -> None:
+def sizes_are_those_of(graph: Graph, space: sample_inputs.Space, wanted: Arrays, meta: Arrays) -> None:
     """What torch gives, and its meta device says, is what was inferred."""
     for output, value, other in zip(graph.outputs, wanted, meta, strict=True):
         assert value.shape == other.shape, f"{output.name}: torch {value.shape}, its meta device {other.shape}"
@@ -156,7 +156,7 @@ def scripted(module: torch.nn.Module) -> Any:
 def printed(graph: Graph, module: torch.nn.Module) -> torch.nn.Module:
     """The network that its Python source defines, with the module's weights."""
     names: dict[str, Any] = {}
-    exec(compile(python.write(graph), "network.py", "exec"), names)
+    exec(compile(python_source.write(graph), "network.py", "exec"), names)
     network = [each for each in names.values() if isinstance(each, type) and issubclass(each, torch.nn.Module)][-1]()
     assert list(network.state_dict()) == list(module.state_dict())
     network.load_state_dict(module.state_dict())

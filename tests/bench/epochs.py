@@ -39,8 +39,8 @@ def noise(count: int) -> tuple[np.ndarray, np.ndarray]:
 def ours(name: str, folder: Path, device: str, size: tuple[int, int]) -> Callable[[], float]:
     """`cnnc train`, as a library; `size` is the examples of an epoch, and of a batch."""
     from cnnc import compiler
-    from cnnc.runtime.train import checkpoint
-    from cnnc.runtime.train.run import train
+    from cnnc.train import checkpoint
+    from cnnc.train.run import train
 
     examples, batch = size
     images, labels = noise(examples)

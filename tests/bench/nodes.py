@@ -16,8 +16,8 @@ from cnnc.graph.graph import Graph
 from cnnc.passes import pipeline
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
-from cnnc.targets import onnx
-from cnnc.targets.torch import lower
+from cnnc.targets import onnx_model
+from cnnc.targets.torch_module import lower
 from tests.bench.measure import ROOT
 
 
@@ -45,7 +45,7 @@ def nodes(networks: Sequence[str]) -> Iterator[Nodes]:
         network = network_of(name)
         ours = pipeline.run(network)
         theirs = export(*deployed(network))
-        yield Nodes(name, len(onnx.lower(ours.graph, ours.weights).graph.node), len(theirs.model.graph))
+        yield Nodes(name, len(onnx_model.lower(ours.graph, ours.weights).graph.node), len(theirs.model.graph))
 
 
 def network_of(name: str) -> Network:

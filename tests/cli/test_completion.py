@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnc.cli.app import COMMANDS
+from cnnc.cli.commands import COMMANDS
 from cnnc.cli.completion import complete
 from tests.command import run_command
 

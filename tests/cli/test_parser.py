@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from cnnc.cli.app import COMMANDS, parser_of
+from cnnc.cli.commands import COMMANDS, parser_of
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 from tests.command import run_command
 

@@ -10,7 +10,7 @@ from PIL import Image
 import cnnc
 from cnnc.cli.app import answer
 from cnnc.diagnostics import CnncError
-from cnnc.runtime.infer import load_model
+from cnnc.inference.predict import load_model
 from tests.test_readme import save_digits
 
 SPEC = "cnnc: 1\nname: tiny\ninput: {image: [1, 28, 28]}\nnodes:\n  - flatten\n  - linear: {out: 10}\n"

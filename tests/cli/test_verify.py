@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 import cnnc
 from cnnc.cli.app import answer
-from cnnc.targets.live import enliven
-from cnnc.targets.table import TABLE
+from cnnc.targets.registry import TABLE
+from cnnc.verification.live_weights import enliven
 
 SPEC = """cnnc: 1
 name: net

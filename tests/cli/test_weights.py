@@ -9,7 +9,7 @@ import torch
 
 import cnnc
 from cnnc.__main__ import main
-from cnnc.targets.torch import lower
+from cnnc.targets.torch_module import lower
 
 SPEC = """cnnc: 1
 name: net

@@ -12,7 +12,7 @@ import pytest
 
 from cnnc.compiler import check
 from cnnc.diagnostics import Code
-from cnnc.spec.given import parse_setting
+from cnnc.text.python_data import parse_setting
 from tests.command import run_command
 from tests.shown import show_every_way
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from cnnc.analysis.cost import totals
 from cnnc.compiler import check
-from cnnc.graph.cost import totals
 from cnnc.graph.graph import Graph
 from cnnc.ops.types import TensorType
 from tests.free.names import fresh

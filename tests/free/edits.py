@@ -9,9 +9,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from cnnc.language.foreign_nodes import TAKES_ACT
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
-from cnnc.spec.meant import TAKES_ACT
 from tests.free.attributes import attributes, integer, schema_of, value
 from tests.free.draft import Draft, Place, places
 from tests.free.expressions import condition, expression

@@ -6,7 +6,7 @@ As those of `edits`: each changes a `Draft` in place, and gives False where ther
 from random import Random
 from typing import Any
 
-from cnnc.spec.model import Train
+from cnnc.language.model import Train
 from tests.free.attributes import attributes
 from tests.free.draft import Draft, places
 from tests.free.expressions import expression

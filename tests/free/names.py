@@ -5,8 +5,8 @@ import keyword
 from collections.abc import Collection
 from random import Random
 
+from cnnc.language.names import check_name
 from cnnc.ops import registry
-from cnnc.spec.names import check_name
 
 WORDS = (
     *(

@@ -23,11 +23,11 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
-from cnnc.targets import probes
-from cnnc.targets import torch as torch_target
+from cnnc.targets import sample_inputs
+from cnnc.targets import torch_module as torch_target
 from cnnc.targets.choices import OPSETS
-from cnnc.targets.table import TABLE
-from cnnc.targets.verification_memory import batches_that_fit
+from cnnc.targets.registry import TABLE
+from cnnc.verification.memory_needed import batches_that_fit
 from tests.agreement.whole import Arrays, Slack, call, near
 from tests.free.specs import Drawn, laid_out, store
 from tests.live import BATCH, enlivened
@@ -37,7 +37,7 @@ SELDOM = {"torchscript": 4, "pt2": 20}  # one network in so many: these take lon
 OWN = 10  # one network in so many keeps the weights that it starts with, which may be far from 1
 BATCHES = (1, 3)
 MEMORY = 2**29  # bytes: what the machine is said to have
-FREE_MEMORY = "cnnc.targets.verification_memory.free_memory"
+FREE_MEMORY = "cnnc.verification.memory_needed.free_memory"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def trial(of: Drawn, *, apart: bool = True) -> Tried:
 def has_room(graph: Graph) -> bool:
     """Whether the machine has the memory to verify the network as it is deployed."""
     try:
-        batches_that_fit(drop_train_only(Network(graph, {})).graph, probes.spaces(graph))
+        batches_that_fit(drop_train_only(Network(graph, {})).graph, sample_inputs.spaces(graph))
     except CnncError:
         return False
     return True
@@ -88,7 +88,7 @@ def built_as_promised(graph: Graph, path: Path, of: Drawn, targets: Sequence[str
     """Each target's file gives what the deployed outputs of the torch module are."""
     module = cnnc.compile(path, set=of.settings, seed=of.seed).eval()
     if of.seed % OWN:
-        enlivened(module, probes.draw(graph, BATCH, probes.spaces(graph)[0], of.seed), of.seed)
+        enlivened(module, sample_inputs.draw(graph, BATCH, sample_inputs.spaces(graph)[0], of.seed), of.seed)
     weights = path.parent / "weights.safetensors"
     save_file({key: value.contiguous().clone() for key, value in module.state_dict().items()}, weights)
     opset = OPSETS[of.seed % len(OPSETS)]
@@ -125,9 +125,9 @@ def questions(
     graph: Graph, module: torch.nn.Module, deployed: list[int], seed: int
 ) -> Iterator[tuple[Any, Arrays, Slack]]:
     """Inputs of several batches and sizes, and what the whole module says to each by its deployed outputs."""
-    for at, space in enumerate(probes.spaces(graph)):
+    for at, space in enumerate(sample_inputs.spaces(graph)):
         batch = BATCHES[(seed + at) % len(BATCHES)]
-        inputs = probes.draw(graph, batch, space, seed + at)
+        inputs = sample_inputs.draw(graph, batch, space, seed + at)
         answers = call(module, inputs)
         assert len(answers) == len(graph.outputs)
         for output, value in zip(graph.outputs, answers, strict=True):

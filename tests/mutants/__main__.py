@@ -18,7 +18,8 @@ from tests.mutants.sandbox import sandbox
 from tests.mutants.search import Search
 
 ROOT = Path(__file__).parents[2]
-SCOPE = ("cnnc/ops", "cnnc/passes", "cnnc/graph", "cnnc/targets")
+ROOMS = ("ops", "graph", "analysis", "diff", "expand", "causes", "passes", "targets", "weights", "verification")
+SCOPE = tuple(f"cnnc/{room}" for room in ROOMS)
 FOUND, IDLE, LOST = "found", "nothing", "NOT FOUND"
 
 

@@ -2,13 +2,13 @@
 
 EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
     (
-        "cnnc/targets/python.py",
+        "cnnc/targets/python_source.py",
         "return value[0] if name.endswith(PAIRS) and isinstance(value, tuple) and value == (value[0],) * 2 else value",
         "return value[1] if name.endswith(PAIRS) and isinstance(value, tuple) and value == (value[0],) * 2 else value",
         "it is done only where the two are equal",
     ),
     (
-        "cnnc/targets/runners.py",
+        "cnnc/targets/loaded_module.py",
         "return max(1, (os.cpu_count() or 1) // 2)",
         "return min(1, (os.cpu_count() or 1) // 2)",
         "a number of threads decides how long it takes, not what comes out",

@@ -17,7 +17,7 @@ from tests.mutants.sandbox import listed, sandbox
 
 MAP = Path(".cache") / "mutants.json"
 READ = ("cnnc/", "specs/", "tests/")
-LEFT_OUT = ("tests/mutants", "tests/bench", "tests/test_readme.py", "tests/runtime/train/test_processes.py")
+LEFT_OUT = ("tests/mutants", "tests/bench", "tests/test_readme.py", "tests/train/test_processes.py")
 
 
 @dataclass(frozen=True)

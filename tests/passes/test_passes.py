@@ -12,11 +12,11 @@ from cnnc.passes.fold_batch_norm import fold_batch_norm
 from cnnc.passes.network import Network
 from cnnc.passes.pipeline import NAMES, PIPELINE, run
 from cnnc.passes.shield_pads import shield_pads
-from cnnc.targets import onnx
-from cnnc.targets.onnx_session import LoadedOnnx
-from cnnc.targets.torch import lower
+from cnnc.targets import onnx_model
+from cnnc.targets.loaded_onnx import LoadedOnnx
+from cnnc.targets.torch_module import lower
 from tests.live import live
-from tests.targets.networks import forked, open_size, residual
+from tests.networks import forked, open_size, residual
 
 
 def network_of(graph, seed=0):
@@ -168,7 +168,7 @@ def test_onnxruntime_moves_no_zeros_into_a_pool(pool, tmp_path):
 
     def computed(network):
         path = tmp_path / "pool.onnx"
-        path.write_bytes(onnx.lower(network.graph, network.weights).SerializeToString())
+        path.write_bytes(onnx_model.lower(network.graph, network.weights).SerializeToString())
         return LoadedOnnx(path).run([x])[0]
 
     np.testing.assert_array_equal(computed(shield_pads(network)), wanted)

@@ -6,7 +6,7 @@ import pytest
 
 from cnnc.compiler import check
 from tests.command import run_command
-from tests.language.nets import conv, net
+from tests.nets import conv, net
 
 TEXT = """\
 cnnc: 1

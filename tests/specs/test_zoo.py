@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import cnnc
-from cnnc.graph.cost import totals
-from cnnc.targets.torch import shapes
+from cnnc.analysis.cost import totals
+from cnnc.targets.torch_module import shapes
 
 ROOT = Path(__file__).parents[2]
 ZOO = json.loads(gzip.decompress((ROOT / "tests/data/zoo.json.gz").read_bytes()))

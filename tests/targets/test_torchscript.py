@@ -9,9 +9,9 @@ import torch
 from cnnc.compiler import load
 from cnnc.diagnostics import CnncError
 from cnnc.targets import torchscript
-from cnnc.targets.torch import lower
+from cnnc.targets.torch_module import lower
 from tests.live import live
-from tests.targets.networks import forked, residual
+from tests.networks import forked, residual
 
 
 def test_it_is_written_in_eval_mode_without_a_warning(tmp_path):

@@ -1,0 +1,141 @@
+"""The table that `cnnc check` prints, of at most 120 columns where names and shapes leave room, and its footnotes.
+
+In: a proved graph. Out: text. By default a node's inputs, output, parameters and MACs; `wide` adds its memory and its
+receptive field, which are computed for it alone.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from cnnc.analysis.accepted_sizes import size_rules
+from cnnc.analysis.check_report import Order, Row, rows
+from cnnc.analysis.cost import Totals, totals
+from cnnc.columns import end, left, right, start, widest
+from cnnc.graph.graph import Graph
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from cnnc.analysis.receptive_field import Field, Side
+
+WIDTH = 120
+LONGEST, SHORTEST = 48, 10  # of a node's name and of its inputs
+HEAD = ("node", "op", "inputs", "output", "params", "MACs")
+MORE = ("kB", "field", "stride", "offset")
+TEXTS = 4  # the columns before the numbers
+
+
+def table(
+    graph: Graph,
+    depth: int | None = None,
+    *,
+    sort: Order | None = None,
+    wide: bool = False,
+    batch: int | None = None,
+) -> str:
+    """The table, with totals and footnotes; memory is of `batch` samples at once, or of 1."""
+    sums, fields = totals(graph), _fields(graph) if wide else {}
+    cells = [HEAD + MORE * wide]
+    cells += [_cells(row) + (_more(row, fields, batch or 1) if wide else ()) for row in rows(graph, depth, sort)]
+    last = ("total", "", "", "", _number(sums.params), _number(sums.macs), *("",) * (len(MORE) * wide))
+    body = _fitted([*cells, last])
+    rule = "─" * widest(body)
+    notes = [_footnote(sums, batch or 1)]
+    if wide or batch is not None:
+        notes += _costs(graph, sums, batch or 1)
+    if wide or any(not each.type.known for each in graph.inputs):
+        notes += _sizes(graph)
+    return "\n".join([body[0], rule, *body[1:-1], rule, body[-1], *notes])
+
+
+def _fields(graph: Graph) -> "dict[str, Field]":
+    from cnnc.analysis.receptive_field import receptive_fields
+
+    return receptive_fields(graph)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return row.path, row.op, row.inputs, row.shape, _number(row.params), _number(row.macs)
+
+
+def _more(row: Row, fields: "dict[str, Field]", batch: int) -> tuple[str, ...]:
+    size = "?" if row.memory is None else f"{row.memory * batch / 1e3:,.1f}"
+    field = fields.get(row.last)
+    if field is None:
+        return size, "", "", ""
+    sides = field.height, field.width
+    stride = ["" if side.size is None else _spell(side.stride) for side in sides]
+    offset = ["" if side.whole else "?" if side.offset is None else str(side.offset) for side in sides]
+    return size, _pair(map(_size, sides), "×"), _pair(stride, "×"), _pair(offset, ",")
+
+
+def _size(side: "Side") -> str:
+    return "all" if side.whole else "?" if side.size is None else str(side.size)
+
+
+def _spell(stride: "Fraction | None") -> str:
+    return "" if stride is None else str(stride)
+
+
+def _pair(sides: Iterable[str], between: str) -> str:
+    height, width = sides
+    return height if height == width else f"{height}{between}{width}"
+
+
+def _fitted(cells: Sequence[tuple[str, ...]]) -> list[str]:
+    """The lines, with the inputs, and then the names, clipped to what the table's width leaves."""
+    widths = [widest(column) for column in zip(*cells, strict=True)]
+    for column in (2, 0):
+        over = sum(widths) + 2 * (len(widths) - 1) - WIDTH
+        widths[column] = min(widths[column], LONGEST, max(SHORTEST, widths[column] - max(0, over)))
+    return [_line(line, widths) for line in cells]
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    parts = [
+        left(_clip(cell, width), width) if index < TEXTS else right(cell, width)
+        for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(parts).rstrip()
+
+
+def _footnote(sums: Totals, batch: int) -> str:
+    running = f" and {sums.buffers:,} running statistics" if sums.buffers else ""
+    alive = None if sums.activation_bytes is None else sums.activation_bytes * batch
+    activations = f"activations {_megabytes(alive)} at batch {batch} in float32"
+    return f"{sums.params:,} parameters{running}; {activations}; MACs: conv and linear multiply-adds"
+
+
+def _costs(graph: Graph, sums: Totals, batch: int) -> list[str]:
+    """The memory that it takes to run and to train the network, and what FLOPs are."""
+    from cnnc.analysis.memory import memory
+
+    needs = memory(graph, batch)
+    flops = "?" if sums.macs is None else f"{2 * sums.macs:,}"
+    return [
+        f"{flops} FLOPs a sample, 2 for each of the MACs",
+        f"inference at batch {batch}: {_megabytes(needs.inference)}, of it {_megabytes(needs.weights)} weights",
+        f"training at batch {batch}: about {_megabytes(needs.training)}, of it {_megabytes(needs.kept)} for the "
+        f"backward pass, {_megabytes(needs.gradients + needs.optimizer)} gradients and optimizer's state",
+    ]
+
+
+def _sizes(graph: Graph) -> list[str]:
+    told = str(size_rules(graph))
+    height, width = size_rules(graph).smallest
+    if not told and height and width:
+        told = f"the smallest input that would work: {height}×{width}"
+    return [told] if told else []
+
+
+def _megabytes(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / 1e6:,.2f} MB"
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}" if value else ""
+
+
+def _clip(text: str, width: int) -> str:
+    """The start of a list that is too long, or the end of a path, which tells more."""
+    return start(text, width) if ", " in text else end(text, width)

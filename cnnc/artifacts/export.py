@@ -1,0 +1,204 @@
+"""From a module to files: each target written beside its place, verified, and only then named.
+
+In: a proved graph, its torch module (the training one, with all weights), and which targets to write. Out: `OUT/NAME/`
+with one whole build in it. Raises CnncError (E401–E406), and then the folder is as it was.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from shlex import quote
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from cnnc.artifacts.class_scores import Ranked, ranked
+from cnnc.artifacts.metadata import Record, Written, manifest, metadata, written
+from cnnc.diagnostics import CnncError, Code
+from cnnc.files.checks import require_utf8
+from cnnc.files.mapped_weights import InFile, is_large, parked, take_over
+from cnnc.files.weights_stamp import digest, write_stamped
+from cnnc.files.write import publish, stage_file, staging
+from cnnc.graph.graph import Graph
+from cnnc.passes.drop_train_only import drop_train_only
+from cnnc.passes.network import Network
+from cnnc.targets import onnx_model, torch_module
+from cnnc.targets.choices import Target
+from cnnc.targets.loaded_module import limit_threads, prepared
+from cnnc.targets.registry import TABLE, Made
+from cnnc.verification.verify import Agreement, Verification, arrays
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+    from cnnc.targets.loaded_module import Array
+
+MANIFEST = "manifest.json"
+_ALONE = Lock()  # the threads of torch and their switching are the process's: one build at a time
+
+AfterPass = Callable[[str, Network], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build has written: a folder, the size in bytes of each file in it, how far each export is from torch."""
+
+    folder: Path
+    files: Mapping[str, int]
+    agreements: tuple[Agreement, ...]
+    ranked: Ranked | None  # the pictures that `cnnc infer` takes its ONNX file for
+
+    @property
+    def ranks_pictures(self) -> bool:
+        """Whether `cnnc infer` takes the ONNX file."""
+        return self.ranked is not None
+
+    def as_text(self) -> str:
+        """The files with their sizes, how far each is from torch, and what to type next."""
+        far = {TABLE[each.target].ending: str(each) for each in self.agreements}
+        width = max(len(str(self.folder / name)) for name in self.files)
+        lines = [
+            f"{self.folder / name!s:<{width}}  {_size(size):>9}  {far.get(name.rpartition('.')[2], '')}".rstrip()
+            for name, size in self.files.items()
+        ]
+        model = next((self.folder / name for name in self.files if name.endswith(".onnx")), None)
+        if model is not None and self.ranked is not None:
+            lines.append(f"next: cnnc infer {quote(str(model))} PICTURE{_limit(self.ranked)}")
+        return "\n".join(lines)
+
+
+def _limit(pictures: Ranked) -> str:
+    """As a comment of the shell, so that the line can be pasted."""
+    if pictures.sizes is None:
+        return ""
+    least, most = (f"{height} × {width}" for height, width in pictures.sizes)
+    return f"  # of {least}{f' to {most}' if most != least else ''} pixels, which give one score a class"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
+
+
+def require_targets(graph: Graph, targets: Iterable[str], opset: int) -> tuple[str, ...]:
+    """The targets, each once; raises E406 for one that there is not, or that this graph cannot become."""
+    targets = tuple(dict.fromkeys(targets))
+    for target in targets:
+        if target not in TABLE:
+            raise CnncError.of(
+                Code.NOT_EXPORTABLE, f"there is no target `{target}`", help=f"there are: {', '.join(TABLE)}"
+            )
+    if "onnx" in targets:
+        onnx_model.require_exportable(drop_train_only(Network(graph, {})).graph, opset)
+    return targets
+
+
+def export(
+    graph: Graph,
+    module: "GraphModule",
+    targets: tuple[str, ...],
+    out: Path,
+    record: Record,
+    progress: Callable[[str], None],
+    after_pass: AfterPass | None = None,
+) -> Built:
+    """Write the targets' files, the weights and the manifest to `out/NAME/`.
+
+    The weights of a large network are written first; from then on the module's are parts of that file, which come into
+    memory where somebody looks at them, and go again behind each step.
+    """
+    folder, name = out / graph.name, graph.name
+    weights_sha256 = digest(arrays(module.state_dict()))
+    large = is_large(module.state_dict())
+    require_utf8(folder, Code.NOT_WRITTEN, "write")
+    with _ALONE, staging(folder) as stage:
+        kept = stage / f"{name}.safetensors"
+
+        @cache
+        def write_weights() -> list[Written]:
+            stage_file(kept, lambda file: write_stamped(file, module.state_dict(), graph.labels, weights_sha256))
+            return [written(kept)]
+
+        if large:
+            write_weights()
+            take_over(module, parked(kept))
+        weights: Mapping[str, Array] = parked(kept) if large else arrays(module.state_dict())
+        shown, deployed = deployable(graph, module)
+        made = Made(Network(graph, weights), shown, deployed, record.opset, metadata(shown, weights_sha256), after_pass)
+        paths = {target: stage / f"{name}.{TABLE[target].ending}" for target in targets}
+
+        def write(target: str) -> list[Written]:
+            progress(f"writing {paths[target].name}")
+            files = TABLE[target].write(made, paths[target])
+            if isinstance(weights, InFile):
+                take_over(deployed, weights)
+            return [written(each) for each in files]
+
+        with prepared(deployed):
+            verification = Verification(made, record.seed, stage if large else None)
+            files, agreements = _write_verified(paths, write, verification, write_weights, 1 if large else 2)
+        said = manifest(graph, record, weights_sha256, files, agreements)
+        stage_file(
+            stage / MANIFEST, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+        )
+        staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
+        sizes = {name: path.stat().st_size for name, path in staged.items()}
+        publish(folder, staged)
+    return Built(folder, sizes, agreements, ranked(shown))
+
+
+def deployable(graph: Graph, module: "GraphModule") -> "tuple[Graph, GraphModule]":
+    """The graph without its train-only outputs and what only they need, and its module, of the same weights."""
+    if not any(each.train_only for each in graph.outputs):
+        return graph, module
+    state = module.state_dict()
+    shown = drop_train_only(Network(graph, arrays(state)))
+    return shown.graph, torch_module.lower(shown.graph, {key: state[key] for key in shown.weights}).eval()
+
+
+def _write_verified(
+    paths: Mapping[str, Path],
+    write: Callable[[str], list[Written]],
+    verification: Verification,
+    write_weights: Callable[[], list[Written]],
+    workers: int,
+) -> tuple[list[Written], tuple[Agreement, ...]]:
+    """Write and judge each target's file, in the order of `paths`, and write the weights, beside torch's own run.
+
+    TorchScript goes first, which takes longest; .pt2 goes last and alone: torch.export changes modules for all threads.
+    A large network has one worker, so that no two files of it are in memory at once.
+    """
+    with _at_work(workers) as pool:
+        reference = pool.submit(verification.reference)
+
+        def make(target: str) -> tuple[list[Written], Agreement]:
+            files = write(target)
+            return files, verification.judge(target, paths[target], reference.result())
+
+        beside = sorted(paths.keys() - {Target.PT2}, key=lambda target: (target != Target.TORCHSCRIPT, target))
+        jobs = {target: pool.submit(make, target) for target in beside}
+        weights = pool.submit(write_weights)
+        made = {target: job.result() for target, job in jobs.items()}
+        kept, _ = weights.result(), reference.result()
+        made |= {target: make(target) for target in paths if target not in made}
+    found = [made[target] for target in paths]
+    return [*(file for files, _ in found for file in files), *kept], tuple(agreement for _, agreement in found)
+
+
+@contextmanager
+def _at_work(count: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads, each with its part of the cores, that hand the interpreter over at once.
+
+    torch lets go of it at every op, and would wait 5 ms each time to have it back.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    pool = ThreadPoolExecutor(count, initializer=limit_threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)  # where one has failed, or somebody interrupts, the rest is not begun
+        sys.setswitchinterval(before)

@@ -1,0 +1,173 @@
+"""What artifacts say of themselves: the metadata inside the ONNX file, and the manifest beside the files.
+
+In: a proved graph and what a build has made of it. Out: plain data. Nothing here depends on the time or the place of a
+build: the same spec, weights and tools give the same record.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import file_digest, sha256
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from cnnc.analysis.accepted_sizes import Rules, size_rules
+from cnnc.analysis.cost import totals
+from cnnc.artifacts import contract
+from cnnc.artifacts.contract import Contract, InputContract
+from cnnc.graph.graph import Graph, Ref
+from cnnc.ops.types import TensorType
+from cnnc.verification.verify import Agreement
+from cnnc.version import cnnc_version
+
+TOOLS = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
+ENDS = {
+    "softmax": "probabilities",
+    "log_softmax": "log_probabilities",
+    "sigmoid": "probabilities",  # of each class by itself
+    "hardsigmoid": "probabilities",
+}
+HANDED_ON = {"flatten", "reshape", "permute", "channel_shuffle", "identity", "dropout", "drop_path"}
+"""Ops that, in prediction, give the numbers that they take, in another order at most."""
+
+
+def metadata(graph: Graph, weights_sha256: str) -> dict[str, str]:
+    """The `metadata_props` of the graph's ONNX file: how to feed it, what it is, and what it was made with."""
+    spec = _canonical(graph.spec)
+    return {
+        contract.CONTRACT: contract_of(graph).to_json(),
+        contract.VERSION: cnnc_version(),
+        contract.SPEC: spec,
+        contract.SPEC_SHA256: sha256(spec.encode()).hexdigest(),
+        contract.WEIGHTS_SHA256: weights_sha256,
+        contract.TOOLS: json.dumps(tools()),
+    }
+
+
+def contract_of(graph: Graph) -> Contract:
+    """How a picture becomes the graph's first input, and what its outputs are; `graph` has no train-only outputs."""
+    first = graph.inputs[0]
+    picture = first.picture if len(graph.inputs) == 1 else None
+    about = InputContract(
+        name=first.name,
+        shape=first.type.shape,
+        mode=picture.mode if picture else None,
+        mean=picture.mean if picture else (),
+        std=picture.std if picture else (),
+        resize=picture.resize if picture else None,
+        crop=picture.crop if picture else None,
+        interpolation=picture.interpolation if picture else "bilinear",
+        scale=picture.scale if picture else 1,
+        **({} if first.type.known else _demanded(first.type, size_rules(graph))),
+    )
+    names = tuple(each.name for each in graph.outputs)
+    return Contract(input=about, outputs=names, labels=graph.labels, scores=scores_of(graph, graph.outputs[0].ref))
+
+
+def _demanded(type: TensorType, rules: Rules) -> dict[str, Any]:
+    """What a contract says of open heights and widths, in its shortest form; of sizes that go together nothing."""
+    if rules.examples:
+        return {}
+    tall, wide = rules.by_side
+    height, width = (size or rule.start for size, rule in zip(type.space, rules.by_side, strict=True))
+    divisors, remainders, others = (
+        (tall.divisor, wide.divisor),
+        (tall.remainders, wide.remainders),
+        (tall.others, wide.others),
+    )
+    return {
+        "smallest": (height, width),
+        "divisor": divisors[0] if divisors[0] == divisors[1] else divisors,
+        "remainders": None if remainders == ((0,), (0,)) else remainders,
+        "others": others if any(others) else None,
+        "either": rules.either,
+    }
+
+
+def scores_of(graph: Graph, ref: Ref) -> str:
+    """What the numbers of a value are, one of `contract.SCORES`, by the op that makes them."""
+    while (node := graph.node.get(ref.node)) is not None:
+        kind = getattr(node.op, "kind", node.op.name)
+        if kind not in HANDED_ON:
+            return ENDS.get(kind, "logits")
+        ref = node.inputs[0]
+    return "logits"  # an input, handed through
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the caller of a build chose: the seed of the weights, or their file, its map and its key, and the opset."""
+
+    seed: int
+    weights: str | None
+    map: str | None
+    opset: int
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that a build has written, not yet under its name: where it is, its hash and its size in bytes."""
+
+    path: Path
+    sha256: str
+    bytes: int
+
+
+def written(path: Path) -> Written:
+    """Look at a file that has just been written."""
+    with path.open("rb") as file:
+        return Written(path, file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+
+
+def manifest(
+    graph: Graph, record: Record, weights_sha256: str, files: Iterable[Written], agreements: Iterable[Agreement]
+) -> dict[str, Any]:
+    """The record of a build: of every file its hash, of every target how far it is from torch."""
+    sums = totals(graph)
+    return {
+        "name": graph.name,
+        "spec_sha256": spec_hash(graph.spec),
+        "weights": record.weights,
+        "map": record.map,
+        "key": record.key,
+        "weights_sha256": weights_sha256,
+        "seed": record.seed if record.weights is None else None,
+        "opset": record.opset,
+        "tools": tools(),
+        "inputs": {each.name: list(each.type.shape) for each in graph.inputs},
+        "outputs": {each.name: list(graph.type_of(each.ref).shape) for each in graph.outputs if not each.train_only},
+        "totals": {
+            "params": sums.params,
+            "buffers": sums.buffers,
+            "macs": sums.macs,
+            "activation_bytes": sums.activation_bytes,
+        },
+        "files": {each.path.name: {"sha256": each.sha256, "bytes": each.bytes} for each in files},
+        "verification": {
+            each.target: {
+                "largest_absolute": each.largest_absolute,
+                "largest_relative": each.largest_relative,
+                "sensitivity": each.sensitivity,
+                "own_sensitivity": each.own_sensitivity,
+            }
+            for each in agreements
+        },
+        "spec": graph.spec,
+    }
+
+
+def tools() -> dict[str, str]:
+    """The versions of what a build is made with."""
+    found = {name: next(iter(distributions(name=name)), None) for name in TOOLS}
+    return {"cnnc": cnnc_version(), **{name: each.version for name, each in found.items() if each is not None}}
+
+
+def spec_hash(spec: Mapping[str, Any]) -> str:
+    """The SHA-256 of a resolved spec."""
+    return sha256(_canonical(spec).encode()).hexdigest()
+
+
+def _canonical(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

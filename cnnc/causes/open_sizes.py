@@ -1,0 +1,94 @@
+"""What a check says of inputs whose height or width is open: whether any sizes fit, and whether rules can tell which.
+
+In: a proved graph. Out: at most one diagnostic. What passes here can be built: there are sizes to verify it with, and
+its contract says what it takes.
+"""
+
+import re
+from dataclasses import replace
+
+from cnnc.analysis import size_questions as trials
+from cnnc.analysis.accepted_sizes import SCANNED, Rules, size_rules
+from cnnc.analysis.size_questions import Trial
+from cnnc.diagnostics import Code, Diagnostic, Report
+from cnnc.expand.infer_node import MAX_ELEMENTS, SMALLER, known_elements
+from cnnc.expand.refusal import Refused
+from cnnc.expand.scope import Wire
+from cnnc.graph.graph import Graph, Node, Ref
+from cnnc.ops.base import Refusal
+from cnnc.ops.types import Types
+from cnnc.ops.window import SIDES
+
+FIXED = "give the input a fixed height and width"
+
+
+def check_sizes(graph: Graph, report: Report) -> None:
+    """Report a network that no size fits, or of which no rules can say what fits."""
+    rules = size_rules(graph)
+    if not rules.told:
+        span = next(each.span for each in graph.inputs if not each.type.known)
+        message = f"which heights and widths fit takes more than {trials.MAX_STEPS:,} steps to find out"
+        report(Diagnostic(Code.UNKNOWN_SIZE, message, span, help=FIXED))
+        return
+    trial = Trial(graph)
+    if not rules.examples and None in [rule.smallest for rule in rules.by_side]:
+        report(_none_fits(trial, rules))
+    elif not rules.examples and rules.clash:
+        report(_clash(trial, *rules.clash))
+    else:
+        smallest = rules.examples[0] if rules.examples else _smallest(trial, rules)
+        if fault := _too_big(trial, smallest):
+            report(fault)
+
+
+def _none_fits(trial: Trial, rules: Rules) -> Diagnostic:
+    axis = 0 if rules.height and rules.height.smallest is None else 1
+    space = (SCANNED, None) if axis == 0 else (None, SCANNED)
+    node, refusal = trial.refusal(trial.alike(*space))
+    message = f"no {SIDES[axis]} up to {SCANNED:,} works: at {SCANNED:,}, {_told(trial, refusal, node.path)}"
+    origin = _origin(trial, node, refusal, trial.alike(*space))
+    return Diagnostic(refusal.code, message, node.span, help=refusal.help, origin=origin)
+
+
+def _origin(trial: Trial, node: Node, refusal: Refusal, inputs: Types) -> Refused | None:
+    """What a search for the cause goes by: the node and all before it, as they are with such inputs."""
+    if node.span is None:
+        return None
+    given = dict(zip((Ref(each.name) for each in trial.graph.inputs), inputs, strict=True))
+    nodes = []
+    for each, types in trial.types(inputs):
+        if each is node:
+            break
+        nodes.append(replace(each, outputs=types))
+        given.update((Ref(each.path, port), type) for port, type in enumerate(types))
+    wires = tuple(Wire(ref, given[ref]) for ref in node.inputs)
+    return Refused(node.path, node.op, wires, refusal, node.span, nodes=tuple(nodes))
+
+
+def _clash(trial: Trial, height: int, width: int) -> Diagnostic:
+    node, refusal = trial.refusal(trial.alike(height, width))
+    at = f"at {height}×{width}, {_told(trial, refusal, node.path)}"
+    return Diagnostic(Code.UNKNOWN_SIZE, f"which heights fit depends on the width: {at}", node.span, help=FIXED)
+
+
+def _smallest(trial: Trial, rules: Rules) -> Types:
+    """The types of the inputs at the smallest sizes that fit; what the spec fixes stays."""
+    height, width = rules.smallest
+    return trial.alike(height if rules.height else None, width if rules.width else None)
+
+
+def _too_big(trial: Trial, inputs: Types) -> Diagnostic | None:
+    """An activation that is too large even where the inputs are as small as they may be."""
+    for node, types in trial.types(inputs):
+        most = max(map(known_elements, types))
+        if most > MAX_ELEMENTS:
+            given = " and ".join(map(str, inputs))
+            message = f"with an input of {given}, the smallest, the output of `{node.path}` has {most:,} elements"
+            return Diagnostic(Code.TOO_BIG, f"{message}; at most {MAX_ELEMENTS:,} are allowed", node.span, help=SMALLER)
+    return None
+
+
+def _told(trial: Trial, refusal: Refusal, path: str) -> str:
+    """A refusal with its inputs by name."""
+    names = [each.node for each in trial.graph.node[path].inputs]
+    return re.sub(r"\binput (\d+)\b", lambda found: f"`{names[int(found[1])]}`", refusal.message)

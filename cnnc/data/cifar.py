@@ -1,0 +1,153 @@
+"""CIFAR-10's binary and python layouts, as a folder or as the archive that it is published as.
+
+In: the path. Out: its splits, and the classes' names where a meta file gives them. Both layouts have six batches; a
+picture is 3 × 32 × 32 bytes, channel by channel. An archive is read in place and nothing is unpacked to the disk.
+"""
+
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from os.path import isfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnc.data.dataset import Split, reading, unreadable
+from cnnc.data.pickled import Array, Refused, read_pickle
+from cnnc.diagnostics import Code
+from cnnc.files.checks import require_file
+
+PIXELS = 3 * 32 * 32
+CLASSES = 10
+LARGEST = 1 << 28  # bytes of one batch; a published one has 31 MB
+
+_BATCH = re.compile(r"(data_batch_[1-5]|test_batch)(\.bin)?")
+_META = re.compile(r"batches\.meta(\.txt)?")
+_FOLDERS = ("", "cifar-10-batches-bin", "cifar-10-batches-py")
+
+
+def find(path: Path) -> Path | None:
+    """The archive itself, or the folder at `path` or right inside it that holds batches; None where there are none."""
+    if isfile(path):
+        return path if path.name.endswith((".tar.gz", ".tgz", ".tar")) else None
+    with reading(path):
+        folders = (path / name for name in _FOLDERS)
+        return next((each for each in folders if each.is_dir() and any(map(_is_batch, each.iterdir()))), None)
+
+
+def read(path: Path) -> tuple[Split, Split, tuple[str, ...] | None]:
+    """Training split, test split, the classes' names; raises CnncError, E508."""
+    pieces = dict(_archive(path) if isfile(path) else _folder(path))
+    suffix = ".bin" if any(name.endswith(".bin") for name in pieces) else ""
+    names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+    if missing := [name + suffix for name in names if name + suffix not in pieces]:
+        verb = "is" if len(missing) == 1 else "are"
+        raise unreadable(path, f"of CIFAR-10's six batches {', '.join(missing)} {verb} missing")
+    take = _binary if suffix else _pickled
+    *batches, test = (take(path / (name + suffix), pieces[name + suffix]) for name in names)
+    train = Split(np.concatenate([each.images for each in batches]), np.concatenate([each.labels for each in batches]))
+    return train, test, _classes(path, pieces)
+
+
+def _is_batch(path: Path) -> bool:
+    return _BATCH.fullmatch(path.name) is not None
+
+
+def _wanted(name: str) -> bool:
+    return bool(_BATCH.fullmatch(name) or _META.fullmatch(name))
+
+
+def _folder(path: Path) -> Iterator[tuple[str, bytes]]:
+    for file in sorted(path.iterdir()):
+        if _wanted(file.name):
+            _check_size(file, require_file(str(file), Code.DATA_UNREADABLE, "data"))
+            with reading(file):
+                yield file.name, file.read_bytes()
+
+
+def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
+    require_file(str(path), Code.DATA_UNREADABLE, "data")
+    with reading(path):
+        try:
+            with tarfile.open(path) as archive:
+                yield from _members(path, archive)
+        except tarfile.TarError as error:
+            raise unreadable(path, f"it is no whole archive: {error}", "fetch or copy it again") from error
+
+
+def _members(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    for member in archive:
+        name = member.name.rpartition("/")[2]
+        if member.isreg() and _wanted(name):
+            _check_size(path / name, member.size)
+            if file := archive.extractfile(member):
+                yield name, file.read()
+
+
+def _check_size(path: Path, size: int) -> None:
+    if size > LARGEST:
+        raise unreadable(path, f"a batch of {size:,} bytes is none of CIFAR-10's")
+
+
+def _binary(path: Path, data: bytes) -> Split:
+    if len(data) == 0 or len(data) % (1 + PIXELS):
+        reason = f"it has {len(data):,} bytes, which is no multiple of {1 + PIXELS:,} (a label and 3 × 32 × 32 pixels)"
+        raise unreadable(path, reason)
+    rows = np.frombuffer(data, np.uint8).reshape(-1, 1 + PIXELS)
+    return _split(path, rows[:, 1:], rows[:, 0])
+
+
+def _pickled(path: Path, data: bytes) -> Split:
+    try:
+        batch = read_pickle(data)
+        images, labels = _entry(batch, "data"), _entry(batch, "labels")
+        pixels = images.values() if isinstance(images, Array) else np.empty(0)
+        if pixels.ndim != 2 or pixels.shape[1] != PIXELS or len(pixels) == 0:
+            raise Refused(f"`data` is no array (N, {PIXELS})")
+        classes = labels.values() if isinstance(labels, Array) else _whole_numbers(labels)
+    except Refused as error:
+        raise unreadable(path, str(error)) from error
+    if pixels.dtype != np.uint8:
+        raise unreadable(path, f"`data` holds {pixels.dtype.name}, not uint8")
+    if classes.shape != (len(pixels),):
+        raise unreadable(path, f"it holds {len(pixels):,} pictures and {classes.size:,} labels")
+    return _split(path, pixels, classes)
+
+
+def _entry(batch: Any, key: str) -> Any:
+    if not isinstance(batch, dict):
+        raise Refused("its pickle holds no dict")
+    if key not in batch and key.encode() not in batch:
+        raise Refused(f"its dict has no `{key}`")
+    return batch.get(key, batch.get(key.encode()))
+
+
+def _whole_numbers(labels: Any) -> NDArray[np.int64]:
+    if not isinstance(labels, list) or not all(type(label) is int and abs(label) < 2**31 for label in labels):
+        raise Refused("`labels` is no list of whole numbers")
+    return np.array(labels, np.int64)
+
+
+def _split(path: Path, pixels: NDArray[np.generic], labels: NDArray[np.generic]) -> Split:
+    classes = labels.astype(np.int64)
+    outside = np.flatnonzero((classes < 0) | (classes >= CLASSES))
+    if len(outside):
+        raise unreadable(path, f"the label of picture {outside[0]:,} is {classes[outside[0]]}; CIFAR-10 has 0..9")
+    images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return Split(np.ascontiguousarray(images, np.uint8), classes)
+
+
+def _classes(path: Path, pieces: dict[str, bytes]) -> tuple[str, ...] | None:
+    """Ten names, or None: the labels are right without them, so what is odd about a meta file stops nobody."""
+    names: Iterable[Any] = ()
+    if "batches.meta.txt" in pieces:
+        names = pieces["batches.meta.txt"].decode(errors="replace").split()
+    elif "batches.meta" in pieces:
+        try:
+            names = _entry(read_pickle(pieces["batches.meta"]), "label_names")
+        except Refused as error:
+            raise unreadable(path / "batches.meta", str(error)) from error
+    texts = [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names]
+    return tuple(texts) if len(set(texts)) == CLASSES else None

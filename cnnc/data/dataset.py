@@ -1,0 +1,138 @@
+"""What training and evaluation get to see of a data set, whatever layout it was read from.
+
+A `Split` lies in memory as it was decoded, a `Files` is read picture by picture while training goes on. Pixels are
+8-bit and untouched: the model's own contract says how they are scaled, resized and normalised. Whoever holds a `Data`
+may assume that pictures and labels are as many, that there is at least one, and that labels count from 0.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnc.diagnostics import CnncError, Code
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A picture file that cannot be decoded, and the sentence that says so."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Pictures of one size, decoded: uint8 (N, H, W, C), contiguous, C 1 or 3; and int64 labels (N,).
+
+    `skipped` are the pictures that belong to it, cannot be read, and were left out.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    skipped: tuple[Unreadable, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.intp]) -> "Split":
+        return Split(self.images[indices], self.labels[indices])
+
+    def digest(self) -> bytes:
+        """SHA-256 of the shape, the pixels and the labels."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(self.images.data)
+        digest.update(self.labels.data)
+        return digest.digest()
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """Picture files of any size, which `cnnc.data.pictures.open_picture` decodes; and int64 labels (N,).
+
+    `skipped` as in Split.
+    """
+
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64]
+    skipped: tuple[Unreadable, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.intp]) -> "Files":
+        return Files(tuple(self.paths[index] for index in indices), self.labels[indices])
+
+    def digest(self) -> bytes:
+        """SHA-256 of the files' names and sizes and the labels: cheap, and the same where the folder was moved to."""
+        digest = hashlib.sha256(self.labels.data)
+        for path in self.paths:
+            with reading(path):
+                digest.update(f"{path.name}\0{path.stat().st_size}\0".encode(errors="surrogateescape"))
+        return digest.digest()
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set: `classes` are the labels' names where the set has any, `source` is the path that it was read from.
+
+    `fingerprint` is a hexadecimal SHA-256 that changes with the examples, their order and the classes' names.
+    """
+
+    name: str
+    train: Split | Files
+    test: Split | Files | None
+    classes: tuple[str, ...] | None
+    source: str
+    fingerprint: str
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are: as many as have names, or else one more than the largest label."""
+        if self.classes is not None:
+            return len(self.classes)
+        return 1 + max(int(split.labels.max()) for split in (self.train, self.test) if split is not None)
+
+
+def fingerprint(train: Split | Files, test: Split | Files | None, classes: tuple[str, ...] | None) -> str:
+    """The `fingerprint` of a Data that has these parts."""
+    digest = hashlib.sha256(train.digest())
+    digest.update(test.digest() if test is not None else b"")
+    digest.update(repr(classes).encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def describe(data: Data) -> str:
+    """One line for messages: `mnist: 60,000 pictures to train on, 10,000 to test on, 28 × 28 × 1, 10 classes`."""
+    sizes = f"{len(data.train):,} pictures to train on, "
+    sizes += f"{len(data.test):,} to test on" if data.test is not None else "none to test on"
+    sides = data.train.images.shape[1:] if isinstance(data.train, Split) else ()
+    shape = " × ".join(map(str, sides)) or "pictures of any size"
+    return f"{data.name}: {sizes}, {shape}, {data.num_classes} classes"
+
+
+def unreadable(path: str | os.PathLike[str], reason: str, help: str | None = None) -> CnncError:
+    """E508 for the file or folder at `path`."""
+    return CnncError.of(Code.DATA_UNREADABLE, f"cannot read the data {os.fspath(path)}: {reason}", help=help)
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the system and decompression say of the file at `path` into E508."""
+    import zlib
+
+    try:
+        yield
+    except EOFError as error:
+        raise unreadable(path, "the file is cut off", "fetch or copy it again") from error
+    except OSError as error:  # a bad gzip header or checksum is one too, and has no errno
+        if error.errno is None:
+            raise unreadable(path, f"it is damaged: {error}", "fetch or copy it again") from error
+        raise unreadable(path, (error.strerror or str(error)).lower()) from error
+    except zlib.error as error:
+        raise unreadable(path, f"it is damaged: {error}", "fetch or copy it again") from error

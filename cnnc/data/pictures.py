@@ -1,0 +1,189 @@
+"""A picture file to the array that a network takes.
+
+In: a path, and the `InputContract`. Out: float32 (C, H, W). Nothing about the file is trusted: what kind it is says its
+content (never its name), its size is checked before a pixel is decoded, and whatever a decoder raises is a diagnostic.
+
+The rules: PNG, JPEG, WebP, BMP, GIF and TIFF; of several frames the first; turned as EXIF says; transparent parts over
+white; 16-bit grey becomes 8-bit by v/257; grey is ITU-R 601 luma. 32-bit whole numbers count as 8-bit values where all
+lie in 0..255, else as 16-bit ones; floats as 0..1 where all lie there, else as 0..255; all others are refused.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ExifTags import Base
+
+from cnnc.artifacts.contract import InputContract
+from cnnc.diagnostics import CnncError, Code
+from cnnc.files.checks import require_file
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # Pillow loads all its plugins when it comes to the last two
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+MAX_PIXELS = 64_000_000
+
+_MODES = {"grey": "L", "rgb": "RGB", "bgr": "RGB"}
+RESAMPLINGS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture of mode `L` or `RGB`, eight bits a channel, and what was decided on the way."""
+
+    path: str
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+
+
+def open_picture(path: str | os.PathLike[str]) -> Picture:
+    """Read the picture at `path`; raises CnncError (E503: not a picture of ours, E504: over MAX_PIXELS)."""
+    name = os.fspath(path)
+    require_file(name, Code.PICTURE_UNREADABLE, "picture")
+    # a file, not a path: Pillow maps what it opens by path into memory, and garbles TIFFs there that EXIF turns
+    with _decoding(name), open(name, "rb") as file, Image.open(file, formats=FORMATS) as image:
+        _check_pixels(name, image.width, image.height, "has")
+        frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
+        notes = [f"the first of {frames} frames"] if frames > 1 else []
+        if image.getexif().get(Base.Orientation) in range(2, 9):
+            notes.append("turned as its EXIF says")
+        # in place: what `convert` leaves of the metadata differs from mode to mode, the orientation must come first
+        ImageOps.exif_transpose(image, in_place=True)
+        return Picture(name, _to_eight_bits(image, notes), tuple(notes))
+
+
+def prepare(picture: Picture, to: InputContract) -> NDArray[np.float32]:
+    """The array (C, H, W) that `to` asks for: mode, resize, centre crop, 0..scale, (x - mean) / std.
+
+    Without `resize` a picture is brought to the input's height and width, and keeps its own where those are unknown.
+    Raises CnncError: E504 where the resized picture is over MAX_PIXELS, E505 where it does not fit the network.
+    """
+    if to.mode is None:
+        raise CnncError.of(Code.MODEL_UNSUITED, f"the model's input {to.name!r} {list(to.shape)} is not a picture")
+    image = picture.image.convert(_MODES[to.mode])
+    image = _crop(picture.path, _resize(picture.path, image, to), to.crop)
+    _check_fit(picture.path, image, to)
+    array = np.asarray(image, dtype=np.float32)
+    array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    if to.mode == "bgr":
+        array = array[::-1]
+    if to.scale == 1:
+        array = array / np.float32(255)
+    if to.mean:
+        array = array - np.asarray(to.mean, np.float32)[:, None, None]
+    if to.std:
+        array = array / np.asarray(to.std, np.float32)[:, None, None]
+    return np.ascontiguousarray(array)
+
+
+@contextmanager
+def _decoding(path: str) -> Iterator[None]:
+    """Turn what Pillow raises into E503 or E504, and keep its warnings off the terminal."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except CnncError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, "the picture has far too many pixels") from error
+    except UnidentifiedImageError as error:
+        raise CnncError.of(
+            Code.PICTURE_UNREADABLE,
+            f"cannot read the picture {path}: it is not a picture of a format that cnnc reads",
+            help="the formats are PNG, JPEG, WebP, BMP, GIF and TIFF",
+        ) from error
+    except Exception as error:  # decoders raise nearly every built-in exception on damaged files
+        raise CnncError.of(
+            Code.PICTURE_UNREADABLE, f"cannot read the picture {path}: {str(error) or type(error).__name__}"
+        ) from error
+
+
+def _too_large(path: str, reason: str) -> CnncError:
+    message = f"{path}: {reason}; the limit is {MAX_PIXELS:,}"
+    return CnncError.of(Code.PICTURE_TOO_LARGE, message, help="scale the picture down first")
+
+
+def _check_pixels(path: str, width: int, height: int, verb: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise _too_large(path, f"the picture {verb} {width:,} × {height:,} = {width * height:,} pixels")
+
+
+def _to_eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_scale(np.asarray(image), image.mode, notes))
+    if image.has_transparency_data:
+        return _over_white(image, notes)
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _scale(values: NDArray[np.generic], mode: str, notes: list[str]) -> NDArray[np.uint8]:
+    """Numbers of more than eight bits to 0..255; raises ValueError where their range is anybody's guess."""
+    if mode.startswith("I;16"):
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    low, high = float(values.min()), float(values.max())
+    tops = (1, 255) if mode == "F" else (255, 65535)
+    top = next((top for top in tops if low >= 0 and high <= top), None)
+    if top is None:  # also where one of them is NaN
+        raise ValueError(f"its values lie in {low:g}..{high:g}; cnnc takes 0..{tops[0]} or 0..{tops[1]}")
+    notes.append(f"{'float' if mode == 'F' else '32-bit'} values taken as 0..{top}")
+    return (values.astype(np.float64) * (255 / top) + 0.5).astype(np.uint8)
+
+
+def _over_white(image: Image.Image, notes: list[str]) -> Image.Image:
+    picture = image.convert("RGBA")
+    if picture.getchannel("A").getextrema() != (255, 255):
+        notes.append("transparent parts shown on white")
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")
+
+
+def _resize(path: str, image: Image.Image, to: InputContract) -> Image.Image:
+    height, width = _target(image, to)
+    if (width, height) == image.size:
+        return image
+    _check_pixels(path, width, height, "would become")
+    return image.resize((width, height), RESAMPLINGS[to.interpolation])
+
+
+def _target(image: Image.Image, to: InputContract) -> tuple[int, int]:
+    """Height and width after `resize`; the longer side is rounded down, as torchvision does."""
+    if isinstance(to.resize, int):
+        shorter = min(image.size)
+        return max(1, to.resize * image.height // shorter), max(1, to.resize * image.width // shorter)
+    if to.resize is not None:
+        return to.resize
+    _, height, width = to.shape
+    if to.crop is not None or height is None or width is None:
+        return image.height, image.width
+    return height, width
+
+
+def _crop(path: str, image: Image.Image, crop: tuple[int, int] | None) -> Image.Image:
+    if crop is None:
+        return image
+    height, width = crop
+    if height > image.height or width > image.width:
+        raise CnncError.of(
+            Code.PICTURE_MISFIT,
+            f"{path}: the picture is {image.height} × {image.width} (height × width) where the centre crop takes "
+            f"{height} × {width} out of it",
+            help="use a larger picture, or give the input a `resize` at least as large as its `crop`",
+        )
+    left, top = round((image.width - width) / 2), round((image.height - height) / 2)  # torchvision's rounding
+    return image.crop((left, top, left + width, top + height))
+
+
+def _check_fit(path: str, image: Image.Image, to: InputContract) -> None:
+    """Raise E505 where the network cannot take this size: onnxruntime may die of it, or answer nonsense."""
+    wanted = to.misfit(image.height, image.width)
+    if wanted:
+        raise CnncError.of(
+            Code.PICTURE_MISFIT,
+            f"{path}: the picture comes to {image.height} × {image.width} (height × width), the network takes {wanted}",
+            help="resize the picture, or let the spec's input say `resize: [height, width]` and build again",
+        )

@@ -1,0 +1,159 @@
+"""Pictures in memory to the network's input, on the device that they lie on: what `cnnc infer` does to one picture.
+
+In: uint8 pictures of one size, and the graph's input. Out: float32 (N, C, H, W), as `cnnc.data.pictures.prepare`
+makes them, within 1/255. Training, its tests and `cnnc eval` all go through here. The colours are changed once, when
+pictures come in (`settle`); sizes and numbers for each batch (`resize`, `normalise`).
+"""
+
+from typing import TYPE_CHECKING
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.graph.graph import Input, Picture
+from cnnc.ops.types import CHANNELS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LUMA = (19595, 38470, 7471)  # ITU-R 601 in sixteenths of a bit, as Pillow adds them up
+
+
+class Preprocess:
+    """What one graph input asks of pictures."""
+
+    def __init__(self, to: Input) -> None:
+        channels, self._height, self._width = (*to.type.shape, None, None)[:3]
+        self._picture = to.picture or Picture(mode="", mean=(), std=())
+        self._channels = CHANNELS.get(self._picture.mode, channels)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether pictures of all sizes come out in one."""
+        return self._picture.crop is not None or self._size(1, 2) == self._size(3, 4)
+
+    def require(self, height: int, width: int, channels: int) -> None:
+        """Raise E510 where pictures of this size and so many channels cannot become the input."""
+        import torch
+
+        self.resize(self.settle(torch.zeros((1, height, width, channels), dtype=torch.uint8)))
+
+    def settle(self, images: "Tensor") -> "Tensor":
+        """uint8 (N, H, W, C) in the input's colours, as contiguous (N, C, H, W); raises E510."""
+        import torch
+
+        found = images.shape[-1]
+        if found == 3 and self._picture.mode == "grey":
+            red, green, blue = images.to(torch.int32).unbind(-1)
+            grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + 0x8000
+            return (grey >> 16).to(torch.uint8)[:, None]
+        if found == 1 and self._picture.mode in ("rgb", "bgr"):
+            images = images.expand(*images.shape[:3], 3)
+        elif found != self._channels:
+            raise CnncError.of(
+                Code.DATA_MISFIT,
+                f"the pictures have {found} channels, and the network takes {self._channels}",
+                help="give the spec's input the channels of the data",
+            )
+        if self._picture.mode == "bgr":
+            images = images.flip(-1)
+        return images.permute(0, 3, 1, 2).contiguous()
+
+    def resize(self, images: "Tensor") -> "Tensor":
+        """uint8 (N, C, H, W) in the input's height and width: resized, then cropped from the centre; raises E510."""
+        size = self._size(images.shape[-2], images.shape[-1])
+        if size != tuple(images.shape[-2:]):
+            images = RESIZES[self._picture.interpolation](images, size)
+        return self._crop(images)
+
+    def normalise(self, images: "Tensor") -> "Tensor":
+        """0..255 to 0..scale, less the mean, over the deviation: float32."""
+        import torch
+
+        values = images.to(torch.float32)
+        if self._picture.scale == 1:
+            values.div_(255)
+        if any(self._picture.mean):
+            values.sub_(_each_channel(self._picture.mean, values))
+        if any(each != 1 for each in self._picture.std):
+            values.div_(_each_channel(self._picture.std, values))
+        return values
+
+    def __call__(self, images: "Tensor") -> "Tensor":
+        """Settled uint8 (N, C, H, W) to float32 (N, C, height, width)."""
+        return self.normalise(self.resize(images))
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        resize = self._picture.resize
+        if isinstance(resize, int):
+            shorter = min(height, width)
+            return max(1, resize * height // shorter), max(1, resize * width // shorter)
+        if resize is not None:
+            return resize
+        if self._picture.crop is not None or self._height is None or self._width is None:
+            return height, width
+        return self._height, self._width
+
+    def _crop(self, images: "Tensor") -> "Tensor":
+        height, width = images.shape[-2:]
+        high, wide = self._picture.crop or (height, width)
+        if high > height or wide > width:
+            raise CnncError.of(
+                Code.DATA_MISFIT,
+                f"the pictures are {height} × {width} (height × width) where the centre crop takes {high} × {wide}",
+                help="give the input a `resize` at least as large as its `crop`",
+            )
+        wanted = (self._height or high, self._width or wide)
+        if (high, wide) != wanted:
+            raise CnncError.of(
+                Code.DATA_MISFIT,
+                f"the pictures come to {high} × {wide} (height × width), the network takes {wanted[0]} × {wanted[1]}",
+                help="give the input a `resize: [height, width]`",
+            )
+        top, left = round((height - high) / 2), round((width - wide) / 2)
+        return images[..., top : top + high, left : left + wide]
+
+
+def _bilinear(images: "Tensor", size: tuple[int, int]) -> "Tensor":
+    """Pillow's bilinear resize. Only the CPU has it for whole numbers, and there it is five times as fast."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    if images.device.type == "cpu":
+        return interpolate(images, size, mode="bilinear", antialias=True)
+    smaller = size[0] < images.shape[-2] or size[1] < images.shape[-1]
+    resized = interpolate(images.to(torch.float32), size, mode="bilinear", antialias=smaller)
+    return resized.round_().clamp_(0, 255)
+
+
+def _bicubic(images: "Tensor", size: tuple[int, int]) -> "Tensor":
+    """Pillow's bicubic resize: by Pillow on the CPU, where torch's differs by up to 2 of 255."""
+    return _by_pillow(images, size) if images.device.type == "cpu" else in_two_passes(images, size)
+
+
+def in_two_passes(images: "Tensor", size: tuple[int, int]) -> "Tensor":
+    """Bicubic along the width, then along the height, with whole numbers of 0..255 in between, as Pillow has them."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    images = images.to(torch.float32)
+    for step in ((images.shape[-2], size[1]), size):
+        images = interpolate(images, step, mode="bicubic", antialias=True).add_(0.5).floor_().clamp_(0, 255)
+    return images
+
+
+def _by_pillow(images: "Tensor", size: tuple[int, int]) -> "Tensor":
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    found = np.empty((*images.shape[:2], *size), np.uint8)
+    for image, place in zip(images.numpy(), found, strict=True):
+        for channel, there in zip(image, place, strict=True):
+            there[:] = Image.fromarray(channel).resize(size[::-1], Image.Resampling.BICUBIC)
+    return torch.from_numpy(found)
+
+
+RESIZES = {"bilinear": _bilinear, "bicubic": _bicubic}
+
+
+def _each_channel(numbers: tuple[float, ...], like: "Tensor") -> "Tensor":
+    return like.new_tensor(numbers)[:, None, None]

@@ -1,0 +1,217 @@
+"""Diagnostics are values: what is wrong, where, and a way out.
+
+Every stage makes `Diagnostic`s and none prints one; `render` shows them as text, JSON or GitHub annotations.
+A `Span` holds on to its `Source`, so a diagnostic can be shown long after the file that it speaks of was read.
+Codes go by stage: E1xx text, E2xx spec, E3xx graph and shape, E4xx target, E5xx runtime; a `W` code is a warning.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import NamedTuple
+
+
+class Code(StrEnum):
+    """Every code that cnnc can give; `cnnc explain CODE` prints its page, `cnnc/diagnostics/pages/CODE.md`."""
+
+    UNREADABLE = "E101"
+    TOO_LARGE = "E102"
+    NOT_TEXT = "E103"
+    SYNTAX = "E104"
+    DUPLICATE_KEY = "E105"
+    NOT_DATA = "E106"
+    TOO_DEEP = "E107"
+    BAD_NUMBER = "E108"
+    NOT_ONE_DOCUMENT = "E109"
+
+    UNKNOWN_KEY = "E201"
+    MISSING_KEY = "E202"
+    BAD_VALUE = "E203"
+    MALFORMED_NODE = "E204"
+    UNKNOWN_OP = "E205"
+    UNKNOWN_ATTRIBUTE = "E206"
+    MISSING_ATTRIBUTE = "E207"
+    BAD_ATTRIBUTE = "E208"
+    BAD_NAME = "E209"
+    DUPLICATE_NAME = "E210"
+    BAD_EXPRESSION = "E211"
+    FAILED_EXPRESSION = "E212"
+    RECURSIVE_BLOCK = "E213"
+    BAD_USE = "E214"
+    BAD_REPEAT = "E215"
+    UNKNOWN_PARAM = "E216"
+    TOO_MANY_NODES = "E217"
+    LANGUAGE_VERSION = "E218"
+
+    UNEQUAL_SHAPES = "E301"
+    WRONG_RANK = "E302"
+    WINDOW_MISFIT = "E303"
+    INDIVISIBLE = "E304"
+    WRONG_ARITY = "E305"
+    UNKNOWN_NODE = "E306"
+    CYCLE = "E307"
+    DEAD_NODE = "E308"
+    NO_INPUT_OR_OUTPUT = "E309"
+    UNKNOWN_SIZE = "E310"
+    TOO_BIG = "E311"
+    OVER_BUDGET = "E312"
+    IMPOSSIBLE_ATTRIBUTE = "E313"
+    PORT = "E314"
+
+    UNEVEN_WINDOWS = "W301"
+    LOST_ROWS = "W302"
+    CANCELLED_SCALE = "W303"
+    CANCELLED_BIAS = "W304"
+    DROPOUT_AT_OUTPUT = "W305"
+    UNUSED_ALLOW = "W306"
+    PIXEL_SCALE = "W307"
+
+    WEIGHTS_MISMATCH = "E401"
+    WEIGHTS_UNREADABLE = "E402"
+    WEIGHTS_NOT_FINITE = "E403"
+    NOT_VERIFIED = "E404"
+    NOT_WRITTEN = "E405"
+    NOT_EXPORTABLE = "E406"
+    WEIGHTS_UNDECIDED = "E407"
+    BAD_WEIGHT_MAP = "E408"
+
+    MODEL_UNREADABLE = "E501"
+    MODEL_UNSUITED = "E502"
+    PICTURE_UNREADABLE = "E503"
+    PICTURE_TOO_LARGE = "E504"
+    PICTURE_MISFIT = "E505"
+    NO_PROVIDER = "E506"
+    MODEL_FAILED = "E507"
+    DATA_UNREADABLE = "E508"
+    DOWNLOAD_FAILED = "E509"
+    DATA_MISFIT = "E510"
+    NOT_FINITE = "E511"
+    CANNOT_RESUME = "E512"
+    MISSING_EXTRA = "E513"
+    NO_DEVICE = "E514"
+    RANK_DIED = "E515"
+    NOT_COMPILED = "E516"
+
+    @property
+    def severity(self) -> str:
+        """`error` or `warning`, by the code's letter."""
+        return "error" if self.value.startswith("E") else "warning"
+
+    @property
+    def page(self) -> str:
+        """The Markdown page that `cnnc explain` prints: what the code means, an example, and the way out."""
+        from importlib.resources import files  # takes longer to import than a check has time for
+
+        return files("cnnc.diagnostics").joinpath("pages", f"{self.value}.md").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A text and the name that it goes by in messages (a path, `<stdin>` or `<dict>`)."""
+
+    name: str
+    text: str = field(repr=False)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    def line(self, number: int) -> str:
+        """Line `number`, counted from 1; empty where the text has no such line."""
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
+
+    def path_at(self, line: int, column: int) -> str | None:
+        """What stands there in data that nobody has as a text (`nodes[2].conv.out`); None for what is one."""
+        return None
+
+
+class Span(NamedTuple):
+    """A stretch of a source; lines and columns count from 1, `end_column` is one past the last character."""
+
+    source: Source
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    @property
+    def path(self) -> str | None:
+        """The place in data that was given as such, where lines and columns tell nothing; None in a text."""
+        return self.source.path_at(self.line, self.column)
+
+    def __str__(self) -> str:
+        return self.path or f"{self.source.name}:{self.line}:{self.column}"
+
+
+class Note(NamedTuple):
+    """A second place, or a remark, that helps to understand a diagnostic."""
+
+    message: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong. `label` stands under the marked place, `help` says what to do about it.
+
+    A warning that is `denied` is an error. `origin` is what a search for the cause of a fault goes by.
+    """
+
+    code: Code
+    message: str
+    span: Span | None = None
+    label: str | None = None
+    notes: tuple[Note, ...] = ()
+    help: str | None = None
+    denied: bool = False
+    origin: object = field(default=None, compare=False, repr=False)
+
+    @property
+    def severity(self) -> str:
+        """`error` or `warning`."""
+        return "error" if self.denied else self.code.severity
+
+    def __str__(self) -> str:
+        place = f"{self.span}: " if self.span else ""
+        return f"{place}{self.severity}[{self.code}]: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Allow:
+    """A code that an `allow` of a spec names: its author has decided that this warning need not be told."""
+
+    code: Code
+    span: Span
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with what it counts: `1 channel`, `2,000 channels`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+Report = Callable[[Diagnostic], None]  # where a stage says what is wrong and then goes on
+
+
+class CnncError(Exception):
+    """What the library raises for a user's mistake: one or more diagnostics, never a compiler's bug."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__(
+            "\n".join(f"{each}\n  = help: {each.help}" if each.help else str(each) for each in self.diagnostics)
+        )
+
+    @classmethod
+    def of(
+        cls,
+        code: Code,
+        message: str,
+        span: Span | None = None,
+        *,
+        label: str | None = None,
+        notes: tuple[Note, ...] = (),
+        help: str | None = None,
+    ) -> "CnncError":
+        """The error of a single diagnostic."""
+        return cls([Diagnostic(code, message, span, label, notes, help)])

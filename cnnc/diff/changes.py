@@ -1,0 +1,185 @@
+"""What differs between two networks, node by node and in all.
+
+In: two proved graphs. Out: a `Difference`. A node is `added`, `removed`, `renamed` (the same elsewhere), `changed`
+(another op, other attributes or other inputs), or `affected`: it is as it was, but what comes in, or what it sees of
+the input, has another size.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cnnc.analysis.cost import FLOAT, Totals, totals
+from cnnc.analysis.receptive_field import Field, receptive_fields
+from cnnc.diff.match import Pairs, inputs, match
+from cnnc.graph.graph import Graph, Input, Node, Output
+from cnnc.ops.types import Types
+
+Kind = Literal["added", "removed", "renamed", "changed", "affected"]
+Details = dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A node on one side.
+
+    `memory`: the bytes of its outputs, batch 1, float32. `field`: how many rows and columns of the first input it sees,
+    padding included; None where it sees none, and each None where that cannot be told.
+    """
+
+    path: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: Types
+    params: int
+    macs: int | None
+    memory: int | None
+    field: tuple[int | None, int | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One node that is not as it was; `details` says in what: `op`, an attribute or `from`, old and new."""
+
+    kind: Kind
+    old: Facts | None
+    new: Facts | None
+    details: Details
+
+
+@dataclass(frozen=True, slots=True)
+class EndChange:
+    """An input, an output or the labels, old and new as text; None where there is none."""
+
+    what: str
+    old: str | None
+    new: str | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """All that differs, in the order of the new network; what was removed stands where it was."""
+
+    changes: tuple[Change, ...]
+    ends: tuple[EndChange, ...]
+    nodes: tuple[int, int]
+    totals: tuple[Totals, Totals]
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return not self.changes and not self.ends
+
+
+def compare(old: Graph, new: Graph) -> Difference:
+    """The difference of two networks."""
+    pairs = match(old, new)
+    moved_to = inputs(old, new) | pairs
+    return Difference(
+        changes=tuple(_changes(old, new, pairs, moved_to)),
+        ends=tuple(_end_changes(old, new)),
+        nodes=(len(old.nodes), len(new.nodes)),
+        totals=(totals(old), totals(new)),
+    )
+
+
+def _changes(old: Graph, new: Graph, pairs: Pairs, moved_to: Pairs) -> Iterator[Change]:
+    fields = receptive_fields(old), receptive_fields(new)
+    for before, after in _in_order(old, new, pairs):
+        was = None if before is None else _facts(old, before, fields[0].get(before.path))
+        now = None if after is None else _facts(new, after, fields[1].get(after.path))
+        if before is None or after is None or was is None or now is None:
+            yield Change("added" if before is None else "removed", was, now, {})
+        elif details := _details(old, new, before, after, moved_to):
+            yield Change("changed", was, now, details)
+        elif (before.outputs, before.cost, was.field) != (after.outputs, after.cost, now.field):
+            yield Change("affected", was, now, {})
+        elif before.path != after.path:
+            yield Change("renamed", was, now, {})
+
+
+def _in_order(old: Graph, new: Graph, pairs: Pairs) -> Iterator[tuple[Node | None, Node | None]]:
+    """Every node of either side: those of the new, and each removed one behind that which stood before it."""
+    behind: dict[str | None, list[Node]] = {}
+    last: str | None = None
+    for node in old.nodes:
+        last = pairs.get(node.path, last)
+        if node.path not in pairs:
+            behind.setdefault(last, []).append(node)
+    came_from = {after: old.node[before] for before, after in pairs.items()}
+    yield from ((gone, None) for gone in behind.get(None, ()))
+    for node in new.nodes:
+        yield came_from.get(node.path), node
+        yield from ((gone, None) for gone in behind.get(node.path, ()))
+
+
+def _details(old: Graph, new: Graph, before: Node, after: Node, moved_to: Pairs) -> Details:
+    """In what a node is another one: its op or its attributes, and where its inputs come from."""
+    found: Details = {}
+    if before.op.name != after.op.name:
+        found["op"] = (before.op.name, after.op.name)
+    elif before.op != after.op:
+        values = {key: (getattr(before.op, key), getattr(after.op, key)) for key in type(after.op).model_fields}
+        found |= {key: (spell(was), spell(now)) for key, (was, now) in values.items() if was != now}
+    if [(moved_to.get(ref.node), ref.port) for ref in before.inputs] != [(ref.node, ref.port) for ref in after.inputs]:
+        found["from"] = (_sources(old, before), _sources(new, after))
+    return found
+
+
+def _facts(graph: Graph, node: Node, field: Field | None) -> Facts:
+    sizes = [each.elements for each in node.outputs]
+    known = [each for each in sizes if each is not None]
+    return Facts(
+        path=node.path,
+        op=node.op.name,
+        inputs=tuple(graph.spelling(ref) for ref in node.inputs),
+        outputs=node.outputs,
+        params=node.cost.params,
+        macs=node.cost.macs,
+        memory=FLOAT * sum(known) if len(known) == len(sizes) else None,
+        field=None if field is None else (field.height.size, field.width.size),
+    )
+
+
+def _sources(graph: Graph, node: Node) -> str:
+    return ", ".join(graph.spelling(ref) for ref in node.inputs)
+
+
+def _end_changes(old: Graph, new: Graph) -> Iterator[EndChange]:
+    """The inputs, outputs and labels that are not as they were."""
+    was, now = _ends(old), _ends(new)
+    for what in dict.fromkeys((*was, *now)):
+        if was.get(what) != now.get(what):
+            yield EndChange(what, was.get(what), now.get(what))
+
+
+def _ends(graph: Graph) -> dict[str, str]:
+    found = {f"input {each.name}": _input(each) for each in graph.inputs}
+    found |= {f"output {each.name}": _output(graph, each) for each in graph.outputs}
+    return found | ({"labels": ", ".join(graph.labels)} if graph.labels else {})
+
+
+def _input(each: Input) -> str:
+    """The shape, and how a picture becomes it."""
+    if each.picture is None:
+        return str(each.type)
+    usual = each.picture._field_defaults
+    about = each.picture._asdict().items()
+    said = [f"{name} {spell(value)}" for name, value in about if value and not (name in usual and value == usual[name])]
+    return ", ".join([str(each.type), *said])
+
+
+def _output(graph: Graph, each: Output) -> str:
+    source = graph.spelling(each.ref)
+    come = f" from {source}" if source != each.name else ""
+    weight = "" if each.weight is None else f", weight {each.weight:g}"
+    return f"{graph.type_of(each.ref)}{come}{', train only' if each.train_only else ''}{weight}"
+
+
+def spell(value: Any) -> str:
+    """An attribute's value as a spec has it; what is the same on all sides is written once."""
+    if isinstance(value, tuple):
+        return spell(value[0]) if len(set(value)) == 1 else f"[{', '.join(map(spell, value))}]"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,66 @@
+"""`act`: an activation behind a conv or linear, as a node of its own in the same scope.
+
+In: an item. Out: the activations behind it, or behind each of its instances, with the default names that they have in
+the order of the file, even where the item itself has to wait.
+"""
+
+from dataclasses import dataclass
+
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
+from cnnc.diagnostics.suggestions import did_you_mean, nearest
+from cnnc.expand.parameters import evaluate, instances
+from cnnc.expand.scope import FAILED, Bound, Scope
+from cnnc.expressions.strings import as_expression
+from cnnc.language.foreign_nodes import TAKES_ACT
+from cnnc.language.model import Item
+from cnnc.language.validate import NOTHING, show
+from cnnc.ops.activation_names import ACTIVATIONS
+from cnnc.text.value import Value
+
+
+@dataclass(slots=True)
+class Act:
+    """An activation; `op` is None where it could not be read. `bound` is set once its node is built."""
+
+    name: str
+    op: str | None
+    span: Span
+    bound: Bound = FAILED
+
+
+def read_acts(item: Item, scope: Scope) -> list[Act | None]:
+    """One for the item, or for each instance of a repeated one; None where that one has no activation."""
+    assert isinstance(item.attributes.data, dict)
+    act = item.attributes.data.get("act") if item.op in TAKES_ACT else None
+    if act is None or act.data is None:
+        return []
+    try:
+        scopes = [scope] if item.repeat is None else instances(item, scope)
+    except CnncError:
+        return []  # it is reported when the instances are built
+    return [_read(item.op, act, inner) for inner in scopes]
+
+
+def _without(kind: object, scope: Scope) -> str | None:
+    """A help line for `none` and what else others write for no activation, and for a parameter without its dollar."""
+    if kind is False or (isinstance(kind, str) and kind.lower() in NOTHING):
+        return "leave it out, or write `act: null`"
+    written = as_expression(kind, scope.knows) if isinstance(kind, str) else None
+    return f"an expression begins with a dollar sign: `act: {written}`" if written else None
+
+
+def _read(op: str, act: Value, scope: Scope) -> Act | None:
+    try:
+        kind = evaluate(act, scope)
+    except CnncError as error:
+        scope.report_all(error)
+        return Act(scope.local.claim(None, "act", act.span, scope.report), None, act.span)
+    if kind is None:
+        return None
+    known = kind if isinstance(kind, str) and kind in ACTIVATIONS else None
+    if known is None:
+        message = f"`act` of `{op}` must be the name of an activation, got {show(kind)}"
+        way_out = _without(kind, scope) or did_you_mean(str(kind), ACTIVATIONS)
+        scope.report(Diagnostic(Code.BAD_ATTRIBUTE, message, act.span, help=way_out))
+    name = known or nearest(str(kind), ACTIVATIONS) or "act"
+    return Act(scope.local.claim(None, name, act.span, scope.report), known, act.span)

@@ -1,0 +1,55 @@
+"""What may be behind a fault and stands elsewhere: a value that the caller set, an input with its channels last.
+
+In: a fault, and what is known of the whole spec. Out: the fault, with a note on each of these that may have led to it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from cnnc.diagnostics import Code, Diagnostic, Note, Report
+from cnnc.graph.graph import Input
+from cnnc.language.validate import show
+from cnnc.ops.types import CHANNELS, TensorType
+from cnnc.text.value import Value
+
+FEW_CHANNELS = 8  # a map with more channels that is as wide as pictures have channels has them last, most likely
+OF_SHAPES = frozenset({Code.UNEQUAL_SHAPES, Code.WINDOW_MISFIT, Code.INDIVISIBLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """Adds notes to what it is told, and tells `report`. `params` are the spec's own, `overrides` the caller's."""
+
+    report: Report
+    params: Mapping[str, Value]
+    overrides: Mapping[str, Value]
+    inputs: Iterable[Input | None] = ()
+
+    def __call__(self, fault: Diagnostic) -> None:
+        notes = (*self._set(fault), *self._channels_last(fault))
+        said = {note.span for note in notes}
+        self.report(replace(fault, notes=(*(n for n in fault.notes if n.span not in said), *notes)) if notes else fault)
+
+    def _set(self, fault: Diagnostic) -> Iterator[Note]:
+        """The caller's values that are read where the fault is, or in the lines that led there."""
+        spans = [span for span in (fault.span, *(note.span for note in fault.notes)) if span]
+        read = [span.source.line(span.line).partition("$")[2] for span in spans] if self.overrides else []
+        for name, value in self.overrides.items():
+            if name in self.params and any(re.search(rf"\b{re.escape(name)}\b", text) for text in read):
+                message = f"`--set {name}={show(value.plain())}` (in Python `set=`) replaces what is written here"
+                yield Note(message, self.params[name].span)
+
+    def _channels_last(self, fault: Diagnostic) -> Iterator[Note]:
+        for each in self.inputs if fault.code in OF_SHAPES else ():
+            if each and (meant := channels_first(each.type)):
+                message = f"`{each.name}` is {each.type}, channels × height × width: is `{meant}` meant?"
+                yield Note(message, each.span)
+
+
+def channels_first(given: TensorType) -> str | None:
+    """The shape that an input was probably meant to have, whose channels seem to stand last."""
+    if not given.is_map or not given.known or given.channels <= FEW_CHANNELS:
+        return None
+    height, width, channels = given.shape
+    return f"[{channels}, {height}, {width}]" if channels in (*CHANNELS.values(), 4) and channels != width else None

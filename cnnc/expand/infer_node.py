@@ -1,0 +1,179 @@
+"""One node at a time: from written attributes to a proved node.
+
+In: an op's name, its attributes as values, and the wires that it takes. Out: a `Node` with its types and cost, or
+diagnostics. The limits on the size of a network are kept here, before anything of that size is built.
+"""
+
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from cnnc.diagnostics import Allow, Code, Diagnostic, Report, Span, counted
+from cnnc.expand.edits import Edits
+from cnnc.expand.refusal import Written, refused
+from cnnc.expand.scope import FAILED, Bound, Scope, Wire
+from cnnc.expressions.budget import Work
+from cnnc.graph.graph import Node, Ref
+from cnnc.language.names import LONGEST
+from cnnc.language.validate import ATTRIBUTES, quote, validate
+from cnnc.ops import registry
+from cnnc.ops.base import Cost, Op, Refusal
+from cnnc.ops.types import TensorType, Types
+from cnnc.text.value import Value
+
+MAX_PARAMS = 10**10
+MAX_ELEMENTS = 10**10
+MAX_NODES = 100_000
+LONGEST_PATH = 256  # characters
+MAX_LINKS = 500_000  # inputs and outputs of all nodes and blocks
+SMALLER = "give it fewer channels or features, or a smaller input: a stride, a pool or `global_avg_pool` before it"
+MAX_FRUITLESS = 20_000  # items that are not there, instances without nodes, rounds …
+STEPS_PER_NODE = 8  # beyond those that a node may well take: its block's, its repeat's, its own
+
+
+class TooMuch(Exception):
+    """The network has outgrown its limits: what follows is not looked at."""
+
+
+@dataclass(slots=True)
+class Inference:
+    """The nodes proved so far, the scopes that they lie in, and what they add up to."""
+
+    nodes: list[Node] = field(default_factory=list)
+    scopes: dict[str, str] = field(default_factory=dict)
+    allows: dict[str, tuple[Allow, ...]] = field(default_factory=dict)
+    failures: int = 0
+    work: Work = field(default_factory=Work)
+    edits: Edits = field(default_factory=dict)
+    _params: int = 0
+    _ops: dict[int, tuple[Value, Op]] = field(default_factory=dict)
+    _allowed: dict[tuple[int, int], tuple[tuple[Allow, ...], ...]] = field(default_factory=dict)
+
+    def step(self, span: Span, scope: Scope) -> None:
+        """Count a step of the expansion; raises TooMuch where too many of them have led to no node."""
+        self.work.steps += 1
+        if self.work.steps > MAX_FRUITLESS + STEPS_PER_NODE * self.work.nodes:
+            message = f"the network takes more than {MAX_FRUITLESS:,} steps to expand that lead to no node"
+            self._stop(message, span, scope, "repeat less often")
+
+    def require_room(self, more: int, span: Span, scope: Scope) -> None:
+        """Raise TooMuch where so many nodes more are too many."""
+        if self.work.nodes + more > MAX_NODES:
+            self._stop(f"the network has more than {MAX_NODES:,} nodes", span, scope, "repeat less often")
+
+    def link(self, count: int, span: Span, scope: Scope) -> None:
+        """Count the inputs that an item takes, or the outputs that it has; raises TooMuch where they are too many."""
+        self.work.links += count
+        if self.work.links > MAX_LINKS:
+            message = f"the nodes and blocks of the network have more than {MAX_LINKS:,} inputs and outputs"
+            self._stop(message, span, scope, "give each fewer of them, or repeat them less often")
+
+    def _stop(self, message: str, span: Span, scope: Scope, help: str) -> NoReturn:
+        scope.report(Diagnostic(Code.TOO_MANY_NODES, message, span, help=help))
+        raise TooMuch
+
+    def add(self, written: Written, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
+        """Prove the node `path` and give what its name stands for; a node that fails stands for unknown values."""
+        self.require_room(1, written.span, scope)
+        self.work.nodes += 1
+        if len(path) > LONGEST_PATH:
+            if max(map(len, path.split("."))) <= LONGEST:  # else a name in it has been refused for its length
+                scope.report(_too_long(path, written.span))
+            self.failures += 1
+            return FAILED
+        kind = registry.get(written.op)
+        op = self._op(kind, written, scope)
+        if (edit := self.edits.get(written.span)) and op is not None:
+            op, wires = edit.apply(op), edit.connect(wires, scope)
+            kind = type(op)
+        if not _arity_fits(kind, len(wires), written.source, scope.report) or op is None:
+            self.failures += 1
+            return FAILED
+        if allow := self.allowed(written.allow, scope.allow):
+            self.allows[path] = allow
+        self.link(len(op.ports), written.span, scope)
+        found = self._infer(op, written, path, wires, scope)
+        self.failures += found is None
+        return _bound(op, path, written.span, found)
+
+    def allowed(self, own: tuple[Allow, ...], around: tuple[Allow, ...]) -> tuple[Allow, ...]:
+        """What an item allows and what is allowed around it: the same tuple for all instances."""
+        if not own:
+            return around
+        key = id(own), id(around)
+        if key not in self._allowed:
+            self._allowed[key] = own, around, (*own, *around)  # what is held keeps its id
+        return self._allowed[key][2]
+
+    def _op(self, kind: type[Op], written: Written, scope: Scope) -> Op | None:
+        """The op with its attributes, read once for all instances of a line without expressions."""
+        key = id(written.attributes)
+        if key in self._ops and not written.unknown:
+            return self._ops[key][1]
+        what = f"`{written.op}`"
+        op = validate(kind, written.attributes, what, scope.report, ATTRIBUTES, written.unknown, scope.knows)
+        if op is not None:
+            self._ops[key] = written.attributes, op  # what is held keeps its id
+        return op
+
+    def _infer(self, op: Op, written: Written, path: str, wires: tuple[Wire, ...], scope: Scope) -> Types | None:
+        types = tuple(wire.type for wire in wires)
+        known = tuple(each for each in types if each is not None)
+        if len(known) < len(types):
+            return None
+        try:
+            found = op.infer(*known)
+        except Refusal as refusal:
+            scope.report(refused(refusal, op, written, path, wires, scope))
+            return None
+        outputs = (found,) if isinstance(found, TensorType) else found
+        cost = op.cost(*known)
+        if objection := self._objection(path, outputs, cost):
+            scope.report(Diagnostic(Code.TOO_BIG, objection, written.span, f"gives {outputs[0]}", help=SMALLER))
+            return None
+        self.nodes.append(Node(path, op, tuple(wire.ref for wire in wires), outputs, cost, written.span))
+        return outputs
+
+    def _objection(self, path: str, outputs: Types, cost: Cost) -> str | None:
+        """Why a node is too big, or makes the network so."""
+        most = max(known_elements(each) for each in outputs)
+        before, self._params = self._params, self._params + cost.params
+        if most > MAX_ELEMENTS:
+            return f"the output of `{path}` has {most:,} elements per sample, at most {MAX_ELEMENTS:,} are allowed"
+        if self._params > MAX_PARAMS >= before:
+            together = f", which makes {self._params:,} so far" if before else ""
+            return f"`{path}` has {cost.params:,} parameters{together}; at most {MAX_PARAMS:,} are allowed"
+        return None
+
+
+def _too_long(path: str, span: Span) -> Diagnostic:
+    message = f"the path {quote(path)} has {len(path)} characters, {LONGEST_PATH} are allowed"
+    return Diagnostic(Code.BAD_NAME, message, span, help="shorten the names of what is around it")
+
+
+def known_elements(of: TensorType) -> int:
+    """The elements of a type, its unknown sizes counted as 1."""
+    return TensorType(tuple(1 if size is None else size for size in of.shape)).elements or 0
+
+
+def _bound(op: Op, path: str, span: Span, outputs: Types | None) -> Bound:
+    return Bound(
+        {port: Wire(Ref(path, index), outputs[index] if outputs else None, span) for index, port in enumerate(op.ports)}
+    )
+
+
+def _arity_fits(op: type[Op], count: int, source: Span, report: Report) -> bool:
+    if op.least_inputs <= count <= op.most_inputs:
+        return True
+    if op.least_inputs == op.most_inputs:
+        wanted = counted(op.least_inputs, "input")
+    elif count < op.least_inputs:
+        wanted = f"{op.least_inputs} or more inputs"
+    else:
+        wanted = f"at most {op.most_inputs:,} inputs"
+    way_out = (
+        "name them: `from: [a, b]`"
+        if count < op.least_inputs
+        else "name one of them in `from`, or `concat` or `add` them first"
+    )
+    report(Diagnostic(Code.WRONG_ARITY, f"`{op.name}` takes {wanted}, got {count}", source, help=way_out))
+    return False

@@ -1,0 +1,216 @@
+"""The proof: a spec becomes a typed graph, or all that is wrong with it is said.
+
+In: a `Spec` and the parameters that the caller sets. Out: a `Graph` that nothing downstream need check again. What a
+failed node would have said about its users is left unsaid.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from cnnc.analysis.cost import FLOAT, totals
+from cnnc.diagnostics import Code, Diagnostic, Note, Report, counted
+from cnnc.diagnostics.suggestions import did_you_mean
+from cnnc.expand.edits import NOTHING, Edits
+from cnnc.expand.expander import Expander
+from cnnc.expand.hints import Hints
+from cnnc.expand.infer_node import Inference, TooMuch
+from cnnc.expand.network_inputs import read_inputs
+from cnnc.expand.network_outputs import find_outputs
+from cnnc.expand.parameters import Variables, parameters
+from cnnc.expand.scope import FAILED, UNKNOWN, Bound, Names, Scope, Wire
+from cnnc.expand.unused_blocks import rehearse_blocks, rehearse_items
+from cnnc.expressions.budget import OutOfWork, Work
+from cnnc.graph.graph import Graph, Ref
+from cnnc.language.model import Spec
+from cnnc.text.value import Value
+
+
+def prove(
+    spec: Spec,
+    overrides: Mapping[str, Value],
+    report: Report,
+    *,
+    edits: Edits = NOTHING,
+    work: Work | None = None,
+) -> Graph | None:
+    """Expand and infer the whole network; None where its outputs cannot be known.
+
+    `edits` are tried in the place of what the spec says, and `work` counts what it takes.
+    """
+    hints = Hints(report, spec.params, overrides)
+    work = work or Work()
+    try:
+        variables = _parameters(spec, overrides, hints, work)
+        if spec.inputs is None:
+            rehearse_items(spec.items, spec.blocks, variables, hints, work)
+            return None
+        return _prove(spec, spec.inputs, variables, hints, Inference(work=work, edits=edits))
+    except OutOfWork as error:
+        hints(error.told())
+        return None
+    except TooMuch:
+        return None
+
+
+def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints, inference: Inference) -> Graph:
+    work = inference.work
+    inputs = read_inputs(given, Scope("", Names(), hints, variables, work=work), hints)
+    report = replace(hints, inputs=inputs.values())
+    top = Scope("", Names(), report, variables, work=work)
+    for name, each in inputs.items():
+        top.local.given[name] = given.keys[name]
+        top.local.bindings[name] = Bound({"": Wire(Ref(name), each.type, each.span)}) if each else FAILED
+    before = next(iter(top.local.bindings.values())) if len(inputs) == 1 else None
+    expander = Expander(spec.blocks, inference)
+    last = expander.fill(spec.items, top, before)
+    rehearse_blocks(spec.blocks, inference.scopes.values(), report, work)
+    outputs = find_outputs(spec, last, top)
+    return Graph(
+        name=spec.name,
+        inputs=tuple(each for each in inputs.values() if each),
+        nodes=tuple(inference.nodes),
+        outputs=outputs,
+        scopes=_filled(inference),
+        labels=spec.labels,
+        description=spec.description,
+        train=spec.train,
+        spec=resolved(spec, variables),
+        passed_by=expander.passed_by(),
+        allows=inference.allows,
+        partial=inference.failures > 0 or not outputs,
+    )
+
+
+def _filled(inference: Inference) -> dict[str, str]:
+    """The scopes that hold nodes, in the order of the file."""
+    filled = set()
+    for node in inference.nodes:
+        path = node.path
+        while (end := path.rfind(".")) >= 0 and (path := path[:end]) not in filled:
+            filled.add(path)
+    return {path: kind for path, kind in inference.scopes.items() if path in filled}
+
+
+def check_whole(graph: Graph, spec: Spec, report: Report) -> None:
+    """What can be said only of a network without other faults: dead nodes, labels, and the budget."""
+    _check_used(graph, report)
+    _check_labels(graph, spec, report)
+    _check_budget(graph, spec, report)
+
+
+def resolved(spec: Spec, variables: Mapping[str, object]) -> dict[str, Any]:
+    """The spec as plain data that stands by itself: parameters set, the blocks of other files in it.
+
+    Which warnings it allows is left out: that makes no other network.
+    """
+    plain: dict[str, Any] = spec.root.plain()
+    plain["name"] = spec.name
+    if variables:
+        plain["params"] = {name: _literal(value) for name, value in variables.items() if value is not UNKNOWN}
+    if plain.pop("use", None):
+        plain["blocks"] = {name: block.text.plain() for name, block in spec.blocks.items() if block.text}
+    blocks = plain.get("blocks")
+    for part in (plain, *(blocks.values() if isinstance(blocks, dict) else ())):
+        _leave_out_allow(part)
+    return plain
+
+
+def _leave_out_allow(part: Any) -> None:
+    """Take out every `allow`: of a spec, a block or a node, and of the nodes in it."""
+    if isinstance(part, dict):
+        part.pop("allow", None)
+        nodes = part.get("nodes")
+        for item in nodes if isinstance(nodes, list) else ():
+            for attributes in item.values() if isinstance(item, dict) else ():
+                _leave_out_allow(attributes)
+
+
+def _literal(value: object) -> object:
+    """A value as a spec writes it: a dollar sign is doubled."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")
+    if isinstance(value, list):
+        return [_literal(each) for each in value]
+    return {key: _literal(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report, work: Work) -> Variables:
+    for name, value in overrides.items():
+        if name not in spec.params:
+            help = did_you_mean(name, spec.params) or "the spec has no `params`"
+            report(
+                Diagnostic(Code.UNKNOWN_PARAM, f"`{spec.name}` has no parameter `{name}` to set", value.span, help=help)
+            )
+    missing = {name for name, value in spec.params.items() if value.data is None and name not in overrides}
+    for name in missing:
+        span = spec.params[name].span
+        way_out = f"give it one: `set={{'{name}': …}}`" if span.path else f"give it one: `--set {name}=…`"
+        report(Diagnostic(Code.MISSING_KEY, f"the parameter `{name}` has no value", span, help=way_out))
+    scope = Scope("", Names(), report, work=work)
+    given = {name: value for name, value in overrides.items() if name in spec.params}
+    return parameters({**spec.params, **given}, {}, scope, missing)
+
+
+def _check_used(graph: Graph, report: Report) -> None:
+    """Report what no output needs: of a chain of such nodes, the last."""
+    needed = graph.needed(graph.outputs)
+    used = {ref.node for node in graph.nodes for ref in node.inputs}
+    for each in graph.inputs:
+        if each.name not in needed:
+            message, way_out = f"the input `{each.name}` is not used", "take it out, or name it in a `from`"
+            report(Diagnostic(Code.DEAD_NODE, message, each.span, notes=_passed_by(graph, each.name), help=way_out))
+    for node in graph.nodes:
+        if node.path not in needed and node.path not in used:
+            message = f"nothing uses `{node.path}`, and it is no output"
+            way_out = "name it in a `from` or in `outputs`, or take it out"
+            report(Diagnostic(Code.DEAD_NODE, message, node.span, notes=_passed_by(graph, node.path), help=way_out))
+
+
+def _passed_by(graph: Graph, name: str) -> tuple[Note, ...]:
+    return (graph.passed_by[name],) if name in graph.passed_by else ()
+
+
+def _check_labels(graph: Graph, spec: Spec, report: Report) -> None:
+    shown = [each for each in graph.outputs if not each.train_only]
+    if not graph.labels or not shown:
+        return
+    shape = graph.type_of(shown[0].ref)
+    if shape.elements != len(graph.labels):
+        what = f"has {counted(shape.channels, 'feature')}" if shape.is_vector else f"is {shape}, which is no vector"
+        are = "is" if len(graph.labels) == 1 else "are"
+        message = f"there {are} {counted(len(graph.labels), 'label')}, but the output `{shown[0].name}` {what}"
+        notes = (Note(f"`{shown[0].ref.node}` is {shape}", graph.node[shown[0].ref.node].span),)
+        span = spec.root.at("labels").span
+        report(Diagnostic(Code.BAD_VALUE, message, span, notes=notes, help="labels name the features in order"))
+
+
+def _check_budget(graph: Graph, spec: Spec, report: Report) -> None:
+    if spec.budget is None:
+        return
+    found = totals(graph)
+    for key, amount in (("params", found.params), ("macs", found.macs), ("activations", found.activation_bytes)):
+        limit = getattr(spec.budget, key)
+        if limit is not None and amount is not None and amount > limit:
+            told = {"params": "parameters", "macs": "MACs", "activations": "bytes of activations"}[key]
+            message = f"the network has {amount:,} {told}, {amount - limit:,} over the budget of {limit:,}"
+            report(
+                Diagnostic(
+                    Code.OVER_BUDGET,
+                    message,
+                    spec.root.at("budget", key).span,
+                    notes=(Note(_heaviest(graph, key)),),
+                    help="make the network smaller, or raise the budget",
+                )
+            )
+
+
+def _heaviest(graph: Graph, key: str) -> str:
+    """The three nodes that weigh most: by parameters, by MACs, or by the bytes of their outputs."""
+    if key == "activations":
+        weights = {node.path: sum(each.elements or 0 for each in node.outputs) * FLOAT for node in graph.nodes}
+    else:
+        weights = {node.path: (node.cost.params if key == "params" else node.cost.macs) or 0 for node in graph.nodes}
+    most = sorted(weights, key=lambda path: -weights[path])[:3]
+    listed = ", ".join(f"`{path}` ({weights[path]:,})" for path in most if weights[path])
+    return f"the largest are those of {listed}" if key == "activations" else f"most are in {listed}"

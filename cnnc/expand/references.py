@@ -1,0 +1,178 @@
+"""What `from` means: the values that an item takes, by name or because they stand before it.
+
+In: an item and its scope. Out: `Source`s, which name values that may stand further down, and the `Wire`s that they turn
+out to be. Raises CnncError where there is no such value.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple, NoReturn
+
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Span, counted
+from cnnc.diagnostics.suggestions import did_you_mean, effort, nearest
+from cnnc.expand.scope import FAILED, NOTHING, Binding, Bound, Pending, Scope, Wire, fail
+from cnnc.expressions.strings import evaluate_value, references
+from cnnc.language.model import Item
+from cnnc.language.validate import show
+from cnnc.text.value import Value
+
+Need = str | Pending
+
+
+class Source(NamedTuple):
+    """An input as `from` names it, or the item before, which needs no name."""
+
+    name: str
+    port: str
+    span: Span
+    before: Binding | None = None
+
+
+def read_sources(item: Item, scope: Scope, before: Binding | None) -> list[Source]:
+    """The inputs of an item, those that it names or what stands before it: at least one."""
+    if item.source is None:
+        if before is None:
+            message = f"`{item.op}` is the first node here and there are several inputs"
+            way_out = f"say which it takes: `from: {next(iter(scope.local.bindings), 'input')}`"
+            fail(Code.WRONG_ARITY, message, item.span, way_out)
+        return [Source("", "", item.span, before)]
+    value = evaluate_value(item.source, scope)
+    entries = value.data if isinstance(value.data, tuple) else (value,)
+    if not entries:
+        way_out = "name a node, or leave `from` out to take the one before"
+        fail(Code.WRONG_ARITY, "`from` names no input", value, way_out)
+    if faults := [
+        _counted_back(entry, entry.data, len(entries) == 1, scope)
+        for entry in entries
+        if isinstance(entry.data, int) and entry.data < 0
+    ]:
+        raise CnncError(faults)
+    return [read_source(entry) for entry in entries]
+
+
+def _counted_back(entry: Value, at: int, alone: bool, scope: Scope) -> Diagnostic:
+    """E306 for a node that is counted from the end, as the YOLOs do."""
+    names = list(islice(reversed(scope.local.bindings), -at))
+    help = f"write its name: `{names[-1]}`" if len(names) == -at else "give the node a `name`, and write that"
+    if at == -1 and alone:
+        help = "leave `from` out: a node takes the one before it"
+    return Diagnostic(Code.UNKNOWN_NODE, f"`from` takes names of nodes, got {at}", entry.span, help=help)
+
+
+def read_source(entry: Value) -> Source:
+    """One entry of a `from`: a name, or a name and a port."""
+    name = str(entry.data) if isinstance(entry.data, int) and not isinstance(entry.data, bool) else entry.data
+    if not isinstance(name, str):
+        message = f"`from` takes names of nodes, got {show(entry.plain())}"
+        fail(Code.UNKNOWN_NODE, message, entry, "`from: a` or `from: [a, b]`")
+    if "," in name:
+        listed = f"`from: [{', '.join(part.strip() for part in name.split(','))}]`"
+        fail(Code.UNKNOWN_NODE, f"{show(name)} is no name of a node", entry, f"several are a list: {listed}")
+    head, _, port = name.partition(".")
+    return Source(head, port, entry.span)
+
+
+def needs(item: Item, sources: list[Source], scope: Scope) -> tuple[Need, ...]:
+    """What an item has to wait for: nodes further down, as inputs or in its expressions."""
+    found: list[Need] = []
+    for source in sources:
+        binding = source.before or scope.find(source.name)
+        if isinstance(binding, Pending) and binding.bound is None:
+            found.append(binding)
+        elif binding is None:
+            found.append(source.name)
+    if item.op != "group":  # what stands in a group speaks of the group's own scope
+        found += not_yet_known(item.attributes, scope)
+    if item.repeat is not None:
+        found += not_yet_known(item.repeat, scope)
+    if item.when is not None:
+        found += not_yet_known(item.when, scope)
+    return tuple(found)
+
+
+def not_yet_known(value: Value, scope: Scope) -> Iterator[Need]:
+    """The nodes whose sizes a value's expressions read and that have not been built."""
+    for name in _looked_at(value):
+        binding = scope.find(name)
+        if isinstance(binding, Pending):
+            yield binding
+        elif binding is None and name not in scope.variables:
+            yield name
+
+
+def find_wire(source: Source, scope: Scope) -> Wire:
+    """The value that a source names; where there is none, that is said, and the rest of the node still proved."""
+    try:
+        return wire(source, scope)
+    except CnncError as error:
+        scope.report_all(error)
+        return NOTHING
+
+
+def known_wire(source: Source, scope: Scope) -> Wire | None:
+    """The value that a source names, where there is one."""
+    binding = _bound(source, scope)
+    return None if binding is None else binding.ports.get(source.port)
+
+
+def _bound(source: Source, scope: Scope) -> Bound | None:
+    """What the name of a source stands for, once all names can be known."""
+    binding = source.before if source.before is not None else scope.find(source.name)
+    return binding.bound or FAILED if isinstance(binding, Pending) else binding
+
+
+def wire(source: Source, scope: Scope) -> Wire:
+    """The value that a source names, once it can be known; raises CnncError where there is none."""
+    binding = _bound(source, scope)
+    if binding is None and (scope.local.lost or f"{source.name}.{source.port}" in scope.local.given):
+        return NOTHING  # a name that could not be read, or was refused for its dot
+    if binding is None:
+        message = f"there is no node `{source.name}` in this scope"
+        fail(Code.UNKNOWN_NODE, message, source.span, _known(source.name, scope))
+    if binding.failed:
+        return NOTHING
+    if source.port not in binding.ports:
+        _no_port(source, binding, scope)
+    return binding.ports[source.port]
+
+
+def _known(name: str, scope: Scope) -> str | None:
+    """A help line: the names of the scope, but for those of items that wait for this very one."""
+    pending = {key: each for key, each in scope.local.bindings.items() if isinstance(each, Pending)}
+    waiting = {key for key, each in pending.items() if name in each.needs}
+    names = [key for key in (*scope.local.bindings, *scope.local.absent) if key not in waiting]
+    scope.spend(len(names) // 8 + sum(len(each.needs) for each in pending.values()) // 8 + effort(name, names))
+    way_out = did_you_mean(name, names)
+    near = nearest(name, names)
+    around = scope.local.around
+    while around is not None and near is None:
+        if name in around.bindings:
+            own = ", ".join(f"`{key}`" for key in names[:8])
+            kinds = "a block or group sees its own inputs and nodes alone"
+            return f"{kinds} ({own}): add `{name}` to its `inputs`, and to the `from` of what uses it"
+        around = around.around
+    return way_out
+
+
+def _no_port(source: Source, binding: Bound, scope: Scope) -> NoReturn:
+    scope.spend(len(scope.local.bindings) // 8)
+    name = source.name or next((name for name in scope.local.bindings if scope.find(name) is binding), "…")
+    ports = [f"`{name}.{port}`" for port in binding.ports if port]
+    what = f"`{source.name}`" if source.name else f"the node before, `{name}`,"
+    if not ports:
+        message = f"{what} has one output, so there is no `{source.name}.{source.port}`"
+        fail(Code.PORT, message, source.span, f"write `{source.name}`")
+    message = f"{what} has no output `{source.port}`" if source.port else f"{what} has {counted(len(ports), 'output')}"
+    fail(Code.PORT, message, source.span, f"name one of them: {', '.join(ports[:8])}")
+
+
+def _looked_at(value: Value) -> Iterator[str]:
+    """The names of the nodes whose sizes a value's expressions read."""
+    if isinstance(value.data, str):
+        yield from references(value.data)
+    elif isinstance(value.data, dict):
+        for part in value.data.values():
+            yield from _looked_at(part)
+    elif isinstance(value.data, tuple):
+        for part in value.data:
+            yield from _looked_at(part)

@@ -1,0 +1,216 @@
+"""A scope while it is expanded: its names, its parameters, and what stands around it.
+
+A name stands for a `Bound` (ports with their wires) or for a `Pending` item, which waits for a node further down. The
+rounds of an `each` without a name share the `Names` of one scope and differ in their variables.
+"""
+
+from collections import ChainMap, Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple, NoReturn, cast
+
+from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Note, Report, Span
+from cnnc.expressions.budget import Work
+from cnnc.graph.graph import Ref
+from cnnc.language.names import TAKEN, check_name
+from cnnc.ops.types import TensorType
+from cnnc.text.value import Value
+
+SILENT = CnncError([])  # something that has been reported already is why this cannot be said
+UNKNOWN: Final = object()  # the value of a parameter that could not be had: whoever asks for it stays silent
+
+
+class Wire(NamedTuple):
+    """A value that a node may take. Its type is unknown (None) where its node failed: its users then stay silent."""
+
+    ref: Ref
+    type: TensorType | None
+    span: Span | None = None
+
+
+NOTHING = Wire(Ref(""), None)  # what a failed node gives: nothing is known of it
+
+
+class Bound(NamedTuple):
+    """What a name stands for: its ports. The port with the empty name is the one that the name alone reaches."""
+
+    ports: Mapping[str, Wire]
+    failed: bool = False
+
+
+FAILED = Bound({}, failed=True)
+
+
+@dataclass(eq=False, slots=True)
+class Pending:
+    """An item that waits for `needs`, names in its scope or other pending items; `build` then gives its ports.
+
+    A `passage` is what an absent node leaves behind: it stands for its input, and has no name of its own.
+    """
+
+    name: str
+    span: Span
+    needs: tuple["str | Pending", ...]
+    build: Callable[[], Bound]
+    bound: Bound | None = None
+    passage: bool = False
+
+
+Binding = Bound | Pending
+
+
+@dataclass(slots=True)
+class Names:
+    """The names of one scope: those bound, those of absent nodes, and those that items further down will be given."""
+
+    bindings: dict[str, Binding] = field(default_factory=dict)
+    absent: dict[str, Binding] = field(default_factory=dict)
+    given: dict[str, Span] = field(default_factory=dict)
+    waiting: list[Pending] = field(default_factory=list)
+    by_index: bool = False
+    reserved: frozenset[str] = frozenset()  # given outright to items that are there: defaults keep clear of them
+    ahead: Counter[str] = field(default_factory=Counter)  # how often a name is still to be given further down
+    around: "Names | None" = None  # what is not to be seen from here: to tell that a name is one of these
+    lost: bool = False  # an item failed before its names could be known: an unknown name may be one of them
+    _count: int = 0
+    _defaults: Counter[str] = field(default_factory=Counter)
+
+    def find(self, name: str) -> Binding | None:
+        """What a name stands for by now; None where that is not known yet."""
+        binding = self.bindings.get(name)
+        if binding is None and not self.ahead[name]:
+            binding = self.absent.get(name)
+        if isinstance(binding, Pending) and binding.bound is not None:
+            return binding.bound
+        return binding
+
+    def claim(self, name: str | None, op: str, span: Span, report: Report) -> str:
+        """The local name of a new node: the given one, even where it is refused, or the default."""
+        position = self._count
+        self._count += 1
+        if name is None:
+            name = str(position) if self.by_index else self._default(op)
+        else:
+            self.ahead[name] -= self.ahead[name] > 0
+            check_name(name, span, report)
+        if name in self.given:
+            report(_given_twice(name, span, self.given[name]))
+            name = self._default(name)
+        self.given[name] = span
+        return name
+
+    def leave(self, name: str, binding: Binding) -> None:
+        """Let the name of an absent node stand for its input."""
+        self.ahead[name] -= self.ahead[name] > 0
+        self.absent[name] = binding
+
+    def close(self) -> None:
+        """Every item has had its turn: no further names are to come."""
+        self.ahead.clear()
+
+    def _default(self, op: str) -> str:
+        """The op's name, or the first of op_2, op_3 … that is free."""
+        while True:
+            self._defaults[op] += 1
+            count = self._defaults[op]
+            name = op if count == 1 else f"{op}_{count}"
+            if name not in self.given and name not in self.reserved and name not in TAKEN["a node"]:
+                return name
+
+
+def _given_twice(name: str, span: Span, first: Span) -> Diagnostic:
+    message = f"the name `{name}` is given twice in this scope"
+    way_out = f"call one of them `{name}_2`, say"
+    if span is first:
+        counts = "`i` counts the innermost `repeat` or `each`, and a list in `over` can number the rounds around it"
+        way_out = f"let it differ from round to round: {counts}"
+    return Diagnostic(Code.DUPLICATE_NAME, message, span, notes=(Note("first here", first),), help=way_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A scope as one of its items sees it. `path` ends in a dot or is empty; `trail` tells the instances around.
+
+    `allow` holds the warnings that are allowed in it, the innermost `allow` first.
+    """
+
+    path: str
+    local: Names
+    sink: Report
+    variables: Mapping[str, object] = field(default_factory=dict)
+    trail: tuple[Note, ...] = ()
+    depth: int = 0
+    allow: tuple[Allow, ...] = ()
+    work: Work = field(default_factory=Work)
+
+    def with_variables(self, more: Mapping[str, object]) -> "Scope":
+        """The same scope with further variables: a round of an `each` or a `repeat`. None is copied."""
+        under = self.variables.maps if isinstance(self.variables, ChainMap) else [self.variables]
+        variables: ChainMap[str, object] = ChainMap(*cast("list[dict[str, object]]", [more, *under]))
+        return Scope(self.path, self.local, self.sink, variables, self.trail, self.depth, self.allow, self.work)
+
+    def find(self, name: str) -> Binding | None:
+        """What a name stands for by now; None where that is not known yet."""
+        return self.local.find(name)
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Report from inside the scope: with the instances around it."""
+        self.sink(replace(diagnostic, notes=(*diagnostic.notes, *self.trail)) if self.trail else diagnostic)
+
+    def report_all(self, error: CnncError) -> None:
+        """Report an error's diagnostics."""
+        for diagnostic in error.diagnostics:
+            self.report(diagnostic)
+
+    # What expressions may ask: cnnc.expressions.strings.Lookup
+
+    def variable(self, name: str) -> object:
+        if self.variables[name] is UNKNOWN:
+            raise SILENT
+        return self.variables[name]
+
+    def attribute(self, name: str, attribute: str) -> int:
+        binding = self.find(name)
+        if isinstance(binding, Pending) or (binding is None and self.local.ahead[name]):
+            message = f"`{name}` waits for what stands further down, so its {attribute} is not known here yet"
+            way_out = "whether, how often and by what name a node is there may depend on the nodes above it"
+            fail(Code.FAILED_EXPRESSION, message, None, way_out)
+        if binding is None and self.local.lost:
+            raise SILENT
+        if binding is None:
+            raise KeyError(name)
+        wire = binding.ports.get("")
+        if binding.failed or (wire is not None and wire.type is None):
+            raise SILENT
+        if wire is None or wire.type is None:
+            fail(Code.FAILED_EXPRESSION, f"`{name}` has several outputs, so it has no `{attribute}`", None)
+        return size(name, wire.type, attribute)
+
+    def names(self) -> Iterable[str]:
+        return [*self.variables, *self.local.bindings, *self.local.absent]
+
+    def knows(self, name: str) -> bool:
+        """Whether a name is one of these."""
+        return name in self.variables or name in self.local.bindings or name in self.local.absent
+
+    def spend(self, operations: int) -> None:
+        self.work.spend(operations)
+
+
+def size(name: str, of: TensorType, attribute: str) -> int:
+    """One of the four sizes of a type; raises CnncError where there is none."""
+    index = {"channels": 0, "features": 0, "height": 1, "width": 2}[attribute]
+    fits = of.is_map if attribute in ("height", "width") else of.is_vector if attribute == "features" else True
+    if not fits:
+        has = "`features`" if of.is_vector else "`channels`, `height` and `width`"
+        fail(Code.FAILED_EXPRESSION, f"`{name}` is {of}, which has no `{attribute}`", None, f"it has {has}")
+    found = of.shape[index]
+    if found is None:
+        message = f"the {attribute} of `{name}` is unknown until run time"
+        fail(Code.FAILED_EXPRESSION, message, None, "give the input a fixed height and width")
+    return found
+
+
+def fail(code: Code, message: str, at: Value | Span | None, help: str | None = None) -> NoReturn:
+    """Raise the diagnostic of one fault, at a value or a span; without a place it stands where the expression does."""
+    raise CnncError.of(code, message, at.span if isinstance(at, Value) else at, help=help)

@@ -1,0 +1,157 @@
+"""The values of the expressions in a spec's strings.
+
+In: a string or a tree of values, and a `Lookup` that knows what is visible. Out: plain values, or CnncError: E211 where
+a text is no expression, E212 where it has no value. `expression_syntax` has the grammar, `expression_evaluation`
+the walk over an expression; nothing is ever run, and every result is bounded.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
+from cnnc.expressions import operations as values
+from cnnc.expressions.budget import OutOfWork
+from cnnc.expressions.evaluation import Evaluation, Lookup
+from cnnc.expressions.grammar import Expression
+from cnnc.expressions.operations import Fault
+from cnnc.expressions.parse_cache import TEXTS
+from cnnc.text.value import Value
+
+MAX_ELEMENTS = 100_000  # of all lists that the expressions of one tree give
+
+
+def is_expression(text: str) -> bool:
+    """Whether the string needs evaluation."""
+    return "$" in text
+
+
+def references(text: str) -> frozenset[str]:
+    """The names whose sizes the string reads; none of a malformed one, which `evaluate` reports."""
+    found = TEXTS.expressions(text) if is_expression(text) else ()
+    return frozenset[str]().union(*(each.references for each in found))
+
+
+def variables(text: str) -> frozenset[str]:
+    """The names whose values the string reads; none of a malformed one."""
+    found = TEXTS.expressions(text) if is_expression(text) else ()
+    return frozenset[str]().union(*(each.variables for each in found))
+
+
+def as_expression(text: str, knows: Callable[[str], bool]) -> str | None:
+    """A text with the dollar sign that it lacks, where it is an expression of names that are known; else None.
+
+    It is in quotes where it would not stand between braces without them.
+    """
+    written = f"${text}" if text.isidentifier() else f"$({text})"
+    names = references(written) | variables(written) if "$" not in text else frozenset[str]()
+    if not (names and all(map(knows, names))):
+        return None
+    return f'"{written}"' if set(written) & set("[]{},") else written
+
+
+def evaluate(text: str, span: Span, lookup: Lookup) -> object:
+    """The string's value: typed where it is one expression and nothing else, otherwise text with the values filled in.
+
+    Raises CnncError: E211 for what is no expression, E212 for one without a value, and whatever `lookup` raises.
+    """
+    if not is_expression(text):
+        return text
+    try:
+        parts = TEXTS.parsed(text)
+        if len(parts) > 1 or not isinstance(parts[0], Expression):
+            result: object = values.joined(_fill(part, lookup) for part in parts)
+        else:
+            result = values.checked(Evaluation(parts[0], lookup).whole())
+        lookup.spend(values.effort(result))
+        return result
+    except OutOfWork as error:
+        error.span = span
+        raise
+    except Fault as fault:
+        raise CnncError.of(fault.code, fault.message, _place(text, span, fault.extent), help=fault.help) from None
+    except CnncError as error:
+        raise CnncError(found if found.span else replace(found, span=span) for found in error.diagnostics) from None
+
+
+def evaluate_value(value: Value, lookup: Lookup) -> Value:
+    """The tree with every string replaced by its value; what holds no expression is the same object as before.
+
+    Raises one CnncError with all that went wrong in the tree; it is empty where all that has been said before.
+    """
+    if value.data is None or isinstance(value.data, bool | int | float):
+        return value
+    replacement = _Replacement(lookup)
+    result = replacement.of(value)
+    if replacement.failed:
+        raise CnncError(replacement.found)
+    return result
+
+
+@dataclass(slots=True)
+class _Replacement:
+    """One walk over a tree. `room` is what its expressions may still add up to: lists of lists could double each."""
+
+    lookup: Lookup
+    room: int = MAX_ELEMENTS
+    failed: bool = False
+    found: list[Diagnostic] = field(default_factory=list)  # not the errors, whose frames would hold on to this walk
+
+    def of(self, value: Value) -> Value:
+        match value.data:
+            case str(text) if is_expression(text):
+                try:
+                    return self._evaluated(text, value.span)
+                except CnncError as error:
+                    self.failed = True
+                    self.found += error.diagnostics
+            case tuple(before):
+                self.lookup.spend(len(before))
+                elements = tuple(map(self.of, before))
+                if any(new is not old for new, old in zip(elements, before, strict=True)):
+                    return replace(value, data=elements)
+            case dict(before):
+                self.lookup.spend(len(before))
+                entries = {key: self.of(entry) for key, entry in before.items()}
+                if any(entries[key] is not before[key] for key in before):
+                    return replace(value, data=entries)
+        return value
+
+    def _evaluated(self, text: str, span: Span) -> Value:
+        result = evaluate(text, span, self.lookup)
+        if isinstance(result, list):
+            before, self.room = self.room, self.room - values.size(result)
+            if self.room < 0 <= before:
+                message = f"the lists that are put in here have more than {MAX_ELEMENTS:,} elements together"
+                raise CnncError.of(Code.FAILED_EXPRESSION, message, span, help="hand on less, or make a block of it")
+            if self.room < 0:
+                raise CnncError([])  # it has been said
+        return _as_value(result, span)
+
+
+def _as_value(result: Any, span: Span) -> Value:
+    if isinstance(result, dict):
+        return Value({key: _as_value(each, span) for key, each in result.items()}, span, dict.fromkeys(result, span))
+    return Value(tuple(_as_value(each, span) for each in result) if isinstance(result, list) else result, span)
+
+
+def _fill(part: str | Expression, lookup: Lookup) -> str:
+    if isinstance(part, str):
+        return part
+    value = Evaluation(part, lookup).whole()
+    try:
+        return values.as_text(value)
+    except Fault as fault:
+        fault.extent = part.extent
+        raise
+
+
+def _place(text: str, span: Span, extent: tuple[int, int] | None) -> Span:
+    """The span of a part of the text, where the source shows it letter by letter; otherwise all of `span`."""
+    if extent is None or span.line != span.end_line:
+        return span
+    written = span.source.line(span.line)[span.column - 1 : span.end_column - 1]
+    if written not in (text, f"'{text}'", f'"{text}"'):
+        return span
+    start = span.column + (written != text)
+    return span._replace(column=start + extent[0], end_column=start + extent[1])

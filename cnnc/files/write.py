@@ -1,0 +1,263 @@
+"""The one writer of artifacts: a file is there whole, or what was there before still is.
+
+What is written goes into a staging folder beside its place, is flushed to the disk, and is renamed. A staging folder
+is locked while its writer lives; those of writers that were killed are removed by the next one. Files get the mode that
+the umask says. Whatever the system objects to is a diagnostic, E405.
+"""
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import IO, BinaryIO
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.files import leftovers
+from cnnc.files.checks import kind_of
+
+if sys.platform != "win32":  # there, renames are still atomic, but killed writers' folders stay
+    import fcntl
+
+Data = bytes | Callable[[BinaryIO], object]
+
+STAGE = ".cnnc-"
+LOCK = "lock"
+REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than the system allows",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOENT: "its folder does not exist",
+    errno.EISDIR: "it is a folder",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "it is a symbolic link that leads back to itself",
+}
+
+
+def write_file(path: Path, data: Data) -> None:
+    """Write `data`, or what the function writes into the open file, to `path`; raises E405.
+
+    A symbolic link stays, and the file that it points to is replaced.
+    """
+    with reported(path):
+        place = _place(path)
+        with _staging(place.parent) as stage:
+            _write(stage / place.name, data)
+            _rename(stage / place.name, place)
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A folder inside `folder` for files that `publish` will move into it; gone, with what is left, at the end.
+
+    So are folders that were made for it, where nothing came into them.
+    """
+    new = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
+    with ExitStack() as stack:
+        stack.callback(_remove_empty, new)
+        with reported(folder):
+            stage = stack.enter_context(_staging(folder, make=True))
+        yield stage
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those around it, or none of them; raises E405."""
+    new = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
+    with reported(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            _remove_empty(new)
+            raise
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first; one that has files by now stays, and so do those around it."""
+    for each in folders:
+        try:
+            each.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):  # else it could not be made
+                return
+
+
+def stage_file(path: Path, data: Data) -> None:
+    """Write a file of a staging folder, down to the disk; raises E405."""
+    with reported(path):
+        _write(path, data)
+
+
+def flush_staged(path: Path) -> None:
+    """Take a file of a staging folder that a library has written down to the disk; raises E405."""
+    with reported(path), path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def publish(folder: Path, files: Mapping[str, Path]) -> None:
+    """Rename staged files to their names in `folder`, the last (the manifest) only when all others are there.
+
+    One build at a time: of two into one folder, the later one's files are there together. The old manifest goes first,
+    so that one that is interrupted here leaves no manifest rather than one that does not describe its files. Files of
+    earlier builds that this one does not write are removed.
+    """
+    *names, manifest = files
+    with reported(folder), _alone(folder / f"{STAGE}{LOCK}"):
+        for name in files:
+            _place(folder / name)
+        written = leftovers.noted(folder) | leftovers.named(folder / manifest) | leftovers.named(files[manifest])
+        note = files[manifest].with_name(leftovers.NOTE)
+        _write(note, leftovers.as_note(written))
+        _rename(note, folder / leftovers.NOTE)
+        (folder / manifest).unlink(missing_ok=True)
+        for name in names:
+            _rename(files[name], folder / name)
+        leftovers.remove(folder, written, keep=files)
+        _rename(files[manifest], folder / manifest)
+        (folder / leftovers.NOTE).unlink()
+
+
+def _place(path: Path) -> Path:
+    """Where the file really goes, which may be where a link points to; never a device, a pipe or a folder."""
+    place = Path(os.path.realpath(path))
+    if os.path.islink(place):
+        raise OSError(errno.ELOOP, "loop", str(path))
+    if os.path.isdir(place):
+        raise OSError(errno.EISDIR, "folder", str(path))
+    if os.path.exists(place) and (kind := kind_of(place.stat().st_mode)):
+        raise CnncError.of(Code.NOT_WRITTEN, f"cannot write {path}: it is {kind}, not a file")
+    return place
+
+
+def _write(path: Path, data: Data) -> None:
+    with path.open("xb") as file:
+        file.write(data) if isinstance(data, bytes) else data(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _rename(staged: Path, place: Path) -> None:
+    staged.replace(place)
+    with suppress(OSError):  # not every system can flush a folder, and the file itself is already safe
+        folder = os.open(place.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def _staging(folder: Path, make: bool = False) -> Iterator[Path]:
+    _sweep(folder)
+    stage, lock = _locked_stage(folder, make)
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        lock.close()
+
+
+def _locked_stage(folder: Path, make: bool) -> tuple[Path, IO[bytes]]:
+    """A new staging folder and its lock; another writer may remove `folder`, or sweep this just before it is locked."""
+    while True:
+        stage = folder / f"{STAGE}{token_hex(8)}"
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            folder.stat()
+        with suppress(FileNotFoundError):
+            stage.mkdir(mode=0o700)
+            lock = _lock(stage / LOCK)
+            if os.path.exists(stage / LOCK):
+                return stage, lock
+            lock.close()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the staging folders whose writers are no more: nobody holds their locks."""
+    for stage in folder.glob(f"{STAGE}*/"):
+        with suppress(OSError):
+            if not os.path.exists(stage / LOCK):
+                stage.rmdir()
+            elif sys.platform != "win32":
+                with (stage / LOCK).open("rb") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(stage, ignore_errors=True)
+
+
+def _lock(path: Path) -> IO[bytes]:
+    file = path.open("ab")
+    if sys.platform != "win32":
+        fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock at `path`, whose file goes with its holder; who had waited for that very file makes a new one."""
+    if sys.platform == "win32":
+        yield
+        return
+    lock = _lock(path)
+    while not _is_still_at(path, lock):
+        lock.close()
+        lock = _lock(path)
+    try:
+        yield
+    finally:
+        path.unlink()
+        lock.close()
+
+
+def _is_still_at(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn what the system says into E405; torch's writers hide it behind errors of their own."""
+    try:
+        yield
+    except CnncError:
+        raise
+    except Exception as error:
+        cause = _system_error(error)
+        if cause is None:
+            raise
+        message = f"cannot write {_blocked(cause, path)}: {_reason(cause, path)}"
+        raise CnncError.of(Code.NOT_WRITTEN, message, help=_help(cause)) from error
+
+
+def _blocked(cause: OSError, path: Path) -> Path:
+    """What could not be written: `path`, or the file right in it that something else takes the place of."""
+    told = (Path(each) for each in (cause.filename2, cause.filename) if isinstance(each, str))
+    inside = (each for each in told if each.parent == path and cause.errno in (errno.EISDIR, errno.ELOOP))
+    return next(inside, path)
+
+
+def _reason(cause: OSError, path: Path) -> str:
+    """What is in the way; where that is a folder far up, it is named."""
+    around = (path, *path.parents)
+    if cause.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"{next(filter(os.path.lexists, around))} is not a folder"
+    if cause.errno in (errno.EACCES, errno.EPERM):
+        return f"there is no permission to write to the folder {next(filter(os.path.isdir, around))}"
+    return REASONS.get(cause.errno or 0, cause.strerror or str(cause))
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _help(cause: OSError) -> str:
+    if cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "what was there before is untouched; make room, or write to another disk"
+    return "what was there before is untouched; write to another folder"

@@ -1,0 +1,171 @@
+"""Models of three kinds behind one face: an ONNX file, a TorchScript file, a spec's graph with weights.
+
+Out comes a `Scorer`, which takes preprocessed pictures (N, C, H, W) and gives scores (N, classes). What a picture must
+be and what the scores are says its contract; all three kinds give the same contract for the same spec.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from hashlib import file_digest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from cnnc.artifacts.contract import Contract
+from cnnc.diagnostics import CnncError, Code
+from cnnc.files.checks import require_file, require_utf8
+from cnnc.graph.graph import Graph
+from cnnc.inference.providers import TIMEOUT
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A loaded model. `scores` maps float32 (N, C, H, W) on the CPU to (N, classes) there; `batch` is the N that it
+    takes where it takes only one. Use as a context manager.
+    """
+
+    path: str
+    contract: Contract
+    scores: "Callable[[Tensor], Tensor]"
+    device: str
+    batch: int | None = None
+    notes: tuple[str, ...] = ()
+    held: AbstractContextManager[Any] = field(default_factory=nullcontext)
+
+    def __enter__(self) -> "Scorer":
+        self.held.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.held.__exit__(*error)
+
+
+def of_onnx(path: str, device: str = "auto", *, accept_changed: bool = False, timeout: float = TIMEOUT) -> Scorer:
+    """An ONNX file by onnxruntime, on `auto`, `cpu` or `cuda`; raises what `inference.predict.load_model` raises."""
+    import numpy as np
+    import torch
+
+    from cnnc.inference.predict import load_model
+
+    model = load_model(path, device, accept_changed=accept_changed, timeout=timeout)
+    source, target = model.contract.input.name, model.contract.outputs[0]
+
+    def scores(pictures: "Tensor") -> "Tensor":
+        output, _ = model.runner.run(pictures.numpy(), source, target)
+        return torch.from_numpy(np.array(output, np.float32))
+
+    sides = {port.name: port.shape for port in model.runner.inputs}[source]
+    batch = sides[0] if sides else None
+    return Scorer(path, model.contract, scores, model.runner.choice.name, batch, model.notes, model)
+
+
+def of_graph(path: str, graph: Graph, weights: "Mapping[str, Tensor]", device: str = "auto") -> Scorer:
+    """A spec's graph with the state_dict of its module, without what is for training alone: what exports have."""
+    from cnnc.passes.drop_train_only import drop_train_only
+    from cnnc.passes.network import Network
+    from cnnc.targets import torch_module
+
+    arrays = {key: tensor.numpy() for key, tensor in weights.items()}
+    inference = drop_train_only(Network(graph, arrays))
+    module = torch_module.lower(inference.graph, {key: weights[key] for key in inference.weights})
+    return _of_module(path, inference.graph, module, device)
+
+
+def of_torchscript(
+    path: str, load: Callable[[Mapping[str, Any]], Graph], device: str = "auto", *, accept_changed: bool = False
+) -> Scorer:
+    """A TorchScript file, beside which the manifest of its build lies; `load` proves the spec that is in there.
+
+    Raises CnncError: E501 where either cannot be read or, unless `accept_changed`, is not what the build wrote.
+    """
+    require_utf8(path, Code.MODEL_UNREADABLE, "read the model")
+    require_file(path, Code.MODEL_UNREADABLE, "model")
+    graph = load(_described(Path(path), accept_changed))
+    module = _load(path)
+    from cnnc.passes.drop_train_only import drop_train_only
+    from cnnc.passes.network import Network
+
+    return _of_module(path, drop_train_only(Network(graph, {})).graph, module, device)
+
+
+def _described(path: Path, accept_changed: bool) -> Mapping[str, Any]:
+    """The spec in the manifest beside the file, which must be the file that the manifest speaks of."""
+    from cnnc.artifacts.metadata import spec_hash
+
+    manifest = path.with_name(MANIFEST)
+    try:
+        said = json.loads(manifest.read_bytes())
+        spec, digest = dict(said["spec"]), str(said["files"][path.name]["sha256"])
+        intact = spec_hash(spec) == said["spec_sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or "it is not what `cnnc build` writes, or speaks of another file"
+        raise CnncError.of(
+            Code.MODEL_UNREADABLE,
+            f"cannot tell how the model {path} is fed: its build's {manifest} cannot be read: {reason.lower()}",
+            help=f"a TorchScript file says nothing of itself: keep {MANIFEST} beside it, or evaluate the spec with "
+            "--weights, or the .onnx file",
+        ) from error
+    if accept_changed:
+        return spec
+    if not intact:
+        raise _changed(f"the spec in {manifest} is not the one that `cnnc build` wrote there: its SHA-256 differs")
+    with path.open("rb") as file:
+        if file_digest(file, "sha256").hexdigest() != digest:
+            raise _changed(f"the model {path} is not the file that {manifest} describes: its SHA-256 differs")
+    return spec
+
+
+def _changed(message: str) -> CnncError:
+    return CnncError.of(
+        Code.MODEL_UNREADABLE,
+        message,
+        help="the file was damaged or replaced: build it again with `cnnc build`; `--accept-changed` runs it as it is",
+    )
+
+
+def _load(path: str) -> "Module":
+    import warnings
+
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript is deprecated, and asked for
+            return cast("Module", torch.jit.load(path, map_location="cpu"))  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise CnncError.of(Code.MODEL_UNREADABLE, f"cannot read the model {path}: {reason}") from error
+
+
+def _of_module(path: str, graph: Graph, module: "Module", device: str) -> Scorer:
+    import torch
+
+    from cnnc.artifacts.metadata import contract_of
+
+    place = choose(device)
+    module = module.eval().to(place)
+
+    def scores(pictures: "Tensor") -> "Tensor":
+        with torch.inference_mode():
+            output = module(pictures.to(place))
+            return cast("Tensor", output[0] if isinstance(output, tuple) else output).float().cpu()
+
+    return Scorer(path, contract_of(graph), scores, place)
+
+
+def choose(device: str) -> str:
+    """`cuda` or `cpu` for `auto`, `cuda` or `cpu`; raises E514 where CUDA is asked for and not there."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise CnncError.of(
+            Code.NO_DEVICE, "there is no CUDA device that torch can use here", help="take --device cpu, or auto"
+        )
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

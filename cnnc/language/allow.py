@@ -1,0 +1,42 @@
+"""`allow`: the warnings that the author of a spec has decided on.
+
+In: a code, or a list of codes, as it is written. Out: an `Allow` for each that is the code of a warning. Where it
+stands says what it covers: a node, an instance and all in it, a block, a file of blocks, or the whole spec.
+"""
+
+from cnnc.diagnostics import Allow, Code, Diagnostic, Report
+from cnnc.diagnostics.suggestions import nearest
+from cnnc.language.validate import show
+from cnnc.text.value import Value
+
+CODES = {code.value for code in Code}
+WARNINGS = {code.value: code for code in Code if code.severity == "warning" and code != Code.UNUSED_ALLOW}
+
+
+def read_allow(value: Value | None, report: Report, bad: Code = Code.BAD_VALUE) -> tuple[Allow, ...]:
+    """The warnings that are allowed; what is no code of a warning is reported as `bad`."""
+    if value is None or value.data is None:
+        return ()
+    entries = value.data if isinstance(value.data, tuple) else (value,)
+    found: list[Allow] = []
+    for entry in entries:
+        if isinstance(entry.data, str) and entry.data in WARNINGS:
+            if [each.code for each in found].count(WARNINGS[entry.data]) < 2:  # the second is told to be of no use
+                found.append(Allow(WARNINGS[entry.data], entry.span))
+        else:
+            message = f"`allow` takes the codes of warnings, got {show(entry.plain())}"
+            report(Diagnostic(bad, message, entry.span, help=_way_out(entry.data)))
+    return tuple(found)
+
+
+def _way_out(given: object) -> str | None:
+    if not isinstance(given, str):
+        return "write `allow: W302` or `allow: [W302, W304]`"
+    if given == Code.UNUSED_ALLOW:
+        return "take out the `allow` that it speaks of"
+    if given in CODES:
+        return f"{given} is an error, which only a change of the spec can mend"
+    if "$" in given:
+        return "write the code itself: no expression is evaluated here"
+    near = nearest(given.upper(), WARNINGS)
+    return f"did you mean `{near}`?" if near else "`cnnc explain` lists all codes; those of warnings begin with W"

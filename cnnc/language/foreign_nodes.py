@@ -1,0 +1,167 @@
+"""What somebody meant who wrote a node in the words or the form of another framework: help lines, with what to write.
+
+In: what was written, as plain data, and the ops and blocks that there are. Out: a line, or None where nothing comes to
+mind. Whether something is wrong has been decided before.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from cnnc.diagnostics.suggestions import did_you_mean, known_as, mistyped, nearest, needless
+from cnnc.language.validate import show
+from cnnc.ops import registry
+from cnnc.ops.activation_names import ACTIVATIONS
+from cnnc.ops.base import Op
+
+WORDS = ("name", "from", "when", "repeat", "allow")
+TAKES_ACT = ("conv", "linear")  # `act: relu` is a node of its own behind these
+LONGEST = 200  # characters of a line that a help proposes
+OTHERWISE = {
+    **dict.fromkeys(
+        ("input", "inputs", "inputlayer", "placeholder", "net"),
+        "an input is no node: write `input: {image: [3, 224, 224]}` at the top of the spec",
+    ),
+    **dict.fromkeys(("output", "outputs"), "an output is no node: write `outputs: NAME` at the top of the spec"),
+    "depthwiseconv2d": "a depthwise convolution is a `conv` with as many `groups` as its input has channels",
+    "separableconv2d": "a separable convolution is a `conv` with as many `groups` as its input has channels, "
+    "and behind it one with `kernel: 1`",
+    **dict.fromkeys(
+        ("matmul", "mm", "bmm", "dot", "batchdot", "einsum"),
+        "there is no product of two matrices: `mul` multiplies element by element, `linear` by a learned matrix",
+    ),
+    **dict.fromkeys(
+        ("conv3d", "convtranspose3d", "maxpool3d", "avgpool3d", "maxpooling3d", "averagepooling3d", "batchnorm3d"),
+        "maps have a height and a width, and no third size: there are no ops for clips and volumes",
+    ),
+}
+OPS = (*registry.PLACES, "group", "each")
+
+
+def attributes_meant(op: str, given: Any) -> str:
+    """How a node whose attributes are no mapping was probably meant; `op` may be no op."""
+    if way_out := mistyped(op):
+        return way_out
+    if "{" in op:  # `conv {out: 6}` or `conv:{out: 6}`
+        name, _, rest = op.partition("{")
+        return f"write a colon and a space: `- {name.strip(' :')}: {{{rest}: {given}"[:LONGEST] + "`"
+    if op in ("group", "each"):
+        return f"it holds nodes: `- {op}: {{{'over: …, ' if op == 'each' else ''}nodes: […]}}`"
+    if op in WORDS:
+        return f"`{op}` belongs to a node: `- conv: {{…, {op}: {show(given)}}}`"
+    if op not in registry.PLACES:
+        alone = isinstance(given, str) and given in registry.PLACES
+        return f"the op is the key: `- {given}`" if alone else f"write `{op[:64]}: {{name: value}}`"
+    return _attributes_of(op, given)
+
+
+def _attributes_of(op: str, given: Any) -> str:
+    say, code, why = _spelt_out(op, given)
+    return f"{say}: `{code}`{why}"
+
+
+def _spelt_out(op: str, given: Any) -> tuple[str, str, str]:
+    """A node that was given a bare value: what to do, how it is written, and why it is."""
+    kind = registry.get(op)
+    required = [name for name, field in kind.model_fields.items() if field.is_required()]
+    names = required or list(kind.model_fields)[:1]
+    sources = given.split(",") if isinstance(given, str) and (kind.least_inputs > 1 or not names) else given
+    if sources and isinstance(sources, list) and all(isinstance(each, str) for each in sources):
+        return "name its inputs", f"- {op}: {{from: [{', '.join(map(str.strip, sources))}]}}"[:LONGEST], ""
+    if not names:
+        return "it has no attributes", f"- {op}", ""
+    if not required and isinstance(given, bool):
+        return "write its name alone", f"- {op}", ""
+    if not required and isinstance(given, int) and registry.PLACES[op][0] == "norm":  # torch's num_features
+        return "write its name alone", f"- {op}", ", whose channels follow from the input"
+    if len(names) == 2 and isinstance(given, list) and len(given) == 2 and _descend(given):
+        return "name the attributes", f"- {op}: {{{names[0]}: {given[0]}, {names[1]}: {given[1]}}}", ""
+    rest = "".join(f", {name}: …" for name in names[1:])
+    shown = show(given) if _takes(kind, names[0], given) else "…"
+    return f"name the attribute{'s' * (len(names) > 1)}", f"- {op}: {{{names[0]}: {shown}{rest}}}", ""
+
+
+def _descend(given: list[Any]) -> bool:
+    """Whether two numbers may be channels and a kernel: `[6, 5]`, but not `[3, 64]`, from 3 channels to 64."""
+    return all(type(each) is int for each in given) and given[0] >= given[1]
+
+
+def _takes(kind: type[Op], attribute: str, given: Any) -> bool:
+    """Whether an attribute may have a value."""
+    try:
+        kind.model_validate({attribute: given})
+    except ValidationError as error:
+        return all(each["loc"][:1] != (attribute,) for each in error.errors())
+    return True
+
+
+def op_meant(op: str, given: Any, blocks: Iterable[str]) -> str | None:
+    """What an op that there is not was meant to be, with the attributes that it was `given`."""
+    way_out = did_you_mean(op, (*blocks, *OPS))
+    if _end(op) in OTHERWISE:
+        return OTHERWISE[_end(op)]
+    known = known_as(op, registry.PLACES)
+    if known and re.fullmatch(r"[\w.]+\(.*\)", op):
+        return f"attributes are named, not passed as to a function: `{_spelt_out(known, True)[1]}`"
+    if known and given is not None and not isinstance(given, Mapping):
+        return f"{way_out} {_attributes_of(known, given)}"
+    return way_out
+
+
+def _end(op: str) -> str:
+    """What a class of another framework is called: `input` of `keras.layers.Input`."""
+    return op.rpartition(".")[2].lower()
+
+
+def several_ops(given: Mapping[str, Any]) -> str | None:
+    """Two nodes that were written as one: `{conv: {…}, relu: {}}`."""
+    first, second = list(given)[:2]
+    mine = known_as(first, registry.PLACES)
+    attributes = (*registry.get(mine).model_fields, *WORDS, "act") if mine else WORDS
+    is_attribute = given[first] is None and known_as(second, attributes) is not None
+    if is_attribute or not (known_as(second, OPS) or isinstance(given[second], dict)):
+        return None
+    written = [f"`- {key}: {{…}}`" if each else f"`- {key}`" for key, each in list(given.items())[:4]]
+    return f"each is a node with a `- ` of its own: {', '.join(written)}"[:LONGEST]
+
+
+class Meant(NamedTuple):
+    """What an attribute that an op or a block does not have was meant to be: one of its own, another op, or nothing."""
+
+    attribute: str | None = None
+    op: str | None = None
+    needless: str | None = None
+
+
+def attribute_meant(key: str, given: Any, known: Iterable[str], blocks: Iterable[str]) -> Meant:
+    """What `key` stands for among attributes and words that are `known`."""
+    if mistyped(key, known):
+        return Meant()
+    if name := known_as(key, known):
+        return Meant(attribute=name)
+    if why := needless(key):
+        return Meant(needless=why)
+    if op := known_as(given if key == "act" and isinstance(given, str) else key, (*blocks, *OPS)):
+        return Meant(op=op)
+    return Meant(attribute=nearest(key, known))
+
+
+def say_attribute(op: str, key: str, given: Any, known: Iterable[str], meant: Meant) -> str | None:
+    """The help line for an attribute that `op` does not have."""
+    if re.fullmatch(r"[-\d.\s]+\)+", key):
+        return f"a list is written in square brackets: `[…, {key.strip(' )')}]`"
+    return (_another_op(op, meant.op, given) if meant.op else meant.needless) or did_you_mean(key, known)
+
+
+def _another_op(op: str, other: str, given: Any) -> str:
+    """An op among the attributes of another."""
+    if given is False or other == op:
+        return f"leave it out: `{other}` is an op of its own"
+    if other in ACTIVATIONS and op in TAKES_ACT:
+        return f"write `act: {other}`"
+    written = f"`- {other}: {{…}}`" if isinstance(given, dict) and given else f"`- {other}`"
+    if other in registry.PLACES and isinstance(given, int | float | list):
+        written = f"`{_spelt_out(other, given)[1]}`"
+    return f"`{other}` is an op of its own: put {written} behind it"

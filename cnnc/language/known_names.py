@@ -1,0 +1,115 @@
+"""The ops, blocks and attributes that nodes name, held against those that there are.
+
+In: the items of a list of nodes. Out: diagnostics, and the items as they were meant: where an op of another name, or an
+attribute, is one of ours without much doubt, the rest of the network is proved with it, so that one run tells all.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from cnnc.diagnostics import Code, Diagnostic, Report
+from cnnc.diagnostics.suggestions import mistyped, nearest
+from cnnc.language.foreign_nodes import (
+    OPS,
+    TAKES_ACT,
+    WORDS,
+    Meant,
+    attribute_meant,
+    attributes_meant,
+    op_meant,
+    say_attribute,
+)
+from cnnc.language.model import Block, Item
+from cnnc.language.validate import quote, show
+from cnnc.ops import registry
+from cnnc.ops.activation_names import ACTIVATION_FAMILIES
+from cnnc.text.value import Value
+
+KEEP_THE_SHAPE = ("norm", "regularise", *ACTIVATION_FAMILIES)  # families of ops
+
+
+class Known(NamedTuple):
+    """What nodes may name: ops and blocks. Not `complete` where files with further blocks could not be read."""
+
+    blocks: Mapping[str, Block]
+    complete: bool = True
+
+    def mended(self, items: Iterable[Item], report: Report) -> tuple[Item, ...]:
+        """The items as they were meant, after reporting."""
+        return tuple(self._mended(item, report) for item in items)
+
+    def _mended(self, item: Item, report: Report) -> Item:
+        if item.body is not None:
+            return replace(item, body=replace(item.body, items=self.mended(item.body.items, report)))
+        if item.bare is not None:
+            self._check_bare(item, item.bare, report)
+        if item.broken or (item.op in self.blocks and item.op in registry.PLACES):
+            return item  # a block of an op's name has been refused, and which of the two is meant nobody knows
+        if item.op in self.blocks or item.op in registry.PLACES:
+            return self._with_attributes(item, report)
+        self._unknown_op(item, None, report)
+        op = nearest(item.op, (*self.blocks, *registry.PLACES))
+        if op is None or "(" in item.op:
+            return item
+        mended = self._with_attributes(replace(item, op=op), report)
+        return item if op in self.blocks else mended  # a block that is taken to be used in itself would be a circle
+
+    def _with_attributes(self, item: Item, report: Report) -> Item:
+        """The item with the attributes that were meant."""
+        if item.op in self.blocks:
+            known, kind = (*self.blocks[item.op].params, *WORDS), "parameter"
+        else:
+            act = ("act",) if item.op in TAKES_ACT else ()
+            known, kind = (*registry.get(item.op).model_fields, *act, *WORDS), "attribute"
+        names = frozenset(known)
+        for key, span in item.attributes.keys.items():
+            if key not in names:
+                given = item.attributes.at(key).plain()
+                meant = attribute_meant(key, given, known, self.blocks)
+                way_out = say_attribute(item.op, key, given, known, meant)
+                message = f"`{item.op}` has no {kind} {quote(key)}"
+                report(Diagnostic(Code.UNKNOWN_ATTRIBUTE, message, span, help=way_out))
+                item = _mended(item, key, meant)
+        return item
+
+    def _check_bare(self, item: Item, given: Value, report: Report) -> None:
+        """A node whose attributes are no mapping, if it is one at all."""
+        says_op = given.data in registry.PLACES or item.op in WORDS or "{" in item.op
+        if says_op or item.op in self.blocks or item.op in OPS or mistyped(item.op):
+            message = f"the attributes of {quote(item.op)} must be a mapping, got {show(given.plain())}"
+            help = attributes_meant(item.op, given.plain())
+            report(Diagnostic(Code.MALFORMED_NODE, message, given.span, help=help))
+        else:
+            self._unknown_op(item, given.plain(), report)
+
+    def _unknown_op(self, item: Item, given: Any, report: Report) -> None:
+        way_out = op_meant(item.op, given, self.blocks)
+        if way_out is None and not self.complete:
+            return
+        way_out = way_out or "specs/README.md lists the ops; a block of your own is defined under `blocks`"
+        report(Diagnostic(Code.UNKNOWN_OP, f"there is no op or block {quote(item.op)}", item.span, help=way_out))
+
+
+def _mended(item: Item, key: str, meant: Meant) -> Item:
+    """The item with an attribute as it was meant: under its own name, or left out; as it is where nobody knows."""
+    assert isinstance(item.attributes.data, dict)
+    values = {name: each for name, each in item.attributes.data.items() if name != key}
+    keys = {name: span for name, span in item.attributes.keys.items() if name != key}
+    words = {"name": item.name, "from": item.source, "when": item.when, "repeat": item.repeat}
+    value, name = item.attributes.data[key], meant.attribute
+    if name in words and words[name] is None:
+        words[name] = value
+    elif name is not None and name not in (*WORDS, *values):
+        values[name], keys[name] = value, item.attributes.keys[key]
+    elif not (meant.needless or (meant.op in registry.PLACES and registry.PLACES[meant.op][0] in KEEP_THE_SHAPE)):
+        return item
+    attributes = Value(values, item.attributes.span, keys)
+    return replace(
+        item,
+        attributes=attributes,
+        name=words["name"],
+        source=words["from"],
+        when=words["when"],
+        repeat=words["repeat"],
+    )

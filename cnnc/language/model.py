@@ -1,0 +1,234 @@
+"""The pydantic models of a spec file's own parts, and the frozen values that the rest of the compiler reads.
+
+The models check keys and plain values; what may hold expressions or nodes stays a `Value`, unread. Nodes are looked at
+one by one in `cnnc.language.parse`, so that every error has its own place.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from cnnc.diagnostics import Allow, Source, Span
+from cnnc.text.value import Value
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def _count(value: Any) -> Any:
+    """12M, 2G, or a plain integer."""
+    return _amount(value, "", "12M, 2G") if isinstance(value, str) else value
+
+
+def _bytes(value: Any) -> Any:
+    """64M, 64MB, or a plain integer."""
+    return _amount(value, "B?", "64M, 64MB") if isinstance(value, str) else value
+
+
+def _amount(text: str, ending: str, examples: str) -> int:
+    match = re.fullmatch(rf"(\d{{1,15}}(?:\.\d{{1,15}})?)\s*([KMGT]?){ending}", text.strip())
+    if not match:
+        raise ValueError(f"must be an integer, or a number with a unit: {examples}")
+    return round(float(match[1]) * UNITS[match[2]])
+
+
+Count = Annotated[int, BeforeValidator(_count), Field(ge=0, le=2**62)]
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0, le=2**62)]
+
+
+def _word(value: Any) -> Any:
+    """A number as its digits: `precision: 32` means the word."""
+    return str(value) if type(value) is int else value
+
+
+class Part(BaseModel):
+    """The base of all parts: strict, frozen, and without unknown keys."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True, defer_build=True
+    )
+
+
+class Budget(Part):
+    """The most that `cnnc check` lets a network cost."""
+
+    params: Count | None = None
+    macs: Count | None = None
+    activations: Bytes | None = Field(None, description="bytes alive at once at batch 1, float32")
+
+
+class Train(Part):
+    """The training recipe. `batch` and all that is counted in steps are the run's, however many devices share it."""
+
+    data: str | None = Field(None, description="a data set's name, or a path")
+    batch: int = Field(128, ge=1, le=2**20, description="examples to a batch")
+    epochs: int = Field(10, ge=1, le=10**6, description="rounds through the training set")
+    optimizer: Literal["sgd", "adamw", "rmsprop"] = Field("sgd", description="how gradients become steps")
+    lr: float = Field(0.1, gt=0, le=1e6, description="the learning rate, before its schedule")
+    momentum: float = Field(0.0, ge=0, lt=1, description="of sgd and rmsprop")
+    nesterov: bool = Field(False, description="Nesterov's momentum, of sgd")
+    weight_decay: float = Field(0.0, ge=0, le=1e6, description="of all parameters; adamw decouples it")
+    schedule: Literal["constant", "step", "cosine"] = Field(
+        "constant", description="how the rate falls from epoch to epoch"
+    )
+    step_size: int = Field(30, ge=1, le=10**6, description="epochs between the drops of `schedule: step`")
+    gamma: float = Field(0.1, gt=0, le=1, description="what the rate is multiplied by at each drop")
+    warmup: int = Field(0, ge=0, le=10**6, description="epochs of linear warm-up")
+    init: Literal["default", "xavier", "kaiming"] = Field(
+        "default", description="what weights of conv and linear start from"
+    )
+    augment: list[Literal["flip", "crop", "color"]] = Field([], description="what is changed at random in each picture")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="the part of the target that goes to all classes alike")
+    clip: float | None = Field(None, gt=0, le=1e9, description="the largest norm of the gradient")
+    accumulate: int = Field(1, ge=1, le=2**16, description="batches to an optimizer's step")
+    aux_weight: float = Field(0.3, ge=0, le=1e6, description="of the loss of train-only outputs without `weight`")
+    seed: int | None = Field(None, ge=0, lt=2**63, description="also asks for deterministic kernels")
+    limit: int | None = Field(None, ge=1, le=2**40, description="use the first so many examples")
+    val_split: float | None = Field(None, gt=0, lt=1, description="test on this part of the training set")
+    skip_unreadable: bool = Field(False, description="leave out pictures that cannot be read")
+    precision: Annotated[
+        Literal["32", "bf16", "16", "auto"],
+        BeforeValidator(_word),
+        Field(description="bits of the numbers in forward and backward; auto: bf16 where it is in hardware"),
+    ] = "32"
+    tf32: bool = Field(False, description="multiply 32-bit floats with 10-bit mantissas, on GPUs that can")
+    channels_last: bool | None = Field(None, description="left out: where it is faster")
+    compile: bool = Field(False, description="train through `torch.compile`")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Train":
+        if self.momentum and self.optimizer == "adamw":
+            raise ValueError("has `momentum`, which adamw does not take")
+        if self.nesterov and not (self.momentum and self.optimizer == "sgd"):
+            raise ValueError("has `nesterov`, which needs `optimizer: sgd` and a `momentum`")
+        return self
+
+
+class Header(Part):
+    """The top level of a spec; `cnnc.language.parse` looks for what it must have, so that one fault hides no other."""
+
+    cnnc: Value | None = None
+    name: str | None = None
+    description: str | None = None
+    params: Value | None = None
+    input: Value | None = None
+    inputs: Value | None = None
+    outputs: Value | None = None
+    blocks: Value | None = None
+    nodes: Value | None = None
+    use: Value | None = None
+    labels: list[Annotated[str, Field(max_length=200)]] | None = None
+    budget: Value | None = None
+    train: Value | None = None
+    allow: Value | None = None
+
+
+class Library(Part):
+    """The top level of a file that `use` names: blocks alone."""
+
+    cnnc: Value | None = None
+    name: str | None = None
+    description: str | None = None
+    blocks: Value | None = None
+    use: Value | None = None
+    allow: Value | None = None
+
+
+class BlockPart(Part):
+    """A block's definition."""
+
+    description: str | None = None
+    params: Value | None = None
+    inputs: list[str] | None = Field(None, min_length=1)
+    outputs: Value | None = None
+    names: Literal["index"] | None = None
+    nodes: Value | None = None
+    allow: Value | None = None
+
+
+class InputPart(Part):
+    """The long form of an input: its shape, and how a picture becomes it."""
+
+    shape: Value
+    mode: Literal["grey", "rgb", "bgr"] | None = None
+    scale: Literal[1, 255] | None = None
+    mean: list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None = None
+    std: list[Annotated[float, Field(gt=0, le=1e6)]] | None = None
+    resize: Value | None = None
+    crop: Value | None = None
+    interpolation: Literal["bilinear", "bicubic"] | None = None
+
+
+class OutputPart(Part):
+    """The long form of an output. `weight` is that of its loss in training."""
+
+    source: str = Field(alias="from")
+    only: Literal["train"] | None = None
+    weight: Annotated[float | None, Field(ge=0, le=1e6)] = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "OutputPart":
+        if self.weight is not None and self.only is None:
+            raise ValueError("has a `weight`, which only outputs with `only: train` take")
+        return self
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """One entry of a list of nodes: an op, an instance of a block, a `group` or an `each`.
+
+    `attributes` holds what is not one of the five words. A group or an `each` has a `body`. An item that could not be
+    read is `broken`: it stands for something that nothing is known of. `bare` is what stands in the
+    place of its attributes.
+    """
+
+    op: str
+    span: Span
+    attributes: Value
+    name: Value | None = None
+    source: Value | None = None
+    when: Value | None = None
+    repeat: Value | None = None
+    body: "Block | None" = None
+    broken: bool = False
+    bare: Value | None = None
+    allow: tuple[Allow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A block's definition, read. A param whose value is null must be given by the caller."""
+
+    name: str
+    span: Span
+    items: tuple[Item, ...]
+    params: dict[str, Value] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ("input",)
+    outputs: dict[str, Value] | None = None
+    index_names: bool = False
+    text: Value | None = None  # the definition as it was written
+    allow: tuple[Allow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spec:
+    """A spec, read: its text is well-formed and every op, attribute and block in it is known by name.
+
+    A library is a file of blocks alone: it has no inputs and no items, and no graph comes of it.
+    """
+
+    source: Source
+    root: Value
+    name: str
+    description: str | None
+    params: dict[str, Value]
+    inputs: Value | None
+    outputs: Value | None
+    blocks: dict[str, Block]
+    items: tuple[Item, ...]
+    labels: tuple[str, ...] | None
+    budget: Budget | None
+    train: Train | None
+    library: bool = False
+    allow: tuple[Allow, ...] = ()

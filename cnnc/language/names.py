@@ -1,0 +1,90 @@
+"""Which names a spec may give: what every target can hold.
+
+Names are refused whatever the target, so that a spec that checks today still builds tomorrow for another one.
+"""
+
+import keyword
+import re
+from pathlib import PurePath
+
+from cnnc.diagnostics import Code, Diagnostic, Report, Source, Span
+from cnnc.diagnostics.suggestions import mistyped
+from cnnc.language.validate import show
+from cnnc.text.value import Value
+
+COUNTERS = {"i": "index of the round", "n": "number of rounds"}  # what `repeat` and `each` count with
+LONGEST = 64
+PATTERN = re.compile(r"[A-Za-z0-9_]+")
+FILE_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+# The attributes of torch.nn.Module and of torch.fx.GraphModule, which a submodule would hide. Frozen here because
+# a check does not import torch; a test holds the list against torch's own.
+RESERVED = frozenset(
+    """
+    T_destination _apply _backward_hooks _backward_pre_hooks _boxed_call _buffers _call_impl _code
+    _compiled_call_impl _create_node_hooks _deepcopy_hooks _deepcopy_init _erase_node_hooks _forward_hooks
+    _forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks _forward_pre_hooks_with_kwargs
+    _get_backward_hooks _get_backward_pre_hooks _get_name _graph _is_full_backward_hook _lineno_map
+    _load_from_state_dict _load_state_dict_post_hooks _load_state_dict_pre_hooks
+    _maybe_warn_non_full_backward_hook _modules _named_members _non_persistent_buffers_set _parameters
+    _prologue_start _recompile_submodules _register_create_node_hook _register_deepcopy_hook
+    _register_erase_node_hook _register_load_state_dict_pre_hook _register_replace_node_hook
+    _register_state_dict_hook _replace_hooks _replicate_for_data_parallel _save_to_state_dict _set_replace_hook
+    _slow_forward _state_dict_hooks _state_dict_pre_hooks _tracer_cls _tracer_extras
+    _unregister_create_node_hook _unregister_deepcopy_hook _unregister_erase_node_hook
+    _unregister_replace_node_hook _version _wrapped_call _wrapped_call_impl add_module add_submodule apply
+    bfloat16 buffers call_super_init children code compile cpu cuda delete_all_unused_submodules
+    delete_submodule double dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter
+    get_submodule graph half ipu load_state_dict meta modules mtia named_buffers named_children named_modules
+    named_parameters parameters print_readable recompile register_backward_hook register_buffer
+    register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
+    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
+    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule
+    shape_env share_memory state_dict to to_empty to_folder train training type xpu zero_grad
+    """.split()  # noqa: SIM905 - a list of words reads better than a list of quotes
+)
+
+TORCHSCRIPT = frozenset({"Ellipsis", "NoneType", "torch"})  # what its source cannot hold as anything else
+
+TAKEN = {
+    "a block": frozenset(),  # no target sees its name
+    "a parameter": frozenset(),
+    "a node": RESERVED | TORCHSCRIPT | {"self"},  # the first argument of the forward that its value would stand in
+}
+
+
+def check_name(name: str, span: Span, report: Report, what: str = "a node") -> bool:
+    """Whether `name` may be given; reports why not."""
+    if not PATTERN.fullmatch(name):
+        hint = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:LONGEST]
+        message, help = f"{show(name)} cannot be the name of {what}", "a name is made of letters A–Z a–z, digits and _"
+        help = mistyped(name) or (f"{help}: `{hint}`" if hint else help)
+    elif len(name) > LONGEST:
+        message, help = f"the name {show(name)} has {len(name)} characters, {LONGEST} are allowed", "shorten it"
+    elif keyword.iskeyword(name) or name.startswith("__") or name in TAKEN.get(what, RESERVED):
+        owner = "a keyword of Python" if keyword.iskeyword(name) else "an attribute of torch.nn.Module"
+        owner = "kept for Python" if name.startswith("__") or name == "self" else owner
+        owner = "a word of TorchScript" if name in TORCHSCRIPT else owner
+        message, help = f"`{name}` cannot be the name of {what}: it is {owner}", f"call it `{name.strip('_')}_1`, say"
+    else:
+        return True
+    report(Diagnostic(Code.BAD_NAME, message, span, help=help))
+    return False
+
+
+def file_name(source: Source, given: str | None, root: Value, report: Report) -> str:
+    """The network's name: what `name` says, or the file's name without its ending."""
+    name = given if given is not None else PurePath(source.name).stem
+    if FILE_PATTERN.fullmatch(name) and len(name) <= LONGEST:
+        return name
+    if given is None:
+        return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-")[:LONGEST] or "network"
+    report(
+        Diagnostic(
+            Code.BAD_NAME,
+            f"{show(name)} cannot be the name of a network: files are called by it",
+            root.at("name").span,
+            help=f"up to {LONGEST} letters, digits, `_`, `-` and `.`, not beginning with `.` or `-`",
+        )
+    )
+    return "network"

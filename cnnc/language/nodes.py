@@ -1,0 +1,228 @@
+"""Blocks and nodes: the two shapes of data that make up a network, read from a text's values.
+
+In: values. Out: `Block`s and `Item`s. What cannot be read becomes a broken item, so that what stands around it can
+still be proved. Whether the ops and attributes exist is looked at in `cnnc.language.parse`, once all blocks are known.
+"""
+
+from collections.abc import Mapping
+
+from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span
+from cnnc.diagnostics.suggestions import did_you_mean
+from cnnc.language.allow import read_allow
+from cnnc.language.foreign_nodes import OPS, WORDS, several_ops
+from cnnc.language.model import Block, BlockPart, Item
+from cnnc.language.names import COUNTERS, check_name
+from cnnc.language.validate import meant, quote, salvage, show
+from cnnc.ops import registry
+from cnnc.text.value import Value
+
+GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
+EACH_KEYS = ("over", "names", "nodes")
+TAKEN = {name: f"in `repeat` and `each` it is the {what}" for name, what in COUNTERS.items()}
+WORD_TAKEN = dict.fromkeys(WORDS, "it is a word of every node")  # so no instance could be given it
+
+
+def read_params(value: Value | None, what: str, report: Report, taken: Mapping[str, str] = TAKEN) -> dict[str, Value]:
+    """The parameters of a spec or block, by name; none is called like what is `taken`, for the reason given there."""
+    if value is None or value.data is None:
+        return {}
+    if not isinstance(value.data, dict):
+        report(Diagnostic(Code.BAD_VALUE, f"{what} must be a mapping of names to values", value.span))
+        return {}
+    for name in value.data:
+        if check_name(name, value.keys[name], report, "a parameter") and name in taken:
+            message = f"`{name}` cannot be the name of a parameter: {taken[name]}"
+            report(Diagnostic(Code.BAD_NAME, message, value.keys[name], help="give it a longer name"))
+    return value.data
+
+
+def read_blocks(value: Value | None, report: Report) -> dict[str, Block]:
+    """The blocks that a file defines, by name."""
+    if value is None or value.data is None:
+        return {}
+    if not isinstance(value.data, dict):
+        report(Diagnostic(Code.BAD_VALUE, "`blocks` must be a mapping of names to blocks", value.span))
+        return {}
+    blocks = {}
+    for name, body in value.data.items():
+        span = value.keys[name]
+        check_name(name, span, report, "a block")
+        if name in OPS:
+            message = f"`{name}` is the name of an op, so no block can have it"
+            report(Diagnostic(Code.DUPLICATE_NAME, message, span, help=f"call it `{name}_block`, say"))
+        blocks[name] = read_block(name, span, body, report)
+    return blocks
+
+
+def read_block(name: str, span: Span, value: Value, report: Report) -> Block:
+    """One block's definition; an unreadable one has no items."""
+    value = Value({}, value.span) if value.data is None else value  # `name:` and nothing behind it
+    part = salvage(BlockPart, value, f"block {quote(name)}", report)
+    if part is None:
+        return Block(name, span, (_broken(span, value),))
+    return _block(part, name, span, value, report)
+
+
+def _block(part: BlockPart, name: str, span: Span, text: Value, report: Report) -> Block:
+    outputs = None if part.outputs is None else _ports(part.outputs, report)
+    params = read_params(part.params, f"`params` of {quote(name)}", report, TAKEN | WORD_TAKEN)
+    if part.nodes is not None and part.nodes.data != ():
+        items = read_items(part.nodes, report)
+    elif part.nodes is not None:
+        items, help = (_broken(span, text),), "add a node; `- identity` hands its input on"
+        report(Diagnostic(Code.BAD_VALUE, f"{quote(name)} has no nodes", part.nodes.span, help=help))
+    else:
+        items = (_broken(span, text),)
+        if "nodes" not in meant(BlockPart, text):
+            report(Diagnostic(Code.MISSING_KEY, f"{quote(name)} needs `nodes`", span, help="add `nodes: […]`"))
+    inputs, allow = _input_names(part, text, report), read_allow(part.allow, report)
+    return Block(name, span, items, params, inputs, outputs, part.names == "index", text, allow)
+
+
+def _input_names(part: BlockPart, text: Value, report: Report) -> tuple[str, ...]:
+    """The names of a block's inputs."""
+    names = part.inputs or ["input"]
+    seen: set[str] = set()
+    for index, name in enumerate(part.inputs or ()):
+        span = text.at("inputs", index).span
+        check_name(name, span, report, "an input")
+        if name in seen:
+            message = f"the block has two inputs {quote(name)}"
+            report(Diagnostic(Code.DUPLICATE_NAME, message, span, help="give each a name of its own"))
+        seen.add(name)
+    return tuple(names)
+
+
+def _ports(value: Value, report: Report) -> dict[str, Value] | None:
+    """The outputs of a block: one name, a list of names, or ports with the nodes that they show."""
+    if isinstance(value.data, str):
+        return {"": value}
+    if isinstance(value.data, tuple) and value.data:
+        return _listed(value.data, report)
+    if isinstance(value.data, dict) and value.data:
+        for name, span in value.keys.items():
+            check_name(name, span, report, "an output")
+        return value.data
+    report(
+        Diagnostic(
+            Code.BAD_VALUE, "`outputs` must be a name, a list of names, or a mapping of ports to names", value.span
+        )
+    )
+    return None
+
+
+def _listed(names: tuple[Value, ...], report: Report) -> dict[str, Value]:
+    """Outputs that are called like the nodes that they show."""
+    ports: dict[str, Value] = {}
+    for item in names:
+        first = ports.setdefault(str(item.data), item)
+        if first is not item:
+            message = f"the block has two outputs {quote(str(item.data))}"
+            notes = (Note("first here", first.span),)
+            report(Diagnostic(Code.DUPLICATE_NAME, message, item.span, notes=notes, help="name it once"))
+    return ports
+
+
+def read_items(value: Value, report: Report) -> tuple[Item, ...]:
+    """A list of nodes."""
+    if not isinstance(value.data, tuple):
+        report(Diagnostic(Code.BAD_VALUE, "`nodes` must be a list", value.span, help="each node begins with `- `"))
+        return (_broken(value.span, value),)
+    return tuple(read_item(item, report) for item in value.data)
+
+
+def read_item(value: Value, report: Report) -> Item:
+    """One node: `op`, or `op: {attributes}`."""
+    data = value.data
+    if isinstance(data, str) and data:
+        return read_item(Value({data: Value(None, value.span)}, value.span, {data: value.span}), report)
+    if not isinstance(data, dict) or len(data) != 1:
+        return _malformed(value, report)
+    op, body = next(iter(data.items()))
+    span = value.keys[op]
+    if body.data is None:
+        body = Value({}, span)
+    if not isinstance(body.data, dict):
+        return Item(op, span, Value({}, span), broken=True, bare=body)
+    words = {word: body.data.get(word) for word in WORDS}
+    rest = {key: item for key, item in body.data.items() if key not in WORDS}
+    inner = None
+    if op in ("group", "each"):
+        inner = _inner(op, span, body, report)
+        if inner is None:
+            return _broken(span, value, op)
+        rest.pop("nodes", None)
+    attributes = Value(rest, span, {key: body.keys[key] for key in rest})
+    return Item(
+        op,
+        span,
+        attributes,
+        words["name"],
+        words["from"],
+        words["when"],
+        words["repeat"],
+        inner,
+        allow=read_allow(words["allow"], report, Code.BAD_ATTRIBUTE),
+    )
+
+
+def _inner(op: str, span: Span, body: Value, report: Report) -> Block | None:
+    """The body of a `group` or an `each`."""
+    assert isinstance(body.data, dict)
+    allowed = GROUP_KEYS if op == "group" else EACH_KEYS
+    kept = {key: item for key, item in body.data.items() if key not in (*WORDS, "over")}
+    unknown = [key for key in kept if key not in allowed]
+    for key in unknown:
+        report(
+            Diagnostic(
+                Code.UNKNOWN_ATTRIBUTE,
+                f"`{op}` has no attribute `{key}`",
+                body.keys[key],
+                help=did_you_mean(key, (*allowed, *WORDS)),
+            )
+        )
+        del kept[key]
+    if op == "each" and "over" not in body.data:
+        report(
+            Diagnostic(Code.MISSING_ATTRIBUTE, "`each` needs `over`", span, help="add `over: {channels: [64, 128]}`")
+        )
+        return None
+    part = salvage(BlockPart, Value(kept, span, body.keys), f"`{op}`", report)
+    return None if part is None else _block(part, op, span, body, report)
+
+
+def _malformed(value: Value, report: Report) -> Item:
+    data = value.data
+    if isinstance(data, dict) and len(data) > 1:
+        first, second = list(data)[:2]
+        message = f"a node has one op, but this has `{first}` and `{second}`"
+        op = data[first].data if first not in registry.PLACES else None
+        if isinstance(op, str) and op in registry.PLACES:  # `type: conv`, as others have it
+            help = f"the op is the key: `- {op}: {{{second}: …}}`"
+        else:
+            indent = f"indent what belongs to `{first}`, or write `- {first}: {{{second}: …}}`"
+            help = several_ops(value.plain()) or indent
+        span = value.keys[second]
+    else:
+        message = f"a node is `op`, or `op: {{attributes}}`, got {show(value.plain())}"
+        help, span, first = "for example `- conv: {out: 6, kernel: 5}`", value.span, ""
+    report(Diagnostic(Code.MALFORMED_NODE, message, span, help=help))
+    return _broken(span, value, first)
+
+
+def _broken(span: Span, value: Value, op: str = "") -> Item:
+    """What stands for an unreadable node; its name is kept where it has one, so that its users are not blamed."""
+    name = None
+    if isinstance(value.data, dict):
+        name = next(
+            (body.data["name"] for body in value.data.values() if isinstance(body.data, dict) and "name" in body.data),
+            None,
+        )
+    return Item(op, span, Value({}, span), name=name, broken=True)
+
+
+def given_twice(name: str, span: Span, first: Span) -> Diagnostic:
+    """Two blocks of one name, the later one blamed."""
+    return Diagnostic(
+        Code.DUPLICATE_NAME, f"there are two blocks `{name}`", span, notes=(Note("the other is here", first),)
+    )

@@ -1,0 +1,146 @@
+"""From a text's values to a `Spec`: keys, nodes, and the names of ops, attributes and blocks are checked here.
+
+In: the `Value` of a whole file. Out: a `Spec` and every diagnostic that needs no shapes. A node that cannot be read
+becomes a broken `Item`, so that what stands around it can still be proved; what is misspelt is read as what was meant.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+
+from cnnc.diagnostics import Code, Diagnostic, Note, Report, Source
+from cnnc.language.allow import read_allow
+from cnnc.language.imports import used_blocks
+from cnnc.language.known_names import Known
+from cnnc.language.model import Block, Budget, Header, Item, Library, Spec, Train
+from cnnc.language.names import file_name
+from cnnc.language.nodes import given_twice, read_blocks, read_items, read_params
+from cnnc.language.validate import meant, salvage, validate
+from cnnc.language.version import check_version, top
+from cnnc.text.value import Value
+
+
+def parse(source: Source, root: Value, report: Report) -> Spec | None:
+    """The spec that `root` describes; None where its language is another one."""
+    spelt = _corrected(root)
+    assert isinstance(spelt.data, dict)
+    library = {"blocks", "use"} & spelt.data.keys() and not {"nodes", "input", "inputs"} & spelt.data.keys()
+    kind: type[Header | Library] = Library if library else Header
+    what = "a file of blocks" if library else "the spec"
+    validate(kind, root, what, report)
+    header = salvage(Header, spelt, what, lambda _: None)  # what is misspelt has been said, and is read all the same
+    if header is None or not check_version(header.cnnc, root, report):
+        return None
+    known = _all_blocks(source, header, report)
+    items = known.mended(read_items(header.nodes, report) if header.nodes else (), report)
+    blocks = {name: replace(each, items=known.mended(each.items, report)) for name, each in known.blocks.items()}
+    check_recursion(blocks, report)
+    if header.nodes is None and not library:
+        help = "add `nodes:`, a list that begins with `- conv: {out: 6, kernel: 5}`, say"
+        report(Diagnostic(Code.MISSING_KEY, "the spec needs `nodes`", top(root), help=help))
+    return Spec(
+        source=source,
+        root=root,
+        name=file_name(source, header.name, root, report),
+        description=header.description,
+        params=read_params(header.params, "`params`", report),
+        inputs=None if library else _inputs(header, spelt, report),
+        outputs=header.outputs,
+        blocks=blocks,
+        items=items,
+        labels=tuple(header.labels) if header.labels else None,
+        budget=validate(Budget, header.budget, "`budget`", report) if header.budget else None,
+        train=validate(Train, header.train, "`train`", report) if header.train else None,
+        library=bool(library),
+        allow=read_allow(header.allow, report),
+    )
+
+
+def _corrected(root: Value) -> Value:
+    """The top level with its misspelt keys spelt right: they are reported, but what stands behind them is read."""
+    assert isinstance(root.data, dict)
+    right = {key: name for name, key in meant(Header, root).items() if name not in root.data}
+    data = {right.get(key, key): item for key, item in root.data.items()}
+    return Value(data, root.span, {right.get(key, key): span for key, span in root.keys.items()})
+
+
+def _all_blocks(source: Source, header: Header, report: Report) -> Known:
+    """The blocks of a file and of those that it uses."""
+    blocks = read_blocks(header.blocks, report)
+    faults: list[Diagnostic] = []
+    used = used_blocks(source, header.use, faults.append) if header.use else {}
+    for each in faults:
+        report(each)
+    for name in sorted(blocks.keys() & used.keys()):
+        report(given_twice(name, blocks[name].span, used[name].span))
+    return Known({**used, **blocks}, complete=not faults)
+
+
+def _inputs(header: Header, root: Value, report: Report) -> Value | None:
+    if header.input and header.inputs:
+        report(
+            Diagnostic(
+                Code.BAD_VALUE, "the spec has both `input` and `inputs`", root.keys["inputs"], help="keep one of them"
+            )
+        )
+    given = header.input or header.inputs
+    if given is None:
+        report(
+            Diagnostic(
+                Code.NO_INPUT_OR_OUTPUT, "the spec has no input", top(root), help="add `input: {image: [1, 28, 28]}`"
+            )
+        )
+    elif not isinstance(given.data, dict) or not given.data:
+        report(
+            Diagnostic(
+                Code.BAD_VALUE,
+                "an input is a name and a shape",
+                given.span,
+                help="write `input: {image: [1, 28, 28]}`: channels, height, width",
+            )
+        )
+        return None
+    elif header.input and len(given.data) > 1:
+        keys = list(given.keys.values())
+        report(Diagnostic(Code.BAD_VALUE, "`input` holds one input", keys[1], help="several are `inputs: {…}`"))
+    return given
+
+
+def check_recursion(blocks: Mapping[str, Block], report: Report) -> None:
+    """Refuse blocks that contain themselves; names the whole way round."""
+    spans = {
+        (block.name, item.op): item.span
+        for block in blocks.values()
+        for item in _flat(block.items)
+        if item.op in blocks
+    }
+    inside: dict[str, set[str]] = {}
+    for a, b in spans:
+        inside.setdefault(a, set()).add(b)
+    try:
+        TopologicalSorter(inside).prepare()
+    except CycleError:
+        import networkx as nx  # takes as long to import as the rest of a check
+    else:
+        return
+
+    uses: nx.DiGraph[str] = nx.DiGraph(list(spans))
+    for loop in nx.strongly_connected_components(uses):
+        ring = uses.subgraph(loop)
+        if ring.number_of_edges():
+            way = [(a, b) for a, b in nx.find_cycle(ring)]
+            names = " → ".join(f"`{name}`" for name in [way[0][0], *(b for _, b in way)])
+            notes = tuple(Note(f"`{a}` uses `{b}` here", spans[a, b]) for a, b in way[1:])
+            report(
+                Diagnostic(
+                    Code.RECURSIVE_BLOCK,
+                    f"a block contains itself: {names}",
+                    spans[way[0]],
+                    notes=notes,
+                    help="a block may use other blocks, but not itself; `repeat: n` chains instances",
+                )
+            )
+
+
+def _flat(items: tuple[Item, ...]) -> "list[Item]":
+    return [each for item in items for each in ([item] if item.body is None else _flat(item.body.items))]

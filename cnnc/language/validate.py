@@ -1,0 +1,240 @@
+"""Plain data against a pydantic model, with every error put where it stands in the text.
+
+In: a mapping `Value` and a model. Out: an instance, or None and one diagnostic for each thing that is wrong. A model's
+field whose type is `Value` takes the value as it stands, unread; every other field takes plain data.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from cnnc.diagnostics import Code, Diagnostic, Report
+from cnnc.diagnostics.suggestions import MOST, did_you_mean, known_as, nearest
+from cnnc.expressions.strings import as_expression
+from cnnc.text.value import Value
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Codes(NamedTuple):
+    """Which codes a kind of mapping uses for its three kinds of error, and what it calls a key."""
+
+    unknown: Code
+    missing: Code
+    bad: Code
+    key: str
+
+
+NOTHING = ("none", "null", "no", "off", "false", "linear", "identity")  # what others call no activation
+KEYS = Codes(Code.UNKNOWN_KEY, Code.MISSING_KEY, Code.BAD_VALUE, "key")
+ATTRIBUTES = Codes(Code.UNKNOWN_ATTRIBUTE, Code.MISSING_ATTRIBUTE, Code.BAD_ATTRIBUTE, "attribute")
+
+
+def validate(
+    model: type[M],
+    value: Value,
+    what: str,
+    report: Report,
+    codes: Codes = KEYS,
+    unknown: frozenset[str] = frozenset(),
+    knows: Callable[[str], bool] = lambda name: False,
+) -> M | None:
+    """The instance of `model` that `value` describes, or None after reporting.
+
+    `unknown` are keys that are written but whose value could not be had, which has been reported. `knows` tells
+    whether an expression could speak of a name.
+    """
+    if not isinstance(value.data, dict):
+        report(Diagnostic(codes.bad, f"{what} must be a mapping, got {show(value.plain())}", value.span))
+        return None
+    try:
+        found = _read(model, value)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        probably = meant(model, value)
+        for detail in details:
+            if detail["type"] != "missing" or detail["loc"][0] not in probably.keys() | unknown:
+                report(_diagnose(detail, value, what, codes, model, knows))
+        return None
+    return None if unknown else found
+
+
+def salvage(model: type[M], value: Value, what: str, report: Report) -> M | None:
+    """As `validate`, for a model whose fields may all be left out: what is wrong is left out, the rest is read."""
+    found = validate(model, value, what, report)
+    if found is not None or not isinstance(value.data, dict):
+        return found
+    try:
+        return _read(model, value)
+    except ValidationError as error:
+        wrong = {each["loc"][0] for each in error.errors(include_url=False)}
+        kept = {key: item for key, item in value.data.items() if key not in wrong}
+        return _read(model, Value(kept, value.span, value.keys))
+
+
+def meant(model: type[BaseModel], value: Value) -> dict[str, str]:
+    """The unknown keys of a mapping, by the keys that they were probably meant to be."""
+    keys = value.data if isinstance(value.data, dict) else {}
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    near = {key: nearest(key, names) for key in islice((key for key in keys if key not in names), MOST)}
+    return {name: key for key, name in near.items() if name is not None}
+
+
+def _read(model: type[M], value: Value) -> M:
+    """The instance of `model` that a mapping describes; raises pydantic's error."""
+    fields = model.model_fields
+    assert isinstance(value.data, dict)
+    return model.model_validate(
+        {
+            key: item if key in fields and fields[key].annotation in (Value, Value | None) else item.plain()
+            for key, item in value.data.items()
+        }
+    )
+
+
+def show(data: object) -> str:
+    """How a message quotes a value: as the spec would spell it, and short."""
+    if data is None or isinstance(data, bool):
+        return {None: "null", True: "true", False: "false"}[data]
+    if isinstance(data, list | tuple | Mapping):
+        kind = "a mapping" if isinstance(data, Mapping) else "a list"
+        text = _flow(data) if len(data) <= 8 else ""
+        return text if 0 < len(text) <= 40 else f"{kind} of {len(data)}"
+    text = f'"{data}"' if isinstance(data, str) else str(data)
+    return text if len(text) <= 40 else f"{text[:36]}…"
+
+
+def _flow(data: Any) -> str:
+    """A small collection as one line of YAML."""
+    if isinstance(data, Mapping):
+        return f"{{{', '.join(f'{key}: {show(item)}' for key, item in data.items())}}}"
+    return f"[{', '.join(map(show, data))}]"
+
+
+def quote(name: str) -> str:
+    """A name within a message, never longer than a line."""
+    return f"`{name}`" if len(name) <= 64 else f"`{name[:60]}…`"
+
+
+def _description(model: type[BaseModel], key: str) -> str | None:
+    field = model.model_fields.get(key)
+    return field.description if field else None
+
+
+def _diagnose(
+    detail: ErrorDetails,
+    value: Value,
+    what: str,
+    codes: Codes,
+    model: type[BaseModel],
+    knows: Callable[[str], bool],
+) -> Diagnostic:
+    path, kind = detail["loc"], detail["type"]
+    holder, key = value.at(*path[:-1]), str(path[-1]) if path else ""
+    inner = len(path) > 1
+    owner = f"`{'.'.join(map(str, path[:-1]))}` of {what}" if inner else what
+    if kind == "extra_forbidden":
+        options = [] if inner else [field.alias or name for name, field in model.model_fields.items()]
+        span = holder.keys.get(key, holder.span)
+        message = f"{owner} has no {codes.key} {quote(key)}"
+        return Diagnostic(codes.unknown, message, span, help=did_you_mean(key, options))
+    if kind == "missing":
+        told = f" ({description})" if not inner and (description := _description(model, key)) else ""
+        return Diagnostic(codes.missing, f"{owner} needs `{key}`{told}", holder.span, help=f"add `{key}: …`")
+    spelling = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)[1:]
+    reason, way_out = explain(detail)
+    here = value.at(*path).span
+    is_computed = "$" in here.source.line(here.line)[here.column - 1 : here.end_column - 1]
+    if way_out and is_computed and isinstance(detail["input"], float):
+        way_out = "`/` always gives a float: divide with `//`, or round with `int(…)`"
+    elif isinstance(detail["input"], str):
+        way_out = _without_dollar(detail["input"], knows) or way_out or _cut_pair(detail["input"], value)
+    message = f"`{spelling}` of {what} {reason}" if spelling else f"{what} {reason}"
+    return Diagnostic(codes.bad, message, here, help=way_out)
+
+
+_TRUTHS = {"yes": "true", "on": "true", "true": "true", "1": "true"}
+_TRUTHS |= {"no": "false", "off": "false", "false": "false", "0": "false"}
+WANTED = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "finite_number": "a finite number",
+}
+
+
+def explain(detail: ErrorDetails) -> tuple[str, str | None]:
+    """What is wrong with a value, in words that follow the attribute's name, and the way out where there is one."""
+    kind, got, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind in WANTED:
+        return f"must be {WANTED[kind]}, got {show(got)}", _conversion(WANTED[kind], got)
+    bounds = {
+        "greater_than_equal": "at least",
+        "greater_than": "more than",
+        "less_than_equal": "at most",
+        "less_than": "less than",
+    }
+    if kind in bounds:
+        limit = next(iter(context.values()))
+        written = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
+        return f"must be {bounds[kind]} {written}, got {show(got)}", None
+    if kind == "literal_error":
+        expected = str(context.get("expected", "")).replace("'", "")
+        options = expected.replace(" or ", ", ").split(", ")
+        return f"must be {expected}, got {show(got)}", did_you_mean(str(got), options) if len(options) > 1 else None
+    if kind == "value_error":
+        reason = str(context["error"])
+        # what does not fit together stands in the text, and is named
+        return (reason, None) if isinstance(got, dict) else (f"{reason}, got {show(got)}", _respelt(reason, got))
+    return f"is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {show(got)}", None
+
+
+def _respelt(wanted: str, got: Any) -> str | None:
+    """How a value is written as one of the wanted: `Same` as same, "3" as 3, `(3, 3)` and `3x3` as [3, 3]."""
+    if isinstance(got, str):
+        options = re.findall(r"\w+", wanted)
+        if got.lower() in options:
+            return f"write {got.lower()}"
+        if wanted.startswith("must be one of"):
+            return "leave the node out" if got.lower() in NOTHING else did_you_mean(got, options[4:])
+        numbers = re.findall(r"-?\d+", got)
+        if len(numbers) > 1 and "[" in wanted and re.fullmatch(r"[-\d\s,;x×()]+", got):
+            return f"write [{', '.join(numbers)}]"
+        if near := known_as(got, options):
+            return f"did you mean `{near}`?"
+    return _conversion("an integer", got)
+
+
+def _without_dollar(text: str, knows: Callable[[str], bool]) -> str | None:
+    """A help line for a text that is an expression but for its dollar sign."""
+    written = as_expression(text, knows)
+    return f"an expression begins with a dollar sign: `{written}`" if written else None
+
+
+def _cut_pair(text: str, value: Value) -> str | None:
+    """A help line for the first half of `{kernel: (5, 5)}`, which the comma has cut in two."""
+    keys = value.data if isinstance(value.data, dict) else {}
+    rest = next((key for key in keys if re.fullmatch(r"-?\d+\)", key)), None)
+    found = re.fullmatch(r"\((-?\d+)", text)
+    return f"a list is written in square brackets: `[{found[1]}, {rest[:-1]}]`" if found and rest else None
+
+
+def _conversion(wanted: str, got: Any) -> str | None:
+    """How a value of a near type is written as the wanted one."""
+    if wanted == "true or false" and str(got).lower() in _TRUTHS:
+        return f"write {_TRUTHS[str(got).lower()]}"
+    if wanted == "an integer" and isinstance(got, float) and got.is_integer() and abs(got) < 2**53:
+        return f"write {int(got)}"
+    if wanted in ("an integer", "a number") and isinstance(got, str) and got.lstrip("+-").replace(".", "", 1).isdigit():
+        return f"write {got} without the quotes"
+    return None

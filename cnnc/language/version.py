@@ -1,0 +1,31 @@
+"""The version of the spec language: what `cnnc:` says at the top of every file."""
+
+from cnnc.diagnostics import Code, Diagnostic, Report, Span
+from cnnc.language.validate import show
+from cnnc.text.value import Value
+
+VERSION = 1
+
+
+def check_version(given: Value | None, root: Value, report: Report) -> bool:
+    """Whether the rest of a file can be read; reports a version that is missing, malformed or another one."""
+    way_out = f"write `cnnc: {VERSION}`"
+    if given is None:
+        what, where = ("the spec", "") if root.span.path else ("the file", " as its first line")
+        message = f"{what} does not say which version of the language it is written in"
+        report(Diagnostic(Code.MISSING_KEY, message, top(root), help=way_out + where))
+        return True
+    if isinstance(given.data, bool) or not isinstance(given.data, int):
+        message = f"`cnnc` is the version of the language, {VERSION}, got {show(given.plain())}"
+        report(Diagnostic(Code.LANGUAGE_VERSION, message, given.span, help=way_out))
+        return True
+    if given.data != VERSION:
+        message = f"the file is written in version {given.data} of the language, this cnnc reads version {VERSION}"
+        way_out = "a newer cnnc may read it" if given.data > VERSION else way_out
+        report(Diagnostic(Code.LANGUAGE_VERSION, message, given.span, help=way_out))
+    return given.data == VERSION
+
+
+def top(root: Value) -> Span:
+    """Where a diagnostic about the whole file stands: at its first key."""
+    return root.span if root.span.path else next(iter(root.keys.values()), root.span)

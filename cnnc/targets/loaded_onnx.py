@@ -1,0 +1,149 @@
+"""An ONNX file in onnxruntime, on the CPU: as it is, with other weights, and with what its nodes give as outputs.
+
+In go a path, and arrays by the names of initializers; out come runners. To exchange weights, the graph is parsed and
+the numbers are handed to onnxruntime beside it, so that all that it does to a graph it does to the file's own.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnc.files.mapped_weights import LARGE, InFile, Place, give_back
+from cnnc.targets.loaded_module import Runner, threads
+from cnnc.targets.onnx_parts import split
+from cnnc.targets.onnx_writer import SMALL
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    import onnxruntime
+    from torch import Tensor
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class LoadedOnnx:
+    """An ONNX file; see runners.Loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @cached_property
+    def _session(self) -> "onnxruntime.InferenceSession":
+        return _open(self._path, _without_prepacking() if self._path.stat().st_size >= LARGE else None)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs that have no initializer."""
+        given = {each.name for each in self._parts[0].graph.initializer}
+        return tuple(each.name for each in self._parts[0].graph.input if each.name not in given)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the outputs."""
+        return tuple(each.name for each in self._parts[0].graph.output)
+
+    def run(self, inputs: "Sequence[Tensor]") -> "list[Array]":
+        """The outputs of the file as it is."""
+        return _runner(self._session)(inputs)
+
+    @cached_property
+    def _parts(self) -> "tuple[onnx.ModelProto, InFile]":
+        return split(self._path)
+
+    def weights(self) -> InFile:
+        """Its initializers of floats."""
+        return self._parts[1]
+
+    def values(self) -> set[str]:
+        """The names of what its nodes give."""
+        return {name for node in self._parts[0].graph.node for name in node.output if name}
+
+    def with_weights(self, weights: "Mapping[str, Array]") -> Runner:
+        """The file with other numbers for these initializers."""
+        self.__dict__.pop("_session", None)  # which holds all of its own
+        if isinstance(weights, InFile):
+            give_back()
+        return self._with(weights, None)
+
+    def run_values(self, weights: "Mapping[str, Array]", names: Iterable[str]) -> Runner:
+        """The same, with these values of its nodes as its outputs."""
+        return self._with(weights, names)
+
+    def _with(self, weights: "Mapping[str, Array]", names: Iterable[str] | None) -> Runner:
+        """The file with these weights, its own for others, and its own outputs or these values."""
+        import onnx
+
+        model, own = onnx.ModelProto(), self.weights()
+        model.CopyFrom(self._parts[0])
+        if names is not None:
+            del model.graph.output[:]
+            model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+        small = {name for name in own if name not in weights and own[name].nbytes < SMALL}
+        for each in model.graph.initializer:
+            if each.name in small:  # a constant, which onnxruntime may want to look at
+                each.CopyFrom(onnx.TensorProto(name=each.name, data_type=each.data_type, dims=each.dims))
+                each.raw_data = own[each.name].tobytes()
+        used = {name for node in model.graph.node for name in node.input} - small
+        own = own.only(used - weights.keys())
+        if isinstance(weights, InFile):
+            return _runner(_open_with_files(model, {**own.places, **weights.only(used).places}))
+        return _runner(_open_with(model, {**own, **{key: weights[key] for key in weights if key in used}}))
+
+
+def _open(model: "Path | bytes", options: "onnxruntime.SessionOptions | None" = None) -> "onnxruntime.InferenceSession":
+    import onnxruntime
+
+    options = options or onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads()
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _without_prepacking() -> "onnxruntime.SessionOptions":
+    """For a run or two, another copy of the weights is not worth its making."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    return options
+
+
+def _open_with(model: "onnx.ModelProto", weights: "Mapping[str, Array]") -> "onnxruntime.InferenceSession":
+    import numpy as np
+    import onnxruntime
+
+    options = _without_prepacking()
+    given = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(each)) for each in weights.values()]
+    options.add_external_initializers(list(weights), given)
+    return _open(model.SerializeToString(), options)
+
+
+def _open_with_files(model: "onnx.ModelProto", places: Mapping[str, Place]) -> "onnxruntime.InferenceSession":
+    """With weights that lie in files of one folder, which onnxruntime maps into memory by itself."""
+    import onnx
+
+    (folder,) = {place.path.parent for place in places.values()}
+    there = onnx.ModelProto()
+    there.CopyFrom(model)
+    for tensor in there.graph.initializer:
+        if tensor.name in places:
+            place = places[tensor.name]
+            lies = {"location": place.path.name, "offset": place.start, "length": 4 * prod(place.shape)}
+            del tensor.external_data[:]
+            for key, value in lies.items():
+                tensor.external_data.add(key=key, value=str(value))
+    options = _without_prepacking()
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    return _open(there.SerializeToString(), options)
+
+
+def _runner(session: "onnxruntime.InferenceSession") -> Runner:
+    names = [each.name for each in session.get_inputs()]
+
+    def run(inputs: "Sequence[Tensor]") -> "list[Array]":
+        outputs: list[Array] = session.run(None, dict(zip(names, (each.numpy() for each in inputs), strict=True)))
+        return outputs
+
+    return run

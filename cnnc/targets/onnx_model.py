@@ -1,0 +1,218 @@
+"""The graph as an ONNX model, emitted straight from the graph and the state_dict.
+
+In goes a Graph and its weights by the keys of the state_dict; out comes a ModelProto. A node and its value go by the
+spec's own path; where an op takes several ONNX nodes, the others are `PATH/Pad` and the like. Initializers keep their
+keys, a graph output's value has the output's name, the batch is the dimension `batch`. Values carry the types that the
+graph has proved: a model that disagrees with ONNX's own inference does not pass its strict check.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.graph.graph import Graph, Node, Ref
+from cnnc.ops.types import TensorType
+from cnnc.targets.choices import OPSET, OPSETS
+from cnnc.targets.onnx_writer import described
+from cnnc.version import cnnc_version
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+DIMENSIONS = ("height", "width")
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """A model but for its initializers, these by their names, and what the graph's values are called in it."""
+
+    model: "onnx.ModelProto"
+    initializers: "Mapping[str, Array]"
+    names: Mapping[Ref, str]
+
+
+def lower(
+    graph: Graph,
+    weights: "Mapping[str, Array]",
+    opset: int = OPSET,
+    metadata: Mapping[str, str] | None = None,
+) -> "onnx.ModelProto":
+    """Emit the whole model; `metadata` goes into its metadata_props. Raises E406 where `require_exportable` would."""
+    emitted = emit(graph, weights, opset, metadata)
+    for name, array in emitted.initializers.items():
+        tensor = emitted.model.graph.initializer.add()
+        tensor.CopyFrom(described(name, array))
+        tensor.raw_data = array.tobytes()
+    return emitted.model
+
+
+def emit(
+    graph: Graph, weights: "Mapping[str, Array]", opset: int = OPSET, metadata: Mapping[str, str] | None = None
+) -> Emitted:
+    """Emit the model in its parts; as `lower`."""
+    from onnx import helper
+
+    require_exportable(graph, opset)
+    emitter = Emitter(graph, weights, opset)
+    for node in graph.nodes:
+        emitter.add(node)
+    opsets = [helper.make_opsetid("", opset)]
+    model = helper.make_model(
+        emitter.finish(),
+        opset_imports=opsets,
+        ir_version=helper.find_min_ir_version_for(opsets),
+        producer_name="cnnc",
+        producer_version=cnnc_version(),
+    )
+    helper.set_model_props(model, dict(metadata or {}))
+    return Emitted(model, emitter.initializers, emitter.values)
+
+
+def require_exportable(graph: Graph, opset: int) -> None:
+    """Raise E406 where the graph cannot become an ONNX file of that opset; needs no weights and imports nothing."""
+    if opset not in OPSETS:
+        raise CnncError.of(
+            Code.NOT_EXPORTABLE,
+            f"cannot write ONNX opset {opset}: cnnc writes {OPSETS[0]} to {OPSETS[-1]}",
+            help=f"leave `--opset` out for {OPSET}, which every onnxruntime since 1.17 runs",
+        )
+    for output in graph.outputs:
+        if output.name in {each.name for each in graph.inputs}:
+            raise CnncError.of(
+                Code.NOT_EXPORTABLE,
+                f"`{output.name}` is both an input and an output, and ONNX has one name space for both",
+                output.span,
+                help="give the output another name",
+            )
+
+
+class NodeBuilder:
+    """Emits the ONNX nodes of one spec node; see ops.base.OnnxBuilder."""
+
+    def __init__(self, emitter: "Emitter", node: Node) -> None:
+        self.inputs, self.outputs, self.opset = emitter.graph.input_types(node), node.outputs, emitter.opset
+        self._emitter, self._path = emitter, node.path
+        self.emitted: list[onnx.NodeProto] = []
+
+    def op(self, op_type: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node with one output and give the output's name."""
+        return self.ops(op_type, 1, *inputs, **attributes)[0]
+
+    def ops(self, op_type: str, outputs: int, *inputs: str, **attributes: Any) -> tuple[str, ...]:
+        """Add a node with several outputs and give their names."""
+        from onnx import helper
+
+        names = tuple(self._emitter.name(f"{self._path}/{op_type}") for _ in range(outputs))
+        self.emitted.append(helper.make_node(op_type, inputs, names, names[0], **attributes))
+        return names
+
+    def weight(self, name: str) -> str:
+        """The initializer of `PATH.name`."""
+        key = f"{self._path}.{name}"
+        self._emitter.add_initializer(key, self._emitter.weights[key], "float32")
+        return key
+
+    def constant(self, value: "list[int] | list[float] | list[list[float]] | int | float") -> str:
+        """An initializer of int64 or float32: a scalar, a vector or a matrix."""
+        import numpy as np
+
+        name = self._emitter.name(f"{self._path}/constant")
+        array = np.asarray(value)
+        self._emitter.add_initializer(name, array, "int64" if array.dtype.kind == "i" else "float32")
+        return name
+
+
+class Emitter:
+    """The ONNX graph in the making: its nodes, initializers, types, and the names that are taken."""
+
+    def __init__(self, graph: Graph, weights: "Mapping[str, Array]", opset: int) -> None:
+        self.graph, self.weights, self.opset = graph, weights, opset
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: dict[str, Array] = {}
+        self.value_infos: list[onnx.ValueInfoProto] = []
+        self.values = {Ref(each.name): each.name for each in graph.inputs}
+        self.taken = {*weights, *self.values.values(), *(each.name for each in graph.outputs)}
+        self.output_of = {each.ref: each.name for each in reversed(graph.outputs)}
+
+    def name(self, wanted: str) -> str:
+        """A value name that is not yet taken: the wanted one, or `WANTED_2` and so on."""
+        name, count = wanted, 1
+        while name in self.taken:
+            count += 1
+            name = f"{wanted}_{count}"
+        self.taken.add(name)
+        return name
+
+    def add(self, node: Node) -> None:
+        """Emit a node of the spec, and give its values and the ONNX node that makes them its path."""
+        builder = NodeBuilder(self, node)
+        result = node.op.to_onnx(builder, *(self.values[ref] for ref in node.inputs))
+        results = result if isinstance(result, tuple) else (result,)
+        made = {name for proto in builder.emitted for name in proto.output}
+        renamed = {}
+        for port, value in enumerate(results):
+            ref = Ref(node.path, port)
+            if value in made and value not in renamed:
+                renamed[value] = self._final_name(ref)
+            self.values[ref] = renamed.get(value, value)
+        _rename(builder.emitted, renamed, node.path)
+        self.nodes += builder.emitted
+
+    def add_initializer(self, name: str, array: "Array", dtype: str) -> None:
+        """Add a tensor under a name, once."""
+        import numpy as np
+
+        if name not in self.initializers:
+            self.initializers[name] = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).reshape(
+                np.shape(array)
+            )
+
+    def finish(self) -> "onnx.GraphProto":
+        """The whole graph but for its initializers."""
+        from onnx import helper
+
+        for output in self.graph.outputs:
+            if self.values[output.ref] != output.name:  # an input handed through, or a value that has two names
+                name = f"{output.name}/Identity"
+                self.nodes.append(helper.make_node("Identity", [self.values[output.ref]], [output.name], name))
+        return helper.make_graph(
+            self.nodes,
+            self.graph.name,
+            [_value_info(each.name, each.type, self._dimensions(each.name)) for each in self.graph.inputs],
+            [_value_info(each.name, self.graph.type_of(each.ref)) for each in self.graph.outputs],
+            doc_string=self.graph.description,
+            value_info=self.value_infos,
+        )
+
+    def _final_name(self, ref: Ref) -> str:
+        if ref in self.output_of:
+            return self.output_of[ref]
+        name = self.name(self.graph.spelling(ref))
+        self.value_infos.append(_value_info(name, self.graph.type_of(ref)))
+        return name
+
+    def _dimensions(self, name: str) -> tuple[str, str]:
+        """What an input's unknown height and width are called: two inputs may well differ in theirs."""
+        return DIMENSIONS if len(self.graph.inputs) == 1 else (f"{name}_{DIMENSIONS[0]}", f"{name}_{DIMENSIONS[1]}")
+
+
+def _rename(nodes: "Sequence[onnx.NodeProto]", renamed: Mapping[str, str], path: str) -> None:
+    """Give values their final names, and the first node that makes one of them the path."""
+    for proto in nodes:
+        if not renamed.keys().isdisjoint(proto.output):
+            proto.name, path = path, proto.name
+        for names in (proto.input, proto.output):
+            names[:] = [renamed.get(name, name) for name in names]
+
+
+def _value_info(name: str, type: TensorType, unknown: tuple[str, str] | None = None) -> "onnx.ValueInfoProto":
+    from onnx import TensorProto, helper
+
+    sizes: list[int | str | None] = list(type.shape)
+    if unknown and type.is_map:
+        sizes[1:] = [size or named for size, named in zip(type.space, unknown, strict=True)]
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])

@@ -1,0 +1,191 @@
+"""The forward of one scope as Python text, and the submodules that it calls.
+
+Ops speak to a `SourceBuilder`, as they do to the builder of fx graphs; what they ask for is written down, a statement
+for each call. As one does by hand, what a block takes is called `x`, and so is what the next statement alone uses (`y`
+while `x` is still wanted); all other values have the names of their nodes.
+"""
+
+import builtins
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from keyword import iskeyword
+from typing import Any
+
+from cnnc.graph.graph import Graph, Node, Ref
+from cnnc.targets.module_scopes import Scope, called
+
+INFIX = {"operator.add": "+", "operator.mul": "*", "operator.sub": "-", "operator.truediv": "/"}
+RESERVED = {"self", "torch", "nn", "F", "x", "y", *dir(builtins)}
+
+
+@dataclass(eq=False)
+class Value:
+    """A value of the forward: its repr is its name, so that the repr of any arguments is their source."""
+
+    name: str
+    used: list[int] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Submodule:
+    """`self.<target> = <kind>(<arguments>)`; `kind` is `nn.Conv2d` or a class of ours, a `parameter` a tensor.
+
+    Of a tensor `weight` the arguments are called `weight.shape` and `weight.fill`.
+    """
+
+    target: str
+    kind: str
+    arguments: dict[str, Any]
+
+
+@dataclass
+class Statement:
+    """`<results> = <function>(<arguments>, <keywords>)`, or as it is written with an operator."""
+
+    results: tuple[Value, ...]
+    function: str
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+    def __str__(self) -> str:
+        first, *rest = map(source, self.arguments)
+        results = ", ".join(map(repr, self.results))
+        if self.function == "operator.getitem":
+            return f"{results} = {first}[{rest[0]}]"
+        if self.function in INFIX:
+            return f"{results} = {first} {INFIX[self.function]} {rest[0]}"
+        function = self.function.replace("torch.nn.functional.", "F.")
+        named = [f"{key}={source(value)}" for key, value in self.keywords.items()]
+        return f"{results} = {function}({', '.join([first, *rest, *named])})"
+
+
+class ForwardSource:
+    """The statements and submodules of one scope, those of the scopes in it excepted."""
+
+    def __init__(self, graph: Graph, scope: Scope) -> None:
+        self.graph, self.scope = graph, scope
+        self.submodules: list[Submodule] = []
+        self.statements: list[Statement] = []
+        self._taken: set[str] = set(RESERVED)
+        self.lists = lists(scope.local(item.path) for item in scope.items)
+        self.takes = [self._value(called(graph, ref)) for ref in scope.takes]
+        self.values = dict(zip(scope.takes, self.takes, strict=True))
+
+    def add_node(self, node: Node) -> None:
+        """Write down what the node's op does."""
+        target = self.scope.local(node.path)
+        builder = SourceBuilder(self, node, target)
+        result = node.op.to_torch(builder, *(self.values[ref] for ref in node.inputs))
+        results = result if isinstance(result, tuple) else (result,)
+        self.values.update((Ref(node.path, port), value) for port, value in enumerate(results))
+
+    def add_scope(self, scope: Scope, kind: str, arguments: dict[str, Any]) -> None:
+        """Call the module of an inner scope, which the class `kind` makes."""
+        target = self.scope.local(scope.path)
+        self.submodules.append(Submodule(target, kind, arguments))
+        names = (
+            [target] if len(scope.gives) == 1 else [self.scope.local(self.graph.spelling(ref)) for ref in scope.gives]
+        )
+        results = self.call(access(target, self.lists), [self.values[ref] for ref in scope.takes], {}, names)
+        self.values.update(zip(scope.gives, results, strict=True))
+
+    def call(
+        self, function: str, arguments: Sequence[Any], keywords: dict[str, Any], names: Sequence[str]
+    ) -> tuple[Value, ...]:
+        """Add a statement, and give the values that it makes."""
+        for value in _values([arguments, list(keywords.values())]):
+            value.used.append(len(self.statements))
+        results = tuple(map(self._value, names))
+        self.statements.append(Statement(results, function, tuple(arguments), keywords))
+        return results
+
+    def lines(self) -> list[str]:
+        """The body of the forward, names settled."""
+        gives = [self.values[ref] for ref in self.scope.gives]
+        for value in gives:
+            value.used.append(len(self.statements))
+        passing = "x"
+        if self.scope.path and len(self.takes) == 1:
+            self.takes[0].name = "x"
+            passing = "x" if set(self.takes[0].used) == {0} else "y"
+        for next_one, statement in enumerate(self.statements, 1):
+            if len(statement.results) == 1 and set(statement.results[0].used) == {next_one}:
+                statement.results[0].name = passing
+        return [*map(str, self.statements), f"return {', '.join(map(repr, gives))}"]
+
+    def _value(self, name: str) -> Value:
+        name = wanted = identifier(name)
+        count = 1
+        while name in self._taken:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._taken.add(name)
+        return Value(name)
+
+
+class SourceBuilder:
+    """Writes one node down; see ops.base.TorchBuilder."""
+
+    def __init__(self, forward: ForwardSource, node: Node, target: str) -> None:
+        self.inputs, self.outputs = forward.graph.input_types(node), node.outputs
+        self._forward, self._target = forward, target
+
+    def module(self, kind: str, x: Any, /, **arguments: Any) -> Value:
+        """Apply a module of torch.nn, at the node's path, to `x`."""
+        self._forward.submodules.append(Submodule(self._target, f"nn.{kind}", arguments))
+        return self._forward.call(access(self._target, self._forward.lists), [x], {}, [self._target])[0]
+
+    def call(self, function: str, *args: Any, **kwargs: Any) -> Value:
+        """Apply a function; one of Python's own is a number's only spelling, and stands where that is used."""
+        if function.startswith("builtins."):
+            return Value(f"{function.removeprefix('builtins.')}({', '.join(map(source, args))})")
+        return self._forward.call(function, args, kwargs, [self._target])[0]
+
+    def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Value:
+        """A learned tensor."""
+        arguments = {f"{name}.shape": shape, f"{name}.fill": fill}
+        self._forward.submodules.append(Submodule(self._target, "parameter", arguments))
+        return Value(f'{access(self._target, self._forward.lists)}["{name}"]')
+
+
+def lists(paths: Iterable[str]) -> frozenset[str]:
+    """The containers whose children are 0, 1, 2 … in this order, and which can so be a ModuleList."""
+    children: dict[str, dict[str, None]] = {}
+    for path in paths:
+        parts = path.split(".")
+        for depth in range(1, len(parts)):
+            children.setdefault(".".join(parts[:depth]), {})[parts[depth]] = None
+    return frozenset(path for path, names in children.items() if list(names) == [str(i) for i in range(len(names))])
+
+
+def access(target: str, lists: frozenset[str]) -> str:
+    """How a module reaches a submodule of its own."""
+    first, *rest = target.split(".")
+    place, path = f"self.{first}" if first.isidentifier() else f'getattr(self, "{first}")', first
+    for part in rest:
+        place += f"[{part}]" if path in lists else f'["{part}"]'
+        path = f"{path}.{part}"
+    return place
+
+
+def source(value: Any) -> str:
+    """A value as a formatter would have it: strings in double quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def identifier(name: str) -> str:
+    """A name that Python takes."""
+    name = re.sub(r"\W", "_", name)
+    return f"_{name}" if name[:1].isdigit() else f"{name}_" if iskeyword(name) else name
+
+
+def _values(data: Any) -> list[Value]:
+    """The values in nested arguments."""
+    if isinstance(data, list | tuple):
+        return [value for each in data for value in _values(each)]
+    return [data] if isinstance(data, Value) else []

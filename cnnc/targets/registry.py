@@ -1,0 +1,126 @@
+"""The targets, one a row: its name, the ending of its file, what writes it and what loads it.
+
+torch, onnx and the writers are imported where a row is used.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnc.files.mapped_weights import InFile
+from cnnc.targets.choices import OPSET, Target
+from cnnc.targets.loaded_module import Loaded, load_pt2, load_python, load_torchscript
+from cnnc.targets.loaded_onnx import LoadedOnnx
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+    from cnnc.graph.graph import Graph
+    from cnnc.passes.network import Network
+    from cnnc.targets.loaded_module import Array
+    from cnnc.targets.onnx_model import Emitted
+
+    Weights = Mapping[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What files are written from: a network, its deployed graph, and the torch module of that.
+
+    The network may have outputs that are for training alone; `after_pass` sees it behind each pass.
+    """
+
+    network: "Network"
+    graph: "Graph"
+    module: "GraphModule"
+    opset: int = OPSET
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    after_pass: "Callable[[str, Network], None] | None" = None
+
+    @cached_property
+    def exported(self) -> "Network":
+        """The network behind the passes."""
+        from cnnc.passes import pipeline
+
+        return pipeline.run(self.network, self.after_pass)
+
+    @cached_property
+    def emitted(self) -> "Emitted":
+        """Its ONNX model."""
+        from cnnc.targets import onnx_model
+
+        return onnx_model.emit(self.exported.graph, self.exported.weights, self.opset, self.metadata)
+
+    def let_go(self) -> None:
+        """Keep of the exported network, which has been written, no numbers."""
+        import numpy as np
+
+        nothing = dict.fromkeys(self.emitted.initializers, np.empty(0))
+        self.__dict__["emitted"] = replace(self.emitted, initializers=nothing)
+        self.__dict__["exported"] = replace(self.exported, weights={})
+
+
+@dataclass(frozen=True)
+class Row:
+    """`write` takes a staged path, gives the paths of all that it has written, and raises E405; `load` takes the file.
+
+    `weights` tells what the file holds where the deployed graph has these weights, by the keys of the state_dict.
+    """
+
+    ending: str
+    write: Callable[[Made, Path], list[Path]]
+    load: "Callable[[Path, GraphModule], Loaded]"
+    weights: "Callable[[Made, Weights], Weights]" = lambda made, weights: weights
+
+
+def _write_onnx(made: Made, path: Path) -> list[Path]:
+    from cnnc.targets import onnx_writer
+
+    files = onnx_writer.write(path, made.emitted.model, made.emitted.initializers)
+    made.let_go()
+    return files
+
+
+def _write_torchscript(made: Made, path: Path) -> list[Path]:
+    from cnnc.targets import torchscript
+
+    torchscript.write(made.module, path)
+    return [path]
+
+
+def _write_pt2(made: Made, path: Path) -> list[Path]:
+    from cnnc.targets import pt2
+
+    pt2.write(made.graph, made.module, path)
+    return [path]
+
+
+def _write_python(made: Made, path: Path) -> list[Path]:
+    from cnnc.files.write import stage_file
+    from cnnc.targets import python_source
+
+    stage_file(path, python_source.write(made.graph).encode())
+    return [path]
+
+
+def _weights_in_onnx(made: Made, weights: "Weights") -> "Weights":
+    """Those of them, behind the passes, that the ONNX model has as initializers."""
+    from cnnc.passes import pipeline
+    from cnnc.passes.network import Network
+
+    given = dict(weights)
+    passed = pipeline.run(Network(made.graph, given)).weights
+    found = {key: passed[key] for key in made.emitted.initializers if key in passed}
+    if isinstance(weights, InFile) and all(array is given[key] for key, array in found.items()):
+        return weights.only(found)
+    return found
+
+
+TABLE: Mapping[str, Row] = {
+    Target.ONNX: Row("onnx", _write_onnx, lambda path, module: LoadedOnnx(path), _weights_in_onnx),
+    Target.TORCHSCRIPT: Row("pt", _write_torchscript, lambda path, module: load_torchscript(path)),
+    Target.PT2: Row("pt2", _write_pt2, lambda path, module: load_pt2(path)),
+    Target.PYTHON: Row("py", _write_python, load_python),
+}

@@ -1,0 +1,163 @@
+"""The graph as a torch module: an fx GraphModule in which every scope is a GraphModule with a forward of its own.
+
+In goes a Graph, and weights where there are any; out comes a module that trains, scripts, exports, compiles and copies
+like a hand-written one. The keys of its state_dict are the paths of the spec: node `layer2.0.conv1` has its weight at
+`layer2.0.conv1.weight`. The module takes the graph's inputs by position, each (N, C, H, W) or (N, features), and
+returns the output, or a tuple in the order of `graph.outputs` where there are several.
+"""
+
+from collections.abc import Mapping
+from functools import reduce
+from importlib import import_module
+from operator import getitem
+from typing import TYPE_CHECKING, Any
+
+from cnnc.graph.graph import Graph, Node, Ref
+from cnnc.language.names import TORCHSCRIPT
+from cnnc.targets.module_scopes import Scope, called, divide
+from cnnc.targets.python_forward import identifier
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.fx import GraphModule
+
+
+def lower(graph: Graph, weights: "Mapping[str, Tensor] | None" = None, seed: int = 0) -> "GraphModule":
+    """Build the module, in training mode, on the CPU.
+
+    Without `weights` it starts as torch starts its modules, drawn from `seed`; the caller's random state is untouched.
+    With `weights` (the whole state_dict, on any device) the module holds those very tensors.
+    """
+    import torch
+
+    root = divide(graph)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        with torch.device("cpu" if weights is None else "meta"):
+            module = _Forward(graph, root).finish()
+    if weights is not None:
+        module.load_state_dict(weights, strict=True, assign=True)
+    return module
+
+
+def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """The keys and shapes of the module's state_dict, found without allocating it."""
+    import torch
+
+    with torch.device("meta"):
+        module = _Forward(graph, divide(graph)).finish()
+    return {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+
+
+def resolve(function: str) -> Any:
+    """The function that a dotted name like `torch.nn.functional.pad` means."""
+    package, *names = function.split(".")
+    return reduce(getattr, names, import_module(package))
+
+
+class FxBuilder:
+    """Adds one node's computation to the fx graph of the scope that the node is in; see ops.base.TorchBuilder."""
+
+    def __init__(self, graph: Graph, node: Node, target: str, fx: "torch.fx.Graph", holder: "torch.nn.Module") -> None:
+        self.inputs, self.outputs = graph.input_types(node), node.outputs
+        self._target, self._fx, self._holder = target, fx, holder
+
+    def module(self, kind: str, x: Any, /, **arguments: Any) -> Any:
+        """Apply `torch.nn.<kind>(**arguments)`, at the node's path, to `x`."""
+        import torch
+
+        _put(self._holder, self._target, getattr(torch.nn, kind)(**arguments))
+        return self._fx.create_node("call_module", self._target, (x,), name=self._target)
+
+    def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        """Apply a function given by its dotted name."""
+        return self._fx.create_node("call_function", resolve(function), args, kwargs, name=self._target)
+
+    def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Any:
+        """A learned tensor, `PATH.name`, that starts as `fill`."""
+        import torch
+
+        target = f"{self._target}.{name}"
+        _put(self._holder, target, torch.nn.Parameter(torch.full(shape, fill)))
+        return self._fx.create_node("get_attr", target, name=target)
+
+
+class _Forward:
+    """The forward of one scope in the making: its fx graph, its submodules, and the values known so far."""
+
+    def __init__(self, graph: Graph, scope: Scope) -> None:
+        import torch
+
+        self.graph, self.scope = graph, scope
+        self.fx, self.holder = torch.fx.Graph(), torch.nn.Module()
+        self.values: dict[Ref, Any] = {ref: self._take(ref) for ref in scope.takes}
+
+    def finish(self) -> "GraphModule":
+        """The module of the scope, with those of the scopes in it."""
+        import torch
+
+        for item in self.scope.items:
+            self._add_scope(item) if isinstance(item, Scope) else self._add_node(item)
+        gives = [self.values[ref] for ref in self.scope.gives]
+        self.fx.output(gives[0] if len(gives) == 1 else tuple(gives))
+        module = torch.fx.GraphModule(self.holder, self.fx, class_name=_class_name(self.scope.block))
+        _hide_fx(module)
+        return module
+
+    def _take(self, ref: Ref) -> Any:
+        """A parameter of the forward: an input's own name, `x` where a scope takes one value, else whence it comes."""
+        alone = bool(self.scope.path) and len(self.scope.takes) == 1
+        name = "x" if alone else called(self.graph, ref)
+        value = self.fx.placeholder("self_" if name == "self" else name)
+        value.target = value.name  # fx has made the name fit for Python
+        return value
+
+    def _add_node(self, node: Node) -> None:
+        target = self.scope.local(node.path)
+        builder = FxBuilder(self.graph, node, target, self.fx, self.holder)
+        result = node.op.to_torch(builder, *(self.values[ref] for ref in node.inputs))
+        self._bind([Ref(node.path, port) for port in range(len(node.outputs))], result)
+
+    def _add_scope(self, scope: Scope) -> None:
+        target = self.scope.local(scope.path)
+        _put(self.holder, target, _Forward(self.graph, scope).finish())
+        takes = tuple(self.values[ref] for ref in scope.takes)
+        result = self.fx.create_node("call_module", target, takes, name=target)
+        ports = (self._port(result, index, ref) for index, ref in enumerate(scope.gives))
+        self._bind(scope.gives, result if len(scope.gives) == 1 else tuple(ports))
+
+    def _port(self, results: Any, index: int, ref: Ref) -> Any:
+        name = self.scope.local(self.graph.spelling(ref))
+        return self.fx.create_node("call_function", getitem, (results, index), name=name)
+
+    def _bind(self, refs: list[Ref], result: Any) -> None:
+        results = result if isinstance(result, tuple) else (result,)
+        self.values.update(zip(refs, results, strict=True))
+
+
+def _class_name(block: str) -> str:
+    """The name of a scope's class, as TorchScript writes it into its source: a network may be called `resnet-18`."""
+    name = identifier(block)
+    return f"{name}_" if name in TORCHSCRIPT else name
+
+
+def _hide_fx(module: "GraphModule") -> None:
+    """Keep torch.jit.script from fx's own attributes: compiling them takes as long as all else, and warns of each."""
+    own = {"training", "_parameters", "_buffers", "_modules"}
+    hidden = [name for name in vars(module) if name not in own]
+    kind: Any = type(module)  # each has a class of its own
+    kind.__jit_ignored_attributes__ = hidden
+    kind.__annotations__ = dict.fromkeys(hidden, object)
+
+
+def _put(holder: "torch.nn.Module", target: str, value: Any) -> None:
+    """Set `holder.<target>`; parts of a dotted target that are not there become plain modules."""
+    import torch
+
+    *parts, name = target.split(".")
+    for part in parts:
+        if part not in holder._modules:
+            holder.add_module(part, torch.nn.Module())
+        holder = getattr(holder, part)
+    setattr(holder, name, value)

@@ -1,0 +1,84 @@
+"""Which files a command line means: paths as they are, folders with the specs in them, globs.
+
+In a folder, a file is a spec by its looks, whatever its format: at its top stands one of `KEYS`. What is named, by
+itself or by a glob, is meant.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from glob import glob, has_magic
+from itertools import pairwise
+from os.path import exists, isdir, isfile  # of a name that no file can have these say no, where pathlib raises
+from pathlib import Path
+from typing import NamedTuple
+
+from cnnc.text.source import SUFFIXES
+
+KEYS = ("cnnc", "nodes", "input", "blocks")  # not `inputs`: GitHub actions have it, and the manifests of builds
+HEAD = 1 << 16  # bytes of a file that are looked at
+
+_KEY = rf"""(["']?)(?:{"|".join(KEYS)})\1[ \t]*:(?=\s|$)"""
+_TOKEN = r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+'
+
+
+class Found(NamedTuple):
+    """The specs that are meant, each once, and the files of the folders that do not look like one."""
+
+    specs: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
+
+
+def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda path: False) -> Found:
+    """The specs that are meant. What does not exist is kept: reading it says so.
+
+    `left_out` is asked of each file in a folder.
+    """
+    specs: dict[str, None] = {}
+    passed_over: dict[str, None] = {}
+    for each in given:
+        paths = sorted(glob(each, recursive=True)) if has_magic(each) and not exists(each) else [each]
+        for path in paths or [each]:
+            if path == "-" or not isdir(path):
+                specs[path] = None
+                continue
+            files = [str(file) for file in _inside(Path(path)) if not left_out(str(file))]
+            found = [file for file in files if _looks_like_spec(Path(file))]
+            specs |= dict.fromkeys(found or [path])
+            passed_over |= dict.fromkeys(file for file in files if file not in found)
+    return Found(tuple(specs), tuple(each for each in passed_over if each not in specs))
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """The files in a folder, at any depth, that end as specs do."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix in SUFFIXES and not hidden and isfile(path):
+            yield path
+
+
+def _looks_like_spec(path: Path) -> bool:
+    """Whether one of the keys stands at the top of a file, as far as a text tells that need not be right otherwise."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(HEAD)
+    except OSError:
+        return True  # reading it says what is wrong
+    text = data.replace(b"\0", b"").decode(errors="ignore").lstrip("\ufeff")  # without NULs, UTF-16 can be read
+    lines = [line.removeprefix("---") for line in text.splitlines()]
+    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not lines:
+        return False
+    if lines[0].lstrip().startswith(("{", "[")):
+        return _has_key(" ".join(lines))
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    return any(re.match(_KEY, line[indent:]) for line in lines if not line[:indent].strip())
+
+
+def _has_key(text: str) -> bool:
+    """Whether one of the keys stands in the outermost braces of a text."""
+    depth = 0
+    for token, behind in pairwise(re.findall(_TOKEN, text)):
+        depth += (token in ("{", "[")) - (token in ("]", "}"))
+        if depth == 1 and behind == ":" and token.strip("\"'") in KEYS:
+            return True
+    return False

@@ -1,0 +1,62 @@
+"""A `Source` in, its data as one `Value` out: `cnnc.text.composer` over the parser's events.
+
+YAML and JSON texts are read alike. What comes out is plain data with a span on every value and key; the top is a
+mapping. All problems are raised at once. Work is linear in the text, which `cnnc.text.source` has bounded.
+"""
+
+import yaml
+
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Source, Span
+from cnnc.text.composer import Composer, kind
+from cnnc.text.value import Value
+from cnnc.text.yaml_events import events
+
+
+def parse_text(source: Source) -> Value:
+    """The data of a YAML or JSON text.
+
+    Raises CnncError with everything that is wrong: E102 (too many values, a string too long), E103 (control
+    characters), E104 (syntax), E105 (equal keys), E106 (not plain data), E107 (too deep), E108 (numbers), E109 (not
+    one mapping).
+    """
+    composer = Composer(source)
+    try:
+        for event in events(source):
+            composer.take(event)
+    except yaml.YAMLError as error:
+        from cnnc.text.yaml_errors import diagnose
+
+        complaint = diagnose(error, source)
+        if not any(problem.code is complaint.code is Code.SYNTAX for problem in composer.problems):  # else its echo
+            composer.problems.append(complaint)
+    except CnncError as error:  # one that cannot be stepped over: it joins the others
+        composer.problems.extend(error.diagnostics)
+    if composer.problems:
+        raise CnncError(sorted(composer.problems, key=_position))
+    return _top_mapping(composer.root, source)
+
+
+def _position(problem: Diagnostic) -> tuple[int, int]:
+    return (problem.span.line, problem.span.column) if problem.span else (0, 0)
+
+
+def _top_mapping(root: Value | None, source: Source) -> Value:
+    """`root`, if it is a mapping; else E109."""
+    if root is not None and isinstance(root.data, dict):
+        return root
+    where = root.span if root else Span(source, 1, 1, 1, 1)
+    raise CnncError.of(
+        Code.NOT_ONE_DOCUMENT,
+        _what_is_there(root, source),
+        where,
+        help="a spec is a mapping: `cnnc: 1`, `name:`, `input:`, `nodes:`; see `cnnc explain E109`",
+    )
+
+
+def _what_is_there(root: Value | None, source: Source) -> str:
+    if root is not None and not (root.data is None and root.span.column == root.span.end_column):
+        return f"the top level is {kind(root.data)}; a spec is a mapping"
+    if not source.text.strip():
+        return f"{source.name} is empty"
+    comments_only = all(line.strip()[:1] in ("", "#") for line in source.lines)
+    return f"{source.name} holds only comments" if comments_only else f"{source.name} holds no data"

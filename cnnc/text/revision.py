@@ -1,0 +1,145 @@
+"""Specs of other git revisions: `REV:path` in, a file that can be read like any other out.
+
+The spec and the files that it uses are laid into a temporary folder as that revision has them; nothing is checked out.
+Paths are git's: from the top of the repository, or from here where they begin with `./`. Without a revision (`:path`)
+the index is meant. What is said of those files names them as `REV:path`.
+"""
+
+import os
+import posixpath
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Source, Span
+from cnnc.text.reader import parse_text
+from cnnc.text.source import LIMIT, decode
+
+
+@contextmanager
+def at_revision(given: str) -> Iterator[str]:
+    """The path of a spec: `given` itself where there is such a file, or it laid out as its revision has it.
+
+    Raises E101 where git does not have it. CnncErrors of the body name the files as `REV:path`.
+    """
+    revision, colon, path = given.partition(":")
+    if not colon or os.path.exists(given):
+        yield given
+        return
+    with TemporaryDirectory(prefix="cnnc-") as folder:
+        home = Path(folder).resolve()
+        spec = _lay_out(home, revision, _from_top(given, path))
+        try:
+            yield str(spec)
+        except CnncError as error:
+            raise CnncError(_renamed(each, f"{home}{os.sep}", f"{revision}:") for each in error.diagnostics) from None
+
+
+def _from_top(given: str, path: str) -> str:
+    """A path as from the top of the repository."""
+    if path.split("/", maxsplit=1)[0] in (".", ".."):
+        with _git(given, "rev-parse", "--show-prefix") as git:
+            path = git.communicate()[0].decode().removesuffix("\n") + path
+    return posixpath.normpath(path)
+
+
+def _lay_out(home: Path, revision: str, path: str) -> Path:
+    """Write a spec and all that it uses to their places below `home`; gives that of the spec."""
+    first = _content(revision, path)
+    if first is None:
+        raise _missing(revision, path)
+    contents, left = {path: first}, [path]
+    while left:
+        for used in _uses(contents[at := left.pop()], at):
+            if used not in contents and (content := _content(revision, used)) is not None:
+                contents[used] = content
+                left.append(used)
+    for each, content in contents.items():
+        (home / each).parent.mkdir(parents=True, exist_ok=True)
+        (home / each).write_bytes(content)
+    return home / path
+
+
+def _uses(content: bytes, path: str) -> Iterator[str]:
+    """The files that `use` names; what is wrong with the file, or with an entry, is for the check to say."""
+    try:
+        use = parse_text(decode(path, content)).plain().get("use")
+    except CnncError:
+        return
+    for entry in use if isinstance(use, list) else ():
+        if isinstance(entry, str) and not entry.startswith("/") and ".." not in entry.split("/"):
+            yield posixpath.normpath(posixpath.join(posixpath.dirname(path), entry))
+
+
+def _content(revision: str, path: str) -> bytes | None:
+    """What a file holds, of a large one the beginning; None where there is no such file. Links inside are followed."""
+    return _object(f"{revision}:{path}", b"blob")
+
+
+def _object(name: str, kind: bytes) -> bytes | None:
+    if "\n" in name:  # which would be two questions to git
+        return None
+    with _git(name, "cat-file", "--batch", "--follow-symlinks") as git:
+        assert git.stdin
+        assert git.stdout
+        assert git.stderr
+        with suppress(BrokenPipeError):
+            git.stdin.write(f"{name}\n".encode())
+            git.stdin.close()
+        head = git.stdout.readline()
+        found = re.fullmatch(rb"[0-9a-f]+ (\w+) (\d+)\n", head)
+        content = git.stdout.read(min(int(found[2]), LIMIT + 1)) if found and found[1] == kind else None
+        git.kill()
+        if not head:
+            raise _no_git(name, git.stderr.read().decode(errors="replace").strip() or "git says nothing")
+        return content
+
+
+def _git(name: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    pipe = subprocess.PIPE
+    try:
+        return subprocess.Popen(
+            ("git", *arguments), stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, "LC_ALL": "C"}
+        )
+    except FileNotFoundError:
+        raise _no_git(name, "git is not installed") from None
+
+
+def _no_git(name: str, reason: str) -> CnncError:
+    help = "`REV:path` is a file of a git revision; a path as it is needs no colon"
+    return CnncError.of(Code.UNREADABLE, f"there is no file {name}, and git cannot look: {reason}", help=help)
+
+
+def _missing(revision: str, path: str) -> CnncError:
+    if revision and _object(f"{revision}^{{tree}}", b"tree") is None:
+        return CnncError.of(Code.UNREADABLE, f"git knows no revision `{revision}`", help="`git log` lists them")
+    where = f"the revision `{revision}`" if revision else "git's index"
+    help = "a path is from the top of the repository; from the working directory it begins with `./`"
+    return CnncError.of(Code.UNREADABLE, f"there is no file `{path}` in {where}", help=help)
+
+
+def _renamed(each: Diagnostic, home: str, name: str) -> Diagnostic:
+    """A diagnostic about the files under `home`, as one about those of the revision."""
+    sources: dict[Source, Source] = {}
+
+    def text(said: str) -> str:
+        return said.replace(home, name)
+
+    def place(span: Span | None) -> Span | None:
+        if span is None:
+            return None
+        source = sources.setdefault(span.source, Source(text(span.source.name), span.source.text))
+        return span._replace(source=source)
+
+    return replace(
+        each,
+        message=text(each.message),
+        span=place(each.span),
+        label=each.label and text(each.label),
+        notes=tuple(Note(text(note.message), place(note.span)) for note in each.notes),
+        help=each.help and text(each.help),
+    )

@@ -1,0 +1,113 @@
+"""PyYAML's complaints in, diagnostics out: what it says about its own grammar, said about the user's text.
+
+Both of its parsers are understood. Their words differ, so a complaint is known by parts of its context and problem.
+"""
+
+import re
+from typing import NamedTuple
+
+import yaml
+
+from cnnc.diagnostics import Code, Diagnostic, Note, Source, Span
+from cnnc.text.yaml_events import refused_tab
+
+
+class _Wording(NamedTuple):
+    """Our words for a complaint that matches `pattern`."""
+
+    pattern: str
+    message: str
+    help: str
+    note: str | None = None
+    """What stands at the complaint's context, where that is worth showing."""
+    at_context: bool = False
+    """Whether the context is the better place to point at."""
+    code: Code = Code.SYNTAX
+
+
+_QUOTE = 'put a text that holds ": " or begins with a sign of YAML\'s own in quotes'
+_ALIGN = (
+    "indent it like its neighbours, with `- ` before an item and `key: ` before a value; or end the value before it"
+)
+_COLON = f"a key has its own line, its neighbours' indentation and a space behind its ':'; {_QUOTE}"
+_WORDINGS = (
+    _Wording(
+        "simple key.*find expected ':'", "a ':' is missing behind this key", "write `key: value`", at_context=True
+    ),
+    _Wording("mapping values are not allowed", "a ':' cannot stand here", _COLON),
+    _Wording(
+        "sequence entries are not allowed", "a list item cannot begin here", "start the list on a line of its own"
+    ),
+    _Wording("parsing a block mapping", "this is no part of the mapping around it", _ALIGN, "the mapping begins here"),
+    _Wording("parsing a block collection", "this is no part of the list around it", _ALIGN, "the list begins here"),
+    _Wording(
+        "parsing a flow sequence", "a ',' or a ']' is missing here", "close the list with ]", "the list opens here"
+    ),
+    _Wording(
+        "parsing a flow mapping", "a ',' or a '}' is missing here", "close the mapping with }", "the mapping opens here"
+    ),
+    _Wording("node content", "a value is missing here", f"write a value, or null; {_QUOTE}"),
+    _Wording(
+        "quoted scalar.*(end of stream|document)",
+        "the quoted text is never closed",
+        "close it with the quote that it begins with",
+        at_context=True,
+    ),
+    _Wording(
+        "escape (character|code|sequence)|scanning a double-quoted|parsing a quoted",
+        "this is no escape that stands for a character",
+        r"in double quotes \ begins an escape such as \n or \u00e9: write \\, or use single quotes",
+    ),
+    _Wording("(an alias|an anchor)", "a text cannot begin with * or & unless it is quoted", "put it in quotes"),
+    _Wording(
+        "tag", "tags are not part of the spec language", "put a text that begins with ! in quotes", code=Code.NOT_DATA
+    ),
+    _Wording("block scalar", "only a line break may follow | or >", "start the text on the next line, indented"),
+    _Wording("cannot start any token", "a text cannot begin with this character", "put the text in quotes"),
+    _Wording("document start", "this comes after the end of the data", "remove it, or what ends the data before it"),
+    _Wording("multiline plain|unexpected ':'", "a ':' cannot stand here", _QUOTE),
+)
+_TAB = re.compile("tab character|cannot start any token")
+_COMPILED = [(re.compile(wording.pattern, re.DOTALL), wording) for wording in _WORDINGS]
+
+
+def diagnose(error: yaml.YAMLError, source: Source) -> Diagnostic:
+    """The diagnostic (E104; E106 for tags) of a complaint of either of PyYAML's parsers about `source`."""
+    context, problem = getattr(error, "context", None), getattr(error, "problem", None)
+    complaint = f"{context or ''}: {problem or error}"
+    opened = _span(source, getattr(error, "context_mark", None))
+    place = _span(source, getattr(error, "problem_mark", None)) or opened or Span(source, 1, 1, 1, 1)
+    if _TAB.search(complaint) and _character(place) == "\t":
+        return refused_tab(place).diagnostics[0]
+    wording = next((wording for pattern, wording in _COMPILED if pattern.search(complaint)), None)
+    if wording is None:
+        return Diagnostic(Code.SYNTAX, f"the text is not valid YAML: {problem or error}", place)
+    if wording.at_context and opened:
+        place = opened
+    notes = (Note(wording.note, opened),) if wording.note and opened else ()
+    way_out = _spelt_out(source.line(place.line)) if wording.help == _COLON else None
+    return Diagnostic(wording.code, wording.message, place, None, notes, way_out or wording.help)
+
+
+def _spelt_out(line: str) -> str | None:
+    """How a node was probably meant whose attributes follow the op without a colon, or without braces."""
+    if found := re.fullmatch(r"\s*- (\w+) ?(\{.{,100})", line.rstrip()):
+        return f"write a colon and a space: `- {found[1]}: {found[2]}`"
+    if found := re.fullmatch(r"\s*- (\w+): +(\w+: [^#{}]{,100})", line.rstrip()):
+        return f"attributes on the line of their op stand in braces: `- {found[1]}: {{{found[2]}}}`"
+    return None
+
+
+def _character(span: Span) -> str:
+    return span.source.line(span.line)[span.column - 1 : span.column]
+
+
+def _span(source: Source, mark: yaml.Mark | None) -> Span | None:
+    """The character at `mark`; what is past the last text is placed right behind it, where it is missing."""
+    if mark is None:
+        return None
+    line, column = mark.line + 1, mark.column + 1
+    if not source.text[mark.index :].strip():
+        lines = source.text.rstrip().splitlines() or [""]
+        line, column = len(lines), len(lines[-1]) + 1
+    return Span(source, line, column, line, column + 1)

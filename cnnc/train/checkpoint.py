@@ -1,0 +1,226 @@
+"""A run's folder: what is in it, how it is written, how it is read.
+
+`state.pt` alone is what a run goes on from: weights, optimizer, generators, counts, history, in one file that is
+replaced as a whole, so that a run killed at any moment is resumable. The weights for others lie beside it as
+`last.safetensors` and `best.safetensors`, written before it: they may be an epoch ahead of a state that was not written
+any more, and the resumed run writes them again. `run.json` says what the run is. All of them hold hashes of what is in
+them, so that damage is noticed: torch's reader would make other numbers of it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from os.path import exists
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from cnnc.data.dataset import Data
+from cnnc.diagnostics import CnncError, Code
+from cnnc.files.weights_stamp import Damaged, write_stamped
+from cnnc.files.write import write_file
+from cnnc.graph.graph import Graph
+from cnnc.language.model import Train
+from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.state_hash import Hashing, require_whole
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STATE, LAST, BEST, RUN = "state.pt", "last.safetensors", "best.safetensors", "run.json"
+VERSION = 2
+VERSIONS = (1, VERSION)  # of the first the file has no hash
+HASH = "sha256"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a run is of: hashes of the network and the data, the recipe it goes by, and the one that the spec had.
+
+    `skipped` are the paths of the pictures that were left out because they cannot be read.
+    """
+
+    name: str
+    network: str
+    data: str
+    fingerprint: str
+    recipe: dict[str, Any]
+    written: dict[str, Any]
+    labels: tuple[str, ...] | None
+    skipped: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, graph: Graph, recipe: Train, data: Data) -> "Identity":
+        """The identity of a run that begins now."""
+        written = graph.train.model_dump() if graph.train else {}
+        labels = graph.labels or data.classes
+        return cls(
+            graph.name,
+            network_hash(graph),
+            data.source,
+            data.fingerprint,
+            recipe.model_dump(),
+            written,
+            labels,
+            [str(each.path) for split in (data.train, data.test) if split for each in split.skipped],
+        )
+
+
+@dataclass
+class Progress:
+    """How far a run is: whole epochs, then steps and what they came to, of the epoch that it is in."""
+
+    epoch: int = 0
+    step: int = 0
+    totals: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    seconds: float = 0.0
+    records: list[EpochRecord] = field(default_factory=list)
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The first epoch of the highest test accuracy, or of the lowest training loss where nothing was tested."""
+        return max(self.records, key=_merit, default=None)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `state.pt` holds. `learner` is the learner's own state, `generators` one for each rank, mid-epoch alone."""
+
+    identity: Identity
+    progress: Progress
+    learner: dict[str, Any]
+    generators: "list[dict[str, Tensor]]"
+
+
+def network_hash(graph: Graph) -> str:
+    """The SHA-256 of the resolved spec, without what does not make the network another one."""
+    spec = {key: value for key, value in graph.spec.items() if key not in ("train", "description", "labels", "budget")}
+    return _json_hash(spec)
+
+
+def write(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write the state, atomically; raises E405, and then the earlier one is still there."""
+    import torch
+
+    plain = {
+        "version": VERSION,
+        "identity": asdict(checkpoint.identity),
+        "progress": asdict(checkpoint.progress),
+        "learner": checkpoint.learner,
+        "generators": checkpoint.generators,
+    }
+
+    def save(file: BinaryIO) -> None:
+        hashing = Hashing(file)
+        torch.save(plain, hashing)  # type: ignore[arg-type]
+        hashing.end()
+
+    write_file(folder / STATE, save)
+    about = _summary(checkpoint)
+    about[HASH] = _json_hash(about)
+    write_file(folder / RUN, (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_weights(path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str, ...] | None) -> None:
+    """Write weights by the spec's paths, with the classes' names for `cnnc build`; raises E405."""
+    write_file(path, lambda file: write_stamped(file, weights, labels))
+
+
+def read(folder: Path) -> Checkpoint | None:
+    """The state of the run in `folder`, None where there is none; raises E512 where it cannot be read or is damaged."""
+    path = folder / STATE
+    if not exists(path):
+        return None
+    _require_run(folder / RUN)
+    try:
+        plain = _load(path)
+        identity = dict(plain["identity"])
+        identity["labels"] = tuple(identity["labels"]) if identity["labels"] else None
+        progress = dict(plain["progress"])
+        progress["records"] = [EpochRecord(**each) for each in progress["records"]]
+        return Checkpoint(Identity(**identity), Progress(**progress), plain["learner"], plain["generators"])
+    except CnncError:
+        raise
+    except Damaged as error:
+        raise _not_resumable(path, str(error)) from error
+    except Exception as error:  # torch's reader raises what it likes on damaged files
+        raise _not_resumable(path, "it is cut off or damaged: torch cannot read it") from error
+
+
+def _load(path: Path) -> Any:
+    """What is in `state.pt`; raises Damaged, E512 for another version, and what torch raises."""
+    import torch
+
+    try:
+        has_hash = require_whole(path)
+    except OSError as error:
+        raise _not_resumable(path, (error.strerror or str(error)).lower()) from error
+    plain = torch.load(path, map_location="cpu", weights_only=True)
+    if plain["version"] not in VERSIONS:
+        raise _not_resumable(path, f"it is of version {plain['version']}, and this cnnc reads {VERSION}")
+    if plain["version"] == VERSION and not has_hash:
+        raise Damaged("it is damaged: the line at its end, with the SHA-256 of its other bytes, is missing")
+    return plain
+
+
+def _require_run(path: Path) -> None:
+    """Raise E512 where `run.json` is there, and not as it was written."""
+    try:
+        about = json.loads(path.read_bytes())
+        whole = about.pop(HASH, None) in (_json_hash(about), None)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _not_resumable(path, (error.strerror or str(error)).lower()) from error
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise _not_resumable(
+            path,
+            "it is damaged or was changed: it is not what cnnc wrote",
+            f"remove this file, which is only a summary: a run goes on from {STATE} alone",
+        )
+
+
+def _json_hash(data: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _not_resumable(path: Path, reason: str, help: str | None = None) -> CnncError:
+    anew = "leave out `--resume` to begin anew; the folder will be kept under another name"
+    return CnncError.of(Code.CANNOT_RESUME, f"cannot resume from {path}: {reason}", help=help or anew)
+
+
+def require_same(saved: Identity, now: Identity, folder: Path) -> None:
+    """Raise E512 where the network, its recipe or the data are not those that the run in `folder` began with."""
+    if saved.network != now.network:
+        raise _changed(folder, "the spec has changed since: its network is another one")
+    if saved.fingerprint != now.fingerprint:
+        raise _changed(folder, f"the data has changed since: {now.data} does not hold the examples it did")
+    for name, before in saved.written.items():
+        if now.written.get(name) != before and name != "epochs":
+            raise _changed(folder, f"the spec has changed since: its `{name}` of `train` was {before!r}")
+
+
+def _changed(folder: Path, reason: str) -> CnncError:
+    return CnncError.of(
+        Code.CANNOT_RESUME,
+        f"cannot resume the run in {folder}: {reason}",
+        help="put back what it was, or leave out `--resume` to begin anew; the folder will be kept under another name",
+    )
+
+
+def _summary(checkpoint: Checkpoint) -> dict[str, Any]:
+    progress = checkpoint.progress
+    best, last = progress.best, progress.records[-1] if progress.records else None
+    return {
+        **asdict(checkpoint.identity),
+        "epochs_done": progress.epoch,
+        "steps_done": progress.step,
+        "best": asdict(best) if best else None,
+        "last": asdict(last) if last else None,
+    }
+
+
+def _merit(record: EpochRecord) -> float:
+    return record.test_accuracy if record.test_accuracy is not None else -record.train_loss

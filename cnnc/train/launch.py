@@ -1,0 +1,94 @@
+"""`--devices N`: the same command N times, as torchrun would start it, and one exit code.
+
+The first process talks; what the others say is kept, and shown where the first was killed or left the word to them. A
+signal goes to all. When one ends in error the others get a little time to say why, and are ended.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import IO, Any
+
+from cnnc.train.devices import UNSAID
+from cnnc.train.interrupt import SIGNALS, SUPERVISOR
+
+GRACE = 20.0  # seconds for the others when one has died
+
+
+def started_by_launcher() -> bool:
+    """Whether this process is a rank already; then torch, once imported, keeps its C++ traces to itself."""
+    rank = "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    if rank:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    return rank
+
+
+def launch(arguments: Sequence[str], count: int) -> int:
+    """Run `cnnc ARGUMENTS` as `count` ranks; the exit code of the first that ends in error, or 0."""
+    with tempfile.TemporaryFile() as kept:
+        ranks = [_start(arguments, rank, count, kept if rank else None) for rank in range(count)]
+        before = {each: signal.signal(each, lambda number, frame: _send(ranks, number)) for each in SIGNALS}
+        try:
+            code = _wait(ranks)
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+            _send(ranks, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+        if ranks[0].returncode < 0 or ranks[0].returncode == UNSAID:
+            kept.seek(0)
+            sys.stderr.buffer.write(kept.read())
+    return code
+
+
+def _start(arguments: Sequence[str], rank: int, count: int, output: IO[bytes] | None) -> "subprocess.Popen[bytes]":
+    port = os.environ.setdefault("MASTER_PORT", str(_free_port()))
+    environment = {
+        **os.environ,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "GROUP_RANK": "0",
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "TORCHELASTIC_RUN_ID": "cnnc",  # by this lightning-fabric knows that the processes are there
+        SUPERVISOR: str(os.getpid()),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count))),
+    }
+    own: dict[str, Any] = {} if sys.platform == "win32" else {"start_new_session": True}  # signals come from here alone
+    return subprocess.Popen(
+        [sys.executable, "-m", "cnnc", *arguments], env=environment, stdout=output, stderr=output, **own
+    )
+
+
+def _wait(ranks: "list[subprocess.Popen[bytes]]") -> int:
+    while True:
+        codes = [rank.poll() for rank in ranks]
+        failed = next((code for code in codes if code), None)
+        if failed is not None or None not in codes:
+            break
+        time.sleep(0.05)
+    until = time.monotonic() + GRACE
+    while failed and None in [rank.poll() for rank in ranks] and time.monotonic() < until:
+        time.sleep(0.05)
+    codes = [rank.poll() for rank in ranks]
+    code = next((code for code in codes if code and code != UNSAID), failed) or 0
+    return 1 if code < 0 or code == UNSAID else code
+
+
+def _send(ranks: "list[subprocess.Popen[bytes]]", number: int) -> None:
+    for rank in ranks:
+        if rank.poll() is None:
+            rank.send_signal(number)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,174 @@
+"""A network that learns: its module, its optimizer, and one step of the two.
+
+In: batches as they lie on the device, uint8. What a step came to is added up there; nothing here waits for it, but on
+the CPU, where every loss is looked at before it does any harm.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from cnnc.data.preprocess import Preprocess
+from cnnc.graph.graph import Graph
+from cnnc.language.model import Train
+from cnnc.train.augment import Augment
+from cnnc.train.compiled import compiled, compiling
+from cnnc.train.devices import Team
+from cnnc.train.diagnose import first_not_finite
+from cnnc.train.loss import Objective
+from cnnc.train.memory_format import channels_last
+from cnnc.train.optimizer import optimizer, options
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class NotFinite(Exception):
+    """A loss that is NaN or infinite; says where it comes from."""
+
+
+class Learner:
+    """One rank's part of the training of `module`, the graph's."""
+
+    def __init__(self, team: Team, graph: Graph, module: "torch.nn.Module", recipe: Train) -> None:
+        import torch
+
+        self._team, self._graph, self._recipe = team, graph, recipe
+        self.module, self.preprocess = module, Preprocess(graph.inputs[0])
+        self._augment = Augment(recipe.augment)
+        self._learning = Objective(graph, recipe.label_smoothing, recipe.aux_weight)
+        self._testing = Objective(graph)
+        precision = team.fabric.strategy.precision.precision
+        last = channels_last(recipe, graph, team.device.type, precision)
+        self._format = torch.channels_last if last else torch.contiguous_format
+        module.to(memory_format=self._format)  # type: ignore[call-overload]
+        made = optimizer(module, recipe)
+        self._model, self._optimizer = team.fabric.setup(compiled(module) if recipe.compile else module, made)
+        self.watchful = team.device.type == "cpu"
+        self.totals = self._zeros()
+
+    def begin(self) -> None:
+        """Start to count."""
+        self.module.train()
+        self.totals = self._zeros()
+
+    def step(self, batches: Iterable[tuple["Tensor", "Tensor", bool]], size: int, rate: float) -> None:
+        """One step of the optimizer over this rank's shares of batches; `size` examples go through all ranks in it.
+
+        A share that is there only because every rank must take part comes with False, and counts for nothing.
+        Raises NotFinite where it looks, and E516.
+        """
+        with compiling() if self._recipe.compile else nullcontext():
+            self._step(batches, size, rate)
+
+    def _step(self, batches: Iterable[tuple["Tensor", "Tensor", bool]], size: int, rate: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.zero_grad()
+        for last, (images, labels, counts) in _mark_last(batches):
+            held = self._team.world > 1 and not last
+            with self._team.fabric.no_backward_sync(self._model) if held else nullcontext():
+                self._learn(images, labels, self._team.world / size if counts else 0.0)
+        if self._recipe.clip:
+            self._team.fabric.clip_gradients(
+                self._model, self._optimizer, max_norm=self._recipe.clip, error_if_nonfinite=False
+            )
+        self._optimizer.step()
+
+    def _learn(self, images: "Tensor", labels: "Tensor", weight: float) -> None:
+        inputs = self.inputs(images, augment=True)
+        before = self.generators() if self.watchful else {}
+        total, loss, scores = self._learning(self._model(inputs), labels)
+        if self.watchful and not isfinite(total.item()):
+            self.set_generators(before)
+            raise NotFinite(self.where(inputs))
+        self._team.fabric.backward(total * weight)
+        if weight:
+            self._count(loss, scores, labels)
+
+    def where(self, inputs: "Tensor") -> str:
+        """In words, where a loss that is not finite comes from."""
+        import torch
+
+        with torch.no_grad(), self._team.fabric.autocast():
+            return first_not_finite(self._graph, self.module.state_dict(), inputs)
+
+    def test(self, batches: Iterable[tuple["Tensor", "Tensor"]]) -> None:
+        """Count what the network makes of batches, without learning from them."""
+        import torch
+
+        self.module.eval()
+        self.totals = self._zeros()
+        with torch.inference_mode(), self._team.fabric.autocast():
+            for images, labels in batches:
+                outputs = self.module(self.inputs(images, augment=False))
+                _, loss, scores = self._testing(outputs, labels)
+                self._count(loss, scores, labels)
+
+    def inputs(self, images: "Tensor", *, augment: bool) -> "Tensor":
+        """The network's input, float32."""
+        if augment:
+            images = self._augment.recolour(self.preprocess.resize(self._augment.move(images)))
+        else:
+            images = self.preprocess.resize(images)
+        return self.preprocess.normalise(images).contiguous(memory_format=self._format)
+
+    def weights(self) -> "dict[str, Tensor]":
+        """The weights by the spec's paths, on the CPU, as they are now."""
+        return {
+            key: value.detach().to("cpu", copy=True).contiguous() for key, value in self.module.state_dict().items()
+        }
+
+    def state(self) -> "dict[str, Any]":
+        """All that learning goes on from, but for the generators."""
+        precision = self._team.fabric.strategy.precision.state_dict()
+        return {"weights": self.weights(), "optimizer": self._optimizer.state_dict(), "precision": precision}
+
+    def restore(self, state: "dict[str, Any]") -> None:
+        """Take up where `state` left off; the recipe's own options hold, not those of back then."""
+        self.module.load_state_dict(state["weights"])
+        self._optimizer.optimizer.load_state_dict(state["optimizer"])
+        for group in self._optimizer.param_groups:
+            group.update(options(self._recipe))
+        self._team.fabric.strategy.precision.load_state_dict(state["precision"])
+
+    def generators(self) -> "dict[str, Tensor]":
+        """The states of the generators that dropout and augmentation draw from."""
+        import torch
+
+        states = {"cpu": torch.get_rng_state()}
+        if self._team.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self._team.device)
+        return states
+
+    def set_generators(self, states: "dict[str, Tensor]") -> None:
+        """Put the generators back."""
+        import torch
+
+        torch.set_rng_state(states["cpu"])
+        if self._team.device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(states["cuda"], self._team.device)
+
+    def _zeros(self) -> "Tensor":
+        import torch
+
+        kind = torch.float32 if self._team.device.type == "mps" else torch.float64
+        return torch.zeros(2, dtype=kind, device=self._team.device)
+
+    def _count(self, loss: "Tensor", scores: "Tensor", labels: "Tensor") -> None:
+        import torch
+
+        right = (scores.argmax(1) == labels).sum()
+        self.totals += torch.stack((loss.detach().to(self.totals.dtype), right.to(self.totals.dtype)))
+
+
+def _mark_last(batches: Iterable[Any]) -> Iterator[tuple[bool, Any]]:
+    """Each item, and whether it is the last."""
+    items = iter(batches)
+    item = next(items, None)
+    while item is not None:
+        following = next(items, None)
+        yield following is None, item
+        item = following

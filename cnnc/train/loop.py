@@ -1,0 +1,199 @@
+"""Epochs: train, test, write down, until all are done or somebody wants to stop.
+
+What decides an epoch is derived from (seed, epoch) alone; within one, the generators' states are kept. So a run that
+goes on from a checkpoint, of an epoch's end or of any step, does on the CPU bit for bit what it would have done.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol
+
+from cnnc.language.model import Train
+from cnnc.train import checkpoint
+from cnnc.train.batches import Source
+from cnnc.train.checkpoint import Checkpoint, Identity, Progress
+from cnnc.train.devices import Team
+from cnnc.train.diagnose import not_finite
+from cnnc.train.epoch_order import Plan, Range, derive, order
+from cnnc.train.interrupt import Wish
+from cnnc.train.learner import Learner, NotFinite
+from cnnc.train.learning_rate import rate
+from cnnc.train.loss_check import Sentinel
+from cnnc.train.monitor.epoch import EpochRecord
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TEST_BATCH = 128  # tests keep nothing for a backward pass: at least so many go at once
+
+
+class Watcher(Protocol):
+    """Who is told of the run: see `cnnc.train.monitor`."""
+
+    def on_batch(self, step: int) -> None: ...
+
+    def on_epoch(self, record: EpochRecord) -> None: ...
+
+
+class Stopped(Exception):
+    """Somebody wants the run to stop, with this signal."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+@dataclass
+class Loop:
+    """A run, on one rank. `progress` is where it is, and moves on."""
+
+    team: Team
+    learner: Learner
+    recipe: Train
+    plan: Plan
+    train: Source
+    test: Source | None
+    folder: Path
+    identity: Identity
+    progress: Progress
+    watcher: Watcher
+    wish: Wish
+
+    def run(self, generators: "list[dict[str, Tensor]]") -> int:
+        """Go on to the last epoch; the number of the signal that stopped it before, or 0. Raises E405, E511.
+
+        `generators` are every rank's, of a checkpoint from within an epoch.
+        """
+        while self.progress.epoch < self.recipe.epochs:
+            try:
+                self._epoch(generators)
+            except Stopped as stopped:
+                self._save_midway()
+                return stopped.number
+            generators = []
+        return 0
+
+    def _epoch(self, generators: "list[dict[str, Tensor]]") -> None:
+        self._train(generators)
+        self._ask()
+        # all ranks' together: who stops behind the test has no more to add
+        self.progress.totals = self.team.sum(self.learner.totals.clone()).tolist()
+        loss, accuracy = (each / len(self.train) for each in self.progress.totals)
+        if not isfinite(loss):
+            self._find_fault()
+        test_loss, test_accuracy = self._test() if self.test else (None, None)
+        self._ask()
+        done, lr, seconds = self.progress, self._rate(self.plan.steps - 1), self.progress.seconds
+        speed = len(self.train) / seconds
+        record = EpochRecord(done.epoch + 1, loss, accuracy, test_loss, test_accuracy, lr, seconds, speed)
+        self.progress = Progress(done.epoch + 1, records=[*done.records, record])
+        self._save()
+        self.watcher.on_epoch(record)
+
+    def _train(self, generators: "list[dict[str, Tensor]]") -> None:
+        """The steps of the epoch that are still to do; raises Stopped and E511."""
+        sentinel = Sentinel(self.team.device)
+        self._begin(generators)
+        for batches, size in self._steps():
+            start, step = perf_counter(), self.progress.step
+            try:
+                self.learner.step(batches, size, self._rate(step))
+            except NotFinite as fault:
+                raise not_finite(self.progress.epoch + 1, step + 1, str(fault)) from None
+            self.progress.step += 1
+            self.watcher.on_batch(self.progress.step)
+            if sentinel.sees(self.learner.totals, step):
+                self._find_fault()
+            if step + 1 == self.plan.steps:
+                self.progress.totals = self.learner.totals.tolist()  # waits for the device: the epoch's time is whole
+            self.progress.seconds += perf_counter() - start
+            self._ask(step)
+
+    def _begin(self, generators: "list[dict[str, Tensor]]") -> None:
+        import torch
+
+        self.learner.begin()
+        if self.progress.step and self.team.rank == 0:
+            totals = self.learner.totals
+            totals += torch.tensor(self.progress.totals, dtype=totals.dtype, device=totals.device)
+        torch.manual_seed(derive(self._seed, "epoch", self.progress.epoch, self.progress.step, self.team.rank))
+        if len(generators) == self.team.world:
+            self.learner.set_generators(generators[self.team.rank])
+
+    def _steps(self) -> "Iterator[tuple[Iterable[tuple[Tensor, Tensor, bool]], int]]":
+        """This rank's batches of every step to do, and how many examples all ranks have in it."""
+        steps = list(self.plan.from_step(self.progress.step))
+        shares = [self.plan.share(batch, self.team.rank) for step in steps for batch in step]
+        # a rank without a share goes through the motions with the step's first example, or the others would wait
+        ranges = [share if len(share) else Range(0, 1) for share in shares]
+        permutation = order(len(self.train), self._seed, self.progress.epoch)
+        found = zip(self.train.batches(permutation, ranges), shares, strict=True)
+        batches = ((images, labels, len(share) > 0) for (images, labels), share in found)
+        for step in steps:
+            yield islice(batches, len(step)), sum(map(len, step))
+
+    def _test(self) -> tuple[float, float]:
+        """Loss and accuracy on the test set, each rank a part of it."""
+        assert self.test is not None
+        everything = Plan(len(self.test), len(self.test), world=self.team.world)
+        part = everything.share(Range(0, len(self.test)), self.team.rank)
+        size = max(TEST_BATCH, self.recipe.batch // self.team.world)
+        ranges = [Range(start, min(start + size, part.stop)) for start in range(part.start, part.stop, size)]
+        self.team.share_buffers(self.learner.module)
+        self.learner.test(self._asking(self.test.batches(None, ranges)))
+        return self._means(self.learner.totals, len(self.test))
+
+    def _asking(self, batches: "Iterator[tuple[Tensor, Tensor]]") -> "Iterator[tuple[Tensor, Tensor]]":
+        for batch in batches:
+            if self.team.world == 1:
+                self._ask()
+            yield batch
+
+    def _ask(self, step: int | None = None) -> None:
+        """Raise Stopped where any rank wants to stop."""
+        number = self.team.any_wants(self.wish.signal, step)
+        if number:
+            raise Stopped(number)
+
+    def _means(self, totals: "Tensor", count: int) -> tuple[float, float]:
+        loss, right = self.team.sum(totals.clone()).tolist()
+        return loss / count, right / count
+
+    def _find_fault(self) -> None:
+        """Raise E511: go back to the checkpoint, and look at every loss of the way here."""
+        saved = checkpoint.read(self.folder)
+        assert saved is not None  # each run begins with one
+        epoch, step = self.progress.epoch, self.progress.step
+        self.learner.restore(saved.learner)
+        self.learner.watchful = True
+        self.progress = replace(saved.progress)
+        self._train(saved.generators)
+        raise not_finite(epoch + 1, step, "gone through a second time, the epoch stayed finite")
+
+    def _save(self) -> None:
+        """The end of an epoch: weights, the best ones where these are, and the state."""
+        if self.team.rank == 0:
+            state = self.learner.state()
+            better = self.progress.best is self.progress.records[-1]
+            names = [checkpoint.LAST, *([checkpoint.BEST] if better else [])]
+            for name in names:
+                checkpoint.write_weights(self.folder / name, state["weights"], self.identity.labels)
+            checkpoint.write(self.folder, Checkpoint(self.identity, self.progress, state, []))
+
+    def _save_midway(self) -> None:
+        totals = self.team.sum(self.learner.totals.clone()) if self.learner.module.training else None
+        if totals is not None:
+            self.progress.totals = totals.tolist()
+        generators = self.team.gather(self.learner.generators())
+        if self.team.rank == 0:
+            checkpoint.write(self.folder, Checkpoint(self.identity, self.progress, self.learner.state(), generators))
+
+    def _rate(self, step: int) -> float:
+        return rate(self.recipe, self.progress.epoch * self.plan.steps + step, self.plan.steps)
+
+    @property
+    def _seed(self) -> int:
+        return self.recipe.seed or 0

@@ -1,0 +1,56 @@
+"""`curves.png`, drawn by a process of its own: the one that trains neither imports matplotlib nor waits for it.
+
+In go records as they come; each that arrives is drawn, several that are waiting at once. `draw_curves` is
+the other end; it ends when its stdin does, so also when the training is killed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from cnnc.train.monitor.epoch import EpochRecord
+
+NAME = "curves.png"
+PATIENCE = 20.0  # seconds for the last drawing
+
+
+class Curves:
+    """Keeps `folder/curves.png` up to date."""
+
+    def __init__(self, folder: Path, epochs: int) -> None:
+        folders = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH")]
+        self._path = folder / NAME
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "cnnc.train.monitor.draw_curves", str(self._path.absolute()), str(epochs)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
+            start_new_session=True,  # Ctrl-C is for the training, which ends this when it is done
+        )
+
+    def add(self, records: Sequence[EpochRecord]) -> None:
+        """Have the curves drawn with these records behind the earlier ones."""
+        assert self._process.stdin is not None  # it is a pipe
+        lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
+        with suppress(BrokenPipeError):  # it has died: `close` says so
+            self._process.stdin.write(lines.encode())
+            self._process.stdin.flush()
+
+    def close(self) -> str | None:
+        """Wait for the last drawing; what went wrong, in a line, or None."""
+        try:
+            output, _ = self._process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            return f"{self._path} is not up to date: drawing it took more than {PATIENCE:.0f} s"
+        if self._process.returncode == 0:
+            return None
+        reason = output.decode(errors="replace").strip() or f"the drawing ended with {self._process.returncode}"
+        return f"{self._path} is not up to date: {reason}"

@@ -1,0 +1,76 @@
+"""`python -m cnnc.train.monitor.draw_curves PICTURE EPOCHS`: draw the curves of a training as its records come in.
+
+In: on stdin a line of JSON for every EpochRecord. Out: PICTURE, replaced as a whole. What cannot be written is said on
+stdout, with exit code 1.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+
+from cnnc.diagnostics import CnncError
+from cnnc.files.write import write_file
+from cnnc.train.monitor.epoch import EpochRecord
+
+# the colours and strokes of the figures in Dive into Deep Learning
+STROKES = (
+    ("train_loss", "train loss", "C0", "-"),
+    ("train_accuracy", "train acc", "m", "--"),
+    ("test_accuracy", "test acc", "g", "-."),
+)
+DOTTED = 12  # up to so many epochs each has a mark: a line through one point cannot be seen
+
+
+def draw(records: Sequence[EpochRecord], epochs: int) -> bytes:
+    """The picture (PNG) of the records' curves, on an axis of `epochs` epochs."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((6, 4), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for field, label, colour, stroke in STROKES:
+        points = [(each.epoch, getattr(each, field)) for each in records if getattr(each, field) is not None]
+        if points:
+            mark = "o" if epochs <= DOTTED else ""
+            axes.plot(*zip(*points, strict=True), stroke, color=colour, label=label, marker=mark, markersize=3)
+    axes.set_xlabel("epoch")
+    last = max(epochs, 2, *(each.epoch for each in records))
+    axes.set_xlim(1, last)
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="x", integer=True)
+    axes.grid()
+    axes.legend()
+    picture = BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
+
+
+def batches() -> Iterator[list[EpochRecord]]:
+    """The records of stdin, those that are waiting together; one cut off at its end is dropped."""
+    waiting = b""
+    while data := os.read(0, 1 << 20):
+        *lines, waiting = (waiting + data).split(b"\n")
+        if lines:
+            yield [EpochRecord(**json.loads(line)) for line in lines]
+
+
+def main() -> None:
+    """Draw until stdin ends."""
+    if sys.platform != "win32":
+        os.nice(10)  # the training comes first
+    path, records = Path(sys.argv[1]), list[EpochRecord]()
+    for batch in batches():
+        records += batch
+        try:
+            write_file(path, draw(records, int(sys.argv[2])))
+        except CnncError as error:
+            print(error.diagnostics[0].message)
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""How far a training is, from counts alone: nothing here asks the device, so nothing waits for it."""
+
+from dataclasses import dataclass, field
+from time import monotonic
+
+from cnnc.train.monitor.epoch import EpochRecord
+
+
+@dataclass(slots=True)
+class Pace:
+    """A session of a training: epochs `first` to `epochs`, each of `steps` steps and `examples` examples.
+
+    `step` is how many steps the present epoch has done; whoever counts them writes it, whoever shows it reads it.
+    """
+
+    epochs: int
+    steps: int
+    examples: int
+    first: int = 1
+    last: EpochRecord | None = None
+    step: int = 0
+    started: float = field(default_factory=monotonic)
+    epoch_started: float = field(default_factory=monotonic)
+
+    @property
+    def epoch(self) -> int:
+        """The present epoch, counted from 1."""
+        return self.first if self.last is None else min(self.last.epoch + 1, self.epochs)
+
+    def end_epoch(self, record: EpochRecord) -> None:
+        """Begin the next epoch."""
+        self.last, self.step, self.epoch_started = record, 0, monotonic()
+
+    def examples_per_second(self) -> float | None:
+        """Of the present epoch, or of the last one where the present has only begun."""
+        seconds = monotonic() - self.epoch_started
+        if self.step < 2 or seconds <= 0:
+            return self.last.examples_per_second if self.last else None
+        return self.examples * self.step / self.steps / seconds
+
+    def left(self) -> float | None:
+        """Seconds that the session will still take; None where nobody can know yet."""
+        ended = self.last.epoch + 1 - self.first if self.last and self.last.epoch >= self.first else 0
+        done = ended + self.step / self.steps
+        if ended == 0 and self.step < 2:
+            return None
+        return (monotonic() - self.started) * (self.epochs + 1 - self.first - done) / done
+
+
+def seconds(value: float | None) -> str:
+    """A duration as a person reads it: `0.42 s`, `12 s`, `3:05`, `1:02:03`; `–` for None."""
+    if value is None:
+        return "–"
+    if value < 59.5:
+        return f"{value:.2f} s" if value < 0.995 else f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

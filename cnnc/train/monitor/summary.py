@@ -1,0 +1,35 @@
+"""What stands at the end of a training: how good, how fast, how much memory, and what to type next."""
+
+import shlex
+from pathlib import Path
+
+from cnnc.train.monitor.epoch import EpochRecord
+
+
+def summary(
+    spec: str, weights: Path, best: EpochRecord, last: EpochRecord, examples_per_second: float, peak_memory: int
+) -> str:
+    """The lines; `weights` are those of the epoch `best`, `peak_memory` is in bytes.
+
+    A run that had nothing left to do went through 0 examples a second, of which nothing is said.
+    """
+    worked = examples_per_second > 0
+    command = shlex.join(["cnnc", "build", spec, "--weights", str(weights)])
+    return "\n".join(
+        [
+            f"best  {_accuracy(best)} in epoch {best.epoch}",
+            f"last  {_accuracy(last)} in epoch {last.epoch}",
+            *([f"{examples_per_second:,.0f} examples/s, at most {_size(peak_memory)} of memory"] if worked else []),
+            f"next: {command}",
+        ]
+    )
+
+
+def _accuracy(record: EpochRecord) -> str:
+    if record.test_accuracy is None:
+        return f"train acc {record.train_accuracy:.4f}"
+    return f"test acc {record.test_accuracy:.4f}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"

@@ -1,0 +1,60 @@
+"""TensorBoard events: one file a session in the run's folder, a point an epoch for each number.
+
+`tensorboard`'s own writer is used: torch's wraps it, and brings nothing that these scalars need.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.train.monitor.epoch import EpochRecord
+
+TAGS = {
+    "loss/train": "train_loss",
+    "loss/test": "test_loss",
+    "accuracy/train": "train_accuracy",
+    "accuracy/test": "test_accuracy",
+    "learning_rate": "lr",
+    "examples_per_second": "examples_per_second",
+}
+
+
+class Events:
+    """The events of one session. `first` is the epoch that it begins with: older points from there on are dropped."""
+
+    def __init__(self, folder: Path, first: int) -> None:
+        """Open a new file in `folder`; raises E405."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._folder = folder
+        with self._reported():
+            self._writer = EventFileWriter(str(folder))
+            if first > 1:  # what TensorBoard calls a purge: a resumed run's points replace those it had lost
+                self._writer.add_event(Event(step=first, session_log=SessionLog(status=SessionLog.START)))
+            self._writer.flush()
+
+    def add(self, record: EpochRecord, now: float) -> None:
+        """Add the points of an epoch that ended at `now`, in seconds since 1970; raises E405."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        points = {tag: getattr(record, name) for tag, name in TAGS.items()}
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in points.items() if value is not None]
+        with self._reported():
+            self._writer.add_event(Event(step=record.epoch, wall_time=now, summary=Summary(value=values)))
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is left; raises E405."""
+        with self._reported():
+            self._writer.close()
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            message = f"cannot write TensorBoard's events to {self._folder}: {(error.strerror or str(error)).lower()}"
+            raise CnncError.of(Code.NOT_WRITTEN, message) from error

@@ -1,0 +1,57 @@
+"""What a recipe says of weights: how they begin, and which optimizer moves them."""
+
+from typing import TYPE_CHECKING, Any
+
+from cnnc.language.model import Train
+from cnnc.train.epoch_order import derive
+
+if TYPE_CHECKING:
+    import torch
+    from torch.optim import Optimizer
+
+
+def initialise(module: "torch.nn.Module", how: str, seed: int) -> None:
+    """Draw the weights of convolutions and linear layers anew; biases and all others stay as torch makes them.
+
+    `xavier`: uniform (Glorot and Bengio, 2010); `kaiming`: normal, for ReLU (He et al., 2015); `default`: nothing.
+    """
+    import torch
+
+    if how == "default":
+        return
+    draw = torch.nn.init.xavier_uniform_ if how == "xavier" else _kaiming
+    kinds = (torch.nn.Linear, torch.nn.modules.conv._ConvNd)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive(seed, "init"))
+        for each in module.modules():
+            if isinstance(each, kinds):
+                draw(each.weight)
+
+
+def _kaiming(weight: "torch.Tensor") -> "torch.Tensor":
+    import torch
+
+    return torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
+
+
+def options(recipe: Train) -> dict[str, Any]:
+    """The arguments of the recipe's optimizer, but for the rate, which the schedule sets at every step."""
+    given: dict[str, Any] = {"weight_decay": recipe.weight_decay}
+    if recipe.optimizer != "adamw":
+        given["momentum"] = recipe.momentum
+    if recipe.optimizer == "sgd":
+        given["nesterov"] = recipe.nesterov
+    return given
+
+
+def optimizer(module: "torch.nn.Module", recipe: Train) -> "Optimizer":
+    """The recipe's optimizer of all the module's parameters."""
+    import torch
+
+    kinds: dict[str, Any] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
+    given = options(recipe)
+    # one kernel for all; but one that takes part in the scaling of fp16 does not go with clipping
+    if recipe.optimizer != "rmsprop" and not (recipe.precision == "16" and recipe.clip):
+        given["fused"] = True
+    made: Optimizer = kinds[recipe.optimizer](module.parameters(), lr=recipe.lr, **given)
+    return made

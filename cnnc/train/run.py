@@ -1,0 +1,227 @@
+"""A whole run: a proved graph, a recipe and data become a folder of weights.
+
+In: the graph, what the command line puts in the recipe's place, and where to write. Out: `OUT/NAME/` and a `Trained`.
+Started by torchrun (or `cnnc.train.launch`) several processes do this together, and the first alone writes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from os.path import exists
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnc.data import folder as picture_folder
+from cnnc.data.dataset import Data
+from cnnc.data.load import load
+from cnnc.diagnostics import CnncError, Code, counted
+from cnnc.diagnostics.missing_packages import TRAIN, require
+from cnnc.files.checks import require_utf8
+from cnnc.graph.graph import Graph
+from cnnc.language.model import Train
+from cnnc.train import checkpoint
+from cnnc.train.allocator import keep_memory
+from cnnc.train.batches import source
+from cnnc.train.checkpoint import Checkpoint, Identity, Progress
+from cnnc.train.compatibility import least_share, require_fit
+from cnnc.train.devices import Team, assemble, settings
+from cnnc.train.epoch_order import Plan
+from cnnc.train.interrupt import Wish, wishes
+from cnnc.train.learner import Learner
+from cnnc.train.loop import Loop
+from cnnc.train.monitor import Watcher
+from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.optimizer import initialise
+from cnnc.train.peak_memory import peak_memory
+from cnnc.train.recipe import recipe as merged
+from cnnc.train.recipe import resumed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run has come to. `signal` is the number of the one that stopped it, 0 where it is done.
+
+    `first` is False on the other ranks of a run on several devices, which have nothing to say.
+    """
+
+    folder: Path
+    recipe: Train
+    records: tuple[EpochRecord, ...]
+    best: EpochRecord | None
+    examples_per_second: float
+    peak_memory: int
+    signal: int
+    first: bool
+
+    @property
+    def weights(self) -> Path:
+        """The weights of the best epoch."""
+        return self.folder / checkpoint.BEST
+
+
+class Silent:
+    """The watcher of the ranks that nobody looks at."""
+
+    def on_batch(self, step: int) -> None:
+        """Say nothing."""
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Say nothing."""
+
+
+def train(
+    graph: Graph,
+    given: Mapping[str, Any],
+    out: Path,
+    *,
+    resume: bool = False,
+    weights: "Mapping[str, Tensor] | None" = None,
+    device: str = "auto",
+    say: Callable[[str], None] = lambda text: None,
+) -> Trained:
+    """Train `graph` by its recipe with the fields `given`, into `out/NAME/`; raises CnncError.
+
+    `weights` to begin with, else drawn. `resume` goes on with the run in the folder; where there is none it begins.
+    What somebody may not have expected is told to `say`, on the first rank.
+    """
+    require(TRAIN, "training")
+    keep_memory()
+    folder = out / graph.name
+    require_utf8(folder, Code.NOT_WRITTEN, "write")
+    saved = checkpoint.read(folder) if resume else None
+    begun = Train.model_validate(saved.identity.recipe) if saved else None
+    recipe = resumed(begun, given) if begun else merged(graph.train, given)
+    with settings(recipe):
+        team = assemble(recipe, device, unused=sum(not each.train_only for each in graph.outputs) > 1)
+        if team.rank:
+            say = _say_nothing
+        for remark in _of_resuming(folder, saved, recipe, weights is not None) if resume else ():
+            say(remark)
+        with team.one_voice():
+            return _run(graph, recipe, folder, saved, weights, team, say)
+
+
+def _run(
+    graph: Graph,
+    recipe: Train,
+    folder: Path,
+    saved: Checkpoint | None,
+    weights: "Mapping[str, Tensor] | None",
+    team: Team,
+    say: Callable[[str], None],
+) -> Trained:
+    data = team.in_turn(lambda: _load(recipe))
+    for remark in picture_folder.left_out(data.source, data.train, data.test):
+        say(remark)
+    require_fit(graph, recipe, data, team.world)
+    identity = Identity.of(graph, recipe, data)
+    if saved:
+        checkpoint.require_same(saved.identity, identity, folder)
+        identity = replace(saved.identity, recipe=recipe.model_dump())
+    learner = Learner(team, graph, _module(graph, recipe, weights), recipe)
+    progress = saved.progress if saved else Progress()
+    if saved:
+        learner.restore(saved.learner)
+    elif team.rank == 0:
+        if aside := _set_aside(folder):
+            say(f"the earlier run in {folder} is now in {aside}")
+        _begin(folder, Checkpoint(identity, progress, learner.state(), []))
+    test = source(data.test, learner.preprocess, team.device, team.local) if data.test else None
+    loop = Loop(
+        team,
+        learner,
+        recipe,
+        Plan(len(data.train), recipe.batch, recipe.accumulate, team.world, least_share(graph) * team.world),
+        source(data.train, learner.preprocess, team.device, team.local),
+        test,
+        folder,
+        identity,
+        progress,
+        Silent(),
+        Wish(),
+    )
+    try:
+        signal = _watched(loop, saved.generators if saved else [])
+    except CnncError as error:
+        raise picture_folder.together(error, Path(data.source), data.train, data.test) from None
+    records = tuple(loop.progress.records)
+    here = records[len(progress.records) :]
+    seconds = sum(each.seconds for each in here)
+    speed = len(here) * len(data.train) / seconds if seconds else 0.0
+    peak = peak_memory(team.device)
+    return Trained(folder, recipe, records, loop.progress.best, speed, peak, signal, team.rank == 0)
+
+
+def _watched(loop: Loop, generators: "list[dict[str, Tensor]]") -> int:
+    """Run the loop; on the first rank, with somebody to look at it. From here on a signal is a wish to stop."""
+    if loop.team.rank:
+        with wishes() as loop.wish:
+            return loop.run(generators)
+    with wishes() as loop.wish, Watcher(loop.folder) as watcher:
+        loop.watcher = watcher
+        watcher.on_start(loop.recipe.epochs, loop.plan.steps, len(loop.train), loop.progress.records)
+        return loop.run(generators)
+
+
+def _load(recipe: Train) -> Data:
+    if recipe.data is None:
+        raise CnncError.of(
+            Code.DATA_UNREADABLE, "there is nothing to train on: the recipe has no `data`", help="give `--data NAME`"
+        )
+    return load(
+        recipe.data,
+        limit=recipe.limit,
+        val_split=recipe.val_split,
+        seed=recipe.seed or 0,
+        skip_unreadable=recipe.skip_unreadable,
+    )
+
+
+def _of_resuming(folder: Path, saved: Checkpoint | None, recipe: Train, weights: bool) -> Iterator[str]:
+    """What is worth a word where a run was to be resumed."""
+    if saved is None:
+        yield f"there is no run to resume in {folder}: a new one begins"
+        return
+    if saved.progress.epoch >= recipe.epochs:
+        epochs = counted(saved.progress.epoch, "epoch")
+        yield f"the run in {folder} is complete, with {epochs}: nothing is left to do; a larger `--epochs` continues it"
+    if weights:
+        yield f"`--weights` is for a new run, and is not used: the run in {folder} continues with its own"
+
+
+def _say_nothing(_: str) -> None:
+    """What the ranks do that nobody listens to."""
+
+
+def _module(graph: Graph, recipe: Train, weights: "Mapping[str, Tensor] | None") -> Any:
+    from cnnc.targets.torch_module import lower
+
+    seed = recipe.seed or 0
+    module = lower(graph, weights, seed)
+    if weights is None:
+        initialise(module, recipe.init, seed)
+    return module
+
+
+def _begin(folder: Path, start: Checkpoint) -> None:
+    """Make the folder of a new run, with a checkpoint of its start."""
+    from cnnc.files.write import make_folder
+
+    make_folder(folder)
+    checkpoint.write(folder, start)
+
+
+def _set_aside(folder: Path) -> Path | None:
+    """Give the folder of an earlier run another name, which is returned; None where there is none."""
+    from cnnc.files.write import reported
+
+    if not exists(folder / checkpoint.STATE):
+        return None
+    number = 1
+    while exists(aside := folder.with_name(f"{folder.name}.{number}")):
+        number += 1
+    with reported(folder):
+        folder.rename(aside)
+    return aside

@@ -1,0 +1,92 @@
+"""What a verification takes of this machine's memory, told before anything is allocated.
+
+In go a graph without train-only outputs and the sizes it is tried at; out comes the batches that there is room for.
+Torch and the file's own runtime each hold what is alive at once, and one sample's value of every node is held twice.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from cnnc.analysis.cost import activation_bytes, bytes_of
+from cnnc.diagnostics import CnncError, Code
+from cnnc.files.mapped_weights import LARGE
+from cnnc.graph.graph import Graph, Node
+from cnnc.graph.rebuild import rebuild
+from cnnc.ops.types import TensorType
+from cnnc.targets.sample_inputs import Space, shapes
+
+BATCHES = ((1, 3), (1, 1))  # inputs are drawn anew for each, so that there are several samples in either case
+COPIES = 4  # of the weights: the module's, live ones, and a runtime's two; of large ones the runtime's alone
+
+
+def batches_that_fit(graph: Graph, spaces: tuple[Space, ...]) -> tuple[int, ...]:
+    """The batches to verify with, smaller ones where memory is short; raises E406 where it is too short for any."""
+    free = free_memory()
+    known = [at_size(graph, space) for space in spaces]
+    for batches in BATCHES:
+        need = max(needed(each, max(batches)) for each in known)
+        if free is None or need <= free:
+            return batches
+    largest = max(known[-1].nodes, key=lambda node: max(_sizes(known[-1], node)))
+    given, between = _sizes(known[-1], largest)
+    takers = (
+        (_weights(graph), "its weights take"),
+        (given, f"what `{largest.path}` gives takes"),
+        (between, f"`{largest.path}` with all of its padding takes"),
+    )
+    size, taker = max(takers, key=lambda pair: pair[0])
+    of_values = size > _weights(graph)
+    raise CnncError.of(
+        Code.NOT_EXPORTABLE,
+        f"verifying `{graph.name}` takes {_shown(need)} of memory, and this machine has {_shown(free or 0)} to give; "
+        f"{taker} {_shown(size)} alone",
+        largest.span if of_values else None,
+        help="build it on a machine with more memory" + (", or for a smaller picture" if of_values else ""),
+    )
+
+
+def needed(graph: Graph, batch: int) -> int:
+    """The bytes that verifying a graph of known sizes takes, with inputs of up to `batch` samples."""
+    weights = _weights(graph)
+    values = bytes_of(type for node in graph.nodes for type in node.outputs) or 0
+    alive = (activation_bytes(graph) or 0) + max((_sizes(graph, node)[1] for node in graph.nodes), default=0)
+    return (COPIES if weights < LARGE else COPIES // 2) * weights + max(2 * values, 2 * alive * batch)
+
+
+def _sizes(graph: Graph, node: Node) -> tuple[int, int]:
+    """The bytes of what a node gives, and of what torch may hold on the way to it."""
+    return bytes_of(node.outputs) or 0, bytes_of(node.op.between(*graph.input_types(node))) or 0
+
+
+def _weights(graph: Graph) -> int:
+    return 4 * sum(node.cost.params + node.cost.buffers for node in graph.nodes)
+
+
+def at_size(graph: Graph, space: Space) -> Graph:
+    """The graph with open heights and widths filled in."""
+    pairs = zip(graph.inputs, shapes(graph, space), strict=True)
+    inputs = tuple(replace(each, type=TensorType(shape)) for each, shape in pairs)
+    return rebuild(replace(graph, inputs=inputs), graph.nodes)
+
+
+def free_memory() -> int | None:
+    """The bytes that this process may still take; None where the system does not say."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        return min([available, *_limit_of_container()])
+    with suppress(AttributeError, OSError, ValueError):  # other systems tell of all memory alone
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def _limit_of_container() -> list[int]:
+    with suppress(OSError, ValueError):  # ValueError: "max"
+        return [int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))]
+    return []
+
+
+def _shown(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"

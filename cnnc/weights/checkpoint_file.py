@@ -1,0 +1,193 @@
+"""What a weights file holds, told by its content and not by its name.
+
+In goes a path; out comes what is in the file: a mapping with tensors somewhere in it (safetensors, or a checkpoint of
+`torch.save`), or the weights of an ONNX model. Raises E402 for anything else. No code of a pickle runs: torch's
+restricted reader builds tensors and plain data. For the containers that people save beside them (HARMLESS, MAPPINGS)
+it builds stand-ins; the class itself is never looked up, so its package need not be installed.
+"""
+
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.files.checks import require_file, require_utf8
+from cnnc.files.onnx_seal import is_sealed
+from cnnc.files.weights_stamp import Damaged, require_whole
+from cnnc.weights import onnx
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HEAD = 128  # bytes, which tell the kinds apart
+ENDINGS = "safetensors, checkpoints of torch (.pt, .pth, .ckpt, .bin) and .onnx"
+_PICKLES = (b"PK\x03\x04", b"\x80\x02")  # of torch.save today, and before 1.6
+_ONNX = (b"\x08", b"r")  # the field that a file of most makers begins with, and of ours
+
+HARMLESS = (
+    "argparse.Namespace",
+    "types.SimpleNamespace",
+    "typing.Any",
+    *(f"builtins.{name}" for name in ("dict", "list", "tuple", "int", "float", "bool", "str")),
+    *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta")),
+    *(
+        f"{module}.{name}"
+        for module in ("pathlib", "pathlib._local")
+        for name in ("PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
+    ),
+    *(f"numpy.{module}.multiarray.{name}" for module in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    "numpy.dtype",
+    "numpy.ndarray",
+    "omegaconf.base.ContainerMetadata",
+    "omegaconf.base.Metadata",
+    "omegaconf.dictconfig.DictConfig",
+    "omegaconf.listconfig.ListConfig",
+    *(f"omegaconf.nodes.{name}Node" for name in ("Any", "Boolean", "Enum", "Float", "Integer", "String")),
+)
+MAPPINGS = (
+    "collections.defaultdict",
+    "easydict.EasyDict",
+    "lightning.fabric.utilities.data.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "yacs.config.CfgNode",
+)
+
+
+class Inert:
+    """Stands for an object that is no weight: takes whatever it is given, and keeps nothing."""
+
+    def __new__(cls, *_: Any) -> "Inert":
+        """Take the arguments of any class."""
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def __setstate__(self, _: Any) -> None: ...
+
+
+class InertMapping:
+    """Stands for a subclass of dict: becomes a plain one, which torch's reader fills."""
+
+    def __new__(cls, *_: Any) -> Any:
+        """An empty dict, not an instance of this class."""
+        return OrderedDict()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a file holds: OnnxWeights, a mapping, or whatever was saved; `ordered` as it was saved, not by name."""
+
+    data: Any
+    ordered: bool = True
+
+
+def load(path: Path) -> Loaded:
+    """Read the file; raises E402. No tensor of a checkpoint or of safetensors is in memory twice."""
+    require_utf8(path, Code.WEIGHTS_UNREADABLE, "read the weights")
+    require_file(path, Code.WEIGHTS_UNREADABLE, "weights")
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            # a name that promises a kind without code is held to it
+            if path.suffix == ".safetensors" or head[8:9] == b"{":
+                return Loaded(_load_safetensors(path, head, file), ordered=False)  # it sorts its keys
+            if path.suffix == ".onnx" or head[:1] == b"\x08" or is_sealed(head):
+                return Loaded(onnx.read(path))
+        return Loaded(_load_pickle(path))
+    except OSError as error:
+        raise unreadable(path, (error.strerror or str(error)).lower(), None) from error
+
+
+def unreadable(path: Path, reason: str, help: str | None) -> CnncError:
+    """E402."""
+    return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read the weights {path}: {reason}", help=help)
+
+
+def _load_safetensors(path: Path, head: bytes, file: BufferedReader) -> Any:
+    if head.startswith(_PICKLES) and head[8:9] != b"{":  # behind a header's length, which may look like either
+        raise unreadable(path, "it is a pickle, whatever its name says", "if you trust it, rename it to .pt")
+    import safetensors  # noqa: F401 - where it is not installed, that is not the file's fault
+
+    data, weights = _guarded(path, lambda: _read_safetensors(path, file))
+    try:
+        require_whole(data, weights)
+    except Damaged as error:
+        raise unreadable(path, str(error), "take another copy of the file, or make it again") from error
+    return weights
+
+
+def _read_safetensors(path: Path, file: BufferedReader) -> "tuple[bytes, dict[str, Tensor]]":
+    """The bytes before the tensors, and these: the library holds the file to its rules, and maps it without reading."""
+    import torch
+    from safetensors import safe_open
+
+    weights = {}
+    with safe_open(path, "pt") as mapped:
+        file.seek(0)
+        start = 8 + int.from_bytes(file.read(8), "little")
+        file.seek(0)
+        head = file.read(start)
+        header = json.loads(head[8:])
+        for key in mapped.keys():  # noqa: SIM118 - it is no mapping
+            weights[key] = torch.empty_like(mapped.get_tensor(key))
+            file.seek(start + header[key]["data_offsets"][0])
+            if file.readinto(weights[key].reshape(-1).view(torch.uint8).numpy().data) < weights[key].nbytes:
+                raise EOFError("it has become shorter")
+    return head, weights
+
+
+def _load_pickle(path: Path) -> Any:
+    from pickle import UnpicklingError
+
+    import torch
+
+    if _is_torchscript(path):
+        way_out = f"take the weights that stand beside it, {path.stem}.safetensors, or save `model.state_dict()`"
+        raise unreadable(path, "it is TorchScript, a whole model and no weights", way_out)
+    try:
+        with torch.serialization.safe_globals([*_stand_ins()]):
+            return _guarded(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
+    except CnncError as error:
+        wants = re.search(r"GLOBAL ([\w.]+)", str(error.__cause__))
+        if not wants or not isinstance(error.__cause__, UnpicklingError):
+            raise
+        message = f"it wants to run `{wants[1]}`, and cnnc runs no code from weights"
+        raise unreadable(path, message, "save `model.state_dict()`, not the model; best with safetensors") from error
+
+
+def _stand_ins() -> Iterator[tuple[type, str]]:
+    """What torch's reader puts in the place of each harmless class, by the class's full name."""
+    import torch
+
+    optimizers = [*vars(torch.optim).values(), *vars(torch.optim.lr_scheduler).values()]
+    names = [f"{each.__module__}.{each.__qualname__}" for each in optimizers if isinstance(each, type)]
+    ours = [name for name in names if name.startswith("torch.optim.")]
+    yield from ((Inert, name) for name in (*HARMLESS, *ours))
+    yield from ((InertMapping, name) for name in MAPPINGS)
+
+
+def _is_torchscript(path: Path) -> bool:
+    from zipfile import ZipFile
+
+    try:
+        with ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except Exception:  # an older checkpoint is a plain pickle; of a damaged one torch says what is wrong
+        return False
+
+
+def _guarded(path: Path, load: Callable[[], Any]) -> Any:
+    """Foreign readers raise what they like on broken files: nearly every type of exception has been seen."""
+    try:
+        return load()
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        told = "" if "weights_only" in reason else f" ({reason})"  # torch would have it run what is in the file
+        way_out = f"weights come as {ENDINGS}"
+        raise unreadable(path, f"it is truncated or no weights file{told}", way_out) from error

@@ -1,0 +1,176 @@
+"""A map: which tensor of a checkpoint is which weight of a network, as a YAML file that people can read and complete.
+
+    weights:
+      conv1.weight: backbone.stem.conv.weight
+
+`propose` makes one from the layers of both sides, and says what it could not decide; `use` holds one that was read to
+the network and the checkpoint (E408) and gives the network's tensors. A map takes what it names: the rest of a
+checkpoint stays unused.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
+from cnnc.diagnostics.suggestions import did_you_mean
+from cnnc.graph.graph import Graph
+from cnnc.text.reader import parse_text
+from cnnc.text.source import read as read_text
+from cnnc.text.value import Value
+from cnnc.weights.layers import COUNTER, Layer, Shape, ancestors, layers_of, squeezed
+from cnnc.weights.match import match_layers
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHOWN = 10
+_PLAIN = re.compile(r"[A-Za-z_][\w.-]*\.[\w.-]*\w|(?!(?i:true|false|null|yes|no|on|off|nan|inf)$)[A-Za-z_][\w-]*")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A map, as far as it could be decided: of the others, which layers of the checkpoint they may be."""
+
+    map: Mapping[str, str]
+    undecided: tuple[tuple[Layer, list[Layer]], ...]
+    unused: tuple[str, ...]
+
+    def as_yaml(self, about: str) -> str:
+        """The file; what is undecided stands in it as comments, a candidate a line."""
+        lines = [
+            f"# {about}",
+            "weights:",
+            *(f"  {_written(ours)}: {_written(theirs)}" for ours, theirs in self.map.items()),
+        ]
+        if self.undecided:
+            lines += ["", "# Undecided. Take the # away before what is right."]
+        for ours, candidates in self.undecided:
+            lines += _candidates(ours, candidates)
+        if self.unused:
+            lines += ["", "# Not used:", *(f"#   {key}" for key in self.unused)]
+        return "\n".join(lines) + "\n"
+
+    def require_decided(self, checkpoint: Path) -> None:
+        """Raise E407 where anything is undecided."""
+        if not self.undecided:
+            return
+        notes = [Note(f"{ours.name}: {_what(ours, found)}") for ours, found in self.undecided]
+        if len(notes) > SHOWN:
+            notes[SHOWN:] = [Note(f"… and {len(notes) - SHOWN} more")]
+        several = len(self.undecided) > 1
+        raise CnncError.of(
+            Code.WEIGHTS_UNDECIDED,
+            f"{len(self.undecided)} layer{'s' * several} of the network cannot be told in {checkpoint} for certain",
+            notes=tuple(notes),
+            help="the map has the candidates as comments: decide, and build with --weights and --map",
+        )
+
+
+def _bad(message: str, span: Span, help: str | None) -> Diagnostic:
+    return Diagnostic(Code.BAD_WEIGHT_MAP, message, span, help=help)
+
+
+def propose(graph: Graph, shapes: Mapping[str, Shape], theirs: list[Layer], *, ordered: bool) -> Proposal:
+    """A map for a network and the shapes of its state_dict; `ordered`: `theirs` are in the order of their network."""
+    ours = layers_of(graph, shapes)
+    pairs, left = match_layers(ours, theirs, ancestors(graph, ours), ordered=ordered)
+    found = {
+        each.keys[role]: pairs[each.name].keys[role]
+        for each in ours
+        if each.name in pairs
+        for role in each.keys
+        if role in pairs[each.name].keys
+    }
+    taken = set(found.values())
+    offered = {key for candidates in left.values() for each in candidates for key in each.keys.values()}
+    keys = [key for each in theirs for key in each.keys.values()]
+    return Proposal(
+        map=found,
+        undecided=tuple((each, left[each.name]) for each in ours if each.name in left),
+        unused=tuple(dict.fromkeys(key for key in keys if key not in taken and key not in offered)),
+    )
+
+
+def _candidates(ours: Layer, candidates: list[Layer]) -> Iterator[str]:
+    yield f"# {ours.name}: {'one of' if candidates else 'nothing has its shapes'}"
+    for each in candidates:
+        for role, key in ours.keys.items():
+            if role in each.keys:
+                yield f"#  {_written(key)}: {_written(each.keys[role])}"
+
+
+def _what(ours: Layer, candidates: list[Layer]) -> str:
+    if not candidates:
+        shapes = ", ".join(f"{role} {size(shape)}" for role, shape in ours.shapes.items() if role != COUNTER)
+        return f"nothing has its shapes ({shapes})"
+    names = ", ".join(each.name for each in candidates[:4])
+    return f"may be {names}{f' and {len(candidates) - 4} others' if len(candidates) > 4 else ''}"
+
+
+def _written(key: str) -> str:
+    return key if _PLAIN.fullmatch(key) else json.dumps(key)
+
+
+def size(shape: Shape) -> str:
+    """A shape in messages."""
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def read_map(path: Path) -> Value:
+    """The `weights` of a map file; raises E1xx where it is no text of ours, E408 where it is no map."""
+    root = parse_text(read_text(path))
+    assert isinstance(root.data, dict)
+    found = root.data.get("weights")
+    faults = [_bad(f"a map has no key `{key}`", root.keys[key], None) for key in root.data if key != "weights"]
+    if found is None or not isinstance(found.data, dict):
+        faults.append(_bad("a map holds `weights`: a key of the network a line, and its tensor", root.span, None))
+        raise CnncError(faults)
+    for key, value in found.data.items():
+        if not isinstance(value.data, str):
+            faults.append(_bad(f"`{key}` needs the name of a tensor", value.span, "a name of digits needs quotes"))
+    if faults:
+        raise CnncError(faults)
+    return found
+
+
+def names(map: Value) -> set[str]:
+    """What a map calls the tensors of its checkpoint."""
+    assert isinstance(map.data, dict)
+    return {str(value.data) for value in map.data.values()}
+
+
+def use(
+    map: Value, checkpoint: Path, tensors: "Mapping[str, Tensor]", expected: Mapping[str, Shape], *, shared: bool
+) -> "dict[str, Tensor]":
+    """The network's tensors by its own keys; raises E408. `shared`: a tensor may be several weights, as in ONNX."""
+    assert isinstance(map.data, dict)
+    faults: list[Diagnostic] = []
+    found: dict[str, Tensor] = {}
+    seen: dict[str, str] = {}
+    for key, value in map.data.items():
+        name = str(value.data)
+        tensor = tensors.get(name)
+        if key not in expected:
+            faults.append(_bad(f"the network has no `{key}`", map.keys[key], did_you_mean(key, expected)))
+        elif tensor is None:
+            faults.append(_bad(f"{checkpoint} has no `{name}`", value.span, did_you_mean(name, tensors)))
+        elif squeezed(tuple(tensor.shape)) != squeezed(expected[key]):
+            shapes = f"`{name}` is {size(tuple(tensor.shape))}, `{key}` is {size(expected[key])}"
+            faults.append(_bad(shapes, value.span, None))
+        elif name in seen and not shared:
+            faults.append(_bad(f"`{name}` is `{seen[name]}` already", value.span, "each tensor is one weight"))
+        else:
+            seen[name] = key
+            found[key] = tensor.reshape(expected[key])
+    missing = [key for key in expected if key not in map.data and key.rpartition(".")[2] != COUNTER]
+    if missing:
+        listed = ", ".join(f"`{key}`" for key in missing[:SHOWN])
+        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        faults.append(_bad(f"the map lacks {listed}{more}", map.span, "`cnnc weights` proposes a map and candidates"))
+    if faults:
+        raise CnncError(faults)
+    return found

@@ -1,0 +1,230 @@
+"""Which layer of a checkpoint is which of a network: by what their tensors are, by order, and by how they are grouped.
+
+In: the layers of both sides. Out: pairs, and for each layer that is left those that it could be. Nothing is guessed:
+
+* Layers of one kind (roles and shapes) are paired only where both sides have equally many of them.
+* Equal names pair, where all layers of a group have theirs on the other side.
+* Order pairs what depends on one another; layers of parallel branches stand in any order. A checkpoint's order counts
+  where it is that of a module's construction, or of an ONNX file's nodes; else only the numbers in equal names do.
+  Either must be in step with the graph throughout.
+* A scope with the same layers in it, or one that holds a pair already, tells its layers from those of other scopes.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from cnnc.weights.layers import Kind, Layer
+
+Group = tuple[list[Layer], list[Layer]]
+"""Layers of the network and of the checkpoint that could be each other, each side in its order."""
+
+Marks = Mapping[str, Hashable]
+LEVELS = 3  # of scopes around a layer that are compared
+_NUMBER = re.compile(r"\d+")
+
+
+def match_layers(
+    ours: Sequence[Layer], theirs: Sequence[Layer], ancestors: Mapping[str, int], *, ordered: bool
+) -> tuple[dict[str, Layer], dict[str, list[Layer]]]:
+    """Pairs by the name of our layer, and the candidates of those without a pair.
+
+    `ours` are in an order that suits `ancestors`, in which bit `i` stands for the layer at place `i`. `ordered` says
+    that the order of `theirs` is more than that of their names.
+    """
+    ordered = ordered and not _alphabetical(theirs)
+    alike: dict[str, list[Layer]] = defaultdict(list)
+    for each in sorted(theirs, key=_numbers):
+        alike[_pattern(each)].append(each)
+    trusted = set(alike)
+    while True:
+        pairs, left = _Matcher(ours, theirs, ancestors, trusted, ordered=ordered).match()
+        denied = {
+            pattern for pattern in trusted if not ordered and not _in_step(ours, alike[pattern], ancestors, pairs)
+        }
+        if ordered and not _in_step(ours, theirs, ancestors, pairs):
+            ordered = False
+        elif denied:
+            trusted -= denied
+        else:
+            return pairs, {each.name: group[1] for group in left for each in group[0]}
+
+
+def _in_step(
+    ours: Sequence[Layer], theirs: Sequence[Layer], ancestors: Mapping[str, int], pairs: Mapping[str, Layer]
+) -> bool:
+    """Whether none of these layers comes before one that it depends on: else their order is none to go by."""
+    bit = {each.name: 1 << index for index, each in enumerate(ours)}
+    our_name = {each.name: name for name, each in pairs.items()}
+    names = [our_name[each.name] for each in theirs if each.name in our_name]
+    later = sum(bit[name] for name in names)
+    for name in names:
+        later -= bit[name]
+        if ancestors[name] & later:
+            return False
+    return True
+
+
+def _alphabetical(layers: Sequence[Layer]) -> bool:
+    """Whether somebody has sorted them, so that their order tells nothing."""
+    return all(a.name <= b.name for a, b in pairwise(layers))
+
+
+class _Matcher:
+    """The pairs so far."""
+
+    def __init__(
+        self,
+        ours: Sequence[Layer],
+        theirs: Sequence[Layer],
+        ancestors: Mapping[str, int],
+        trusted: "set[str]",
+        *,
+        ordered: bool,
+    ) -> None:
+        self.ours, self.theirs, self.ancestors = ours, theirs, ancestors
+        self.trusted, self.ordered = trusted, ordered
+        self.bit = {each.name: 1 << index for index, each in enumerate(ours)}
+        self.scopes = _Scopes(ours), _Scopes(theirs)
+        self.marks = [tuple(side.contents(level) for side in self.scopes) for level in range(LEVELS)]
+        self.pairs: dict[str, Layer] = {}
+
+    def match(self) -> tuple[dict[str, Layer], list[Group]]:
+        """All pairs that can be found, and the groups that are left."""
+        while True:
+            known = len(self.pairs)
+            left = self.round()
+            if len(self.pairs) == known:
+                return self.pairs, left
+
+    def round(self) -> list[Group]:
+        """Pair what can be paired now; gives the groups that are left."""
+        taken = {each.name for each in self.pairs.values()}
+        groups: dict[Kind, Group] = {}
+        for each in self.ours:
+            if each.name not in self.pairs:
+                groups.setdefault(each.kind, ([], []))[0].append(each)
+        for each in self.theirs:
+            if each.name not in taken and each.kind in groups:
+                groups[each.kind][1].append(each)
+        links = _linked(*self.scopes, self.pairs)
+        return [left for group in groups.values() for left in self._solve(group, [links, *self.marks])]
+
+    def _solve(self, group: Group, marks: "list[tuple[Marks, ...]]") -> Iterator[Group]:
+        """Pair the layers of a group as far as can be; yields what is left of it."""
+        ours, theirs = group
+        names = {each.name: each for each in theirs}
+        if all(each.name in names for each in ours):
+            self.pairs |= {each.name: names[each.name] for each in ours}
+        elif len(ours) != len(theirs):
+            yield group
+        elif len(ours) == 1:
+            self.pairs[ours[0].name] = theirs[0]
+        elif parts := self._in_order(group) or _by_scope(group, marks):
+            for part in parts:
+                yield from self._solve(part, marks)
+        else:
+            yield group
+
+    def _in_order(self, group: Group) -> list[Group] | None:
+        """Smaller groups, by where in the order a layer must be; None where order tells nothing (more)."""
+        ours, theirs = group
+        ranked = self._ranked(theirs)
+        if ranked is None:
+            return None
+        parts: list[tuple[int, list[Layer]]] = []  # where a part ends, and the layers in it
+        for start, end, each in sorted(self._windows(ours), key=lambda window: window[:2]):
+            if parts and start < parts[-1][0]:
+                parts[-1] = (max(end, parts[-1][0]), [*parts[-1][1], each])
+            else:
+                parts.append((end, [each]))
+        return [(part, ranked[end - len(part) : end]) for end, part in parts] if len(parts) > 1 else None
+
+    def _ranked(self, theirs: Sequence[Layer]) -> list[Layer] | None:
+        """A checkpoint's layers in the order of the network; None where it cannot be told, or where names deny it."""
+        numbered: dict[str, list[list[int]]] = defaultdict(list)
+        for each in theirs:
+            numbered[_pattern(each)].append(_numbers(each))
+        if self.ordered:
+            return list(theirs) if all(numbers == sorted(numbers) for numbers in numbered.values()) else None
+        return sorted(theirs, key=_numbers) if len(numbered) == 1 and self.trusted >= numbered.keys() else None
+
+    def _windows(self, ours: Sequence[Layer]) -> Iterator[tuple[int, int, Layer]]:
+        """Between which places a layer stands in every order of these that suits the graph."""
+        members = sum(self.bit[each.name] for each in ours)
+        before = [(self.ancestors[each.name] & members).bit_count() for each in ours]
+        chain = before == list(range(len(ours)))
+        for place, each in zip(before, ours, strict=True):
+            bit = self.bit[each.name]
+            behind = len(ours) - 1 - place if chain else sum(1 for o in ours if self.ancestors[o.name] & bit)
+            yield place, len(ours) - behind, each
+
+
+def _pattern(each: Layer) -> str:
+    return _NUMBER.sub("#", each.name)
+
+
+def _numbers(each: Layer) -> list[int]:
+    return [int(number) for number in _NUMBER.findall(each.name)]
+
+
+def _by_scope(group: Group, marks: "Iterable[tuple[Marks, ...]]") -> list[Group] | None:
+    """Smaller groups: by a mark that equally many on both sides have, of several marks; None where there is none."""
+    for pair in marks:
+        parts: dict[Hashable, Group] = defaultdict(lambda: ([], []))
+        for side, mark in enumerate(pair):
+            for each in group[side]:
+                parts[mark.get(each.name)][side].append(each)
+        if len(parts) > 1 and all(len(ours) == len(theirs) for ours, theirs in parts.values()):
+            return list(parts.values())
+    return None
+
+
+class _Scopes:
+    """The scopes around layers: prefixes of names that some, and not all, have in common."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        inside: dict[str, list[Layer]] = defaultdict(list)
+        for each in layers:
+            for scope in _prefixes(each.name):
+                inside[scope].append(each)
+        self.content = {
+            scope: tuple(sorted(each.kind for each in inner))
+            for scope, inner in inside.items()
+            if 1 < len(inner) < len(layers)
+        }
+        self.around = {each.name: [scope for scope in _prefixes(each.name) if scope in self.content] for each in layers}
+
+    def contents(self, level: int) -> Marks:
+        """Of each layer what the scope at that level around it holds; levels count from the innermost."""
+        found = {name: scopes[level] for name, scopes in self.around.items() if level < len(scopes)}
+        return {name: self.content[scope] for name, scope in found.items()}
+
+
+def _prefixes(name: str) -> Iterator[str]:
+    """The scopes of a name, innermost first."""
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name
+
+
+def _linked(our: _Scopes, their: _Scopes, pairs: Mapping[str, Layer]) -> tuple[Marks, Marks]:
+    """Of each layer the scope around it, by their name of it, where pairs say which scopes are the same."""
+    forth, back = defaultdict(set), defaultdict(set)
+    for name, layer in pairs.items():
+        for ours, theirs in zip(our.around[name][:1], their.around[layer.name][:1], strict=False):
+            forth[ours].add(theirs)
+            back[theirs].add(ours)
+    once = {ours: next(iter(found)) for ours, found in forth.items() if len(found) == 1}
+    same = {
+        ours: theirs
+        for ours, theirs in once.items()
+        if back[theirs] == {ours} and our.content[ours] == their.content[theirs]
+    }
+    known = set(same.values())
+    inner = [{name: scopes[0] for name, scopes in side.around.items() if scopes} for side in (our, their)]
+    return (
+        {name: same[scope] for name, scope in inner[0].items() if scope in same},
+        {name: scope for name, scope in inner[1].items() if scope in known},
+    )

@@ -1,0 +1,140 @@
+"""Which of a checkpoint's state_dicts is meant, and its keys without what wrappers put before them.
+
+In goes what `weight_file.load` gave; out comes one mapping of tensors, and a remark where something was decided. Of
+several state_dicts `key` names one; else the one that has the wanted keys is taken, or the one with a usual name, and
+where that leaves several, E402 is raised. The name of a wrapper is stripped where all keys have it, unless the network
+itself has a scope of that name.
+"""
+
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnc.diagnostics.suggestions import did_you_mean
+from cnnc.weights.checkpoint_file import unreadable
+from cnnc.weights.layers import COUNTER
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Names = AbstractSet[str]
+
+USUAL = ("state_dict", "model_state_dict", "model", "net", "network")
+AVERAGED = ("ema", "avg", "average", "averaged", "swa")
+WRAPPERS = ("module", "_forward_module", "model", "net", "network", "backbone")  # before all keys
+WRAPPED_PARTS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # before the keys of any part
+COUNT = "n_averaged"  # torch's AveragedModel keeps it beside its module
+DEPTH = 2  # `ema.module`; what lies deeper is an optimizer's
+SAVE_STATE = "save `model.state_dict()`"
+
+
+@dataclass(frozen=True)
+class State:
+    """Tensors by their keys; `remark` says, in one line, what was taken and what was stripped."""
+
+    tensors: "Mapping[str, Tensor]"
+    remark: str | None = None
+
+
+@dataclass(frozen=True)
+class _Stripped:
+    """Tensors without the wrappers of these names."""
+
+    tensors: "Mapping[str, Tensor]"
+    wrappers: tuple[str, ...] = ()
+
+    def merit(self, wanted: Names) -> tuple[int, bool, int]:
+        """The most has what finds the most of the wanted keys; then what strips most, but no scope of theirs."""
+        own = any(key.startswith(f"{wrapper}.") for wrapper in self.wrappers for key in wanted)
+        return len(self.tensors.keys() & wanted), not own, len(self.wrappers)
+
+
+def find(path: Path, data: Any, wanted: Names, key: str | None = None) -> State:
+    """The state_dict in `data` that has the `wanted` keys, or the one called `key`; raises E402."""
+    if not isinstance(data, Mapping):
+        raise unreadable(path, f"it holds a {type(data).__name__}, not a state_dict", SAVE_STATE)
+    needed = {each for each in wanted if each.rpartition(".")[2] != COUNTER}
+    found = {place: _strip(tensors, needed) for place, tensors in _state_dicts(data)}
+    if not found and not needed:
+        return State({})
+    if not found:
+        raise unreadable(path, "there is no state_dict in it: no tensors by their names", SAVE_STATE)
+    place = _choose(path, found, needed) if key is None else _named(path, found, key)
+    taken = found[place]
+    remarks = []
+    if key is None and place and (len(found) > 1 or place not in USUAL):
+        others = [f"`{each}`" if each else "the tensors beside it" for each in found if each != place]
+        instead = f", not {' or '.join(others[:4])} (`--key` takes another)" if others else ""
+        remarks.append(f"`{place}` is taken{instead}")
+    if taken.wrappers:
+        remarks.append(f"`{'.'.join(taken.wrappers)}.` is stripped from its keys")
+    return State(taken.tensors, f"{path}: {'; '.join(remarks)}" if remarks else None)
+
+
+def _state_dicts(
+    data: Mapping[Any, Any], place: str = "", depth: int = DEPTH
+) -> "Iterator[tuple[str, Mapping[str, Tensor]]]":
+    """Every mapping in `data` that holds tensors by name, by its own name; that of `data` itself is empty."""
+    import torch
+
+    tensors = {name: each for name, each in data.items() if isinstance(name, str) and isinstance(each, torch.Tensor)}
+    if any(each.ndim and not _is_count(each) for each in tensors.values()):
+        yield place, tensors
+    if depth:
+        for name, inner in data.items():
+            if isinstance(name, str) and isinstance(inner, Mapping):
+                yield from _state_dicts(inner, f"{place}.{name}" if place else name, depth - 1)
+
+
+def _is_count(tensor: "Tensor") -> bool:
+    """Whether it holds whole numbers, as the states of random generators do."""
+    return not (tensor.is_floating_point() or tensor.is_quantized)
+
+
+def _choose(path: Path, found: Mapping[str, _Stripped], needed: Names) -> str:
+    """The name of the one that fits, or else of the one that is called as weights are; raises E402 for several."""
+    left = [*found]
+    for better in (
+        [place for place in left if found[place].tensors.keys() >= needed],
+        [place for place in left if place in USUAL],
+        [place for place in left if not set(place.lower().replace(".", "_").split("_")) & {*AVERAGED}],
+        [place for place in left if place],  # a tensor or two may lie beside it
+    ):
+        left = [place for place in left if place in better] or left
+    if len(left) > 1:
+        names = ", ".join(f"`{place}`" for place in left[:8])
+        raise unreadable(path, f"it holds several state_dicts: {names}", "choose one with `--key`")
+    return left[0]
+
+
+def _named(path: Path, found: Mapping[str, _Stripped], key: str) -> str:
+    """The one that is called so, or the only one in what is called so; raises E402."""
+    places = [place for place in found if place]
+    inside = [place for place in places if place.startswith(f"{key}.")]
+    if key in places or len(inside) == 1:
+        return key if key in places else inside[0]
+    listed = f"there are: {', '.join(f'`{place}`' for place in places[:8])}" if places else "leave out `--key`"
+    raise unreadable(path, f"it holds no state_dict `{key}`", did_you_mean(key, inside or places) or listed)
+
+
+def _strip(tensors: "Mapping[str, Tensor]", needed: Names) -> _Stripped:
+    return max(_strippings(_Stripped(tensors)), key=lambda each: each.merit(needed))
+
+
+def _strippings(found: _Stripped) -> Iterator[_Stripped]:
+    """The tensors as they are, and with ever more wrappers stripped."""
+    yield found
+    keys = [key for key in found.tensors if key != COUNT]
+    first = {key.partition(".")[0] for key in keys}
+    inside = next((part for part in WRAPPED_PARTS if any(part in key.split(".") for key in keys)), None)
+    if len(first) == 1 and first <= {*WRAPPERS} - {*keys}:
+        wrapper, plain = first.pop(), {key: key.partition(".")[2] for key in keys}
+    elif inside is not None:
+        wrapper, plain = inside, {key: ".".join(part for part in key.split(".") if part != inside) for key in keys}
+    else:
+        return
+    if len(set(plain.values())) == len(plain):
+        stripped = {name: found.tensors[key] for key, name in plain.items()}
+        yield from _strippings(_Stripped(stripped, (*found.wrappers, wrapper)))

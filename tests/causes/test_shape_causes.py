@@ -1,0 +1,170 @@
+"""Why shapes do not fit: what is told of a fault names the cause, and the help that is given takes the fault away."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnc.causes import attempts, shape_causes
+from cnnc.causes.size_history import Histories
+from cnnc.compiler import check
+from cnnc.expand.prove import prove
+from cnnc.graph.graph import Ref
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "diagnostics" / "golden"
+SPECS = ROOT / "specs"
+
+MENDED = {  # what the help says, and the spec with that done
+    "E301-add": ("give `a` and `b` `padding: same`", r"(kernel: \d)", r"\1, padding: same"),
+    "E301-concat": ("put `max_pool: {kernel: 2}` between `image` and", r"\[image, max_pool\]", "[max_pool, max_pool]"),
+    "E301-factor": ("write `mul`", "- add:", "- mul:"),
+    "E301-group": ("make `image` 64×64 or 66×64 (multiples of 2)", "65, 64", "66, 64"),
+    "E301-instances": ("give `body.0.left.b` `padding: same`", r"(width, kernel: 3)}", r"\1, padding: same}"),
+    "E301-open": ("give `p2` `padding: same`", "stride: 1", "stride: 1, padding: same"),
+    "E301-pool": ("give `p6` `padding: same`", "stride: 1", "stride: 1, padding: same"),
+    "E301-repeat": ("give `deep` `padding: same`", "repeat: 3", "repeat: 3, padding: same"),
+    "E301-skip": ("take `e2`, which is 16×32×32, for `e1`", r"\[u2, e1\]", "[u2, e2]"),
+    "E301-three": ("give `b` and `c` `padding: same`", r"(from: a.*kernel: \d)", r"\1, padding: same"),
+    "E301-unet": ("make `image` 348×524 or 352×528 (multiples of 4)", "350, 525", "352, 528"),
+    "E303-kernel": ("make `image` 37×37 or larger", "32, 32", "37, 37"),
+    "E303-stages": ("give `head` `padding: 2`", "kernel: 7", "kernel: 7, padding: 2"),
+}
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_the_help_takes_the_fault_away(name, tmp_path):
+    help, old, new = MENDED[name]
+    written = (GOLDEN / f"{name}.yaml").read_text(encoding="utf-8")
+    (fault,) = check(GOLDEN / f"{name}.yaml").diagnostics
+    assert help in fault.help
+    path = tmp_path / "mended.yaml"
+    path.write_text(re.sub(old, new, written), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != written
+    assert check(path).ok
+
+
+def test_the_smallest_input_that_is_named_is_the_smallest():
+    spec = {"cnnc": 1, "input": {"image": [3, 32, 32]}, "nodes": [{"conv": {"out": 8, "kernel": 5, "stride": 4}}]}
+    spec["nodes"].append({"max_pool": {"kernel": 9}})
+    (fault,) = check(spec).diagnostics
+    assert "make `image` 37×37 or larger" in fault.help
+    for size, fits in ((36, False), (37, True)):
+        spec["input"] = {"image": [3, size, size]}
+        assert check(spec).ok == fits
+
+
+def test_no_help_is_made_of_what_breaks_something_else():
+    """Padding would mend the sum, but the pool's other user needs what it gives now."""
+    nodes = [
+        {"conv": {"name": "a", "out": 8, "kernel": 3, "padding": 1}},
+        {"conv": {"name": "b", "out": 8, "kernel": 3}},
+        {"conv": {"name": "c", "from": "a", "out": 8, "kernel": 3}},
+        {"add": {"name": "works", "from": ["b", "c"]}},
+        {"add": {"from": ["b", "a"]}},
+        {"concat": {"from": ["add", "works"]}},
+    ]
+    (fault,) = check({"cnnc": 1, "input": {"image": [3, 16, 16]}, "nodes": nodes}).diagnostics
+    assert "`b` `padding: same`" not in fault.help
+
+
+@pytest.mark.parametrize(("op", "map"), [("add", [3]), ("concat", [1, 4, 4])])
+def test_vectors_are_taken_for_others(op, map):
+    nodes = [{"relu": {"name": "c", "from": "b"}}, {op: {"from": ["a", "c"]}}]
+    (fault,) = check({"cnnc": 1, "inputs": {"a": map, "b": [5]}, "nodes": nodes}).diagnostics
+    assert "take `b`, which is 5, for `a`" in fault.help
+
+
+def test_a_size_that_is_made_of_an_open_one_has_no_history():
+    nodes = [{"upsample": {"size": 7}}, {"conv": {"name": "c", "out": 4, "kernel": 9}}]
+    (fault,) = check({"cnnc": 1, "input": {"image": [4, None, None]}, "nodes": nodes}).diagnostics
+    assert fault.help == "give `c` `padding: 1`, or give `c` `kernel: 7`"
+
+
+def test_of_many_causes_the_first_are_told():
+    nodes = [{"conv": {"name": name, "out": 3, "kernel": 3}} for name in "abcde"]
+    spec = {"cnnc": 1, "input": {"image": [3, 32, 32]}, "nodes": [*nodes, {"add": {"from": ["image", "e"]}}]}
+    (fault,) = check(spec).diagnostics
+    assert [note.message[:13] for note in fault.notes[3:]] == ["`a` makes 30 ", "`b` makes 28 ", "`c` makes 26 "]
+
+
+def test_a_vector_comes_from_the_node_that_made_it_of_a_map():
+    nodes = [{"flatten": {"from": "a"}}, {"linear": {"out": 5}}, "relu", {"add": {"from": ["relu", "b"]}}]
+    (fault,) = check({"cnnc": 1, "inputs": {"a": [4, 8, 8], "b": [4, 12, 12]}, "nodes": nodes}).diagnostics
+    assert "`flatten` makes a vector of 4×8×8" in [note.message for note in fault.notes]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ways"),
+    [
+        ([16, 24], ["max_pool: {kernel: [2, 3]}", "upsample: {factor: [2, 3]}"]),
+        ([16, 8], ["max_pool: {kernel: [2, 1]}", "upsample: {factor: [2, 1]}"]),
+        ([12, 12], ["upsample: {size: [12, 12]}"]),
+    ],
+)
+def test_a_node_between_makes_one_map_as_large_as_the_other(sizes, ways):
+    inputs = {"a": [4, 8, 8], "b": [4, *sizes]}
+    (fault,) = check({"cnnc": 1, "inputs": inputs, "nodes": [{"add": {"from": ["a", "b"]}}]}).diagnostics
+    assert [way.split("`")[1] for way in fault.help.split(", or ")] == ways
+
+
+@pytest.mark.parametrize("name", ["resnet18", "googlenet"])
+def test_chains_lead_from_where_histories_meet_to_the_values(name):
+    graph = check(SPECS / f"{name}.yaml").graph
+    histories = Histories(graph.nodes, {each.name: each.type for each in graph.inputs})
+    joins = [node for node in graph.nodes if len(node.inputs) > 1]
+    assert joins
+    for node in joins:
+        meeting = histories.meeting(*node.inputs[:2])
+        for ref in node.inputs[:2]:
+            chain, _ = histories.chains(meeting, ref)
+            assert chain.start == meeting
+            assert chain.sizes[0] == graph.type_of(Ref(meeting)).space[0]
+            assert chain.sizes[-1] == graph.type_of(ref).space[0]
+        later = graph.nodes[histories.place[meeting] + 1 : histories.place[node.path]]
+        assert not [each for each in later if all(leads(graph, each.path, ref.node) for ref in node.inputs[:2])]
+
+
+def leads(graph, start, end):
+    """Whether a node's value goes into another's."""
+    reached = {start}
+    for node in graph.nodes:
+        if any(ref.node in reached for ref in node.inputs):
+            reached.add(node.path)
+    return end in reached
+
+
+def test_what_is_tried_is_bounded(monkeypatch):
+    """In a large network with many faults, the nodes that are proved again do not exceed the limit by more than one."""
+    proved = []
+
+    def counted(*given, **named):
+        graph = prove(*given, **named)
+        proved.append(named["work"].nodes)
+        return graph
+
+    monkeypatch.setattr(attempts, "prove", counted)
+    nodes = [{"conv": {"name": "a", "repeat": 5_000, "out": 2, "kernel": 1}}]
+    for at in range(20):
+        nodes += [
+            {"conv": {"name": f"b{at}", "from": "a", "out": 2, "kernel": 3}},
+            {"add": {"name": f"c{at}", "from": ["a", f"b{at}"]}},
+        ]
+    found = check({"cnnc": 1, "input": {"image": [2, 32, 32]}, "nodes": nodes}).diagnostics
+    assert len(found) == 20
+    assert proved
+    assert sum(proved[:-1]) <= attempts.MAX_NODES
+
+
+def test_a_right_spec_needs_none_of_it():
+    script = "import sys; from cnnc.compiler import check; assert check(sys.argv[1]).ok; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, SPECS / "resnet18.yaml"], capture_output=True, text=True, check=True
+    )
+    assert shape_causes.__name__ not in done.stdout.split()
+
+
+def test_what_a_search_goes_by_is_not_kept():
+    assert all(each.origin is None for each in check(GOLDEN / "E301-add.yaml").diagnostics)

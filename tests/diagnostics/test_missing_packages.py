@@ -1,0 +1,140 @@
+"""A package that is not installed is named, by whatever command, with a line that brings it."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import cnnc
+from cnnc.diagnostics import CnncError, missing_packages
+from tests.test_readme import save_digits
+
+ROOT = Path(__file__).parents[2]
+SPEC = "cnnc: 1\nname: tiny\ninput: {image: [1, 28, 28]}\nnodes:\n  - flatten\n  - linear: {out: 10}\n"
+PICTURE = str(ROOT / "tests/data/seven.png")
+ONNX, SCRIPT, WEIGHTS = (f"build/tiny/tiny.{suffix}" for suffix in ("onnx", "pt", "safetensors"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A spec, what is built of it, a model without our metadata, and data."""
+    import onnx
+
+    folder = tmp_path_factory.mktemp("light")
+    (folder / "tiny.yaml").write_text(SPEC, encoding="utf-8")
+    (folder / "cycle.yaml").write_text(SPEC.replace("flatten", "flatten: {from: linear}"), encoding="utf-8")
+    cnnc.build(folder / "tiny.yaml", out=folder / "build")
+    model = onnx.load(folder / ONNX)
+    del model.metadata_props[:]
+    onnx.save(model, folder / "foreign.onnx")
+    save_digits(folder / "digits")
+    return folder
+
+
+def run_without(module, command, folder):
+    """A command in processes (its own and those that it starts) that cannot import `module`."""
+    (folder / f"no-{module}").mkdir(exist_ok=True)
+    (folder / f"no-{module}/sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / f"no-{module}"), str(ROOT)])}
+    return subprocess.run(
+        [sys.executable, "-m", "cnnc", *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("yaml", ["check", "tiny.yaml"]),
+        ("networkx", ["check", "cycle.yaml"]),
+        ("pydantic", ["diff", "tiny.yaml", "tiny.yaml"]),
+        ("torch", ["build", "tiny.yaml", "-o", "out"]),
+        ("numpy", ["build", "tiny.yaml", "-o", "out"]),
+        ("onnx", ["build", "tiny.yaml", "-o", "out"]),
+        ("onnxruntime", ["build", "tiny.yaml", "-o", "out"]),
+        ("safetensors", ["build", "tiny.yaml", "--weights", WEIGHTS, "-o", "out"]),
+        ("torch", ["weights", "tiny.yaml", WEIGHTS]),
+        ("safetensors", ["weights", "tiny.yaml", WEIGHTS]),
+        ("onnx", ["weights", "tiny.yaml", ONNX]),
+        ("onnx", ["build", "tiny.yaml", "--weights", ONNX, "-o", "out"]),
+        ("onnx", ["verify", "tiny.yaml", ONNX]),
+        ("onnxruntime", ["verify", "tiny.yaml", ONNX]),
+        ("torch", ["verify", "tiny.yaml", SCRIPT]),
+        ("numpy", ["infer", ONNX, PICTURE]),
+        ("PIL", ["infer", ONNX, PICTURE]),
+        ("onnxruntime", ["infer", ONNX, PICTURE, "--provider", "cpu"]),
+        ("onnxruntime", ["infer", "foreign.onnx", PICTURE, "--provider", "cpu"]),
+        ("torch", ["eval", SCRIPT, "--data", "digits"]),
+        ("onnxruntime", ["eval", ONNX, "--data", "digits", "--device", "cpu"]),
+        ("matplotlib", ["eval", ONNX, "--data", "digits", "-o", "matrix.png"]),
+        ("torch", ["train", "tiny.yaml", "--data", "digits", "--epochs", "1"]),
+        ("tensorboard", ["train", "tiny.yaml", "--data", "digits", "--epochs", "1"]),
+    ],
+)
+def test_every_command_names_what_it_lacks(folder, module, command):
+    done = run_without(module, command, folder)
+    package = {"PIL": "Pillow", "yaml": "PyYAML"}.get(module, module)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("error[E513]: ")
+    assert f" needs {package}, which is not installed\n  = help: pip install " in done.stderr
+    assert ("[train]" in done.stderr) == (module in missing_packages.TRAIN)
+    assert not (folder / "out").exists()
+
+
+def noted(monkeypatch, **origin):
+    """The line for the extra `train` where pip noted that cnnc came from `origin`."""
+    note = json.dumps(origin) if origin else None
+    monkeypatch.setattr(metadata.PathDistribution, "read_text", lambda self, name: note)
+    with pytest.raises(CnncError) as caught:
+        missing_packages.require(["no_such_module_either"], "this")
+    plain = caught.value.diagnostics[0].help
+    monkeypatch.setattr(missing_packages, "find_spec", lambda name: None)
+    with pytest.raises(CnncError) as caught:
+        missing_packages.require(missing_packages.TRAIN, "training")
+    return plain, caught.value.diagnostics[0].help
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shells quote differently there")
+@pytest.mark.parametrize(
+    ("origin", "plain", "train"),
+    [
+        ({}, "cnnc", "'cnnc[train]'"),
+        ({"url": "file:///a/b", "dir_info": {}}, "/a/b", "'/a/b[train]'"),
+        ({"url": "file:///a%20b", "dir_info": {"editable": True}}, "--editable '/a b'", "--editable '/a b[train]'"),
+        ({"url": "file:///a/c.whl", "archive_info": {}}, "'cnnc @ file:///a/c.whl'", "'cnnc[train] @ file:///a/c.whl'"),
+        (
+            {"url": "https://e.org/c.git", "vcs_info": {"vcs": "git", "commit_id": "1f"}},
+            "'cnnc @ git+https://e.org/c.git'",
+            "'cnnc[train] @ git+https://e.org/c.git'",
+        ),
+        (
+            {
+                "url": "https://e.org/c.git",
+                "vcs_info": {"vcs": "git", "commit_id": "1f", "requested_revision": "v1"},
+                "subdirectory": "py",
+            },
+            "'cnnc @ git+https://e.org/c.git@v1#subdirectory=py'",
+            "'cnnc[train] @ git+https://e.org/c.git@v1#subdirectory=py'",
+        ),
+        (
+            {"url": "file:///a/c", "vcs_info": {"vcs": "git", "commit_id": "1f"}},
+            "git+file:///a/c",
+            "git+file:///a/c lightning-fabric matplotlib tensorboard",
+        ),
+    ],
+)
+def test_the_line_installs_from_where_cnnc_came(monkeypatch, origin, plain, train):
+    assert noted(monkeypatch, **origin) == (f"pip install {plain}", f"pip install {train}")
+
+
+def test_what_lies_inside_a_package_is_no_package():
+    assert missing_packages.not_installed(ModuleNotFoundError("x", name="json.no_such_part"), "this") is None
+    assert missing_packages.not_installed(ModuleNotFoundError("x", name="no_such_module"), "this") is not None

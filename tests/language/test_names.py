@@ -1,0 +1,45 @@
+"""Which names a spec may give, held against what torch and Python really take."""
+
+import keyword
+
+import pytest
+import torch
+
+from cnnc.diagnostics import Code, Source, Span
+from cnnc.language.names import LONGEST, RESERVED, TORCHSCRIPT, check_name
+
+PLACE = Span(Source("net.yaml", "x"), 1, 1, 1, 2)
+
+
+def refusals(name):
+    found = []
+    assert check_name(name, PLACE, found.append) == (not found)
+    return found
+
+
+def test_every_attribute_of_a_module_is_refused():
+    module = torch.fx.GraphModule(torch.nn.Module(), torch.fx.Graph())
+    taken = {name for name in dir(module) if not name.startswith("__")}
+    missing = {name for name in taken if not refusals(name)}
+    assert missing == set()
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_reserved_name_is_one_that_a_module_has(name):
+    module = torch.fx.GraphModule(torch.nn.Module(), torch.fx.Graph())
+    assert hasattr(module, name) or name in torch.nn.Module.__annotations__
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*keyword.kwlist, *sorted(TORCHSCRIPT), "__init__", "", "a.b", "a/b", "../x", "é", "a b", "x" * (LONGEST + 1)],
+)
+def test_what_no_target_can_hold_is_refused_with_a_way_out(name):
+    (found,) = refusals(name)
+    assert found.code is Code.BAD_NAME
+    assert found.help
+
+
+@pytest.mark.parametrize("name", ["conv1", "0", "_", "Conv", "x" * LONGEST, "weight", "bias", "input", "print"])
+def test_what_every_target_can_hold_is_accepted(name):
+    assert refusals(name) == []

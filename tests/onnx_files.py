@@ -1,0 +1,40 @@
+"""Small ONNX files, built node by node: what the tests of `infer` load."""
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from cnnc.artifacts.contract import Contract, InputContract
+
+WEIGHTS = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+def contract(shape=(1, 2, 2), mode="grey", labels=("boot", "bag", "coat"), scores="logits", **rest):
+    return Contract(
+        input=InputContract(name="image", shape=shape, mode=mode, **rest), outputs=("y",), labels=labels, scores=scores
+    )
+
+
+def model_of(*nodes, weights=None, image=("N", 1, 2, 2), output=("N", 3), kinds=(TensorProto.FLOAT, TensorProto.FLOAT)):
+    graph = helper.make_graph(
+        list(nodes),
+        "g",
+        [helper.make_tensor_value_info("image", kinds[0], image)],
+        [helper.make_tensor_value_info("y", kinds[1], output)],
+        [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def linear(weights=WEIGHTS, **rest):
+    """Three classes of a 2 × 2 grey picture."""
+    flatten, gemm = helper.make_node("Flatten", ["image"], ["f"]), helper.make_node("Gemm", ["f", "w"], ["y"], transB=1)
+    return model_of(flatten, gemm, weights={"w": weights}, **rest)
+
+
+def means(channels=3, **rest):
+    """One class a channel, of a picture of any size: the channel's mean."""
+    pool, flatten = helper.make_node("GlobalAveragePool", ["image"], ["p"]), helper.make_node("Flatten", ["p"], ["y"])
+    return model_of(pool, flatten, **{"image": ("N", channels, "H", "W"), "output": ("N", channels), **rest})
+
+
+RELU = helper.make_node("Relu", ["image"], ["y"])

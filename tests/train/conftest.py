@@ -1,0 +1,85 @@
+"""Pictures that are quick to learn, a network that is quick to train, and runs that nobody watches."""
+
+import numpy as np
+import pytest
+
+import cnnc
+from cnnc.train import run
+from cnnc.train.run import Silent, train
+
+CLASSES = 4
+
+
+def spec(*, norm=True, dropout=0.2, classes=CLASSES, **recipe):
+    nodes = [
+        {"conv": {"out": 4, "kernel": 3}},
+        *([{"batch_norm": {}}] if norm else []),
+        {"relu": {}},
+        *([{"dropout": {"rate": dropout}}] if dropout else []),
+        {"avg_pool": {"kernel": 2}},
+        {"flatten": {}},
+        {"linear": {"out": classes}},
+    ]
+    return {
+        "cnnc": 1,
+        "name": "net",
+        "input": {"image": [1, 12, 12]},
+        "nodes": nodes,
+        "train": {"batch": 16, "epochs": 3, "lr": 0.1, **recipe},
+    }
+
+
+def draw(count, seed, channels=1):
+    """Noise with a bright square, whose corner of the picture is its class."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 80, (count, 12, 12, channels), dtype=np.uint8)
+    labels = np.arange(count) % CLASSES
+    for image, label in zip(images, labels, strict=True):
+        row, column = 6 * (label // 2), 6 * (label % 2)
+        image[row + 1 : row + 5, column + 1 : column + 5] += 150
+    return images, labels.astype(np.int64)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Writes a data set, and gives its path."""
+
+    def write(count=70, name="squares", channels=1, seed=1):
+        images, labels = draw(count, seed, channels)
+        tests, answers = draw(40, seed + 1, channels)
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, x_train=images, y_train=labels, x_test=tests, y_test=answers)
+        return str(path)
+
+    return write
+
+
+class Quiet(Silent):
+    """A watcher that writes nothing, which takes no second."""
+
+    def __init__(self, folder):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def on_start(self, epochs, steps, examples, earlier):
+        pass
+
+
+@pytest.fixture
+def trained(tmp_path, pictures, monkeypatch):
+    """Trains in this process, without drawing curves; what the run remarks is in `said`."""
+    monkeypatch.setattr(run, "Watcher", Quiet)
+    data = pictures()
+
+    def go(source=None, out="runs", *, resume=False, **given):
+        graph = cnnc.load(source or spec())
+        given = {"data": data, **given}
+        return train(graph, given, tmp_path / out, resume=resume, device="cpu", say=go.said.append)
+
+    go.said = []
+    return go

@@ -1,0 +1,145 @@
+"""Faults planted in the ONNX file of every network of the course and the zoo: verification finds each, at its node.
+
+The networks take smaller pictures here, which saves most of the time; with FULL_SIZE=1 they take their own.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import pytest
+
+from cnnc.artifacts.export import deployable
+from cnnc.compiler import load
+from cnnc.diagnostics import CnncError, Code
+from cnnc.graph.rebuild import rebuild
+from cnnc.ops.base import Refusal
+from cnnc.ops.types import TensorType
+from cnnc.passes.network import Network
+from cnnc.targets.choices import Target
+from cnnc.targets.loaded_module import prepared
+from cnnc.targets.onnx_parts import split
+from cnnc.targets.onnx_writer import chunks
+from cnnc.targets.registry import TABLE, Made
+from cnnc.targets.torch_module import lower
+from cnnc.verification.promises import LEAST_SENSITIVITY
+from cnnc.verification.verify import Verification, arrays
+
+SPECS = sorted(Path("specs").glob("*.yaml")) + sorted(Path("specs/zoo").glob("*.yaml"))
+
+
+class Written(NamedTuple):
+    """A file in its parts, to be changed and written again."""
+
+    model: onnx.ModelProto
+    weights: dict[str, np.ndarray]
+
+    def store(self, path: Path) -> None:
+        others = [each for each in self.model.graph.initializer if each.name not in self.weights]
+        del self.model.graph.initializer[:]
+        self.model.graph.initializer.extend(others)
+        path.write_bytes(b"".join(chunks(self.model, self.weights)))
+
+
+Fault = Callable[[Written], str | None]  # plants itself and gives the name of the node; None where there is no place
+
+
+def middle(places):
+    """One in the middle, where a network with torch's first weights is deaf already."""
+    places = list(places)
+    return places[len(places) // 2] if places else None
+
+
+def layers(written):
+    return [node for node in written.model.graph.node if node.op_type in ("Conv", "Gemm", "ConvTranspose")]
+
+
+def zeroed_tensor(written):
+    node = middle(layers(written))
+    written.weights[node.input[1]] = np.zeros_like(written.weights[node.input[1]])
+    return node.name
+
+
+def swapped_channels(written):
+    node = middle(layers(written))
+    written.weights[node.input[1]] = written.weights[node.input[1]][
+        [1, 0, *range(2, len(written.weights[node.input[1]]))]
+    ]
+    return node.name
+
+
+def attribute(node, name):
+    return next((each for each in node.attribute if each.name == name), None)
+
+
+def moved_pad(written):
+    padded = ((node, attribute(node, "pads")) for node in written.model.graph.node)
+    found = middle((node, pads) for node, pads in padded if pads is not None and pads.ints[0] and node.op_type != "Pad")
+    if found is None:
+        return None
+    node, pads = found
+    pads.ints[0] -= 1
+    pads.ints[2] += 1
+    return node.name
+
+
+def larger_epsilon(written):
+    node = middle(node for node in written.model.graph.node if attribute(node, "epsilon"))
+    if node is None:
+        return None
+    attribute(node, "epsilon").f *= 100
+    return node.name
+
+
+def dropped_bias(written):
+    node = middle(node for node in layers(written) if len(node.input) == 3)
+    del node.input[2]
+    return node.name
+
+
+FAULTS: list[Fault] = [zeroed_tensor, swapped_channels, moved_pad, larger_epsilon, dropped_bias]
+
+
+def smaller(graph):
+    """The graph for the smallest of a few sizes of pictures that it takes."""
+    for side in (32, 64, 96, 128):
+        with suppress(Refusal):
+            inputs = tuple(replace(each, type=TensorType((each.type.shape[0], side, side))) for each in graph.inputs)
+            return rebuild(replace(graph, inputs=inputs), graph.nodes)
+    return graph
+
+
+@contextmanager
+def verification(path: Path) -> Iterator[tuple[Made, Verification]]:
+    whole = load(path) if "FULL_SIZE" in os.environ else smaller(load(path))
+    graph, module = deployable(whole, lower(whole))
+    made = Made(Network(graph, arrays(module.state_dict())), graph, module)
+    with prepared(module):
+        yield made, Verification(made, 0)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda path: "-".join(path.with_suffix("").parts[1:]))
+def test_every_planted_fault_is_found_at_its_node(spec, tmp_path):
+    path = tmp_path / "model.onnx"
+    with verification(spec) as (made, judge):
+        reference = judge.reference()
+        TABLE[Target.ONNX].write(made, path)
+        assert judge.judge(Target.ONNX, path, reference).sensitivity >= LEAST_SENSITIVITY
+        for fault in FAULTS:
+            model, weights = split(path)
+            written = Written(model, dict(weights))
+            node = fault(written)
+            if node is None:
+                continue
+            faulty = tmp_path / "faulty.onnx"
+            written.store(faulty)
+            with pytest.raises(CnncError) as caught:
+                judge.judge(Target.ONNX, faulty, reference)
+            [found] = caught.value.diagnostics
+            assert found.code == Code.NOT_VERIFIED
+            assert f"`{node}" in found.message, fault.__name__
