@@ -108,9 +108,12 @@ def test_a_file_with_the_outputs_of_training_is_refused(tmp_path, target):
 @pytest.mark.filterwarnings("ignore")  # it makes a TorchScript file by hand
 def test_a_writer_is_checked_value_by_value_where_outputs_are_always_the_same(tmp_path, monkeypatch):
     nodes = [{"conv": {"out": 4, "kernel": 3, "padding": 1}}, "flatten", {"linear": {"out": 1}}, "softmax"]
-    graph = load({"cnnc": 1, "name": "one", "input": {"image": [3, 8, 8]}, "nodes": nodes})
-    [found] = verify(*write(graph, tmp_path, ("torchscript",)))
-    assert found.sensitivity == 0
+    spec = {"cnnc": 1, "name": "one", "input": {"image": [3, 8, 8]}, "nodes": nodes}
+    graph = load(spec)
+    for outputs in (["softmax"], ["linear", "softmax"]):
+        [found] = verify(*write(load({**spec, "outputs": outputs}), tmp_path, ("torchscript",)))
+        assert found.sensitivity == 0
+        (tmp_path / "torchscript").unlink()
 
     def write_circular(module, path):
         changed = deepcopy(module).eval()
@@ -118,7 +121,6 @@ def test_a_writer_is_checked_value_by_value_where_outputs_are_always_the_same(tm
         torch.jit.save(torch.jit.script(changed), path)
 
     monkeypatch.setattr(torchscript, "write", write_circular)
-    (tmp_path / "torchscript").unlink()
     with pytest.raises(CnncError, match=r"`conv` \(conv\) is the first node that differs"):
         verify(*write(graph, tmp_path, ("torchscript",)))
 

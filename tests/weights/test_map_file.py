@@ -36,6 +36,9 @@ RESIDUAL = {
 }
 
 
+WORDS = ("mouth", "nose", "ear", "chin")  # names that do not count, in no order of the alphabet
+
+
 def network(*blocks):
     return cnnc.load(
         {
@@ -95,11 +98,11 @@ def test_order_alone_maps_a_chain():
     assert found.map == names
 
 
-@pytest.mark.parametrize(("words", "mapped"), [("mouth nose ear", True), ("ear mouth nose", False)])
+@pytest.mark.parametrize(("words", "mapped"), [(WORDS, True), (sorted(WORDS), False)])
 def test_an_order_counts_unless_it_is_that_of_the_alphabet(words, mapped):
     conv = {"conv": {"out": 4, **CONV}}
-    graph = cnnc.load({"cnnc": 1, "name": "net", "input": {"image": [4, 8, 8]}, "nodes": [conv] * 3})
-    names = dict(zip(shapes(graph), (f"{word}.weight" for word in words.split()), strict=True))
+    graph = cnnc.load({"cnnc": 1, "name": "net", "input": {"image": [4, 8, 8]}, "nodes": [conv] * 4})
+    names = dict(zip(shapes(graph), (f"{word}.weight" for word in words), strict=True))
     found = proposal(graph, names)
     assert found.map == (names if mapped else {})
 
@@ -117,6 +120,19 @@ def test_parallel_branches_of_equal_shapes_are_not_guessed():
     assert diagnostic.code == Code.WEIGHTS_UNDECIDED
     assert f"{len(undecided)} layers" in diagnostic.message
     assert any(note.message.startswith("layer1.short: may be ") for note in diagnostic.notes)
+
+
+def test_branches_in_the_middle_leave_the_ends_decided():
+    conv = {"out": 4, **CONV}
+    nodes = [{"conv": {"name": name, "from": source, **conv}} for name, source in ("ai", "ba", "ca")]
+    nodes += [{"add": {"from": ["b", "c"]}}, {"conv": {"name": "d", **conv}}]
+    graph = cnnc.load({"cnnc": 1, "name": "net", "input": {"i": [4, 8, 8]}, "nodes": nodes})
+    found = proposal(graph, {f"{ours}.weight": f"{word}.weight" for ours, word in zip("abcd", WORDS, strict=True)})
+    assert found.map == {"a.weight": "mouth.weight", "d.weight": "chin.weight"}
+    assert [(each.name, [other.name for other in others]) for each, others in found.undecided] == [
+        ("b", ["nose", "ear"]),
+        ("c", ["nose", "ear"]),
+    ]
 
 
 def disorder(how, seed=0):
