@@ -1,4 +1,4 @@
-"""The other activations that take elements one by one, in any shape, and the one that is chosen by its name."""
+"""Other elementwise activations, for any shape, and `activation`, which selects one by name."""
 
 from math import pi, sqrt
 from typing import Any, ClassVar, Literal
@@ -41,7 +41,7 @@ class Tanh(Elementwise):
 
 
 class Gelu(Elementwise):
-    """x·Φ(x), Φ the normal distribution's cumulative function (Hendrycks and Gimpel, 2016)."""
+    """x·Φ(x), where Φ is the standard normal distribution function (Hendrycks and Gimpel, 2016)."""
 
     name: ClassVar[str] = "gelu"
 
@@ -111,7 +111,7 @@ class Mish(Elementwise):
 
 
 class Activation(Op):
-    """The activation of that name, with its defaults: for a block that takes it as a parameter."""
+    """The activation of the given name with its defaults, for a block that takes the activation as a parameter."""
 
     name: ClassVar[str] = "activation"
 

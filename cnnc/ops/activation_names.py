@@ -1,4 +1,4 @@
-"""The names of the activations, what `act` and `activation: {kind: …}` take, and of the families that have them."""
+"""The names that `act` and `activation: {kind: …}` accept, and the op families that define them."""
 
 from cnnc.ops.registry import FAMILIES
 

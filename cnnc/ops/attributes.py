@@ -1,6 +1,6 @@
-"""The kinds of value that ops' attributes take, as annotated pydantic types.
+"""Annotated pydantic types for the attributes of ops.
 
-Each reads plain data (ints, floats, strings, lists) strictly and gives a normal form: a pair is always a pair.
+Each validates plain data (ints, floats, strings, lists) strictly and normalises it: `3` becomes the pair (3, 3).
 """
 
 from typing import Annotated, Any, Literal

@@ -1,8 +1,8 @@
-"""What an op is: one class that holds its attributes, its types, its cost and its two lowerings.
+"""The base class of ops: each op holds its attributes, shape inference, cost, and lowerings to torch and ONNX.
 
-An op's attributes are the fields of a frozen, strict pydantic model. `infer` takes the types of the inputs and gives
-those of the outputs, or raises a `Refusal`; all else may assume that `infer` has passed. Ops never see files, spans or
-a whole graph: they speak to a `TorchBuilder` and an `OnnxBuilder`, each made for one node.
+An op's attributes are the fields of a frozen, strict pydantic model. `infer` maps the input types to the output types,
+or raises a `Refusal`; every other method may assume that `infer` has passed. Ops never see files, spans or a whole
+graph. They lower themselves through a `TorchBuilder` and an `OnnxBuilder`, each made for a single node.
 """
 
 from abc import abstractmethod
@@ -17,7 +17,7 @@ from cnnc.ops.types import TensorType, Types
 
 
 class Cost(NamedTuple):
-    """What a node costs. MACs, per sample, are the multiply-adds of conv and linear; None while a size is unknown."""
+    """The cost of a node. `macs`: the multiply-adds of conv and linear per sample, None if a size is unknown."""
 
     params: int = 0
     buffers: int = 0
@@ -25,11 +25,11 @@ class Cost(NamedTuple):
 
 
 class Refusal(Exception):
-    """An op's objection to the types it is given.
+    """The error of an op that cannot take its input types.
 
-    `attribute` is the attribute to blame (None: the whole node); `inputs` are the positions of the inputs whose shapes
-    the reader should see explained. Where the input is too small along an axis (0: the height), `lacking` holds the
-    axis and the least size that would do.
+    `attribute` is the attribute at fault (None: the whole node). `inputs` are the positions of the inputs whose shapes
+    the report explains. If the input is too small along an axis (0: the height), `lacking` holds the axis and the
+    smallest size that fits.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Refusal(Exception):
 
 
 class Remark(NamedTuple):
-    """What an op has to say of legal inputs: a warning, and what to do about it."""
+    """A warning about valid inputs, and what to do about it."""
 
     code: Code
     message: str
@@ -63,7 +63,7 @@ class TorchBuilder(Protocol):
     outputs: Types
 
     def module(self, kind: str, x: Any, /, **arguments: Any) -> Any:
-        """Apply `torch.nn.<kind>(**arguments)`, which lives at the node's own path, to `x`; once a node at most."""
+        """Apply `torch.nn.<kind>(**arguments)`, registered at the node's path, to `x`; at most once per node."""
         ...
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
@@ -71,7 +71,7 @@ class TorchBuilder(Protocol):
         ...
 
     def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Any:
-        """A learned tensor, `PATH.name` in the state_dict, that starts as `fill`; without `module` only."""
+        """Add a parameter, `PATH.name` in the state_dict, initialised to `fill`; not in a node that uses `module`."""
         ...
 
 
@@ -83,19 +83,19 @@ class OnnxBuilder(Protocol):
     opset: int
 
     def op(self, op_type: str, *inputs: str, **attributes: Any) -> str:
-        """Add an ONNX node with one output and give the output's name; an input left out is the empty string."""
+        """Add an ONNX node with one output and return the output's name; the empty string stands for no input."""
         ...
 
     def ops(self, op_type: str, outputs: int, *inputs: str, **attributes: Any) -> tuple[str, ...]:
-        """Add an ONNX node with several outputs."""
+        """Add an ONNX node with several outputs and return their names."""
         ...
 
     def weight(self, name: str) -> str:
-        """The initializer that holds the node's own `PATH.name` of the state_dict."""
+        """Return the initializer that holds the node's `PATH.name` of the state_dict."""
         ...
 
     def constant(self, value: "list[int] | list[float] | list[list[float]] | int | float") -> str:
-        """An initializer of int64 (ints) or float32 (floats): a scalar, a vector or a matrix."""
+        """Add an initializer of int64 (ints) or float32 (floats): a scalar, a vector or a matrix."""
         ...
 
 
@@ -103,7 +103,7 @@ Saves = Literal["inputs", "inputs and indices", "output", "nothing"]
 
 
 class Op(BaseModel):
-    """The base of every op. A subclass that lacks a row of the table cannot be instantiated."""
+    """The base class of every op. A subclass without `infer`, `to_torch` and `to_onnx` cannot be instantiated."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
@@ -114,89 +114,89 @@ class Op(BaseModel):
 
     @property
     def ports(self) -> tuple[str, ...]:
-        """The names of the outputs; the only output of an ordinary op has the empty name."""
+        """The names of the outputs; the output of an op with a single one has the empty name."""
         return ("",)
 
     @property
     def saves(self) -> Saves:
-        """What torch keeps from the forward pass to compute the gradient."""
+        """The tensors that torch keeps from the forward pass to compute the gradient."""
         return self._saves
 
-    # These take as many inputs as the op has. `*args: Any, **kwargs: Any` is how mypy lets a subclass name them.
+    # Subclasses take one argument per input. mypy lets them do so under `*args: Any, **kwargs: Any`.
 
     @abstractmethod
     def infer(self, *args: Any, **kwargs: Any) -> TensorType | Types:
-        """The types of the outputs from those of the inputs; raises Refusal where the inputs do not fit."""
+        """Return the output types for these input types; raises Refusal if the inputs do not fit."""
 
     def cost(self, *args: Any, **kwargs: Any) -> Cost:
-        """Parameters, running statistics and MACs, given the types of inputs that `infer` accepts."""
+        """Return the parameters, running statistics and MACs for input types that `infer` accepts."""
         return Cost()
 
     def reach(self, *args: Any, **kwargs: Any) -> Reaches:
-        """Which rows and columns of its inputs, which are maps, an output position sees."""
+        """Return the rows and columns of the inputs, which are maps, that an output position depends on."""
         return LOCAL
 
     def between(self, *args: Any, **kwargs: Any) -> Types:
-        """What torch may hold on the way from inputs of known sizes to the outputs, beside both."""
+        """Return the types of intermediate tensors that torch may allocate, for inputs of known sizes."""
         return ()
 
     def remarks(self, *args: Any, **kwargs: Any) -> Iterable[Remark]:
-        """Warnings about inputs that `infer` accepts."""
+        """Return warnings about inputs that `infer` accepts."""
         return ()
 
     @abstractmethod
     def to_torch(self, t: TorchBuilder, *args: Any, **kwargs: Any) -> Any:
-        """Build the node in torch over the inputs' values; gives the output, of several ports a tuple."""
+        """Build the node in torch from the inputs' values; return the output, or a tuple if there are several."""
 
     @abstractmethod
     def to_onnx(self, o: OnnxBuilder, *args: Any, **kwargs: Any) -> str | tuple[str, ...]:
-        """Build the node in ONNX over the inputs' names; gives the output's, of several ports a tuple."""
+        """Build the node in ONNX from the inputs' names; return the output's name, or a tuple if there are several."""
 
 
 def impossible(op: Op, problem: str, attribute: str | None, way_out: str) -> NoReturn:
-    """Refuse an attribute whose value no input of this type, or no other attribute, goes with."""
+    """Raise a Refusal of an attribute whose value does not fit the input or the other attributes."""
     raise Refusal(Code.IMPOSSIBLE_ATTRIBUTE, f"{op.name}: {problem}", attribute=attribute, help=way_out)
 
 
 def require_map(op: Op, x: TensorType) -> None:
-    """Refuse anything but a feature map."""
+    """Raise a Refusal if `x` is not a feature map."""
     if not x.is_map:
         raise Refusal(
             Code.WRONG_RANK,
-            f"{op.name} wants a feature map (C, H, W), got {'a vector of ' * x.is_vector}{x}",
-            label=f"gets {x}",
-            help="put it before the `flatten`, or `reshape` the vector into a map first",
+            f"{op.name} expects a feature map (C, H, W), got {'a vector of ' * x.is_vector}{x}",
+            label=f"its input is {x}",
+            help="put it before the `flatten`, or `reshape` the vector to a map first",
         )
 
 
 def require_known(op: Op, x: TensorType, why: str) -> None:
-    """Refuse a map of unknown height or width, for the reason given."""
+    """Raise a Refusal, with the reason `why`, if the height or width of `x` is unknown."""
     if not x.known:
         raise Refusal(
             Code.UNKNOWN_SIZE,
             f"{op.name} {why}, but its input is {x}",
-            label=f"gets {x}",
+            label=f"its input is {x}",
             help="give the input a fixed height and width, or put `global_avg_pool` before it",
         )
 
 
 def require_divides(op: Op, size: int, parts: int, what: str, attribute: str = "groups") -> None:
-    """Refuse a number of groups (or parts) that does not divide `size`."""
+    """Raise a Refusal if `size` is not divisible by `parts`, the number of groups or parts."""
     if size % parts:
-        fits = [each for each in range(1, min(size, 4096) + 1) if size % each == 0]
+        fits = [str(each) for each in range(1, min(size, 4096) + 1) if size % each == 0]
         raise Refusal(
             Code.INDIVISIBLE,
-            f"{op.name}: {parts} {attribute} do not divide {size} {what}",
+            f"{op.name}: {size} {what} cannot be divided into {parts} equal {attribute}",
             attribute=attribute,
             label=f"{size} % {parts} = {size % parts}",
-            help=f"{attribute} that divide {size}: {', '.join(map(str, fits[:8]))}{' …' if len(fits) > 8 else ''}",
+            help=f"{attribute} that divide {size}: {', '.join(fits[:8])}{' …' if len(fits) > 8 else ''}",
         )
 
 
 def position(op: Op, x: TensorType, axis: int) -> int:
-    """The axis, counted from 0 without the batch, that `axis` means (from the end where negative); refuses others."""
+    """Return `axis` counted from 0 without the batch (a negative one counts from the end); raises Refusal if absent."""
     rank = len(x.shape)
     if not -rank <= axis < rank:
-        way_out = f"axes count from 0 and never count the batch: 0 to {rank - 1} here" if rank > 1 else "`axis: 0`"
-        impossible(op, f"there is no axis {axis} in {x}", "axis", way_out)
+        way_out = f"use an axis from 0 to {rank - 1}; the batch is not counted" if rank > 1 else "use `axis: 0`"
+        impossible(op, f"axis {axis} is out of range for an input of {x}", "axis", way_out)
     return axis % rank

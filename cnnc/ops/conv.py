@@ -18,11 +18,11 @@ class Conv(Windowed):
 
     out: Size = Field(description="output channels")
     kernel: SizePair = Field(description="height and width of the kernel")
-    stride: SizePair = Field((1, 1), description="step of the kernel")
+    stride: SizePair = Field((1, 1), description="stride of the kernel")
     dilation: SizePair = Field((1, 1), description="distance between the kernel's elements")
-    padding: PaddingAttribute = Field((0, 0, 0, 0), description="zeros around the input")
-    groups: Size = Field(1, description="number of groups that channels are split into")
-    bias: bool = Field(True, description="whether a learned bias is added")
+    padding: PaddingAttribute = Field((0, 0, 0, 0), description="zeros added around the input")
+    groups: Size = Field(1, description="number of groups to split the channels into")
+    bias: bool = Field(True, description="whether to add a learned bias")
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
@@ -76,19 +76,20 @@ class ConvTranspose(Op):
     """The transpose of a conv (Zeiler et al., Deconvolutional networks, 2010): (C, H, W) to (out, H', W').
 
     Padding is cut off the output: H' = (H - 1)·stride - top - bottom + dilation·(kernel - 1) + 1 + output padding.
-    `same` makes H·stride of H, `valid` cuts nothing. Output padding is below the stride or the dilation, as in torch.
+    With `same`, H' = H·stride; `valid` cuts nothing. Output padding must be less than the stride or the dilation, as in
+    torch.
     """
 
     name: ClassVar[str] = "conv_transpose"
 
     out: Size = Field(description="output channels")
     kernel: SizePair = Field(description="height and width of the kernel")
-    stride: SizePair = Field((1, 1), description="step of the kernel over the output")
+    stride: SizePair = Field((1, 1), description="stride of the kernel over the output")
     dilation: SizePair = Field((1, 1), description="distance between the kernel's elements")
-    padding: PaddingAttribute = Field((0, 0, 0, 0), description="what is cut off the output's edges")
-    output_padding: IndexPair = Field((0, 0), description="what is added to the output below and to the right")
-    groups: Size = Field(1, description="number of groups that channels are split into")
-    bias: bool = Field(True, description="whether a learned bias is added")
+    padding: PaddingAttribute = Field((0, 0, 0, 0), description="rows and columns cut off the output's edges")
+    output_padding: IndexPair = Field((0, 0), description="rows added at the output's bottom, and columns at its right")
+    groups: Size = Field(1, description="number of groups to split the channels into")
+    bias: bool = Field(True, description="whether to add a learned bias")
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
@@ -127,7 +128,7 @@ class ConvTranspose(Op):
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         place = self._place(o.inputs[0])
-        # onnxruntime wants it below the stride: a row of zeros behind the input makes a stride more of output
+        # onnxruntime requires output_padding < stride; a row of zeros after the input adds a stride to the output
         rows, extra = zip(*map(divmod, place.extra, self.stride), strict=True)
         if any(rows):
             x = o.op("Pad", x, o.constant(onnx_order((0, 0, *rows))))
@@ -145,7 +146,7 @@ class ConvTranspose(Op):
         )
 
     def between(self, x: TensorType) -> Types:
-        """The result before the padding is cut off."""
+        """Return the type of the result before the padding is cut off."""
         place = self._place(x)
         return (widened(self.out, place.size, place.pads),)
 

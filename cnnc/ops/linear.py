@@ -1,4 +1,4 @@
-"""The fully connected layer, over vectors, and the learned factor per channel."""
+"""The fully connected layer over vectors, and a learned factor per channel."""
 
 from typing import Any, ClassVar
 
@@ -16,14 +16,14 @@ class Linear(Op):
     name: ClassVar[str] = "linear"
 
     out: Size = Field(description="output features")
-    bias: bool = Field(True, description="whether a learned bias is added")
+    bias: bool = Field(True, description="whether to add a learned bias")
 
     def infer(self, x: TensorType) -> TensorType:
         if not x.is_vector:
             raise Refusal(
                 Code.WRONG_RANK,
-                f"{self.name} wants a vector, got {x}",
-                label=f"gets {x}",
+                f"{self.name} expects a vector, got {x}",
+                label=f"its input is {x}",
                 help=_way_to_a_vector(x),
             )
         return TensorType((self.out,))
@@ -43,7 +43,7 @@ class Scale(Op):
 
     name: ClassVar[str] = "scale"
 
-    init: Real = Field(1.0, description="what the factors start as")
+    init: Real = Field(1.0, description="initial value of the factors")
 
     def infer(self, x: TensorType) -> TensorType:
         return x

@@ -1,7 +1,7 @@
-"""Where paths meet and part: add, mul, concat and split.
+"""Ops that join or split paths: add, mul, concat and split.
 
-An unknown height or width (None) may meet a number: the values must then be equal at run time, so the number is the
-result; but not 1, along which torch and ONNX would broadcast without a word.
+If a height or width is unknown (None) in one input and a number in another, the two must be equal at run time, so the
+result has the number. A size of 1 is refused in this case, because torch and ONNX would silently broadcast it.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from cnnc.ops.reach import ITSELF, Reaches
 from cnnc.ops.types import TensorType, Types
 
 MOST = 4096
-SHOWN = 4  # inputs of yet another shape that a refusal tells of
+SHOWN = 4  # further inputs of different shapes that a Refusal lists
 
 
 class Add(Op):
-    """The sum, element by element, of two or more values of one shape."""
+    """The elementwise sum of two or more values of the same shape."""
 
     name: ClassVar[str] = "add"
     _saves: ClassVar[Saves] = "nothing"
@@ -31,7 +31,7 @@ class Add(Op):
 
     def infer(self, *xs: TensorType) -> TensorType:
         which = range(len(xs))
-        merged = _unify(self, xs, which, "all inputs of `add` have one shape")
+        merged = _unify(self, xs, which, "give all inputs of `add` the same shape")
         _require_no_broadcast(self, xs, which, merged)
         return merged
 
@@ -43,7 +43,7 @@ class Add(Op):
 
 
 class Mul(Op):
-    """The product, element by element, of two or more values of one shape, or (C, 1, 1): a factor per channel."""
+    """The elementwise product of two or more values of the same shape, or of shape (C, 1, 1): a factor per channel."""
 
     name: ClassVar[str] = "mul"
     least_inputs: ClassVar[int] = 2
@@ -52,7 +52,7 @@ class Mul(Op):
     def infer(self, *xs: TensorType) -> TensorType:
         factors = [k for k, x in enumerate(xs) if x.shape[1:] == (1, 1)]
         full = [k for k in range(len(xs)) if k not in factors] or factors
-        way_out = "all inputs of `mul` have one shape, or (C, 1, 1): a factor per channel"
+        way_out = "give all inputs of `mul` the same shape, or (C, 1, 1) for a factor per channel"
         merged = _unify(self, xs, full, way_out)
         _require_no_broadcast(self, xs, full, merged)
         for k in factors:
@@ -67,18 +67,18 @@ class Mul(Op):
 
 
 class Concat(Op):
-    """The values one behind the other along an axis, the channels; all other sizes are equal."""
+    """Join values along an axis, by default the channels; all other sizes must be equal."""
 
     name: ClassVar[str] = "concat"
     _saves: ClassVar[Saves] = "nothing"
     least_inputs: ClassVar[int] = 2
     most_inputs: ClassVar[int] = MOST
 
-    axis: Signed = Field(0, description="the axis along which values are joined, without the batch: 0 for channels")
+    axis: Signed = Field(0, description="axis to join along, not counting the batch: 0 for channels")
 
     def infer(self, *xs: TensorType) -> TensorType:
         axis = position(self, xs[0], self.axis)
-        way_out = f"all inputs of `concat` have the same sizes, but for the axis {axis}, along which they are joined"
+        way_out = f"give all inputs of `concat` the same sizes, except along axis {axis}, the joined one"
         merged = _unify(self, xs, range(len(xs)), way_out, free=(axis,))
         sizes = [x.shape[axis] for x in xs]
         total = None if None in sizes else sum(size or 0 for size in sizes)
@@ -95,14 +95,14 @@ class Concat(Op):
 
 
 class Split(Op):
-    """A value cut along an axis, into equal parts or parts of given sizes: the outputs `0`, `1`, …"""
+    """Split a value along an axis into equal parts or parts of given sizes: the outputs `0`, `1`, …"""
 
     name: ClassVar[str] = "split"
     _saves: ClassVar[Saves] = "nothing"
 
     parts: int | None = Field(None, ge=1, le=MOST, description="number of equal parts")
-    sizes: IntList | None = Field(None, min_length=1, max_length=MOST, description="the size of each part")
-    axis: Signed = Field(0, description="the axis to cut, without the batch: 0 for channels")
+    sizes: IntList | None = Field(None, min_length=1, max_length=MOST, description="size of each part")
+    axis: Signed = Field(0, description="axis to split, not counting the batch: 0 for channels")
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -110,16 +110,17 @@ class Split(Op):
 
     def infer(self, x: TensorType) -> Types:
         if (self.parts is None) == (self.sizes is None):
-            blamed = "parts" if self.parts else None
-            impossible(self, "wants either `parts` or `sizes`", blamed, "`parts: 2`, for instance")
+            blamed, given = ("parts", "both") if self.parts else (None, "neither")
+            problem = f"expected exactly one of `parts` and `sizes`, got {given}"
+            impossible(self, problem, blamed, "write `parts: 2`, for example")
         axis = position(self, x, self.axis)
         size = x.shape[axis]
         if size is None:
             raise Refusal(
                 Code.UNKNOWN_SIZE,
-                f"{self.name}: cutting axis {axis} of {x} needs its size, which is unknown",
+                f"{self.name} cannot split axis {axis} of {x}, whose size is unknown",
                 attribute="axis",
-                help="give the input a fixed height and width, or cut another axis",
+                help="give the input a fixed height and width, or split another axis",
             )
         return tuple(TensorType((*x.shape[:axis], part, *x.shape[axis + 1 :])) for part in self._sizes(size, axis))
 
@@ -128,13 +129,13 @@ class Split(Op):
 
     def _sizes(self, size: int, axis: int) -> list[int]:
         if self.parts:
-            require_divides(self, size, self.parts, f"along axis {axis}", "parts")
+            require_divides(self, size, self.parts, f"elements along axis {axis}", "parts")
             return [size // self.parts] * self.parts
         sizes = list(self.sizes or ())
         if min(sizes) < 1 or sum(sizes) != size:
             written = " + ".join(map(str, sizes[:8])) + (" + …" if len(sizes) > 8 else "")
-            problem = f"the sizes {written} = {sum(sizes)} are not a cut of {size} along axis {axis}"
-            impossible(self, problem, "sizes", f"sizes of at least 1 that add up to {size}")
+            problem = f"the sizes {written} = {sum(sizes)} do not split axis {axis}, which has {size} elements"
+            impossible(self, problem, "sizes", f"use sizes of at least 1 that add up to {size}")
         return sizes
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
@@ -150,17 +151,17 @@ class Split(Op):
 
 @cache
 def _counted(parts: int) -> tuple[str, ...]:
-    """The names of so many parts: users of a part ask for them one by one."""
+    """Return the port names of `parts` parts; cached, because they are looked up for every use of a part."""
     return tuple(map(str, range(parts)))
 
 
 def _besides(axis: int) -> Reaches:
-    """A position is its own, but along the axis that is joined or cut: which it was there depends on the part."""
+    """Positions map to themselves, except along the joined or split axis, where they depend on the part."""
     return (None if axis == 1 else ITSELF, None if axis == 2 else ITSELF)
 
 
 def _unify(op: Op, xs: Types, which: Sequence[int], way_out: str, free: tuple[int, ...] = ()) -> TensorType:
-    """The one shape that the inputs `which` have, but for the axes `free`; refuses two that differ."""
+    """Return the common shape of the inputs `which`, ignoring the axes `free`; raises Refusal if two differ."""
     merged = xs[which[0]]
     for k in which[1:]:
         if not _agree(merged, xs[k], free):
@@ -179,7 +180,7 @@ def _unify(op: Op, xs: Types, which: Sequence[int], way_out: str, free: tuple[in
 
 
 def _agree(x: TensorType, y: TensorType, free: tuple[int, ...]) -> bool:
-    """Whether two shapes can be the same, but for the axes `free`."""
+    """Whether two shapes can be equal, ignoring the axes `free`."""
     if len(x.shape) != len(y.shape):
         return False
     sizes = enumerate(zip(x.shape, y.shape, strict=True))
@@ -187,13 +188,13 @@ def _agree(x: TensorType, y: TensorType, free: tuple[int, ...]) -> bool:
 
 
 def _require_no_broadcast(op: Op, xs: Types, which: Sequence[int], merged: TensorType) -> None:
-    """Refuse a 1 that meets an unknown size."""
+    """Raise a Refusal if one input has a size of 1 where another's size is unknown."""
     for k in which:
         if any(size is None and known == 1 for size, known in zip(xs[k].shape, merged.shape, strict=True)):
             raise Refusal(
                 Code.UNKNOWN_SIZE,
-                f"{op.name}: whether {xs[k]} is {merged}, as another input is, needs its sizes, which are unknown",
+                f"{op.name}: input {k} is {xs[k]} and must be {merged}, but its unknown sizes may differ",
                 inputs=tuple(which),
-                label=f"gets {xs[k]}",
+                label=f"input {k} is {xs[k]}",
                 help="give the input a fixed height and width",
             )

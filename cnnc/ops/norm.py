@@ -1,7 +1,7 @@
-"""Normalisation: to a mean of 0 and a variance of 1 over the batch, channels, groups or positions; and among channels.
+"""Normalisation over the batch, channels, groups or positions, and local response normalisation across channels.
 
-All but local response normalisation compute (x - mean) / √(variance + eps), then, where they are `affine`, times a
-learned weight plus a learned bias, both per channel. They keep the shape.
+All but local response normalisation compute (x - mean) / √(variance + eps). If they are `affine`, they then multiply by
+a learned weight and add a learned bias. They keep the shape.
 """
 
 from typing import Any, ClassVar, Literal
@@ -26,17 +26,17 @@ from cnnc.ops.types import TensorType
 
 EPS = "added to the variance"
 BY_STATISTICS: Reaches = (ITSELF_AND_ALL, ITSELF_AND_ALL)
-AFFINE = "whether a learned weight and bias per channel follow"
+AFFINE = "whether to apply a learned weight and bias per channel"
 
 
 class BatchNorm(Op):
-    """Normalise over the batch and all positions; in prediction, by running statistics (Ioffe and Szegedy, 2015)."""
+    """Normalise over the batch and all positions; in inference, by running statistics (Ioffe and Szegedy, 2015)."""
 
     name: ClassVar[str] = "batch_norm"
 
     eps: Positive = Field(1e-5, description=EPS)
     momentum: Share | None = Field(
-        0.1, description="share of the new batch in the running statistics; null: of all batches alike"
+        0.1, description="weight of the new batch in the running statistics; null averages all batches equally"
     )
     affine: bool = Field(True, description=AFFINE)
 
@@ -44,9 +44,9 @@ class BatchNorm(Op):
         if not (x.is_map or x.is_vector):
             raise Refusal(
                 Code.WRONG_RANK,
-                f"{self.name} wants a feature map or a vector, got {x}",
-                label=f"gets {x}",
-                help="`reshape` to three axes or one first",
+                f"{self.name} expects a feature map or a vector, got {x}",
+                label=f"its input is {x}",
+                help="`reshape` the input to three axes or one first",
             )
         return x
 
@@ -70,18 +70,18 @@ class BatchNorm(Op):
 
 
 class LayerNorm(Op):
-    """Normalise each sample by itself (Ba et al., 2016): every position over its channels, or all of it at once."""
+    """Normalise each sample by itself (Ba et al., 2016): each position over its channels, or the sample as a whole."""
 
     name: ClassVar[str] = "layer_norm"
 
-    over: Literal["channels", "all"] = Field("channels", description="what a mean is taken over")
+    over: Literal["channels", "all"] = Field("channels", description="what to compute the mean and variance over")
     eps: Positive = Field(1e-5, description=EPS)
-    affine: bool = Field(True, description="whether a learned weight and bias follow, of the shape that a mean is over")
-    bias: bool = Field(True, description="whether `affine` has the bias")
+    affine: bool = Field(True, description="whether to apply a learned weight and bias: per channel, or per element")
+    bias: bool = Field(True, description="whether `affine` includes the bias")
 
     def infer(self, x: TensorType) -> TensorType:
         if self.over == "all":
-            require_known(self, x, "over all needs every size")
+            require_known(self, x, "with `over: all` needs every input size to be known")
         return x
 
     def reach(self, x: TensorType) -> Reaches:
@@ -121,7 +121,7 @@ class LayerNorm(Op):
         if axis == -1:
             ones = o.constant([1.0] * o.inputs[0].channels)
             return o.op("LayerNormalization", x, ones, axis=axis, epsilon=self.eps)
-        return _by_group(o, x, 1, self.eps)  # a weight of ones for all of it would fill the file
+        return _by_group(o, x, 1, self.eps)  # a weight of ones for every element would bloat the file
 
 
 class GroupNorm(Op):
@@ -129,7 +129,7 @@ class GroupNorm(Op):
 
     name: ClassVar[str] = "group_norm"
 
-    groups: Size = Field(description="number of groups that channels are split into")
+    groups: Size = Field(description="number of groups to split the channels into")
     eps: Positive = Field(1e-5, description=EPS)
     affine: bool = Field(True, description=AFFINE)
 
@@ -138,10 +138,10 @@ class GroupNorm(Op):
         if x.elements == self.groups:  # torch refuses to run it on one sample
             raise Refusal(
                 Code.IMPOSSIBLE_ATTRIBUTE,
-                f"{self.name}: {self.groups} groups of {x} hold one number each; normalised, each of them would be 0",
+                f"{self.name}: each of {self.groups} groups of {x} has a single element, which would always become 0",
                 attribute="groups",
-                label=f"gets {x}",
-                help="take fewer `groups`, or put it before the maps shrink to one position",
+                label=f"its input is {x}",
+                help="use fewer `groups`, or put it before the maps shrink to one position",
             )
         return x
 
@@ -156,7 +156,7 @@ class GroupNorm(Op):
         return t.module("GroupNorm", x, num_groups=self.groups, num_channels=channels, eps=self.eps, affine=self.affine)
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        # Not ONNX's GroupNormalization: until opset 21 its weights were per group.
+        # ONNX's GroupNormalization has weights per group, not per channel, before opset 21.
         y = _by_group(o, x, self.groups, self.eps)
         if not self.affine:
             return y
@@ -178,8 +178,8 @@ class InstanceNorm(Op):
         if x.space == (1, 1):
             raise Refusal(
                 Code.WRONG_RANK,
-                f"{self.name} over the single position of {x} would make everything 0",
-                label=f"gets {x}",
+                f"{self.name}: each channel of {x} has a single element, which would always become 0",
+                label=f"its input is {x}",
                 help="put it before the maps shrink to one position, or use `layer_norm`",
             )
         return x
@@ -202,7 +202,7 @@ class LocalResponseNorm(Op):
 
     name: ClassVar[str] = "local_response_norm"
 
-    size: Size = Field(description="number of neighbouring channels, odd")
+    size: Size = Field(description="number of neighbouring channels, which must be odd")
     alpha: Positive = Field(1e-4, description="factor of the mean")
     beta: Positive = Field(0.75, description="exponent")
     k: Positive = Field(1.0, description="added to the mean")
@@ -210,8 +210,8 @@ class LocalResponseNorm(Op):
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
         if self.size % 2 == 0:
-            problem = f"a size of {self.size} has no middle; frameworks differ in what they make of it"
-            impossible(self, problem, "size", f"`size: {self.size - 1}` or `size: {self.size + 1}`")
+            problem = f"`size` must be odd, got {self.size}: frameworks treat even sizes differently"
+            impossible(self, problem, "size", f"use `size: {self.size - 1}` or `size: {self.size + 1}`")
         return x
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
@@ -222,7 +222,7 @@ class LocalResponseNorm(Op):
         size, alpha = self._within(o.inputs[0].channels)
         if 100 * alpha <= self.k:
             return o.op("LRN", x, size=size, alpha=alpha, beta=self.beta, bias=self.k)
-        # onnxruntime adds squares to a running sum and takes them off again: what that loses must be small beside k
+        # onnxruntime keeps a running sum of squares; its rounding error must be small compared with k
         squares = o.op("Reshape", o.op("Mul", x, x), o.constant([0, 1, o.inputs[0].channels, -1]))
         half = size // 2
         means = o.op("AveragePool", squares, kernel_shape=[size, 1], pads=[half, 0, half, 0], count_include_pad=1)
@@ -232,13 +232,13 @@ class LocalResponseNorm(Op):
         return o.op("Div", x, o.op("Pow", sums, o.constant(float(self.beta))))
 
     def _within(self, channels: int) -> tuple[int, float]:
-        """The size, or the least that sees all channels from each of them, and its alpha: both libraries pad by it."""
+        """Return `size` and `alpha`, with the size capped where it covers all channels: both libraries pad by it."""
         size = min(self.size, 2 * channels - 1)
         return size, self.alpha if size == self.size else self.alpha * size / self.size
 
 
 def _affine(o: OnnxBuilder, affine: bool) -> tuple[str, str]:
-    """The node's weight and bias, or ones and zeros in their place."""
+    """Return the node's weight and bias, or ones and zeros if it has none."""
     channels = o.inputs[0].channels
     if affine:
         return o.weight("weight"), o.weight("bias")
@@ -246,7 +246,7 @@ def _affine(o: OnnxBuilder, affine: bool) -> tuple[str, str]:
 
 
 def _by_group(o: OnnxBuilder, x: str, groups: int, eps: float) -> str:
-    """Each group of channels by itself: to (N, groups, all the rest), normalised as instances, and back."""
+    """Normalise each group of channels: reshape to (N, groups, rest), apply InstanceNormalization, reshape back."""
     type = o.inputs[0]
     y = o.op("Reshape", x, o.constant([0, groups, -1]))
     y = o.op("InstanceNormalization", y, o.constant([1.0] * groups), o.constant([0.0] * groups), epsilon=eps)

@@ -1,4 +1,4 @@
-"""Pooling over feature maps, (C, H, W): windows that slide, a grid of equal windows, and one window over all."""
+"""Pooling over feature maps, (C, H, W): sliding windows, an adaptive grid of windows, and global pools."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ NONE = (0, 0, 0, 0)
 
 
 class _Pool(Windowed):
-    """A pool whose windows slide: each of them must see some of the input."""
+    """A pool with sliding windows, each of which must see some of the input."""
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
@@ -27,24 +27,22 @@ class _Pool(Windowed):
 
 
 class MaxPool(_Pool):
-    """The largest value in each window: (C, H, W) to (C, H', W'). Padding never wins."""
+    """The largest value in each window: (C, H, W) to (C, H', W'). Padding is never the maximum."""
 
     name: ClassVar[str] = "max_pool"
     _saves: ClassVar[Saves] = "inputs and indices"
 
     kernel: SizePair = Field(description="height and width of the window")
-    stride: SizePair | None = Field(None, description="step of the window; the kernel where left out")
+    stride: SizePair | None = Field(None, description="stride of the window; defaults to the kernel")
     dilation: SizePair = Field((1, 1), description="distance between the window's elements")
-    padding: PaddingAttribute = Field(NONE, description="what is added around the input")
-    ceil: bool = Field(
-        False, description="whether a last window that starts within the input but ends behind it counts"
-    )
+    padding: PaddingAttribute = Field(NONE, description="rows and columns added around the input")
+    ceil: bool = Field(False, description="whether to keep a last window that starts in the input but ends beyond it")
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         place = self._place(t.inputs[0])
         fits = _fits_torch(place, self.kernel)
         if not fits:
-            lowest = t.call("builtins.float", "-inf")  # TorchScript knows no literal for it
+            lowest = t.call("builtins.float", "-inf")  # TorchScript has no literal for it
             x = t.call("torch.nn.functional.pad", x, torch_order(place.all_pads), "constant", lowest)
         return t.module(
             "MaxPool2d",
@@ -58,7 +56,7 @@ class MaxPool(_Pool):
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         pads = self._place(o.inputs[0]).all_pads
-        # onnxruntime takes pads below the kernel alone, dilated or not.
+        # onnxruntime requires pads smaller than the kernel, even if it is dilated.
         if not all(pad < size for pad, size in zip(pads, self.kernel * 2, strict=True)):
             x, pads = o.op("Pad", x, o.constant(onnx_order(pads)), o.constant(float("-inf"))), NONE
         return o.op(
@@ -76,17 +74,15 @@ class MaxPool(_Pool):
 
 
 class AvgPool(_Pool):
-    """The average of each window: (C, H, W) to (C, H', W'). What `ceil` adds behind the padding is never counted."""
+    """The average of each window: (C, H, W) to (C, H', W'). What `ceil` adds beyond the padding never counts."""
 
     name: ClassVar[str] = "avg_pool"
 
     kernel: SizePair = Field(description="height and width of the window")
-    stride: SizePair | None = Field(None, description="step of the window; the kernel where left out")
-    padding: PaddingAttribute = Field(NONE, description="zeros around the input")
-    ceil: bool = Field(
-        False, description="whether a last window that starts within the input but ends behind it counts"
-    )
-    count_padding: bool = Field(True, description="whether padding counts as zeros, or not at all")
+    stride: SizePair | None = Field(None, description="stride of the window; defaults to the kernel")
+    padding: PaddingAttribute = Field(NONE, description="zeros added around the input")
+    ceil: bool = Field(False, description="whether to keep a last window that starts in the input but ends beyond it")
+    count_padding: bool = Field(True, description="whether the padding's zeros count in the average")
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         place, stride = self._place(t.inputs[0]), self.stride or self.kernel
@@ -106,7 +102,7 @@ class AvgPool(_Pool):
         return self._weighted(t, x, place)
 
     def _weighted(self, t: TorchBuilder, x: Any, place: Placement) -> Any:
-        """The average over zeros, divided by the share of each window that counts."""
+        """Return the zero-padded average divided by the share of each window that counts."""
         pad, pool, stride = "torch.nn.functional.pad", "torch.nn.functional.avg_pool2d", self.stride or self.kernel
         counts = t.call("torch.ones_like", t.call("torch.narrow", x, 1, 0, 1))
         counts = t.call(pad, counts, torch_order(place.pads), "constant", 1.0 if self.count_padding else 0.0)
@@ -117,7 +113,7 @@ class AvgPool(_Pool):
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         place = self._place(o.inputs[0])
         pads, counts = place.all_pads, self.count_padding
-        if counts and place.extra != (0, 0):  # ONNX counts all pads or none: zeros that count become input
+        if counts and place.extra != (0, 0):  # ONNX counts all pads or none, so pads that count become input
             if place.pads != NONE:
                 x = o.op("Pad", x, o.constant(onnx_order(place.pads)))
             pads, counts = (0, 0, *place.extra), False
@@ -135,10 +131,10 @@ class AvgPool(_Pool):
 
 
 class AdaptiveAvgPool(Op):
-    """The averages of a grid of windows that covers the map: (C, H, W) to (C, *size).
+    """The averages over a grid of windows that covers the map: (C, H, W) to (C, *size).
 
-    Where a size does not divide the map's, windows overlap by a row or column, as torch's do: the window at `i` goes
-    from floor(i * H / size) to ceil((i + 1) * H / size).
+    If the output size does not divide the map's, windows overlap by a row or column, as in torch: window `i` goes from
+    floor(i * H / size) to ceil((i + 1) * H / size).
     """
 
     name: ClassVar[str] = "adaptive_avg_pool"
@@ -151,7 +147,7 @@ class AdaptiveAvgPool(Op):
             if wanted > 1 and size is None:
                 raise Refusal(
                     Code.UNKNOWN_SIZE,
-                    f"{self.name}: {wanted} windows along the {side} need its size, which is unknown",
+                    f"{self.name}: {wanted} windows along the {side} need the input's {side}, which is unknown",
                     attribute="size",
                     help=f"give the input a fixed {side}, or use `size: 1`",
                 )
@@ -165,8 +161,8 @@ class AdaptiveAvgPool(Op):
             if size is not None and size % wanted:
                 yield Remark(
                     Code.UNEVEN_WINDOWS,
-                    f"{self.name}: a {side} of {size} does not divide into {wanted} equal windows, so they overlap",
-                    "a size that divides it, `global_avg_pool`, or an `avg_pool` that says which windows it means",
+                    f"{self.name}: a {side} of {size} cannot be divided into {wanted} equal windows, so they overlap",
+                    "use a `size` that divides it, `global_avg_pool`, or `avg_pool` with explicit windows",
                 )
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
@@ -176,21 +172,21 @@ class AdaptiveAvgPool(Op):
         if self.size == (1, 1):
             return o.op("GlobalAveragePool", x)
         for axis, size in enumerate(o.inputs[0].space, start=2):
-            if size is None:  # and to become 1
+            if size is None:  # then the output size is 1, as `infer` requires
                 axes = {"axes": [axis]} if o.opset < 18 else {}
                 x = o.op("ReduceMean", x, *([] if axes else [o.constant([axis])]), keepdims=1, **axes)
         (height, width), (rows, columns) = ((size or 1 for size in o.inputs[0].space), self.size)
         if height % rows == 0 and width % columns == 0:
             window = (height // rows, width // columns)
             return o.op("AveragePool", x, kernel_shape=window, strides=window, pads=NONE)
-        # ONNX has no windows of unequal size; an average along an axis is a product with a matrix
+        # ONNX has no windows of unequal size, so average along each axis by a product with a matrix
         by_rows, by_columns = _averages(height, rows), _averages(width, columns)
         x = o.op("MatMul", o.constant(by_rows), x)
         return o.op("MatMul", x, o.constant([list(column) for column in zip(*by_columns, strict=True)]))
 
 
 def _averages(size: int, windows: int) -> list[list[float]]:
-    """The matrix (windows, size) whose product with a vector gives the vector's averages over the windows."""
+    """Return the matrix (windows, size) whose product with a vector is the vector's averages over the windows."""
     edges = [(i * size // windows, -(-(i + 1) * size // windows)) for i in range(windows)]
     return [[1 / (end - start) if start <= j < end else 0.0 for j in range(size)] for start, end in edges]
 
@@ -236,5 +232,5 @@ class GlobalMaxPool(Op):
 
 
 def _fits_torch(place: Placement, kernel: Pair) -> bool:
-    """Whether torch's own pools take the pads: the same on both sides and at most half of the kernel."""
+    """Whether torch's pools accept the pads: equal on both sides and at most half of the kernel."""
     return place.symmetric and 2 * place.pads[0] <= kernel[0] and 2 * place.pads[1] <= kernel[1]

@@ -1,23 +1,23 @@
-"""Which positions of an input an output sees, along one axis: exact, in whole numbers, at fractional strides too.
+"""Receptive field arithmetic along one axis: which input positions an output depends on, exact in integers.
 
-A `Reach` belongs to an op (of its own input) or, composed, to a node (of the network's input). It repeats: `step` input
-positions further on stand the fields of the outputs `period` further on. A conv has a period of 1 and its stride as the
-step; what doubles a map has a period of 2 and a step of 1, and its outputs' fields differ from phase to phase.
-Composition is that of Araujo, Norris and Sim, Computing receptive fields of convolutional neural networks (Distill,
-2019), with phases. A field is told from its first position to its last, holes included.
+A `Reach` describes an op (relative to its own input) or, composed, a node (relative to the network's input). It is
+periodic: `period` outputs further on, the fields lie `step` input positions further on. A conv has period 1 and its
+stride as the step. An op that doubles a map has period 2 and step 1; its outputs' fields differ from phase to phase.
+Composition follows Araujo, Norris and Sim, Computing receptive fields of convolutional neural networks (Distill, 2019),
+extended by phases. A field is the range from its first position to its last, holes included.
 """
 
 from math import gcd, lcm
 from typing import NamedTuple
 
 MOST_PHASES = 1024
-FAR = 1 << 60  # an output that sees nothing, between the taps of a transposed conv, begins and ends nowhere
+FAR = 1 << 60  # bounds of an empty field, which a transposed conv has between its taps
 
 
 class Reach(NamedTuple):
-    """The output at i sees the positions `start(i)` to `end(i)`; where `whole`, beyond them all of the input.
+    """Output i sees the positions `start(i)` to `end(i)`, and the whole input besides if `whole` is set.
 
-    A step of 0 says that every output sees the same. Positions below 0, or behind the input's end, are padding.
+    With a step of 0 every output sees the same positions. Positions below 0 or beyond the input's end are padding.
     """
 
     step: int
@@ -31,7 +31,7 @@ class Reach(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many positions an output sees at most."""
+        """The maximum number of positions that an output sees."""
         return max(0, *(end - start + 1 for start, end in zip(self.starts, self.ends, strict=True)))
 
     def start(self, i: int) -> int:
@@ -43,22 +43,22 @@ class Reach(NamedTuple):
 
 ITSELF = Reach(1, (0,), (0,))
 EVERYTHING = Reach(0, (0,), (0,), whole=True)
-ITSELF_AND_ALL = Reach(1, (0,), (0,), whole=True)  # a position, by statistics over all of them
+ITSELF_AND_ALL = Reach(1, (0,), (0,), whole=True)  # a position, and the whole input through its statistics
 
-Reaches = tuple[Reach | None, Reach | None]  # along the height and the width; None where it cannot be told
+Reaches = tuple[Reach | None, Reach | None]  # along the height and the width; None if unknown
 LOCAL: Reaches = (ITSELF, ITSELF)
 GLOBAL: Reaches = (EVERYTHING, EVERYTHING)
 
 
 def through(op: Reach | None, source: Reach | None) -> Reach | None:
-    """What an op's outputs see of the network's input, where its own input sees `source`."""
+    """Return what an op's outputs see of the network's input if the op's own input sees `source`."""
     if op is EVERYTHING:
         return EVERYTHING
     if op is None or source is None or op is ITSELF:
         return source if op is not None else None
     if source.step == 0:
         return source
-    if source.period == op.period == 1 and op.starts[0] <= op.ends[0]:  # most are, in long networks
+    if source.period == op.period == 1 and op.starts[0] <= op.ends[0]:  # the common case in deep networks
         start, end = source.start(op.starts[0]), source.end(op.ends[0])
         return Reach(op.step * source.step, (start,), (end,), op.whole or source.whole)
     rounds = source.period // gcd(op.step, source.period)
@@ -71,7 +71,7 @@ def through(op: Reach | None, source: Reach | None) -> Reach | None:
 
 
 def _field(op: Reach, source: Reach, i: int) -> tuple[int, int]:
-    """What output i sees; beyond a period of them, later positions begin later, and earlier ones end earlier."""
+    """Return the first and last position that output i sees; a period of positions at each end decides them."""
     first, last = op.start(i), op.end(i)
     if first > last:
         return FAR, -FAR
@@ -81,7 +81,7 @@ def _field(op: Reach, source: Reach, i: int) -> tuple[int, int]:
 
 
 def union(a: Reach | None, b: Reach | None) -> Reach | None:
-    """What two paths see together; None where they step at different rates, so that they drift apart."""
+    """Return what two paths see together; None if they have different strides and so drift apart."""
     if a is None or b is None or a == b:
         return a if b is not None else None
     if a.step == 0 or b.step == 0:
@@ -99,9 +99,9 @@ def union(a: Reach | None, b: Reach | None) -> Reach | None:
 
 
 def resized(size: int | None, wanted: int, factor: int | None, *, linear: bool, corners: bool = False) -> Reach | None:
-    """Along an axis that is resized from `size` to `wanted` positions, or by a factor: nearest or linear.
+    """Return the reach along an axis resized from `size` to `wanted` positions, or by a factor: nearest or linear.
 
-    None where that depends on a size that is unknown.
+    None if it depends on an unknown size.
     """
     if factor is not None and not corners:
         size, wanted = 1, factor
@@ -116,13 +116,13 @@ def resized(size: int | None, wanted: int, factor: int | None, *, linear: bool, 
     if not linear:
         starts = tuple(i * step // period for i in range(period))
         return Reach(step, starts, starts)
-    below = 2 * period  # where output i lies is above / below: i·step/period, or half a position's part from there
+    below = 2 * period  # output i is at the input position above / below: i·step/period, half a pixel off if unaligned
     above = [2 * i * step if corners else (2 * i + 1) * step - period for i in range(period)]
     return Reach(step, tuple(each // below for each in above), tuple(-(-each // below) for each in above))
 
 
 def divided(size: int | None, wanted: int) -> Reach | None:
-    """Along an axis that is cut into `wanted` windows, as an adaptive pool does it."""
+    """Return the reach along an axis that an adaptive pool divides into `wanted` windows."""
     if wanted == 1:
         return EVERYTHING
     if size is None:

@@ -1,4 +1,4 @@
-"""Rectifiers: activations that let positive numbers through. They take elements one by one, in any shape."""
+"""Rectifiers: elementwise activations that pass positive numbers through, for any shape."""
 
 from typing import Any, ClassVar
 
@@ -42,7 +42,7 @@ class Relu6(Elementwise):
 
 
 class LeakyRelu(Elementwise):
-    """x where it is positive, slope·x elsewhere (Maas et al., 2013)."""
+    """x if it is positive, otherwise slope·x (Maas et al., 2013)."""
 
     name: ClassVar[str] = "leaky_relu"
 
@@ -56,12 +56,12 @@ class LeakyRelu(Elementwise):
 
 
 class Prelu(Elementwise):
-    """A leaky ReLU whose slope is learned, one for all or one per channel (He et al., 2015)."""
+    """A leaky ReLU with a learned slope, shared or per channel (He et al., 2015)."""
 
     name: ClassVar[str] = "prelu"
 
-    slope: Real = Field(0.25, description="what the slope for negative values starts as")
-    per_channel: bool = Field(False, description="whether every channel has its own slope")
+    slope: Real = Field(0.25, description="initial slope for negative values")
+    per_channel: bool = Field(False, description="whether each channel has its own slope")
 
     def cost(self, x: TensorType) -> Cost:
         return Cost(params=x.channels if self.per_channel else 1)
@@ -71,17 +71,17 @@ class Prelu(Elementwise):
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         slope, shape = o.weight("weight"), o.inputs[0].shape
-        if self.per_channel and len(shape) > 1:  # ONNX lines slopes up with the last axes
+        if self.per_channel and len(shape) > 1:  # ONNX broadcasts slopes along the last axes
             slope = o.op("Reshape", slope, o.constant([o.inputs[0].channels, *(1 for _ in shape[1:])]))
         return o.op("PRelu", x, slope)
 
 
 class Elu(Elementwise):
-    """x where it is positive, alpha·(eˣ - 1) elsewhere (Clevert et al., 2015)."""
+    """x if it is positive, otherwise alpha·(eˣ - 1) (Clevert et al., 2015)."""
 
     name: ClassVar[str] = "elu"
 
-    alpha: Real = Field(1.0, description="minus the value that large negative inputs tend to")
+    alpha: Real = Field(1.0, description="scale for negative values; the output tends to -alpha")
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("ELU", x, alpha=self.alpha)

@@ -1,4 +1,4 @@
-"""The ops there are, by name. A family's module is imported when one of its ops is asked for, and not before."""
+"""The registry of all ops by name. A family's module is imported only when one of its ops is looked up."""
 
 from functools import cache
 from importlib import import_module
@@ -56,13 +56,13 @@ PLACES = {op: (family, kind) for family, kinds in FAMILIES.items() for op, kind 
 
 
 def names() -> tuple[str, ...]:
-    """The names of all ops, family by family."""
+    """Return the names of all ops, family by family."""
     return tuple(PLACES)
 
 
 @cache
 def get(name: str) -> type[Op]:
-    """The op of that name; raises KeyError where there is none."""
+    """Return the op with this name; raises KeyError if there is none."""
     family, kind = PLACES[name]
     op: type[Op] = getattr(import_module(f"cnnc.ops.{family}"), kind)
     return op

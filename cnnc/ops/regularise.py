@@ -1,4 +1,4 @@
-"""What is dropped at random in training, and left alone in prediction. Keeps the shape."""
+"""Ops that drop values at random in training and do nothing in inference. They keep the shape."""
 
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ class Dropout(Op):
     name: ClassVar[str] = "dropout"
     _saves: ClassVar[Saves] = "output"  # its mask
 
-    rate: Fraction = Field(0.5, description="probability of an element to be dropped")
+    rate: Fraction = Field(0.5, description="probability of dropping an element")
 
     def infer(self, x: TensorType) -> TensorType:
         return x
@@ -34,20 +34,20 @@ class DropPath(Op):
     name: ClassVar[str] = "drop_path"
     _saves: ClassVar[Saves] = "nothing"
 
-    rate: Fraction = Field(description="probability of a sample to be dropped")
+    rate: Fraction = Field(description="probability of dropping a sample")
 
     def infer(self, x: TensorType) -> TensorType:
         if len(x.shape) > 3:
             raise Refusal(
                 Code.WRONG_RANK,
-                f"{self.name} wants at most three axes, got {x}",
-                label=f"gets {x}",
-                help="`flatten` or `reshape` first",
+                f"{self.name} expects at most three axes, got {x}",
+                label=f"its input is {x}",
+                help="`flatten` or `reshape` the input first",
             )
         return x
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        # torch drops whole channels: in a batch of one whose channels are the samples, it drops samples.
+        # torch drops whole channels. With the samples as the channels of a batch of 1, it drops samples.
         samples = t.call("torch.unsqueeze", x, 0)
         kept = t.module(f"Dropout{len(t.inputs[0].shape)}d", samples, p=self.rate)
         return t.call("torch.squeeze", kept, 0)

@@ -1,4 +1,4 @@
-"""Maps of another size: what lies between the input's elements is found from those near it."""
+"""Resizing of feature maps by nearest or bilinear interpolation."""
 
 from math import gcd
 from typing import Any, ClassVar, Literal
@@ -14,24 +14,25 @@ FLOAT, INT64 = 1, 7  # onnx.TensorProto's numbers for its types
 
 
 class Upsample(Op):
-    """A map of more (or fewer) rows and columns, by a factor or to a size: (C, H, W) to (C, H', W')."""
+    """Resize a map by a factor or to a size, larger or smaller: (C, H, W) to (C, H', W')."""
 
     name: ClassVar[str] = "upsample"
     _saves: ClassVar[Saves] = "nothing"
 
-    factor: SizePair | None = Field(None, description="factor of height and width")
+    factor: SizePair | None = Field(None, description="factors of the height and width")
     size: SizePair | None = Field(None, description="height and width of the output")
-    mode: Literal["nearest", "bilinear"] = Field("nearest", description="how values between the input's are found")
-    align_corners: bool = Field(False, description="whether bilinear corners map to corners, not edges to edges")
+    mode: Literal["nearest", "bilinear"] = Field("nearest", description="how to interpolate")
+    align_corners: bool = Field(False, description="whether `bilinear` aligns the centres of corners, not outer edges")
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
         if (self.factor is None) == (self.size is None):
-            blamed = "size" if self.size else None
-            impossible(self, "wants either `factor` or `size`", blamed, "`factor: 2`, for instance")
+            blamed, given = ("size", "both") if self.size else (None, "neither")
+            problem = f"expected exactly one of `factor` and `size`, got {given}"
+            impossible(self, problem, blamed, "write `factor: 2`, for example")
         if self.align_corners and self.mode == "nearest":
-            problem = "`align_corners` goes with `mode: bilinear` alone"
-            impossible(self, problem, "align_corners", "leave one of them out")
+            problem = "`align_corners` requires `mode: bilinear`, got `mode: nearest`"
+            impossible(self, problem, "align_corners", "remove `align_corners`, or write `mode: bilinear`")
         if self.factor is None:
             return TensorType((x.channels, *(self.size or ())))
         sizes = zip(x.space, self.factor, strict=True)
@@ -71,9 +72,9 @@ class Upsample(Op):
         return o.op("Resize", x, "", "", whole, **attributes)
 
     def _nearest(self, o: OnnxBuilder, x: str, axis: int, before: int | None, after: int) -> str:
-        """Where each of the `after` rows comes from: torch rounds i · (before / after) down, both in float32.
+        """Return the source index of each of the `after` rows: torch takes floor(i · (before / after)) in float32.
 
-        Resize divides by the rounded after / before instead, and takes the row below where that ends just under it.
+        Resize divides by the rounded after / before instead, so a result just below an integer gives the previous row.
         """
         import numpy as np
 
@@ -92,7 +93,7 @@ class Upsample(Op):
 
 
 def _divides(before: int | None, after: int) -> bool:
-    """Whether after / before is a number that float32 holds: the lowest denominator is a power of two."""
+    """Whether float32 represents after / before exactly: the reduced denominator is a power of two."""
     if before is None:
         return False
     denominator = before // gcd(before, after)

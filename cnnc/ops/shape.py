@@ -1,4 +1,4 @@
-"""Ops that move, cut, copy or add elements and learn nothing."""
+"""Ops without weights that move, copy or add elements."""
 
 from math import prod
 from typing import Any, ClassVar, Literal
@@ -15,13 +15,13 @@ MOST_AXES = 6
 
 
 class Flatten(Op):
-    """All elements as one vector, the last axis running fastest: (C, H, W) to (C·H·W,)."""
+    """All elements as a vector, the last axis varying fastest: (C, H, W) to (C·H·W,)."""
 
     name: ClassVar[str] = "flatten"
     _saves: ClassVar[Saves] = "nothing"
 
     def infer(self, x: TensorType) -> TensorType:
-        require_known(self, x, "makes a vector, whose size must be known")
+        require_known(self, x, "outputs a vector, whose size must be known")
         return TensorType((x.elements,))
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
@@ -32,29 +32,29 @@ class Flatten(Op):
 
 
 class Reshape(Op):
-    """The same elements in the same order in another shape; one size may be -1, for what is left over."""
+    """The same elements in the same order in another shape; one size may be -1, to be computed from the others."""
 
     name: ClassVar[str] = "reshape"
     _saves: ClassVar[Saves] = "nothing"
 
-    shape: IntList = Field(description="the new shape, without the batch", min_length=1, max_length=MOST_AXES)
+    shape: IntList = Field(description="new shape, without the batch", min_length=1, max_length=MOST_AXES)
 
     def infer(self, x: TensorType) -> TensorType:
-        require_known(self, x, "needs every size")
+        require_known(self, x, "needs every input size to be known")
         return TensorType(self._shape(x.elements or 0))
 
     def reach(self, x: TensorType) -> Reaches:
-        return GLOBAL  # a position is another one, and which depends on the channel
+        return GLOBAL  # positions move, and where to depends on the channel
 
     def _shape(self, elements: int) -> tuple[int, ...]:
         rest = prod(size for size in self.shape if size != -1)
         if min(self.shape) < -1 or 0 in self.shape or self.shape.count(-1) > 1:
-            problem = "sizes are at least 1, and one of them may be -1"
+            problem = f"sizes must be at least 1, and one of them may be -1, got {list(self.shape)}"
             impossible(self, problem, "shape", "`shape: [-1]` makes a vector")
         if elements % rest or (-1 not in self.shape and elements != rest):
             made = f"{'×'.join(map(str, self.shape))} = {rest}" if -1 not in self.shape else f"a multiple of {rest}"
-            way_out = "put -1 for the size that follows from the others"
-            impossible(self, f"{elements} elements are not {made}", "shape", way_out)
+            way_out = "write -1 for a size that follows from the others"
+            impossible(self, f"the input has {elements} elements, but the shape needs {made}", "shape", way_out)
         return tuple(elements // rest if size == -1 else size for size in self.shape)
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
@@ -70,15 +70,15 @@ class Permute(Op):
     name: ClassVar[str] = "permute"
     _saves: ClassVar[Saves] = "nothing"
 
-    axes: IntList = Field(description="every axis once, without the batch", max_length=MOST_AXES)
+    axes: IntList = Field(description="the axes in their new order, not counting the batch", max_length=MOST_AXES)
 
     def infer(self, x: TensorType) -> TensorType:
         rank = len(x.shape)
         if sorted(self.axes) != list(range(rank)):
-            problem = f"the axes {list(self.axes)} are not those of {x}, each once"
-            impossible(self, problem, "axes", f"an order of {list(range(rank))}; the batch is not counted")
+            problem = f"the axes {list(self.axes)} are not a permutation of the axes of {x}"
+            impossible(self, problem, "axes", f"use each of {list(range(rank))} once; the batch is not counted")
         if x.shape[self.axes[0]] is None:
-            require_known(self, x, "moves an axis to the channels' place, where its size must be known")
+            require_known(self, x, "moves an axis to the channel axis, whose size must be known")
         return TensorType(tuple(x.shape[axis] for axis in self.axes))
 
     def reach(self, x: TensorType) -> Reaches:
@@ -92,12 +92,12 @@ class Permute(Op):
 
 
 class ChannelShuffle(Op):
-    """Channels dealt out over the groups (Zhang et al., ShuffleNet, 2017): channel g·C/groups + c to c·groups + g."""
+    """Interleave groups of channels (Zhang et al., ShuffleNet, 2017): channel g·C/groups + c moves to c·groups + g."""
 
     name: ClassVar[str] = "channel_shuffle"
     _saves: ClassVar[Saves] = "nothing"
 
-    groups: Size = Field(description="number of groups that channels are split into")
+    groups: Size = Field(description="number of groups to split the channels into")
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
@@ -116,28 +116,28 @@ class ChannelShuffle(Op):
 
 
 class Pad(Op):
-    """More rows and columns around a map: (C, H, W) to (C, top + H + bottom, left + W + right)."""
+    """Add rows and columns around a map: (C, H, W) to (C, top + H + bottom, left + W + right)."""
 
     name: ClassVar[str] = "pad"
     _saves: ClassVar[Saves] = "nothing"
 
     padding: Sides = Field(description="rows and columns to add on each side")
     mode: Literal["constant", "reflect", "replicate", "circular"] = Field(
-        "constant", description="what is added: a value, the mirror image, the edge, or the other side"
+        "constant", description="what to add: a value, the mirror image, the edge value, or the opposite side"
     )
-    value: Real = Field(0.0, description="what `constant` adds")
+    value: Real = Field(0.0, description="value that `constant` adds")
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
         if self.value and self.mode != "constant":
-            problem = f"`mode: {self.mode}` takes what it adds from the input, and no `value`"
-            impossible(self, problem, "value", "leave one of them out")
+            problem = f"`mode: {self.mode}` copies from the input and takes no `value`, got {self.value}"
+            impossible(self, problem, "value", "remove `value`, or write `mode: constant`")
         top, left, bottom, right = self.padding
         for axis, (size, pads) in enumerate(zip(x.space, ((top, bottom), (left, right)), strict=True)):
             least = max(pads) + (self.mode == "reflect")
             if self.mode in ("reflect", "circular") and size is not None and size < least:
-                problem = f"{max(pads)} of {self.mode} padding needs a {SIDES[axis]} of {least}, got {size}"
-                impossible(self, problem, "padding", "pad less, or use `mode: replicate`, which takes any")
+                problem = f"{self.mode} padding of {max(pads)} needs a {SIDES[axis]} of at least {least}, got {size}"
+                impossible(self, problem, "padding", "pad less, or use `mode: replicate`, which has no such limit")
         height, width = x.space
         return TensorType(
             (
@@ -162,7 +162,7 @@ class Pad(Op):
         return o.op("Pad", x, o.constant(onnx_order(self.padding)), *value, mode=mode)
 
     def _wrap(self, o: OnnxBuilder, x: str) -> str:
-        """The end, the input and the start in a row, along each axis: until opset 19 Pad could not."""
+        """Concatenate the end, the input and the start along each axis: before opset 19, Pad cannot wrap."""
         for axis in (2, 3):
             before, after = self.padding[axis - 2], self.padding[axis]
             end = [self._slice(o, x, axis, -before, 2**62)] if before else []

@@ -1,4 +1,4 @@
-"""Softmaxes: each element's share of the whole, along an axis."""
+"""Softmax and log-softmax along an axis."""
 
 from typing import Any, ClassVar
 
@@ -11,14 +11,14 @@ from cnnc.ops.types import TensorType
 
 
 class Softmax(Op):
-    """eˣ, divided by its sum over an axis: shares that add up to 1. Keeps the shape."""
+    """eˣ divided by its sum over an axis, so that the results add up to 1. Keeps the shape."""
 
     name: ClassVar[str] = "softmax"
     _saves: ClassVar[Saves] = "output"
     _torch: ClassVar[str] = "Softmax"
     _onnx: ClassVar[str] = "Softmax"
 
-    axis: Signed = Field(0, description="the axis to sum over, without the batch: 0 for channels or features")
+    axis: Signed = Field(0, description="axis to sum over, not counting the batch: 0 for channels or features")
 
     def infer(self, x: TensorType) -> TensorType:
         position(self, x, self.axis)
@@ -36,7 +36,7 @@ class Softmax(Op):
 
 
 class LogSoftmax(Softmax):
-    """The logarithm of `softmax`, exact where that would vanish. Keeps the shape."""
+    """The logarithm of `softmax`, accurate even where `softmax` underflows to 0. Keeps the shape."""
 
     name: ClassVar[str] = "log_softmax"
     _torch: ClassVar[str] = "LogSoftmax"

@@ -1,4 +1,4 @@
-"""The type of a value in a network: its shape per sample, channels first, without the batch.
+"""Tensor types: the shape of a value per sample, channels first, without the batch.
 
 `(C, H, W)` for a feature map, `(features,)` for a vector; a height or width may be unknown (None) until run time.
 """
@@ -51,7 +51,7 @@ class TensorType:
 Types = tuple[TensorType, ...]
 
 CHANNELS = {"grey": 1, "rgb": 3, "bgr": 3}
-"""The modes of pictures, and how many channels a picture of each has."""
+"""The number of channels of each picture mode."""
 
 MODES = {1: "grey", 3: "rgb"}
-"""What so many channels are where nobody says more."""
+"""The default picture mode for a number of channels."""

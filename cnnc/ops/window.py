@@ -1,10 +1,10 @@
-"""The arithmetic that conv, transposed conv and the pools share: where a sliding window stands.
+"""Sliding window arithmetic shared by conv, transposed conv and the pools: padding, output sizes, receptive fields.
 
-Sizes are per axis, (height, width). A `Window` says how the kernel moves; `place`, `place_pool` and `place_transposed`
-fit it to an input and give the explicit padding and the output's size. `same` and `same_lower` have TensorFlow's
-meaning: the output has ceil(size / stride) positions (transposed: size × stride), and an odd pad goes to the end
-(`same_lower`: to the start). The formulas stand in Dumoulin and Visin, A guide to convolution arithmetic for deep
-learning (2016).
+Sizes are per axis, (height, width). A `Window` describes how the kernel moves; `place`, `place_pool` and
+`place_transposed` fit it to an input and return the explicit padding and the output size. `same` and `same_lower` are
+defined as in TensorFlow: the output has ceil(size / stride) positions (transposed: size × stride), and an odd pad goes
+to the end (`same_lower`: to the start). The formulas are in Dumoulin and Visin, A guide to convolution arithmetic for
+deep learning (2016).
 """
 
 from abc import abstractmethod
@@ -22,10 +22,10 @@ Axis = tuple[int, int, int, int | None]
 
 
 class Placement(NamedTuple):
-    """A window fitted to an input: explicit pads (top, left, bottom, right) and the output's size.
+    """A window fitted to an input: explicit pads (top, left, bottom, right) and the output size.
 
-    `extra` is, below and to the right of the pads, what `ceil` adds to a pool's input and what `output_padding` adds
-    to a transposed conv's output.
+    `extra` is the number of rows and columns, below and to the right of the pads, that `ceil` adds to a pool's input or
+    `output_padding` to a transposed conv's output.
     """
 
     pads: tuple[int, int, int, int]
@@ -34,31 +34,31 @@ class Placement(NamedTuple):
 
     @property
     def symmetric(self) -> bool:
-        """Whether torch's own modules can express the pads."""
+        """Whether torch's modules can express the pads, which must be equal on both sides."""
         top, left, bottom, right = self.pads
         return top == bottom and left == right
 
     @property
     def all_pads(self) -> tuple[int, int, int, int]:
-        """The pads with the extra added to them."""
+        """The pads plus `extra`."""
         top, left, bottom, right = self.pads
         return (top, left, bottom + self.extra[0], right + self.extra[1])
 
 
 def torch_order(pads: tuple[int, int, int, int]) -> list[int]:
-    """(top, left, bottom, right) as `torch.nn.functional.pad` takes it: the last axis first."""
+    """Return pads (top, left, bottom, right) in the order of `torch.nn.functional.pad`: the last axis first."""
     top, left, bottom, right = pads
     return [left, right, top, bottom]
 
 
 def onnx_order(pads: tuple[int, int, int, int]) -> list[int]:
-    """(top, left, bottom, right) as ONNX's Pad takes it: the starts of all four axes, then the ends."""
+    """Return pads (top, left, bottom, right) in the order of ONNX's Pad: the starts of all four axes, then the ends."""
     top, left, bottom, right = pads
     return [0, 0, top, left, 0, 0, bottom, right]
 
 
 class Window(NamedTuple):
-    """Kernel, stride, dilation and padding of a node."""
+    """The kernel, stride, dilation and padding of a node."""
 
     op: Op
     kernel: Pair
@@ -69,16 +69,16 @@ class Window(NamedTuple):
 
     @property
     def extent(self) -> Pair:
-        """How many rows and columns one window covers, dilation included."""
+        """The rows and columns that a window covers, dilation included."""
         return (self.dilation[0] * (self.kernel[0] - 1) + 1, self.dilation[1] * (self.kernel[1] - 1) + 1)
 
     def place(self, x: TensorType) -> Placement:
-        """Fit the window to `x`, (C, H, W); raises Refusal where it does not fit."""
+        """Fit the window to `x`, (C, H, W); raises Refusal if it does not fit."""
         height, width = (self._axis(axis, size) for axis, size in enumerate(x.space))
         return _join(height, width)
 
     def place_pool(self, x: TensorType) -> Placement:
-        """As `place`, but a window that sees nothing but padding is refused: its maximum or average does not exist."""
+        """Like `place`, but also raises Refusal if a window sees only padding and so has no maximum or average."""
         place = self.place(x)
         for axis, size in enumerate(x.space):
             before, after, count = place.pads[axis], place.pads[axis + 2], place.size[axis]
@@ -87,7 +87,7 @@ class Window(NamedTuple):
         return place
 
     def reach(self, x: TensorType) -> Reaches:
-        """Which rows and columns of `x` a window sees, dilation's gaps included."""
+        """Return the rows and columns of `x` that a window sees, the gaps of dilation included."""
         height, width = (
             Reach(stride, (-before,), (extent - 1 - before,))
             for stride, extent, before in zip(self.stride, self.extent, self.place(x).pads[:2], strict=True)
@@ -95,12 +95,12 @@ class Window(NamedTuple):
         return height, width
 
     def reach_transposed(self, x: TensorType, output_padding: Pair) -> Reaches:
-        """Which rows and columns of `x` an output of the transposed window sees: it differs from phase to phase."""
+        """Return the rows and columns of `x` that an output of the transposed window sees; they depend on its phase."""
         pads = self.place_transposed(x, output_padding).pads
         return self._phases(0, pads[0]), self._phases(1, pads[1])
 
     def _phases(self, axis: int, before: int) -> Reach | None:
-        """Element k of the kernel, at the input's j, adds to the output at j·stride + dilation·k - before."""
+        """Kernel element k at input position j contributes to the output at j·stride + dilation·k - before."""
         kernel, stride, dilation = self.kernel[axis], self.stride[axis], self.dilation[axis]
         if stride > MOST_PHASES:
             return None
@@ -111,20 +111,19 @@ class Window(NamedTuple):
         return Reach(1, tuple(min(each, default=FAR) for each in seen), tuple(max(each, default=-FAR) for each in seen))
 
     def remarks(self, x: TensorType) -> Iterator[Remark]:
-        """A warning where rows or columns of `x` are in no window."""
+        """Warn if no window covers some rows or columns of `x`."""
         lost = [0 if size is None or self.ceil else self._lost(axis, size) for axis, size in enumerate(x.space)]
-        told = [
+        uncovered = [
             f"the last {f'{count} ' if count > 1 else ''}of {size} {side}s"
             for count, size, side in zip(lost, x.space, ("row", "column"), strict=True)
             if count
         ]
-        if told:
-            verb = "is" if sum(lost) == 1 else "are"
-            message = f"{self.op.name}: {' and '.join(told)} {verb} in no window"
+        if uncovered:
+            message = f"{self.op.name}: no window covers {' and '.join(uncovered)}"
             yield Remark(Code.LOST_ROWS, message, self._ways_to_lose_nothing(x, lost))
 
     def _ways_to_lose_nothing(self, x: TensorType, lost: list[int]) -> str:
-        """The paddings and the sizes of `x` that leave nothing over."""
+        """Return a help line with the paddings and sizes of `x` for which windows cover everything."""
         padding = [self._padding_without_loss(axis, size) for axis, size in enumerate(x.space)]
         ways = [f"`padding: {padding[0] if padding[0] == padding[1] else padding}`"] if None not in padding else []
         if "ceil" in type(self.op).model_fields and x.known:
@@ -132,45 +131,45 @@ class Window(NamedTuple):
         less = TensorType(tuple(size and size - count for size, count in zip(x.space, lost, strict=True)))
         steps = [stride if count else 0 for count, stride in zip(lost, self.stride, strict=True)]
         more = TensorType(tuple(size and size + step for size, step in zip(less.shape, steps, strict=True)))
-        return f"{', '.join(ways)}{' or ' if ways else ''}an input of {less} or {more} loses nothing"
+        return f"use {', '.join(ways)}{' or ' if ways else ''}an input of {less} or {more}"
 
     def _padding_without_loss(self, axis: int, size: int | None) -> int | None:
-        """The least padding on both sides, and at most half of a window, with which no row or column is lost."""
+        """Return the least padding per side that loses no row or column; None if it exceeds half a window."""
         pad = max(self._pads(axis, size))
         if size is None:
             return pad
-        if self._behind(axis, size, pad, pad):  # it grows with the pad until one more window fits
+        if self._after_last(axis, size, pad, pad):  # the rest grows with the pad until another window fits
             stride = self.stride[axis]
             pad -= -(stride - (size + 2 * pad - self.extent[axis]) % stride) // 2
         return pad if pad <= self.extent[axis] // 2 else None
 
     def _lost(self, axis: int, size: int) -> int:
-        """How many rows or columns, padding left out, stand behind the last window."""
+        """Return the number of input rows or columns after the last window, padding not counted."""
         if self.extent[axis] < self.stride[axis]:
-            return 0  # a window that leaves out rows everywhere is meant to
-        return self._behind(axis, size, *self._pads(axis, size))
+            return 0  # the stride skips rows between windows as well, so skipping them is intended
+        return self._after_last(axis, size, *self._pads(axis, size))
 
-    def _behind(self, axis: int, size: int, before: int, after: int) -> int:
-        """How many rows or columns, padded so, stand behind the last window."""
+    def _after_last(self, axis: int, size: int, before: int, after: int) -> int:
+        """Return the number of input rows or columns after the last window, for these pads."""
         return max(0, (size + before + after - self.extent[axis]) % self.stride[axis] - after)
 
     def place_transposed(self, x: TensorType, output_padding: Pair) -> Placement:
-        """Fit the window to the output that a conv over it would turn into `x`, (C, H, W)."""
+        """Fit the transposed window to `x`, (C, H, W); raises Refusal if nothing is left of the output."""
         height, width = (self._transposed(axis, size, output_padding[axis]) for axis, size in enumerate(x.space))
         return _join(height, width)
 
     def _axis(self, axis: int, size: int | None) -> Axis:
-        """(pad before, pad after, extra behind it, output size) along one axis."""
+        """Return (pad before, pad after, extra, output size) along one axis."""
         stride, extent = self.stride[axis], self.extent[axis]
         before, after = self._pads(axis, size)
         if size is None:
             if self.ceil and stride > 1:
-                self._refuse_unknown(axis, "ceil", "`ceil`", "leave `ceil` out")
+                self._refuse_unknown(axis, "ceil", "`ceil`", "remove `ceil`")
             return before, after, 0, None
         room = size + before + after - extent
         if room < 0 and not (self.ceil and room > -stride):
             self._refuse_misfit(axis, size, before + after)
-        steps = room // stride  # -1 where `ceil` alone makes room for a first window
+        steps = room // stride  # -1 if only `ceil` makes room for a first window
         if self.ceil and room % stride and (steps + 1) * stride < size + before:
             return before, after, stride - room % stride, steps + 2
         return before, after, 0, steps + 1
@@ -208,7 +207,7 @@ class Window(NamedTuple):
         return before, after, extra, whole - before - after
 
     def _blind(self, axis: int, size: int | None, before: int, count: int | None) -> bool:
-        """Whether a dilated window that starts in the padding steps over all of the input."""
+        """Whether a dilated window that starts in the padding skips the whole input."""
         stride, dilation = self.stride[axis], self.dilation[axis]
         if size is None or count is None or dilation <= size:
             return False
@@ -217,10 +216,10 @@ class Window(NamedTuple):
     def _refuse_blind(self, axis: int, size: int | None, before: int, after: int) -> NoReturn:
         raise Refusal(
             Code.WINDOW_MISFIT,
-            f"{self.op.name}: a window lies wholly in the padding: along the {SIDES[axis]} it covers "
-            f"{self.extent[axis]}, the input is {size or '?'} with {before} of padding before and {after} behind it",
+            f"{self.op.name}: a window lies entirely in the padding: along the {SIDES[axis]} it covers "
+            f"{self.extent[axis]}, and the input is {size or '?'} with {before} of padding before and {after} after it",
             attribute="padding",
-            help=f"pad by at most half of what the kernel covers, {self.extent[axis] // 2}",
+            help=f"pad by at most {self.extent[axis] // 2}, half of what the window covers",
         )
 
     def _refuse_unknown(self, axis: int, attribute: str, what: str, way_out: str) -> NoReturn:
@@ -240,7 +239,7 @@ class Window(NamedTuple):
             f"{self.op.name}: {covers} does not fit an input whose {side} is {padded}",
             attribute="kernel",
             label=f"the input's {side} is {size}",
-            help=f"its input has to have a {side} of at least {extent - pads}",
+            help=f"its input must have a {side} of at least {extent - pads}",
             lacking=(axis, extent - pads),
         )
 
@@ -249,22 +248,22 @@ class Window(NamedTuple):
         limit = f"the stride of {stride} or the dilation of {dilation}" if dilation > 1 else f"the stride of {stride}"
         raise Refusal(
             Code.IMPOSSIBLE_ATTRIBUTE,
-            f"{self.op.name}: {extra} of output padding along the {SIDES[axis]} is not below {limit}",
+            f"{self.op.name}: output padding of {extra} along the {SIDES[axis]} must be less than {limit}",
             attribute="output_padding",
-            help=f"at most {max(stride, dilation) - 1}; for a larger output, `pad` what comes out",
+            help=f"use at most {max(stride, dilation) - 1}; for a larger output, add a `pad` after it",
         )
 
     def _refuse_nothing_left(self, axis: int, whole: int, pads: int) -> NoReturn:
         raise Refusal(
             Code.WINDOW_MISFIT,
-            f"{self.op.name}: padding cuts {pads} off an output whose {SIDES[axis]} is {whole}, and nothing is left",
+            f"{self.op.name}: padding cuts {pads} off an output whose {SIDES[axis]} is {whole}, so nothing is left",
             attribute="padding",
-            help=f"pads of together at most {whole - 1}",
+            help=f"use pads that add up to at most {whole - 1}",
         )
 
 
 class Windowed(Op):
-    """An op whose window slides over a map: (C, H, W) to (C', H', W')."""
+    """An op with a sliding window over a map: (C, H, W) to (C', H', W')."""
 
     def reach(self, x: TensorType) -> Reaches:
         return self._window().reach(x)
@@ -274,10 +273,10 @@ class Windowed(Op):
 
     @abstractmethod
     def _window(self) -> Window:
-        """The window that the attributes describe."""
+        """Return the window that the attributes describe."""
 
     def between(self, x: TensorType) -> Types:
-        """The input with its pads."""
+        """Return the type of the padded input."""
         return (widened(x.channels, x.space, self._place(x).all_pads),)
 
     def _place(self, x: TensorType) -> Placement:
@@ -285,12 +284,12 @@ class Windowed(Op):
 
 
 def widened(channels: int, space: tuple[int | None, int | None], pads: tuple[int, int, int, int]) -> TensorType:
-    """A map of known sizes with pads around it."""
+    """Return the type of a map of known sizes with pads around it."""
     (height, width), (top, left, bottom, right) = space, pads
     return TensorType((channels, (height or 0) + top + bottom, (width or 0) + left + right))
 
 
 def _join(height: Axis, width: Axis) -> Placement:
-    """The placement along both axes."""
+    """Return the placement along both axes."""
     (top, bottom, below, rows), (left, right, beside, columns) = height, width
     return Placement((top, left, bottom, right), (below, beside), (rows, columns))

@@ -14,7 +14,7 @@ def test_an_op_of_another_framework_is_looked_at_with_its_attributes_and_what_is
         "E206 `conv` has no attribute `out_channels`",
         "E206 `conv` has no attribute `kernel_size`",
         "E205 there is no op or block `nn.ReLU`",
-        "E302 linear wants a vector, got 8×6×6",
+        "E302 linear expects a vector, got 8×6×6",
     ]
 
 

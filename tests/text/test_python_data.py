@@ -152,12 +152,12 @@ def test_places_of_settings_are_paths():
 def test_no_line_of_a_text_that_nobody_has_is_shown():
     [fault] = check(net("relu", {"linear": {"out": 3}})).diagnostics
     assert render(fault, color=False).splitlines()[:4] == [
-        "error[E302]: linear wants a vector, got 4×8×8",
-        " --> nodes[1].linear: gets 4×8×8",
+        "error[E302]: linear expects a vector, got 4×8×8",
+        " --> nodes[1].linear: its input is 4×8×8",
         "note: `relu` is 4×8×8",
         " --> nodes[0]",
     ]
-    assert as_github(fault).startswith("::error title=E302::nodes[1].linear: linear wants a vector")
+    assert as_github(fault).startswith("::error title=E302::nodes[1].linear: linear expects a vector")
     plain = as_json(fault)
     assert [plain[key] for key in ("file", "line", "column", "end_line", "end_column")] == ["<dict>", *[None] * 4]
     assert plain["notes"][0] == {
