@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from cnnc.diagnostics import Code, Diagnostic, Note
 from cnnc.graph.graph import Graph, Node, Ref
 
-NORMS = frozenset({"batch_norm", "instance_norm"})  # they subtract a channel's mean and divide by its deviation
-
 
 def lint(graph: Graph) -> Iterator[tuple[Node, Diagnostic]]:
     """Every lint of the graph, in the order of its nodes."""
@@ -25,17 +23,17 @@ def lint(graph: Graph) -> Iterator[tuple[Node, Diagnostic]]:
         only = users.get(Ref(node.path), []) if Ref(node.path) not in shown else []
         if len(only) == 1:
             yield from ((node, diagnostic) for diagnostic in _of_pair(node, only[0]))
-        if Ref(node.path) in shown and node.op.name == "dropout":
+        if Ref(node.path) in shown and node.op.drops:
             message = f"`{node.path}` drops values of an output: a loss would see zeros where there was an answer"
             yield node, Diagnostic(Code.DROPOUT_AT_OUTPUT, message, node.span, help="put it before the last layer")
 
 
 def _of_pair(node: Node, user: Node) -> Iterator[Diagnostic]:
     """What a node and the only user of its value say together."""
-    if user.op.name not in NORMS:
+    if not user.op.normalises_channels:
         return
     notes = (Note(f"`{user.path}` takes it out again", user.span),)
-    if node.op.name in NORMS and getattr(node.op, "affine", True):
+    if node.op.normalises_channels and getattr(node.op, "affine", True):
         message = f"the scale and shift of `{node.path}` change nothing: `{user.path}` normalises them away"
         yield Diagnostic(Code.CANCELLED_SCALE, message, node.span, notes=notes, help="one normalisation is enough")
     if getattr(node.op, "bias", False):

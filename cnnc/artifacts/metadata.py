@@ -22,14 +22,6 @@ from cnnc.verification.verify import Agreement
 from cnnc.version import cnnc_version
 
 TOOLS = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
-ENDS = {
-    "softmax": "probabilities",
-    "log_softmax": "log_probabilities",
-    "sigmoid": "probabilities",  # of each class by itself
-    "hardsigmoid": "probabilities",
-}
-HANDED_ON = {"flatten", "reshape", "permute", "channel_shuffle", "identity", "dropout", "drop_path"}
-"""Ops that, in prediction, give the numbers that they take, in another order at most."""
 
 
 def metadata(graph: Graph, weights_sha256: str) -> dict[str, str]:
@@ -88,9 +80,8 @@ def _demanded(type: TensorType, rules: Rules) -> dict[str, Any]:
 def scores_of(graph: Graph, ref: Ref) -> str:
     """What the numbers of a value are, one of `contract.SCORES`, by the op that makes them."""
     while (node := graph.node.get(ref.node)) is not None:
-        kind = getattr(node.op, "kind", node.op.name)
-        if kind not in HANDED_ON:
-            return ENDS.get(kind, "logits")
+        if node.op.gives not in ("input", "reordered input"):
+            return node.op.gives
         ref = node.inputs[0]
     return "logits"  # an input, handed through
 

@@ -11,9 +11,9 @@ from cnnc.diagnostics.suggestions import did_you_mean, nearest
 from cnnc.expand.parameters import evaluate, instances
 from cnnc.expand.scope import FAILED, Bound, Scope
 from cnnc.expressions.strings import as_expression
-from cnnc.language.foreign_nodes import TAKES_ACT
 from cnnc.language.model import Item
 from cnnc.language.validate import NOTHING, show
+from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.text.value import Value
 
@@ -31,7 +31,7 @@ class Act:
 def read_acts(item: Item, scope: Scope) -> list[Act | None]:
     """One for the item, or for each instance of a repeated one; None where that one has no activation."""
     assert isinstance(item.attributes.data, dict)
-    act = item.attributes.data.get("act") if item.op in TAKES_ACT else None
+    act = item.attributes.data.get("act") if registry.takes_act(item.op) else None
     if act is None or act.data is None:
         return []
     try:

@@ -17,7 +17,6 @@ from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.base import Op
 
 WORDS = ("name", "from", "when", "repeat", "allow")
-TAKES_ACT = ("conv", "linear")  # `act: relu` is a node of its own behind these
 LONGEST = 200  # characters of a line that a help proposes
 OTHERWISE = {
     **dict.fromkeys(
@@ -159,7 +158,7 @@ def _another_op(op: str, other: str, given: Any) -> str:
     """An op among the attributes of another."""
     if given is False or other == op:
         return f"leave it out: `{other}` is an op of its own"
-    if other in ACTIVATIONS and op in TAKES_ACT:
+    if other in ACTIVATIONS and registry.takes_act(op):
         return f"write `act: {other}`"
     written = f"`- {other}: {{…}}`" if isinstance(given, dict) and given else f"`- {other}`"
     if other in registry.PLACES and isinstance(given, int | float | list):

@@ -12,7 +12,6 @@ from cnnc.diagnostics import Code, Diagnostic, Report
 from cnnc.diagnostics.suggestions import mistyped, nearest
 from cnnc.language.foreign_nodes import (
     OPS,
-    TAKES_ACT,
     WORDS,
     Meant,
     attribute_meant,
@@ -60,7 +59,7 @@ class Known(NamedTuple):
         if item.op in self.blocks:
             known, kind = (*self.blocks[item.op].params, *WORDS), "parameter"
         else:
-            act = ("act",) if item.op in TAKES_ACT else ()
+            act = ("act",) if registry.takes_act(item.op) else ()
             known, kind = (*registry.get(item.op).model_fields, *act, *WORDS), "attribute"
         names = frozenset(known)
         for key, span in item.attributes.keys.items():

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from cnnc.ops import registry
 from cnnc.ops.attributes import ActivationName
-from cnnc.ops.base import Cost, OnnxBuilder, Op, Saves, TorchBuilder
+from cnnc.ops.base import Cost, Gives, OnnxBuilder, Op, Saves, TorchBuilder
 from cnnc.ops.reach import Reaches
 from cnnc.ops.rectifier import Elementwise
 from cnnc.ops.softmax import Softmax
@@ -18,6 +18,7 @@ class Sigmoid(Elementwise):
     """1 / (1 + e⁻ˣ)."""
 
     name: ClassVar[str] = "sigmoid"
+    gives: ClassVar[Gives] = "probabilities"
     _saves: ClassVar[Saves] = "output"
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
@@ -90,6 +91,7 @@ class Hardsigmoid(Elementwise):
     """relu6(x + 3) / 6 (Howard et al., MobileNetV3, 2019)."""
 
     name: ClassVar[str] = "hardsigmoid"
+    gives: ClassVar[Gives] = "probabilities"
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("Hardsigmoid", x)
@@ -116,6 +118,10 @@ class Activation(Op):
     name: ClassVar[str] = "activation"
 
     kind: ActivationName = Field(description="the activation's name")
+
+    @property
+    def gives(self) -> Gives:
+        return self._op.gives
 
     @property
     def saves(self) -> Saves:

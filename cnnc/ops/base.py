@@ -100,6 +100,7 @@ class OnnxBuilder(Protocol):
 
 
 Saves = Literal["inputs", "inputs and indices", "output", "nothing"]
+Gives = Literal["logits", "probabilities", "log_probabilities", "input", "reordered input"]
 
 
 class Op(BaseModel):
@@ -117,6 +118,18 @@ class Op(BaseModel):
         """The names of the outputs; the output of an op with a single one has the empty name."""
         return ("",)
 
+    normalises_channels: ClassVar[bool] = False
+    """Whether it subtracts the mean of each channel and divides by its deviation."""
+    drops: ClassVar[bool] = False
+    """Whether it sets values to 0 at random in training."""
+    takes_act: ClassVar[bool] = False
+    """Whether a spec may write `act`, for an activation after it, among its attributes."""
+
+    @property
+    @abstractmethod
+    def gives(self) -> Gives:
+        """The elements of its output in inference: those of its input, or else which scores they would be."""
+
     @property
     def saves(self) -> Saves:
         """The tensors that torch keeps from the forward pass to compute the gradient."""
@@ -132,9 +145,9 @@ class Op(BaseModel):
         """Return the parameters, running statistics and MACs for input types that `infer` accepts."""
         return Cost()
 
+    @abstractmethod
     def reach(self, *args: Any, **kwargs: Any) -> Reaches:
         """Return the rows and columns of the inputs, which are maps, that an output position depends on."""
-        return LOCAL
 
     def between(self, *args: Any, **kwargs: Any) -> Types:
         """Return the types of intermediate tensors that torch may allocate, for inputs of known sizes."""
@@ -151,6 +164,13 @@ class Op(BaseModel):
     @abstractmethod
     def to_onnx(self, o: OnnxBuilder, *args: Any, **kwargs: Any) -> str | tuple[str, ...]:
         """Build the node in ONNX from the inputs' names; return the output's name, or a tuple if there are several."""
+
+
+class Local(Op):
+    """An op whose outputs see, of each map that it takes, the same position alone."""
+
+    def reach(self, *xs: TensorType) -> Reaches:
+        return LOCAL
 
 
 def impossible(op: Op, problem: str, attribute: str | None, way_out: str) -> NoReturn:

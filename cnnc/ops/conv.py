@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from cnnc.ops.attributes import IndexPair, PaddingAttribute, Size, SizePair
-from cnnc.ops.base import Cost, OnnxBuilder, Op, TorchBuilder, require_divides, require_map
+from cnnc.ops.base import Cost, Gives, OnnxBuilder, Op, TorchBuilder, require_divides, require_map
 from cnnc.ops.reach import Reaches
 from cnnc.ops.types import TensorType, Types
 from cnnc.ops.window import Placement, Window, Windowed, onnx_order, torch_order, widened
@@ -15,6 +15,7 @@ class Conv(Windowed):
     """Cross-correlation with learned kernels (LeCun et al., 1989): (C, H, W) to (out, H', W')."""
 
     name: ClassVar[str] = "conv"
+    takes_act: ClassVar[bool] = True
 
     out: Size = Field(description="output channels")
     kernel: SizePair = Field(description="height and width of the kernel")
@@ -81,6 +82,7 @@ class ConvTranspose(Op):
     """
 
     name: ClassVar[str] = "conv_transpose"
+    gives: ClassVar[Gives] = "logits"
 
     out: Size = Field(description="output channels")
     kernel: SizePair = Field(description="height and width of the kernel")

@@ -6,14 +6,16 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Real, Size
-from cnnc.ops.base import Cost, OnnxBuilder, Op, Refusal, TorchBuilder
+from cnnc.ops.base import Cost, Gives, Local, OnnxBuilder, Refusal, TorchBuilder
 from cnnc.ops.types import TensorType
 
 
-class Linear(Op):
+class Linear(Local):
     """A fully connected layer, x·Wᵀ + b: (features,) to (out,)."""
 
     name: ClassVar[str] = "linear"
+    gives: ClassVar[Gives] = "logits"
+    takes_act: ClassVar[bool] = True
 
     out: Size = Field(description="output features")
     bias: bool = Field(True, description="whether to add a learned bias")
@@ -38,10 +40,11 @@ class Linear(Op):
         return o.op("Gemm", x, o.weight("weight"), *([o.weight("bias")] if self.bias else []), transB=1)
 
 
-class Scale(Op):
+class Scale(Local):
     """A learned factor per channel (layer scale: Touvron et al., 2021): (C, …) to (C, …)."""
 
     name: ClassVar[str] = "scale"
+    gives: ClassVar[Gives] = "logits"
 
     init: Real = Field(1.0, description="initial value of the factors")
 

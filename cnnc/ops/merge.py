@@ -13,7 +13,18 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import IntList, Signed
-from cnnc.ops.base import OnnxBuilder, Op, Refusal, Saves, TorchBuilder, impossible, position, require_divides
+from cnnc.ops.base import (
+    Gives,
+    Local,
+    OnnxBuilder,
+    Op,
+    Refusal,
+    Saves,
+    TorchBuilder,
+    impossible,
+    position,
+    require_divides,
+)
 from cnnc.ops.reach import ITSELF, Reaches
 from cnnc.ops.types import TensorType, Types
 
@@ -21,10 +32,11 @@ MOST = 4096
 SHOWN = 4  # further inputs of different shapes that a Refusal lists
 
 
-class Add(Op):
+class Add(Local):
     """The elementwise sum of two or more values of the same shape."""
 
     name: ClassVar[str] = "add"
+    gives: ClassVar[Gives] = "logits"
     _saves: ClassVar[Saves] = "nothing"
     least_inputs: ClassVar[int] = 2
     most_inputs: ClassVar[int] = MOST
@@ -42,10 +54,11 @@ class Add(Op):
         return reduce(lambda x, y: o.op("Add", x, y), xs)
 
 
-class Mul(Op):
+class Mul(Local):
     """The elementwise product of two or more values of the same shape, or of shape (C, 1, 1): a factor per channel."""
 
     name: ClassVar[str] = "mul"
+    gives: ClassVar[Gives] = "logits"
     least_inputs: ClassVar[int] = 2
     most_inputs: ClassVar[int] = MOST
 
@@ -70,6 +83,7 @@ class Concat(Op):
     """Join values along an axis, by default the channels; all other sizes must be equal."""
 
     name: ClassVar[str] = "concat"
+    gives: ClassVar[Gives] = "logits"
     _saves: ClassVar[Saves] = "nothing"
     least_inputs: ClassVar[int] = 2
     most_inputs: ClassVar[int] = MOST
@@ -98,6 +112,7 @@ class Split(Op):
     """Split a value along an axis into equal parts or parts of given sizes: the outputs `0`, `1`, …"""
 
     name: ClassVar[str] = "split"
+    gives: ClassVar[Gives] = "reordered input"
     _saves: ClassVar[Saves] = "nothing"
 
     parts: int | None = Field(None, ge=1, le=MOST, description="number of equal parts")

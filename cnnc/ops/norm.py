@@ -12,6 +12,8 @@ from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Positive, Share, Size
 from cnnc.ops.base import (
     Cost,
+    Gives,
+    Local,
     OnnxBuilder,
     Op,
     Refusal,
@@ -29,10 +31,12 @@ BY_STATISTICS: Reaches = (ITSELF_AND_ALL, ITSELF_AND_ALL)
 AFFINE = "whether to apply a learned weight and bias per channel"
 
 
-class BatchNorm(Op):
+class BatchNorm(Local):
     """Normalise over the batch and all positions; in inference, by running statistics (Ioffe and Szegedy, 2015)."""
 
     name: ClassVar[str] = "batch_norm"
+    gives: ClassVar[Gives] = "logits"
+    normalises_channels: ClassVar[bool] = True
 
     eps: Positive = Field(1e-5, description=EPS)
     momentum: Share | None = Field(
@@ -73,6 +77,8 @@ class LayerNorm(Op):
     """Normalise each sample by itself (Ba et al., 2016): each position over its channels, or the sample as a whole."""
 
     name: ClassVar[str] = "layer_norm"
+    gives: ClassVar[Gives] = "logits"
+    normalises_channels: ClassVar[bool] = False
 
     over: Literal["channels", "all"] = Field("channels", description="what to compute the mean and variance over")
     eps: Positive = Field(1e-5, description=EPS)
@@ -128,6 +134,8 @@ class GroupNorm(Op):
     """Normalise each sample over groups of its channels (Wu and He, 2018)."""
 
     name: ClassVar[str] = "group_norm"
+    gives: ClassVar[Gives] = "logits"
+    normalises_channels: ClassVar[bool] = False
 
     groups: Size = Field(description="number of groups to split the channels into")
     eps: Positive = Field(1e-5, description=EPS)
@@ -169,6 +177,8 @@ class InstanceNorm(Op):
     """Normalise each channel of each sample over its positions (Ulyanov et al., 2016): (C, H, W) to (C, H, W)."""
 
     name: ClassVar[str] = "instance_norm"
+    gives: ClassVar[Gives] = "logits"
+    normalises_channels: ClassVar[bool] = True
 
     eps: Positive = Field(1e-5, description=EPS)
     affine: bool = Field(False, description=AFFINE)
@@ -197,10 +207,12 @@ class InstanceNorm(Op):
         return o.op("InstanceNormalization", x, *_affine(o, self.affine), epsilon=self.eps)
 
 
-class LocalResponseNorm(Op):
+class LocalResponseNorm(Local):
     """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta (Krizhevsky et al., 2012): (C, H, W)."""
 
     name: ClassVar[str] = "local_response_norm"
+    gives: ClassVar[Gives] = "logits"
+    normalises_channels: ClassVar[bool] = False
 
     size: Size = Field(description="number of neighbouring channels, which must be odd")
     alpha: Positive = Field(1e-4, description="factor of the mean")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import PaddingAttribute, Pair, SizePair
-from cnnc.ops.base import OnnxBuilder, Op, Refusal, Remark, Saves, TorchBuilder, require_map
+from cnnc.ops.base import Gives, OnnxBuilder, Op, Refusal, Remark, Saves, TorchBuilder, require_map
 from cnnc.ops.reach import GLOBAL, Reaches, divided
 from cnnc.ops.types import TensorType
 from cnnc.ops.window import Placement, Window, Windowed, onnx_order, torch_order
@@ -138,6 +138,7 @@ class AdaptiveAvgPool(Op):
     """
 
     name: ClassVar[str] = "adaptive_avg_pool"
+    gives: ClassVar[Gives] = "logits"
 
     size: SizePair = Field(description="height and width of the output")
 
@@ -195,6 +196,7 @@ class GlobalAvgPool(Op):
     """The average of each channel (Lin et al., Network in network, 2013): (C, H, W) to (C, 1, 1)."""
 
     name: ClassVar[str] = "global_avg_pool"
+    gives: ClassVar[Gives] = "logits"
     _saves: ClassVar[Saves] = "nothing"
 
     def infer(self, x: TensorType) -> TensorType:
@@ -215,6 +217,7 @@ class GlobalMaxPool(Op):
     """The largest value of each channel: (C, H, W) to (C, 1, 1)."""
 
     name: ClassVar[str] = "global_max_pool"
+    gives: ClassVar[Gives] = "logits"
     _saves: ClassVar[Saves] = "inputs and indices"
 
     def infer(self, x: TensorType) -> TensorType:

@@ -5,12 +5,14 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from cnnc.ops.attributes import Real
-from cnnc.ops.base import Cost, OnnxBuilder, Op, Saves, TorchBuilder
+from cnnc.ops.base import Cost, Gives, Local, OnnxBuilder, Saves, TorchBuilder
 from cnnc.ops.types import TensorType
 
 
-class Elementwise(Op):
+class Elementwise(Local):
     """An op that keeps the shape."""
+
+    gives: ClassVar[Gives] = "logits"
 
     def infer(self, x: TensorType) -> TensorType:
         return x

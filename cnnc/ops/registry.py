@@ -66,3 +66,8 @@ def get(name: str) -> type[Op]:
     family, kind = PLACES[name]
     op: type[Op] = getattr(import_module(f"cnnc.ops.{family}"), kind)
     return op
+
+
+def takes_act(name: str) -> bool:
+    """Whether there is an op of that name after which `act` may put an activation."""
+    return name in PLACES and get(name).takes_act

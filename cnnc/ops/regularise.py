@@ -6,14 +6,16 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Fraction
-from cnnc.ops.base import OnnxBuilder, Op, Refusal, Saves, TorchBuilder
+from cnnc.ops.base import Gives, Local, OnnxBuilder, Refusal, Saves, TorchBuilder
 from cnnc.ops.types import TensorType
 
 
-class Dropout(Op):
+class Dropout(Local):
     """Each element becomes 0 with probability `rate`, or x / (1 - rate) (Srivastava et al., 2014)."""
 
     name: ClassVar[str] = "dropout"
+    gives: ClassVar[Gives] = "input"
+    drops: ClassVar[bool] = True
     _saves: ClassVar[Saves] = "output"  # its mask
 
     rate: Fraction = Field(0.5, description="probability of dropping an element")
@@ -28,10 +30,12 @@ class Dropout(Op):
         return o.op("Identity", x)
 
 
-class DropPath(Op):
+class DropPath(Local):
     """Each sample becomes 0 with probability `rate`, or x / (1 - rate): stochastic depth (Huang et al., 2016)."""
 
     name: ClassVar[str] = "drop_path"
+    gives: ClassVar[Gives] = "input"
+    drops: ClassVar[bool] = True
     _saves: ClassVar[Saves] = "nothing"
 
     rate: Fraction = Field(description="probability of dropping a sample")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cnnc.ops.attributes import SizePair
-from cnnc.ops.base import OnnxBuilder, Op, Saves, TorchBuilder, impossible, require_map
+from cnnc.ops.base import Gives, OnnxBuilder, Op, Saves, TorchBuilder, impossible, require_map
 from cnnc.ops.reach import Reaches, resized
 from cnnc.ops.types import TensorType
 
@@ -17,6 +17,7 @@ class Upsample(Op):
     """Resize a map by a factor or to a size, larger or smaller: (C, H, W) to (C, H', W')."""
 
     name: ClassVar[str] = "upsample"
+    gives: ClassVar[Gives] = "logits"
     _saves: ClassVar[Saves] = "nothing"
 
     factor: SizePair | None = Field(None, description="factors of the height and width")

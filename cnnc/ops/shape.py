@@ -6,7 +6,18 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cnnc.ops.attributes import IntList, Real, Sides, Size
-from cnnc.ops.base import OnnxBuilder, Op, Saves, TorchBuilder, impossible, require_divides, require_known, require_map
+from cnnc.ops.base import (
+    Gives,
+    Local,
+    OnnxBuilder,
+    Op,
+    Saves,
+    TorchBuilder,
+    impossible,
+    require_divides,
+    require_known,
+    require_map,
+)
 from cnnc.ops.reach import GLOBAL, LOCAL, Reach, Reaches
 from cnnc.ops.types import TensorType
 from cnnc.ops.window import SIDES, onnx_order, torch_order
@@ -18,11 +29,15 @@ class Flatten(Op):
     """All elements as a vector, the last axis varying fastest: (C, H, W) to (C·H·W,)."""
 
     name: ClassVar[str] = "flatten"
+    gives: ClassVar[Gives] = "reordered input"
     _saves: ClassVar[Saves] = "nothing"
 
     def infer(self, x: TensorType) -> TensorType:
         require_known(self, x, "outputs a vector, whose size must be known")
         return TensorType((x.elements,))
+
+    def reach(self, x: TensorType) -> Reaches:
+        return GLOBAL
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("Flatten", x)
@@ -35,6 +50,7 @@ class Reshape(Op):
     """The same elements in the same order in another shape; one size may be -1, to be computed from the others."""
 
     name: ClassVar[str] = "reshape"
+    gives: ClassVar[Gives] = "reordered input"
     _saves: ClassVar[Saves] = "nothing"
 
     shape: IntList = Field(description="new shape, without the batch", min_length=1, max_length=MOST_AXES)
@@ -68,6 +84,7 @@ class Permute(Op):
     """The axes in another order: output axis k is input axis `axes[k]`."""
 
     name: ClassVar[str] = "permute"
+    gives: ClassVar[Gives] = "reordered input"
     _saves: ClassVar[Saves] = "nothing"
 
     axes: IntList = Field(description="the axes in their new order, not counting the batch", max_length=MOST_AXES)
@@ -91,10 +108,11 @@ class Permute(Op):
         return o.op("Transpose", x, perm=[0, *(axis + 1 for axis in self.axes)])
 
 
-class ChannelShuffle(Op):
+class ChannelShuffle(Local):
     """Interleave groups of channels (Zhang et al., ShuffleNet, 2017): channel g·C/groups + c moves to c·groups + g."""
 
     name: ClassVar[str] = "channel_shuffle"
+    gives: ClassVar[Gives] = "reordered input"
     _saves: ClassVar[Saves] = "nothing"
 
     groups: Size = Field(description="number of groups to split the channels into")
@@ -119,6 +137,7 @@ class Pad(Op):
     """Add rows and columns around a map: (C, H, W) to (C, top + H + bottom, left + W + right)."""
 
     name: ClassVar[str] = "pad"
+    gives: ClassVar[Gives] = "logits"
     _saves: ClassVar[Saves] = "nothing"
 
     padding: Sides = Field(description="rows and columns to add on each side")
@@ -174,10 +193,11 @@ class Pad(Op):
         return o.op("Slice", x, o.constant([start]), o.constant([end]), o.constant([axis]))
 
 
-class Identity(Op):
+class Identity(Local):
     """The input itself."""
 
     name: ClassVar[str] = "identity"
+    gives: ClassVar[Gives] = "input"
     _saves: ClassVar[Saves] = "nothing"
 
     def infer(self, x: TensorType) -> TensorType:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from cnnc.ops.attributes import Signed
-from cnnc.ops.base import OnnxBuilder, Op, Saves, TorchBuilder, position
+from cnnc.ops.base import Gives, OnnxBuilder, Op, Saves, TorchBuilder, position
 from cnnc.ops.reach import ITSELF, ITSELF_AND_ALL, Reaches
 from cnnc.ops.types import TensorType
 
@@ -14,6 +14,7 @@ class Softmax(Op):
     """eˣ divided by its sum over an axis, so that the results add up to 1. Keeps the shape."""
 
     name: ClassVar[str] = "softmax"
+    gives: ClassVar[Gives] = "probabilities"
     _saves: ClassVar[Saves] = "output"
     _torch: ClassVar[str] = "Softmax"
     _onnx: ClassVar[str] = "Softmax"
@@ -39,5 +40,6 @@ class LogSoftmax(Softmax):
     """The logarithm of `softmax`, accurate even where `softmax` underflows to 0. Keeps the shape."""
 
     name: ClassVar[str] = "log_softmax"
+    gives: ClassVar[Gives] = "log_probabilities"
     _torch: ClassVar[str] = "LogSoftmax"
     _onnx: ClassVar[str] = "LogSoftmax"

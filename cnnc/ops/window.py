@@ -9,11 +9,11 @@ deep learning (2016).
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import NamedTuple, NoReturn
+from typing import ClassVar, NamedTuple, NoReturn
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Padding, Pair
-from cnnc.ops.base import Op, Refusal, Remark
+from cnnc.ops.base import Gives, Op, Refusal, Remark
 from cnnc.ops.reach import FAR, MOST_PHASES, Reach, Reaches
 from cnnc.ops.types import TensorType, Types
 
@@ -264,6 +264,8 @@ class Window(NamedTuple):
 
 class Windowed(Op):
     """An op with a sliding window over a map: (C, H, W) to (C', H', W')."""
+
+    gives: ClassVar[Gives] = "logits"
 
     def reach(self, x: TensorType) -> Reaches:
         return self._window().reach(x)

@@ -7,11 +7,7 @@ so every use of f(x) may use x.
 from dataclasses import replace
 
 from cnnc.graph.graph import Ref
-from cnnc.ops.regularise import Dropout, DropPath
-from cnnc.ops.shape import Identity
 from cnnc.passes.network import Network
-
-IDENTITIES = (Identity, Dropout, DropPath)
 
 
 def drop_identities(network: Network) -> Network:
@@ -20,7 +16,7 @@ def drop_identities(network: Network) -> Network:
     nodes = []
     for node in network.graph.nodes:
         inputs = tuple(source.get(ref, ref) for ref in node.inputs)
-        if type(node.op) in IDENTITIES:
+        if node.op.gives == "input":
             source[Ref(node.path)] = inputs[0]
         else:
             nodes.append(replace(node, inputs=inputs))

@@ -5,6 +5,7 @@ from cnnc.data.preprocess import Preprocess
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Output
 from cnnc.language.model import Train
+from cnnc.ops.norm import BatchNorm
 
 
 def require_fit(graph: Graph, recipe: Train, data: Data, world: int) -> None:
@@ -60,7 +61,7 @@ def _prediction(graph: Graph) -> Output:
 
 
 def _is_norm(node: Node) -> bool:
-    return node.op.name == "batch_norm"
+    return isinstance(node.op, BatchNorm)
 
 
 def _misfit(message: str, help: str | None) -> CnncError:

@@ -6,15 +6,14 @@ that goes on where it began, on the same kind of device, gets the same layout an
 
 from cnnc.graph.graph import Graph
 from cnnc.language.model import Train
-
-CONVOLUTIONS = ("conv", "conv_transpose")
+from cnnc.ops.conv import Conv, ConvTranspose
 
 
 def channels_last(recipe: Train, graph: Graph, device: str, precision: str) -> bool:
     """What the recipe says, or whether it pays on a `device` (cpu, cuda, mps) in a `precision` of Fabric's words."""
     if recipe.channels_last is not None:
         return recipe.channels_last
-    if not any(node.op.name in CONVOLUTIONS for node in graph.nodes):
+    if not any(isinstance(node.op, Conv | ConvTranspose) for node in graph.nodes):
         return False
     if device == "cuda":  # tensor cores take pictures so; where these do not multiply, cuDNN would turn them around
         return recipe.tf32 or precision != "32-true"

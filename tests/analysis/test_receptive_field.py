@@ -18,6 +18,8 @@ from cnnc.graph.graph import Output, Ref
 from cnnc.graph.rebuild import rebuild
 from cnnc.ops.types import TensorType
 from cnnc.targets.torch_module import lower
+from tests.agreement.one_node import concrete, graph_of
+from tests.agreement.rows import rows
 from tests.strategies import specs
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -282,3 +284,12 @@ def test_each_input_is_seen_by_its_own_nodes():
     assert receptive_fields(graph, "extra") == {}
     with pytest.raises(ValueError, match="nosuch"):
         receptive_fields(graph, "nosuch")
+
+
+ROWS = [each for each in rows() if all(len(shape) == 3 for shape in each.shapes)]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_the_reach_of_every_op_is_what_torch_sees(row):
+    graph = graph_of(row.op, row.attributes, concrete(row.shapes))
+    agree(graph, large=1e6, exact=False)

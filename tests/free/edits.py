@@ -9,7 +9,6 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from cnnc.language.foreign_nodes import TAKES_ACT
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from tests.free.attributes import attributes, integer, schema_of, value
@@ -120,7 +119,7 @@ def repeat(rng: Random, draft: Draft) -> bool:
 def add_act(rng: Random, draft: Draft) -> bool:
     """An activation behind a layer."""
     found = _item(rng, draft)
-    if found is None or found[1] not in TAKES_ACT:
+    if found is None or not registry.takes_act(found[1]):
         return False
     found[2]["act"] = rng.choice([*ACTIVATIONS, None])
     return True

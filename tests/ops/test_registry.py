@@ -22,6 +22,16 @@ def test_an_op_goes_by_its_name(name: str):
     assert op.least_inputs <= op.most_inputs
 
 
+STATED = [("norm", "normalises_channels"), ("regularise", "drops")]
+
+
+@pytest.mark.parametrize(("family", "fact"), STATED)
+def test_an_op_of_a_family_states_what_tells_it_from_others(family: str, fact: str):
+    """A new one that does not is not forgotten by lints and passes without a word."""
+    for name in registry.FAMILIES[family]:
+        assert fact in vars(registry.get(name)), name
+
+
 @pytest.mark.parametrize("name", ["", "Conv", "os", "cnnc.ops.conv", "conv2d"])
 def test_there_are_no_others(name: str):
     with pytest.raises(KeyError):
