@@ -27,7 +27,7 @@ def check_sizes(graph: Graph, report: Report) -> None:
     rules = size_rules(graph)
     if not rules.told:
         span = next(each.span for each in graph.inputs if not each.type.known)
-        message = f"which heights and widths fit takes more than {trials.MAX_STEPS:,} steps to find out"
+        message = f"finding the heights and widths that fit takes more than {trials.MAX_STEPS:,} steps"
         report(Diagnostic(Code.UNKNOWN_SIZE, message, span, help=FIXED))
         return
     trial = Trial(graph)
@@ -68,7 +68,7 @@ def _origin(trial: Trial, node: Node, refusal: Refusal, inputs: Types) -> Refuse
 def _clash(trial: Trial, height: int, width: int) -> Diagnostic:
     node, refusal = trial.refusal(trial.alike(height, width))
     at = f"at {height}×{width}, {_told(trial, refusal, node.path)}"
-    return Diagnostic(Code.UNKNOWN_SIZE, f"which heights fit depends on the width: {at}", node.span, help=FIXED)
+    return Diagnostic(Code.UNKNOWN_SIZE, f"the heights that fit depend on the width: {at}", node.span, help=FIXED)
 
 
 def _smallest(trial: Trial, rules: Rules) -> Types:

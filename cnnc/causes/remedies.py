@@ -83,7 +83,7 @@ def _mending(
                 return
         behind = behind or each.told
     if behind and not mended and not strictly:
-        yield f"{behind} (then another fault comes to light)"
+        yield f"{behind} (which reveals another error)"
 
 
 # -- changes of nodes that led there
@@ -96,7 +96,7 @@ def _paddings(found: Found) -> Iterator[Remedy]:
     together = [*([span] for span in islice(lossy, TRIED // 2)), *ways, lossy]
     for spans in dict.fromkeys(tuple(each) for each in together if 0 < len(each) <= TRIED):
         names = _listed([_line(lossy[span].node.path) for span in spans])
-        yield Remedy(f"give {names} `padding: same`", dict.fromkeys(spans, Edit({"padding": "same"})))
+        yield Remedy(f"set `padding: same` in {names}", dict.fromkeys(spans, Edit({"padding": "same"})))
 
 
 def _line(path: str) -> str:
@@ -123,7 +123,7 @@ def _strides(node: Refused, histories: Histories) -> Iterator[Remedy]:
         if all(each.denominator == 1 and each >= 1 for each in new):
             plain = [int(each) for each in new]
             edit = Edit({"stride": plain})
-            yield Remedy(f"give `{source.path}` `stride: {_pair(plain)}`", {source.span: edit})
+            yield Remedy(f"set `stride: {_pair(plain)}` in `{source.path}`", {source.span: edit})
 
 
 def _own(node: Refused) -> Iterator[Remedy]:
@@ -138,10 +138,10 @@ def _own(node: Refused) -> Iterator[Remedy]:
     if isinstance(padding, tuple) and len(set(padding)) == 1:
         pad = padding[0] + -(-(least - size) // 2)
         if pad <= min(kernel) // 2:
-            yield Remedy(f"give `{node.path}` `padding: {pad}`", {node.span: Edit({"padding": pad})})
+            yield Remedy(f"set `padding: {pad}` in `{node.path}`", {node.span: Edit({"padding": pad})})
     smaller = kernel[axis] - (least - size)
     if "kernel" in fields and smaller > 1 and getattr(node.op, "dilation", (1, 1)) == (1, 1):
-        yield Remedy(f"give `{node.path}` `kernel: {smaller}`", {node.span: Edit({"kernel": smaller})})
+        yield Remedy(f"set `kernel: {smaller}` in `{node.path}`", {node.span: Edit({"kernel": smaller})})
 
 
 # -- other inputs
@@ -182,7 +182,7 @@ def _swaps(node: Refused) -> Iterator[Remedy]:
             if type is None or wire.ref in taken or len(type.shape) != rank:
                 continue
             if all(type.shape[axis] == wanted.shape[axis] for axis in axes):
-                told = f"take `{name}`, which is {type}, for `{node.wires[at].ref.node}`"
+                told = f"use `{name}`, which is {type}, instead of `{node.wires[at].ref.node}`"
                 yield Remedy(told, {node.span: Edit(sources={at: name})})
 
 

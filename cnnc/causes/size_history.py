@@ -38,7 +38,7 @@ class Step:
         return self.rate is not None and self.after != self.before * self.rate
 
     def __str__(self) -> str:
-        told = f"`{self.node.path}` makes {self.after} of {self.before} ({_attributes(self.node.op, self.axis)})"
+        told = f"`{self.node.path}` changes {self.before} to {self.after} ({_attributes(self.node.op, self.axis)})"
         return told.replace(" ()", "")
 
 

@@ -52,7 +52,7 @@ def read_table(name: str, data: bytes) -> Table | None:
             for at, word in enumerate(getattr(tool, key)):
                 reason = None if key == "deny" and word == ALL else objection(word)
                 if reason is None and key == "deny" and word in tool.allow:
-                    reason = f"{word} is allowed and denied"
+                    reason = f"{word} is both allowed and denied"
                 if reason:
                     faults.append(Diagnostic(Code.BAD_VALUE, reason, table.at(key, at).span))
     if faults or tool is None:

@@ -41,7 +41,9 @@ class Collector:
     def _judged(self, warning: Diagnostic) -> Diagnostic:
         if not self.levels.denies(warning.code):
             return warning
-        return replace(warning, denied=True, notes=(*warning.notes, Note("a warning, which `deny` makes an error")))
+        return replace(
+            warning, denied=True, notes=(*warning.notes, Note("this is a warning that `deny` turns into an error"))
+        )
 
     def warn_of_unused(self, allows: Iterable[tuple[Allow, ...]], source: Source) -> None:
         """Warn of each `allow` in the text `source` that has silenced nothing. `allows` holds those around each node.
@@ -52,7 +54,7 @@ class Collector:
         for each in dict.fromkeys(each for chain in chains for each in chain):
             if each not in self._used and each.span.source is source:
                 message = f"`allow: {each.code}` silences no warning"
-                way_out = "take it out: there is none here, or an `allow` further in silences it already"
+                way_out = "remove it: there is no such warning here, or an inner `allow` already silences it"
                 self.warn(Diagnostic(Code.UNUSED_ALLOW, message, each.span, help=way_out))
 
     def add(self, diagnostic: Diagnostic) -> None:
@@ -63,7 +65,7 @@ class Collector:
         self.found.setdefault((diagnostic.code, diagnostic.span, _gist(diagnostic)), diagnostic)
         self.told += 1
         if len(self.found) == MOST:
-            rest = f"more than {MOST} problems: the rest was not looked at"
+            rest = f"more than {MOST} problems: the rest was not checked"
             self.found[rest] = Diagnostic(diagnostic.code, rest, diagnostic.span)
         if len(self.found) > MOST or self.told > MOST_TOLD:
             raise Enough

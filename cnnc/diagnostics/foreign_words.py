@@ -87,24 +87,24 @@ OURS: Final = {
 }
 MEANT: Final = {word: tuple(ours.split()) for ours, words in OURS.items() for word in words.split()}
 
-_FOLLOWS = "leave it out: it follows from the input"
-_FIRST = "leave it out: channels always come first"
-_START = "leave it out: `init` of `train` says what weights start from"
-_DECAY = "leave it out: `weight_decay` of `train` is that of all weights"
+_FOLLOWS = "remove it: it is inferred from the input"
+_FIRST = "remove it: channels always come first"
+_START = "remove it: `init` in `train` chooses the initial weights"
+_DECAY = "remove it: `weight_decay` in `train` applies to all weights"
 NEEDLESS: Final[dict[str, str]] = {
     **dict.fromkeys(("inchannels", "infeatures", "inputchannels", "inputdim", "indim", "inputshape"), _FOLLOWS),
     **dict.fromkeys(("numfeatures", "numchannels", "normalizedshape", "batchinputshape"), _FOLLOWS),
     **dict.fromkeys(("dataformat", "channelslast", "memoryformat"), _FIRST),
     **dict.fromkeys(("kernelinitializer", "biasinitializer", "weightfiller", "biasfiller"), _START),
     **dict.fromkeys(("kernelregularizer", "biasregularizer", "lrmult", "decaymult"), _DECAY),
-    "paddingmode": "leave it out: a conv pads with zeros, and a `pad` with a `mode` before it with something else",
-    "inplace": "leave it out: no node changes the value of another",
-    "device": "leave it out: the device is chosen where the network runs",
-    "dtype": "leave it out: values are 32-bit floats",
-    "trainable": "leave it out: all weights are trained",
-    "requiresgrad": "leave it out: all weights are trained",
-    "startdim": "leave it out: `flatten` makes a vector of all but the batch",
-    "enddim": "leave it out: `flatten` makes a vector of all but the batch",
-    "returnindices": "leave it out: a pool gives values alone",
-    "trackrunningstats": "leave it out: running statistics are always kept",
+    "paddingmode": "remove it: a conv pads with zeros; for another mode, put a `pad` with a `mode` before it",
+    "inplace": "remove it: nodes never work in place",
+    "device": "remove it: the device is chosen when the network runs",
+    "dtype": "remove it: all values are 32-bit floats",
+    "trainable": "remove it: all weights are trained",
+    "requiresgrad": "remove it: all weights are trained",
+    "startdim": "remove it: `flatten` makes a vector of all axes but the batch",
+    "enddim": "remove it: `flatten` makes a vector of all axes but the batch",
+    "returnindices": "remove it: a pool returns only values",
+    "trackrunningstats": "remove it: running statistics are always tracked",
 }

@@ -27,7 +27,7 @@ class Levels(NamedTuple):
             if reason := objection(word):
                 raise ValueError(reason)
         for word in sorted(levels.allow & levels.deny):
-            raise ValueError(f"{word} is allowed and denied")
+            raise ValueError(f"{word} is both allowed and denied")
         return levels
 
     def over(self, other: "Levels") -> "Levels":
@@ -48,5 +48,5 @@ def objection(word: str) -> str | None:
     if word in WARNINGS:
         return None
     if word in {code.value for code in Code}:
-        return f"{word} is an error, and errors are neither allowed nor denied"
-    return f"there is no warning {word}; there are {', '.join(WARNINGS)}"
+        return f"{word} is an error, and errors can be neither allowed nor denied"
+    return f"there is no warning {word}; the warnings are {', '.join(WARNINGS)}"

@@ -80,7 +80,7 @@ def did_you_mean(word: str, options: Iterable[str]) -> str | None:
         return f"did you mean `{near}`?"
     if way_out := needless(word):
         return way_out
-    return f"there are: {', '.join(f'`{option}`' for option in options)}" if 0 < len(options) <= FEW else None
+    return f"choose one of {', '.join(f'`{option}`' for option in options)}" if 0 < len(options) <= FEW else None
 
 
 def mistyped(word: str, options: Iterable[str] = ()) -> str | None:
@@ -88,10 +88,10 @@ def mistyped(word: str, options: Iterable[str] = ()) -> str | None:
     for character in word:
         if not character.isprintable():
             what = f"U+{ord(character):04X}, {unicodedata.name(character, 'a control character').lower()}"
-            return f"it holds a character that does not show ({what}): type the line anew"
+            return f"it contains an invisible character ({what}): retype the line"
     key, colon, value = word.partition(":")
     if colon and value and nearest(key, options):
-        return f"put a space behind the colon: `{key}: {value}`" if len(word) <= LONGEST else None
+        return f"put a space after the colon: `{key}: {value}`" if len(word) <= LONGEST else None
     return None
 
 

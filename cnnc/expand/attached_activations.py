@@ -44,9 +44,9 @@ def read_acts(item: Item, scope: Scope) -> list[Act | None]:
 def _without(kind: object, scope: Scope) -> str | None:
     """A help line for `none` and what else others write for no activation, and for a parameter without its dollar."""
     if kind is False or (isinstance(kind, str) and kind.lower() in NOTHING):
-        return "leave it out, or write `act: null`"
+        return "remove it, or write `act: null`"
     written = as_expression(kind, scope.knows) if isinstance(kind, str) else None
-    return f"an expression begins with a dollar sign: `act: {written}`" if written else None
+    return f"write an expression with a dollar sign: `act: {written}`" if written else None
 
 
 def _read(op: str, act: Value, scope: Scope) -> Act | None:

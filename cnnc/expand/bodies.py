@@ -175,7 +175,7 @@ class Bodies:
             names = ", ".join(f"`{name}`" for name in block.inputs)
             count = counted(len(block.inputs), "input")
             message = f"`{item.op}` takes {count} ({names}), got {len(wires)}"
-            way_out = f"name as many: `from: [{', '.join('abcdefgh'[: len(block.inputs)])}]`"
+            way_out = f"name {count}: `from: [{', '.join('abcdefgh'[: len(block.inputs)])}]`"
             fail(Code.WRONG_ARITY, message, item.source or item.span, way_out)
         if scope.depth >= MAX_DEPTH:
             message = f"blocks are nested more than {MAX_DEPTH} deep"
@@ -221,7 +221,7 @@ def _only(bound: Bound, item: Item, wires: tuple[Wire, ...]) -> Wire:
     if "" not in bound.ports or len(wires) > 1:
         count = f"{len(wires)} inputs" if len(wires) > 1 else f"{len(bound.ports)} outputs"
         word = "repeat" if item.repeat is not None else "each"
-        message = f"`{word}` chains nodes of one input and one output, but `{item.op}` has {count}"
+        message = f"`{word}` chains nodes with one input and one output, but `{item.op}` has {count}"
         way_out = "put it into a block with one input and one output, and repeat that"
         fail(Code.BAD_REPEAT, message, item.repeat or item.span, way_out)
     return bound.ports[""]

@@ -151,7 +151,7 @@ class Expander:
         is_number = isinstance(given, int | float) and not isinstance(given, bool)
         way_out = f'put it in quotes: "{given}"' if is_number else "for example `name: conv1`"
         span = item.name.span if item.name else item.span
-        scope.report(Diagnostic(Code.BAD_NAME, f"a name is text, got {show(given)}", span, help=way_out))
+        scope.report(Diagnostic(Code.BAD_NAME, f"a name must be a string, got {show(given)}", span, help=way_out))
         return str(given) if isinstance(given, int) and is_number and str(given) not in scope.local.given else None
 
     # -- an `each` whose rounds lie in the scope around it
@@ -192,7 +192,7 @@ class Expander:
         return before
 
     def _pass_by(self, item: Item, sources: list[Source], scope: Scope) -> None:
-        message = f"the `{item.op}` here is absent, and lets nothing through but the last input that it names"
+        message = f"this `{item.op}` is left out, and only its last input takes its place"
         note = Note(message, item.span)
         self._passed_by += [(source, scope, note) for source in sources[:-1]]
 

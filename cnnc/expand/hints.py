@@ -37,13 +37,13 @@ class Hints:
         read = [span.source.line(span.line).partition("$")[2] for span in spans] if self.overrides else []
         for name, value in self.overrides.items():
             if name in self.params and any(re.search(rf"\b{re.escape(name)}\b", text) for text in read):
-                message = f"`--set {name}={show(value.plain())}` (in Python `set=`) replaces what is written here"
+                message = f"`--set {name}={show(value.plain())}` (in Python `set=`) replaces this value"
                 yield Note(message, self.params[name].span)
 
     def _channels_last(self, fault: Diagnostic) -> Iterator[Note]:
         for each in self.inputs if fault.code in OF_SHAPES else ():
             if each and (meant := channels_first(each.type)):
-                message = f"`{each.name}` is {each.type}, channels × height × width: is `{meant}` meant?"
+                message = f"`{each.name}` is {each.type}, channels × height × width: did you mean `{meant}`?"
                 yield Note(message, each.span)
 
 

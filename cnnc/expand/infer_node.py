@@ -52,7 +52,7 @@ class Inference:
         """Count a step of the expansion; raises TooMuch where too many of them have led to no node."""
         self.work.steps += 1
         if self.work.steps > MAX_FRUITLESS + STEPS_PER_NODE * self.work.nodes:
-            message = f"the network takes more than {MAX_FRUITLESS:,} steps to expand that lead to no node"
+            message = f"expanding the network takes more than {MAX_FRUITLESS:,} steps without adding a node"
             self._stop(message, span, scope, "repeat less often")
 
     def require_room(self, more: int, span: Span, scope: Scope) -> None:
@@ -128,7 +128,7 @@ class Inference:
         outputs = (found,) if isinstance(found, TensorType) else found
         cost = op.cost(*known)
         if objection := self._objection(path, outputs, cost):
-            scope.report(Diagnostic(Code.TOO_BIG, objection, written.span, f"gives {outputs[0]}", help=SMALLER))
+            scope.report(Diagnostic(Code.TOO_BIG, objection, written.span, f"the output is {outputs[0]}", help=SMALLER))
             return None
         self.nodes.append(Node(path, op, tuple(wire.ref for wire in wires), outputs, cost, written.span))
         return outputs
@@ -138,7 +138,7 @@ class Inference:
         most = max(known_elements(each) for each in outputs)
         before, self._params = self._params, self._params + cost.params
         if most > MAX_ELEMENTS:
-            return f"the output of `{path}` has {most:,} elements per sample, at most {MAX_ELEMENTS:,} are allowed"
+            return f"the output of `{path}` has {most:,} elements per sample; at most {MAX_ELEMENTS:,} are allowed"
         if self._params > MAX_PARAMS >= before:
             together = f", which makes {self._params:,} so far" if before else ""
             return f"`{path}` has {cost.params:,} parameters{together}; at most {MAX_PARAMS:,} are allowed"
@@ -146,8 +146,8 @@ class Inference:
 
 
 def _too_long(path: str, span: Span) -> Diagnostic:
-    message = f"the path {quote(path)} has {len(path)} characters, {LONGEST_PATH} are allowed"
-    return Diagnostic(Code.BAD_NAME, message, span, help="shorten the names of what is around it")
+    message = f"the path {quote(path)} has {len(path)} characters; at most {LONGEST_PATH} are allowed"
+    return Diagnostic(Code.BAD_NAME, message, span, help="shorten the names of the scopes around it")
 
 
 def known_elements(of: TensorType) -> int:

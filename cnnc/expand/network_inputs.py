@@ -60,13 +60,13 @@ def _shape(name: str, value: Value, scope: Scope, report: Report) -> TensorType 
             message = f"the {side} of `{name}` must be an integer from 1 to {LARGEST:,}, got {show(size)}"
             help = "a height or width may be null: unknown until run time" if position else "write it as a number"
             if isinstance(size, str) and (written := as_expression(size, scope.knows)):
-                help = f"an expression begins with a dollar sign: `{written}`"
+                help = f"write an expression with a dollar sign: `{written}`"
             report(Diagnostic(Code.BAD_VALUE, message, value.at(position).span, help=help))
             return None
     shape = TensorType(tuple(sizes))
     if known_elements(shape) > MAX_ELEMENTS:
         many = f"{known_elements(shape):,}"
-        message = f"the input `{name}` has {many} elements, at most {MAX_ELEMENTS:,} are allowed"
+        message = f"the input `{name}` has {many} elements; at most {MAX_ELEMENTS:,} are allowed"
         help = "give it fewer channels, or a smaller height and width"
         report(Diagnostic(Code.TOO_BIG, message, value.span, help=help))
         return None
@@ -80,8 +80,8 @@ def _map_of(sizes: object) -> str:
     channels, frames, *space = sizes
     if channels in PICTURES and frames not in (*PICTURES, 1) and _is_count(frames) and channels * frames <= LARGEST:
         stacked = _written([channels * frames, *space])
-        return f"a map has a height and a width, and no third size; the frames of a clip can be channels: {stacked}"
-    return f"leave the batch out: {_written(sizes[1:])}"
+        return f"feature maps have only height and width; the frames of a clip can be channels: {stacked}"
+    return f"leave out the batch: {_written(sizes[1:])}"
 
 
 def _written(sizes: list[object]) -> str:
@@ -100,8 +100,10 @@ def _picture(shape: TensorType, part: InputPart, value: Value, report: Report) -
     for key in ("mean", "std"):
         found = getattr(part, key)
         if found is not None and len(found) != shape.channels:
-            message = f"`{key}` has {counted(len(found), 'number')}, but the input {counted(shape.channels, 'channel')}"
-            report(Diagnostic(Code.BAD_VALUE, message, value.at(key).span, help="give one number a channel"))
+            message = (
+                f"`{key}` has {counted(len(found), 'number')}, but the input has {counted(shape.channels, 'channel')}"
+            )
+            report(Diagnostic(Code.BAD_VALUE, message, value.at(key).span, help="give one number for each channel"))
     mean = tuple(part.mean or [0.0] * CHANNELS[mode])
     std = tuple(part.std or [1.0] * CHANNELS[mode])
     faults: list[Diagnostic] = []
@@ -125,8 +127,8 @@ def _check_scale(scale: int, mean: tuple[float, ...], std: tuple[float, ...], va
     wrong = large if scale == 1 else small if not large else []
     if wrong:
         other = 255 if scale == 1 else 1
-        message = f"`{wrong[0]}` is for pixels of 0 to {other}, and they are 0 to {scale} here"
-        help = "write `scale: 255`, or divide `mean` and `std` by 255" if scale == 1 else "leave out `scale: 255`"
+        message = f"`{wrong[0]}` fits pixels of 0 to {other}, but here they are 0 to {scale}"
+        help = "write `scale: 255`, or divide `mean` and `std` by 255" if scale == 1 else "remove `scale: 255`"
         report(Diagnostic(Code.PIXEL_SCALE, message, value.at(wrong[0]).span, help=help))
 
 
@@ -137,12 +139,12 @@ def _mode(shape: TensorType, part: InputPart, value: Value, report: Report) -> s
         return mode
     told = [key for key in InputPart.model_fields if key != "shape" and getattr(part, key) is not None]
     for key in told[:1]:
-        message = f"`{key}` speaks of pictures, but the input is {shape}"
+        message = f"`{key}` needs a picture, but the input is {shape}"
         if part.mode:
             channels = counted(CHANNELS[part.mode], "channel")
             message = f"a picture of mode {part.mode} has {channels}, but the input is {shape}"
         meant = channels_first(shape)
-        help = f"channels come first: `{meant}`" if meant else "a picture has 1 channel (grey) or 3 (rgb, bgr)"
+        help = f"put channels first: `{meant}`" if meant else "a picture has 1 channel (grey) or 3 (rgb, bgr)"
         report(Diagnostic(Code.BAD_VALUE, message, value.at(key).span, help=help))
     return None
 
@@ -183,11 +185,11 @@ def _misfit(
         and (min(known) < resize or (min(known) > resize and len(known) == 2))
     ):
         message = f"`resize` brings the shorter side of a picture to {resize}, but the input is {shape}"
-        return "resize", message, "write `resize: [height, width]`, or `crop` what is too much"
+        return "resize", message, "write `resize: [height, width]`, or add a `crop`"
     if crop and isinstance(resize, tuple) and (crop[0] > resize[0] or crop[1] > resize[1]):
         message = f"`crop` takes {crop[0]}×{crop[1]} out of pictures that `resize` brings to {resize[0]}×{resize[1]}"
-        return "crop", message, "resize to no less than is cropped"
+        return "crop", message, "resize to at least the size of the crop"
     if crop and isinstance(resize, int) and min(crop) > resize:
         message = f"`crop` takes {crop[0]}×{crop[1]} out of pictures whose shorter side `resize` brings to {resize}"
-        return "crop", message, "resize to no less than is cropped"
+        return "crop", message, "resize to at least the size of the crop"
     return None

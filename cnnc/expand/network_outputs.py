@@ -40,7 +40,7 @@ def find_outputs(spec: Spec, last: Binding | None, top: Scope) -> tuple[Output, 
     found = tuple(Output(each.name, each.wire.ref, each.train_only, each.span, each.weight) for each in shown)
     if found and all(each.train_only for each in found):
         message = "every output is `only: train`, so nothing is left to export"
-        way_out = "leave `only: train` out of the one that predicts"
+        way_out = "remove `only: train` from the output that predicts"
         top.report(Diagnostic(Code.NO_INPUT_OR_OUTPUT, message, found[0].span, help=way_out))
     return found
 
@@ -53,7 +53,7 @@ def _last(spec: Spec, last: Binding | None, top: Scope) -> list[_Shown]:
         return []
     if "" not in bound.ports:
         names = ", ".join(f"`{port}`" for port in bound.ports)
-        message, way_out = f"the last node has several outputs ({names})", "name what the network shows in `outputs`"
+        message, way_out = f"the last node has several outputs ({names})", "name the network's outputs in `outputs`"
         top.report(Diagnostic(Code.PORT, message, span, help=way_out))
         return []
     return [_Shown(bound.ports[""], bound.ports[""].ref.node, span)]
@@ -105,11 +105,11 @@ def _fits(shown: _Shown, inputs: Collection[str], top: Scope) -> bool:
     if shown.wire.ref.node in inputs:
         message, way_out = (
             f"the output is the input `{shown.wire.ref.node}` itself",
-            "name a node that does something to it",
+            "name a node instead",
         )
         top.report(Diagnostic(Code.NO_INPUT_OR_OUTPUT, message, shown.span, help=way_out))
     elif shown.name in inputs:
-        message, way_out = f"an output is called like the input `{shown.name}`", "give it another name"
+        message, way_out = f"an output and an input are both named `{shown.name}`", "rename the output"
         top.report(Diagnostic(Code.DUPLICATE_NAME, message, shown.span, help=way_out))
     else:
         return True

@@ -81,7 +81,7 @@ def _as_condition(found: object, scope: Scope) -> str:
         return f"write `when: {written}`"
     word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(found.lower(), found.lower())
     is_word = word in ("true", "false")
-    return f"write `when: {word}`" if is_word else "an expression stands in $(…): `when: $(stride != 1)`"
+    return f"write `when: {word}`" if is_word else "write an expression as $(…): `when: $(stride != 1)`"
 
 
 def indices(item: Item, scope: Scope) -> Iterator[Variables]:
@@ -120,17 +120,19 @@ def rounds(item: Item, scope: Scope) -> list[Variables]:
         texts = (each.data for each in (over.data.values() if isinstance(over.data, dict) else [over]))
         written = (as_expression(text, scope.knows) for text in texts if isinstance(text, str))
         meant = next(filter(None, written), None)
-        way_out = f"an expression begins with a dollar sign: `{meant}`" if meant else "such as `over: {out: [64, 128]}`"
+        way_out = (
+            f"write an expression with a dollar sign: `{meant}`" if meant else "for example `over: {out: [64, 128]}`"
+        )
         fail(Code.BAD_REPEAT, "`over` must be a mapping of names to lists", over, way_out)
     for name in COUNTERS:
         if name in over.data:
-            message = f"`{name}` cannot be a name of `over`: it is what `each` counts with"
-            fail(Code.BAD_REPEAT, message, over.keys[name], "call it something else")
+            message = f"`{name}` cannot be a name in `over`: `each` counts with it"
+            fail(Code.BAD_REPEAT, message, over.keys[name], "rename it")
     columns: dict[str, list[object]] = over.plain()
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"`{name}` has {length}" for name, length in lengths.items())
-        fail(Code.BAD_REPEAT, f"the lists of `over` differ in length: {told}", over, "give each as many entries")
+        fail(Code.BAD_REPEAT, f"the lists of `over` differ in length: {told}", over, "give all of them the same length")
     count = next(iter(lengths.values()))
     if not count:
         fail(Code.BAD_REPEAT, "the lists of `over` are empty", over, "give each at least one entry")

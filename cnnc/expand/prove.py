@@ -145,7 +145,7 @@ def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report, work
     missing = {name for name, value in spec.params.items() if value.data is None and name not in overrides}
     for name in missing:
         span = spec.params[name].span
-        way_out = f"give it one: `set={{'{name}': …}}`" if span.path else f"give it one: `--set {name}=…`"
+        way_out = f"set it: `set={{'{name}': …}}`" if span.path else f"set it: `--set {name}=…`"
         report(Diagnostic(Code.MISSING_KEY, f"the parameter `{name}` has no value", span, help=way_out))
     scope = Scope("", Names(), report, work=work)
     given = {name: value for name, value in overrides.items() if name in spec.params}
@@ -158,12 +158,12 @@ def _check_used(graph: Graph, report: Report) -> None:
     used = {ref.node for node in graph.nodes for ref in node.inputs}
     for each in graph.inputs:
         if each.name not in needed:
-            message, way_out = f"the input `{each.name}` is not used", "take it out, or name it in a `from`"
+            message, way_out = f"the input `{each.name}` is not used", "remove it, or name it in a `from`"
             report(Diagnostic(Code.DEAD_NODE, message, each.span, notes=_passed_by(graph, each.name), help=way_out))
     for node in graph.nodes:
         if node.path not in needed and node.path not in used:
-            message = f"nothing uses `{node.path}`, and it is no output"
-            way_out = "name it in a `from` or in `outputs`, or take it out"
+            message = f"nothing uses `{node.path}`, and it is not an output"
+            way_out = "name it in a `from` or in `outputs`, or remove it"
             report(Diagnostic(Code.DEAD_NODE, message, node.span, notes=_passed_by(graph, node.path), help=way_out))
 
 
@@ -177,12 +177,12 @@ def _check_labels(graph: Graph, spec: Spec, report: Report) -> None:
         return
     shape = graph.type_of(shown[0].ref)
     if shape.elements != len(graph.labels):
-        what = f"has {counted(shape.channels, 'feature')}" if shape.is_vector else f"is {shape}, which is no vector"
+        what = f"has {counted(shape.channels, 'feature')}" if shape.is_vector else f"is {shape}, not a vector"
         are = "is" if len(graph.labels) == 1 else "are"
         message = f"there {are} {counted(len(graph.labels), 'label')}, but the output `{shown[0].name}` {what}"
         notes = (Note(f"`{shown[0].ref.node}` is {shape}", graph.node[shown[0].ref.node].span),)
         span = spec.root.at("labels").span
-        report(Diagnostic(Code.BAD_VALUE, message, span, notes=notes, help="labels name the features in order"))
+        report(Diagnostic(Code.BAD_VALUE, message, span, notes=notes, help="give one label for each feature, in order"))
 
 
 def _check_budget(graph: Graph, spec: Spec, report: Report) -> None:
@@ -213,4 +213,4 @@ def _heaviest(graph: Graph, key: str) -> str:
         weights = {node.path: (node.cost.params if key == "params" else node.cost.macs) or 0 for node in graph.nodes}
     most = sorted(weights, key=lambda path: -weights[path])[:3]
     listed = ", ".join(f"`{path}` ({weights[path]:,})" for path in most if weights[path])
-    return f"the largest are those of {listed}" if key == "activations" else f"most are in {listed}"
+    return f"the largest outputs are those of {listed}" if key == "activations" else f"most are in {listed}"

@@ -32,14 +32,14 @@ def read_sources(item: Item, scope: Scope, before: Binding | None) -> list[Sourc
     """The inputs of an item, those that it names or what stands before it: at least one."""
     if item.source is None:
         if before is None:
-            message = f"`{item.op}` is the first node here and there are several inputs"
-            way_out = f"say which it takes: `from: {next(iter(scope.local.bindings), 'input')}`"
+            message = f"`{item.op}` is the first node here, and there are several inputs"
+            way_out = f"name its input: `from: {next(iter(scope.local.bindings), 'input')}`"
             fail(Code.WRONG_ARITY, message, item.span, way_out)
         return [Source("", "", item.span, before)]
     value = evaluate_value(item.source, scope)
     entries = value.data if isinstance(value.data, tuple) else (value,)
     if not entries:
-        way_out = "name a node, or leave `from` out to take the one before"
+        way_out = "name a node, or leave out `from` to take the node before"
         fail(Code.WRONG_ARITY, "`from` names no input", value, way_out)
     if faults := [
         _counted_back(entry, entry.data, len(entries) == 1, scope)
@@ -53,21 +53,23 @@ def read_sources(item: Item, scope: Scope, before: Binding | None) -> list[Sourc
 def _counted_back(entry: Value, at: int, alone: bool, scope: Scope) -> Diagnostic:
     """E306 for a node that is counted from the end, as the YOLOs do."""
     names = list(islice(reversed(scope.local.bindings), -at))
-    help = f"write its name: `{names[-1]}`" if len(names) == -at else "give the node a `name`, and write that"
+    help = (
+        f"write the node's name: `{names[-1]}`" if len(names) == -at else "give the node a `name`, and write the name"
+    )
     if at == -1 and alone:
-        help = "leave `from` out: a node takes the one before it"
-    return Diagnostic(Code.UNKNOWN_NODE, f"`from` takes names of nodes, got {at}", entry.span, help=help)
+        help = "leave out `from`: a node takes the one before it"
+    return Diagnostic(Code.UNKNOWN_NODE, f"`from` must name nodes, got {at}", entry.span, help=help)
 
 
 def read_source(entry: Value) -> Source:
     """One entry of a `from`: a name, or a name and a port."""
     name = str(entry.data) if isinstance(entry.data, int) and not isinstance(entry.data, bool) else entry.data
     if not isinstance(name, str):
-        message = f"`from` takes names of nodes, got {show(entry.plain())}"
-        fail(Code.UNKNOWN_NODE, message, entry, "`from: a` or `from: [a, b]`")
+        message = f"`from` must name nodes, got {show(entry.plain())}"
+        fail(Code.UNKNOWN_NODE, message, entry, "write `from: a` or `from: [a, b]`")
     if "," in name:
         listed = f"`from: [{', '.join(part.strip() for part in name.split(','))}]`"
-        fail(Code.UNKNOWN_NODE, f"{show(name)} is no name of a node", entry, f"several are a list: {listed}")
+        fail(Code.UNKNOWN_NODE, f"{show(name)} is not the name of a node", entry, f"write several as a list: {listed}")
     head, _, port = name.partition(".")
     return Source(head, port, entry.span)
 
@@ -148,8 +150,8 @@ def _known(name: str, scope: Scope) -> str | None:
     while around is not None and near is None:
         if name in around.bindings:
             own = ", ".join(f"`{key}`" for key in names[:8])
-            kinds = "a block or group sees its own inputs and nodes alone"
-            return f"{kinds} ({own}): add `{name}` to its `inputs`, and to the `from` of what uses it"
+            kinds = "a block or group sees only its own inputs and nodes"
+            return f"{kinds} ({own}): add `{name}` to its `inputs`, and to the `from` where it is used"
         around = around.around
     return way_out
 

@@ -120,10 +120,10 @@ class Names:
 
 def _given_twice(name: str, span: Span, first: Span) -> Diagnostic:
     message = f"the name `{name}` is given twice in this scope"
-    way_out = f"call one of them `{name}_2`, say"
+    way_out = f"rename one of them, for example to `{name}_2`"
     if span is first:
         counts = "`i` counts the innermost `repeat` or `each`, and a list in `over` can number the rounds around it"
-        way_out = f"let it differ from round to round: {counts}"
+        way_out = f"make it different in each round: {counts}"
     return Diagnostic(Code.DUPLICATE_NAME, message, span, notes=(Note("first here", first),), help=way_out)
 
 
@@ -172,8 +172,8 @@ class Scope:
     def attribute(self, name: str, attribute: str) -> int:
         binding = self.find(name)
         if isinstance(binding, Pending) or (binding is None and self.local.ahead[name]):
-            message = f"`{name}` waits for what stands further down, so its {attribute} is not known here yet"
-            way_out = "whether, how often and by what name a node is there may depend on the nodes above it"
+            message = f"`{name}` depends on nodes further down, so its {attribute} is not yet known here"
+            way_out = "the presence, count and name of a node may depend only on the nodes above it"
             fail(Code.FAILED_EXPRESSION, message, None, way_out)
         if binding is None and self.local.lost:
             raise SILENT

@@ -90,17 +90,17 @@ def _way_round(loop: list[Pending], users: Users) -> list[Pending]:
 def _cycle(loop: list[Pending]) -> Diagnostic:
     first, *others = loop
     message = f"these nodes form a cycle: {_named(loop)}" if others else f"`{first.name}` takes itself as an input"
-    notes = tuple(Note(f"`{each.name}` stands here", each.span) for each in others[:SHOWN])
-    way_out = "a network has no way back: change one of the `from`"
+    notes = tuple(Note(f"`{each.name}` is here", each.span) for each in others[:SHOWN])
+    way_out = "a network cannot have a cycle: change one of the `from`"
     return Diagnostic(Code.CYCLE, message, first.span, notes=notes, help=way_out)
 
 
 def _cycle_of_absent(loop: list[Pending]) -> Diagnostic:
     """Of nodes that are left out; a passage has the name of what it leads to."""
     first, *others = loop
-    message = f"the node here is left out, and its input `{first.name}`, which would stand for it, leads back to it"
-    notes = tuple(Note("through what stands here", each.span) for each in others[:SHOWN])
-    way_out = "let its `from` lead to a node that is there, or to an input"
+    message = f"this node is left out, and its input `{first.name}`, which takes its place, depends on it"
+    notes = tuple(Note("by way of this node", each.span) for each in others[:SHOWN])
+    way_out = "change its `from` to an input or to a node that is not left out"
     return Diagnostic(Code.CYCLE, message, first.span, notes=notes, help=way_out)
 
 

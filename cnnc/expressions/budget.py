@@ -23,7 +23,7 @@ class OutOfWork(Exception):
         self.span: Span | None = None
 
     def told(self) -> Diagnostic:
-        message = f"the values of this spec take more than {MAX_OPERATIONS:,} element operations to evaluate"
+        message = f"evaluating the values of this spec takes more than {MAX_OPERATIONS:,} element operations"
         way_out = "repeat less often, make shorter lists, or compute a value once in `params` and use it by name"
         return Diagnostic(Code.FAILED_EXPRESSION, message, self.span, help=way_out)
 

@@ -130,7 +130,7 @@ class Evaluation(NamedTuple):
         return bool(value)
 
     def _no_truth(self, node: ast.expr, word: str, value: object) -> Fault:
-        message = f"`{word}` takes truth values, not {values.kind(value)}"
+        message = f"`{word}` takes booleans, not {values.kind(value)}"
         help = values.as_condition(self.expression.written(node), value)
         return Fault(message, self.expression.extent_of(node), help=help)
 
@@ -144,9 +144,11 @@ class Evaluation(NamedTuple):
         known = self._known(name)
         if name in known:
             sizes = ", ".join(f"`$({name}.{attribute})`" for attribute in ATTRIBUTES)
-            return Fault(f"`{name}` is an input or a node and has no value of its own", help=f"it has sizes: {sizes}")
+            return Fault(
+                f"`{name}` is an input or a node and has no value of its own", help=f"use one of its sizes: {sizes}"
+            )
         if name in values.FUNCTIONS:
-            return Fault(f"`{name}` is a function", help=f"give it something to work on: `$({name}(…))`")
+            return Fault(f"`{name}` is a function", help=f"call it: `$({name}(…))`")
         return Fault(f"there is no `{name}` here{meant(name, known)}", help=_listing(known))
 
     def _no_sizes(self, name: str, attribute: str) -> Fault:
@@ -154,10 +156,10 @@ class Evaluation(NamedTuple):
         try:
             value = self.lookup.variable(name)
         except KeyError:
-            message = f"there is no input or node `{name}` to be seen from here{meant(name, known)}"
+            message = f"there is no input or node `{name}` here{meant(name, known)}"
             return Fault(message, help=_listing(known))
         message = f"`{name}` is {values.kind(value)}: only inputs and nodes have `.{attribute}`"
-        return Fault(message, help=f"the value is `${name}`, without `.{attribute}`")
+        return Fault(message, help=f"write `${name}`, without `.{attribute}`")
 
 
 _RULES: dict[type[ast.expr], Callable[[Evaluation, Any], Any]] = {
@@ -176,4 +178,4 @@ _RULES: dict[type[ast.expr], Callable[[Evaluation, Any], Any]] = {
 
 
 def _listing(known: set[str]) -> str | None:
-    return f"known here: {', '.join(sorted(known)[:20])}" if known else None
+    return f"the names in scope are {', '.join(sorted(known)[:20])}" if known else None

@@ -26,21 +26,21 @@ _TOKEN = re.compile(
     | [A-Za-z0-9_.+\-*/%<>=,\s] | (?P<alien>.) """,
     re.VERBOSE | re.ASCII,
 )
-_QUOTES = "a text ends with the quote that it began with, and holds no backslash"
+_QUOTES = "end a string with the quote that it began with, and use no backslash"
 _HINTS = {
     "&": "write `and`",
     "|": "write `or`",
     "!": "write `not`",
-    "^": "a power is written `**`",
-    "?": "a choice is written `a if condition else b`",
-    ":": "lists have elements, `sizes[0]`, but no slices",
+    "^": "write a power as `**`",
+    "?": "write a choice as `a if condition else b`",
+    ":": "slices are not supported; write an element as `sizes[0]`",
     "\\": _QUOTES,
     "'": _QUOTES,
     '"': _QUOTES,
 }
 _PLAIN = (ast.Name, ast.BoolOp, ast.IfExp, ast.List, ast.Subscript)
 _LANGUAGE = (
-    "an expression holds numbers, texts, lists, parameters, sizes such as `input.channels`, arithmetic, comparisons, "
+    "an expression can contain numbers, strings, lists, parameters, sizes such as `input.channels`, arithmetic, comparisons, "
     f"`and or not`, `a if c else b`, and the functions {', '.join(FUNCTIONS)}"
 )
 
@@ -81,7 +81,9 @@ class Expression(NamedTuple):
 def parse(text: str) -> tuple[str | Expression, ...]:
     """Literal text and expressions in turn; empty literals are left out."""
     if len(text) > MAX_TEXT:
-        raise _malformed(f"a text with expressions has at most {MAX_TEXT} characters, this has {len(text)}", None)
+        raise _malformed(
+            f"a string with expressions may have at most {MAX_TEXT:,} characters, this has {len(text):,}", None
+        )
     parts: list[str | Expression] = []
     end = 0
     while dollar := _DOLLAR.search(text, end):
@@ -92,7 +94,7 @@ def parse(text: str) -> tuple[str | Expression, ...]:
             continue
         if not dollar.lastgroup:
             hint = "write `$name` or `$(expression)`, and `$$` for a dollar sign"
-            raise _malformed("this `$` begins neither a name nor an expression", dollar.span(), hint)
+            raise _malformed("this `$` is followed by neither a name nor an expression", dollar.span(), hint)
         if dollar["open"]:
             end = _closing(text, start)
         parts.append(_parse_code(text[start:end], start))
@@ -104,7 +106,7 @@ def _closing(text: str, start: int) -> int:
     depth = 0
     for token in _TOKEN.finditer(text, start):
         if token["alien"]:
-            message = f"`{token[0]}` has no place in an expression"
+            message = f"`{token[0]}` is not allowed in an expression"
             raise _malformed(message, token.span(), _HINTS.get(token[0], _LANGUAGE))
         depth += bool(token["open"]) - bool(token["close"])
         if depth > MAX_NESTING:
@@ -123,7 +125,7 @@ def _parse_code(code: str, start: int) -> Expression:
     except SyntaxError as error:
         first = start + min(max((error.offset or 1) - 1, 0), len(code) - 1)
         extent = (first, first + 1) if error.lineno == 1 else None
-        hint = "equality is written `==`" if re.search(r"(?<![=<>!])=(?!=)", code) else None
+        hint = "write equality as `==`" if re.search(r"(?<![=<>!])=(?!=)", code) else None
         raise _malformed(f"`{_shortened(code)}` is not an expression", extent, hint) from None
     except (ValueError, RecursionError, MemoryError, Warning):
         raise _malformed("this is too complex for an expression", (start, start + len(code))) from None
@@ -150,7 +152,7 @@ def _checked(expression: Expression) -> Expression:
                 size += 1
             case ast.Constant(value=int() | float()):
                 if "_" in expression.code and "_" in expression.written(node):
-                    raise _malformed("a number holds no `_`", expression.extent_of(node), "write its digits alone")
+                    raise _malformed("a number cannot contain `_`", expression.extent_of(node), "write only its digits")
             case _:
                 pending += [(child, depth + 1) for child in _operands(node)]
     return expression._replace(size=size, variables=frozenset(variables), references=frozenset(references))
@@ -179,7 +181,7 @@ def _objection(node: ast.expr) -> str | None:
         case ast.Tuple(elts=[]):
             return "the expression is empty"
         case ast.Tuple():
-            return "a list is written in square brackets"
+            return "a list must be in square brackets"
         case ast.Constant(value=value):
             allowed = value is None or isinstance(value, bool | int | float | str)
         case ast.BinOp() | ast.UnaryOp():

@@ -48,7 +48,7 @@ _OF_A_NUMBER: dict[str, Callable[[Any], Any]] = {
     "ceil": math.ceil,
     "int": int,
 }
-_KINDS = {type(None): "null", bool: "a boolean", int: "an integer", float: "a float", str: "a text", list: "a list"}
+_KINDS = {type(None): "null", bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "a list"}
 _NOTHING = {type(None): "null", int: "0", float: "0", str: "''"}
 FUNCTIONS = (*_OF_NUMBERS, *_OF_A_NUMBER, "len")
 
@@ -90,7 +90,7 @@ def checked(value: Any) -> Any:
         case str():
             raise _too_long(len(value))
         case _:
-            raise Fault(f"{kind(value)} cannot stand in an expression", help="take its parts as parameters")
+            raise Fault(f"{kind(value)} cannot be used in an expression", help="pass its parts as parameters")
 
 
 def admitted(value: object) -> Any:
@@ -175,7 +175,7 @@ def is_truth_word(value: object) -> bool:
 def as_condition(written: str, value: object) -> str:
     """How a reader may have meant a value that is no truth value where one is asked for; `written` stands for it."""
     if is_truth_word(value):
-        return f"the value is the text '{value}': truth values are written true and false"
+        return f"the value is the string '{value}': write booleans as true and false"
     if isinstance(value, list):
         return f"compare its length: `len({written}) > 0`"
     return f"compare it: `{f'({written})' if ' ' in written else written} != {_NOTHING[type(value)]}`"
@@ -187,24 +187,26 @@ def compare(operation: ast.cmpop, left: Any, right: Any) -> bool:
         return _equal(left, right) == isinstance(operation, ast.Eq)
     if word := MEMBERSHIP.get(type(operation)):
         if not isinstance(right, list):
-            raise Fault(f"`{word}` looks into a list, not into {kind(right)}")
+            raise Fault(f"`{word}` takes a list on its right, not {kind(right)}")
         return any(_equal(left, element) for element in right) == isinstance(operation, ast.In)
     symbol, apply = ORDER[type(operation)]
     if not (_are_numbers(left, right) or _both(str, left, right)):
-        raise Fault(f"`{symbol}` compares two numbers or two texts, not {kind(left)} and {kind(right)}")
+        raise Fault(f"`{symbol}` compares two numbers or two strings, not {kind(left)} and {kind(right)}")
     return apply(left, right)
 
 
 def element(whole: Any, index: Any) -> Any:
     """`whole[index]`; a negative index counts from the end."""
     if not isinstance(whole, list | str):
-        raise Fault(f"only a list or a text has elements, not {kind(whole)}")
+        raise Fault(f"only a list or a string has elements, not {kind(whole)}")
     if type(index) is not int:
-        raise Fault(f"an index is an integer, not {kind(index)}", help=_WHOLE if isinstance(index, float) else None)
+        raise Fault(
+            f"an index must be an integer, not {kind(index)}", help=_WHOLE if isinstance(index, float) else None
+        )
     if not -len(whole) <= index < len(whole):
         raise Fault(
             f"index {index} is out of range: the list has {counted(len(whole), 'element')}",
-            help="the first has index 0",
+            help="the first element has index 0",
         )
     return admitted(whole[index])
 
@@ -218,7 +220,7 @@ def call(name: str, arguments: list[Any]) -> Any:
         return _OF_NUMBERS[name](numbers)
     if name == "len":
         if not (len(arguments) == 1 and isinstance(arguments[0], str | list)):
-            raise Fault(f"`len` takes one list or text, not {_listed(arguments)}")
+            raise Fault(f"`len` takes one list or string, not {_listed(arguments)}")
         return len(arguments[0])
     if not (len(arguments) == 1 and _is_number(arguments[0])):
         raise Fault(f"`{name}` takes one number, not {_listed(arguments)}")
@@ -228,7 +230,7 @@ def call(name: str, arguments: list[Any]) -> Any:
 def as_text(value: Any) -> str:
     """How a value reads inside a longer text, spelt as in YAML; null and lists have no such reading."""
     if value is None or isinstance(value, list):
-        raise Fault(f"{kind(value)} cannot stand inside a text", help="only numbers, texts and booleans can")
+        raise Fault(f"{kind(value)} cannot be inserted into a string", help="only numbers, strings and booleans can")
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -242,7 +244,7 @@ def _require_operands(symbol: str, left: Any, right: Any) -> None:
         return
     if symbol == "*" and {type(left), type(right)} in ({int, str}, {int, list}):
         return
-    wanted = {"+": "two numbers, two texts or two lists", "*": "two numbers, or a text or list and an integer"}
+    wanted = {"+": "two numbers, two strings or two lists", "*": "two numbers, or a string or list and an integer"}
     found = f"{kind(left)} and {kind(right)}"
     raise Fault(f"`{symbol}` takes {wanted.get(symbol, 'two numbers')}, not {found}")
 

@@ -122,8 +122,8 @@ class _Replacement:
         if isinstance(result, list):
             before, self.room = self.room, self.room - values.size(result)
             if self.room < 0 <= before:
-                message = f"the lists that are put in here have more than {MAX_ELEMENTS:,} elements together"
-                raise CnncError.of(Code.FAILED_EXPRESSION, message, span, help="hand on less, or make a block of it")
+                message = f"the lists inserted here have more than {MAX_ELEMENTS:,} elements in total"
+                raise CnncError.of(Code.FAILED_EXPRESSION, message, span, help="pass shorter lists, or use a block")
             if self.room < 0:
                 raise CnncError([])  # it has been said
         return _as_value(result, span)

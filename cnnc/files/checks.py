@@ -34,10 +34,10 @@ def is_utf8(path: str | os.PathLike[str]) -> bool:
 def require_utf8(path: str | os.PathLike[str], code: Code, doing: str) -> None:
     """Raise CnncError with `code` for a path that onnxruntime, torch and safetensors do not take."""
     if "\0" in os.fspath(path):
-        raise CnncError.of(code, f"cannot {doing} {path}: a path holds no NUL characters")
+        raise CnncError.of(code, f"cannot {doing} {path}: a path cannot contain NUL characters")
     if not is_utf8(path):
-        message = f"cannot {doing} {path}: the path is not UTF-8, and the libraries that do so take no other"
-        raise CnncError.of(code, message, help="give the file, and the folders that it lies in, names in UTF-8")
+        message = f"cannot {doing} {path}: the path is not valid UTF-8, which the libraries need"
+        raise CnncError.of(code, message, help="rename the file, and the folders that contain it, to valid UTF-8")
 
 
 def require_file(path: str | os.PathLike[str], code: Code, what: str) -> int:

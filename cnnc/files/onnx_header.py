@@ -49,7 +49,7 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
     except ValueError as error:
         raise unreadable(name, f"it is {_not_a_model(head)}") from error
     if not any(number == _GRAPH for number, _ in fields):
-        raise unreadable(name, f"it is {_not_a_model(head)}: it holds no graph")
+        raise unreadable(name, f"it is {_not_a_model(head)}: it contains no graph")
     return ModelFile(name, metadata, head)
 
 
@@ -62,7 +62,7 @@ def unreadable(path: str, reason: str) -> CnncError:
     return CnncError.of(
         Code.MODEL_UNREADABLE,
         f"cannot read the model {path}: {reason}",
-        help="infer takes the .onnx file that `cnnc build` writes",
+        help="give the .onnx file that `cnnc build` wrote",
     )
 
 
@@ -84,7 +84,7 @@ def _fields(stream: IO[bytes], end: int, read: tuple[int, ...]) -> Iterator[tupl
             raise ValueError(f"no such wire type: {tag & 7}")
         after = stream.tell() + size
         if after > end:
-            raise EOFError(f"{after:,} bytes are announced, {end:,} are there")
+            raise EOFError(f"expected at least {after:,} bytes, got {end:,}")
         yield tag >> 3, stream.read(size) if tag >> 3 in read else b""
         stream.seek(after)
 

@@ -57,7 +57,7 @@ def sealed_digest(head: bytes, keys: Collection[str]) -> str | None:
     if is_sealed(head):
         digest = head[-64:].decode(errors="replace")
         if head != seal(digest) or not set(digest) <= set("0123456789abcdef"):
-            raise Changed("damaged: its first bytes, which hold its SHA-256, are not those that cnnc wrote")
+            raise Changed("damaged: its first bytes, which hold its SHA-256, have changed")
         return digest
     if KEY in keys:
         raise Changed("not the file that cnnc wrote: another tool has rewritten it")
@@ -68,8 +68,8 @@ def require_digest(found: str, expected: str) -> None:
     """Raise Changed where bytes have another SHA-256 than was written down."""
     if found != expected:
         raise Changed(
-            "damaged, or was changed in its place: the bytes are not those that cnnc wrote "
-            f"(SHA-256 {found[:12]}…, not {expected[:12]}…)"
+            "damaged, or was edited in place: its SHA-256 is not the one that cnnc wrote "
+            f"(expected {expected[:12]}…, got {found[:12]}…)"
         )
 
 

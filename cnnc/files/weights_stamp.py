@@ -71,9 +71,9 @@ def require_whole(data: bytes, weights: "Mapping[str, Tensor]") -> None:
         said = json.loads(text)
         whole = said[HASH] == _hash(digest(weights), said["labels"])
     except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise Damaged("it is damaged: what cnnc wrote about it cannot be read any more") from error
+        raise Damaged("it is damaged: the stamp that cnnc wrote into it cannot be read") from error
     if not whole:
-        raise Damaged("it is damaged: these are not the numbers and names that cnnc wrote")
+        raise Damaged("it is damaged: its weights or class names differ from what cnnc wrote")
 
 
 def labels(path: Path) -> tuple[str, ...] | None:

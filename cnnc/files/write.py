@@ -247,7 +247,7 @@ def _reason(cause: OSError, path: Path) -> str:
     if cause.errno in (errno.ENOTDIR, errno.EEXIST):
         return f"{next(filter(os.path.lexists, around))} is not a folder"
     if cause.errno in (errno.EACCES, errno.EPERM):
-        return f"there is no permission to write to the folder {next(filter(os.path.isdir, around))}"
+        return f"no permission to write to the folder {next(filter(os.path.isdir, around))}"
     return REASONS.get(cause.errno or 0, cause.strerror or str(cause))
 
 
@@ -259,5 +259,5 @@ def _system_error(error: BaseException | None) -> OSError | None:
 
 def _help(cause: OSError) -> str:
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "what was there before is untouched; make room, or write to another disk"
-    return "what was there before is untouched; write to another folder"
+        return "existing files are unchanged; free some space, or write to another disk"
+    return "existing files are unchanged; write to another folder"

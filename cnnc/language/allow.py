@@ -24,7 +24,7 @@ def read_allow(value: Value | None, report: Report, bad: Code = Code.BAD_VALUE) 
             if [each.code for each in found].count(WARNINGS[entry.data]) < 2:  # the second is told to be of no use
                 found.append(Allow(WARNINGS[entry.data], entry.span))
         else:
-            message = f"`allow` takes the codes of warnings, got {show(entry.plain())}"
+            message = f"`allow` must list codes of warnings, got {show(entry.plain())}"
             report(Diagnostic(bad, message, entry.span, help=_way_out(entry.data)))
     return tuple(found)
 
@@ -33,10 +33,10 @@ def _way_out(given: object) -> str | None:
     if not isinstance(given, str):
         return "write `allow: W302` or `allow: [W302, W304]`"
     if given == Code.UNUSED_ALLOW:
-        return "take out the `allow` that it speaks of"
+        return "remove the unused `allow` that W306 reports"
     if given in CODES:
-        return f"{given} is an error, which only a change of the spec can mend"
+        return f"{given} is an error: fix it in the spec"
     if "$" in given:
-        return "write the code itself: no expression is evaluated here"
+        return "write the code itself: `allow` takes no expressions"
     near = nearest(given.upper(), WARNINGS)
-    return f"did you mean `{near}`?" if near else "`cnnc explain` lists all codes; those of warnings begin with W"
+    return f"did you mean `{near}`?" if near else "`cnnc explain` lists all codes; the codes of warnings begin with W"

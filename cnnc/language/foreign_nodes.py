@@ -21,19 +21,19 @@ LONGEST = 200  # characters of a line that a help proposes
 OTHERWISE = {
     **dict.fromkeys(
         ("input", "inputs", "inputlayer", "placeholder", "net"),
-        "an input is no node: write `input: {image: [3, 224, 224]}` at the top of the spec",
+        "an input is not a node: write `input: {image: [3, 224, 224]}` at the top of the spec",
     ),
-    **dict.fromkeys(("output", "outputs"), "an output is no node: write `outputs: NAME` at the top of the spec"),
+    **dict.fromkeys(("output", "outputs"), "an output is not a node: write `outputs: NAME` at the top of the spec"),
     "depthwiseconv2d": "a depthwise convolution is a `conv` with as many `groups` as its input has channels",
     "separableconv2d": "a separable convolution is a `conv` with as many `groups` as its input has channels, "
-    "and behind it one with `kernel: 1`",
+    "followed by one with `kernel: 1`",
     **dict.fromkeys(
         ("matmul", "mm", "bmm", "dot", "batchdot", "einsum"),
-        "there is no product of two matrices: `mul` multiplies element by element, `linear` by a learned matrix",
+        "no op multiplies two matrices: `mul` multiplies element by element, `linear` by a learned matrix",
     ),
     **dict.fromkeys(
         ("conv3d", "convtranspose3d", "maxpool3d", "avgpool3d", "maxpooling3d", "averagepooling3d", "batchnorm3d"),
-        "maps have a height and a width, and no third size: there are no ops for clips and volumes",
+        "feature maps have only height and width: there are no ops for video or volumes",
     ),
 }
 OPS = (*registry.PLACES, "group", "each")
@@ -47,12 +47,12 @@ def attributes_meant(op: str, given: Any) -> str:
         name, _, rest = op.partition("{")
         return f"write a colon and a space: `- {name.strip(' :')}: {{{rest}: {given}"[:LONGEST] + "`"
     if op in ("group", "each"):
-        return f"it holds nodes: `- {op}: {{{'over: …, ' if op == 'each' else ''}nodes: […]}}`"
+        return f"write the nodes in it: `- {op}: {{{'over: …, ' if op == 'each' else ''}nodes: […]}}`"
     if op in WORDS:
-        return f"`{op}` belongs to a node: `- conv: {{…, {op}: {show(given)}}}`"
+        return f"`{op}` is an attribute of a node: `- conv: {{…, {op}: {show(given)}}}`"
     if op not in registry.PLACES:
         alone = isinstance(given, str) and given in registry.PLACES
-        return f"the op is the key: `- {given}`" if alone else f"write `{op[:64]}: {{name: value}}`"
+        return f"write the op as the key: `- {given}`" if alone else f"write `{op[:64]}: {{name: value}}`"
     return _attributes_of(op, given)
 
 
@@ -72,9 +72,9 @@ def _spelt_out(op: str, given: Any) -> tuple[str, str, str]:
     if not names:
         return "it has no attributes", f"- {op}", ""
     if not required and isinstance(given, bool):
-        return "write its name alone", f"- {op}", ""
+        return "write only its name", f"- {op}", ""
     if not required and isinstance(given, int) and registry.PLACES[op][0] == "norm":  # torch's num_features
-        return "write its name alone", f"- {op}", ", whose channels follow from the input"
+        return "write only its name", f"- {op}", ", whose channels are inferred from the input"
     if len(names) == 2 and isinstance(given, list) and len(given) == 2 and _descend(given):
         return "name the attributes", f"- {op}: {{{names[0]}: {given[0]}, {names[1]}: {given[1]}}}", ""
     rest = "".join(f", {name}: …" for name in names[1:])
@@ -103,7 +103,7 @@ def op_meant(op: str, given: Any, blocks: Iterable[str]) -> str | None:
         return OTHERWISE[_end(op)]
     known = known_as(op, registry.PLACES)
     if known and re.fullmatch(r"[\w.]+\(.*\)", op):
-        return f"attributes are named, not passed as to a function: `{_spelt_out(known, True)[1]}`"
+        return f"write attributes by name, not as a function call: `{_spelt_out(known, True)[1]}`"
     if known and given is not None and not isinstance(given, Mapping):
         return f"{way_out} {_attributes_of(known, given)}"
     return way_out
@@ -123,7 +123,7 @@ def several_ops(given: Mapping[str, Any]) -> str | None:
     if is_attribute or not (known_as(second, OPS) or isinstance(given[second], dict)):
         return None
     written = [f"`- {key}: {{…}}`" if each else f"`- {key}`" for key, each in list(given.items())[:4]]
-    return f"each is a node with a `- ` of its own: {', '.join(written)}"[:LONGEST]
+    return f"write each as a node of its own: {', '.join(written)}"[:LONGEST]
 
 
 class Meant(NamedTuple):
@@ -150,17 +150,17 @@ def attribute_meant(key: str, given: Any, known: Iterable[str], blocks: Iterable
 def say_attribute(op: str, key: str, given: Any, known: Iterable[str], meant: Meant) -> str | None:
     """The help line for an attribute that `op` does not have."""
     if re.fullmatch(r"[-\d.\s]+\)+", key):
-        return f"a list is written in square brackets: `[…, {key.strip(' )')}]`"
+        return f"write a list in square brackets: `[…, {key.strip(' )')}]`"
     return (_another_op(op, meant.op, given) if meant.op else meant.needless) or did_you_mean(key, known)
 
 
 def _another_op(op: str, other: str, given: Any) -> str:
     """An op among the attributes of another."""
     if given is False or other == op:
-        return f"leave it out: `{other}` is an op of its own"
+        return f"remove it: `{other}` is a separate op"
     if other in ACTIVATIONS and registry.takes_act(op):
         return f"write `act: {other}`"
     written = f"`- {other}: {{…}}`" if isinstance(given, dict) and given else f"`- {other}`"
     if other in registry.PLACES and isinstance(given, int | float | list):
         written = f"`{_spelt_out(other, given)[1]}`"
-    return f"`{other}` is an op of its own: put {written} behind it"
+    return f"`{other}` is a separate op: put {written} after this node"

@@ -13,7 +13,7 @@ from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Report, Source, 
 from cnnc.language.allow import read_allow
 from cnnc.language.model import Block, Library
 from cnnc.language.nodes import given_twice, read_blocks
-from cnnc.language.validate import salvage
+from cnnc.language.validate import salvage, show
 from cnnc.language.version import check_version
 from cnnc.text.reader import parse_text
 from cnnc.text.source import LIMIT, read
@@ -27,7 +27,11 @@ def used_blocks(source: Source, use: Value, report: Report) -> dict[str, Block]:
     home = Path(source.name).parent
     if source.name.startswith("<"):
         report(
-            _refusal(f"a spec from {source.name} has no folder to use files from", use.span, "write the spec to a file")
+            _refusal(
+                f"a spec from {source.name} has no folder, so `use` finds no files",
+                use.span,
+                "write the spec to a file",
+            )
         )
         return {}
     return _Loader(_real(home), report).load(home, use, {_real(Path(source.name)): None})
@@ -57,21 +61,21 @@ class _Loader:
                 continue
             real = _real(path)
             if real in trail:
-                notes = tuple(Note("which is used here", span) for span in trail.values() if span)
+                notes = tuple(Note("used here", span) for span in trail.values() if span)
                 self.report(
                     Diagnostic(
                         Code.BAD_USE,
-                        f"`use` goes in a circle: {path} uses itself",
+                        f"`use` forms a cycle: {path} uses itself",
                         item.span,
                         notes=notes,
-                        help="move what both need to a third file",
+                        help="move the shared blocks to a third file",
                     )
                 )
             elif real not in self.done:
                 self.done.add(real)
                 if len(self.done) > MAX_FILES:
                     message = f"the spec uses more than {MAX_FILES} files"
-                    self.report(_refusal(message, item.span, "put the blocks of several into one"))
+                    self.report(_refusal(message, item.span, "merge some of the files"))
                     break
                 self._read(path, item.span, {**trail, real: item.span})
         return self.blocks
@@ -79,7 +83,8 @@ class _Loader:
     def _resolve(self, folder: Path, item: Value) -> Path | None:
         """The file that an entry names, if it may be read."""
         if not isinstance(item.data, str) or not item.data or "\0" in item.data:
-            self.report(_refusal("an entry of `use` is a path", item.span, "for example `blocks/resnet.yaml`"))
+            message = f"an entry of `use` must be a path, got {show(item.plain())}"
+            self.report(_refusal(message, item.span, "for example `blocks/resnet.yaml`"))
             return None
         path = folder / item.data
         parts = Path(item.data).parts
@@ -88,8 +93,8 @@ class _Loader:
             plain = Path(item.data).is_absolute() or ".." in parts
             message = f"`{item.data}` is not below the folder of the spec"
             if not plain:
-                message = f"`{item.data}` is a link that leads out of the folder of the spec"
-            way_out = "put the file beside the spec or in a folder under it, and write its relative path"
+                message = f"`{item.data}` is a link to a file outside the folder of the spec"
+            way_out = "move the file to the folder of the spec or below it, and write its relative path"
             self.report(_refusal(message, item.span, way_out))
             return None
         return path
@@ -98,8 +103,8 @@ class _Loader:
         """The file, if all that are used are together no larger than one may be; raises E102."""
         self.length += len(source.text)
         if self.length > LIMIT:
-            message = f"the files that this spec uses are larger than {LIMIT:,} bytes together"
-            raise CnncError.of(Code.TOO_LARGE, message, help="use the files alone whose blocks the spec needs")
+            message = f"the files that this spec uses are larger than {LIMIT:,} bytes in total"
+            raise CnncError.of(Code.TOO_LARGE, message, help="use only the files whose blocks the spec needs")
         return source
 
     def _read(self, path: Path, span: Span, trail: Mapping[Path, Span | None]) -> None:

@@ -57,15 +57,18 @@ def check_name(name: str, span: Span, report: Report, what: str = "a node") -> b
     """Whether `name` may be given; reports why not."""
     if not PATTERN.fullmatch(name):
         hint = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:LONGEST]
-        message, help = f"{show(name)} cannot be the name of {what}", "a name is made of letters A–Z a–z, digits and _"
+        message, help = f"{show(name)} cannot be the name of {what}", "use only letters A–Z a–z, digits and _"
         help = mistyped(name) or (f"{help}: `{hint}`" if hint else help)
     elif len(name) > LONGEST:
-        message, help = f"the name {show(name)} has {len(name)} characters, {LONGEST} are allowed", "shorten it"
+        message, help = f"the name {show(name)} has {len(name)} characters; at most {LONGEST} are allowed", "shorten it"
     elif keyword.iskeyword(name) or name.startswith("__") or name in TAKEN.get(what, RESERVED):
         owner = "a keyword of Python" if keyword.iskeyword(name) else "an attribute of torch.nn.Module"
-        owner = "kept for Python" if name.startswith("__") or name == "self" else owner
+        owner = "reserved for Python" if name.startswith("__") or name == "self" else owner
         owner = "a word of TorchScript" if name in TORCHSCRIPT else owner
-        message, help = f"`{name}` cannot be the name of {what}: it is {owner}", f"call it `{name.strip('_')}_1`, say"
+        message, help = (
+            f"`{name}` cannot be the name of {what}: it is {owner}",
+            f"rename it, for example to `{name.strip('_')}_1`",
+        )
     else:
         return True
     report(Diagnostic(Code.BAD_NAME, message, span, help=help))
@@ -82,9 +85,9 @@ def file_name(source: Source, given: str | None, root: Value, report: Report) ->
     report(
         Diagnostic(
             Code.BAD_NAME,
-            f"{show(name)} cannot be the name of a network: files are called by it",
+            f"{show(name)} cannot be the name of a network, which names its files",
             root.at("name").span,
-            help=f"up to {LONGEST} letters, digits, `_`, `-` and `.`, not beginning with `.` or `-`",
+            help=f"use up to {LONGEST} letters, digits, `_`, `-` and `.`, and begin with none of `.` and `-`",
         )
     )
     return "network"

@@ -19,7 +19,7 @@ from cnnc.text.value import Value
 GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
 EACH_KEYS = ("over", "names", "nodes")
 TAKEN = {name: f"in `repeat` and `each` it is the {what}" for name, what in COUNTERS.items()}
-WORD_TAKEN = dict.fromkeys(WORDS, "it is a word of every node")  # so no instance could be given it
+WORD_TAKEN = dict.fromkeys(WORDS, "every node has an attribute of that name")  # so no instance could be given it
 
 
 def read_params(value: Value | None, what: str, report: Report, taken: Mapping[str, str] = TAKEN) -> dict[str, Value]:
@@ -48,8 +48,8 @@ def read_blocks(value: Value | None, report: Report) -> dict[str, Block]:
         span = value.keys[name]
         check_name(name, span, report, "a block")
         if name in OPS:
-            message = f"`{name}` is the name of an op, so no block can have it"
-            report(Diagnostic(Code.DUPLICATE_NAME, message, span, help=f"call it `{name}_block`, say"))
+            message = f"a block cannot be named `{name}`: there is an op has that name"
+            report(Diagnostic(Code.DUPLICATE_NAME, message, span, help=f"rename it, for example to `{name}_block`"))
         blocks[name] = read_block(name, span, body, report)
     return blocks
 
@@ -69,7 +69,7 @@ def _block(part: BlockPart, name: str, span: Span, text: Value, report: Report) 
     if part.nodes is not None and part.nodes.data != ():
         items = read_items(part.nodes, report)
     elif part.nodes is not None:
-        items, help = (_broken(span, text),), "add a node; `- identity` hands its input on"
+        items, help = (_broken(span, text),), "add a node, for example `- identity`, which returns its input"
         report(Diagnostic(Code.BAD_VALUE, f"{quote(name)} has no nodes", part.nodes.span, help=help))
     else:
         items = (_broken(span, text),)
@@ -195,16 +195,16 @@ def _malformed(value: Value, report: Report) -> Item:
     data = value.data
     if isinstance(data, dict) and len(data) > 1:
         first, second = list(data)[:2]
-        message = f"a node has one op, but this has `{first}` and `{second}`"
+        message = f"a node must have one op, got `{first}` and `{second}`"
         op = data[first].data if first not in registry.PLACES else None
         if isinstance(op, str) and op in registry.PLACES:  # `type: conv`, as others have it
-            help = f"the op is the key: `- {op}: {{{second}: …}}`"
+            help = f"write the op as the key: `- {op}: {{{second}: …}}`"
         else:
-            indent = f"indent what belongs to `{first}`, or write `- {first}: {{{second}: …}}`"
+            indent = f"indent the attributes of `{first}`, or write `- {first}: {{{second}: …}}`"
             help = several_ops(value.plain()) or indent
         span = value.keys[second]
     else:
-        message = f"a node is `op`, or `op: {{attributes}}`, got {show(value.plain())}"
+        message = f"a node must be `op` or `op: {{attributes}}`, got {show(value.plain())}"
         help, span, first = "for example `- conv: {out: 6, kernel: 5}`", value.span, ""
     report(Diagnostic(Code.MALFORMED_NODE, message, span, help=help))
     return _broken(span, value, first)

@@ -15,7 +15,7 @@ from cnnc.language.known_names import Known
 from cnnc.language.model import Block, Budget, Header, Item, Library, Spec, Train
 from cnnc.language.names import file_name
 from cnnc.language.nodes import given_twice, read_blocks, read_items, read_params
-from cnnc.language.validate import meant, salvage, validate
+from cnnc.language.validate import meant, salvage, show, validate
 from cnnc.language.version import check_version, top
 from cnnc.text.value import Value
 
@@ -36,7 +36,7 @@ def parse(source: Source, root: Value, report: Report) -> Spec | None:
     blocks = {name: replace(each, items=known.mended(each.items, report)) for name, each in known.blocks.items()}
     check_recursion(blocks, report)
     if header.nodes is None and not library:
-        help = "add `nodes:`, a list that begins with `- conv: {out: 6, kernel: 5}`, say"
+        help = "add `nodes:`, a list of nodes such as `- conv: {out: 6, kernel: 5}`"
         report(Diagnostic(Code.MISSING_KEY, "the spec needs `nodes`", top(root), help=help))
     return Spec(
         source=source,
@@ -94,7 +94,7 @@ def _inputs(header: Header, root: Value, report: Report) -> Value | None:
         report(
             Diagnostic(
                 Code.BAD_VALUE,
-                "an input is a name and a shape",
+                f"`{'input' if header.input else 'inputs'}` must map a name to a shape, got {show(given.plain())}",
                 given.span,
                 help="write `input: {image: [1, 28, 28]}`: channels, height, width",
             )
@@ -102,7 +102,8 @@ def _inputs(header: Header, root: Value, report: Report) -> Value | None:
         return None
     elif header.input and len(given.data) > 1:
         keys = list(given.keys.values())
-        report(Diagnostic(Code.BAD_VALUE, "`input` holds one input", keys[1], help="several are `inputs: {…}`"))
+        message = f"`input` must be a single input, got {len(keys)}"
+        report(Diagnostic(Code.BAD_VALUE, message, keys[1], help="write several as `inputs: {…}`"))
     return given
 
 

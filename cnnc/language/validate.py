@@ -196,7 +196,7 @@ def explain(detail: ErrorDetails) -> tuple[str, str | None]:
         reason = str(context["error"])
         # what does not fit together stands in the text, and is named
         return (reason, None) if isinstance(got, dict) else (f"{reason}, got {show(got)}", _respelt(reason, got))
-    return f"is not right: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {show(got)}", None
+    return f"is invalid: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {show(got)}", None
 
 
 def _respelt(wanted: str, got: Any) -> str | None:
@@ -206,7 +206,7 @@ def _respelt(wanted: str, got: Any) -> str | None:
         if got.lower() in options:
             return f"write {got.lower()}"
         if wanted.startswith("must be one of"):
-            return "leave the node out" if got.lower() in NOTHING else did_you_mean(got, options[4:])
+            return "remove the node" if got.lower() in NOTHING else did_you_mean(got, options[4:])
         numbers = re.findall(r"-?\d+", got)
         if len(numbers) > 1 and "[" in wanted and re.fullmatch(r"[-\d\s,;x×()]+", got):
             return f"write [{', '.join(numbers)}]"
@@ -218,7 +218,7 @@ def _respelt(wanted: str, got: Any) -> str | None:
 def _without_dollar(text: str, knows: Callable[[str], bool]) -> str | None:
     """A help line for a text that is an expression but for its dollar sign."""
     written = as_expression(text, knows)
-    return f"an expression begins with a dollar sign: `{written}`" if written else None
+    return f"write an expression with a dollar sign: `{written}`" if written else None
 
 
 def _cut_pair(text: str, value: Value) -> str | None:
@@ -226,7 +226,7 @@ def _cut_pair(text: str, value: Value) -> str | None:
     keys = value.data if isinstance(value.data, dict) else {}
     rest = next((key for key in keys if re.fullmatch(r"-?\d+\)", key)), None)
     found = re.fullmatch(r"\((-?\d+)", text)
-    return f"a list is written in square brackets: `[{found[1]}, {rest[:-1]}]`" if found and rest else None
+    return f"write a list in square brackets: `[{found[1]}, {rest[:-1]}]`" if found and rest else None
 
 
 def _conversion(wanted: str, got: Any) -> str | None:

@@ -12,15 +12,15 @@ def check_version(given: Value | None, root: Value, report: Report) -> bool:
     way_out = f"write `cnnc: {VERSION}`"
     if given is None:
         what, where = ("the spec", "") if root.span.path else ("the file", " as its first line")
-        message = f"{what} does not say which version of the language it is written in"
+        message = f"{what} has no `cnnc` key, the version of the language"
         report(Diagnostic(Code.MISSING_KEY, message, top(root), help=way_out + where))
         return True
     if isinstance(given.data, bool) or not isinstance(given.data, int):
-        message = f"`cnnc` is the version of the language, {VERSION}, got {show(given.plain())}"
+        message = f"`cnnc` must be {VERSION}, the version of the language, got {show(given.plain())}"
         report(Diagnostic(Code.LANGUAGE_VERSION, message, given.span, help=way_out))
         return True
     if given.data != VERSION:
-        message = f"the file is written in version {given.data} of the language, this cnnc reads version {VERSION}"
+        message = f"the file is written in version {given.data} of the language; this cnnc reads version {VERSION}"
         way_out = "a newer cnnc may read it" if given.data > VERSION else way_out
         report(Diagnostic(Code.LANGUAGE_VERSION, message, given.span, help=way_out))
     return given.data == VERSION

@@ -26,7 +26,7 @@ _TAG = re.compile(r"!(?:<[^>\s]*>|[^\s,\[\]{}]*)")
 _NO_KEYS: Final[dict[str, Span]] = {}  # one for all that are no mapping: most values are scalars
 _NO_KEY: Final = object()
 _REFUSED_KEY: Final = object()
-_BLOCKS = "what is used several times is a block, or a param: see `blocks` and `params`"
+_BLOCKS = "to reuse something, define a block or a param: see `blocks` and `params`"
 
 
 def kind(data: object) -> str:
@@ -35,11 +35,11 @@ def kind(data: object) -> str:
         case None:
             return "null"
         case bool():
-            return f"the truth value {str(data).lower()}"
+            return f"the boolean {str(data).lower()}"
         case int() | float():
             return f"the number {data}"
         case str():
-            return "a text"
+            return "a string"
         case tuple():
             return "a list"
     return "a mapping"
@@ -94,7 +94,7 @@ class Composer:
     def _document(self, event: Event) -> None:
         self._documents += 1
         if self._documents > 1:
-            message = "a second document begins here; a spec is a single one"
+            message = "a second document begins here; a spec must be a single document"
             span = place(self.source, event.start_mark.index, 3)
             raise CnncError.of(Code.NOT_ONE_DOCUMENT, message, span, help="put it in a file of its own")
 
@@ -113,30 +113,32 @@ class Composer:
         if event.anchor or event.tag:
             self._refuse_properties(event)
         if len(text) > MAX_STRING:
-            message = f"a text of {len(text):,} characters; the longest that a spec may hold has {MAX_STRING:,}"
+            message = f"this string has {len(text):,} characters; at most {MAX_STRING:,} are allowed"
             raise CnncError.of(Code.TOO_LARGE, message, span)
         if event.style:
             data: Scalar = text
             if event.style == '"' and not text.isascii() and _SURROGATE.search(text):
-                self._problem(Code.SYNTAX, "an escape stands for half a character", span, "write the character itself")
+                self._problem(
+                    Code.SYNTAX, "this escape is half of a surrogate pair", span, "write the character itself"
+                )
         else:
             data = self._resolve(text, span)
         self._add(data, span, plain=not event.style)
 
     def _resolve(self, text: str, span: Span) -> Scalar:
-        way_out = 'close it with `)`; one with a comma or a bracket in it needs quotes: "$(...)"'
+        way_out = 'close it with `)`; quote an expression that contains a comma or a bracket: "$(...)"'
         if text.startswith("$(") and text.count("(") > text.count(")") and self._stack and self._stack[-1].flow:
             self._problem(Code.SYNTAX, "the expression is cut off here", span, way_out)
         try:
             return resolve(text)
         except ValueError as reason:
             shown = text if len(text) <= 40 else f"{text[:20]}…{text[-5:]}"
-            self._problem(Code.BAD_NUMBER, f"{shown} {reason}", span, "give a finite number; a text needs quotes")
+            self._problem(Code.BAD_NUMBER, f"{shown} {reason}", span, "give a finite number; put a string in quotes")
             return None
 
     def _alias(self, event: Event) -> None:
         span = self._span(event.start_mark, event.end_mark)
-        self._problem(Code.NOT_DATA, f"*{event.anchor} is an alias; specs have none", span, _BLOCKS)
+        self._problem(Code.NOT_DATA, f"*{event.anchor} is an alias; aliases are not allowed in specs", span, _BLOCKS)
         self._add("" if self._awaits_key() else None, span, plain=False)
 
     def _refuse_properties(self, event: Event) -> None:
@@ -144,11 +146,11 @@ class Composer:
         start, text = event.start_mark.index, self.source.text
         if event.anchor and (found := _ANCHOR.search(text, start)):
             span = place(self.source, found.start(), len(found[0]))
-            self._problem(Code.NOT_DATA, f"{found[0]} is an anchor; specs have none", span, _BLOCKS)
+            self._problem(Code.NOT_DATA, f"{found[0]} is an anchor; anchors are not allowed in specs", span, _BLOCKS)
         if getattr(event, "tag", None) and (found := _TAG.search(text, start)):
             span = place(self.source, found.start(), len(found[0]))
-            way_out = "leave it out: what a value is follows from how it is written; a text needs quotes"
-            self._problem(Code.NOT_DATA, f"{found[0]} is a tag; specs have none", span, way_out)
+            way_out = "remove it: the type of a value follows from how it is written; put a string in quotes"
+            self._problem(Code.NOT_DATA, f"{found[0]} is a tag; tags are not allowed in specs", span, way_out)
 
     def _awaits_key(self) -> bool:
         return bool(self._stack) and self._stack[-1].table is not None and self._stack[-1].key is _NO_KEY
@@ -159,7 +161,9 @@ class Composer:
         if len(self._stack) == MAX_DEPTH:
             span = place(self.source, event.start_mark.index)
             message = f"nested deeper than {MAX_DEPTH} levels"
-            raise CnncError.of(Code.TOO_DEEP, message, span, help="use blocks and groups: a spec is seldom 10 deep")
+            raise CnncError.of(
+                Code.TOO_DEEP, message, span, help="move inner levels to `blocks`: specs are rarely 10 deep"
+            )
         self._stack.append(_Frame(event.start_mark, event.flow_style, isinstance(event, yaml.MappingStartEvent)))
 
     def _close(self, event: Event) -> None:
@@ -183,7 +187,7 @@ class Composer:
         """Put a finished value where it belongs: into the innermost collection, as a key or not, or at the root."""
         self._count += 1
         if self._count > MAX_VALUES:
-            message = f"more than {MAX_VALUES:,} values, the most that a spec may have"
+            message = f"the spec has more than {MAX_VALUES:,} values"
             raise CnncError.of(Code.TOO_LARGE, message, span, help="use blocks, `repeat` and `each`")
         if not self._stack:
             self.root = Value(data, span, keys or _NO_KEYS)
@@ -204,10 +208,10 @@ class Composer:
         if not isinstance(data, str):
             self._refuse_key(data, span)
         elif plain and data == "<<":
-            self._problem(Code.NOT_DATA, "<< merges mappings in YAML 1.1; specs have no merge keys", span, _BLOCKS)
+            self._problem(Code.NOT_DATA, "<< is a merge key; merge keys are not allowed in specs", span, _BLOCKS)
         elif data in frame.keys:
-            note = Note("it is first given here", frame.keys[data])
-            way_out = "keep one of the two: a mapping has each key once"
+            note = Note("first given here", frame.keys[data])
+            way_out = "keep one of the two: the keys of a mapping must differ"
             self._problem(Code.DUPLICATE_KEY, f"the key {data!r} is given twice", span, way_out, notes=(note,))
         else:
             frame.keys[data] = span
@@ -216,10 +220,8 @@ class Composer:
 
     def _refuse_key(self, data: object, span: Span) -> None:
         if isinstance(data, tuple | dict):
-            way_out = (
-                "a key is a text; an expression is $(...), with parentheses, and a text with brackets needs quotes"
-            )
+            way_out = "write an expression as $(...), with parentheses; put a string with brackets in quotes"
         else:
             written = self.source.line(span.line)[span.column - 1 : span.end_column - 1]
             way_out = f'put it in quotes: "{written}"' if written else "write a key before the ':'"
-        self._problem(Code.NOT_DATA, f"{kind(data)} cannot be a key; keys are texts", span, way_out)
+        self._problem(Code.NOT_DATA, f"a key must be a string, got {kind(data)}", span, way_out)

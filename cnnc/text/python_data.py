@@ -85,7 +85,7 @@ def from_data(data: Mapping[str, Any]) -> Source:
 def overrides(given: Mapping[str, Any]) -> dict[str, Value]:
     """Values for a spec's parameters, each with its place (`set.classes`). Raises CnncError for what is no data."""
     if not isinstance(given, Mapping):
-        raise TypeError(f"`set` is a dict of parameters and their values, not {type(given).__name__}")
+        raise TypeError(f"`set` must be a dict of parameters and their values, got {type(given).__name__}")
     if not given:
         return {}
     root = parse_text(Data("<set>", _written(dict(given), "a parameter's value"), prefix="set"))
@@ -98,7 +98,7 @@ def _written(data: Mapping[str, Any], what: str, indent: int | None = None) -> s
     try:
         return json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False, default=_builtin)
     except (TypeError, ValueError, RecursionError) as error:
-        help = "a spec holds dicts, lists, strings, finite numbers, true, false and None"
+        help = "use only dicts, lists, strings, finite numbers, True, False and None"
         raise CnncError.of(Code.BAD_VALUE, f"{what} is not plain data: {error}", help=help) from None
 
 
@@ -109,19 +109,19 @@ def _builtin(data: object) -> object:
     plain = data.item() if hasattr(data, "item") and not getattr(data, "ndim", 0) else None
     if isinstance(plain, bool | int | float | str):
         return plain
-    raise TypeError(f"{type(data).__name__} is none of a spec's types")
+    raise TypeError(f"{type(data).__name__} is not allowed in a spec")
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
     """`NAME=VALUE` from a command line, the value read as a spec would read it; ValueError where it is none."""
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ValueError(f"{text!r} is not NAME=VALUE")
+        raise ValueError(f"expected NAME=VALUE, got {text!r}")
     try:
         root = parse_text(Source("<set>", f"value: {value}"))
     except CnncError as error:
         raise ValueError(f"{name}: {error.diagnostics[0].message}") from None
     assert isinstance(root.data, dict)
     for more in list(root.data)[1:]:
-        raise ValueError(f"{name}: the value ends before the line of `{more}`")
+        raise ValueError(f"{name}: expected one value, got another key `{more}` after it")
     return name, root.at("value").plain()

@@ -49,14 +49,14 @@ def _top_mapping(root: Value | None, source: Source) -> Value:
         Code.NOT_ONE_DOCUMENT,
         _what_is_there(root, source),
         where,
-        help="a spec is a mapping: `cnnc: 1`, `name:`, `input:`, `nodes:`; see `cnnc explain E109`",
+        help="begin with the keys `cnnc: 1`, `name:`, `input:` and `nodes:`; see `cnnc explain E109`",
     )
 
 
 def _what_is_there(root: Value | None, source: Source) -> str:
     if root is not None and not (root.data is None and root.span.column == root.span.end_column):
-        return f"the top level is {kind(root.data)}; a spec is a mapping"
+        return f"the top level of a spec must be a mapping, got {kind(root.data)}"
     if not source.text.strip():
         return f"{source.name} is empty"
     comments_only = all(line.strip()[:1] in ("", "#") for line in source.lines)
-    return f"{source.name} holds only comments" if comments_only else f"{source.name} holds no data"
+    return f"{source.name} contains only comments" if comments_only else f"{source.name} contains no data"

@@ -95,7 +95,7 @@ def _object(name: str, kind: bytes) -> bytes | None:
         content = git.stdout.read(min(int(found[2]), LIMIT + 1)) if found and found[1] == kind else None
         git.kill()
         if not head:
-            raise _no_git(name, git.stderr.read().decode(errors="replace").strip() or "git says nothing")
+            raise _no_git(name, git.stderr.read().decode(errors="replace").strip() or "git printed no error")
         return content
 
 
@@ -110,15 +110,17 @@ def _git(name: str, *arguments: str) -> "subprocess.Popen[bytes]":
 
 
 def _no_git(name: str, reason: str) -> CnncError:
-    help = "`REV:path` is a file of a git revision; a path as it is needs no colon"
-    return CnncError.of(Code.UNREADABLE, f"there is no file {name}, and git cannot look: {reason}", help=help)
+    help = "`REV:path` names a file in a git revision; write an ordinary path without a colon"
+    return CnncError.of(Code.UNREADABLE, f"there is no file {name}, and git failed: {reason}", help=help)
 
 
 def _missing(revision: str, path: str) -> CnncError:
     if revision and _object(f"{revision}^{{tree}}", b"tree") is None:
-        return CnncError.of(Code.UNREADABLE, f"git knows no revision `{revision}`", help="`git log` lists them")
+        return CnncError.of(
+            Code.UNREADABLE, f"git has no revision `{revision}`", help="list the revisions with `git log`"
+        )
     where = f"the revision `{revision}`" if revision else "git's index"
-    help = "a path is from the top of the repository; from the working directory it begins with `./`"
+    help = "write the path from the root of the repository, or `./…` from the working directory"
     return CnncError.of(Code.UNREADABLE, f"there is no file `{path}` in {where}", help=help)
 
 

@@ -33,13 +33,13 @@ _WIDE_BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-1
     b"\xfe\xff": "UTF-16",
 }
 _WAYS_OUT = {
-    "a folder": "name a spec file; a check of a folder looks for .yaml, .yml and .json files in it with `cnnc`, "
-    "`nodes`, `input` or `blocks` at their top, and found none",
+    "a folder": "name a spec file; in a folder, `cnnc check` looks for .yaml, .yml and .json files with `cnnc`, "
+    "`nodes`, `input` or `blocks` at their top level, and found none",
     "a named pipe": "pipe the text in and give `-` as the file",
 }
 _FAILURES = {
-    errno.EACCES: ("you are not allowed to read {}", "change its permissions, or those of the folders above it"),
-    errno.EPERM: ("you are not allowed to read {}", "change its permissions, or those of the folders above it"),
+    errno.EACCES: ("no permission to read {}", "change its permissions, or those of the folders above it"),
+    errno.EPERM: ("no permission to read {}", "change its permissions, or those of the folders above it"),
     errno.ELOOP: ("{} is a symbolic link that leads back to itself", "point the link at a file"),
     errno.ENAMETOOLONG: ("the name {} is longer than this system allows", "give a shorter path"),
     errno.ENOTDIR: ("a part of the path {} is a file, not a folder", "check the path"),
@@ -63,7 +63,7 @@ def decode(name: str, data: bytes) -> Source:
     if len(data) > LIMIT:
         raise CnncError.of(
             Code.TOO_LARGE,
-            f"{name} is larger than {LIMIT:,} bytes (1 MiB), the most that a spec may have",
+            f"{name} is larger than {LIMIT:,} bytes (1 MiB), the limit of a spec",
             help="a spec describes a network in a few KB: use blocks and `repeat`, and keep weights out of it",
         )
     for mark, encoding in _WIDE_BOMS.items():
@@ -120,7 +120,7 @@ def _missing(path: Path) -> CnncError:
     message, way_out = f"there is no file {path}", "check the path and the working directory"
     specs = {Path(name).stem: name for name in _siblings(path) if name.endswith(SUFFIXES)}
     if has_magic(path.name):
-        message, way_out = f"no file fits {path}", f"the names of specs end in {', '.join(SUFFIXES)}"
+        message, way_out = f"no file matches {path}", f"the names of specs end in {', '.join(SUFFIXES)}"
     elif not isdir(path.parent):
         message = f"{message}: there is no folder {path.parent}"
     elif near := get_close_matches(path.stem, specs, n=1):
@@ -149,7 +149,7 @@ def _wide(name: str, data: bytes, encoding: str) -> CnncError:
     source = Source(name, data.decode(encoding, errors="replace").removeprefix("\ufeff"))
     return CnncError.of(
         Code.NOT_TEXT,
-        f"{name} is {encoding} text; a spec is UTF-8",
+        f"{name} is {encoding} text; a spec must be UTF-8",
         Span(source, 1, 1, 1, 2),
         help=f"save it as UTF-8, or convert it: iconv -f {encoding} -t UTF-8",
     )
@@ -169,7 +169,7 @@ def _with_nul(name: str, data: bytes) -> CnncError:
         data,
         offset,
         f"{name} is not text: byte {offset} is a NUL",
-        "a spec is UTF-8 text (YAML or JSON); is this a model or a picture?",
+        "a spec must be UTF-8 text (YAML or JSON); is this a model or a picture?",
     )
 
 
@@ -177,8 +177,8 @@ def _not_utf8(name: str, data: bytes, offset: int) -> CnncError:
     line = len((data[:offset].decode() + "x").splitlines())
     controls = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in data[:1024])
     if controls:
-        way_out = "this looks like a binary file; a spec is UTF-8 text (YAML or JSON)"
+        way_out = "this looks like a binary file; a spec must be UTF-8 text (YAML or JSON)"
     else:
         way_out = "save it as UTF-8; if it is Latin-1 (Windows-1252): iconv -f WINDOWS-1252 -t UTF-8"
-    message = f"{name} is not UTF-8 text: byte {offset} (0x{data[offset]:02x}), on line {line}, fits no character"
+    message = f"{name} is not UTF-8 text: byte {offset} (0x{data[offset]:02x}), on line {line}, is invalid"
     return _not_text(name, data, offset, message, way_out)

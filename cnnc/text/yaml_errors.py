@@ -25,21 +25,23 @@ class _Wording(NamedTuple):
     code: Code = Code.SYNTAX
 
 
-_QUOTE = 'put a text that holds ": " or begins with a sign of YAML\'s own in quotes'
+_QUOTE = 'quote a string that contains ": " or begins with a special character of YAML'
 _ALIGN = (
     "indent it like its neighbours, with `- ` before an item and `key: ` before a value; or end the value before it"
 )
-_COLON = f"a key has its own line, its neighbours' indentation and a space behind its ':'; {_QUOTE}"
+_COLON = f"put each key on its own line, indented like its neighbours, with a space after its ':'; {_QUOTE}"
 _WORDINGS = (
+    _Wording("simple key.*find expected ':'", "a ':' is missing after this key", "write `key: value`", at_context=True),
+    _Wording("mapping values are not allowed", "a ':' is not allowed here", _COLON),
     _Wording(
-        "simple key.*find expected ':'", "a ':' is missing behind this key", "write `key: value`", at_context=True
+        "sequence entries are not allowed", "a list item is not allowed here", "start the list on a line of its own"
     ),
-    _Wording("mapping values are not allowed", "a ':' cannot stand here", _COLON),
     _Wording(
-        "sequence entries are not allowed", "a list item cannot begin here", "start the list on a line of its own"
+        "parsing a block mapping", "this does not belong to the mapping around it", _ALIGN, "the mapping begins here"
     ),
-    _Wording("parsing a block mapping", "this is no part of the mapping around it", _ALIGN, "the mapping begins here"),
-    _Wording("parsing a block collection", "this is no part of the list around it", _ALIGN, "the list begins here"),
+    _Wording(
+        "parsing a block collection", "this does not belong to the list around it", _ALIGN, "the list begins here"
+    ),
     _Wording(
         "parsing a flow sequence", "a ',' or a ']' is missing here", "close the list with ]", "the list opens here"
     ),
@@ -49,23 +51,25 @@ _WORDINGS = (
     _Wording("node content", "a value is missing here", f"write a value, or null; {_QUOTE}"),
     _Wording(
         "quoted scalar.*(end of stream|document)",
-        "the quoted text is never closed",
+        "the quoted string is never closed",
         "close it with the quote that it begins with",
         at_context=True,
     ),
     _Wording(
         "escape (character|code|sequence)|scanning a double-quoted|parsing a quoted",
-        "this is no escape that stands for a character",
+        "this is not a valid escape sequence",
         r"in double quotes \ begins an escape such as \n or \u00e9: write \\, or use single quotes",
     ),
-    _Wording("(an alias|an anchor)", "a text cannot begin with * or & unless it is quoted", "put it in quotes"),
+    _Wording("(an alias|an anchor)", "a string cannot begin with * or & unless it is quoted", "put it in quotes"),
     _Wording(
-        "tag", "tags are not part of the spec language", "put a text that begins with ! in quotes", code=Code.NOT_DATA
+        "tag", "tags are not part of the spec language", "put a string that begins with ! in quotes", code=Code.NOT_DATA
     ),
     _Wording("block scalar", "only a line break may follow | or >", "start the text on the next line, indented"),
-    _Wording("cannot start any token", "a text cannot begin with this character", "put the text in quotes"),
-    _Wording("document start", "this comes after the end of the data", "remove it, or what ends the data before it"),
-    _Wording("multiline plain|unexpected ':'", "a ':' cannot stand here", _QUOTE),
+    _Wording("cannot start any token", "a string cannot begin with this character", "put the string in quotes"),
+    _Wording(
+        "document start", "this comes after the end of the data", "remove it, or the mark before it that ends the data"
+    ),
+    _Wording("multiline plain|unexpected ':'", "a ':' is not allowed here", _QUOTE),
 )
 _TAB = re.compile("tab character|cannot start any token")
 _COMPILED = [(re.compile(wording.pattern, re.DOTALL), wording) for wording in _WORDINGS]
@@ -94,7 +98,7 @@ def _spelt_out(line: str) -> str | None:
     if found := re.fullmatch(r"\s*- (\w+) ?(\{.{,100})", line.rstrip()):
         return f"write a colon and a space: `- {found[1]}: {found[2]}`"
     if found := re.fullmatch(r"\s*- (\w+): +(\w+: [^#{}]{,100})", line.rstrip()):
-        return f"attributes on the line of their op stand in braces: `- {found[1]}: {{{found[2]}}}`"
+        return f"put attributes on the op's own line in braces: `- {found[1]}: {{{found[2]}}}`"
     return None
 
 

@@ -58,17 +58,17 @@ def events(source: Source) -> Iterator[Event]:
     if found := _CONTROL.search(text):
         raise CnncError.of(
             Code.NOT_TEXT,
-            f"{source.name} holds the control character U+{ord(found[0]):04X}",
+            f"{source.name} contains the control character U+{ord(found[0]):04X}",
             place(source, found.start()),
             label="here",
-            help='remove it; in a text that needs it, write it as an escape in double quotes: "\\u0007"',
+            help='remove it; if a string needs it, write it as an escape in double quotes: "\\u0007"',
         )
     if found := _DIRECTIVE.match(text):
         raise CnncError.of(
             Code.NOT_DATA,
             "directives are not part of the spec language",
             place(source, found.start(1), len(found[1].rstrip())),
-            help="delete the line: a spec is YAML 1.2 already (a text that begins with % needs quotes)",
+            help="delete the line: specs are always YAML 1.2 (put a string that begins with % in quotes)",
         )
     parsed = _yaml_events(text)
     return _without_tabs(parsed, source) if "\t" in text else parsed
@@ -124,13 +124,15 @@ def refused_tab(span: Span) -> CnncError:
     """E104 for the tab at `span`."""
     indents = not span.source.line(span.line)[: span.column - 1].strip()
     if indents:
-        return CnncError.of(Code.SYNTAX, "a tab cannot indent", span, label="a tab", help="indent with spaces")
+        return CnncError.of(
+            Code.SYNTAX, "tabs are not allowed in indentation", span, label="a tab", help="indent with spaces"
+        )
     return CnncError.of(
         Code.SYNTAX,
-        "a tab cannot stand between the parts of a line",
+        "tabs are not allowed between the parts of a line",
         span,
         label="a tab",
-        help='use spaces; a text that needs a tab is written in double quotes: "\\t"',
+        help='use spaces; write a tab in a string as an escape in double quotes: "\\t"',
     )
 
 

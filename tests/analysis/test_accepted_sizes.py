@@ -168,7 +168,7 @@ def test_axes_that_depend_on_each_other_are_wrong():
     [fault] = checked.diagnostics
     assert fault.code.value == "E310"
     assert fault.message == (
-        "which heights fit depends on the width: at 2×3, add: `image` is 1×2×3, but `permute` is 1×3×2"
+        "the heights that fit depend on the width: at 2×3, add: `image` is 1×2×3, but `permute` is 1×3×2"
     )
     assert not size_rules(checked.graph).independent
     assert size_rules(check({**spec, "input": {"image": [1, None, 9]}}).graph).height == Rule(1, 1, (), (9,))
@@ -241,7 +241,7 @@ def test_what_takes_too_long_to_find_out_is_refused(monkeypatch):
     [fault] = checked.diagnostics
     assert (fault.code.value, fault.message) == (
         "E310",
-        "which heights and widths fit takes more than 20,000 steps to find out",
+        "finding the heights and widths that fit takes more than 20,000 steps",
     )
     assert checked.as_json()["implies"]["height"] is None
     fixed = load({**spec, "input": {"image": [1, 64, 64]}})

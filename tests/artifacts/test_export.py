@@ -134,7 +134,7 @@ def test_damage_to_weights_beside_a_model_is_noticed(tmp_path, large):
     whole = data.read_bytes()
     for damage in damaged(whole, 15):
         data.write_bytes(damage)
-        assert "net.onnx.data is damaged, or was changed in its place" in refused()
+        assert "net.onnx.data is damaged, or was edited in place" in refused()
         with pytest.raises(CnncError, match=r"E402.*net\.onnx\.data.? is (damaged|too short)"):
             weights.checkpoint(model, {})
     data.unlink()

@@ -18,19 +18,19 @@ GOLDEN = ROOT / "tests" / "diagnostics" / "golden"
 SPECS = ROOT / "specs"
 
 MENDED = {  # what the help says, and the spec with that done
-    "E301-add": ("give `a` and `b` `padding: same`", r"(kernel: \d)", r"\1, padding: same"),
+    "E301-add": ("set `padding: same` in `a` and `b`", r"(kernel: \d)", r"\1, padding: same"),
     "E301-concat": ("put `max_pool: {kernel: 2}` between `image` and", r"\[image, max_pool\]", "[max_pool, max_pool]"),
     "E301-factor": ("write `mul`", "- add:", "- mul:"),
     "E301-group": ("make `image` 64×64 or 66×64 (multiples of 2)", "65, 64", "66, 64"),
-    "E301-instances": ("give `body.0.left.b` `padding: same`", r"(width, kernel: 3)}", r"\1, padding: same}"),
-    "E301-open": ("give `p2` `padding: same`", "stride: 1", "stride: 1, padding: same"),
-    "E301-pool": ("give `p6` `padding: same`", "stride: 1", "stride: 1, padding: same"),
-    "E301-repeat": ("give `deep` `padding: same`", "repeat: 3", "repeat: 3, padding: same"),
-    "E301-skip": ("take `e2`, which is 16×32×32, for `e1`", r"\[u2, e1\]", "[u2, e2]"),
-    "E301-three": ("give `b` and `c` `padding: same`", r"(from: a.*kernel: \d)", r"\1, padding: same"),
+    "E301-instances": ("set `padding: same` in `body.0.left.b`", r"(width, kernel: 3)}", r"\1, padding: same}"),
+    "E301-open": ("set `padding: same` in `p2`", "stride: 1", "stride: 1, padding: same"),
+    "E301-pool": ("set `padding: same` in `p6`", "stride: 1", "stride: 1, padding: same"),
+    "E301-repeat": ("set `padding: same` in `deep`", "repeat: 3", "repeat: 3, padding: same"),
+    "E301-skip": ("use `e2`, which is 16×32×32, instead of `e1`", r"\[u2, e1\]", "[u2, e2]"),
+    "E301-three": ("set `padding: same` in `b` and `c`", r"(from: a.*kernel: \d)", r"\1, padding: same"),
     "E301-unet": ("make `image` 348×524 or 352×528 (multiples of 4)", "350, 525", "352, 528"),
     "E303-kernel": ("make `image` 37×37 or larger", "32, 32", "37, 37"),
-    "E303-stages": ("give `head` `padding: 2`", "kernel: 7", "kernel: 7, padding: 2"),
+    "E303-stages": ("set `padding: 2` in `head`", "kernel: 7", "kernel: 7, padding: 2"),
 }
 
 
@@ -74,20 +74,23 @@ def test_no_help_is_made_of_what_breaks_something_else():
 def test_vectors_are_taken_for_others(op, map):
     nodes = [{"relu": {"name": "c", "from": "b"}}, {op: {"from": ["a", "c"]}}]
     (fault,) = check({"cnnc": 1, "inputs": {"a": map, "b": [5]}, "nodes": nodes}).diagnostics
-    assert "take `b`, which is 5, for `a`" in fault.help
+    assert "use `b`, which is 5, instead of `a`" in fault.help
 
 
 def test_a_size_that_is_made_of_an_open_one_has_no_history():
     nodes = [{"upsample": {"size": 7}}, {"conv": {"name": "c", "out": 4, "kernel": 9}}]
     (fault,) = check({"cnnc": 1, "input": {"image": [4, None, None]}, "nodes": nodes}).diagnostics
-    assert fault.help == "give `c` `padding: 1`, or give `c` `kernel: 7`"
+    assert fault.help == "set `padding: 1` in `c`, or set `kernel: 7` in `c`"
 
 
 def test_of_many_causes_the_first_are_told():
     nodes = [{"conv": {"name": name, "out": 3, "kernel": 3}} for name in "abcde"]
     spec = {"cnnc": 1, "input": {"image": [3, 32, 32]}, "nodes": [*nodes, {"add": {"from": ["image", "e"]}}]}
     (fault,) = check(spec).diagnostics
-    assert [note.message[:13] for note in fault.notes[3:]] == ["`a` makes 30 ", "`b` makes 28 ", "`c` makes 26 "]
+    assert [note.message for note in fault.notes[3:]] == [
+        f"`{name}` changes {size} to {size - 2} (kernel 3, stride 1, no padding)"
+        for name, size in (("a", 32), ("b", 30), ("c", 28))
+    ]
 
 
 def test_a_vector_comes_from_the_node_that_made_it_of_a_map():

@@ -165,12 +165,12 @@ def test_a_used_file_that_the_revision_lacks_is_named_by_it(repository, run):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("nope:specs/net.yaml", "git knows no revision `nope`"),
+        ("nope:specs/net.yaml", "git has no revision `nope`"),
         ("HEAD:net.yaml", "there is no file `net.yaml` in the revision `HEAD`"),
         (":net.yaml", "there is no file `net.yaml` in git's index"),
         ("HEAD:specs", "there is no file `specs` in the revision `HEAD`"),
-        ("--help:net.yaml", "git knows no revision `--help`"),
-        ("HEAD\nHEAD:net.yaml", "git knows no revision"),
+        ("--help:net.yaml", "git has no revision `--help`"),
+        ("HEAD\nHEAD:net.yaml", "git has no revision"),
     ],
 )
 def test_what_git_does_not_have_is_said(repository, run, given, said):

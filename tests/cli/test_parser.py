@@ -63,7 +63,7 @@ def test_what_a_line_means(line, name, value):
     [
         ("m a --tops 3", "cnnc try has no option `--tops`", "did you mean `--top`?"),
         ("m a --to 3", "cnnc try has no option `--to`", "did you mean `--top`?"),
-        ("m a -q", "cnnc try has no option `-q`", "there are: `-h`, `--help`, `--top`, `-k`"),
+        ("m a -q", "cnnc try has no option `-q`", "choose one of `-h`, `--help`, `--top`, `-k`"),
         ("m a --top", "--top needs a value", "`--top <integer>`"),
         ("m a --top --wide", "--top needs a value", "`--top <integer>`"),
         ("m a --wide=1", "--wide takes no value", None),

@@ -86,7 +86,7 @@ def test_a_denied_warning_says_why_it_is_an_error(folder):
     exit_code, out, err = check("warned.yaml", "--deny", "W302")
     assert (exit_code, out) == (1, "")
     assert "error[W302]: " in err
-    assert "note: a warning, which `deny` makes an error" in err
+    assert "note: this is a warning that `deny` turns into an error" in err
     assert err.endswith("warned.yaml: 1 error\n")
     assert "::error file=warned.yaml" in check("warned.yaml", "--deny", "W302", "--format", "github")[1]
 
@@ -112,7 +112,7 @@ def test_from_python(folder):
     assert cnnc.check("warned.yaml", allow=["W302", "W304"]).diagnostics == ()
     assert not cnnc.check("warned.yaml", deny="warnings").ok
     for wrong in ({"allow": ["warnings"]}, {"deny": "E301"}, {"allow": ["W302"], "deny": ["W302"]}):
-        with pytest.raises(ValueError, match=r"there is no warning|is an error|is allowed and denied"):
+        with pytest.raises(ValueError, match=r"there is no warning|is an error|is both allowed and denied"):
             cnnc.check("warned.yaml", **wrong)
 
 
@@ -150,7 +150,7 @@ def test_a_pyproject_without_the_table_is_none_of_our_business(folder):
         ("allow = [\n  'W302',\n  5]", ["error[E203]: `allow[1]` of `[tool.cnnc]` must be a string, got 5", ":4:3"]),
         ("allow = ['E301']", ["error[E203]: E301 is an error", ":2:10"]),
         ("deny = ['W302', 'x']", ["error[E203]: there is no warning x", ":2:17"]),
-        ("allow = ['W302']\ndeny = ['W302']", ["error[E203]: W302 is allowed and denied", ":3:9"]),
+        ("allow = ['W302']\ndeny = ['W302']", ["error[E203]: W302 is both allowed and denied", ":3:9"]),
         ("allow = [", ["error[E104]: pyproject.toml is not valid TOML: ", "--> pyproject.toml:"]),
         ("x = " + "[" * 5000, ["pyproject.toml"]),
     ],

@@ -89,7 +89,7 @@ SCALARS = {
 NAMES = {
     "a keyword": (nodes("relu: {name: class}"), [("E209", 5, 18)]),
     "torch's": (nodes("relu: {name: forward}", "relu: {name: training}"), [("E209", 5, 18), ("E209", 6, 18)]),
-    "kept for Python": (nodes("relu: {name: __init__}"), [("E209", 5, 18)]),
+    "reserved for Python": (nodes("relu: {name: __init__}"), [("E209", 5, 18)]),
     "dotted": (nodes("relu: {name: a.b}", "tanh: {from: a.b}"), [("E209", 5, 18)]),
     "slashed": (nodes("relu: {name: a/b}"), [("E209", 5, 18)]),
     "a path": (nodes("relu: {name: ../x}"), [("E209", 5, 18)]),

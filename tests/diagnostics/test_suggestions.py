@@ -58,11 +58,11 @@ def test_attributes(word, meant):
 
 
 def test_what_is_inferred_is_left_out():
-    assert did_you_mean("in_channels", ATTRIBUTES) == "leave it out: it follows from the input"
+    assert did_you_mean("in_channels", ATTRIBUTES) == "remove it: it is inferred from the input"
 
 
 def test_few_options_are_listed_and_many_are_not():
-    assert did_you_mean("zzz", ["a", "b"]) == "there are: `a`, `b`"
+    assert did_you_mean("zzz", ["a", "b"]) == "choose one of `a`, `b`"
     assert did_you_mean("zzz", [f"name{k}" for k in range(FEW + 1)]) is None
     assert did_you_mean("zzz", []) is None
 

@@ -18,7 +18,7 @@ def notes(spec, **settings):
 def test_a_value_that_the_caller_set_is_not_blamed_on_the_spec():
     spec = net(conv(out="$(2 * c)"), params={"c": 4, "d": 1})
     [(message, line)] = notes(spec, set={"c": 0, "d": 5})
-    assert message == "`--set c=0` (in Python `set=`) replaces what is written here"
+    assert message == "`--set c=0` (in Python `set=`) replaces this value"
     assert '"c": 4' in line
 
 
@@ -44,9 +44,9 @@ def test_a_value_of_the_specs_own_is_not_the_callers(settings):
 )
 def test_an_input_whose_channels_stand_last(image, meant):
     found = [message for message, _ in notes(net(conv(kernel=5, stride=9), conv(kernel=99), image=image))]
-    assert sum(f"is `{meant}` meant?" in message for message in found) == 1
+    assert sum(f"did you mean `{meant}`?" in message for message in found) == 1
 
 
 @pytest.mark.parametrize("image", [(3, 224, 3), (64, 1, 1), (64, 3, 3), (16, 9, 7)])
 def test_an_input_that_is_small_has_its_channels_first(image):
-    assert not any("meant" in message for message, _ in notes(net(conv(kernel=99), image=image)))
+    assert not any("did you mean" in message for message, _ in notes(net(conv(kernel=99), image=image)))

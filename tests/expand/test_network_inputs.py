@@ -45,7 +45,7 @@ def test_a_shape_is_channels_height_and_width_or_features(shape):
 
 def test_the_batch_is_never_written():
     [found] = check({**net("relu"), "input": {"image": [1, 3, 8, 8]}}).diagnostics
-    assert found.help == "leave the batch out: [3, 8, 8]"
+    assert found.help == "leave out the batch: [3, 8, 8]"
 
 
 def test_the_long_form_says_how_a_picture_becomes_the_tensor():
@@ -140,9 +140,9 @@ def test_a_network_has_an_input_and_nodes():
 
 
 def test_what_nothing_needs_is_an_error():
-    assert faults(net("relu", {"tanh": {"from": "image"}})) == ["E308 nothing uses `relu`, and it is no output"]
+    assert faults(net("relu", {"tanh": {"from": "image"}})) == ["E308 nothing uses `relu`, and it is not an output"]
     dead = net({"relu": {"name": "a"}}, {"relu": {"name": "b"}}, {"tanh": {"from": "image"}})
-    assert faults(dead) == ["E308 nothing uses `b`, and it is no output"]
+    assert faults(dead) == ["E308 nothing uses `b`, and it is not an output"]
 
 
 def test_a_dead_line_of_a_block_is_said_once():
@@ -230,8 +230,8 @@ def test_the_outputs_of_a_block_have_names_of_their_own():
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ([0.5], "E203 `mean` has 1 number, but the input 3 channels"),
-        ([0.5, 0.5], "E203 `mean` has 2 numbers, but the input 3 channels"),
+        ([0.5], "E203 `mean` has 1 number, but the input has 3 channels"),
+        ([0.5, 0.5], "E203 `mean` has 2 numbers, but the input has 3 channels"),
     ],
 )
 def test_one_is_not_counted_as_many(numbers, message):

@@ -290,9 +290,9 @@ def test_a_cycle_through_a_node_that_is_not_there_names_those_that_are():
 def test_a_cycle_of_nodes_none_of_which_is_there_is_one(sources):
     absent = [{"relu": {"name": k, "from": f, "when": False}} for k, f in zip("abc", sources, strict=False)]
     [fault] = faults(net(*absent, {"relu": {"from": "image"}}))
-    assert fault.startswith("E307 the node here is left out")
+    assert fault.startswith("E307 this node is left out")
     [fault] = faults(net(*absent, {"relu": {"from": "a"}}))  # whoever takes one of them is not blamed
-    assert "leads back to it" in fault
+    assert "depends on it" in fault
 
 
 def test_what_takes_its_input_from_a_cycle_is_checked_all_the_same():
@@ -515,7 +515,7 @@ def test_a_round_that_gives_a_name_again_is_told_what_counts():
     assert "`i` counts the innermost `repeat` or `each`" in first.help
     assert "`over`" in first.help
     [found] = check(net({"relu": {"name": "a"}}, {"tanh": {"name": "a"}})).diagnostics
-    assert found.help == "call one of them `a_2`, say"
+    assert found.help == "rename one of them, for example to `a_2`"
 
 
 @pytest.mark.parametrize("when", [False, "$(late.channels == 5)"])
@@ -524,7 +524,7 @@ def test_a_dead_node_is_told_of_the_absent_one_that_would_take_it(when):
     late = {"relu": {"name": "late", "from": "image"}}
     spec = net(conv(), add, {"tanh": {"name": "last", "from": "sum"}}, late, outputs=["late", "last"])
     [found] = check(spec).diagnostics
-    assert (found.code, found.message) == ("E308", "nothing uses `conv`, and it is no output")
+    assert (found.code, found.message) == ("E308", "nothing uses `conv`, and it is not an output")
     [note] = found.notes
-    assert note.message == "the `add` here is absent, and lets nothing through but the last input that it names"
+    assert note.message == "this `add` is left out, and only its last input takes its place"
     assert '"add"' in note.span.source.line(note.span.line)

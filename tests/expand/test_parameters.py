@@ -131,7 +131,7 @@ def test_parameters_cannot_double_each_other_without_end():
 
 
 def test_numbers_hold_no_underscores_as_everywhere_in_a_spec():
-    assert faults(net(conv("$(1_0)"))) == ["E211 a number holds no `_`"]
+    assert faults(net(conv("$(1_0)"))) == ["E211 a number cannot contain `_`"]
     assert only(net(conv("$(len('1_0'))"))) == (3, 8, 8)
 
 

@@ -26,7 +26,7 @@ def refused(path, **options):
         (b"", "empty"),
         (b"name: net\nnodes: []\n", "not an ONNX model"),
         (b"PK\x03\x04" + b"\0" * 400, "not an ONNX model"),
-        (b"\x08\x0a", "holds no graph"),
+        (b"\x08\x0a", "contains no graph"),
         (b"\x08", "cut off"),
         (linear().SerializeToString()[:-40], "cut off"),
         (linear().SerializeToString()[:40], "cut off"),

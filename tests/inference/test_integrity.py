@@ -86,7 +86,7 @@ def test_a_damaged_model_is_said_to_be_one(model):
     data[-3] ^= 1
     model.write_bytes(data)
     text = refused(model)
-    assert "is damaged, or was changed in its place" in text
+    assert "is damaged, or was edited in place" in text
     assert "--accept-changed" in text
     with load_model(model, "cpu", accept_changed=True) as loaded:
         assert loaded.contract.labels == ("boot", "bag", "coat")
@@ -103,7 +103,7 @@ def test_damage_is_told_whatever_else_is_wrong(model):
         assert loaded.contract.labels == ("boot", "bag", "coat")
     for place in (len(data) - 3, data.index(b"boot"), data.index(b"conv.weight")):  # the last keeps it from loading
         model.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-        assert "is damaged, or was changed in its place" in refused(model)
+        assert "is damaged, or was edited in place" in refused(model)
 
 
 def test_a_model_that_another_tool_has_rewritten(model, tmp_path):

@@ -69,7 +69,7 @@ def test_missing_folder(tmp_path):
 def test_a_pattern_that_no_file_fits(tmp_path):
     (tmp_path / "net.yaml").write_text("")
     found = refused(tmp_path / "q*.yaml")
-    assert found.message == f"no file fits {tmp_path / 'q*.yaml'}"
+    assert found.message == f"no file matches {tmp_path / 'q*.yaml'}"
     assert "did you mean" not in found.help
 
 
@@ -115,7 +115,7 @@ def test_unreadable(tmp_path):
     path = tmp_path / "net.yaml"
     path.write_text("a: 1")
     path.chmod(0)
-    assert "not allowed" in refused(path).message
+    assert "no permission" in refused(path).message
 
 
 def test_refused_by_the_system(tmp_path, monkeypatch):
@@ -126,7 +126,7 @@ def test_refused_by_the_system(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.open", refuse)
     diagnostic = refused(tmp_path / "net.yaml")
     assert diagnostic.code == Code.UNREADABLE
-    assert "not allowed" in diagnostic.message
+    assert "no permission" in diagnostic.message
 
 
 @pytest.mark.parametrize("name", ["a" * 5000, "a\0b"])

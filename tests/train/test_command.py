@@ -29,7 +29,7 @@ def invoke(tmp_path, pictures, monkeypatch):
         (["--optimizer", "adam"], "'adam' is not one of"),
         (["--optimizer", "adamw", "--momentum", "0.9"], "has `momentum`, which adamw does not take"),
         (["--val-split", "2"], "`val_split` of the recipe must be less than 1"),
-        (["--set", "classes"], "'classes' is not NAME=VALUE"),
+        (["--set", "classes"], "expected NAME=VALUE, got 'classes'"),
         (["--devices", "0"], "--devices"),
     ],
 )
