@@ -40,8 +40,8 @@ _HINTS = {
 }
 _PLAIN = (ast.Name, ast.BoolOp, ast.IfExp, ast.List, ast.Subscript)
 _LANGUAGE = (
-    "an expression can contain numbers, strings, lists, parameters, sizes such as `input.channels`, arithmetic, comparisons, "
-    f"`and or not`, `a if c else b`, and the functions {', '.join(FUNCTIONS)}"
+    "an expression can contain numbers, strings, lists, parameters, sizes such as `input.channels`, arithmetic, "
+    f"comparisons, `and or not`, `a if c else b`, and the functions {', '.join(FUNCTIONS)}"
 )
 
 

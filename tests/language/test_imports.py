@@ -126,7 +126,7 @@ def test_the_files_of_a_spec_are_bounded_together(tmp_path, monkeypatch):
     monkeypatch.setattr(imports, "LIMIT", 1_000)
     [fault] = check(path).diagnostics
     assert (fault.code.value, fault.span.line) == ("E102", 3)
-    assert fault.message == "the files that this spec uses are larger than 1,000 bytes together"
+    assert fault.message == "the files that this spec uses are larger than 1,000 bytes in total"
 
 
 def test_a_long_chain_of_files_is_refused(tmp_path):
