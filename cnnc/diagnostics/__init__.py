@@ -5,7 +5,7 @@ A `Span` holds on to its `Source`, so a diagnostic can be shown long after the f
 Codes go by stage: E1xx text, E2xx spec, E3xx graph and shape, E4xx target, E5xx runtime; a `W` code is a warning.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -188,6 +188,11 @@ class Allow:
 def counted(number: int, noun: str) -> str:
     """A number with what it counts: `1 channel`, `2,000 channels`."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words in a sentence: `a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 Report = Callable[[Diagnostic], None]  # where a stage says what is wrong and then goes on

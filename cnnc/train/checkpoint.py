@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cnnc.data.dataset import Data
-from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics import CnncError, Code, listed
 from cnnc.files.weights_stamp import Damaged, write_stamped
 from cnnc.files.write import write_file
 from cnnc.graph.graph import Graph
 from cnnc.language.model import Train
+from cnnc.train.monitor import curves, metrics
 from cnnc.train.monitor.epoch import EpochRecord
 from cnnc.train.state_hash import Hashing, require_whole
 
@@ -31,6 +32,7 @@ STATE, LAST, BEST, RUN = "state.pt", "last.safetensors", "best.safetensors", "ru
 VERSION = 2
 VERSIONS = (1, VERSION)  # of the first the file has no hash
 HASH = "sha256"
+FILES = (STATE, LAST, BEST, RUN, metrics.NAME, curves.NAME)
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,14 @@ def write_weights(path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str
 
 
 def read(folder: Path) -> Checkpoint | None:
-    """The state of the run in `folder`, None where there is none; raises E512 where it cannot be read or is damaged."""
+    """The state of the run in `folder`, or None if it holds no run.
+
+    Raises E512 if the state is damaged or unreadable, or if it is missing although other files of a run are there.
+    """
     path = folder / STATE
     if not exists(path):
+        if left := files_of_run(folder):
+            raise _not_resumable(path, f"it is missing, although the folder holds {listed(left)} of a run", _PUT_BACK)
         return None
     _require_run(folder / RUN)
     try:
@@ -145,6 +152,11 @@ def read(folder: Path) -> Checkpoint | None:
         raise _not_resumable(path, str(error)) from error
     except Exception as error:  # torch's reader raises what it likes on damaged files
         raise _not_resumable(path, "it is cut off or damaged: torch cannot read it") from error
+
+
+def files_of_run(folder: Path) -> list[str]:
+    """The names of the files in `folder` that a run writes."""
+    return [name for name in FILES if exists(folder / name)]
 
 
 def _load(path: Path) -> Any:
@@ -184,6 +196,12 @@ def _require_run(path: Path) -> None:
 
 def _json_hash(data: Mapping[str, Any]) -> str:
     return sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+_PUT_BACK = (
+    f"put {STATE} back; or leave out `--resume` to start a new run: the folder is then kept under another name (its "
+    "weights can be passed to `--weights`)"
+)
 
 
 def _not_resumable(path: Path, reason: str, help: str | None = None) -> CnncError:

@@ -214,10 +214,10 @@ def _begin(folder: Path, start: Checkpoint) -> None:
 
 
 def _set_aside(folder: Path) -> Path | None:
-    """Give the folder of an earlier run another name, which is returned; None where there is none."""
+    """Rename the folder of an earlier run, whole or not, and return its new path; None if it holds no run."""
     from cnnc.files.write import reported
 
-    if not exists(folder / checkpoint.STATE):
+    if not checkpoint.files_of_run(folder):
         return None
     number = 1
     while exists(aside := folder.with_name(f"{folder.name}.{number}")):

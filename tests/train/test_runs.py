@@ -245,6 +245,28 @@ def test_resume_begins_where_there_is_nothing_to_resume(trained):
     assert trained.said == [f"there is no run to resume in {run.folder}: a new one begins"]
 
 
+@pytest.mark.parametrize("left", ["run.json", "last.safetensors", "best.safetensors", "metrics.jsonl", "curves.png"])
+def test_a_run_whose_state_is_gone_is_not_overwritten(trained, tmp_path, left):
+    folder = tmp_path / "runs" / "net"
+    folder.mkdir(parents=True)
+    (folder / left).write_bytes(b"kept")
+    with pytest.raises(CnncError, match=rf"E512.*state.pt: it is missing, although the folder holds {left} of a run"):
+        trained(resume=True, epochs=1)
+    assert [path.name for path in folder.iterdir()] == [left]
+    run = trained(epochs=1)
+    assert trained.said == [f"the earlier run in {run.folder} is now in {run.folder}.1"]
+    assert (tmp_path / "runs" / "net.1" / left).read_bytes() == b"kept"
+
+
+def test_what_is_no_part_of_a_run_stays_beside_it(trained, tmp_path):
+    folder = tmp_path / "runs" / "net"
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("mine")
+    run = trained(resume=True, epochs=1)
+    assert trained.said == [f"there is no run to resume in {run.folder}: a new one begins"]
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
 def test_a_complete_run_has_nothing_to_resume(trained):
     first = trained(epochs=1)
     again = trained(resume=True)
