@@ -1,6 +1,6 @@
-"""The parts of `specs/README.md` that the code itself tells: the ops, the fields of `train`, and the limits.
+"""The generated parts of `specs/README.md`: the ops, the fields of `train`, and the limits.
 
-In: the page. Out: the page with these parts written anew, each between `<!-- NAME -->` and `<!-- end NAME -->`.
+Takes the page and returns it with these parts regenerated, each between `<!-- NAME -->` and `<!-- end NAME -->`.
 """
 
 import re
@@ -26,7 +26,7 @@ VAST = 10**6  # bounds from here on only keep nonsense out, and are not worth a 
 
 
 def ops() -> str:
-    """Every op, family by family: what it computes, its attributes, and what it adds to the state_dict."""
+    """All ops, family by family: what each computes, its attributes, and its keys in the state_dict."""
     learned = state()
     return "\n".join(line for family in registry.FAMILIES for line in _family(family, learned)).rstrip()
 
@@ -57,7 +57,7 @@ def _heading(family: str) -> str:
 
 
 def _paragraph(doc: str) -> str:
-    """A docstring as Markdown: each paragraph on a line."""
+    """A docstring as Markdown, one line for each paragraph."""
     return "\n\n".join(" ".join(each.split()) for each in doc.strip().split("\n\n"))
 
 
@@ -70,7 +70,7 @@ def _state(keys: list[str]) -> str:
 
 
 def state() -> dict[str, list[str]]:
-    """What ops add to a state_dict, by the name of the op: all that any row of its table does."""
+    """The state_dict keys of each op, by its name: the keys of all rows of its table."""
     found: dict[str, list[str]] = {}
     for name, group in groupby(rows(), lambda row: row.op):
         if name == "activation":  # it adds what the op that it names adds
@@ -114,7 +114,7 @@ def _kinds(name: str, schema: dict[str, Any]) -> Iterator[str]:
         words = " or ".join(_kinds(name, inner)) if "enum" in inner else "integers"
         yield pair if "prefixItems" in schema and len(schema["prefixItems"]) == 2 else f"list of {words}"
     else:
-        word = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "text"}
+        word = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "string"}
         yield word[schema["type"]] + _bounds(schema)
 
 
@@ -141,23 +141,23 @@ def limits() -> str:
         ("bytes of all files that a spec uses", source.LIMIT, "E102"),
         ("files that a spec uses", imports.MAX_FILES, "E214"),
         ("values in a file", composer.MAX_VALUES, "E102"),
-        ("characters of one text", composer.MAX_STRING, "E102"),
-        ("levels of nesting in the text", composer.MAX_DEPTH, "E107"),
+        ("characters of one string", composer.MAX_STRING, "E102"),
+        ("levels of nesting in a file", composer.MAX_DEPTH, "E107"),
         ("characters of a name", names.LONGEST, "E209"),
         ("characters of a path", infer_node.LONGEST_PATH, "E209"),
-        ("characters of a text with expressions", grammar.MAX_TEXT, "E211"),
-        ("brackets within brackets in an expression", grammar.MAX_NESTING, "E211"),
+        ("characters of a string with expressions", grammar.MAX_TEXT, "E211"),
+        ("levels of nested brackets in an expression", grammar.MAX_NESTING, "E211"),
         ("elements or characters in an expression's value", operations.MAX_LENGTH, "E212"),
-        ("lists within lists in an expression's value", operations.MAX_NESTING, "E212"),
-        ("elements of all lists that expressions put into one value", strings.MAX_ELEMENTS, "E212"),
-        ("element operations that evaluate all values", budget.MAX_OPERATIONS, "E212"),
-        ("blocks within blocks", bodies.MAX_DEPTH, "E217"),
+        ("levels of nested lists in an expression's value", operations.MAX_NESTING, "E212"),
+        ("elements of all lists that expressions insert into one value", strings.MAX_ELEMENTS, "E212"),
+        ("element operations to evaluate all values", budget.MAX_OPERATIONS, "E212"),
+        ("levels of nested blocks", bodies.MAX_DEPTH, "E217"),
         ("nodes after expansion", infer_node.MAX_NODES, "E217"),
         ("inputs and outputs of all nodes and blocks", infer_node.MAX_LINKS, "E217"),
         ("parameters of a network", infer_node.MAX_PARAMS, "E311"),
         ("elements of one activation", infer_node.MAX_ELEMENTS, "E311"),
     ]
-    lines = ["| what | at most | code |", "| --- | --: | --- |"]
+    lines = ["| limit | at most | code |", "| --- | --: | --- |"]
     return "\n".join([*lines, *(f"| {what} | {most:,} | {code} |" for what, most, code in table)])
 
 

@@ -55,45 +55,45 @@ class Budget(Part):
 
     params: Count | None = None
     macs: Count | None = None
-    activations: Bytes | None = Field(None, description="bytes alive at once at batch 1, float32")
+    activations: Bytes | None = Field(None, description="bytes alive at once at batch 1 in float32")
 
 
 class Train(Part):
     """The training recipe. `batch` and all that is counted in steps are the run's, however many devices share it."""
 
     data: str | None = Field(None, description="a data set's name, or a path")
-    batch: int = Field(128, ge=1, le=2**20, description="examples to a batch")
-    epochs: int = Field(10, ge=1, le=10**6, description="rounds through the training set")
-    optimizer: Literal["sgd", "adamw", "rmsprop"] = Field("sgd", description="how gradients become steps")
+    batch: int = Field(128, ge=1, le=2**20, description="examples per batch")
+    epochs: int = Field(10, ge=1, le=10**6, description="passes over the training set")
+    optimizer: Literal["sgd", "adamw", "rmsprop"] = Field("sgd", description="the optimizer")
     lr: float = Field(0.1, gt=0, le=1e6, description="the learning rate, before its schedule")
-    momentum: float = Field(0.0, ge=0, lt=1, description="of sgd and rmsprop")
-    nesterov: bool = Field(False, description="Nesterov's momentum, of sgd")
-    weight_decay: float = Field(0.0, ge=0, le=1e6, description="of all parameters; adamw decouples it")
+    momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd and rmsprop")
+    nesterov: bool = Field(False, description="Nesterov momentum, for sgd")
+    weight_decay: float = Field(0.0, ge=0, le=1e6, description="weight decay of all parameters; decoupled in adamw")
     schedule: Literal["constant", "step", "cosine"] = Field(
-        "constant", description="how the rate falls from epoch to epoch"
+        "constant", description="how the learning rate changes from epoch to epoch"
     )
     step_size: int = Field(30, ge=1, le=10**6, description="epochs between the drops of `schedule: step`")
-    gamma: float = Field(0.1, gt=0, le=1, description="what the rate is multiplied by at each drop")
+    gamma: float = Field(0.1, gt=0, le=1, description="factor of the learning rate at each drop")
     warmup: int = Field(0, ge=0, le=10**6, description="epochs of linear warm-up")
     init: Literal["default", "xavier", "kaiming"] = Field(
-        "default", description="what weights of conv and linear start from"
+        "default", description="initialization of the weights of conv and linear"
     )
-    augment: list[Literal["flip", "crop", "color"]] = Field([], description="what is changed at random in each picture")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="the part of the target that goes to all classes alike")
+    augment: list[Literal["flip", "crop", "color"]] = Field([], description="random changes to each picture")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="the part of the target spread over all classes")
     clip: float | None = Field(None, gt=0, le=1e9, description="the largest norm of the gradient")
-    accumulate: int = Field(1, ge=1, le=2**16, description="batches to an optimizer's step")
-    aux_weight: float = Field(0.3, ge=0, le=1e6, description="of the loss of train-only outputs without `weight`")
-    seed: int | None = Field(None, ge=0, lt=2**63, description="also asks for deterministic kernels")
-    limit: int | None = Field(None, ge=1, le=2**40, description="use the first so many examples")
-    val_split: float | None = Field(None, gt=0, lt=1, description="test on this part of the training set")
+    accumulate: int = Field(1, ge=1, le=2**16, description="batches per optimizer step")
+    aux_weight: float = Field(0.3, ge=0, le=1e6, description="loss weight of train-only outputs without `weight`")
+    seed: int | None = Field(None, ge=0, lt=2**63, description="random seed; also selects deterministic kernels")
+    limit: int | None = Field(None, ge=1, le=2**40, description="use only this many examples, the first ones")
+    val_split: float | None = Field(None, gt=0, lt=1, description="test on this fraction of the training set")
     skip_unreadable: bool = Field(False, description="leave out pictures that cannot be read")
     precision: Annotated[
         Literal["32", "bf16", "16", "auto"],
         BeforeValidator(_word),
-        Field(description="bits of the numbers in forward and backward; auto: bf16 where it is in hardware"),
+        Field(description="precision of the forward and backward pass; auto: bf16 if the hardware has it"),
     ] = "32"
-    tf32: bool = Field(False, description="multiply 32-bit floats with 10-bit mantissas, on GPUs that can")
-    channels_last: bool | None = Field(None, description="left out: where it is faster")
+    tf32: bool = Field(False, description="multiply float32 with 10-bit mantissas, on GPUs that support it")
+    channels_last: bool | None = Field(None, description="channels-last memory format; default: if it is faster")
     compile: bool = Field(False, description="train through `torch.compile`")
 
     @model_validator(mode="after")
