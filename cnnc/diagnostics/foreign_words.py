@@ -8,7 +8,8 @@ from typing import Final
 
 OURS: Final = {
     # ops
-    "conv": "convolution convolutional depthwiseconv separableconv lazyconv",
+    "conv": "convolution convolutional depthwiseconv depthwise dwconv separableconv depthwiseseparableconv sepconv "
+    "pointwiseconv pwconv lazyconv",
     "conv_transpose": "convtranspose transposedconv transposeconv deconv deconvolution lazyconvtranspose",
     "linear": "dense fc fullyconnected connected innerproduct gemm lazylinear",
     "max_pool": "maxpooling pooling pool",

@@ -25,7 +25,7 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
     """The option that `word` most likely stands for; None where none is near."""
     if len(word) > LONGEST:
         return None
-    known, plain = _by_plain_name(word, options), _plain(word)
+    known, plain = _by_plain_name(word, options), plain_name(word)
     if found := _known_as(word, known):
         return found
     if needless(word):
@@ -52,11 +52,11 @@ def _looked_at(word: str, options: Iterable[str]) -> Iterator[str]:
 
 
 def _by_plain_name(word: str, options: Iterable[str]) -> dict[str, str]:
-    return {_plain(option): option for option in reversed(list(_looked_at(word, options)))}
+    return {plain_name(option): option for option in reversed(list(_looked_at(word, options)))}
 
 
 def _known_as(word: str, known: Mapping[str, str]) -> str | None:
-    plain = _plain(word)
+    plain = plain_name(word)
     if plain and plain in known:
         return known[plain]
     from cnnc.diagnostics.foreign_words import MEANT  # a table that a right spec has no use for
@@ -68,7 +68,7 @@ def needless(word: str) -> str | None:
     """Why an attribute of another framework is not written here; None for what is none, or has its place."""
     from cnnc.diagnostics.foreign_words import NEEDLESS
 
-    return NEEDLESS.get(_plain(word)) if len(word) <= LONGEST else None
+    return NEEDLESS.get(plain_name(word)) if len(word) <= LONGEST else None
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str | None:
@@ -95,7 +95,7 @@ def mistyped(word: str, options: Iterable[str] = ()) -> str | None:
     return None
 
 
-def _plain(word: str) -> str:
+def plain_name(word: str) -> str:
     """A word as all frameworks spell it: `nn.MaxPool2d`, `max_pool`, `max-pool` and `MaxPool2d(2)` are one."""
     name = word.partition("(")[0].rpartition(".")[2] or word
     return re.sub(r"[^a-z0-9]|[123]d(?=$|transpose)", "", name.lower())

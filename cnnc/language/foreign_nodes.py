@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from cnnc.diagnostics.suggestions import did_you_mean, known_as, mistyped, nearest, needless
+from cnnc.diagnostics.suggestions import did_you_mean, known_as, mistyped, nearest, needless, plain_name
+from cnnc.language.foreign_axes import Counted, axis_of, without_batch
 from cnnc.language.validate import show
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
@@ -18,15 +19,33 @@ from cnnc.ops.base import Op
 
 WORDS = ("name", "from", "when", "repeat", "allow")
 LONGEST = 200  # characters of a line that a help proposes
-OTHERWISE = {
+
+
+def _reshaped(what: str, shape: str, axes: str, result: str) -> str:
+    """A help line for an op that three of ours make."""
+    return f"{what} is a `reshape` to {shape}, a `permute` with `axes: {axes}` and a `reshape` to {result}"
+
+
+OTHERWISE = {  # by the plain name, or by the name with its `2d` or `3d`
     **dict.fromkeys(
         ("input", "inputs", "inputlayer", "placeholder", "net"),
         "an input is not a node: write `input: {image: [3, 224, 224]}` at the top of the spec",
     ),
     **dict.fromkeys(("output", "outputs"), "an output is not a node: write `outputs: NAME` at the top of the spec"),
-    "depthwiseconv2d": "a depthwise convolution is a `conv` with as many `groups` as its input has channels",
-    "separableconv2d": "a separable convolution is a `conv` with as many `groups` as its input has channels, "
-    "followed by one with `kernel: 1`",
+    **dict.fromkeys(
+        ("depthwiseconv", "depthwise", "dwconv"),
+        "a depthwise convolution is a `conv` whose `out` and `groups` are the number of its input's channels",
+    ),
+    **dict.fromkeys(
+        ("separableconv", "depthwiseseparableconv", "sepconv"),
+        "a separable convolution is a `conv` whose `out` and `groups` are the number of its input's channels, "
+        "and another `conv` with `kernel: 1` after it",
+    ),
+    **dict.fromkeys(("pointwiseconv", "pwconv"), "a pointwise convolution is a `conv` with `kernel: 1`"),
+    "pixelshuffle": _reshaped("a pixel shuffle by r", "[C, r, r, H, W]", "[0, 3, 1, 4, 2]", "[C, r·H, r·W]"),
+    "depthtospace": _reshaped("depth to space by r", "[r, r, C, H, W]", "[2, 3, 0, 4, 1]", "[C, r·H, r·W]"),
+    "pixelunshuffle": _reshaped("a pixel unshuffle by r", "[C, H, r, W, r]", "[0, 2, 4, 1, 3]", "[r·r·C, H, W]"),
+    "spacetodepth": _reshaped("space to depth by r", "[C, H, r, W, r]", "[2, 4, 0, 1, 3]", "[r·r·C, H, W]"),
     **dict.fromkeys(
         ("matmul", "mm", "bmm", "dot", "batchdot", "einsum"),
         "no op multiplies two matrices: `mul` multiplies element by element, `linear` by a learned matrix",
@@ -99,19 +118,22 @@ def _takes(kind: type[Op], attribute: str, given: Any) -> bool:
 def op_meant(op: str, given: Any, blocks: Iterable[str]) -> str | None:
     """What an op that there is not was meant to be, with the attributes that it was `given`."""
     way_out = did_you_mean(op, (*blocks, *OPS))
-    if _end(op) in OTHERWISE:
-        return OTHERWISE[_end(op)]
+    if otherwise := written_otherwise(op, blocks):
+        return otherwise
     known = known_as(op, registry.PLACES)
     if known and re.fullmatch(r"[\w.]+\(.*\)", op):
         return f"write attributes by name, not as a function call: `{_spelt_out(known, True)[1]}`"
     if known and given is not None and not isinstance(given, Mapping):
         return f"{way_out} {_attributes_of(known, given)}"
-    return way_out
+    return f"{way_out}{axis_of(known, given)}" if known else way_out
 
 
-def _end(op: str) -> str:
-    """What a class of another framework is called: `input` of `keras.layers.Input`."""
-    return op.rpartition(".")[2].lower()
+def written_otherwise(op: str, blocks: Iterable[str]) -> str | None:
+    """How an op of another framework is written that no single op of ours stands for, nor a block of the same name."""
+    if known_as(op, blocks):
+        return None
+    name = re.sub(r"[^a-z0-9]", "", op.rpartition(".")[2].lower())  # `input` of `keras.layers.Input`
+    return OTHERWISE.get(name) or OTHERWISE.get(plain_name(op))
 
 
 def several_ops(given: Mapping[str, Any]) -> str | None:
@@ -132,6 +154,7 @@ class Meant(NamedTuple):
     attribute: str | None = None
     op: str | None = None
     needless: str | None = None
+    counted: Counted | None = None  # how an axis is written
 
 
 def attribute_meant(key: str, given: Any, known: Iterable[str], blocks: Iterable[str]) -> Meant:
@@ -139,7 +162,7 @@ def attribute_meant(key: str, given: Any, known: Iterable[str], blocks: Iterable
     if mistyped(key, known):
         return Meant()
     if name := known_as(key, known):
-        return Meant(attribute=name)
+        return Meant(attribute=name, counted=without_batch(key, name, given) if key != name else None)
     if why := needless(key):
         return Meant(needless=why)
     if op := known_as(given if key == "act" and isinstance(given, str) else key, (*blocks, *OPS)):
@@ -151,6 +174,8 @@ def say_attribute(op: str, key: str, given: Any, known: Iterable[str], meant: Me
     """The help line for an attribute that `op` does not have."""
     if re.fullmatch(r"[-\d.\s]+\)+", key):
         return f"write a list in square brackets: `[…, {key.strip(' )')}]`"
+    if meant.counted:
+        return meant.counted.help
     return (_another_op(op, meant.op, given) if meant.op else meant.needless) or did_you_mean(key, known)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from cnnc.diagnostics import Code, Diagnostic, Report
-from cnnc.diagnostics.suggestions import mistyped, nearest
+from cnnc.diagnostics import Code, Diagnostic, Report, Span
+from cnnc.diagnostics.suggestions import known_as, mistyped, nearest
 from cnnc.language.foreign_nodes import (
     OPS,
     WORDS,
@@ -18,6 +18,7 @@ from cnnc.language.foreign_nodes import (
     attributes_meant,
     op_meant,
     say_attribute,
+    written_otherwise,
 )
 from cnnc.language.model import Block, Item
 from cnnc.language.validate import quote, show
@@ -47,9 +48,11 @@ class Known(NamedTuple):
             return item  # a block of an op's name has been refused, and which of the two is meant nobody knows
         if item.op in self.blocks or item.op in registry.PLACES:
             return self._with_attributes(item, report)
-        self._unknown_op(item, None, report)
+        self._unknown_op(item, item.attributes.plain(), report)
         op = nearest(item.op, (*self.blocks, *registry.PLACES))
         if op is None or "(" in item.op:
+            return item
+        if written_otherwise(item.op, self.blocks) and not known_as(item.op, registry.PLACES):
             return item
         mended = self._with_attributes(replace(item, op=op), report)
         return item if op in self.blocks else mended  # a block that is taken to be used in itself would be a circle
@@ -97,6 +100,10 @@ def _mended(item: Item, key: str, meant: Meant) -> Item:
     keys = {name: span for name, span in item.attributes.keys.items() if name != key}
     words = {"name": item.name, "from": item.source, "when": item.when, "repeat": item.repeat}
     value, name = item.attributes.data[key], meant.attribute
+    if meant.counted:
+        if meant.counted.value is None:
+            return item
+        value = _as_value(meant.counted.value, value.span)
     if name in words and words[name] is None:
         words[name] = value
     elif name is not None and name not in (*WORDS, *values):
@@ -112,3 +119,7 @@ def _mended(item: Item, key: str, meant: Meant) -> Item:
         when=words["when"],
         repeat=words["repeat"],
     )
+
+
+def _as_value(given: int | list[int], span: Span) -> Value:
+    return Value(tuple(Value(each, span) for each in given) if isinstance(given, list) else given, span)

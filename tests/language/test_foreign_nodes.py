@@ -1,7 +1,15 @@
 """What is called otherwise is told, and the rest of the network is proved with what was meant."""
 
-import pytest
+import json
+import re
+from math import prod
 
+import onnx
+import pytest
+import torch
+from onnx.reference import ReferenceEvaluator
+
+from cnnc.compiler import check, compile
 from tests.nets import codes, conv, faults, net
 
 TORCH = {"in_channels": 4, "out_channels": 8, "kernel_size": 3}
@@ -76,3 +84,42 @@ def test_what_is_meant_in_groups_and_rounds_is_proved():
     inner = [{"Conv2d": TORCH}, {"linear": {"out": 3}}]
     for nest in ({"group": {"nodes": inner}}, {"each": {"over": {"k": [1]}, "nodes": inner}}):
         assert codes(net(nest)) == ["E205", "E206", "E206", "E206", "E302"]
+
+
+@pytest.mark.parametrize(
+    ("node", "shape"),
+    [
+        ({"concat": {"from": ["image", "image"], "dim": 1}}, (8, 6, 6)),
+        ({"concat": {"from": ["image", "image"], "dim": -1}}, (4, 6, 12)),
+        ({"permute": {"dims": [0, 2, 3, 1]}}, (6, 6, 4)),
+        ({"permute": {"dims": [3, 1, 2]}}, (6, 4, 6)),
+    ],
+)
+def test_an_axis_that_counts_the_batch_is_proved_without_it(node, shape):
+    found = check({**net(node), "input": {"image": [4, 6, 6]}})
+    assert [each.code.value for each in found.diagnostics if each.severity == "error"] == ["E206"]
+    assert found.graph.nodes[-1].outputs[0].shape == shape
+
+
+@pytest.mark.parametrize("op", ["pixel_shuffle", "pixel_unshuffle", "DepthToSpace", "SpaceToDepth"])
+def test_the_three_ops_that_rearrange_blocks_do_what_the_foreign_op_does(op):
+    """Sizes are put in the place of the letters of the help, and the result is compared with torch's or ONNX's."""
+    (fault,) = check(net(op)).diagnostics
+    to, axes, back = re.findall(r"\[[^\]]+\]", fault.help)
+    shrinks = "H, r" in to
+    sizes = {"C": 2, "H": 3, "W": 5, "r": 2}
+
+    def evaluated(shape):
+        return [prod(sizes[letter] for letter in each.strip(" []").split("·")) for each in shape.split(",")]
+
+    image = [2, 6, 10] if shrinks else [8, 3, 5]
+    nodes = [{"reshape": {"shape": evaluated(to)}}, {"permute": {"axes": json.loads(axes)}}]
+    nodes.append({"reshape": {"shape": evaluated(back)}})
+    spec = {"cnnc": 1, "name": "net", "input": {"image": image}, "nodes": nodes}
+    x = torch.randn(3, *image)
+    if "pixel" in op:
+        expected = getattr(torch.nn.functional, op)(x, 2)
+    else:
+        made = onnx.helper.make_node(op, ["x"], ["y"], blocksize=2)
+        expected = torch.from_numpy(ReferenceEvaluator(made).run(None, {"x": x.numpy()})[0])
+    assert torch.equal(compile(spec)(x), expected)
