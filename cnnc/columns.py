@@ -1,6 +1,6 @@
-"""Texts in the columns of a terminal: how wide they are, and how they are filled up or cut to a width.
+"""Display width of text in terminal columns: measuring, padding and truncating.
 
-A character of East Asia or an emoji takes two columns, a mark on another character none.
+East Asian wide characters and emoji take two columns; combining marks take none.
 """
 
 import unicodedata
@@ -10,45 +10,45 @@ from itertools import accumulate, takewhile
 
 
 def width(text: str) -> int:
-    """How many columns a text takes."""
+    """Return the number of columns that `text` takes."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
 def widest(texts: Iterable[str]) -> int:
-    """The width of the widest of some texts; 0 of none."""
+    """Return the width of the widest of `texts`; 0 if there are none."""
     return max(map(width, texts), default=0)
 
 
 def left(text: str, columns: int) -> str:
-    """The text with spaces behind it."""
+    """Return the text padded on the right to a number of columns."""
     return text + " " * (columns - width(text))
 
 
 def right(text: str, columns: int) -> str:
-    """The text with spaces before it."""
+    """Return the text padded on the left to a number of columns."""
     return " " * (columns - width(text)) + text
 
 
 def start(text: str, columns: int) -> str:
-    """As much of a text's start as fits, with a mark where it is cut."""
+    """Return the text, or as much of its start as fits followed by an ellipsis."""
     if width(text) <= columns:
         return text
     return text[: _kept(text, columns)] + "…"
 
 
 def end(text: str, columns: int) -> str:
-    """As much of a text's end as fits, with a mark where it is cut."""
+    """Return the text, or as much of its end as fits after an ellipsis."""
     if width(text) <= columns:
         return text
     return "…" + text[len(text) - _kept(reversed(text), columns) :]
 
 
 def _kept(characters: Iterable[str], columns: int) -> int:
-    """How many characters, one after the other, take less than so many columns; no more of them are looked at."""
+    """Return how many leading characters take fewer than `columns` columns; reads no more than that."""
     return sum(1 for _ in takewhile(lambda total: total < columns, accumulate(map(_columns, characters))))
 
 
-@lru_cache(1024)  # a table asks thousands of times for a few
+@lru_cache(1024)  # a table looks up the same few characters thousands of times
 def _columns(character: str) -> int:
     if unicodedata.category(character) in ("Mn", "Me"):
         return 0

@@ -1,10 +1,10 @@
-"""Which cnnc this is: what artifacts say that they were made by."""
+"""The version of cnnc, which artifacts record."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 
 def cnnc_version() -> str:
-    """The version of the installed package; `0` in a checkout that is not installed."""
+    """Return the version of the installed package; `0` in a checkout that is not installed."""
     try:
         return version("cnnc")
     except PackageNotFoundError:

@@ -1,10 +1,10 @@
-"""Which heights and widths of its input a network takes: what its proof refuses, asked size by size.
+"""The input heights and widths that a network accepts, found by shape inference at sample sizes.
 
-In: a proved graph. Out: a `Rule` an axis. Along an axis whose size is open, ops compute their output's size by sums,
-products and floor division alone (what needs more is refused there), so it repeats: for some period, an input longer
-by a period gives a value longer by a constant, everywhere in the network. Two values that must be equal then are so in
-all sizes of a residue class, or in none but single ones. So one period of large sizes, asked twice, tells the classes;
-within each, what has room for its windows has so in all larger sizes, and the smallest is found by bisection.
+Takes a proved graph; returns a `Rule` per axis. Along an axis whose size is open, ops compute their output size by
+sums, products and floor division only (other ops refuse open sizes), so sizes are periodic: for some period, an input
+longer by a period makes every value longer by a constant. Two values that must be equal are then equal for all sizes of
+a residue class, or only for isolated sizes. So testing one period of large sizes twice finds the accepted classes.
+Within a class, if windows fit at a size they fit at all larger ones, so bisection finds the smallest.
 """
 
 from bisect import bisect_left
@@ -19,16 +19,16 @@ from cnnc.graph.graph import Graph
 from cnnc.ops.types import Types
 
 LONGEST_PERIOD = 1024
-SCANNED = 1024  # where no class fits, single sizes up to here are tried
-SAMPLED = 3  # heights and widths of which every pair is tried
+SCANNED = 1024  # if no class fits, single sizes up to here are tried
+SAMPLED = 3  # number of heights and of widths whose pairs are all tried
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The sizes that a network takes along an axis.
+    """The sizes that a network accepts along an axis.
 
-    All from `start` on whose remainder by `divisor` is one of `remainders` (none, where there are no remainders), and
-    the `others`, which are smaller or, where there are no remainders, all that there are up to 1,024.
+    These are all sizes from `start` up whose remainder by `divisor` is one of `remainders`, and the `others`, which are
+    smaller. If `remainders` is empty, `others` holds all accepted sizes up to 1,024.
     """
 
     start: int = 1
@@ -38,25 +38,25 @@ class Rule:
 
     @property
     def smallest(self) -> int | None:
-        """The smallest size that works; None where none does."""
+        """The smallest accepted size; None if there is none."""
         return next(self.sizes(), None)
 
     def takes(self, size: int) -> bool:
         return size in self.others or (size >= self.start and size % self.divisor in self.remainders)
 
     def sizes(self, least: int = 1) -> Iterator[int]:
-        """The sizes from `least` on, in order; without end where there are remainders."""
+        """Yield the accepted sizes from `least` up, in order; endless if there are remainders."""
         yield from (size for size in self.others if size >= least)
         if self.remainders:
             yield from (n for n in count(max(least, self.start)) if n % self.divisor in self.remainders)
 
     def __str__(self) -> str:
         if not self.remainders:
-            return f"{_listed(self.others)} alone" if self.others else "none"
-        told = "any" if self.divisor == 1 else f"multiples of {self.divisor}"
+            return f"only {_listed(self.others)}" if self.others else "none"
+        sizes = "any size" if self.divisor == 1 else f"multiples of {self.divisor}"
         if self.divisor > 1 and self.remainders != (0,):
-            told = f"those that leave {_listed(self.remainders)} when divided by {self.divisor}"
-        return f"{told}, from {self.start} on" + (f", and {_listed(self.others)}" if self.others else "")
+            sizes = f"sizes that leave {_listed(self.remainders)} when divided by {self.divisor},"
+        return f"{sizes} from {self.start} up" + (f", and {_listed(self.others)}" if self.others else "")
 
 
 ANY = Rule()
@@ -64,15 +64,15 @@ ANY = Rule()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a network takes along the height and the width; an axis whose size the spec fixes has no rule.
+    """The heights and widths that a network accepts; an axis whose size the spec fixes has no rule.
 
-    Each side has its own rule. Where `either` is given, what is refused is a single position: the height is at least
-    its first number or the width at least its second. `smallest` is the smallest height and width that fit together; of
-    an axis that the spec fixes, what would do in its place, the other axis as it is; None where several inputs are maps
-    or where it takes too long to find out. `clash` is a height and a width, each of which fits beside others but not
-    beside this one: then the axes are not `independent`, and no rules can say what fits. Of several inputs that do not
-    all take the same sizes there are `examples` instead: the types of all inputs, some that fit together. Nothing of
-    this is `told` where it would take too long to find out.
+    Each side has its own rule. If `either` is given, a single position is refused, so the height must be at least its
+    first number or the width at least its second. `smallest` is the smallest height and width that fit together. For an
+    axis that the spec fixes, it is the smallest size that would fit instead, given the other axis; None if several
+    inputs are maps or the search takes too long. `clash` is a height and a width that each fit with other sizes but not
+    with each other: then the axes are not `independent`, and the rules are not exact. If several inputs need different
+    sizes, there are `examples` instead: types of all inputs that fit together. `told` is False if the search as a whole
+    takes too long.
     """
 
     height: Rule | None
@@ -85,12 +85,12 @@ class Rules:
 
     @property
     def independent(self) -> bool:
-        """Whether every height that fits goes with every width that does, but for what `either` says."""
+        """Whether every accepted height fits with every accepted width, apart from `either`."""
         return self.clash is None
 
     @property
     def by_side(self) -> tuple[Rule, Rule]:
-        """A rule for the height and one for the width; of a side that the spec fixes nothing is demanded."""
+        """A rule for the height and one for the width; `ANY` for a side that the spec fixes."""
         return self.height or ANY, self.width or ANY
 
     def takes(self, height: int, width: int) -> bool:
@@ -101,22 +101,22 @@ class Rules:
 
     def __str__(self) -> str:
         if self.examples:
-            return f"the inputs' sizes go together: {', '.join(map(str, self.examples[0]))}, for instance"
-        told = [f"{side}: {rule}" for side, rule in (("height", self.height), ("width", self.width)) if rule]
+            return f"the inputs' sizes depend on each other: {', '.join(map(str, self.examples[0]))}, for example"
+        parts = [f"{side}: {rule}" for side, rule in (("height", self.height), ("width", self.width)) if rule]
         if self.height and self.height == self.width:
-            told = [f"height and width: {self.height}"]
+            parts = [f"height and width: {self.height}"]
         if self.either:
             tall, wide = self.either
-            told.append(
-                f"one of them from {tall} on"
+            parts.append(
+                f"at least one of them {tall} or more"
                 if tall == wide
-                else f"the height from {tall} on or the width from {wide} on"
+                else f"the height {tall} or more, or the width {wide} or more"
             )
-        return "; ".join(told)
+        return "; ".join(parts)
 
 
 def size_rules(graph: Graph) -> Rules:
-    """The heights and widths that the network takes."""
+    """Return the heights and widths that the network accepts."""
     return graph.derived(_find_rules)
 
 
@@ -128,7 +128,7 @@ def _find_rules(graph: Graph) -> Rules:
 
 
 def _rules(trial: Trial) -> Rules:
-    """The rules where all inputs have the same size, or examples where only others fit."""
+    """Return the rules for inputs of one common size, or examples if only different sizes fit."""
     rules = _alike(trial)
     several = sum(each.type.is_map for each in trial.graph.inputs) > 1
     if several and (rules.clash or None in [rule.smallest for rule in rules.by_side]):
@@ -137,7 +137,7 @@ def _rules(trial: Trial) -> Rules:
 
 
 def _alike(trial: Trial) -> Rules:
-    """The rules where all inputs have the same size."""
+    """Return the rules for inputs of one common size."""
     graph = trial.graph
     if not any(each.type.is_map for each in graph.inputs):
         return Rules(None, None, (None, None))
@@ -170,14 +170,14 @@ def _rule(trial: Trial, axis: int) -> Rule:
 
 
 def _large(trial: Trial, axis: int, period: int) -> int:
-    """A multiple of the period where every window has room: far above what any node sees, or cuts off an edge."""
+    """Return a multiple of the period where every window fits: far above any node's receptive field or cropping."""
     seen = [pair[axis] for pair in trial.reaches.values()]
     most = max([FAR_ENOUGH, *(each.size for each in seen if each is not None)])
     return period * (-(-4 * most // period) + 1)
 
 
 def _first(trial: Trial, axis: int, remainder: int, period: int, far: int) -> int:
-    """The smallest size of a residue class; all larger ones of it work as well."""
+    """Return the smallest accepted size of a residue class; all larger ones in the class are accepted too."""
     sizes = range(remainder or period, far + period, period)
     steps = (2**power - 1 for power in count())
     most = next(k for k in steps if k >= len(sizes) or _ask(trial, axis, sizes[k]))
@@ -188,14 +188,14 @@ def _first(trial: Trial, axis: int, remainder: int, period: int, far: int) -> in
 def _from_classes(first: dict[int, int], period: int) -> Rule:
     divisor = next(d for d in range(1, period + 1) if period % d == 0 and all((r + d) % period in first for r in first))
     remainders = tuple(sorted({r % divisor for r in first}))
-    regular = max(first.values()) - period + 1  # from here on, every size of a class works
+    regular = max(first.values()) - period + 1  # from here up, every size of a class is accepted
     start = next(n for n in count(max(1, regular)) if n % divisor in remainders)
     others = tuple(sorted(n for r, least in first.items() for n in range(least, start, period)))
     return Rule(start, divisor, remainders, others)
 
 
 def _smallest(trial: Trial, axis: int) -> int | None:
-    """Of an axis that the spec fixes: the smallest size that would do in its place; of several inputs, None."""
+    """Return the smallest size that would fit on an axis that the spec fixes; None if several inputs are maps."""
     fixed = next((each.type.space[axis] for each in trial.graph.inputs if each.type.is_map), None)
     if fixed is None or not trial.single:
         return None
@@ -206,7 +206,7 @@ def _smallest(trial: Trial, axis: int) -> int | None:
 
 
 def _together(trial: Trial, height: Rule, width: Rule) -> Rules:
-    """The rules of two open axes, held against heights and widths at once."""
+    """Return the rules of two open axes, checked at pairs of heights and widths."""
     if height.smallest is None or width.smallest is None:
         return Rules(height, width, (height.smallest, width.smallest))
     low, narrow = height.smallest, width.smallest
@@ -224,7 +224,7 @@ def _together(trial: Trial, height: Rule, width: Rule) -> Rules:
 
 
 def _first_that(rule: Rule, fits: Callable[[int], bool]) -> int | None:
-    """The first size of a rule that fits, all larger ones fitting as well; None where none up to some size does."""
+    """Return the first size of a rule for which `fits`, which must be monotone; None if none of the first sizes do."""
     sizes = list(islice(rule.sizes(), SCANNED))
     found = bisect_left(sizes, True, key=fits)
     return sizes[found] if found < len(sizes) else None
@@ -235,7 +235,7 @@ def _samples(rule: Rule, more: int | None) -> list[int]:
 
 
 def _least(low: int, narrow: int, either: tuple[int, int] | None) -> tuple[int, int]:
-    """The smallest height and width that go together."""
+    """Return the smallest height and width that fit together."""
     if either is None:
         return low, narrow
     return min(((low, either[1]), (either[0], narrow)), key=prod)

@@ -1,6 +1,6 @@
-"""What a check tells of a network: one row a node, as a table for people or as JSON for programs.
+"""The report of `cnnc check`: one row per node, as table rows or as JSON.
 
-In: a graph, or None where too little could be found out. The JSON's form is a promise to other programs.
+Takes a graph, or None if the spec has none. The JSON format is stable.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ Order = Literal["macs", "params", "memory"]
 
 
 class Row(NamedTuple):
-    """One line of the table: a node, or a folded scope with what it adds up to and the path of its last node.
+    """One line of the table: a node, or a folded scope with its totals and the path of its last node.
 
-    `memory` is what its nodes' outputs take, in bytes per sample; None where a size is open, as for `macs`.
+    `memory` is the size of its nodes' outputs in bytes per sample; like `macs`, None if a size is open.
     """
 
     path: str
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 def rows(graph: Graph, depth: int | None = None, sort: Order | None = None) -> Iterator[Row]:
-    """The nodes in order, or those with the most of something first; with a depth, deeper scopes are a row each."""
+    """Return the rows of the nodes, in order or sorted by `sort`, largest first; `depth` folds deeper scopes."""
     unsorted = _rows(graph, depth)
     if sort is None:
         return unsorted
@@ -58,14 +58,14 @@ def _rows(graph: Graph, depth: int | None) -> Iterator[Row]:
 
 
 def _folded_into(graph: Graph, path: str, depth: int | None) -> str:
-    """The scope that a node is folded into: the outermost one of `depth` names or more."""
+    """Return the scope that a node is folded into: the outermost one whose path has `depth` names or more."""
     if depth is None:
         return ""
     return next((scope for scope in graph.scopes_of(path) if scope.count(".") + 1 >= depth), "")
 
 
 def _row(graph: Graph, nodes: list[Node], scope: str, depth: int | None) -> Row:
-    """A node's row, or that of the nodes that are folded into a scope."""
+    """Return the row of a node, or of the nodes folded into a scope."""
     inside = {node.path for node in nodes} if scope else set()
     outside = [ref for node in nodes for ref in node.inputs if ref.node not in inside]
     inputs = [_folded_into(graph, ref.node, depth) or graph.spelling(ref) for ref in outside]
@@ -92,14 +92,14 @@ def _spell(types: Types) -> str:
 
 
 def summary(graph: Graph) -> str:
-    """A network in one line."""
+    """Return the counts of nodes, parameters and MACs in one line."""
     sums = totals(graph)
     macs = "?" if sums.macs is None else f"{sums.macs:,}"
     return f"{counted(len(graph.nodes), 'node')}, {sums.params:,} parameters, {macs} MACs"
 
 
 def as_json(graph: Graph | None, batch: int = 1) -> dict[str, Any]:
-    """The graph's part of a check's JSON line: empty or null where it could not be found out."""
+    """Return the graph's part of a check's JSON line, with empty or null values if it is unknown."""
     from cnnc.analysis.implied import field_json, implied, implied_json
     from cnnc.analysis.receptive_field import receptive_fields
 
@@ -131,7 +131,7 @@ def _node(graph: Graph, node: Node) -> dict[str, Any]:
 
 
 def _elsewhere(graph: Graph, node: Node) -> dict[str, str]:
-    """The file that a node's line is in, where that is not the spec itself but one that it uses."""
+    """Return the key `file` if the node is defined in another file than the spec itself."""
     home = next((each.span.source.name for each in graph.inputs if each.span), None)
     own = node.span.source.name if node.span else home
     return {} if own is None or own == home else {"file": own}

@@ -1,7 +1,7 @@
-"""The table that `cnnc check` prints, of at most 120 columns where names and shapes leave room, and its footnotes.
+"""The table that `cnnc check` prints, with its footnotes; at most 120 columns wide if names and shapes allow.
 
-In: a proved graph. Out: text. By default a node's inputs, output, parameters and MACs; `wide` adds its memory and its
-receptive field, which are computed for it alone.
+Takes a proved graph and returns text. By default it shows each node's inputs, output, parameters and MACs; `wide` adds
+its memory and receptive field, which are computed only then.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from cnnc.analysis.receptive_field import Field, Side
 
 WIDTH = 120
-LONGEST, SHORTEST = 48, 10  # of a node's name and of its inputs
+LONGEST, SHORTEST = 48, 10  # columns for a node's name and for its inputs
 HEAD = ("node", "op", "inputs", "output", "params", "MACs")
 MORE = ("kB", "field", "stride", "offset")
-TEXTS = 4  # the columns before the numbers
+TEXTS = 4  # number of text columns, which precede the numbers
 
 
 def table(
@@ -33,7 +33,7 @@ def table(
     wide: bool = False,
     batch: int | None = None,
 ) -> str:
-    """The table, with totals and footnotes; memory is of `batch` samples at once, or of 1."""
+    """Return the table with totals and footnotes; memory is for a batch of `batch` samples, by default 1."""
     sums, fields = totals(graph), _fields(graph) if wide else {}
     cells = [HEAD + MORE * wide]
     cells += [_cells(row) + (_more(row, fields, batch or 1) if wide else ()) for row in rows(graph, depth, sort)]
@@ -83,7 +83,7 @@ def _pair(sides: Iterable[str], between: str) -> str:
 
 
 def _fitted(cells: Sequence[tuple[str, ...]]) -> list[str]:
-    """The lines, with the inputs, and then the names, clipped to what the table's width leaves."""
+    """Return the lines; if they are too wide, clip first the inputs and then the names."""
     widths = [widest(column) for column in zip(*cells, strict=True)]
     for column in (2, 0):
         over = sum(widths) + 2 * (len(widths) - 1) - WIDTH
@@ -107,25 +107,25 @@ def _footnote(sums: Totals, batch: int) -> str:
 
 
 def _costs(graph: Graph, sums: Totals, batch: int) -> list[str]:
-    """The memory that it takes to run and to train the network, and what FLOPs are."""
+    """Return the footnotes on FLOPs and on the memory for inference and training."""
     from cnnc.analysis.memory import memory
 
     needs = memory(graph, batch)
     flops = "?" if sums.macs is None else f"{2 * sums.macs:,}"
     return [
-        f"{flops} FLOPs a sample, 2 for each of the MACs",
-        f"inference at batch {batch}: {_megabytes(needs.inference)}, of it {_megabytes(needs.weights)} weights",
-        f"training at batch {batch}: about {_megabytes(needs.training)}, of it {_megabytes(needs.kept)} for the "
-        f"backward pass, {_megabytes(needs.gradients + needs.optimizer)} gradients and optimizer's state",
+        f"{flops} FLOPs per sample, 2 per MAC",
+        f"inference at batch {batch}: {_megabytes(needs.inference)}, including {_megabytes(needs.weights)} of weights",
+        f"training at batch {batch}: about {_megabytes(needs.training)}, including {_megabytes(needs.kept)} for the "
+        f"backward pass and {_megabytes(needs.gradients + needs.optimizer)} for gradients and optimizer state",
     ]
 
 
 def _sizes(graph: Graph) -> list[str]:
-    told = str(size_rules(graph))
+    note = str(size_rules(graph))
     height, width = size_rules(graph).smallest
-    if not told and height and width:
-        told = f"the smallest input that would work: {height}×{width}"
-    return [told] if told else []
+    if not note and height and width:
+        note = f"smallest input that would work: {height}×{width}"
+    return [note] if note else []
 
 
 def _megabytes(size: int | None) -> str:
@@ -137,5 +137,5 @@ def _number(value: int | None) -> str:
 
 
 def _clip(text: str, width: int) -> str:
-    """The start of a list that is too long, or the end of a path, which tells more."""
+    """Clip the end of a list, or the start of a path, whose end is more specific."""
     return start(text, width) if ", " in text else end(text, width)

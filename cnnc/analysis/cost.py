@@ -1,7 +1,8 @@
-"""What a network costs: parameters, running statistics, MACs, and the memory of its activations.
+"""The cost of a network: parameters, running statistics, MACs, and activation memory.
 
-MACs are the multiply-adds of conv and linear alone; all figures are per sample (batch 1), memory in float32. Parameters
-are those of the whole module; MACs and memory are those of inference, without what only `only: train` outputs need.
+MACs are the multiply-adds of conv and linear only. All figures are per sample (batch 1), memory in float32. Parameters
+are those of the whole module; MACs and memory are those of inference, without nodes that only `only: train` outputs
+need.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ FLOAT = 4
 
 
 class Totals(NamedTuple):
-    """The sums over a network; None where an unknown height or width leaves them open."""
+    """The totals of a network; None if they depend on an unknown height or width."""
 
     params: int
     buffers: int
@@ -23,7 +24,7 @@ class Totals(NamedTuple):
 
 
 def totals(graph: Graph) -> Totals:
-    """The sums over all nodes of a graph."""
+    """Return the totals over all nodes of a graph."""
     deployed = inference_nodes(graph)
     macs = [node.cost.macs for node in deployed]
     return Totals(
@@ -35,9 +36,10 @@ def totals(graph: Graph) -> Totals:
 
 
 def activation_bytes(graph: Graph) -> int | None:
-    """The most that is alive at once, visiting nodes in order: a value lives from its node to its last use.
+    """Return the peak of live activations when nodes run in order: a value lives from its node to its last use.
 
-    While a node runs, its inputs and outputs are both alive; the network's outputs live to the end.
+    While a node runs, its inputs and outputs are both alive; the network's outputs live to the end. None if a size is
+    open.
     """
     nodes = inference_nodes(graph)
     last_use = {ref: index for index, node in enumerate(nodes) for ref in node.inputs}
@@ -58,13 +60,13 @@ def activation_bytes(graph: Graph) -> int | None:
 
 
 def bytes_of(types: Iterable[TensorType], each: int = FLOAT) -> int | None:
-    """What values of these types take, per sample, with so many bytes an element; None where a size is open."""
+    """Return the bytes per sample of values of these types, at `each` bytes an element; None if a size is open."""
     sizes = [type.elements for type in types]
     return None if None in sizes else sum(size or 0 for size in sizes) * each
 
 
 def inference_nodes(graph: Graph) -> list[Node]:
-    """The nodes of inference, in order; all of them in a graph that is not whole yet."""
+    """Return the nodes that inference runs, in order: those that an output needs that is not train-only."""
     if not any(each.train_only for each in graph.outputs):
         return list(graph.nodes)
     needed = graph.needed(each for each in graph.outputs if not each.train_only)
@@ -72,5 +74,5 @@ def inference_nodes(graph: Graph) -> list[Node]:
 
 
 def values(nodes: list[Node]) -> list[Ref]:
-    """Every value that the nodes make, in order."""
+    """Return every output value of the nodes, in order."""
     return [Ref(node.path, port) for node in nodes for port in range(len(node.outputs))]

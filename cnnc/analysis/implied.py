@@ -1,6 +1,6 @@
-"""All that a graph implies beyond its shapes: receptive fields, the sizes that it takes, the memory that it needs.
+"""Properties of a graph beyond its shapes: receptive fields, accepted input sizes, memory and FLOPs.
 
-In: a proved graph; nothing is allocated. Out: an `Implied`, and its JSON, whose form is a promise to other programs.
+Takes a proved graph and allocates nothing; returns an `Implied`, and its JSON. The JSON format is stable.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,9 +16,9 @@ from cnnc.graph.graph import Graph
 
 @dataclass(frozen=True, slots=True)
 class Implied:
-    """`fields` by node, in the first input; the `sizes` that the network takes; its `memory` at a batch; and FLOPs.
+    """Receptive `fields` by node, in the first input; accepted `sizes`; `memory` at a batch size; and FLOPs.
 
-    FLOPs are two for each of the MACs, the multiply-adds of conv and linear; None where sizes are open.
+    FLOPs are twice the MACs, the multiply-adds of conv and linear; None if sizes are open.
     """
 
     fields: dict[str, Field]
@@ -28,14 +28,14 @@ class Implied:
 
 
 def implied(graph: Graph, batch: int = 1) -> Implied:
-    """What the graph implies, with the memory of `batch` samples at once."""
+    """Return what the graph implies, with the memory for a batch of `batch` samples."""
     macs = totals(graph).macs
     flops = None if macs is None else 2 * macs
     return Implied(receptive_fields(graph), size_rules(graph), memory(graph, batch), flops)
 
 
 def implied_json(found: Implied) -> dict[str, Any]:
-    """What `check --format json` says under `implies`."""
+    """Return the `implies` object of `check --format json`."""
     sizes, needs = found.sizes, found.memory
     return {
         "smallest": list(sizes.smallest),
@@ -50,7 +50,7 @@ def implied_json(found: Implied) -> dict[str, Any]:
 
 
 def field_json(field: Field | None) -> dict[str, Any]:
-    """The three keys of a node: [height, width] each, None where the node does not see the first input."""
+    """Return a node's three keys, [height, width] each; None if the node does not depend on the first input."""
     if field is None:
         return {"receptive_field": None, "stride": None, "offset": None}
     sides = field.height, field.width

@@ -1,7 +1,7 @@
-"""Lints: what is legal and yet hardly meant. Each is a warning with a place; a spec with warnings is still right.
+"""Lints: warnings about valid specs that are probably not intended.
 
-In: a proved graph. Out: diagnostics with `W` codes, each with the node that it is about. What one op can say of itself
-by its input's type it says in `Op.remarks`; here is what only neighbours can tell.
+Takes a proved graph and yields diagnostics with `W` codes, each with its node. Lints that depend on a single op and its
+input types are in `Op.remarks`; those that depend on neighbouring nodes are here.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from cnnc.graph.graph import Graph, Node, Ref
 
 
 def lint(graph: Graph) -> Iterator[tuple[Node, Diagnostic]]:
-    """Every lint of the graph, in the order of its nodes."""
+    """Yield every lint of the graph, in the order of its nodes."""
     users: dict[Ref, list[Node]] = {}
     for node in graph.nodes:
         for ref in node.inputs:
@@ -22,20 +22,20 @@ def lint(graph: Graph) -> Iterator[tuple[Node, Diagnostic]]:
             yield node, Diagnostic(remark.code, remark.message, node.span, help=remark.help)
         only = users.get(Ref(node.path), []) if Ref(node.path) not in shown else []
         if len(only) == 1:
-            yield from ((node, diagnostic) for diagnostic in _of_pair(node, only[0]))
+            yield from ((node, diagnostic) for diagnostic in _cancelled(node, only[0]))
         if Ref(node.path) in shown and node.op.drops:
-            message = f"`{node.path}` drops values of an output: a loss would see zeros where there was an answer"
+            message = f"`{node.path}` drops values of an output, so the loss sees zeros in place of predictions"
             yield node, Diagnostic(Code.DROPOUT_AT_OUTPUT, message, node.span, help="put it before the last layer")
 
 
-def _of_pair(node: Node, user: Node) -> Iterator[Diagnostic]:
-    """What a node and the only user of its value say together."""
+def _cancelled(node: Node, user: Node) -> Iterator[Diagnostic]:
+    """Yield a lint for each parameter of `node` that its only user, a norm, cancels."""
     if not user.op.normalises_channels:
         return
-    notes = (Note(f"`{user.path}` takes it out again", user.span),)
+    notes = (Note(f"`{user.path}` normalises it here", user.span),)
     if node.op.normalises_channels and getattr(node.op, "affine", True):
-        message = f"the scale and shift of `{node.path}` change nothing: `{user.path}` normalises them away"
-        yield Diagnostic(Code.CANCELLED_SCALE, message, node.span, notes=notes, help="one normalisation is enough")
+        message = f"the scale and shift of `{node.path}` have no effect: `{user.path}` normalises them away"
+        yield Diagnostic(Code.CANCELLED_SCALE, message, node.span, notes=notes, help="remove one of the two norms")
     if getattr(node.op, "bias", False):
-        message = f"the bias of `{node.path}` changes nothing: `{user.path}` subtracts every channel's mean"
+        message = f"the bias of `{node.path}` has no effect: `{user.path}` subtracts each channel's mean"
         yield Diagnostic(Code.CANCELLED_BIAS, message, node.span, notes=notes, help="write `bias: false`")

@@ -1,9 +1,9 @@
-"""How much memory a network takes, from its graph alone: to run it, and an estimate of what training takes.
+"""Memory of a network, from its graph alone: for inference, and an estimate for training.
 
-In: a proved graph and a batch. Out: bytes, in float32. Inference holds the weights and, at most, what is alive at once:
-a value lives from its node to its last use. Training holds the weights, a gradient for each parameter, what the
-optimizer remembers of it, and what each op keeps from the forward pass for its gradient (`Op.saves`), every value once;
-workspaces, the gradients of activations, and copies that a library makes are left out.
+Takes a proved graph and a batch size; returns bytes, in float32. Inference holds the weights and the peak of live
+activations: a value lives from its node to its last use. Training holds the weights, a gradient per parameter, the
+optimizer state, and the tensors that each op saves in the forward pass for its gradient (`Op.saves`), each once.
+Workspaces, the gradients of activations, and copies made by libraries are not counted.
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from cnnc.analysis.cost import FLOAT, bytes_of, totals
 from cnnc.graph.graph import Graph, Node, Ref
 
-INDEX = 8  # bytes of the index that a pool keeps of each largest value
-REMEMBERED = {"sgd": 0, "adamw": 2, "rmsprop": 1}  # numbers a parameter; momentum is one more
+INDEX = 8  # bytes of the index that a max pool keeps per output element
+STATE_SIZE = {"sgd": 0, "adamw": 2, "rmsprop": 1}  # numbers per parameter; momentum adds one
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes at a batch; None where an unknown height or width leaves them open.
+    """Bytes at a batch size; None if they depend on an unknown height or width.
 
     `activations`: the peak in inference. `kept`: what training keeps of a forward pass. `weights`: parameters and
-    running statistics. `optimizer`: its state, by the spec's recipe, or `cnnc train`'s default.
+    running statistics. `optimizer`: its state, by the spec's recipe or the default of `cnnc train`.
     """
 
     batch: int
@@ -37,29 +37,29 @@ class Memory:
 
     @property
     def training(self) -> int | None:
-        """Weights, gradients, the optimizer's state, and what is kept for the backward pass."""
+        """Weights, gradients, optimizer state, and the tensors kept for the backward pass."""
         return None if self.kept is None else self.weights + self.gradients + self.optimizer + self.kept
 
 
 def memory(graph: Graph, batch: int = 1) -> Memory:
-    """The memory that the network takes for `batch` samples at once."""
+    """Return the memory that the network takes for a batch of `batch` samples."""
     sums = totals(graph)
     kept = kept_bytes(graph)
     recipe = graph.train
-    remembered = 0 if recipe is None else REMEMBERED[recipe.optimizer] + (recipe.momentum > 0)
+    state_size = 0 if recipe is None else STATE_SIZE[recipe.optimizer] + (recipe.momentum > 0)
     return Memory(
         batch=batch,
         weights=(sums.params + sums.buffers) * FLOAT,
         activations=None if sums.activation_bytes is None else sums.activation_bytes * batch,
         kept=None if kept is None else kept * batch,
         gradients=sums.params * FLOAT,
-        optimizer=sums.params * FLOAT * remembered,
+        optimizer=sums.params * FLOAT * state_size,
     )
 
 
 def kept_bytes(graph: Graph) -> int | None:
-    """What a forward pass in training keeps for the backward pass, per sample."""
-    stored: dict[Ref, Ref] = {}  # where a value that is another one's view is really stored
+    """Return the bytes per sample that training keeps of a forward pass for the backward pass."""
+    stored: dict[Ref, Ref] = {}  # from a view to the value that holds its memory
     kept: set[Ref] = set()
     for node in graph.nodes:
         if _is_view(graph, node):
@@ -73,6 +73,6 @@ def kept_bytes(graph: Graph) -> int | None:
 
 
 def _is_view(graph: Graph, node: Node) -> bool:
-    """Whether a node only shows its input in another form: it keeps nothing, and has as many elements."""
+    """Whether the output is a view of the input: the op saves nothing, and keeps the number of elements."""
     one = node.op.saves == "nothing" and len(node.inputs) == len(node.outputs) == 1
     return one and node.outputs[0].elements == graph.type_of(node.inputs[0]).elements

@@ -1,8 +1,9 @@
-"""Receptive fields: which part of an input each node sees, and at what stride.
+"""Receptive fields: the part of an input that each node sees, and its stride.
 
-In: a proved graph, whose sizes may be open. Out: a `Field` for every node that depends on the input, along its height
-and its width, by the arithmetic of `cnnc.ops.reach`: through branches, residuals, dilation, pools, and upsampling with
-its fractional strides. What mixes positions (a global pool, `flatten`, statistics over a map) sees the whole input.
+Takes a proved graph, whose sizes may be open; returns a `Field`, along height and width, for every node that depends on
+the input. The arithmetic is that of `cnnc.ops.reach`: it covers branches, residuals, dilation, pools, and upsampling
+with its fractional strides. An op that mixes positions (a global pool, `flatten`, statistics over a map) sees the whole
+input.
 """
 
 from dataclasses import dataclass
@@ -18,10 +19,10 @@ from cnnc.ops.types import Types
 class Side:
     """Along one axis, in rows (columns) of the input, padding included.
 
-    `size`: how many an output position sees at most. `stride`: how far on the next position sees. `offset`: where the
-    first position's field begins, below 0 in the padding; a field's centre is `offset + (size - 1) / 2`. `whole`: it
-    sees all of the input, whose size is then the field's. What cannot be told is None: the size of an open input, the
-    stride where there is one position, everything where paths drift apart.
+    `size`: the most that an output position sees. `stride`: the distance between the fields of neighbouring positions.
+    `offset`: where the first position's field begins, negative in the padding; a field's centre is
+    `offset + (size - 1) / 2`. `whole`: it sees the whole input, and `size` is the input's size. None if unknown: the
+    size of an open input, the stride of a single position, and everything if paths drift apart.
     """
 
     size: int | None = None
@@ -39,7 +40,7 @@ class Field:
 
 
 def receptive_fields(graph: Graph, input: str | None = None) -> dict[str, Field]:
-    """By path, the field in an input (the first, unless named) of each node that depends on it; it must be a map."""
+    """Return, by path, the field of each node in an input (by default the first); empty if that is not a map."""
     source = next((each for each in graph.inputs if input in (None, each.name)), None)
     if source is None and input is not None:
         raise ValueError(f"{graph.name} has no input {input}")
@@ -53,7 +54,7 @@ def receptive_fields(graph: Graph, input: str | None = None) -> dict[str, Field]
 
 
 def reaches(graph: Graph, source: str) -> dict[str, Reaches]:
-    """What the input and each node that depends on it see of it."""
+    """Return the reach, in the input `source`, of that input and of each node that depends on it."""
     found: dict[str, Reaches] = {source: LOCAL}
     for node in graph.nodes:
         taken = [(index, found[ref.node]) for index, ref in enumerate(node.inputs) if ref.node in found]
@@ -78,7 +79,7 @@ def _of(node: Node, types: Types, taken: list[tuple[int, Reaches]]) -> Reaches:
 
 
 def _stretched(own: Reach | None, size: int | None, to: int | None) -> Reach | None:
-    """A single position that meets several is seen by all of them: a factor per channel, an upsampled average."""
+    """Return the reach of an input that may be broadcast: all output positions see a single input position."""
     return EVERYTHING if size == 1 and to != 1 else own
 
 

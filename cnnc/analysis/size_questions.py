@@ -1,7 +1,7 @@
-"""A network asked whether it takes sizes of its inputs, and how its sizes grow with them.
+"""Shape inference of a network at given input sizes, and how its sizes grow with them.
 
-In: a proved graph, whose sizes may be open. Nothing is built: each op is asked for its types, once for the same inputs.
-What all questions take is counted, so that it is bounded.
+Takes a proved graph, whose sizes may be open. Nothing is built: only each op's `infer` runs, once for equal inputs. The
+total work is counted and bounded.
 """
 
 from collections.abc import Iterator
@@ -14,41 +14,43 @@ from cnnc.ops.base import Op, Refusal
 from cnnc.ops.reach import Reaches
 from cnnc.ops.types import TensorType, Types
 
-MAX_STEPS = 5_000_000  # nodes looked at
-STEPS_TO_INFER = 20  # more, where its op has to be asked
-FAR_ENOUGH = 2**20  # whatever a field cannot tell, as what transposed convolutions cut off
+MAX_STEPS = 5_000_000  # visits of nodes
+STEPS_TO_INFER = 20  # further steps if the op's `infer` runs
+FAR_ENOUGH = 2**20  # covers what a field does not show, such as the padding that transposed convs cut off
 
 Space = tuple[int | None, int | None]
 Growth = tuple[int, tuple[int, int]]
-"""Where the network's input grows by the first number, a value grows by the others, in height and width."""
+"""If the network's input grows by the first number, a value grows by the other two, in height and width."""
 
 
 class TooLong(Exception):
-    """The questions to a network take more steps than they may."""
+    """The number of steps exceeds MAX_STEPS."""
 
 
 class Trial:
-    """A network to ask which heights and widths it takes; what single ops have answered is remembered."""
+    """A network to test at heights and widths; the results of `infer` are cached per op and input types."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.single = sum(each.type.is_map for each in graph.inputs) == 1
         self.steps = 0
-        self._types: list[TensorType] = []  # every type met so far, by its number
+        self._types: list[TensorType] = []  # every type seen so far, by its number
         self._numbers: dict[TensorType, int] = {}
-        self._known: dict[tuple[int, ...], tuple[int, ...] | None] = {}  # an op and types: the types that it gives
+        self._known: dict[
+            tuple[int, ...], tuple[int, ...] | None
+        ] = {}  # (op, *input types): output types
         self._grown: dict[object, Growth] = {}
 
     def takes(self, height: int | None, width: int | None) -> bool:
-        """Whether nothing is refused where all inputs that are maps have this size (None: as the spec has it)."""
+        """Whether the network accepts this size for all inputs that are maps (None: as in the spec)."""
         return self.takes_all(self.alike(height, width))
 
     def takes_all(self, inputs: Types) -> bool:
-        """Whether nothing is refused with inputs of these types."""
+        """Whether the network accepts inputs of these types."""
         return self._run(inputs)[1] is None
 
     def refusal(self, inputs: Types) -> tuple[Node, Refusal]:
-        """The first node that refuses inputs of these types, which are not taken, and what it says."""
+        """Return the first node that refuses inputs of these types, and its Refusal; they must not be accepted."""
         numbers, refusing = self._run(inputs)
         assert refusing is not None
         node, (_, operands) = self.graph.nodes[refusing], self._program[refusing]
@@ -56,10 +58,10 @@ class Trial:
             node.op.infer(*(self._types[numbers[each]] for each in operands))
         except Refusal as refusal:
             return node, refusal
-        raise AssertionError(f"{node.path} has changed its mind")
+        raise AssertionError(f"{node.path} no longer refuses its inputs")
 
     def types(self, inputs: Types) -> Iterator[tuple[Node, Types]]:
-        """The nodes with what they give for inputs of these types, which are taken."""
+        """Yield each node with its output types for inputs of these types, which must be accepted."""
         numbers, _ = self._run(inputs)
         at = len(inputs)
         for node in self.graph.nodes:
@@ -67,14 +69,14 @@ class Trial:
             at += len(node.outputs)
 
     def alike(self, height: int | None, width: int | None) -> Types:
-        """The types of the inputs where all that are maps have this size (None: as the spec has it)."""
+        """Return the input types if all that are maps have this size (None: as in the spec)."""
         return tuple(_resized(each.type, (height, width), self.single) for each in self.graph.inputs)
 
     @cached_property
     def _program(self) -> list[tuple[int, tuple[int, ...]]]:
-        """Of each node its op, as a number that equal ones share, and its inputs, as places among all values."""
+        """Each node's op, as a number shared by equal ops, and its inputs, as indices into all values."""
         places = {Ref(each.name): place for place, each in enumerate(self.graph.inputs)}
-        seen: dict[int, int] = {}  # the lines of a block give the same op again and again
+        seen: dict[int, int] = {}  # nodes of a repeated block share their op objects
         equal: dict[Op, int] = {}
         program = []
         for node in self.graph.nodes:
@@ -86,7 +88,7 @@ class Trial:
         return program
 
     def _run(self, inputs: Types) -> tuple[list[int], int | None]:
-        """The numbers of the types of all values, up to the first node that refuses, and which that is."""
+        """Return the type numbers of all values up to the first node that refuses, and that node's index or None."""
         numbers = [self._number(each) for each in inputs]
         known = self._known
         self._step(len(self.graph.nodes))
@@ -128,9 +130,9 @@ class Trial:
         return reaches(self.graph, source.name)
 
     def period(self, axis: int) -> int:
-        """A number of rows (columns) that, added to the input, add whole numbers of them wherever values meet.
+        """Return a number of rows (columns) that, added to the input, adds whole rows wherever values are merged.
 
-        Only where they meet does it matter how a size leaves a stride: elsewhere a larger one is as good.
+        Only there does the remainder of a size by a stride matter: elsewhere a larger size is just as good.
         """
         grows: list[Growth] = [(1, _opened(each.type, axis)) for each in self.graph.inputs]
         period = 1
@@ -146,7 +148,7 @@ class Trial:
         return period
 
     def _growth(self, op: Op, taken: tuple[Growth, ...], types: Types) -> Growth:
-        """How an op's output grows with its inputs: a stride may take several rounds of theirs."""
+        """Return how an op's output grows with its inputs; a stride may need several of their periods."""
         self._step(STEPS_TO_INFER)
         by = lcm(*(each for each, grown in taken if any(grown)))
         most = [max(grown[axis] * by // each for each, grown in taken) for axis in (0, 1)]
@@ -160,20 +162,20 @@ class Trial:
         after = [_filled(t, (h * by // b, w * by // b)) for t, (b, (h, w)) in zip(types, taken, strict=True)]
         try:
             spaces = [_space(op.infer(*each)) for each in (before, after)]
-        except Refusal:  # what meets grows apart: no class of sizes will fit
+        except Refusal:  # merged values grow differently: no class of sizes fits
             return by, (most[0] * rounds, most[1] * rounds)
         return by, (spaces[1][0] - spaces[0][0], spaces[1][1] - spaces[0][1])
 
 
 def _opened(type: TensorType, axis: int) -> tuple[int, int]:
-    """How an input grows where all open sizes along an axis grow by 1."""
+    """Return how an input grows if all open sizes along an axis grow by 1."""
     if not type.is_map or type.space[axis] is not None:
         return 0, 0
     return (1, 0) if axis == 0 else (0, 1)
 
 
 def _filled(type: TensorType, more: tuple[int, int]) -> TensorType:
-    """The type with some large number in the place of open sizes, and that much more."""
+    """Return the type with its open sizes replaced by a large number plus `more`."""
     if not type.is_map:
         return type
     height, width = (FAR_ENOUGH + add if size is None else size for size, add in zip(type.space, more, strict=True))

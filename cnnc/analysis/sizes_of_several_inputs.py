@@ -1,18 +1,18 @@
-"""Sizes for inputs that do not take the same: a picture and a mask of half its height, say.
+"""Example sizes for several inputs that need different sizes, such as a picture and a mask of half its height.
 
-In: a network of several maps with open sizes. Out: some sizes of all of them that fit together, as examples. An input
-is given the first size that nothing speaks against, while those behind it are still open.
+Takes a network with several maps of open sizes; returns sizes of all of them that fit together. Each input in turn gets
+the first size that the network accepts while later inputs are still open.
 """
 
 from cnnc.analysis.size_questions import Trial
 from cnnc.ops.types import TensorType, Types
 
-BASES = (*range(32, 64), *range(31, 0, -1), 96, 128, 256)  # of the first input: not too small, to show something
+BASES = (*range(32, 64), *range(31, 0, -1), 96, 128, 256)  # for the first input; realistic sizes first
 ENOUGH = 3
 
 
 def examples(trial: Trial) -> tuple[Types, ...]:
-    """Up to three ways to size the inputs; raises TooLong."""
+    """Return up to three combinations of input types; raises TooLong."""
     found: list[Types] = []
     for base in BASES:
         types = _around(trial, base)
@@ -24,7 +24,7 @@ def examples(trial: Trial) -> tuple[Types, ...]:
 
 
 def _around(trial: Trial, base: int) -> Types | None:
-    """The inputs' types where the first open height is `base`, or as near to it as others allow."""
+    """Return input types whose first open height is `base`, or None if no sizes fit."""
     types = tuple(each.type for each in trial.graph.inputs)
     sizes: tuple[int, ...] = (base,)
     for axis in (1, 2):
@@ -39,6 +39,6 @@ def _around(trial: Trial, base: int) -> Types | None:
 
 
 def _with(types: Types, at: int, axis: int, size: int) -> Types:
-    """The types with one size of one of them filled in."""
+    """Return the types with one open size of one of them filled in."""
     shape = types[at].shape
     return (*types[:at], TensorType((*shape[:axis], size, *shape[axis + 1 :])), *types[at + 1 :])

@@ -1,20 +1,20 @@
-"""Which of two scopes' nodes are the same, where names only count them: `relu_2`, `features.7`.
+"""Align the nodes of two scopes whose names are only numbered, such as `relu_2` or `features.7`.
 
-In: the nodes of a scope, old and new, in order. Out: pairs of paths. A node put in or taken out shifts all counts
-behind it, so such nodes are paired as texts are compared: the longest way through both, on which what has the same
-attributes counts for more.
+Takes the nodes of a scope, old and new, in order; yields pairs of paths. An inserted or removed node shifts all later
+numbers, so numbered nodes are paired as in a text diff: by the heaviest common subsequence, in which nodes with equal
+attributes weigh more.
 """
 
 from collections.abc import Iterator, Sequence
 
 from cnnc.graph.graph import Node
 
-MOST_STEPS = 1_000_000  # more are not worth the time: then counts are taken for names
-SAME, ALIKE = 3, 2  # two that are alike outweigh one that is the same
+MOST_STEPS = 1_000_000  # beyond this, numbered nodes are paired by path alone
+SAME, ALIKE = 3, 2  # two pairs of the same op outweigh one with the same attributes too
 
 
 def is_counted(path: str, op: str) -> bool:
-    """Whether a node's name only says where it stands: a number, or its op's name with or without one."""
+    """Whether a node's name is only a position: a number, or its op's name with or without a number."""
     name = path.rpartition(".")[2]
     return name.isdigit() or name == op or name.removeprefix(f"{op}_").isdigit()
 
@@ -24,7 +24,7 @@ def _counted(node: Node) -> bool:
 
 
 def align(old: Sequence[Node], new: Sequence[Node]) -> Iterator[tuple[str, str]]:
-    """Pairs of counted nodes, in order."""
+    """Yield the pairs of numbered nodes, in order."""
     first, last = 0, 0
     while first < min(len(old), len(new)) and _weight(old[first], new[first]) == SAME:
         first += 1
@@ -37,7 +37,7 @@ def align(old: Sequence[Node], new: Sequence[Node]) -> Iterator[tuple[str, str]]
 
 
 def _weight(old: Node, new: Node) -> int:
-    """How much it is worth to pair two nodes; 0 where they cannot be."""
+    """Return the weight of pairing two nodes; 0 if they cannot be paired."""
     if old.op.name != new.op.name or _counted(old) != _counted(new):
         return 0
     if not _counted(old):
@@ -46,7 +46,7 @@ def _weight(old: Node, new: Node) -> int:
 
 
 def _longest(old: Sequence[Node], new: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
-    """The pairs on the heaviest common way."""
+    """Yield the pairs of the heaviest common subsequence."""
     if len(old) * len(new) > MOST_STEPS:
         at = {node.path: node for node in new}
         yield from ((node, at[node.path]) for node in old if node.path in at and _weight(node, at[node.path]))

@@ -1,8 +1,8 @@
-"""What differs between two networks, node by node and in all.
+"""The differences between two networks, node by node and in total.
 
-In: two proved graphs. Out: a `Difference`. A node is `added`, `removed`, `renamed` (the same elsewhere), `changed`
-(another op, other attributes or other inputs), or `affected`: it is as it was, but what comes in, or what it sees of
-the input, has another size.
+Takes two proved graphs; returns a `Difference`. A node is `added`, `removed`, `renamed` (the same node at another
+path), `changed` (another op, other attributes or other inputs), or `affected`: unchanged itself, but with another
+output shape, cost or receptive field.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ Details = dict[str, tuple[str, str]]
 class Facts:
     """A node on one side.
 
-    `memory`: the bytes of its outputs, batch 1, float32. `field`: how many rows and columns of the first input it sees,
-    padding included; None where it sees none, and each None where that cannot be told.
+    `memory`: the bytes of its outputs, batch 1, float32. `field`: its receptive field in the first input, padding
+    included; None if it does not depend on that input, and each number None if it is unknown.
     """
 
     path: str
@@ -39,7 +39,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One node that is not as it was; `details` says in what: `op`, an attribute or `from`, old and new."""
+    """A node that differs; `details` maps `op`, an attribute or `from` to its old and new value."""
 
     kind: Kind
     old: Facts | None
@@ -49,7 +49,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class EndChange:
-    """An input, an output or the labels, old and new as text; None where there is none."""
+    """A changed input, output or list of labels, old and new as text; None if it is missing."""
 
     what: str
     old: str | None
@@ -58,7 +58,7 @@ class EndChange:
 
 @dataclass(frozen=True)
 class Difference:
-    """All that differs, in the order of the new network; what was removed stands where it was."""
+    """All differences, in the order of the new network; removed nodes follow the node that preceded them."""
 
     changes: tuple[Change, ...]
     ends: tuple[EndChange, ...]
@@ -72,7 +72,7 @@ class Difference:
 
 
 def compare(old: Graph, new: Graph) -> Difference:
-    """The difference of two networks."""
+    """Return the difference of two networks."""
     pairs = match(old, new)
     moved_to = inputs(old, new) | pairs
     return Difference(
@@ -99,22 +99,22 @@ def _changes(old: Graph, new: Graph, pairs: Pairs, moved_to: Pairs) -> Iterator[
 
 
 def _in_order(old: Graph, new: Graph, pairs: Pairs) -> Iterator[tuple[Node | None, Node | None]]:
-    """Every node of either side: those of the new, and each removed one behind that which stood before it."""
-    behind: dict[str | None, list[Node]] = {}
+    """Yield every node of either side: the new nodes, and each removed node after its old predecessor."""
+    removed: dict[str | None, list[Node]] = {}
     last: str | None = None
     for node in old.nodes:
         last = pairs.get(node.path, last)
         if node.path not in pairs:
-            behind.setdefault(last, []).append(node)
+            removed.setdefault(last, []).append(node)
     came_from = {after: old.node[before] for before, after in pairs.items()}
-    yield from ((gone, None) for gone in behind.get(None, ()))
+    yield from ((gone, None) for gone in removed.get(None, ()))
     for node in new.nodes:
         yield came_from.get(node.path), node
-        yield from ((gone, None) for gone in behind.get(node.path, ()))
+        yield from ((gone, None) for gone in removed.get(node.path, ()))
 
 
 def _details(old: Graph, new: Graph, before: Node, after: Node, moved_to: Pairs) -> Details:
-    """In what a node is another one: its op or its attributes, and where its inputs come from."""
+    """Return how a node differs: in its op or its attributes, and in its inputs."""
     found: Details = {}
     if before.op.name != after.op.name:
         found["op"] = (before.op.name, after.op.name)
@@ -146,7 +146,7 @@ def _sources(graph: Graph, node: Node) -> str:
 
 
 def _end_changes(old: Graph, new: Graph) -> Iterator[EndChange]:
-    """The inputs, outputs and labels that are not as they were."""
+    """Yield the changes of inputs, outputs and labels."""
     was, now = _ends(old), _ends(new)
     for what in dict.fromkeys((*was, *now)):
         if was.get(what) != now.get(what):
@@ -160,13 +160,13 @@ def _ends(graph: Graph) -> dict[str, str]:
 
 
 def _input(each: Input) -> str:
-    """The shape, and how a picture becomes it."""
+    """Return the shape and the picture preprocessing that differs from the defaults."""
     if each.picture is None:
         return str(each.type)
-    usual = each.picture._field_defaults
-    about = each.picture._asdict().items()
-    said = [f"{name} {spell(value)}" for name, value in about if value and not (name in usual and value == usual[name])]
-    return ", ".join([str(each.type), *said])
+    defaults = each.picture._field_defaults
+    fields = each.picture._asdict().items()
+    shown = [f"{name} {spell(value)}" for name, value in fields if value and value != defaults.get(name)]
+    return ", ".join([str(each.type), *shown])
 
 
 def _output(graph: Graph, each: Output) -> str:
@@ -177,7 +177,7 @@ def _output(graph: Graph, each: Output) -> str:
 
 
 def spell(value: Any) -> str:
-    """An attribute's value as a spec has it; what is the same on all sides is written once."""
+    """Return an attribute's value as written in a spec; a tuple of equal values is written once."""
     if isinstance(value, tuple):
         return spell(value[0]) if len(set(value)) == 1 else f"[{', '.join(map(spell, value))}]"
     if value is None:

@@ -1,6 +1,6 @@
-"""What `cnnc diff` tells: a table for a terminal, Markdown for a pull request, or JSON for programs.
+"""The output formats of `cnnc diff`: a table for a terminal, Markdown for a pull request, or JSON.
 
-In: a `Difference` and what the two sides are called. The JSON's form is a promise to other programs.
+Takes a `Difference` and the names of the two sides. The JSON format is stable.
 """
 
 from collections import Counter
@@ -16,13 +16,13 @@ from cnnc.diff.changes import Change, Difference, Facts
 Row = tuple[str, ...]
 
 HEAD = ("change", "node", "op", "what", "output", "field", "params", "MACs", "memory")
-FIGURES = 6  # the column from which on numbers stand to the right
-TOLD = {"params": "parameters", "buffers": "running statistics", "macs": "MACs", "activation_bytes": "activations"}
+FIGURES = 6  # the first of the right-aligned number columns
+TOTALS = {"params": "parameters", "buffers": "running statistics", "macs": "MACs", "activation_bytes": "activations"}
 NONE = "no difference"
 
 
 def table(found: Difference) -> str:
-    """Every change a row, and the totals, with old, new and what lies between."""
+    """Return a table with a row per change, followed by the old and new totals and their differences."""
     lines = [f"{each.what}: {_old_new(each.old, each.new)}" for each in found.ends]
     rows: list[Row] = [HEAD, *_rows(found.changes)]
     if found.changes:
@@ -35,7 +35,7 @@ def table(found: Difference) -> str:
 
 
 def markdown(found: Difference, old: str, new: str) -> str:
-    """The same for a pull request; what is merely affected is folded away."""
+    """Return the same as Markdown; nodes that are only affected are folded away."""
     title = f"### {_code(old)} → {_code(new)}"
     if found.same:
         return f"{title}\n\n{NONE.capitalize()}."
@@ -46,13 +46,13 @@ def markdown(found: Difference, old: str, new: str) -> str:
     affected: list[Row] = [HEAD, *(row for row in rows if row[0] == "affected")]
     parts = [title, *(_markdown(rows) for rows in (sums, ends, own) if len(rows) > 1)]
     if affected[1:]:
-        summary = f"{len(affected) - 1} more that see or get another size"
+        summary = f"{len(affected) - 1} more with another output shape, cost or receptive field"
         parts.append(f"<details><summary>{summary}</summary>\n\n{_markdown(affected)}\n\n</details>")
     return "\n\n".join(parts)
 
 
 def as_json(found: Difference) -> dict[str, Any]:
-    """Plain data: every change with both sides, the totals as [old, new]."""
+    """Return plain data: every change with both sides, and the totals as [old, new]."""
     both = [each._asdict() for each in found.totals]
     return {
         "same": found.same,
@@ -67,7 +67,7 @@ def _change(each: Change) -> dict[str, Any]:
 
 
 def _side(facts: Facts | None) -> dict[str, Any] | None:
-    """One side of a change, with the keys that a check's JSON has."""
+    """Return one side of a change, with the keys of a check's JSON."""
     if facts is None:
         return None
     shapes = [list(each.shape) for each in facts.outputs]
@@ -84,7 +84,7 @@ def _side(facts: Facts | None) -> dict[str, Any] | None:
 
 
 def _rows(changes: Iterable[Change]) -> Iterator[Row]:
-    """A row a change; what a renamed scope holds is told once, before what else is new in it."""
+    """Yield a row per change; a renamed scope is a single row, before the other changes in it."""
     changes = list(changes)
     renamed = Counter(scope for each in changes if (scope := _renamed_scope(each)))
     for each in changes:
@@ -96,9 +96,9 @@ def _rows(changes: Iterable[Change]) -> Iterator[Row]:
 
 
 def _renamed_scope(each: Change) -> tuple[str, str] | None:
-    """The old and new path without the end that both have: (layer1, stage1) of layer1.0.conv1 and stage1.0.conv1.
+    """Return the old and new path without their common end: (layer1, stage1) for layer1.0.conv1 and stage1.0.conv1.
 
-    Of nodes that are merely counted in another way it is the scope that they are in, twice.
+    For nodes that are only renumbered, both are their scope followed by `*`.
     """
     if not each.old or not each.new or each.old.path == each.new.path:
         return None
@@ -151,20 +151,20 @@ def _signed(each: Change, key: Callable[[Facts], int | None]) -> str:
 
 
 def _delta(was: int | None, now: int | None) -> str:
-    """What was added or taken away, with its sign; empty where nothing was."""
+    """Return the signed difference; empty if there is none."""
     if was is None or now is None:
         return "" if was == now else "?"
     return f"{now - was:+,}".replace("-", "−") if now != was else ""
 
 
 def _sums(found: Difference) -> Iterator[tuple[str, str]]:
-    """The totals: those that differ with what lies between."""
+    """Yield the totals; those that differ with old, new and difference."""
     yield "nodes", _sum(*found.nodes)
     for name in Totals._fields:
-        if name in TOLD:
+        if name in TOTALS:
             was, now = (getattr(each, name) for each in found.totals)
             if was != now or was:
-                yield TOLD[name], _sum(was, now) + " bytes" * (name == "activation_bytes")
+                yield TOTALS[name], _sum(was, now) + " bytes" * (name == "activation_bytes")
 
 
 def _sum(was: int | None, now: int | None) -> str:
@@ -188,7 +188,7 @@ def _aligned(row: Row, widths: list[int], used: list[int]) -> str:
 
 
 def _markdown(rows: list[Row]) -> str:
-    """A table; the first row is its head."""
+    """Return a Markdown table; the first row is its header."""
     rule = "|".join(" ---: " if column >= FIGURES else " --- " for column, _ in enumerate(rows[0]))
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], f"|{rule}|", *lines[1:]])

@@ -1,8 +1,8 @@
-"""Which node of one network is which of another: by path first, then by structure.
+"""Match the nodes of two networks: by path first, then by structure.
 
-In: two graphs. Out: pairs of paths. A node keeps its identity where path and op stay, and where its name only counts
-it, by its place in the scope. What has another path is known by what it computes and by the paired nodes around it,
-from the inputs down and from the outputs up.
+Takes two graphs; returns pairs of paths. Nodes with the same path and op match; if the name is only a number, nodes are
+aligned by their position in the scope. Nodes at other paths match by their op and the matched nodes around them, first
+from the inputs down and then from the outputs up.
 """
 
 from collections import defaultdict
@@ -13,14 +13,14 @@ from cnnc.diff.align import align, is_counted
 from cnnc.graph.graph import Graph, Node, Ref
 
 Pairs = dict[str, str]
-"""From the old path to the new."""
+"""Maps an old path to the new one."""
 
 Prints = dict[str, int]
 """A node's fingerprint, by path: equal numbers mean equal structure."""
 
 
 def match(old: Graph, new: Graph) -> Pairs:
-    """The nodes of `old` that are still there in `new`, under their path or another."""
+    """Return the nodes of `old` that still exist in `new`, at the same path or another."""
     pairs = {path: path for path, node in old.node.items() if _stays(node, new)}
     scopes = _by_scope(old), _by_scope(new)
     for scope in scopes[0].keys() & scopes[1].keys():
@@ -33,7 +33,7 @@ def match(old: Graph, new: Graph) -> Pairs:
 
 
 def inputs(old: Graph, new: Graph) -> Pairs:
-    """The inputs that are still there: by name, and the others in their order."""
+    """Return the inputs that still exist: by name, and the rest in order."""
     names = [[each.name for each in graph.inputs] for graph in (old, new)]
     rest = [[name for name in side if name not in other] for side, other in (names, names[::-1])]
     return {name: name for name in names[0] if name in names[1]} | dict(zip(*rest, strict=False))
@@ -45,7 +45,7 @@ def _stays(node: Node, new: Graph) -> bool:
 
 
 def _by_scope(graph: Graph) -> dict[str, list[Node]]:
-    """The nodes that stand in each scope itself."""
+    """Return the nodes directly in each scope."""
     found = defaultdict(list)
     for node in graph.nodes:
         found[node.path.rpartition(".")[0]].append(node)
@@ -53,17 +53,17 @@ def _by_scope(graph: Graph) -> dict[str, list[Node]]:
 
 
 def _exactly(node: Node) -> Hashable:
-    """Renamed: the op with all its attributes."""
+    """Return the op with all its attributes, to find renamed nodes."""
     return node.op
 
 
 def _roughly(node: Node) -> Hashable:
-    """Renamed and changed at once: the kind of op alone."""
+    """Return the op's name only, to find nodes both renamed and changed."""
     return node.op.name
 
 
 class _Numbers:
-    """Gives equal descriptions the same number, and others another."""
+    """Numbers descriptions: equal ones get the same number, different ones different numbers."""
 
     def __init__(self) -> None:
         self._of: dict[Hashable, int] = {}
@@ -73,13 +73,13 @@ class _Numbers:
 
 
 Anchors = Mapping[str, str]
-"""What is known to be the same on both sides, by the path that it has in the new network."""
+"""Maps the paths of matched nodes to their path in the new network."""
 
 Fingerprint = Callable[[Graph, Anchors, _Numbers], Prints]
 
 
 def _extend(pairs: Pairs, old: Graph, new: Graph, fingerprint: Fingerprint) -> None:
-    """Pair what is not paired yet and has the same fingerprint; of several alike, in the order of the file."""
+    """Pair unpaired nodes with equal fingerprints; several with the same one pair in the order of the file."""
     number = _Numbers()
     known = inputs(old, new) | pairs
     before = fingerprint(old, known, number)
@@ -96,7 +96,7 @@ def _by_print(items: Iterable[tuple[str, int]]) -> dict[int, list[str]]:
 
 
 def _upstream(graph: Graph, anchors: Anchors, number: _Numbers, kind: Callable[[Node], Hashable]) -> Prints:
-    """The fingerprints of the unpaired nodes, by all that leads to them."""
+    """Return the fingerprints of the unpaired nodes, from everything that leads to them."""
     known = {name: number("anchor", anchor) for name, anchor in anchors.items()}
     known |= {each.name: number("input", each.name) for each in graph.inputs if each.name not in known}
     found: Prints = {}
@@ -108,7 +108,7 @@ def _upstream(graph: Graph, anchors: Anchors, number: _Numbers, kind: Callable[[
 
 
 def _downstream(graph: Graph, anchors: Anchors, number: _Numbers, kind: Callable[[Node], Hashable]) -> Prints:
-    """The fingerprints of the unpaired nodes, by all that they lead to."""
+    """Return the fingerprints of the unpaired nodes, from everything that they lead to."""
     known = {name: number("anchor", anchor) for name, anchor in anchors.items()}
     users = defaultdict(list)
     for ref, user in _ends(graph):

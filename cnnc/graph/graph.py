@@ -1,7 +1,7 @@
-"""The typed graph: what a spec means once it is expanded and proved.
+"""The typed graph: an expanded spec whose shapes are proved.
 
-A `Graph` is frozen; its nodes stand in an order in which every input comes before its users, and every node has the
-types of its outputs. It knows no backend. Whoever holds a Graph need not check it again.
+A `Graph` is frozen. Its nodes are in topological order, and every node has its output types. It does not depend on any
+backend, and its users need not check it again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,9 +24,9 @@ class Ref(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """How a picture becomes an input: its mode, a resize (shorter side, or height and width), a crop, and the norm.
+    """Preprocessing of a picture: mode, resize (shorter side, or height and width), crop, and normalisation.
 
-    Pixels are brought to 0..`scale` before the mean is taken off.
+    Pixels are scaled to 0..`scale` before the mean is subtracted.
     """
 
     mode: str
@@ -40,7 +40,7 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A graph input; `picture` is None where its channels are not those of a picture."""
+    """A graph input; `picture` is None if its channels are not those of a picture."""
 
     name: str
     type: TensorType
@@ -50,9 +50,9 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A graph output. What is `train_only` is an output of the training module alone.
+    """A graph output. A `train_only` one is an output of the training module only.
 
-    `weight` is then that of its loss, where the spec gives one.
+    `weight` is then the weight of its loss, if the spec has one.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An op at its path, with the values that it takes and the types that it gives."""
+    """An op at its path, with its input values and output types."""
 
     path: str
     op: Op
@@ -78,10 +78,10 @@ class Node:
 class Graph:
     """A proved network.
 
-    `scopes` maps the path of every block instance, group and round to the name of what it is an instance of; the nodes
-    of a scope are contiguous in `nodes`. `spec` is the resolved spec as plain data, for the record in artifacts.
-    `passed_by` holds the nodes and inputs that an absent node would take, with a note on it. `allows` holds, by path,
-    the warnings that the spec allows at a node and around it, the innermost `allow` first.
+    `scopes` maps the path of every block instance, group and round to the name of its block; the nodes of a scope are
+    contiguous in `nodes`. `spec` is the resolved spec as plain data, to be recorded in artifacts. `passed_by` holds the
+    nodes and inputs that an absent node would take, with a note on each. `allows` holds, by path, the warnings that the
+    spec allows at a node and around it, the innermost `allow` first.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Graph:
     spec: dict[str, Any] = field(default_factory=dict)
     passed_by: Mapping[str, Note] = field(default_factory=dict)
     allows: Mapping[str, tuple[Allow, ...]] = field(default_factory=dict)
-    partial: bool = False  # nodes that could not be proved are missing: a graph to show, not to lower
+    partial: bool = False  # nodes that could not be proved are missing: for display only, not for lowering
 
     @cached_property
     def node(self) -> dict[str, Node]:
@@ -107,7 +107,7 @@ class Graph:
         return {}
 
     def derived(self, compute: Callable[["Graph"], T]) -> T:
-        """What `compute` makes of the graph, computed once."""
+        """Return `compute(self)`, cached."""
         if compute not in self._derived:
             self._derived[compute] = compute(self)
         found: T = self._derived[compute]
@@ -118,16 +118,16 @@ class Graph:
         return {each.name: each.type for each in self.inputs}
 
     def type_of(self, ref: Ref) -> TensorType:
-        """The type of a value."""
+        """Return the type of a value."""
         node = self.node.get(ref.node)
         return node.outputs[ref.port] if node else self._input_types[ref.node]
 
     def input_types(self, node: Node) -> Types:
-        """The types of a node's inputs."""
+        """Return the types of a node's inputs."""
         return tuple(self.type_of(ref) for ref in node.inputs)
 
     def needed(self, outputs: Iterable[Output]) -> set[str]:
-        """The nodes and inputs that some path leads from to one of these outputs."""
+        """Return the nodes and inputs that these outputs depend on."""
         found = {each.ref.node for each in outputs}
         for node in reversed(self.nodes):
             if node.path in found:
@@ -135,7 +135,7 @@ class Graph:
         return found
 
     def scopes_of(self, path: str) -> Iterator[str]:
-        """The scopes around a path, outermost first."""
+        """Yield the scopes around a path, outermost first."""
         at = path.find(".")
         while at >= 0:
             if path[:at] in self.scopes:
@@ -143,7 +143,7 @@ class Graph:
             at = path.find(".", at + 1)
 
     def spelling(self, ref: Ref) -> str:
-        """How a spec and a report spell a value: `path`, or `path.port` where there are several."""
+        """Return a value's name in specs and reports: `path`, or `path.port` if the node has several outputs."""
         node = self.node.get(ref.node)
         port = node.op.ports[ref.port] if node else ""
         return f"{ref.node}.{port}" if port else ref.node

@@ -1,7 +1,7 @@
-"""A graph with other nodes, proved anew.
+"""Rebuild a graph after a rewrite, inferring its types again.
 
-In go a proved graph and the nodes and outputs that a rewrite leaves, inputs before their users; out comes a graph whose
-types and costs are computed afresh. The rewrite is trusted to be right: a Refusal raised here is a bug of the compiler.
+Takes a proved graph and the rewritten nodes (in topological order) and outputs; returns a graph with types and costs
+computed again. The rewrite must be valid: a Refusal raised here is a bug in the compiler.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from cnnc.ops.types import TensorType
 
 
 def rebuild(graph: Graph, nodes: Iterable[Node], outputs: Iterable[Output] | None = None) -> Graph:
-    """`graph` with these nodes and outputs; scopes and inputs that lost their last user are gone."""
+    """Return `graph` with these nodes and outputs, without scopes and inputs that lost their last user."""
     types = {Ref(each.name): each.type for each in graph.inputs}
     proved = tuple(_prove(node, types) for node in nodes)
     outputs = graph.outputs if outputs is None else tuple(outputs)

@@ -1,4 +1,4 @@
-"""The text form of a graph, for people and for `--print-after`: one node a line, attributes that are not defaults."""
+"""The text form of a graph for `--print-after`: one line per node, with the attributes that are not defaults."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from cnnc.graph.graph import Graph, Node
 
 
 def text(graph: Graph) -> str:
-    """`path = op(attributes)(inputs) : shape`, with the inputs before the nodes and the outputs behind them."""
+    """Return lines `path = op(attributes)(inputs) : shape`: first the inputs, then the nodes, then the outputs."""
     return "\n".join(_lines(graph)) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""Drop what does nothing in inference: identity, dropout and drop path.
+"""Drop nodes that do nothing in inference: identity, dropout and drop path.
 
-Dropout keeps an element with probability 1 - p and divides it by 1 - p, in training alone; in inference f(x) = x, and
-so every use of f(x) may use x.
+Dropout keeps an element with probability 1 - p and divides it by 1 - p, but only in training. In inference f(x) = x, so
+every use of f(x) can use x.
 """
 
 from dataclasses import replace
@@ -11,7 +11,7 @@ from cnnc.passes.network import Network
 
 
 def drop_identities(network: Network) -> Network:
-    """The network without its identities; an output keeps its name."""
+    """Return the network without its identities; outputs keep their names."""
     source: dict[Ref, Ref] = {}
     nodes = []
     for node in network.graph.nodes:

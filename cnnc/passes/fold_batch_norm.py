@@ -1,4 +1,4 @@
-"""Fold a batch norm into the convolution or linear layer before it, where nobody else sees what stands between them.
+"""Fold a batch norm into the convolution or linear layer before it, if the norm is the only user of its output.
 
 In inference, with the running mean m and variance v of each output channel,
 
@@ -26,7 +26,7 @@ LAYERS = (Conv, Linear)  # their weights have the output channels first
 
 
 def fold_batch_norm(network: Network) -> Network:
-    """The network with batch norms folded; those behind anything else stay."""
+    """Return the network with batch norms folded; those after any other op stay."""
     graph = network.graph
     layer_of = _foldable(graph)
     source = {Ref(norm): Ref(layer) for norm, layer in layer_of.items()}
@@ -45,7 +45,7 @@ def fold_batch_norm(network: Network) -> Network:
 
 
 def _foldable(graph: Graph) -> dict[str, str]:
-    """The layer that each foldable batch norm goes into."""
+    """Return, for each foldable batch norm, the layer that it is folded into."""
     users = Counter(ref for node in graph.nodes for ref in node.inputs)
     users.update(each.ref for each in graph.outputs)
     layers = {node.path for node in graph.nodes if type(node.op) in LAYERS and users[Ref(node.path)] == 1}
@@ -68,9 +68,9 @@ def _fold(weights: "Mapping[str, Array]", layer: str, norm: str, eps: float) -> 
         np.asarray(weights[key], np.float64)
         for key in (f"{layer}.weight", f"{norm}.running_mean", f"{norm}.running_var")
     )
-    none, one = np.zeros_like(mean), np.ones_like(mean)  # where a bias is left out, or the norm is not affine
+    none, one = np.zeros_like(mean), np.ones_like(mean)  # for a layer without bias, or a norm that is not affine
     bias = np.asarray(weights.get(f"{layer}.bias", none), np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):  # verification refuses what such a variance makes
+    with np.errstate(invalid="ignore", divide="ignore"):  # verification rejects the result of such a variance
         scale = np.asarray(weights.get(f"{norm}.weight", one), np.float64) / np.sqrt(variance + eps)
     shifted = scale * (bias - mean) + np.asarray(weights.get(f"{norm}.bias", none), np.float64)
     scaled = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))

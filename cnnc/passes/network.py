@@ -1,4 +1,4 @@
-"""What a pass takes and gives: a proved graph and its weights, by the keys of the state_dict."""
+"""The input and output of a pass: a proved graph and its weights, by the keys of the state_dict."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Network:
     """A graph and the float32 weights of its nodes; a node `X` owns the keys `X.weight`, `X.bias` and so on.
 
-    `moved` tells of values that are another node's by now: which they were in the graph before all passes.
+    `moved` maps values that another node now computes to what they were in the graph before all passes.
     """
 
     graph: Graph
@@ -31,9 +31,9 @@ class Network:
         weights: "Mapping[str, Array] | None" = None,
         moved: Mapping[Ref, Ref] | None = None,
     ) -> "Network":
-        """The network with these nodes, proved anew, and the weights that they own.
+        """Return the network with these nodes, their types inferred again, and the weights that they own.
 
-        `moved` maps a value of the new graph to the value of this one that it is, where its node has another path.
+        `moved` maps a value of the new graph to the same value of this one, if its node's path has changed.
         """
         graph = rebuild(self.graph, nodes, outputs)
         every = self.weights if weights is None else weights
@@ -41,5 +41,5 @@ class Network:
         return Network(graph, owned, {**self.moved, **{new: self.origin(old) for new, old in (moved or {}).items()}})
 
     def origin(self, ref: Ref) -> Ref:
-        """What a value was in the graph before all passes."""
+        """Return the value of the graph before all passes that `ref` corresponds to."""
         return self.moved.get(ref, ref)

@@ -1,4 +1,4 @@
-"""The passes between the proved graph and its ONNX file, in their order."""
+"""The passes from the proved graph to its ONNX file, in order."""
 
 from collections.abc import Callable
 
@@ -12,16 +12,16 @@ Pass = Callable[[Network], Network]
 
 PIPELINE: tuple[Pass, ...] = (
     drop_train_only,
-    drop_identities,  # before the folding: a dropout between a layer and its norm is in the way
+    drop_identities,  # before folding, which a dropout between a layer and its norm would prevent
     fold_batch_norm,
-    shield_pads,  # behind all that brings a pad before a pool
+    shield_pads,  # after all passes that can move a pad before a pool
 )
 
 NAMES = tuple(each.__name__ for each in PIPELINE)
 
 
 def run(network: Network, after: Callable[[str, Network], None] | None = None) -> Network:
-    """Apply every pass; `after` sees the network behind each of them, under the pass's name."""
+    """Apply every pass, and call `after` with its name and the network after each."""
     for each in PIPELINE:
         network = each(network)
         if after:

@@ -1,9 +1,9 @@
-"""Keep onnxruntime from moving the zeros that a `pad` adds into the pool behind it: they become -0.0.
+"""Keep onnxruntime from fusing a `pad` of zeros into the pool after it, by padding with -0.0 instead.
 
-Its PadFusion folds a Pad of zeros into a MaxPool, for which padding is minus infinity, and gets other numbers wherever
-a window sees no more than zeros and what is below; into a pool whose kernel is no larger than the padding, and then
-refuses the model. It looks at the bytes of the value, and -0.0 is none of its zeros; what the pool computes is the same
-number. Before a convolution, where moving the zeros is right and saves time, they stay.
+onnxruntime's PadFusion folds a Pad of zeros into a MaxPool, whose padding is minus infinity, so results differ in every
+window without a positive number. It also folds into a pool whose kernel is no larger than the padding, and then rejects
+the model. It compares the bytes of the value, and -0.0 does not count as zero; the pool computes the same numbers.
+Before a convolution, where the fusion is correct and saves time, the zeros stay.
 """
 
 from dataclasses import replace
@@ -17,7 +17,7 @@ POOLS = (MaxPool, AvgPool, AdaptiveAvgPool)
 
 
 def shield_pads(network: Network) -> Network:
-    """The network with a value of -0.0 in each `pad` of zeros that a pool takes."""
+    """Return the network with the value -0.0 in each `pad` of zeros that a pool takes."""
     pooled = {ref for node in network.graph.nodes if isinstance(node.op, POOLS) for ref in node.inputs}
     nodes = [
         replace(node, op=node.op.model_copy(update={"value": -0.0}))

@@ -107,7 +107,7 @@ def test_single_sizes_that_a_fixed_size_asks_for():
     nodes = [{"upsample": {"size": 28}}, conv(3, stride=4, padding=1, name="b", **{"from": "image"})]
     rules = agree(net(*nodes, {"concat": {"from": ["upsample", "b"]}}), most=150)
     assert rules.height == Rule(1, 1, (), (109, 110, 111, 112))
-    assert str(rules.height) == "109, 110, 111 or 112 alone"
+    assert str(rules.height) == "only 109, 110, 111 or 112"
     assert list(rules.height.sizes(110)) == [110, 111, 112]
 
 
@@ -140,8 +140,8 @@ def test_large_windows_need_large_inputs():
 @pytest.mark.parametrize(
     ("stride", "either", "told"),
     [
-        (2, (3, 3), "height and width: any, from 1 on; one of them from 3 on"),
-        ([2, 4], (3, 5), "height and width: any, from 1 on; the height from 3 on or the width from 5 on"),
+        (2, (3, 3), "height and width: any size from 1 up; at least one of them 3 or more"),
+        ([2, 4], (3, 5), "height and width: any size from 1 up; the height 3 or more, or the width 5 or more"),
     ],
 )
 def test_a_single_position_that_is_refused(stride, either, told):
@@ -220,7 +220,7 @@ def test_several_inputs_may_each_need_a_size_of_their_own():
     assert [[each.shape for each in types] for types in rules.examples] == [
         [(1, size, size), (1, size // 2, size // 2)] for size in (32, 33, 34)
     ]
-    assert str(rules) == "the inputs' sizes go together: 1×32×32, 1×16×16, for instance"
+    assert str(rules) == "the inputs' sizes depend on each other: 1×32×32, 1×16×16, for example"
 
 
 def test_several_inputs_of_which_no_sizes_go_together_are_wrong():
@@ -272,9 +272,9 @@ def test_a_spec_that_no_size_fits_is_wrong():
 
 
 def test_what_a_rule_says():
-    assert str(ANY) == "any, from 1 on"
-    assert str(Rule(32, 16)) == "multiples of 16, from 32 on"
-    assert str(Rule(7, 4, (0, 3), (3,))) == "those that leave 0 or 3 when divided by 4, from 7 on, and 3"
+    assert str(ANY) == "any size from 1 up"
+    assert str(Rule(32, 16)) == "multiples of 16 from 32 up"
+    assert str(Rule(7, 4, (0, 3), (3,))) == "sizes that leave 0 or 3 when divided by 4, from 7 up, and 3"
     assert str(Rule(remainders=())) == "none"
     assert Rule(remainders=()).smallest is None
     assert list(islice(Rule(7, 4, (0, 3), (3,)).sizes(), 4)) == [3, 7, 8, 11]

@@ -49,11 +49,11 @@ def test_wide():
     ]
     assert lines[-5:] == [
         "148 parameters; activations 0.01 MB at batch 2 in float32; MACs: conv and linear multiply-adds",
-        "13,824 FLOPs a sample, 2 for each of the MACs",
-        "inference at batch 2: 0.01 MB, of it 0.00 MB weights",
-        "training at batch 2: about 0.01 MB, of it 0.00 MB for the backward pass, "
-        "0.00 MB gradients and optimizer's state",
-        "the smallest input that would work: 2×4",
+        "13,824 FLOPs per sample, 2 per MAC",
+        "inference at batch 2: 0.01 MB, including 0.00 MB of weights",
+        "training at batch 2: about 0.01 MB, including 0.00 MB for the backward pass and 0.00 MB for gradients and "
+        "optimizer state",
+        "smallest input that would work: 2×4",
     ]
 
 
@@ -119,8 +119,8 @@ def test_order(by, first):
 @pytest.mark.parametrize(
     ("image", "told"),
     [
-        ((4, None, None), "height and width: multiples of 2, from 2 on"),
-        ((4, None, 8), "height: multiples of 2, from 2 on"),
+        ((4, None, None), "height and width: multiples of 2 from 2 up"),
+        ((4, None, 8), "height: multiples of 2 from 2 up"),
         ((4, 8, 8), None),
     ],
 )

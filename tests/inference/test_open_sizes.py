@@ -193,4 +193,4 @@ def test_check_says_it_first(tmp_path):
     path = tmp_path / "net.json"
     path.write_text(json.dumps(spec(U_NET)))
     done = run_command("check", path)
-    assert done.stdout.splitlines()[-1] == "height and width: multiples of 4, from 4 on"
+    assert done.stdout.splitlines()[-1] == "height and width: multiples of 4 from 4 up"
