@@ -36,9 +36,7 @@ class Trial:
         self.steps = 0
         self._types: list[TensorType] = []  # every type seen so far, by its number
         self._numbers: dict[TensorType, int] = {}
-        self._known: dict[
-            tuple[int, ...], tuple[int, ...] | None
-        ] = {}  # (op, *input types): output types
+        self._known: dict[tuple[int, ...], tuple[int, ...] | None] = {}  # (op, *input types): output types
         self._grown: dict[object, Growth] = {}
 
     def takes(self, height: int | None, width: int | None) -> bool:

@@ -119,16 +119,16 @@ class Op(BaseModel):
         return ("",)
 
     normalises_channels: ClassVar[bool] = False
-    """Whether it subtracts the mean of each channel and divides by its deviation."""
+    """Whether the op subtracts each channel's mean and divides by its standard deviation."""
     drops: ClassVar[bool] = False
-    """Whether it sets values to 0 at random in training."""
+    """Whether the op sets values to 0 at random in training."""
     takes_act: ClassVar[bool] = False
-    """Whether a spec may write `act`, for an activation after it, among its attributes."""
+    """Whether the op takes the attribute `act`, which adds an activation after it."""
 
     @property
     @abstractmethod
     def gives(self) -> Gives:
-        """The elements of its output in inference: those of its input, or else which scores they would be."""
+        """What the outputs hold in inference: the input's elements, or the kind of scores if they are an output."""
 
     @property
     def saves(self) -> Saves:
@@ -167,7 +167,7 @@ class Op(BaseModel):
 
 
 class Local(Op):
-    """An op whose outputs see, of each map that it takes, the same position alone."""
+    """An op whose outputs depend only on the same position of each input map."""
 
     def reach(self, *xs: TensorType) -> Reaches:
         return LOCAL

@@ -69,5 +69,5 @@ def get(name: str) -> type[Op]:
 
 
 def takes_act(name: str) -> bool:
-    """Whether there is an op of that name after which `act` may put an activation."""
+    """Whether there is an op of this name that takes the attribute `act`."""
     return name in PLACES and get(name).takes_act
