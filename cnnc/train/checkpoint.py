@@ -23,7 +23,7 @@ from cnnc.graph.graph import Graph
 from cnnc.language.model import Train
 from cnnc.train.monitor import curves, metrics
 from cnnc.train.monitor.epoch import EpochRecord
-from cnnc.train.state_hash import Hashing, require_whole
+from cnnc.files.state_hash import Hashing, require_whole
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
@@ -20,6 +21,7 @@ from cnnc.files.checks import require_file, require_utf8
 from cnnc.files.onnx_seal import is_sealed
 from cnnc.files.weights_stamp import Damaged, require_whole
 from cnnc.weights import onnx
+from cnnc.weights.zip_checkpoint import NEW_COPY, require_checkpoint, unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,21 +106,16 @@ def load(path: Path) -> Loaded:
         raise unreadable(path, (error.strerror or str(error)).lower(), None) from error
 
 
-def unreadable(path: Path, reason: str, help: str | None) -> CnncError:
-    """E402."""
-    return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read the weights {path}: {reason}", help=help)
-
-
 def _load_safetensors(path: Path, head: bytes, file: BufferedReader) -> Any:
     if head.startswith(_PICKLES) and head[8:9] != b"{":  # behind a header's length, which may look like either
         raise unreadable(path, "it is a pickle, whatever its name says", "if you trust it, rename it to .pt")
     import safetensors  # noqa: F401 - where it is not installed, that is not the file's fault
 
-    data, weights = _guarded(path, lambda: _read_safetensors(path, file))
+    data, weights = _guarded(path, lambda: _read_safetensors(path, file), say_why=True)
     try:
         require_whole(data, weights)
     except Damaged as error:
-        raise unreadable(path, str(error), "take another copy of the file, or make it again") from error
+        raise unreadable(path, str(error), NEW_COPY) from error
     return weights
 
 
@@ -147,9 +144,7 @@ def _load_pickle(path: Path) -> Any:
 
     import torch
 
-    if _is_torchscript(path):
-        way_out = f"take the weights that stand beside it, {path.stem}.safetensors, or save `model.state_dict()`"
-        raise unreadable(path, "it is TorchScript, a whole model and no weights", way_out)
+    require_checkpoint(path, ENDINGS)
     try:
         with torch.serialization.safe_globals([*_stand_ins()]):
             return _guarded(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
@@ -172,22 +167,10 @@ def _stand_ins() -> Iterator[tuple[type, str]]:
     yield from ((InertMapping, name) for name in MAPPINGS)
 
 
-def _is_torchscript(path: Path) -> bool:
-    from zipfile import ZipFile
-
-    try:
-        with ZipFile(path) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except Exception:  # an older checkpoint is a plain pickle; of a damaged one torch says what is wrong
-        return False
-
-
-def _guarded(path: Path, load: Callable[[], Any]) -> Any:
-    """Foreign readers raise what they like on broken files: nearly every type of exception has been seen."""
+def _guarded(path: Path, load: Callable[[], Any], *, say_why: bool = False) -> Any:
+    """Foreign readers raise any type of exception on broken files; `say_why` adds the message of the library."""
     try:
         return load()
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        told = "" if "weights_only" in reason else f" ({reason})"  # torch would have it run what is in the file
-        way_out = f"weights come as {ENDINGS}"
-        raise unreadable(path, f"it is truncated or no weights file{told}", way_out) from error
+        why = f" ({shorten(str(error), 200, placeholder=' …')})" if say_why and str(error).strip() else ""
+        raise unreadable(path, f"it is truncated or no weights file{why}", f"weights come as {ENDINGS}") from error

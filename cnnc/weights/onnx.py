@@ -8,6 +8,7 @@ file is read from its own folder alone (E402). Nothing is run.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
@@ -55,8 +56,8 @@ def read(path: Path) -> OnnxWeights:
     except Changed as error:
         raise unreadable(path, f"{error}", "take another copy of it, or build it again") from error
     except Exception as error:  # foreign bytes: protobuf, numpy and onnx raise what they like
-        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        raise unreadable(path, f"it is no ONNX file, or a damaged one ({reason[0][:200]})") from error
+        reason = shorten(str(error).strip() or type(error).__name__, 200, placeholder=" …")
+        raise unreadable(path, f"it is no ONNX file, or a damaged one ({reason})") from error
 
 
 def unreadable(path: Path, reason: str, help: str | None = None) -> CnncError:

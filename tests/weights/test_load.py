@@ -8,8 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.files.state_hash import Hashing
 from cnnc.targets.torch_module import lower
 from cnnc.weights.load import read, shapes
+from tests.damage import flipped
 from tests.networks import residual
 
 
@@ -218,6 +220,70 @@ def test_torchscript_is_told_from_weights(tmp_path, state, recwarn):
     assert "it is TorchScript" in found.message
     assert "small.safetensors" in found.help
     assert not [each for each in recwarn if "torch.load" in str(each.message)]
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "kind", "way_out"),
+    [
+        ("m.npz", ["arr.npy"], "it is an archive of NumPy arrays (.npz)", "save_file(dict(numpy.load('m.npz')), "),
+        ("m.keras", ["config.json", "model.weights.h5"], "it is a model of Keras", "weights come as safetensors"),
+        ("m.pt", ["m/hello"], "it is a zip archive, but no checkpoint of torch", "weights come as safetensors"),
+        ("m.pt2", ["m/archive_format", "m/data/weights/data.pkl"], "it is a program of torch.export", "m.safetensors"),
+    ],
+)
+def test_archives_of_other_kinds_are_named(tmp_path, state, name, inside, kind, way_out):
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        for each in inside:
+            archive.writestr(each, "text")
+    found = fault(tmp_path / name, shapes(state))
+    assert found.code == Code.WEIGHTS_UNREADABLE
+    assert kind in found.message
+    assert way_out in found.help
+
+
+def test_a_pt2_file_is_named(tmp_path, state):
+    program = torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),))
+    torch.export.save(program, tmp_path / "m.pt2")
+    assert "it is a program of torch.export" in fault(tmp_path / "m.pt2", shapes(state)).message
+
+
+def test_no_words_of_torch_are_repeated(tmp_path, state):
+    path = save(tmp_path / "w.pt", state)
+    path.write_bytes(path.read_bytes()[:-50])
+    assert fault(path, shapes(state)).message.endswith("it is truncated or no weights file")
+
+
+def test_bits_flipped_in_a_checkpoint_of_torch_are_noticed(tmp_path, state):
+    path = save(tmp_path / "w.pt", state)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        record = max(archive.infolist(), key=lambda each: each.file_size)
+    start = whole.index(record.filename.encode()) + len(record.filename)
+    for data in flipped(whole, [start + 100 + at * (record.file_size - 100) // 20 for at in range(20)]):
+        path.write_bytes(data)
+        found = fault(path, shapes(state))
+        assert found.message.endswith(f"it is damaged: the CRC of its record `{record.filename}` differs")
+
+
+def test_a_checkpoint_without_crcs_is_read(tmp_path, state):
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = save(tmp_path / "w.pt", state)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read(path, shapes(state)).keys() == state.keys()
+
+
+def test_bits_flipped_in_the_state_of_a_run_are_noticed(tmp_path, state):
+    path = tmp_path / "state.pt"
+    with path.open("wb") as file:
+        hashing = Hashing(file)
+        torch.save({"learner": {"weights": state}}, hashing)
+        hashing.end()
+    assert read(path, shapes(state)).keys() == state.keys()
+    for data in flipped(path.read_bytes(), count=50):
+        path.write_bytes(data)
+        assert fault(path, shapes(state)).code == Code.WEIGHTS_UNREADABLE
 
 
 def test_nobody_is_advised_to_run_what_is_in_a_file(tmp_path, state):

@@ -43,12 +43,14 @@ def require_whole(path: Path) -> bool:
     """Raise Damaged where the file's last line is not that of its other bytes; False where it has none."""
     hash, rest = sha256(), max(0, path.stat().st_size - SIZE)
     with path.open("rb") as file:
+        file.seek(rest)
+        trailer = file.read()
+        if not trailer.startswith(SAYS):
+            return False
+        file.seek(0)
         while piece := file.read(min(PIECE, rest)):
             hash.update(piece)
             rest -= len(piece)
-        trailer = file.read()
-    if not trailer.startswith(SAYS):
-        return False
     if trailer != _trailer(hash.hexdigest()):
         raise Damaged("it is damaged: its bytes are not those that cnnc wrote (the SHA-256 in its last line differs)")
     return True

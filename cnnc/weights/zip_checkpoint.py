@@ -1,0 +1,74 @@
+"""Zip archives that are given as weights: their kind, by the names inside, and whether their bytes are intact.
+
+`torch.save` writes a zip archive with a CRC for each record, but torch's reader does not compare the CRCs. Takes a path,
+and raises E402 for archives of another kind and for damaged ones. No record is unpickled here.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile, is_zipfile
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.files import state_hash
+from cnnc.files.weights_stamp import Damaged
+
+PIECE = 2**20  # bytes
+NEW_COPY = "take another copy of the file, or make it again"
+
+
+def unreadable(path: Path, reason: str, help: str | None) -> CnncError:
+    """E402."""
+    return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read the weights {path}: {reason}", help=help)
+
+
+def require_checkpoint(path: Path, endings: str) -> None:
+    """Raise E402 if a zip archive is no checkpoint of torch, or is damaged; `endings` are the files that cnnc takes.
+
+    Returns for files that are no zip archives, such as checkpoints of torch before 1.6.
+    """
+    if not is_zipfile(path):
+        return
+    try:
+        with ZipFile(path) as archive:
+            names = archive.namelist()
+            _require_kind(path, names, endings)
+            if not state_hash.require_whole(path) and (record := _damaged_record(archive)):
+                raise Damaged(f"it is damaged: the CRC of its record `{record}` differs")
+    except Damaged as error:
+        raise unreadable(path, str(error), NEW_COPY) from error
+    except CnncError:
+        raise
+    except Exception as error:  # zipfile raises any type of exception on broken archives
+        raise unreadable(path, "it is a damaged zip archive", NEW_COPY) from error
+
+
+def _require_kind(path: Path, names: Collection[str], endings: str) -> None:
+    """Raise E402 that says what the archive is, unless it is a checkpoint."""
+    beside = f"use the weights beside it, {path.stem}.safetensors, or save `model.state_dict()`"
+    last = {name.rpartition("/")[2] for name in names}
+    if "constants.pkl" in last:
+        raise unreadable(path, "it is TorchScript, a whole model and no weights", beside)
+    if last & {"archive_format", "serialized_exported_program.json"}:
+        raise unreadable(path, "it is a program of torch.export (.pt2), a whole model and no weights", beside)
+    if "data.pkl" in last:
+        return
+    if names and all(name.endswith(".npy") for name in names):
+        way_out = f"`safetensors.numpy.save_file(dict(numpy.load({path.name!r})), 'weights.safetensors')` converts it"
+        raise unreadable(path, "it is an archive of NumPy arrays (.npz)", way_out)
+    if "model.weights.h5" in last:
+        raise unreadable(path, "it is a model of Keras", f"weights come as {endings}")
+    raise unreadable(path, "it is a zip archive, but no checkpoint of torch", f"weights come as {endings}")
+
+
+def _damaged_record(archive: ZipFile) -> str | None:
+    """The first record whose bytes do not have the CRC that the archive holds; torch can be told to write 0 instead."""
+    for record in archive.infolist():
+        if record.CRC == 0:
+            continue
+        try:
+            with archive.open(record) as file:
+                while file.read(PIECE):
+                    pass
+        except (BadZipFile, EOFError):
+            return record.filename
+    return None
