@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cnnc.data.dataset import Data
 from cnnc.diagnostics import CnncError, Code, listed
+from cnnc.files.state_hash import Hashing, require_whole
 from cnnc.files.weights_stamp import Damaged, write_stamped
 from cnnc.files.write import write_file
 from cnnc.graph.graph import Graph
 from cnnc.language.model import Train
 from cnnc.train.monitor import curves, metrics
 from cnnc.train.monitor.epoch import EpochRecord
-from cnnc.files.state_hash import Hashing, require_whole
 
 if TYPE_CHECKING:
     from torch import Tensor

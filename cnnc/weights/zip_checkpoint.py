@@ -1,7 +1,7 @@
 """Zip archives that are given as weights: their kind, by the names inside, and whether their bytes are intact.
 
-`torch.save` writes a zip archive with a CRC for each record, but torch's reader does not compare the CRCs. Takes a path,
-and raises E402 for archives of another kind and for damaged ones. No record is unpickled here.
+`torch.save` writes a zip archive with a CRC for each record, but torch's reader does not compare the CRCs. Takes a
+path, and raises E402 for archives of another kind and for damaged ones. No record is unpickled here.
 """
 
 from collections.abc import Collection
