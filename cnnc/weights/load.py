@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from cnnc.diagnostics import CnncError, Code, Note
 from cnnc.weights import checkpoint_file, map_file, state_dict
-from cnnc.weights.checkpoint_file import unreadable
 from cnnc.weights.layers import COUNTER, Layer, layers, squeezed
 from cnnc.weights.onnx import OnnxWeights
+from cnnc.weights.zip_checkpoint import unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics.suggestions import did_you_mean
-from cnnc.weights.checkpoint_file import unreadable
 from cnnc.weights.layers import COUNTER
+from cnnc.weights.zip_checkpoint import unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
