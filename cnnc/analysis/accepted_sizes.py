@@ -139,8 +139,6 @@ def _rules(trial: Trial) -> Rules:
 def _alike(trial: Trial) -> Rules:
     """Return the rules for inputs of one common size."""
     graph = trial.graph
-    if not any(each.type.is_map for each in graph.inputs):
-        return Rules(None, None, (None, None))
     opened = [any(each.type.is_map and each.type.space[axis] is None for each in graph.inputs) for axis in (0, 1)]
     height = _rule(trial, 0) if opened[0] else None
     width = _rule(trial, 1) if opened[1] else None

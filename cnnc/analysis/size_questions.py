@@ -152,7 +152,7 @@ class Trial:
         most = [max(grown[axis] * by // each for each, grown in taken) for axis in (0, 1)]
         if not any(most):
             return 1, (0, 0)
-        own = op.reach(*types) if all(each.is_map for each in types) else (None, None)
+        own = op.reach(*types) if types[0].is_map else (None, None)
         steps = [reach.step if reach else 1 for reach in own]
         rounds = lcm(*(step // gcd(rise, step) for rise, step in zip(most, steps, strict=True) if rise and step))
         by *= rounds

@@ -60,7 +60,7 @@ def _told(height: Rule, width: Rule, sizes: tuple[Space, ...], given: Space) -> 
 
 
 def _below(rule: Rule, size: int) -> int | None:
-    return next((n for n in range(size, max(0, size - FARTHEST), -1) if rule.takes(n)), None)
+    return next((n for n in range(size, size - FARTHEST, -1) if rule.takes(n)), None)
 
 
 def _multiples(given: Space) -> Iterator[Space]:

@@ -178,7 +178,7 @@ def parted(a: Chain, b: Chain) -> list[Step]:
 def _step(node: Node, axis: int, before: int | None, after: int | None, types: Types) -> Step | None:
     if before is None or after is None or before == after:
         return None
-    reach = node.op.reach(*types)[axis] if all(each.is_map for each in types) else None
+    reach = node.op.reach(*types)[axis]
     rate = Fraction(reach.period, reach.step) if reach and reach.step else None
     return Step(node, axis, before, after, rate)
 
@@ -199,7 +199,8 @@ def _attributes(op: Op, axis: int) -> str:
         if name == "stride" and value is None:
             value = getattr(op, "kernel", None)
         if isinstance(value, tuple):
-            value = value[axis] if len(value) == 2 or value[axis] == value[axis + 2] else [value[axis], value[axis + 2]]
+            along = value[axis::2]  # of four numbers the two at the axis' ends
+            value = along[0] if len(set(along)) == 1 else list(along)
         if value not in (None, False) and (name, value) not in (("dilation", 1), ("padding", 0), ("output_padding", 0)):
             told.append(f"{name} {str(value).lower()}")
     if getattr(op, "padding", None) == (0, 0, 0, 0):

@@ -68,6 +68,11 @@ def test_a_row_tells_both_sides_where_they_differ():
     assert body(text)[0][-3:] == ["3×5", "2×1", "0"]
 
 
+def test_what_open_sizes_cost_is_unknown():
+    text = check(spec(conv(), image=(4, None, None))).as_text(wide=True)
+    assert body(text) == [["conv", "conv", "image", "4×?×?", "148", "?", "?", "3", "1", "0"]]
+
+
 BLOCKS = {
     "res": {"nodes": [conv(name="a", padding=1), {"add": {"from": ["a", "input"]}}]},
     "two": {"nodes": [conv(name="p"), conv(name="q", **{"from": "input"})], "outputs": {"left": "p", "right": "q"}},

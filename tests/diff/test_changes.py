@@ -165,6 +165,8 @@ def test_ends_of_the_network_are_compared():
 def test_a_renamed_output_is_told():
     old = net(conv(), *HEAD)
     new = net(conv(), *HEAD[:-1], {"linear": {"name": "head", "out": 10}})
+    text = formats.markdown(compare(old, new), "old", "new")
+    assert "| output fc | 10 → none |\n| output head | none → 10 |" in text
     assert [(each.what, each.old, each.new) for each in compare(old, new).ends] == [
         ("output fc", "10", None),
         ("output head", None, "10"),

@@ -62,6 +62,11 @@ def test_a_default_name_keeps_clear_of_names_that_expressions_give():
     ]
 
 
+def test_a_default_name_keeps_clear_of_names_in_an_each_that_names_some_of_its_nodes():
+    each = {"each": {"over": {"k": [1]}, "nodes": ["tanh", {"relu": {"name": "relu"}}]}}
+    assert paths(net("relu", each)) == ["relu_2", "tanh", "relu"]
+
+
 def test_a_default_name_keeps_clear_of_the_inputs():
     assert paths({**net("relu"), "input": {"relu": [1, 4, 4]}}) == ["relu_2"]
 
