@@ -1,14 +1,14 @@
-"""What `build` can be asked for: targets, and ONNX operator sets. The command line has its choices from here."""
+"""The choices of `build`: targets and ONNX operator sets. The command line uses them too."""
 
 from enum import StrEnum
 
 OPSETS = range(17, 27)
 OPSET = 20
-"""The ONNX operator sets that can be written, and the one that is where nobody asks for another."""
+"""The supported ONNX operator sets, and the default."""
 
 
 class Target(StrEnum):
-    """What `build` writes."""
+    """A format that `build` writes."""
 
     ONNX = "onnx"
     TORCHSCRIPT = "torchscript"

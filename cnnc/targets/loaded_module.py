@@ -1,6 +1,6 @@
-"""Written files, loaded to be run beside torch: each gives its outputs, its weights, and the same with other weights.
+"""Load exported files to compare them with torch: run them, read their weights, and run them with other weights.
 
-A runner takes torch tensors, in the order of the graph's inputs, and gives numpy arrays in the order of its outputs.
+A runner takes torch tensors, in the order of the graph's inputs, and returns numpy arrays in the order of its outputs.
 """
 
 import os
@@ -20,34 +20,34 @@ Runner = Callable[["Sequence[Tensor]"], "list[Array]"]
 
 
 class Loaded(Protocol):
-    """A written file."""
+    """An exported file."""
 
     @property
     def inputs(self) -> tuple[str, ...] | None:
-        """The names of its inputs; None where its format has none, and they go by position."""
+        """The names of its inputs; None if its format has none, so that they go by position."""
 
     @property
     def names(self) -> tuple[str, ...] | None:
-        """The names of its outputs; None where its format has none, and they go by position."""
+        """The names of its outputs; None if its format has none, so that they go by position."""
 
     def run(self, inputs: "Sequence[Tensor]") -> "list[Array]":
-        """The outputs of the file as it is."""
+        """Return the outputs of the file as it is."""
 
     def weights(self) -> "Mapping[str, Array]":
-        """The numbers that the file holds, by their keys."""
+        """Return the weights in the file, by their keys."""
 
     def with_weights(self, weights: "Mapping[str, Array]") -> Runner:
-        """The file with other numbers, under the same keys; ends the use of `run`."""
+        """Return a runner of the file with other weights under the same keys; `run` must not be used afterwards."""
 
 
 def threads() -> int:
-    """Half of the cores: on a busy machine, threads that wait for one without a core cost ten times what more gain."""
+    """Return half the number of cores: on a busy machine, waiting for a thread that has no core costs far more time."""
     return max(1, (os.cpu_count() or 1) // 2)
 
 
 @contextmanager
 def prepared(module: "GraphModule") -> Iterator[None]:
-    """The module in eval mode and torch on no more than our number of threads, for a while."""
+    """Put the module into eval mode and limit torch to `threads()` threads; restores both on exit."""
     import torch
 
     mode, before = module.training, torch.get_num_threads()
@@ -61,14 +61,14 @@ def prepared(module: "GraphModule") -> Iterator[None]:
 
 
 def limit_threads() -> None:
-    """Keep torch, in the calling thread, to no more than our number of threads."""
+    """Limit torch, in the calling thread, to `threads()` threads."""
     import torch
 
     torch.set_num_threads(min(torch.get_num_threads(), threads()))
 
 
 def run_torch(module: Callable[..., Any]) -> Runner:
-    """A runner of a module in eval mode."""
+    """Return a runner of a module in eval mode."""
     import torch
 
     def run(inputs: "Sequence[Tensor]") -> "list[Array]":
@@ -80,7 +80,7 @@ def run_torch(module: Callable[..., Any]) -> Runner:
 
 
 class LoadedModule:
-    """A file that torch runs."""
+    """An exported file that torch runs."""
 
     inputs: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
@@ -101,7 +101,7 @@ class LoadedModule:
 
 
 def load_torchscript(path: Path) -> Loaded:
-    """A TorchScript file."""
+    """Load a TorchScript file."""
     import torch
 
     from cnnc.targets import torchscript
@@ -110,7 +110,7 @@ def load_torchscript(path: Path) -> Loaded:
     run = loaded.run
 
     def run_once(inputs: "Sequence[Tensor]") -> "list[Array]":
-        # It would profile and specialise for runs that do not come.
+        # The optimizer would profile and specialise for later runs, of which there are none.
         with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             return run(inputs)
 
@@ -119,14 +119,14 @@ def load_torchscript(path: Path) -> Loaded:
 
 
 def load_pt2(path: Path) -> Loaded:
-    """A `.pt2` file."""
+    """Load a `.pt2` file."""
     from cnnc.targets import pt2
 
     return LoadedModule(pt2.load(path))
 
 
 def load_python(path: Path, module: "GraphModule") -> Loaded:
-    """A module's source, which has no weights of its own: it takes the `module`'s."""
+    """Load a module's source; it has no weights, so it gets those of `module`."""
     from runpy import run_path
 
     from torch import nn

@@ -1,7 +1,7 @@
-"""An ONNX file in onnxruntime, on the CPU: as it is, with other weights, and with what its nodes give as outputs.
+"""Run an ONNX file in onnxruntime, on the CPU: as it is, with other weights, or with node values as outputs.
 
-In go a path, and arrays by the names of initializers; out come runners. To exchange weights, the graph is parsed and
-the numbers are handed to onnxruntime beside it, so that all that it does to a graph it does to the file's own.
+Takes a path, and arrays by initializer name; returns runners. To replace weights, the graph is parsed and the arrays
+are passed to onnxruntime as external initializers, so that it optimizes the file's own graph.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ class LoadedOnnx:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of the inputs that have no initializer."""
+        """The names of the inputs without an initializer."""
         given = {each.name for each in self._parts[0].graph.initializer}
         return tuple(each.name for each in self._parts[0].graph.input if each.name not in given)
 
@@ -46,7 +46,7 @@ class LoadedOnnx:
         return tuple(each.name for each in self._parts[0].graph.output)
 
     def run(self, inputs: "Sequence[Tensor]") -> "list[Array]":
-        """The outputs of the file as it is."""
+        """Return the outputs of the file as it is."""
         return _runner(self._session)(inputs)
 
     @cached_property
@@ -54,26 +54,26 @@ class LoadedOnnx:
         return split(self._path)
 
     def weights(self) -> InFile:
-        """Its initializers of floats."""
+        """Return the float initializers."""
         return self._parts[1]
 
     def values(self) -> set[str]:
-        """The names of what its nodes give."""
+        """Return the names of all node outputs."""
         return {name for node in self._parts[0].graph.node for name in node.output if name}
 
     def with_weights(self, weights: "Mapping[str, Array]") -> Runner:
-        """The file with other numbers for these initializers."""
-        self.__dict__.pop("_session", None)  # which holds all of its own
+        """Return a runner of the file with other values for these initializers."""
+        self.__dict__.pop("_session", None)  # frees the weights that it holds
         if isinstance(weights, InFile):
             give_back()
         return self._with(weights, None)
 
     def run_values(self, weights: "Mapping[str, Array]", names: Iterable[str]) -> Runner:
-        """The same, with these values of its nodes as its outputs."""
+        """Return a runner like `with_weights`, with these node values as the outputs."""
         return self._with(weights, names)
 
     def _with(self, weights: "Mapping[str, Array]", names: Iterable[str] | None) -> Runner:
-        """The file with these weights, its own for others, and its own outputs or these values."""
+        """Return a runner with these weights, the file's own for the rest, and its own outputs or these values."""
         import onnx
 
         model, own = onnx.ModelProto(), self.weights()
@@ -83,7 +83,7 @@ class LoadedOnnx:
             model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
         small = {name for name in own if name not in weights and own[name].nbytes < SMALL}
         for each in model.graph.initializer:
-            if each.name in small:  # a constant, which onnxruntime may want to look at
+            if each.name in small:  # a constant, whose value onnxruntime may need
                 each.CopyFrom(onnx.TensorProto(name=each.name, data_type=each.data_type, dims=each.dims))
                 each.raw_data = own[each.name].tobytes()
         used = {name for node in model.graph.node for name in node.input} - small
@@ -102,7 +102,7 @@ def _open(model: "Path | bytes", options: "onnxruntime.SessionOptions | None" = 
 
 
 def _without_prepacking() -> "onnxruntime.SessionOptions":
-    """For a run or two, another copy of the weights is not worth its making."""
+    """Return options without prepacking, which would copy the weights for only a run or two."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -121,7 +121,7 @@ def _open_with(model: "onnx.ModelProto", weights: "Mapping[str, Array]") -> "onn
 
 
 def _open_with_files(model: "onnx.ModelProto", places: Mapping[str, Place]) -> "onnxruntime.InferenceSession":
-    """With weights that lie in files of one folder, which onnxruntime maps into memory by itself."""
+    """Open a session whose weights are in files of one folder, which onnxruntime memory-maps."""
     import onnx
 
     (folder,) = {place.path.parent for place in places.values()}

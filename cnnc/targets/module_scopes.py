@@ -1,8 +1,8 @@
-"""How a flat graph divides into the nested scopes that its modules follow.
+"""Divide a flat graph into nested scopes, which become modules.
 
-In goes a Graph; out comes its outermost `Scope`, which holds nodes and further scopes in the graph's order. It may be
-assumed that the nodes of a scope are contiguous. A scope takes the outside values that it uses and gives those of its
-values that are used outside, both in the order of first use.
+Takes a Graph, in which the nodes of a scope are contiguous; returns its outermost `Scope`, which contains nodes and
+inner scopes in the graph's order. A scope takes the outside values that it uses and gives the values that are used
+outside, both in order of first use.
 """
 
 from dataclasses import dataclass, field
@@ -22,19 +22,19 @@ class Scope:
     items: "list[Node | Scope]" = field(default_factory=list)
 
     def local(self, path: str) -> str:
-        """A path below this scope, as seen from within it."""
+        """Return a path in this scope relative to the scope."""
         return path[len(self.path) + 1 :] if self.path else path
 
 
 def called(graph: Graph, ref: Ref) -> str:
-    """What a scope that takes a value from outside calls it: the last part of its path, and the port."""
+    """Return the name of a value in a scope that takes it from outside: the last part of its path, and the port."""
     node = graph.node.get(ref.node)
     port = node.op.ports[ref.port] if node else ""
     return ref.node.rpartition(".")[2] + (f"_{port}" if port else "")
 
 
 def divide(graph: Graph) -> Scope:
-    """The outermost scope of `graph`."""
+    """Return the outermost scope of `graph`."""
     chains = {node.path: tuple(graph.scopes_of(node.path)) for node in graph.nodes}
     scopes = {path: Scope(path, graph.scopes[path]) for chain in chains.values() for path in chain}
     root = Scope("", graph.name, [Ref(each.name) for each in graph.inputs], [each.ref for each in graph.outputs])
@@ -56,7 +56,7 @@ def divide(graph: Graph) -> Scope:
 
 
 def _place(node: Node, around: list[Scope]) -> None:
-    """Append `node` to the last of the scopes around it, and each of these to the one that it is in."""
+    """Append `node` to the innermost of the scopes around it, and each new scope to its outer one."""
     for outer, inner in pairwise(around):
         if not outer.items or outer.items[-1] is not inner:
             outer.items.append(inner)

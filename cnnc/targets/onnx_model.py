@@ -1,9 +1,9 @@
-"""The graph as an ONNX model, emitted straight from the graph and the state_dict.
+"""The ONNX target: emit an ONNX model directly from the graph and the state_dict.
 
-In goes a Graph and its weights by the keys of the state_dict; out comes a ModelProto. A node and its value go by the
-spec's own path; where an op takes several ONNX nodes, the others are `PATH/Pad` and the like. Initializers keep their
-keys, a graph output's value has the output's name, the batch is the dimension `batch`. Values carry the types that the
-graph has proved: a model that disagrees with ONNX's own inference does not pass its strict check.
+Takes a Graph and its weights by the keys of the state_dict; returns a ModelProto. A node and its value are named by the
+spec's path; if an op needs several ONNX nodes, the others are named like `PATH/Pad`. Initializers keep their keys, the
+value of a graph output has the output's name, and the batch is the dimension `batch`. Values carry the types that the
+graph has proved, so a model that disagrees with ONNX's shape inference fails its strict check.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ DIMENSIONS = ("height", "width")
 
 @dataclass(frozen=True)
 class Emitted:
-    """A model but for its initializers, these by their names, and what the graph's values are called in it."""
+    """A model without its initializers, the initializers by name, and the names of the graph's values in it."""
 
     model: "onnx.ModelProto"
     initializers: "Mapping[str, Array]"
@@ -41,7 +41,7 @@ def lower(
     opset: int = OPSET,
     metadata: Mapping[str, str] | None = None,
 ) -> "onnx.ModelProto":
-    """Emit the whole model; `metadata` goes into its metadata_props. Raises E406 where `require_exportable` would."""
+    """Emit the whole model, with `metadata` as its metadata_props. Raises E406 as `require_exportable` does."""
     emitted = emit(graph, weights, opset, metadata)
     for name, array in emitted.initializers.items():
         tensor = emitted.model.graph.initializer.add()
@@ -53,7 +53,7 @@ def lower(
 def emit(
     graph: Graph, weights: "Mapping[str, Array]", opset: int = OPSET, metadata: Mapping[str, str] | None = None
 ) -> Emitted:
-    """Emit the model in its parts; as `lower`."""
+    """Emit the model without its initializers; otherwise like `lower`."""
     from onnx import helper
 
     require_exportable(graph, opset)
@@ -73,18 +73,18 @@ def emit(
 
 
 def require_exportable(graph: Graph, opset: int) -> None:
-    """Raise E406 where the graph cannot become an ONNX file of that opset; needs no weights and imports nothing."""
+    """Raise E406 if the graph cannot become an ONNX file of this opset; needs no weights and imports nothing."""
     if opset not in OPSETS:
         raise CnncError.of(
             Code.NOT_EXPORTABLE,
             f"cannot write ONNX opset {opset}: cnnc writes {OPSETS[0]} to {OPSETS[-1]}",
-            help=f"leave `--opset` out for {OPSET}, which every onnxruntime since 1.17 runs",
+            help=f"omit `--opset` for {OPSET}, which onnxruntime 1.17 and later support",
         )
     for output in graph.outputs:
         if output.name in {each.name for each in graph.inputs}:
             raise CnncError.of(
                 Code.NOT_EXPORTABLE,
-                f"`{output.name}` is both an input and an output, and ONNX has one name space for both",
+                f"`{output.name}` is both an input and an output, but ONNX requires different names",
                 output.span,
                 help="give the output another name",
             )
@@ -99,11 +99,11 @@ class NodeBuilder:
         self.emitted: list[onnx.NodeProto] = []
 
     def op(self, op_type: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node with one output and give the output's name."""
+        """Add a node with one output and return the output's name."""
         return self.ops(op_type, 1, *inputs, **attributes)[0]
 
     def ops(self, op_type: str, outputs: int, *inputs: str, **attributes: Any) -> tuple[str, ...]:
-        """Add a node with several outputs and give their names."""
+        """Add a node with several outputs and return their names."""
         from onnx import helper
 
         names = tuple(self._emitter.name(f"{self._path}/{op_type}") for _ in range(outputs))
@@ -111,13 +111,13 @@ class NodeBuilder:
         return names
 
     def weight(self, name: str) -> str:
-        """The initializer of `PATH.name`."""
+        """Add the initializer of `PATH.name` and return its name."""
         key = f"{self._path}.{name}"
         self._emitter.add_initializer(key, self._emitter.weights[key], "float32")
         return key
 
     def constant(self, value: "list[int] | list[float] | list[list[float]] | int | float") -> str:
-        """An initializer of int64 or float32: a scalar, a vector or a matrix."""
+        """Add an initializer of int64 or float32 (a scalar, a vector or a matrix) and return its name."""
         import numpy as np
 
         name = self._emitter.name(f"{self._path}/constant")
@@ -127,7 +127,7 @@ class NodeBuilder:
 
 
 class Emitter:
-    """The ONNX graph in the making: its nodes, initializers, types, and the names that are taken."""
+    """An ONNX graph under construction: its nodes, initializers, types, and the names in use."""
 
     def __init__(self, graph: Graph, weights: "Mapping[str, Array]", opset: int) -> None:
         self.graph, self.weights, self.opset = graph, weights, opset
@@ -139,7 +139,7 @@ class Emitter:
         self.output_of = {each.ref: each.name for each in reversed(graph.outputs)}
 
     def name(self, wanted: str) -> str:
-        """A value name that is not yet taken: the wanted one, or `WANTED_2` and so on."""
+        """Return an unused value name: `wanted`, or `WANTED_2` and so on."""
         name, count = wanted, 1
         while name in self.taken:
             count += 1
@@ -148,7 +148,7 @@ class Emitter:
         return name
 
     def add(self, node: Node) -> None:
-        """Emit a node of the spec, and give its values and the ONNX node that makes them its path."""
+        """Emit a node of the spec; its values and the ONNX node that computes them are named by its path."""
         builder = NodeBuilder(self, node)
         result = node.op.to_onnx(builder, *(self.values[ref] for ref in node.inputs))
         results = result if isinstance(result, tuple) else (result,)
@@ -163,7 +163,7 @@ class Emitter:
         self.nodes += builder.emitted
 
     def add_initializer(self, name: str, array: "Array", dtype: str) -> None:
-        """Add a tensor under a name, once."""
+        """Add a tensor unless its name exists already."""
         import numpy as np
 
         if name not in self.initializers:
@@ -172,11 +172,11 @@ class Emitter:
             )
 
     def finish(self) -> "onnx.GraphProto":
-        """The whole graph but for its initializers."""
+        """Return the graph without its initializers."""
         from onnx import helper
 
         for output in self.graph.outputs:
-            if self.values[output.ref] != output.name:  # an input handed through, or a value that has two names
+            if self.values[output.ref] != output.name:  # the output is an input, or a value with another output's name
                 name = f"{output.name}/Identity"
                 self.nodes.append(helper.make_node("Identity", [self.values[output.ref]], [output.name], name))
         return helper.make_graph(
@@ -196,12 +196,12 @@ class Emitter:
         return name
 
     def _dimensions(self, name: str) -> tuple[str, str]:
-        """What an input's unknown height and width are called: two inputs may well differ in theirs."""
+        """Return the dimension names of an input's unknown height and width, which may differ between inputs."""
         return DIMENSIONS if len(self.graph.inputs) == 1 else (f"{name}_{DIMENSIONS[0]}", f"{name}_{DIMENSIONS[1]}")
 
 
 def _rename(nodes: "Sequence[onnx.NodeProto]", renamed: Mapping[str, str], path: str) -> None:
-    """Give values their final names, and the first node that makes one of them the path."""
+    """Rename values to their final names, and the first node that computes one of them to the path."""
     for proto in nodes:
         if not renamed.keys().isdisjoint(proto.output):
             proto.name, path = path, proto.name

@@ -1,8 +1,8 @@
-"""An ONNX file in two parts: its graph, and where in the file the numbers of its weights lie.
+"""Split an ONNX file into its graph and the file positions of its weights, without reading the weights.
 
-In goes a path; out comes a model whose tensors of floats are said to lie elsewhere, and where that is, in the file
-itself or in one beside it: nothing is read that nobody looks at. What protobuf's wire format needs for that is to go
-from field to field: https://protobuf.dev/programming-guides/encoding
+Takes a path; returns a model whose float tensors are marked as external, and their positions, in the file itself or in
+its external data file. The protobuf message is parsed field by field:
+https://protobuf.dev/programming-guides/encoding
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ Span = tuple[int, int]
 
 
 def split(path: Path) -> "tuple[onnx.ModelProto, InFile]":
-    """The model without the numbers of its tensors of floats, and those by their names; raises ValueError."""
+    """Return the model without the data of its float tensors, and the data by tensor name; raises ValueError."""
     from onnx import GraphProto, ModelProto
 
     with path.open("rb") as file:
@@ -42,7 +42,7 @@ def split(path: Path) -> "tuple[onnx.ModelProto, InFile]":
 
 
 def _add_initializer(graph: "onnx.GraphProto", data: mmap, span: Span, path: Path) -> tuple[str, Place | None]:
-    """Add a tensor; its numbers, where they are floats in one piece, stay out, and their place is given instead."""
+    """Add a tensor; return its name and, if it has contiguous float data, the place of that data, which is left out."""
     from onnx import TensorProto
 
     tensor, start = graph.initializer.add(), None
@@ -68,20 +68,20 @@ def _add_initializer(graph: "onnx.GraphProto", data: mmap, span: Span, path: Pat
 
 
 def _elsewhere(tensor: "onnx.TensorProto", path: Path) -> tuple[Path, int, int]:
-    """The file beside the model that a tensor lies in, and its place and length there; raises ValueError."""
-    said = {each.key: each.value for each in tensor.external_data}
-    beside = path.with_name(said.get("location", ""))
+    """Return a tensor's external data file, and its offset and length there; raises ValueError if they are invalid."""
+    fields = {each.key: each.value for each in tensor.external_data}
+    beside = path.with_name(fields.get("location", ""))
     if islink(beside) or not isfile(beside):
-        raise ValueError(f"it wants `{beside.name}`, which is no file beside it")
-    start = int(said.get("offset", 0))
-    length = int(said.get("length", beside.stat().st_size - start))
+        raise ValueError(f"its external data `{beside.name}` is not a file in its folder")
+    start = int(fields.get("offset", 0))
+    length = int(fields.get("length", beside.stat().st_size - start))
     if not 0 <= start <= start + length <= beside.stat().st_size:
-        raise ValueError(f"`{beside.name}` is too short")
+        raise ValueError(f"its external data `{beside.name}` is too short")
     return beside, start, length
 
 
 def _fields(data: mmap, at: int, end: int) -> Iterator[tuple[int, Span, Span]]:
-    """The fields of a message: number, the whole field's place, its content's; raises ValueError for other bytes."""
+    """Yield each field of a message: number, span of the field, span of its content; raises ValueError if invalid."""
     while at < end:
         start = at
         key, at = _varint(data, at)
@@ -94,15 +94,15 @@ def _fields(data: mmap, at: int, end: int) -> Iterator[tuple[int, Span, Span]]:
         elif kind in (FIXED32, FIXED64):
             after = at + (4 if kind == FIXED32 else 8)
         else:
-            raise ValueError(f"a field of kind {kind}")
+            raise ValueError(f"unknown protobuf wire type {kind}")
         if after > end:
-            raise ValueError("a field ends behind its message")
+            raise ValueError("a protobuf field is longer than its message")
         yield key >> 3, (start, after), (at, after)
         at = after
 
 
 def _varint(data: mmap, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and where it ends."""
+    """Return a protobuf varint and the position after it."""
     value = shift = 0
     while True:
         byte = data[at]

@@ -1,11 +1,11 @@
-"""An ONNX file, written piece by piece: weights go from their arrays to the disk without a copy.
+"""Write an ONNX file in chunks: weights go from their arrays to the disk without a copy.
 
-In goes a model without initializers and the arrays that these are to be; out come the bytes of the whole ModelProto.
-protobuf's own serializer would hold them three times, and take longer than all else of a large file's export. What is
-written here by hand is of its wire format no more than key and length: https://protobuf.dev/programming-guides/encoding
+Takes a model without initializers and their arrays; produces the bytes of the whole ModelProto. protobuf's serializer
+would hold the weights three times, and take longer than the rest of a large export. Only keys and lengths of the wire
+format are written by hand: https://protobuf.dev/programming-guides/encoding
 
-A protobuf message ends at 2 GiB. Where weights are more than that, they go into a file beside the model, one behind the
-other; the model tells where each begins (https://onnx.ai/onnx/repo-docs/ExternalData.html), and the file's SHA-256.
+A protobuf message is limited to 2 GiB. Larger weights go into an external data file next to the model, one after the
+other; the model holds the offset of each (https://onnx.ai/onnx/repo-docs/ExternalData.html) and the file's SHA-256.
 """
 
 import json
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
 LENGTH_DELIMITED = 2
 LARGEST = 2**31 - 1
-SPARE = 2**20  # for all of a file that is no weight
+SPARE = 2**20  # for everything in a file but the weights
 ENDING = ".data"
-SMALL = 2**10  # smaller arrays stay in the model: among them are those whose numbers decide about shapes
-ALIGNMENT = 2**16  # at multiples of this every system can map a file into memory
+SMALL = 2**10  # smaller arrays stay in the model: among them are those whose values determine shapes
+ALIGNMENT = 2**16  # every system can memory-map a file at multiples of this
 
 
 @dataclass(frozen=True)
 class Data:
-    """A file of weights: its name, and the place of each array in it."""
+    """An external data file: its name, and the offset of each array in it."""
 
     name: str
     places: Mapping[str, int]
 
 
 def write(path: Path, model: "onnx.ModelProto", initializers: "Mapping[str, Array]") -> list[Path]:
-    """Write a model to a staged path, under a seal, without holding its weights a second time; raises E405.
+    """Write a sealed model to a staged path without copying its weights; raises E405.
 
-    Gives the paths of its files: the model's, and that of its weights where they are too many for one.
+    Returns the paths of its files: the model, and the external data if the weights are too large for one file.
     """
     if sum(each.nbytes for each in initializers.values()) <= LARGEST - SPARE:
         stage_file(path, lambda file: file.writelines(sealed(chunks(model, initializers))))
@@ -70,7 +70,7 @@ def _laid_out(initializers: "Mapping[str, Array]") -> dict[str, int]:
 
 
 def _data_chunks(initializers: "Mapping[str, Array]", data: Data) -> "Iterator[bytes | memoryview]":
-    """The bytes of a file of weights."""
+    """Yield the bytes of an external data file."""
     end = 0
     for key, place in data.places.items():
         yield bytes(place - end)
@@ -88,9 +88,9 @@ def _with_metadata(model: "onnx.ModelProto", key: str, value: str) -> "onnx.Mode
 def chunks(
     model: "onnx.ModelProto", initializers: "Mapping[str, Array]", data: Data | None = None
 ) -> "Iterator[bytes | memoryview]":
-    """The bytes of `model` with the arrays, contiguous and little-endian, as its graph's initializers.
+    """Yield the bytes of `model` with the arrays, contiguous and little-endian, as its graph's initializers.
 
-    The numbers of those that have a place in `data` are left out.
+    The contents of arrays that have a place in `data` are left out.
     """
     from onnx import GraphProto, ModelProto, TensorProto
 
@@ -116,7 +116,7 @@ def chunks(
 
 
 def described(name: str, array: "Array") -> "onnx.TensorProto":
-    """A tensor of ONNX but for its numbers."""
+    """Return an ONNX tensor without its data."""
     from onnx import TensorProto, helper
 
     kind = helper.np_dtype_to_tensor_dtype(array.dtype.newbyteorder("="))
@@ -124,7 +124,7 @@ def described(name: str, array: "Array") -> "onnx.TensorProto":
 
 
 def _elsewhere(tensor: "onnx.TensorProto", data: Data, nbytes: int) -> "onnx.TensorProto":
-    """The tensor, whose numbers lie in another file."""
+    """Mark the tensor's data as external, and return the tensor."""
     from onnx import TensorProto
 
     tensor.data_location = TensorProto.EXTERNAL
@@ -135,11 +135,11 @@ def _elsewhere(tensor: "onnx.TensorProto", data: Data, nbytes: int) -> "onnx.Ten
 
 
 def _opened(message: Any, field: str, length: int) -> bytes:
-    """The key and the length that a field of so many bytes begins with."""
+    """Return the key and length before the content of a field of `length` bytes."""
     return _varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | LENGTH_DELIMITED) + _varint(length)
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the eighth says that more come."""
+    """Encode a protobuf varint: seven bits per byte, lowest first; the eighth bit marks that more follow."""
     *more, last = (value >> shift & 0x7F for shift in range(0, max(value.bit_length(), 1), 7))
     return bytes([*(each | 0x80 for each in more), last])

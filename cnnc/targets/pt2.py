@@ -1,4 +1,4 @@
-"""A `.pt2` file, torch's own successor of TorchScript: the module as `torch.export` sees it, with a dynamic batch."""
+"""The pt2 target: a `torch.export` file, the successor of TorchScript, with a dynamic batch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def write(graph: Graph, module: "GraphModule", path: Path) -> None:
-    """Export the graph's module in eval mode and write it to a staged path; raises E405. The module's mode stays."""
+    """Export the graph's module in eval mode to a staged path; raises E405. The module's mode is restored."""
     import torch
 
     example = draw(graph, 2, spaces(graph)[-1], 0)
@@ -31,7 +31,7 @@ def write(graph: Graph, module: "GraphModule", path: Path) -> None:
 
 
 def load(path: Path) -> Callable[..., Any]:
-    """The module of a `.pt2` file."""
+    """Return the module of a `.pt2` file."""
     import torch
 
     with path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""The forward of one scope as Python text, and the submodules that it calls.
+"""The forward method of one scope as Python source, and the submodules that it calls.
 
-Ops speak to a `SourceBuilder`, as they do to the builder of fx graphs; what they ask for is written down, a statement
-for each call. As one does by hand, what a block takes is called `x`, and so is what the next statement alone uses (`y`
-while `x` is still wanted); all other values have the names of their nodes.
+Ops lower themselves through a `SourceBuilder`, as they do for fx graphs; each call becomes a statement. Names follow
+hand-written code: a block's input is `x`, and so is a value that only the next statement uses (`y` while `x` is still
+needed). All other values have the names of their nodes.
 """
 
 import builtins
@@ -22,7 +22,7 @@ RESERVED = {"self", "torch", "nn", "F", "x", "y", *dir(builtins)}
 
 @dataclass(eq=False)
 class Value:
-    """A value of the forward: its repr is its name, so that the repr of any arguments is their source."""
+    """A value of the forward method. Its repr is its name, so the repr of any arguments is their source."""
 
     name: str
     used: list[int] = field(default_factory=list)
@@ -33,9 +33,9 @@ class Value:
 
 @dataclass(frozen=True)
 class Submodule:
-    """`self.<target> = <kind>(<arguments>)`; `kind` is `nn.Conv2d` or a class of ours, a `parameter` a tensor.
+    """`self.<target> = <kind>(<arguments>)`; `kind` is like `nn.Conv2d`, a generated class, or `parameter`.
 
-    Of a tensor `weight` the arguments are called `weight.shape` and `weight.fill`.
+    For a parameter `weight` the arguments are called `weight.shape` and `weight.fill`.
     """
 
     target: str
@@ -45,7 +45,7 @@ class Submodule:
 
 @dataclass
 class Statement:
-    """`<results> = <function>(<arguments>, <keywords>)`, or as it is written with an operator."""
+    """`<results> = <function>(<arguments>, <keywords>)`, or an infix expression."""
 
     results: tuple[Value, ...]
     function: str
@@ -65,7 +65,7 @@ class Statement:
 
 
 class ForwardSource:
-    """The statements and submodules of one scope, those of the scopes in it excepted."""
+    """The statements and submodules of one scope, without those of inner scopes."""
 
     def __init__(self, graph: Graph, scope: Scope) -> None:
         self.graph, self.scope = graph, scope
@@ -77,7 +77,7 @@ class ForwardSource:
         self.values = dict(zip(scope.takes, self.takes, strict=True))
 
     def add_node(self, node: Node) -> None:
-        """Write down what the node's op does."""
+        """Add the statements of the node's op."""
         target = self.scope.local(node.path)
         builder = SourceBuilder(self, node, target)
         result = node.op.to_torch(builder, *(self.values[ref] for ref in node.inputs))
@@ -85,7 +85,7 @@ class ForwardSource:
         self.values.update((Ref(node.path, port), value) for port, value in enumerate(results))
 
     def add_scope(self, scope: Scope, kind: str, arguments: dict[str, Any]) -> None:
-        """Call the module of an inner scope, which the class `kind` makes."""
+        """Add a call of an inner scope's module, an instance of the class `kind`."""
         target = self.scope.local(scope.path)
         self.submodules.append(Submodule(target, kind, arguments))
         names = (
@@ -97,7 +97,7 @@ class ForwardSource:
     def call(
         self, function: str, arguments: Sequence[Any], keywords: dict[str, Any], names: Sequence[str]
     ) -> tuple[Value, ...]:
-        """Add a statement, and give the values that it makes."""
+        """Add a statement and return its result values."""
         for value in _values([arguments, list(keywords.values())]):
             value.used.append(len(self.statements))
         results = tuple(map(self._value, names))
@@ -105,7 +105,7 @@ class ForwardSource:
         return results
 
     def lines(self) -> list[str]:
-        """The body of the forward, names settled."""
+        """Return the body of the forward method, after choosing final names."""
         gives = [self.values[ref] for ref in self.scope.gives]
         for value in gives:
             value.used.append(len(self.statements))
@@ -129,7 +129,7 @@ class ForwardSource:
 
 
 class SourceBuilder:
-    """Writes one node down; see ops.base.TorchBuilder."""
+    """Writes the source of one node; see ops.base.TorchBuilder."""
 
     def __init__(self, forward: ForwardSource, node: Node, target: str) -> None:
         self.inputs, self.outputs = forward.graph.input_types(node), node.outputs
@@ -141,20 +141,20 @@ class SourceBuilder:
         return self._forward.call(access(self._target, self._forward.lists), [x], {}, [self._target])[0]
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Value:
-        """Apply a function; one of Python's own is a number's only spelling, and stands where that is used."""
+        """Apply a function; a call of a builtin, such as `float("-inf")`, is written inline where it is used."""
         if function.startswith("builtins."):
             return Value(f"{function.removeprefix('builtins.')}({', '.join(map(source, args))})")
         return self._forward.call(function, args, kwargs, [self._target])[0]
 
     def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Value:
-        """A learned tensor."""
+        """Add a learned tensor."""
         arguments = {f"{name}.shape": shape, f"{name}.fill": fill}
         self._forward.submodules.append(Submodule(self._target, "parameter", arguments))
         return Value(f'{access(self._target, self._forward.lists)}["{name}"]')
 
 
 def lists(paths: Iterable[str]) -> frozenset[str]:
-    """The containers whose children are 0, 1, 2 … in this order, and which can so be a ModuleList."""
+    """Return the containers whose children are 0, 1, 2 … in order, so that they can be a ModuleList."""
     children: dict[str, dict[str, None]] = {}
     for path in paths:
         parts = path.split(".")
@@ -164,7 +164,7 @@ def lists(paths: Iterable[str]) -> frozenset[str]:
 
 
 def access(target: str, lists: frozenset[str]) -> str:
-    """How a module reaches a submodule of its own."""
+    """Return the expression by which a module accesses its submodule `target`."""
     first, *rest = target.split(".")
     place, path = f"self.{first}" if first.isidentifier() else f'getattr(self, "{first}")', first
     for part in rest:
@@ -174,18 +174,18 @@ def access(target: str, lists: frozenset[str]) -> str:
 
 
 def source(value: Any) -> str:
-    """A value as a formatter would have it: strings in double quotes."""
+    """Return the source of a value, with strings in double quotes."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def identifier(name: str) -> str:
-    """A name that Python takes."""
+    """Return `name` changed to a valid Python identifier."""
     name = re.sub(r"\W", "_", name)
     return f"_{name}" if name[:1].isdigit() else f"{name}_" if iskeyword(name) else name
 
 
 def _values(data: Any) -> list[Value]:
-    """The values in nested arguments."""
+    """Return the values in nested arguments."""
     if isinstance(data, list | tuple):
         return [value for each in data for value in _values(each)]
     return [data] if isinstance(data, Value) else []

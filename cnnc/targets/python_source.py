@@ -1,8 +1,8 @@
-"""The graph as Python source: a standalone `nn.Module` that needs torch alone.
+"""The Python target: the graph as source of a standalone `nn.Module` that depends only on torch.
 
-In goes a Graph; out comes the text of a module with one class for the network and one for each kind of scope. Scopes
-whose bodies differ in numbers alone share a class, whose constructor takes those numbers. The state_dict has the same
-keys as that of `cnnc.targets.torch_module`, in the same order.
+Takes a Graph; returns the source of a Python module with a class for the network and one for each kind of scope. Scopes
+whose bodies differ only in numbers share a class, whose constructor takes those numbers. The state_dict has the same
+keys, in the same order, as that of `cnnc.targets.torch_module`.
 """
 
 import re
@@ -19,12 +19,12 @@ from cnnc.targets.module_scopes import Scope, divide
 from cnnc.targets.python_forward import ForwardSource, Submodule, access, identifier, source
 
 WIDTH = 110
-PAIRS = ("kernel_size", "stride", "padding", "dilation")  # torch takes one number for two that are equal
+PAIRS = ("kernel_size", "stride", "padding", "dilation")  # torch takes a single number for an equal pair
 
 
 @dataclass(frozen=True)
 class Body:
-    """A scope as text: what it is made of, and its forward."""
+    """A scope as source: its submodules and its forward method."""
 
     block: str
     submodules: tuple[Submodule, ...]
@@ -35,20 +35,20 @@ class Body:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """What scopes of one class have in common: all but the numbers in their submodules."""
+        """Everything but the numbers in the submodules; scopes of equal shape share a class."""
         kinds = tuple((each.target, each.kind, tuple(each.arguments)) for each in self.submodules)
         return (self.block, kinds, self.takes, self.gives, self.lines)
 
     @property
     def is_chain(self) -> bool:
-        """Whether all that it does is to call the submodules 0, 1, 2 … in their order, as `nn.Sequential` does."""
+        """Whether it only calls the submodules 0, 1, 2 … in order, like `nn.Sequential`."""
         names = [str(index) for index in range(len(self.submodules))]
         steps = tuple(f'x = getattr(self, "{name}")(x)' for name in names)
         return bool(names) and [each.target for each in self.submodules] == names and self.lines == (*steps, "return x")
 
 
 def write(graph: Graph) -> str:
-    """The source text."""
+    """Return the source of the graph."""
     root = divide(graph)
     writer = _Writer(graph, root)
     for level in _by_height(root):
@@ -61,17 +61,17 @@ def write(graph: Graph) -> str:
 
 
 class _Writer:
-    """Writes classes, the innermost first, and knows how each scope is made."""
+    """Writes classes, innermost first, and records the class and arguments of each scope."""
 
     def __init__(self, graph: Graph, root: Scope) -> None:
         self.graph = graph
         self.classes: list[str] = []
         self.made: dict[str, tuple[str, dict[str, Any]]] = {}
         self.names = {"F", "Tensor", "None", "True", "False"}
-        self.root = self._class_name(root.block)  # before any block takes that name
+        self.root = self._class_name(root.block)  # before a block can take the name
 
     def add_level(self, scopes: list[Scope]) -> None:
-        """Write the classes of scopes whose inner scopes have theirs."""
+        """Write the classes of scopes whose inner scopes have been written."""
         alike: dict[tuple[Any, ...], list[tuple[Scope, Body]]] = {}
         for scope in scopes:
             body = self._body(scope)
@@ -96,9 +96,9 @@ class _Writer:
         return Body(scope.block, tuple(forward.submodules), forward.lists, takes, len(scope.gives), lines)
 
     def _about(self, scope: Scope) -> str | None:
-        """What the forward's several results are, where they have names."""
+        """Return a docstring that names the results of the network's forward, if there are several."""
         names = [each.name for each in self.graph.outputs]
-        return f"Gives {', '.join(names)}." if not scope.path and len(names) > 1 else None
+        return f"Returns {', '.join(names)}." if not scope.path and len(names) > 1 else None
 
     def _class_name(self, block: str) -> str:
         name = identifier("".join(part[:1].upper() + part[1:] for part in re.split(r"[\W_]+", block)) or "Block")
@@ -108,7 +108,7 @@ class _Writer:
 
 
 def _kind(scope: Scope) -> str:
-    """What a scope's class is called after: its block, the group's own name, or what it repeats."""
+    """Return the base of a scope's class name: its block, the group's own name, or what it repeats."""
     local = scope.path.rpartition(".")[2]
     if any(isinstance(item, Scope) and item.block == scope.block != "group" for item in scope.items):
         return f"{scope.block}_chain"
@@ -116,7 +116,7 @@ def _kind(scope: Scope) -> str:
 
 
 def _by_height(root: Scope) -> list[list[Scope]]:
-    """The scopes, those that hold no other first, then those that hold only these, and so on."""
+    """Return the scopes by height: first those without inner scopes, then those that contain only these, and so on."""
     levels: list[list[Scope]] = []
 
     def visit(scope: Scope) -> int:
@@ -131,14 +131,14 @@ def _by_height(root: Scope) -> list[list[Scope]]:
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a class's constructor takes: a name for each distinct column of numbers, and where each is used."""
+    """The parameters of a class's constructor: the values of each, one per scope, and where each is used."""
 
     columns: dict[str, list[Any]]
     uses: dict[tuple[int, str], str]
 
 
 def _parameters(bodies: list[Body]) -> Parameters:
-    """Numbers that are always the same among the scopes stay in the class; those always equal are one parameter."""
+    """Return the parameters for the numbers that differ among the scopes; numbers that are always equal share one."""
     columns: dict[str, list[tuple[int, str]]] = {}
     values: dict[str, list[Any]] = {}
     for index, submodule in enumerate(bodies[0].submodules):
@@ -181,7 +181,7 @@ def _class(name: str, body: Body, parameters: Parameters, about: str | None) -> 
 
 
 def _submodules(body: Body, parameters: Parameters) -> Iterator[str]:
-    """The assignments of the constructor; before a first child comes the container that holds it."""
+    """Yield the assignments of the constructor; a container is created before its first child."""
     started: set[str] = set()
     for index, submodule in enumerate(body.submodules):
         holders = list(accumulate(submodule.target.split(".")[:-1], "{}.{}".format))
@@ -195,7 +195,7 @@ def _submodules(body: Body, parameters: Parameters) -> Iterator[str]:
 
 
 def _place(target: str, lists: frozenset[str]) -> tuple[str, str]:
-    """What stands before and behind a new submodule to put it at its target."""
+    """Return the source before and after a submodule's constructor call that stores it at `target`."""
     holder, _, part = target.rpartition(".")
     inside = f"        {access(holder, lists) if holder else 'self'}"
     if holder in lists:
@@ -206,7 +206,7 @@ def _place(target: str, lists: frozenset[str]) -> tuple[str, str]:
 
 
 def _made(start: str, index: int, submodule: Submodule, parameters: Parameters, end: str) -> Iterator[str]:
-    """The lines that make a submodule, between what stands before and behind it."""
+    """Return the lines that construct a submodule, between `start` and `end`."""
     if submodule.kind == "parameter":
         shown = {name: parameters.uses.get((index, name), value) for name, value in submodule.arguments.items()}
         names = [name.removesuffix(".shape") for name in shown if name.endswith(".shape")]
@@ -224,7 +224,7 @@ def _made(start: str, index: int, submodule: Submodule, parameters: Parameters, 
 
 
 def _defaults(kind: str) -> dict[str, Any]:
-    """The arguments that a module of torch.nn has where they are left out."""
+    """Return the default arguments of a torch.nn module."""
     from torch import nn
 
     if not kind.startswith("nn."):
@@ -234,7 +234,7 @@ def _defaults(kind: str) -> dict[str, Any]:
 
 
 def _wrapped(start: str, items: list[str], end: str) -> Iterator[str]:
-    """A call or a head: on one line where it fits, else one item a line."""
+    """Yield a call or signature: on one line if it fits, otherwise with one item per line."""
     line = f"{start}{', '.join(items)}{end}"
     if len(line) <= WIDTH or not items:
         yield line
@@ -256,12 +256,12 @@ def _wrapped(start: str, items: list[str], end: str) -> Iterator[str]:
 
 
 def _short(name: str, value: Any) -> Any:
-    """One number for two that are equal, where torch takes it so."""
+    """Return a single number for an equal pair, if torch accepts it for this argument."""
     return value[0] if name.endswith(PAIRS) and isinstance(value, tuple) and value == (value[0],) * 2 else value
 
 
 def _annotation(values: Iterable[Any]) -> str:
-    """The types of a parameter's values."""
+    """Return the type annotation of a parameter with these values."""
     return " | ".join(dict.fromkeys(map(_type, values)))
 
 
@@ -272,6 +272,6 @@ def _type(value: Any) -> str:
 
 
 def _docstring(text: str) -> str:
-    """The text between quotes that nothing in it can end, in lines where it is long."""
+    """Return the text as a docstring, wrapped, and without characters that could end it."""
     first, *rest = wrap(text.replace("\\", "/").replace('"', "'"), WIDTH, break_on_hyphens=False) or [""]
     return "\n".join([f'"""{first}', *rest, '"""']) if rest else f'"""{first}"""'

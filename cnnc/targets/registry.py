@@ -1,6 +1,6 @@
-"""The targets, one a row: its name, the ending of its file, what writes it and what loads it.
+"""The table of targets: the file extension, writer and loader of each.
 
-torch, onnx and the writers are imported where a row is used.
+torch, onnx and the writers are imported only when a row is used.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """What files are written from: a network, its deployed graph, and the torch module of that.
+    """The source of exported files: a network, its deployed graph, and the torch module of that graph.
 
-    The network may have outputs that are for training alone; `after_pass` sees it behind each pass.
+    The network may have train-only outputs; `after_pass` is called with it after each pass.
     """
 
     network: "Network"
@@ -41,20 +41,20 @@ class Made:
 
     @cached_property
     def exported(self) -> "Network":
-        """The network behind the passes."""
+        """The network after the passes."""
         from cnnc.passes import pipeline
 
         return pipeline.run(self.network, self.after_pass)
 
     @cached_property
     def emitted(self) -> "Emitted":
-        """Its ONNX model."""
+        """The ONNX model of the exported network."""
         from cnnc.targets import onnx_model
 
         return onnx_model.emit(self.exported.graph, self.exported.weights, self.opset, self.metadata)
 
     def let_go(self) -> None:
-        """Keep of the exported network, which has been written, no numbers."""
+        """Free the weights of the exported network after it has been written."""
         import numpy as np
 
         nothing = dict.fromkeys(self.emitted.initializers, np.empty(0))
@@ -64,9 +64,9 @@ class Made:
 
 @dataclass(frozen=True)
 class Row:
-    """`write` takes a staged path, gives the paths of all that it has written, and raises E405; `load` takes the file.
+    """`write` writes to a staged path, returns the paths of all files written, and raises E405; `load` loads the file.
 
-    `weights` tells what the file holds where the deployed graph has these weights, by the keys of the state_dict.
+    `weights` returns what the file contains if the deployed graph has these weights, by the keys of the state_dict.
     """
 
     ending: str
@@ -106,7 +106,7 @@ def _write_python(made: Made, path: Path) -> list[Path]:
 
 
 def _weights_in_onnx(made: Made, weights: "Weights") -> "Weights":
-    """Those of them, behind the passes, that the ONNX model has as initializers."""
+    """Return the weights after the passes that are initializers of the ONNX model."""
     from cnnc.passes import pipeline
     from cnnc.passes.network import Network
 

@@ -1,6 +1,6 @@
-"""Inputs to try a network with: of several sizes where its spec leaves heights and widths open.
+"""Sample inputs of a network, of several sizes if its spec leaves heights and widths open.
 
-In goes a Graph; its proof is asked, not a backend: a size fits where the graph's ops refuse nothing.
+Takes a Graph. Shape inference decides whether a size fits; no backend runs.
 """
 
 from itertools import islice
@@ -14,8 +14,8 @@ from cnnc.ops.types import TensorType
 if TYPE_CHECKING:
     from torch import Tensor
 
-LARGEST = 1024  # a verification runs the network on no more rows than it has to
-SEEN = 32  # probes are at least as high and wide: a network that sees one pixel shows little of itself
+LARGEST = 1024  # larger samples would slow verification down
+SEEN = 32  # smallest sample size: on very few pixels, outputs depend on little of the network
 
 Space = tuple[int, int]
 
@@ -26,17 +26,17 @@ def is_open(graph: Graph) -> bool:
 
 
 def fits(graph: Graph, space: Space) -> bool:
-    """Whether the network takes this height and width wherever its inputs leave them open."""
+    """Whether the network accepts this height and width where its inputs leave them open."""
     return Trial(graph).takes_all(tuple(TensorType(filled(each.type, space)) for each in graph.inputs))
 
 
 def filled(type: TensorType, space: Space) -> tuple[int, ...]:
-    """The shape of the type with an open height or width filled in."""
+    """Return the shape of the type with an open height or width filled in."""
     return tuple(space[axis - 1] if size is None else size for axis, size in enumerate(type.shape))
 
 
 def shapes(graph: Graph, space: Space) -> tuple[tuple[int, ...], ...]:
-    """The shape of each input where the first has this height and width: of several, each may need its own."""
+    """Return the shape of each input if the first has this height and width; the others may need other sizes."""
     for example in size_rules(graph).examples:
         if _first_space(graph, example) == space:
             return tuple(filled(each, space) for each in example)
@@ -44,9 +44,9 @@ def shapes(graph: Graph, space: Space) -> tuple[tuple[int, ...], ...]:
 
 
 def spaces(graph: Graph) -> tuple[Space, ...]:
-    """Heights and widths to try: one that is not used where all sizes are known, else up to three that differ.
+    """Return up to three different heights and widths to try, or a placeholder if all sizes are known.
 
-    A check has found that some fit.
+    The graph must have passed a check that some size fits.
     """
     if not is_open(graph):
         return ((0, 0),)
@@ -60,14 +60,14 @@ def spaces(graph: Graph) -> tuple[Space, ...]:
 
 
 def _first_space(graph: Graph, types: tuple[TensorType, ...]) -> Space:
-    """The height and width of the first input that leaves them open."""
+    """Return the height and width of the first input that leaves them open."""
     first = next(index for index, each in enumerate(graph.inputs) if not each.type.known)
     height, width = types[first].space
     return height or 0, width or 0
 
 
 def _sizes(rule: Rule) -> tuple[int, int, int]:
-    """Three sizes: two next to each other, and one of more than twice as much. Where fewer fit, some are the same."""
+    """Return three sizes: two adjacent ones, and one at least twice as large. If fewer fit, some are equal."""
     near = list(islice(rule.sizes(SEEN), 2)) or list(rule.others[-2:])
     first, second = near[0], near[-1]
     far = next(rule.sizes(2 * second), second)
@@ -75,7 +75,7 @@ def _sizes(rule: Rule) -> tuple[int, int, int]:
 
 
 def draw(graph: Graph, batch: int, space: Space, seed: int) -> "tuple[Tensor, ...]":
-    """Normally distributed inputs, (batch, C, H, W) or (batch, features), that depend on the arguments alone."""
+    """Return normally distributed inputs, (batch, C, H, W) or (batch, features), determined by the arguments."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)

@@ -1,9 +1,9 @@
-"""The graph as a torch module: an fx GraphModule in which every scope is a GraphModule with a forward of its own.
+"""Build a torch module from a graph: an fx GraphModule in which every scope is a GraphModule with its own forward.
 
-In goes a Graph, and weights where there are any; out comes a module that trains, scripts, exports, compiles and copies
-like a hand-written one. The keys of its state_dict are the paths of the spec: node `layer2.0.conv1` has its weight at
+Takes a Graph and optional weights; returns a module that trains, scripts, exports, compiles and copies like a
+hand-written one. The keys of its state_dict are the paths of the spec: node `layer2.0.conv1` has its weight at
 `layer2.0.conv1.weight`. The module takes the graph's inputs by position, each (N, C, H, W) or (N, features), and
-returns the output, or a tuple in the order of `graph.outputs` where there are several.
+returns the output, or a tuple in the order of `graph.outputs` if there are several.
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def lower(graph: Graph, weights: "Mapping[str, Tensor] | None" = None, seed: int = 0) -> "GraphModule":
     """Build the module, in training mode, on the CPU.
 
-    Without `weights` it starts as torch starts its modules, drawn from `seed`; the caller's random state is untouched.
-    With `weights` (the whole state_dict, on any device) the module holds those very tensors.
+    Without `weights` it is initialised as torch does, from `seed`; the caller's random state is untouched. With
+    `weights` (the whole state_dict, on any device) the module uses these tensors without copying them.
     """
     import torch
 
@@ -42,7 +42,7 @@ def lower(graph: Graph, weights: "Mapping[str, Tensor] | None" = None, seed: int
 
 
 def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
-    """The keys and shapes of the module's state_dict, found without allocating it."""
+    """Return the keys and shapes of the module's state_dict without allocating it."""
     import torch
 
     with torch.device("meta"):
@@ -51,13 +51,13 @@ def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
 
 
 def resolve(function: str) -> Any:
-    """The function that a dotted name like `torch.nn.functional.pad` means."""
+    """Return the function with a dotted name like `torch.nn.functional.pad`."""
     package, *names = function.split(".")
     return reduce(getattr, names, import_module(package))
 
 
 class FxBuilder:
-    """Adds one node's computation to the fx graph of the scope that the node is in; see ops.base.TorchBuilder."""
+    """Adds one node's computation to the fx graph of its scope; see ops.base.TorchBuilder."""
 
     def __init__(self, graph: Graph, node: Node, target: str, fx: "torch.fx.Graph", holder: "torch.nn.Module") -> None:
         self.inputs, self.outputs = graph.input_types(node), node.outputs
@@ -75,7 +75,7 @@ class FxBuilder:
         return self._fx.create_node("call_function", resolve(function), args, kwargs, name=self._target)
 
     def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Any:
-        """A learned tensor, `PATH.name`, that starts as `fill`."""
+        """Add a parameter, `PATH.name`, initialised to `fill`."""
         import torch
 
         target = f"{self._target}.{name}"
@@ -84,7 +84,7 @@ class FxBuilder:
 
 
 class _Forward:
-    """The forward of one scope in the making: its fx graph, its submodules, and the values known so far."""
+    """A scope's forward under construction: its fx graph, its submodules, and the values so far."""
 
     def __init__(self, graph: Graph, scope: Scope) -> None:
         import torch
@@ -94,7 +94,7 @@ class _Forward:
         self.values: dict[Ref, Any] = {ref: self._take(ref) for ref in scope.takes}
 
     def finish(self) -> "GraphModule":
-        """The module of the scope, with those of the scopes in it."""
+        """Return the module of the scope, including the modules of inner scopes."""
         import torch
 
         for item in self.scope.items:
@@ -106,11 +106,11 @@ class _Forward:
         return module
 
     def _take(self, ref: Ref) -> Any:
-        """A parameter of the forward: an input's own name, `x` where a scope takes one value, else whence it comes."""
+        """Add an argument of forward: `x` if an inner scope takes a single value, otherwise named after its source."""
         alone = bool(self.scope.path) and len(self.scope.takes) == 1
         name = "x" if alone else called(self.graph, ref)
         value = self.fx.placeholder("self_" if name == "self" else name)
-        value.target = value.name  # fx has made the name fit for Python
+        value.target = value.name  # fx has made it a valid identifier
         return value
 
     def _add_node(self, node: Node) -> None:
@@ -137,13 +137,13 @@ class _Forward:
 
 
 def _class_name(block: str) -> str:
-    """The name of a scope's class, as TorchScript writes it into its source: a network may be called `resnet-18`."""
+    """Return a class name that is valid in TorchScript source, for networks with names like `resnet-18`."""
     name = identifier(block)
     return f"{name}_" if name in TORCHSCRIPT else name
 
 
 def _hide_fx(module: "GraphModule") -> None:
-    """Keep torch.jit.script from fx's own attributes: compiling them takes as long as all else, and warns of each."""
+    """Hide fx's attributes from torch.jit.script: compiling them doubles its time and warns about each."""
     own = {"training", "_parameters", "_buffers", "_modules"}
     hidden = [name for name in vars(module) if name not in own]
     kind: Any = type(module)  # each has a class of its own
@@ -152,7 +152,7 @@ def _hide_fx(module: "GraphModule") -> None:
 
 
 def _put(holder: "torch.nn.Module", target: str, value: Any) -> None:
-    """Set `holder.<target>`; parts of a dotted target that are not there become plain modules."""
+    """Set `holder.<target>`; missing parts of a dotted target become plain modules."""
     import torch
 
     *parts, name = target.split(".")

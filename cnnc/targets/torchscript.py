@@ -1,6 +1,6 @@
-"""TorchScript: deprecated in torch, asked for all the same. This file alone silences torch's warnings about it.
+"""The TorchScript target, deprecated in torch but still in use. Only this module silences torch's warnings about it.
 
-In goes a module that `cnnc.targets.torch_module` built; out comes a file that `torch.jit.load` and libtorch run.
+Takes a module that `cnnc.targets.torch_module` built; writes a file that `torch.jit.load` and libtorch can run.
 """
 
 import os
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule
 
 LARGE = 2**26
-BESIDE, BESIDE_MODULE = 2**24, 2**12  # what is in a file beside its weights, in bytes, amply
+BESIDE, BESIDE_MODULE = 2**24, 2**12  # upper bounds, in bytes, of a file without its weights: fixed, and per module
 
 
 def write(module: "GraphModule", path: Path) -> None:
-    """Script the module in eval mode and write it to a staged path; raises E405. The module itself stays as it is."""
+    """Script the module in eval mode to a staged path; raises E405. The module itself is not changed."""
     import torch
 
     with _quiet():
@@ -37,10 +37,10 @@ def write(module: "GraphModule", path: Path) -> None:
 
 
 def _twin(module: "torch.nn.Module") -> "torch.nn.Module":
-    """The same tensors in modules of their own.
+    """Return a copy of the modules that shares their tensors.
 
-    torch.jit.script sets the last attribute of each module to the values of all others, one after the other, and then
-    back (torch 2.13, `call_prepare_scriptable_func_impl`); another thread that runs the module meanwhile fails.
+    torch.jit.script temporarily overwrites the last attribute of each module with the values of all others
+    (torch 2.13, `call_prepare_scriptable_func_impl`), so another thread that runs the module meanwhile would fail.
     """
     twin = object.__new__(type(module))
     vars(twin).update(vars(module))
@@ -49,13 +49,13 @@ def _twin(module: "torch.nn.Module") -> "torch.nn.Module":
 
 
 def _require_room(path: Path, size: int) -> None:
-    """Raise E405 where a file of that size has no room: where a write of its own fails, torch ends the process."""
+    """Raise E405 if the disk has no room for a file of this size: torch aborts the process if its own write fails."""
     stage_file(path, lambda file: os.posix_fallocate(file.fileno(), 0, size))
     path.unlink()
 
 
 def load(path: Path) -> "torch.jit.ScriptModule":
-    """The module of a TorchScript file, on the CPU."""
+    """Return the module of a TorchScript file, on the CPU."""
     import torch
 
     with _quiet():

@@ -114,7 +114,7 @@ def test_chains_are_sequential_and_the_network_has_its_name():
         "class Head(nn.Sequential):",
         "class Residual(nn.Module):",
         "    def __init__(self, in_channels: int, stride: tuple[int, int] | int) -> None:",
-        '        """Gives map, scores."""',
+        '        """Returns map, scores."""',
         "        self.first = Residual2(in_channels=1, stride=(1, 2))",
     ):
         assert line in source.splitlines()
