@@ -1,9 +1,9 @@
-"""What a weights file holds, told by its content and not by its name.
+"""Read a weights file; its content, not its name, decides the format.
 
-In goes a path; out comes what is in the file: a mapping with tensors somewhere in it (safetensors, or a checkpoint of
-`torch.save`), or the weights of an ONNX model. Raises E402 for anything else. No code of a pickle runs: torch's
-restricted reader builds tensors and plain data. For the containers that people save beside them (HARMLESS, MAPPINGS)
-it builds stand-ins; the class itself is never looked up, so its package need not be installed.
+Takes a path; returns a mapping that contains tensors (safetensors, or a checkpoint of `torch.save`), or the weights of
+an ONNX model. Raises E402 for anything else. No code in a pickle runs: torch's restricted reader builds tensors and
+plain data. For other classes that are often saved with them (HARMLESS, MAPPINGS) it builds stand-ins; the class itself
+is never imported, so its package need not be installed.
 """
 
 import json
@@ -26,10 +26,10 @@ from cnnc.weights.zip_checkpoint import NEW_COPY, require_checkpoint, unreadable
 if TYPE_CHECKING:
     from torch import Tensor
 
-HEAD = 128  # bytes, which tell the kinds apart
+HEAD = 128  # bytes at the start that identify the format
 ENDINGS = "safetensors, checkpoints of torch (.pt, .pth, .ckpt, .bin) and .onnx"
-_PICKLES = (b"PK\x03\x04", b"\x80\x02")  # of torch.save today, and before 1.6
-_ONNX = (b"\x08", b"r")  # the field that a file of most makers begins with, and of ours
+_PICKLES = (b"PK\x03\x04", b"\x80\x02")  # of torch.save since 1.6, and before
+_ONNX = (b"\x08", b"r")  # the first field in files of most exporters, and of cnnc
 
 HARMLESS = (
     "argparse.Namespace",
@@ -62,10 +62,10 @@ MAPPINGS = (
 
 
 class Inert:
-    """Stands for an object that is no weight: takes whatever it is given, and keeps nothing."""
+    """Stand-in for an object that is not a weight: accepts any arguments and keeps nothing."""
 
     def __new__(cls, *_: Any) -> "Inert":
-        """Take the arguments of any class."""
+        """Accept the arguments of any class."""
         return super().__new__(cls)
 
     def __init__(self, *_: Any) -> None: ...
@@ -74,29 +74,29 @@ class Inert:
 
 
 class InertMapping:
-    """Stands for a subclass of dict: becomes a plain one, which torch's reader fills."""
+    """Stand-in for a subclass of dict: becomes a plain dict, which torch's reader fills."""
 
     def __new__(cls, *_: Any) -> Any:
-        """An empty dict, not an instance of this class."""
+        """Return an empty dict, not an instance of this class."""
         return OrderedDict()
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a file holds: OnnxWeights, a mapping, or whatever was saved; `ordered` as it was saved, not by name."""
+    """A file's contents: OnnxWeights, a mapping, or any saved object; `ordered`: in saved order, not sorted by name."""
 
     data: Any
     ordered: bool = True
 
 
 def load(path: Path) -> Loaded:
-    """Read the file; raises E402. No tensor of a checkpoint or of safetensors is in memory twice."""
+    """Read the file; raises E402. Tensors of a checkpoint or of safetensors are in memory only once."""
     require_utf8(path, Code.WEIGHTS_UNREADABLE, "read the weights")
     require_file(path, Code.WEIGHTS_UNREADABLE, "weights")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
-            # a name that promises a kind without code is held to it
+            # a file named .safetensors is never read as a pickle
             if path.suffix == ".safetensors" or head[8:9] == b"{":
                 return Loaded(_load_safetensors(path, head, file), ordered=False)  # it sorts its keys
             if path.suffix == ".onnx" or head[:1] == b"\x08" or is_sealed(head):
@@ -107,9 +107,9 @@ def load(path: Path) -> Loaded:
 
 
 def _load_safetensors(path: Path, head: bytes, file: BufferedReader) -> Any:
-    if head.startswith(_PICKLES) and head[8:9] != b"{":  # behind a header's length, which may look like either
-        raise unreadable(path, "it is a pickle, whatever its name says", "if you trust it, rename it to .pt")
-    import safetensors  # noqa: F401 - where it is not installed, that is not the file's fault
+    if head.startswith(_PICKLES) and head[8:9] != b"{":  # after the header's length, which may look like either
+        raise unreadable(path, "it is a pickle, despite its name", "if you trust it, rename it to .pt")
+    import safetensors  # noqa: F401 - raise ImportError here, not as a fault of the file
 
     data, weights = _guarded(path, lambda: _read_safetensors(path, file), say_why=True)
     try:
@@ -120,7 +120,7 @@ def _load_safetensors(path: Path, head: bytes, file: BufferedReader) -> Any:
 
 
 def _read_safetensors(path: Path, file: BufferedReader) -> "tuple[bytes, dict[str, Tensor]]":
-    """The bytes before the tensors, and these: the library holds the file to its rules, and maps it without reading."""
+    """Return the bytes before the tensors, and the tensors; the library validates the file and memory-maps it."""
     import torch
     from safetensors import safe_open
 
@@ -131,11 +131,11 @@ def _read_safetensors(path: Path, file: BufferedReader) -> "tuple[bytes, dict[st
         file.seek(0)
         head = file.read(start)
         header = json.loads(head[8:])
-        for key in mapped.keys():  # noqa: SIM118 - it is no mapping
+        for key in mapped.keys():  # noqa: SIM118 - it is not a mapping
             weights[key] = torch.empty_like(mapped.get_tensor(key))
             file.seek(start + header[key]["data_offsets"][0])
             if file.readinto(weights[key].reshape(-1).view(torch.uint8).numpy().data) < weights[key].nbytes:
-                raise EOFError("it has become shorter")
+                raise EOFError("it became shorter while it was read")
     return head, weights
 
 
@@ -149,15 +149,15 @@ def _load_pickle(path: Path) -> Any:
         with torch.serialization.safe_globals([*_stand_ins()]):
             return _guarded(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
     except CnncError as error:
-        wants = re.search(r"GLOBAL ([\w.]+)", str(error.__cause__))
-        if not wants or not isinstance(error.__cause__, UnpicklingError):
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error.__cause__))
+        if not refused or not isinstance(error.__cause__, UnpicklingError):
             raise
-        message = f"it wants to run `{wants[1]}`, and cnnc runs no code from weights"
+        message = f"it needs to run `{refused[1]}`, and cnnc runs no code from weights files"
         raise unreadable(path, message, "save `model.state_dict()`, not the model; best with safetensors") from error
 
 
 def _stand_ins() -> Iterator[tuple[type, str]]:
-    """What torch's reader puts in the place of each harmless class, by the class's full name."""
+    """Yield the stand-in for each harmless class, with the class's full name."""
     import torch
 
     optimizers = [*vars(torch.optim).values(), *vars(torch.optim.lr_scheduler).values()]
@@ -168,9 +168,9 @@ def _stand_ins() -> Iterator[tuple[type, str]]:
 
 
 def _guarded(path: Path, load: Callable[[], Any], *, say_why: bool = False) -> Any:
-    """Foreign readers raise any type of exception on broken files; `say_why` adds the message of the library."""
+    """Call `load`, turning any exception into E402; `say_why` adds the library's message."""
     try:
         return load()
     except Exception as error:
         why = f" ({shorten(str(error), 200, placeholder=' …')})" if say_why and str(error).strip() else ""
-        raise unreadable(path, f"it is truncated or no weights file{why}", f"weights come as {ENDINGS}") from error
+        raise unreadable(path, f"it is truncated or not a weights file{why}", f"weights must be {ENDINGS}") from error

@@ -1,7 +1,7 @@
-"""The layers that weights belong to, on both sides of a map: tensors that share a name up to its last part.
+"""Group weights into layers: tensors whose names differ only in the last part.
 
-In: the keys and shapes of a state_dict, or a graph. Out: `Layer`s in their order, each with its tensors by what they
-are to it: `weight`, `bias`, `running_mean`, `running_var`.
+Takes the keys and shapes of a state_dict, or a graph; returns `Layer`s in order, each with its tensors by role:
+`weight`, `bias`, `running_mean`, `running_var`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from cnnc.graph.graph import Graph
 Shape = tuple[int, ...]
 
 COUNTER = "num_batches_tracked"
-ROLES = {"gamma": "weight", "beta": "bias", "layer_scale": "weight"}  # what others call it
+ROLES = {"gamma": "weight", "beta": "bias", "layer_scale": "weight"}  # names that other frameworks use
 KNOWN = ("weight", "bias", "running_mean", "running_var", COUNTER)
 
 
@@ -27,7 +27,7 @@ class Layer:
 
     @cached_property
     def kind(self) -> "Kind":
-        """What its tensors are; layers of equal kind could hold each other's weights."""
+        """The roles and shapes of its tensors; layers of equal kind can hold each other's weights."""
         return tuple(sorted((role, squeezed(shape)) for role, shape in self.shapes.items() if role != COUNTER))
 
 
@@ -35,12 +35,12 @@ Kind = tuple[tuple[str, Shape], ...]
 
 
 def squeezed(shape: Shape) -> Shape:
-    """A shape without its ones: a fully connected layer is a convolution of size 1."""
+    """Return a shape without its ones, so that a linear layer equals a convolution with kernel 1."""
     return tuple(size for size in shape if size != 1)
 
 
 def layers(shapes: Mapping[str, Shape]) -> list[Layer]:
-    """The layers of a state_dict, in the order of their first tensors."""
+    """Return the layers of a state_dict, in the order of their first tensors."""
     named: dict[str, dict[str, str]] = {}
     for key in shapes:
         name, _, role = key.rpartition(".")
@@ -54,13 +54,13 @@ def _layer(name: str, keys: Mapping[str, str], shapes: Mapping[str, Shape]) -> L
 
 
 def layers_of(graph: Graph, shapes: Mapping[str, Shape]) -> list[Layer]:
-    """The layers of a network whose state_dict has these shapes, in the order of the graph."""
+    """Return the layers of a network whose state_dict has these shapes, in the order of the graph."""
     found = {each.name: each for each in layers(shapes)}
     return [found[node.path] for node in graph.nodes if node.path in found]
 
 
 def ancestors(graph: Graph, layers: Iterable[Layer]) -> dict[str, int]:
-    """Of each layer those that it depends on: bit `i` stands for the layer at place `i`."""
+    """Return, for each layer, a bit set of the layers that it depends on: bit `i` is the layer at index `i`."""
     bits = {each.name: 1 << index for index, each in enumerate(layers)}
     seen: dict[str, int] = {}
     for node in graph.nodes:

@@ -1,9 +1,9 @@
-"""Weights from foreign files, held to what a module expects.
+"""Load weights from a file and check them against what a module expects.
 
-In go a file (safetensors, a checkpoint of torch, or ONNX) and the shape of every key; out come float32 tensors on the
-CPU, one for each key. Keys are the file's own without the names of wrappers, or found by a map. Nothing is taken on
-trust: pickles are read with torch's restricted reader or refused (E402), keys and shapes must be the spec's (E401), and
-every number must be finite (E403).
+Takes a file (safetensors, a torch checkpoint, or ONNX) and the shape of every key; returns float32 tensors on the CPU,
+one per key. Keys are those of the file without wrapper prefixes, or are found by a map. The file is not trusted:
+pickles are read with torch's restricted reader or refused (E402), keys and shapes must be the spec's (E401), and every
+number must be finite (E403).
 """
 
 import logging
@@ -31,16 +31,16 @@ SHOWN = 10
 
 
 def log(remark: str) -> None:
-    """Where remarks go unless a caller takes them: to the logger `cnnc`."""
+    """Log a remark to the logger `cnnc`, the default for callers that do not take remarks."""
     logging.getLogger("cnnc").warning(remark)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """The contents of a weights file.
 
-    `ordered`: its layers stand in the order of the network that they come from. `shared`: a tensor may be several
-    weights.
+    `ordered`: its layers are in the order of the network that they come from. `shared`: a tensor may be used for
+    several weights.
     """
 
     tensors: "Mapping[str, Tensor]"
@@ -52,10 +52,10 @@ class Checkpoint:
 def read(
     path: Path, expected: Shapes, map: Path | None = None, key: str | None = None, note: Tell = log
 ) -> "dict[str, Tensor]":
-    """The tensors of the file, in the order of `expected`; raises E401, E402, E403, or E408 for a `map` that is wrong.
+    """Return the tensors of the file, in the order of `expected`; raises E401, E402, E403, or E408 for a wrong `map`.
 
-    Other floating types become float32. A batch norm's count of batches may be missing, and is then 0. `key` names one
-    of several state_dicts; `note` is told which was taken, and what was stripped from its keys.
+    Other floating types become float32. A batch norm's `num_batches_tracked` may be missing and is then 0. `key`
+    selects one of several state_dicts; `note` is called with which one was used and what was stripped from its keys.
     """
     import torch
 
@@ -75,12 +75,12 @@ def read(
 
 
 def checkpoint(path: Path, expected: Shapes, key: str | None = None, note: Tell = log) -> Checkpoint:
-    """The tensors and layers of the file, for a network with these shapes; raises E402, or E401 for folded norms."""
+    """Return the tensors and layers of the file, for a network with these shapes; raises E402, or E401 if folded."""
     return _checkpoint(path, expected, expected.keys(), key, note)
 
 
 def _checkpoint(path: Path, expected: Shapes, names: AbstractSet[str], key: str | None, note: Tell) -> Checkpoint:
-    """`names` are what the tensors are expected to be called, by the network or by a map."""
+    """Read the file; `names` are the tensor names expected by the network or by a map."""
     file = checkpoint_file.load(path)
     if isinstance(file.data, OnnxWeights):
         if key is not None:
@@ -100,13 +100,13 @@ def _require_norms(path: Path, found: OnnxWeights, expected: Shapes) -> None:
         raise CnncError.of(
             Code.WEIGHTS_MISMATCH,
             f"{path} has {found.norms} batch norms, the network {wanted}: the exporter has folded the others into the "
-            "layers before them, and what is folded cannot be told apart again",
-            help="take the weights that it was made from; torch.onnx.export(optimize=False) folds nothing",
+            "layers before them, which cannot be undone",
+            help="use the weights it was exported from, or export with torch.onnx.export(optimize=False)",
         )
 
 
 def shapes(state: "Mapping[str, Tensor]") -> dict[str, tuple[int, ...]]:
-    """What `read` wants to know of a module's state_dict."""
+    """Return the shapes in a module's state_dict, as `read` expects them."""
     return {key: tuple(tensor.shape) for key, tensor in state.items()}
 
 
@@ -124,7 +124,7 @@ def _require_match(path: Path, key: str | None, found: Shapes, expected: Shapes)
     misshapen = [name for name in expected if name in found and found[name] != expected[name]]
     if not missing + unexpected + misshapen:
         return
-    rest = unexpected[:2000]  # close matches among very many keys take their time
+    rest = unexpected[:2000]  # finding close matches among very many keys is slow
     notes = [
         *_list(
             "missing", [f"{name} {_size(expected[name])}{_near(name, rest)}" for name in missing[:SHOWN]], len(missing)
@@ -164,8 +164,8 @@ def _way_out(path: Path, key: str | None, found: Shapes, expected: Shapes) -> st
     )
     if needed <= there:
         map = f"`cnnc weights SPEC {path}{f' --key {key}' if key else ''} -o map.yaml`"
-        return f"the file has tensors of all these shapes: {map} proposes which is which, for `--map map.yaml`"
-    return "are these the weights of another network, or of other `params`? Keys are the paths of the spec's nodes"
+        return f"the file has tensors of all these shapes: {map} proposes a map for `--map map.yaml`"
+    return "check that these weights belong to this network and its `params`; keys are the paths of the spec's nodes"
 
 
 def _numbers(path: Path, key: str, tensor: "Tensor") -> "Tensor":
@@ -177,14 +177,14 @@ def _numbers(path: Path, key: str, tensor: "Tensor") -> "Tensor":
         kind = str(tensor.dtype).removeprefix("torch.")
         raise CnncError.of(
             Code.WEIGHTS_MISMATCH,
-            f"{path}: `{key}` holds {kind} numbers, and weights are floating-point",
-            help="quantized weights must be turned back into float32 first",
+            f"{path}: `{key}` is {kind}, but weights must be floating-point",
+            help="convert quantized weights to float32 first",
         )
     return tensor.detach().to(torch.float32).contiguous()
 
 
 def _own(tensor: "Tensor", taken: set[int]) -> "Tensor":
-    """The tensor, or a copy where its memory holds more than itself, or another tensor: `taken` has where these are."""
+    """Return the tensor, or a copy if its storage is larger or is in `taken`, the addresses of other tensors."""
     memory = tensor.untyped_storage()
     if memory.nbytes() > tensor.nbytes or memory.data_ptr() in taken:
         return tensor.clone()
@@ -199,12 +199,12 @@ def _require_finite(path: Path, weights: "Mapping[str, Tensor]") -> None:
         raise CnncError.of(
             Code.WEIGHTS_NOT_FINITE,
             f"{path} holds NaN, infinity or numbers beyond float32 in {listed}",
-            help="the training has diverged, or the file is damaged: take an earlier checkpoint",
+            help="the training diverged or the file is damaged: use an earlier checkpoint",
         )
 
 
 def _is_finite(tensor: "Tensor") -> bool:
-    """By its extremes, which NaN goes through: `isfinite` would take as much memory again."""
+    """Whether all elements are finite, by the extremes, which propagate NaN: `isfinite` would allocate a mask."""
     return tensor.numel() == 0 or all(bool(each.isfinite()) for each in tensor.aminmax())
 
 

@@ -1,11 +1,11 @@
-"""A map: which tensor of a checkpoint is which weight of a network, as a YAML file that people can read and complete.
+"""Weight maps: YAML files, which users can edit, from the weights of a network to the tensors of a checkpoint.
 
     weights:
       conv1.weight: backbone.stem.conv.weight
 
-`propose` makes one from the layers of both sides, and says what it could not decide; `use` holds one that was read to
-the network and the checkpoint (E408) and gives the network's tensors. A map takes what it names: the rest of a
-checkpoint stays unused.
+`propose` creates a map from the layers of both sides, and lists what it could not decide. `use` checks a map against
+the network and the checkpoint (E408) and returns the network's tensors. Tensors that the map does not name are not
+used.
 """
 
 import json
@@ -33,21 +33,21 @@ _PLAIN = re.compile(r"[A-Za-z_][\w.-]*\.[\w.-]*\w|(?!(?i:true|false|null|yes|no|
 
 @dataclass(frozen=True)
 class Proposal:
-    """A map, as far as it could be decided: of the others, which layers of the checkpoint they may be."""
+    """A map as far as it is certain; for each undecided layer, the candidate layers of the checkpoint."""
 
     map: Mapping[str, str]
     undecided: tuple[tuple[Layer, list[Layer]], ...]
     unused: tuple[str, ...]
 
     def as_yaml(self, about: str) -> str:
-        """The file; what is undecided stands in it as comments, a candidate a line."""
+        """Return the file's text; candidates for undecided layers are comments, one per line."""
         lines = [
             f"# {about}",
             "weights:",
             *(f"  {_written(ours)}: {_written(theirs)}" for ours, theirs in self.map.items()),
         ]
         if self.undecided:
-            lines += ["", "# Undecided. Take the # away before what is right."]
+            lines += ["", "# Undecided. Uncomment the right lines."]
         for ours, candidates in self.undecided:
             lines += _candidates(ours, candidates)
         if self.unused:
@@ -55,7 +55,7 @@ class Proposal:
         return "\n".join(lines) + "\n"
 
     def require_decided(self, checkpoint: Path) -> None:
-        """Raise E407 where anything is undecided."""
+        """Raise E407 if anything is undecided."""
         if not self.undecided:
             return
         notes = [Note(f"{ours.name}: {_what(ours, found)}") for ours, found in self.undecided]
@@ -64,9 +64,9 @@ class Proposal:
         several = len(self.undecided) > 1
         raise CnncError.of(
             Code.WEIGHTS_UNDECIDED,
-            f"{len(self.undecided)} layer{'s' * several} of the network cannot be told in {checkpoint} for certain",
+            f"{len(self.undecided)} layer{'s' * several} of the network cannot be matched in {checkpoint} with certainty",
             notes=tuple(notes),
-            help="the map has the candidates as comments: decide, and build with --weights and --map",
+            help="choose among the candidates in the map's comments, then build with --weights and --map",
         )
 
 
@@ -75,7 +75,7 @@ def _bad(message: str, span: Span, help: str | None) -> Diagnostic:
 
 
 def propose(graph: Graph, shapes: Mapping[str, Shape], theirs: list[Layer], *, ordered: bool) -> Proposal:
-    """A map for a network and the shapes of its state_dict; `ordered`: `theirs` are in the order of their network."""
+    """Propose a map for a network and its state_dict's shapes; `ordered`: `theirs` are in their network's order."""
     ours = layers_of(graph, shapes)
     pairs, left = match_layers(ours, theirs, ancestors(graph, ours), ordered=ordered)
     found = {
@@ -96,7 +96,7 @@ def propose(graph: Graph, shapes: Mapping[str, Shape], theirs: list[Layer], *, o
 
 
 def _candidates(ours: Layer, candidates: list[Layer]) -> Iterator[str]:
-    yield f"# {ours.name}: {'one of' if candidates else 'nothing has its shapes'}"
+    yield f"# {ours.name}: {'one of' if candidates else 'no layer has its shapes'}"
     for each in candidates:
         for role, key in ours.keys.items():
             if role in each.keys:
@@ -106,7 +106,7 @@ def _candidates(ours: Layer, candidates: list[Layer]) -> Iterator[str]:
 def _what(ours: Layer, candidates: list[Layer]) -> str:
     if not candidates:
         shapes = ", ".join(f"{role} {size(shape)}" for role, shape in ours.shapes.items() if role != COUNTER)
-        return f"nothing has its shapes ({shapes})"
+        return f"no layer has its shapes ({shapes})"
     names = ", ".join(each.name for each in candidates[:4])
     return f"may be {names}{f' and {len(candidates) - 4} others' if len(candidates) > 4 else ''}"
 
@@ -116,29 +116,29 @@ def _written(key: str) -> str:
 
 
 def size(shape: Shape) -> str:
-    """A shape in messages."""
+    """Return a shape as shown in messages."""
     return "×".join(map(str, shape)) or "scalar"
 
 
 def read_map(path: Path) -> Value:
-    """The `weights` of a map file; raises E1xx where it is no text of ours, E408 where it is no map."""
+    """Return the `weights` of a map file; raises E1xx if the YAML is invalid, E408 if it is not a map."""
     root = parse_text(read_text(path))
     assert isinstance(root.data, dict)
     found = root.data.get("weights")
     faults = [_bad(f"a map has no key `{key}`", root.keys[key], None) for key in root.data if key != "weights"]
     if found is None or not isinstance(found.data, dict):
-        faults.append(_bad("a map holds `weights`: a key of the network a line, and its tensor", root.span, None))
+        faults.append(_bad("a map must have `weights`, with lines of `NETWORK KEY: TENSOR NAME`", root.span, None))
         raise CnncError(faults)
     for key, value in found.data.items():
         if not isinstance(value.data, str):
-            faults.append(_bad(f"`{key}` needs the name of a tensor", value.span, "a name of digits needs quotes"))
+            faults.append(_bad(f"`{key}` needs the name of a tensor", value.span, "put a name of digits in quotes"))
     if faults:
         raise CnncError(faults)
     return found
 
 
 def names(map: Value) -> set[str]:
-    """What a map calls the tensors of its checkpoint."""
+    """Return the names of the checkpoint's tensors in a map."""
     assert isinstance(map.data, dict)
     return {str(value.data) for value in map.data.values()}
 
@@ -146,7 +146,7 @@ def names(map: Value) -> set[str]:
 def use(
     map: Value, checkpoint: Path, tensors: "Mapping[str, Tensor]", expected: Mapping[str, Shape], *, shared: bool
 ) -> "dict[str, Tensor]":
-    """The network's tensors by its own keys; raises E408. `shared`: a tensor may be several weights, as in ONNX."""
+    """Return the network's tensors by its keys; raises E408. `shared`: a tensor may be several weights, as in ONNX."""
     assert isinstance(map.data, dict)
     faults: list[Diagnostic] = []
     found: dict[str, Tensor] = {}
@@ -162,7 +162,9 @@ def use(
             shapes = f"`{name}` is {size(tuple(tensor.shape))}, `{key}` is {size(expected[key])}"
             faults.append(_bad(shapes, value.span, None))
         elif name in seen and not shared:
-            faults.append(_bad(f"`{name}` is `{seen[name]}` already", value.span, "each tensor is one weight"))
+            faults.append(
+                _bad(f"`{name}` is already used for `{seen[name]}`", value.span, "use each tensor for one weight")
+            )
         else:
             seen[name] = key
             found[key] = tensor.reshape(expected[key])
@@ -170,7 +172,7 @@ def use(
     if missing:
         listed = ", ".join(f"`{key}`" for key in missing[:SHOWN])
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        faults.append(_bad(f"the map lacks {listed}{more}", map.span, "`cnnc weights` proposes a map and candidates"))
+        faults.append(_bad(f"the map lacks {listed}{more}", map.span, "`cnnc weights` proposes a map with candidates"))
     if faults:
         raise CnncError(faults)
     return found

@@ -1,13 +1,13 @@
-"""Which layer of a checkpoint is which of a network: by what their tensors are, by order, and by how they are grouped.
+"""Match the layers of a checkpoint to those of a network: by tensor shapes, by order, and by scope.
 
-In: the layers of both sides. Out: pairs, and for each layer that is left those that it could be. Nothing is guessed:
+Takes the layers of both sides; returns pairs, and the candidates of each unmatched layer. Nothing is guessed:
 
-* Layers of one kind (roles and shapes) are paired only where both sides have equally many of them.
-* Equal names pair, where all layers of a group have theirs on the other side.
-* Order pairs what depends on one another; layers of parallel branches stand in any order. A checkpoint's order counts
-  where it is that of a module's construction, or of an ONNX file's nodes; else only the numbers in equal names do.
-  Either must be in step with the graph throughout.
-* A scope with the same layers in it, or one that holds a pair already, tells its layers from those of other scopes.
+* Layers of a kind (roles and shapes) are paired only if both sides have the same number of them.
+* Equal names pair if every layer of a group has its name on the other side.
+* Order pairs layers that depend on each other; layers of parallel branches may come in any order. A checkpoint's order
+  counts if it is that of a module's construction or of an ONNX file's nodes. Otherwise only the numbers in names that
+  are equal apart from them count. The order used must agree with the graph everywhere.
+* A scope with the same layers in it, or with a pair already, separates its layers from those of other scopes.
 """
 
 import re
@@ -18,7 +18,7 @@ from itertools import pairwise
 from cnnc.weights.layers import Kind, Layer
 
 Group = tuple[list[Layer], list[Layer]]
-"""Layers of the network and of the checkpoint that could be each other, each side in its order."""
+"""Layers of the network and of the checkpoint that may match, each side in its order."""
 
 Marks = Mapping[str, Hashable]
 LEVELS = 3  # of scopes around a layer that are compared
@@ -28,10 +28,10 @@ _NUMBER = re.compile(r"\d+")
 def match_layers(
     ours: Sequence[Layer], theirs: Sequence[Layer], ancestors: Mapping[str, int], *, ordered: bool
 ) -> tuple[dict[str, Layer], dict[str, list[Layer]]]:
-    """Pairs by the name of our layer, and the candidates of those without a pair.
+    """Return the pairs by the name of the network's layer, and the candidates of its unpaired layers.
 
-    `ours` are in an order that suits `ancestors`, in which bit `i` stands for the layer at place `i`. `ordered` says
-    that the order of `theirs` is more than that of their names.
+    `ours` are in topological order; in `ancestors`, bit `i` is the layer at index `i`. `ordered`: `theirs` are in the
+    order of their network.
     """
     ordered = ordered and not _alphabetical(theirs)
     alike: dict[str, list[Layer]] = defaultdict(list)
@@ -54,7 +54,7 @@ def match_layers(
 def _in_step(
     ours: Sequence[Layer], theirs: Sequence[Layer], ancestors: Mapping[str, int], pairs: Mapping[str, Layer]
 ) -> bool:
-    """Whether none of these layers comes before one that it depends on: else their order is none to go by."""
+    """Whether no paired layer comes before one that it depends on; otherwise the order cannot be used."""
     bit = {each.name: 1 << index for index, each in enumerate(ours)}
     our_name = {each.name: name for name, each in pairs.items()}
     names = [our_name[each.name] for each in theirs if each.name in our_name]
@@ -67,12 +67,12 @@ def _in_step(
 
 
 def _alphabetical(layers: Sequence[Layer]) -> bool:
-    """Whether somebody has sorted them, so that their order tells nothing."""
+    """Whether the layers are sorted by name, so that their order carries no information."""
     return all(a.name <= b.name for a, b in pairwise(layers))
 
 
 class _Matcher:
-    """The pairs so far."""
+    """Pairs layers in rounds until no more can be paired."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class _Matcher:
         self.pairs: dict[str, Layer] = {}
 
     def match(self) -> tuple[dict[str, Layer], list[Group]]:
-        """All pairs that can be found, and the groups that are left."""
+        """Return all pairs that can be found, and the remaining groups."""
         while True:
             known = len(self.pairs)
             left = self.round()
@@ -99,7 +99,7 @@ class _Matcher:
                 return self.pairs, left
 
     def round(self) -> list[Group]:
-        """Pair what can be paired now; gives the groups that are left."""
+        """Pair what can be paired now; return the remaining groups."""
         taken = {each.name for each in self.pairs.values()}
         groups: dict[Kind, Group] = {}
         for each in self.ours:
@@ -112,7 +112,7 @@ class _Matcher:
         return [left for group in groups.values() for left in self._solve(group, [links, *self.marks])]
 
     def _solve(self, group: Group, marks: "list[tuple[Marks, ...]]") -> Iterator[Group]:
-        """Pair the layers of a group as far as can be; yields what is left of it."""
+        """Pair the layers of a group as far as possible; yield what remains of it."""
         ours, theirs = group
         names = {each.name: each for each in theirs}
         if all(each.name in names for each in ours):
@@ -128,12 +128,12 @@ class _Matcher:
             yield group
 
     def _in_order(self, group: Group) -> list[Group] | None:
-        """Smaller groups, by where in the order a layer must be; None where order tells nothing (more)."""
+        """Split a group by the position that a layer must have in the order; None if that splits nothing."""
         ours, theirs = group
         ranked = self._ranked(theirs)
         if ranked is None:
             return None
-        parts: list[tuple[int, list[Layer]]] = []  # where a part ends, and the layers in it
+        parts: list[tuple[int, list[Layer]]] = []  # the end of a part, and its layers
         for start, end, each in sorted(self._windows(ours), key=lambda window: window[:2]):
             if parts and start < parts[-1][0]:
                 parts[-1] = (max(end, parts[-1][0]), [*parts[-1][1], each])
@@ -142,7 +142,7 @@ class _Matcher:
         return [(part, ranked[end - len(part) : end]) for end, part in parts] if len(parts) > 1 else None
 
     def _ranked(self, theirs: Sequence[Layer]) -> list[Layer] | None:
-        """A checkpoint's layers in the order of the network; None where it cannot be told, or where names deny it."""
+        """Return the checkpoint's layers in the order of its network; None if it is unknown or the names contradict."""
         numbered: dict[str, list[list[int]]] = defaultdict(list)
         for each in theirs:
             numbered[_pattern(each)].append(_numbers(each))
@@ -151,14 +151,14 @@ class _Matcher:
         return sorted(theirs, key=_numbers) if len(numbered) == 1 and self.trusted >= numbered.keys() else None
 
     def _windows(self, ours: Sequence[Layer]) -> Iterator[tuple[int, int, Layer]]:
-        """Between which places a layer stands in every order of these that suits the graph."""
+        """Yield the range of positions that each layer can have in a topological order of these layers."""
         members = sum(self.bit[each.name] for each in ours)
         before = [(self.ancestors[each.name] & members).bit_count() for each in ours]
         chain = before == list(range(len(ours)))
         for place, each in zip(before, ours, strict=True):
             bit = self.bit[each.name]
-            behind = len(ours) - 1 - place if chain else sum(1 for o in ours if self.ancestors[o.name] & bit)
-            yield place, len(ours) - behind, each
+            after = len(ours) - 1 - place if chain else sum(1 for o in ours if self.ancestors[o.name] & bit)
+            yield place, len(ours) - after, each
 
 
 def _pattern(each: Layer) -> str:
@@ -170,7 +170,7 @@ def _numbers(each: Layer) -> list[int]:
 
 
 def _by_scope(group: Group, marks: "Iterable[tuple[Marks, ...]]") -> list[Group] | None:
-    """Smaller groups: by a mark that equally many on both sides have, of several marks; None where there is none."""
+    """Split a group by the first kind of mark that as many layers have on both sides; None if there is none."""
     for pair in marks:
         parts: dict[Hashable, Group] = defaultdict(lambda: ([], []))
         for side, mark in enumerate(pair):
@@ -182,7 +182,7 @@ def _by_scope(group: Group, marks: "Iterable[tuple[Marks, ...]]") -> list[Group]
 
 
 class _Scopes:
-    """The scopes around layers: prefixes of names that some, and not all, have in common."""
+    """The scopes around layers: name prefixes that some, but not all, layers share."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         inside: dict[str, list[Layer]] = defaultdict(list)
@@ -197,20 +197,20 @@ class _Scopes:
         self.around = {each.name: [scope for scope in _prefixes(each.name) if scope in self.content] for each in layers}
 
     def contents(self, level: int) -> Marks:
-        """Of each layer what the scope at that level around it holds; levels count from the innermost."""
+        """Return, for each layer, the contents of the scope around it at a level; level 0 is the innermost."""
         found = {name: scopes[level] for name, scopes in self.around.items() if level < len(scopes)}
         return {name: self.content[scope] for name, scope in found.items()}
 
 
 def _prefixes(name: str) -> Iterator[str]:
-    """The scopes of a name, innermost first."""
+    """Yield the scopes of a name, innermost first."""
     while "." in name:
         name = name.rpartition(".")[0]
         yield name
 
 
 def _linked(our: _Scopes, their: _Scopes, pairs: Mapping[str, Layer]) -> tuple[Marks, Marks]:
-    """Of each layer the scope around it, by their name of it, where pairs say which scopes are the same."""
+    """Return, for each layer whose scope the pairs identify, the checkpoint's name of that scope."""
     forth, back = defaultdict(set), defaultdict(set)
     for name, layer in pairs.items():
         for ours, theirs in zip(our.around[name][:1], their.around[layer.name][:1], strict=False):

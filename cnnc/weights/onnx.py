@@ -1,8 +1,8 @@
-"""The weights in an ONNX file, as torch would hold them.
+"""Read the weights of an ONNX file in torch's layout.
 
-In goes a file; out come its layers in the order of its nodes, and their tensors by the names of the initializers. The
-matrices of MatMul and of an untransposed Gemm are turned round, the Add behind a MatMul holds its bias. Data beside the
-file is read from its own folder alone (E402). Nothing is run.
+Takes a file; returns its layers in the order of its nodes, and their tensors by initializer name. The matrices of
+MatMul and of an untransposed Gemm are transposed; an Add after a MatMul holds its bias. External data is read only from
+the file's own folder (E402). The model is not run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ROLES = ("weight", "bias", "running_mean", "running_var")
-LAYERS = {  # how many inputs behind the first hold weights, in the order of ROLES
+LAYERS = {  # number of inputs after the first that hold weights, in the order of ROLES
     "Conv": 2,
     "ConvTranspose": 2,
     "Gemm": 2,
@@ -38,7 +38,7 @@ LARGEST = 2**31
 
 @dataclass
 class OnnxWeights:
-    """The layers of a file and their tensors; `norms` counts its batch norms."""
+    """The layers of a file and their tensors; `norms` is the number of batch norms."""
 
     layers: list[Layer] = field(default_factory=list)
     tensors: "dict[str, Tensor]" = field(default_factory=dict)
@@ -46,27 +46,27 @@ class OnnxWeights:
 
 
 def read(path: Path) -> OnnxWeights:
-    """The weights of the ONNX file at `path`; raises E402."""
+    """Return the weights of the ONNX file at `path`; raises E402."""
     try:
         model, floats = split(path)
         require_whole(path, {each.key: each.value for each in model.metadata_props})
         return _Reader(path, model.graph, floats).read()
-    except (CnncError, ImportError):  # a package that is not there is told by name
+    except (CnncError, ImportError):  # a missing package has its own diagnostic
         raise
     except Changed as error:
-        raise unreadable(path, f"{error}", "take another copy of it, or build it again") from error
+        raise unreadable(path, f"{error}", "get another copy of it, or build it again") from error
     except Exception as error:  # foreign bytes: protobuf, numpy and onnx raise what they like
         reason = shorten(str(error).strip() or type(error).__name__, 200, placeholder=" …")
-        raise unreadable(path, f"it is no ONNX file, or a damaged one ({reason})") from error
+        raise unreadable(path, f"it is not an ONNX file, or it is damaged ({reason})") from error
 
 
 def unreadable(path: Path, reason: str, help: str | None = None) -> CnncError:
-    """E402."""
+    """Return E402."""
     return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read weights from {path}: {reason}", help=help)
 
 
 class _Reader:
-    """Goes through the nodes and takes the initializers that are weights."""
+    """Visits the nodes and collects the initializers that are weights."""
 
     def __init__(self, path: Path, graph: "onnx.GraphProto", floats: InFile) -> None:
         self.path, self.graph, self.floats = path, graph, floats
@@ -74,7 +74,7 @@ class _Reader:
         self.found = OnnxWeights()
         self.turned: dict[str, bool] = {}
         self.alias: dict[str, tuple[str, bool]] = {name: (name, False) for name in self.initializers}
-        self.product: dict[str, int] = {}  # what a MatMul makes: the place of its layer
+        self.product: dict[str, int] = {}  # output of a MatMul: index of its layer
 
     def read(self) -> OnnxWeights:
         others: dict[str, dict[str, str]] = {}
@@ -92,7 +92,7 @@ class _Reader:
         return self.found
 
     def _follow(self, node: "onnx.NodeProto") -> None:
-        """An initializer under another name, or turned round."""
+        """Record that a node renames or transposes an initializer."""
         name, turned = self.alias[node.input[0]]
         if node.op_type == "Identity":
             self.alias[node.output[0]] = name, turned
@@ -100,7 +100,7 @@ class _Reader:
             self.alias[node.output[0]] = name, not turned
 
     def _layer(self, node: "onnx.NodeProto") -> None:
-        """A node whose inputs behind the first are weights."""
+        """Add the layer of a node whose inputs after the first are weights."""
         count = LAYERS[node.op_type]
         given = dict(zip(ROLES, node.input[1 : 1 + count], strict=False))
         used = {role: self.alias[name] for role, name in given.items() if name in self.alias}
@@ -118,7 +118,7 @@ class _Reader:
         self.found.layers.append(self._named(name, keys))
 
     def _bias_of_product(self, node: "onnx.NodeProto") -> bool:
-        """Whether a node adds the bias to what a MatMul makes."""
+        """Add the bias to a MatMul's layer if the node is its Add; return whether it is."""
         products = [name for name in node.input if name in self.product]
         biases = [self.alias[name][0] for name in node.input if name in self.alias]
         if node.op_type != "Add" or not products or not biases or not self._take(biases[0], turn=False):
@@ -129,18 +129,18 @@ class _Reader:
         return True
 
     def _weights_by_name(self, node: "onnx.NodeProto") -> Iterator[str]:
-        """Initializers elsewhere (a factor per channel, say) whose names end as those of weights do."""
+        """Yield initializers of other nodes (such as a factor per channel) whose names end like those of weights."""
         for name in node.input:
             if name in self.initializers and name.rpartition(".")[2] in KNOWN and "." in name:
                 yield name
 
     def _take(self, key: str, *, turn: bool) -> bool:
-        """Read an initializer; False where its numbers are no weights."""
+        """Read an initializer; return False if it is not floating-point."""
         import torch
         from onnx import numpy_helper
 
         if self.turned.setdefault(key, turn) != turn:
-            raise unreadable(self.path, f"`{key}` is used both as it is and transposed")
+            raise unreadable(self.path, f"`{key}` is used both transposed and untransposed")
         if key not in self.found.tensors:
             array: Any = self.floats[key] if key in self.floats else numpy_helper.to_array(self.initializers[key])
             if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
@@ -155,7 +155,7 @@ class _Reader:
 
 
 def _plain(node: "onnx.NodeProto") -> bool:
-    """Whether a Gemm is x·W + b, with no other factors."""
+    """Whether a Gemm is x·W + b, without other factors."""
     return _attribute(node, "alpha", 1.0) == _attribute(node, "beta", 1.0) == 1.0 and not _attribute(node, "transA", 0)
 
 

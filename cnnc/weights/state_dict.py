@@ -1,9 +1,9 @@
-"""Which of a checkpoint's state_dicts is meant, and its keys without what wrappers put before them.
+"""Select a checkpoint's state_dict, and strip the prefixes of wrappers from its keys.
 
-In goes what `weight_file.load` gave; out comes one mapping of tensors, and a remark where something was decided. Of
-several state_dicts `key` names one; else the one that has the wanted keys is taken, or the one with a usual name, and
-where that leaves several, E402 is raised. The name of a wrapper is stripped where all keys have it, unless the network
-itself has a scope of that name.
+Takes the result of `checkpoint_file.load`; returns a mapping of tensors, and a remark if there was a choice. `key`
+selects one of several state_dicts. Without it, the one with the wanted keys is taken, or the one with a usual name; if
+several remain, E402 is raised. A wrapper's prefix is stripped if all keys have it, unless the network itself has a
+scope of that name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,14 +25,14 @@ USUAL = ("state_dict", "model_state_dict", "model", "net", "network")
 AVERAGED = ("ema", "avg", "average", "averaged", "swa")
 WRAPPERS = ("module", "_forward_module", "model", "net", "network", "backbone")  # before all keys
 WRAPPED_PARTS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # before the keys of any part
-COUNT = "n_averaged"  # torch's AveragedModel keeps it beside its module
-DEPTH = 2  # `ema.module`; what lies deeper is an optimizer's
+COUNT = "n_averaged"  # torch's AveragedModel stores it next to its module
+DEPTH = 2  # as in `ema.module`; deeper mappings belong to optimizers
 SAVE_STATE = "save `model.state_dict()`"
 
 
 @dataclass(frozen=True)
 class State:
-    """Tensors by their keys; `remark` says, in one line, what was taken and what was stripped."""
+    """Tensors by their keys; `remark` is a line on which state_dict was taken and what was stripped."""
 
     tensors: "Mapping[str, Tensor]"
     remark: str | None = None
@@ -40,19 +40,19 @@ class State:
 
 @dataclass(frozen=True)
 class _Stripped:
-    """Tensors without the wrappers of these names."""
+    """Tensors whose keys are stripped of these wrappers."""
 
     tensors: "Mapping[str, Tensor]"
     wrappers: tuple[str, ...] = ()
 
     def merit(self, wanted: Names) -> tuple[int, bool, int]:
-        """The most has what finds the most of the wanted keys; then what strips most, but no scope of theirs."""
+        """Return a sort key: most wanted keys found, then no scope of the network stripped, then most wrappers."""
         own = any(key.startswith(f"{wrapper}.") for wrapper in self.wrappers for key in wanted)
         return len(self.tensors.keys() & wanted), not own, len(self.wrappers)
 
 
 def find(path: Path, data: Any, wanted: Names, key: str | None = None) -> State:
-    """The state_dict in `data` that has the `wanted` keys, or the one called `key`; raises E402."""
+    """Return the state_dict in `data` that has the `wanted` keys, or the one called `key`; raises E402."""
     if not isinstance(data, Mapping):
         raise unreadable(path, f"it holds a {type(data).__name__}, not a state_dict", SAVE_STATE)
     needed = {each for each in wanted if each.rpartition(".")[2] != COUNTER}
@@ -60,14 +60,14 @@ def find(path: Path, data: Any, wanted: Names, key: str | None = None) -> State:
     if not found and not needed:
         return State({})
     if not found:
-        raise unreadable(path, "there is no state_dict in it: no tensors by their names", SAVE_STATE)
+        raise unreadable(path, "it holds no state_dict, a mapping from names to tensors", SAVE_STATE)
     place = _choose(path, found, needed) if key is None else _named(path, found, key)
     taken = found[place]
     remarks = []
     if key is None and place and (len(found) > 1 or place not in USUAL):
         others = [f"`{each}`" if each else "the tensors beside it" for each in found if each != place]
-        instead = f", not {' or '.join(others[:4])} (`--key` takes another)" if others else ""
-        remarks.append(f"`{place}` is taken{instead}")
+        instead = f", not {' or '.join(others[:4])} (`--key` selects another)" if others else ""
+        remarks.append(f"`{place}` is used{instead}")
     if taken.wrappers:
         remarks.append(f"`{'.'.join(taken.wrappers)}.` is stripped from its keys")
     return State(taken.tensors, f"{path}: {'; '.join(remarks)}" if remarks else None)
@@ -76,7 +76,7 @@ def find(path: Path, data: Any, wanted: Names, key: str | None = None) -> State:
 def _state_dicts(
     data: Mapping[Any, Any], place: str = "", depth: int = DEPTH
 ) -> "Iterator[tuple[str, Mapping[str, Tensor]]]":
-    """Every mapping in `data` that holds tensors by name, by its own name; that of `data` itself is empty."""
+    """Yield the name of every mapping in `data` that holds tensors by name, and these; `data` has the empty name."""
     import torch
 
     tensors = {name: each for name, each in data.items() if isinstance(name, str) and isinstance(each, torch.Tensor)}
@@ -89,18 +89,18 @@ def _state_dicts(
 
 
 def _is_count(tensor: "Tensor") -> bool:
-    """Whether it holds whole numbers, as the states of random generators do."""
+    """Whether the tensor holds integers, such as the state of a random generator."""
     return not (tensor.is_floating_point() or tensor.is_quantized)
 
 
 def _choose(path: Path, found: Mapping[str, _Stripped], needed: Names) -> str:
-    """The name of the one that fits, or else of the one that is called as weights are; raises E402 for several."""
+    """Return the name of the state_dict that fits, or else has a usual name; raises E402 if several remain."""
     left = [*found]
     for better in (
         [place for place in left if found[place].tensors.keys() >= needed],
         [place for place in left if place in USUAL],
         [place for place in left if not set(place.lower().replace(".", "_").split("_")) & {*AVERAGED}],
-        [place for place in left if place],  # a tensor or two may lie beside it
+        [place for place in left if place],  # not a few tensors next to a state_dict
     ):
         left = [place for place in left if place in better] or left
     if len(left) > 1:
@@ -110,7 +110,7 @@ def _choose(path: Path, found: Mapping[str, _Stripped], needed: Names) -> str:
 
 
 def _named(path: Path, found: Mapping[str, _Stripped], key: str) -> str:
-    """The one that is called so, or the only one in what is called so; raises E402."""
+    """Return `key` if it names a state_dict, or the only state_dict inside `key`; raises E402."""
     places = [place for place in found if place]
     inside = [place for place in places if place.startswith(f"{key}.")]
     if key in places or len(inside) == 1:
@@ -124,7 +124,7 @@ def _strip(tensors: "Mapping[str, Tensor]", needed: Names) -> _Stripped:
 
 
 def _strippings(found: _Stripped) -> Iterator[_Stripped]:
-    """The tensors as they are, and with ever more wrappers stripped."""
+    """Yield the tensors as they are, then with more and more wrappers stripped."""
     yield found
     keys = [key for key in found.tensors if key != COUNT]
     first = {key.partition(".")[0] for key in keys}

@@ -129,7 +129,7 @@ def test_what_was_taken_and_stripped_is_said_wherever_weights_are_read(run, tmp_
     state = {f"module.{key}": tensor for key, tensor in theirs(a="first").items()}
     torch.save({"state_dict": state, "state_dict_ema": {key: each + 1 for key, each in state.items()}}, "t.ckpt")
     stripped = "`module.` is stripped from its keys"
-    taken = f"note: t.ckpt: `state_dict` is taken, not `state_dict_ema` (`--key` takes another); {stripped}\n"
+    taken = f"note: t.ckpt: `state_dict` is used, not `state_dict_ema` (`--key` selects another); {stripped}\n"
     chosen = f"note: t.ckpt: {stripped}\n"
     ema = ("--key", "state_dict_ema")
 
@@ -157,7 +157,7 @@ def test_python_chooses_a_key_and_hears_what_was_taken(run):
     assert torch.equal(module.state_dict()["fc.bias"], state["fc.bias"] + 1)
     assert said == []
     cnnc.build("net.yaml", weights="t.pt", targets="onnx", note=said.append)
-    assert said == ["t.pt: `model` is taken, not `model_ema` (`--key` takes another)"]
+    assert said == ["t.pt: `model` is used, not `model_ema` (`--key` selects another)"]
 
 
 @pytest.mark.parametrize("given", [("--key", "ema"), ("--map", "map.yaml")])
@@ -170,4 +170,4 @@ def test_what_speaks_of_weights_needs_some(run, given):
 def test_names_from_files_cannot_steer_a_terminal(run):
     torch.save({"evil\x1b[2J": theirs()}, "t.pt")
     _, _, err = run("weights", "net.yaml", "t.pt")
-    assert err == "note: t.pt: `evil\\x1b[2J` is taken\n"
+    assert err == "note: t.pt: `evil\\x1b[2J` is used\n"

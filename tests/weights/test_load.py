@@ -289,7 +289,7 @@ def test_bits_flipped_in_the_state_of_a_run_are_noticed(tmp_path, state):
 def test_nobody_is_advised_to_run_what_is_in_a_file(tmp_path, state):
     (tmp_path / "w.pth").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     found = fault(tmp_path / "w.pth", shapes(state))
-    assert found.message.endswith("it is truncated or no weights file")
+    assert found.message.endswith("it is truncated or not a weights file")
 
 
 def test_a_damaged_table_of_contents_is_a_damaged_file(tmp_path, state):

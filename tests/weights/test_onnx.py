@@ -112,7 +112,7 @@ def test_a_matrix_that_is_used_both_ways_is_refused(tmp_path):
     nodes, arrays = foreign(state)
     nodes[-1] = helper.make_node("Gemm", ["r", "val_5", "val_6"], ["x"], transB=1)
     nodes.append(helper.make_node("MatMul", ["x", "val_5"], ["out"]))
-    with pytest.raises(CnncError, match="both as it is and transposed"):
+    with pytest.raises(CnncError, match="both transposed and untransposed"):
         checkpoint(save(tmp_path / "m.onnx", nodes, arrays, "out"), shapes(PLAIN))
 
 

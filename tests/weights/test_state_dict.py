@@ -115,7 +115,7 @@ def test_of_several_the_raw_weights_are_taken_and_told(load, state, raw, average
     data = {averaged: other(state), raw: state, "epoch": 3}
     found, remarks = load(data)
     assert same(found, state)
-    assert remarks == [f"w.pt: `{raw}` is taken, not `{averaged}` (`--key` takes another)"]
+    assert remarks == [f"w.pt: `{raw}` is used, not `{averaged}` (`--key` selects another)"]
     found, remarks = load(data, key=averaged)
     assert torch.equal(found["head.bias"], state["head.bias"] + 1)
     assert remarks == []
@@ -125,7 +125,7 @@ def test_of_several_the_raw_weights_are_taken_and_told(load, state, raw, average
 def test_one_alone_is_taken_whatever_it_is_called(load, state, name):
     found, remarks = load({name: state, "epoch": 3})
     assert same(found, state)
-    assert remarks == [f"w.pt: `{name}` is taken"]
+    assert remarks == [f"w.pt: `{name}` is used"]
 
 
 @pytest.mark.parametrize("name", ["state_dict", "model_state_dict", "model", "net", "network"])
@@ -136,7 +136,7 @@ def test_a_usual_name_needs_no_remark(load, state, name):
 def test_one_within_another_mapping_is_found(load, state):
     found, remarks = load({"ema": {"decay": 0.999, "module": {f"module.{key}": each for key, each in state.items()}}})
     assert same(found, state)
-    assert remarks == ["w.pt: `ema.module` is taken; `module.` is stripped from its keys"]
+    assert remarks == ["w.pt: `ema.module` is used; `module.` is stripped from its keys"]
     assert same(load({"model": other(state), "ema": {"module": state}}, key="ema")[0], state)
 
 
@@ -145,7 +145,7 @@ def test_whose_keys_fit_is_taken(load, state):
         {"model": {"a.weight": torch.ones(3)}, "generator": state, "critic": {"a.weight": torch.ones(3)}}
     )
     assert same(found, state)
-    assert remarks == ["w.pt: `generator` is taken, not `model` or `critic` (`--key` takes another)"]
+    assert remarks == ["w.pt: `generator` is used, not `model` or `critic` (`--key` selects another)"]
 
 
 def fault(load, data, **given):
@@ -280,4 +280,4 @@ def test_an_onnx_file_may_have_any_name(tmp_path):
 def test_without_anybody_to_tell_remarks_are_logged(tmp_path, state, caplog):
     torch.save({"state_dict_ema": state}, tmp_path / "w.pt")
     read(tmp_path / "w.pt", shapes(state))
-    assert caplog.messages == [f"{tmp_path / 'w.pt'}: `state_dict_ema` is taken"]
+    assert caplog.messages == [f"{tmp_path / 'w.pt'}: `state_dict_ema` is used"]
