@@ -1,11 +1,11 @@
-# make demo   a model from a spec, and a picture through it     make lint         the linter and the types
-# make test   what CI runs                                       make bench        the budgets, as measured ratios
-# make clean  remove what they left, but not the environments    make fuzz         N=1000 more random networks of each kind than test does
-#                                                                make mutants      N=120 small faults, planted to see whether tests find them
+# make demo   build a model from a spec and classify a picture   make lint         run the linter and the type checker
+# make test   run everything that CI runs                        make bench        measure the performance budgets, as ratios
+# make clean  remove generated files, but not the environments   make fuzz         test N=1000 more random networks of each kind
+#                                                                make mutants      plant N=120 small faults, to see whether tests find them
 #                                                                make constraints  pin the newest packages that pyproject.toml allows
 #
-# make test LATEST=1   with the newest packages that pyproject.toml allows, not with the pinned ones
-# make test LOWEST=1   with the oldest that it allows
+# make test LATEST=1   with the newest packages that pyproject.toml allows, instead of the pinned ones
+# make test LOWEST=1   with the oldest packages that it allows
 
 PYTHON ?= python3
 PICTURE := tests/data/boot.png
@@ -25,7 +25,7 @@ endif
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(SCRIPTS)
 DEV := $(VENV)/.installed-dev
-# pip builds cnnc itself by pinned packages too: older ones read the first variable for that, newer ones the second
+# pip also builds cnnc itself with pinned packages: older versions read the first variable for that, newer ones the second
 INSTALL := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) $(BIN)/python -m pip install --quiet --compile --editable
 
 .PHONY: demo test lint bench fuzz mutants constraints clean
@@ -61,13 +61,13 @@ clean:
 	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache .venv*/.compiled
 	find cnnc tests -name __pycache__ -prune -exec rm -rf {} +
 
-# One environment for all, made anew when the pins change: the demo's is the lesser, the developer's adds to it.
+# One environment for everything, recreated when the pins change: the demo installs less, development adds to it.
 $(VENV)/.installed: pyproject.toml $(PINS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo 'cnnc needs Python 3.11 or newer; say which with: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
+	  { echo 'cnnc needs Python 3.11 or newer; choose one with: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	  { echo '$(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv' >&2; exit 1; }
-	@echo 'installing cnnc and what it needs into $(VENV); torch is large, the first time takes minutes'
+	  { echo '$(PYTHON) cannot create virtual environments; on Debian: apt install python3-venv' >&2; exit 1; }
+	@echo 'installing cnnc and its dependencies into $(VENV); torch is large, so the first time takes minutes'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(INSTALL) '.[train]'
 	@touch $@
@@ -77,10 +77,10 @@ $(DEV): $(VENV)/.installed
 	@touch $@
 
 ifdef LATEST
-.PHONY: $(VENV)/.installed # what is newest changes without us
+.PHONY: $(VENV)/.installed # always out of date: the newest packages change at any time
 endif
 
-# Python leaves no bytecode where PYTHONDONTWRITEBYTECODE is set, and every command would compile all of cnnc anew.
+# If PYTHONDONTWRITEBYTECODE is set, Python writes no bytecode, and every command would compile all of cnnc again.
 $(VENV)/.compiled: $(VENV)/.installed $(shell find cnnc -name '*.py')
 	@$(BIN)/python -m compileall -q cnnc
 	@touch $@
@@ -88,7 +88,7 @@ $(VENV)/.compiled: $(VENV)/.installed $(shell find cnnc -name '*.py')
 .venv-lowest.txt: pyproject.toml
 	$(call resolve,$@,--resolution lowest-direct)
 
-# Pin all that pyproject.toml and its build need, in the file $(1); uv comes and goes with an environment of its own.
+# Pin the dependencies of pyproject.toml and of its build in the file $(1); uv runs in a temporary environment.
 define resolve
 @dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
   $(PYTHON) -m venv "$$dir" && "$$dir/$(SCRIPTS)/python" -m pip install --quiet uv && \

@@ -1,7 +1,7 @@
-"""Which pictures `cnnc infer` takes a network for: those of which its first output is one score a class.
+"""The picture sizes for which a network is a classifier: its first output has one score per class.
 
-In: a proved graph without train-only outputs. Out: whether there are any, and how large they may be. A fully
-convolutional network gives one score a class for small pictures, and a map of scores for larger ones.
+Takes a proved graph without train-only outputs; returns whether there are such sizes, and their range. A fully
+convolutional network has one score per class for small pictures, and a map of scores for larger ones.
 """
 
 from bisect import bisect_right
@@ -17,18 +17,18 @@ from cnnc.targets.sample_inputs import filled, fits
 
 Space = tuple[int, int]
 
-MOST = 2048  # sizes that are looked at
+MOST = 2048  # sizes that are tried
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """The least and the largest height and width of the pictures; None for all that the network takes."""
+    """The smallest and the largest height and width of the pictures; None for all sizes that the network accepts."""
 
     sizes: tuple[Space, Space] | None = None
 
 
 def ranked(graph: Graph) -> Ranked | None:
-    """The pictures that the graph ranks classes of; None where there are none."""
+    """Return the pictures for which the first output is one score per class; None if there are none."""
     picture = graph.inputs[0].picture
     if len(graph.inputs) != 1 or picture is None:
         return None
@@ -45,24 +45,24 @@ def ranked(graph: Graph) -> Ranked | None:
     )
     height = _last(tall, lambda size: _ranks(graph, (size, wide[0])))
     width = _last(wide, lambda size: _ranks(graph, (tall[0], size)))
-    if height is None or width is None or min(height, width) < (given or 2):  # of one pixel nobody has a picture
+    if height is None or width is None or min(height, width) < (given or 2):  # a single pixel is no picture
         return None
     return Ranked() if given else Ranked(((tall[0], wide[0]), (height, width)))
 
 
 def _ranks(graph: Graph, space: Space) -> bool:
-    """Whether the first output is one score a class at this size, wherever the input leaves its own open."""
+    """Whether the first output is one score per class at this size of an open input."""
     [given] = graph.inputs
     sized = replace(given, type=TensorType(filled(given.type, space)))
     return _is_vector(rebuild(replace(graph, inputs=(sized,)), graph.nodes).type_of(graph.outputs[0].ref))
 
 
 def _is_vector(shown: TensorType) -> bool:
-    """Whether it has one axis, but for those of one element."""
+    """Whether at most one axis has more than one element."""
     return sum(side != 1 for side in shown.shape) <= 1
 
 
 def _last(sizes: list[int], fine: Callable[[int], bool]) -> int | None:
-    """The last size that is fine: those that are come first."""
+    """Return the last size that is fine; `fine` must hold for a prefix of `sizes`."""
     count = bisect_right(sizes, False, key=lambda size: not fine(size))
     return sizes[count - 1] if count else None

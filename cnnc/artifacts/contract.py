@@ -1,8 +1,8 @@
-"""What an ONNX file of ours says of itself in its `metadata_props`: how a picture becomes the input, what comes out.
+"""The contract in an ONNX file's `metadata_props`: how to preprocess a picture, and what the outputs are.
 
-In and out: a `Contract`, as JSON text under the key `CONTRACT`. The exporter writes it, `cnnc infer` reads it.
-Dataclasses and nothing heavier, because `infer` reads a contract at every cold start. A Contract that exists is sound:
-building one from unsound values raises ValueError (the builder's bug), reading one from a file raises a diagnostic.
+A `Contract` is JSON under the key `CONTRACT`. The exporter writes it, and `cnnc infer` reads it. It is a plain
+dataclass, because `infer` reads one at every cold start. A Contract is always valid: constructing one from invalid
+values raises ValueError (a bug of the caller), and reading one from a file raises a diagnostic.
 """
 
 import json
@@ -28,16 +28,16 @@ SCORES = ("logits", "probabilities", "log_probabilities")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputContract:
-    """How a picture becomes the network's input.
+    """The preprocessing of a picture, and the input sizes that the network accepts.
 
-    `shape` is without the batch: (C, H, W), where an H or W of None is known at run time alone. `mode` is `grey`,
-    `rgb`, `bgr`, or None for an input that is no picture (then any shape will do). `resize` is the shorter side, or
-    (H, W), by one of INTERPOLATIONS; `crop` is (H, W), taken from the centre. Pixels are brought to 0..`scale`, and
-    `mean` and `std` have one number a channel, on these values; empty for none.
-    Where H or W is unknown, `smallest` (H, W) is what the network needs at least, and both are multiples of `divisor`
-    (of (H, W), where they differ), or leave one of the `remainders`, some of H and some of W, when divided by it. The
-    `others`, some of H and some of W, fit as well, or alone where there are no remainders. Where `either` is given, H
-    is at least its first number or W at least its second.
+    `shape` is without the batch: (C, H, W), where an H or W of None is known only at run time. `mode` is `grey`, `rgb`,
+    `bgr`, or None for an input that is not a picture (then it may have any shape). `resize` is the shorter side, or
+    (H, W), by one of INTERPOLATIONS; `crop` is (H, W), taken from the centre. Pixels are scaled to 0..`scale`; `mean`
+    and `std` apply to these values and have one number per channel, or are empty.
+    If H or W is unknown, `smallest` (H, W) is the minimum, and both must be multiples of `divisor` (a pair if they
+    differ), or leave one of the `remainders` (for H and for W) when divided by it. The sizes in `others` (for H and for
+    W) fit as well; without remainders, they are the only ones. If `either` is given, H must be at least its first
+    number or W at least its second.
     """
 
     name: str
@@ -56,7 +56,7 @@ class InputContract:
     scale: int = 1
 
     def __post_init__(self) -> None:
-        """Raise ValueError, naming the field, where a value cannot be meant."""
+        """Raise ValueError, naming the field, if a value is invalid."""
         channels = CHANNELS[self.mode] if self.mode is not None else None
         _require(
             self,
@@ -83,7 +83,7 @@ class InputContract:
         return self.divisor or 1, self.divisor or 1
 
     def misfit(self, height: int, width: int) -> str | None:
-        """What the network takes, in words, where it does not take this size; None where it does."""
+        """Return which sizes the network accepts, in words, if it does not accept this one; otherwise None."""
         wanted, sides = self.shape[1:], (height, width)
         if any(want not in (None, side) for want, side in zip(wanted, sides, strict=True)):
             return " × ".join("any" if want is None else str(want) for want in wanted)
@@ -95,7 +95,7 @@ class InputContract:
         return None
 
     def _misfit_along(self, axis: int, size: int) -> str | None:
-        """What the network takes along an axis that is open, where it does not take this size."""
+        """Return which sizes the network accepts along an open axis if it does not accept this one; otherwise None."""
         side, divisor, least = ("height", "width")[axis], self._divisors[axis], self.smallest or (1, 1)
         rest = self.remainders[axis] if self.remainders else (0,)
         others = self.others[axis] if self.others else ()
@@ -114,9 +114,9 @@ class InputContract:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """An input, the names of the outputs (the first is the prediction), and what its numbers are.
+    """The input, the names of the outputs (the first is the prediction), and the kind of its scores.
 
-    `scores` is one of SCORES, or None where nobody knows (a model of other makers); `labels` has a word for each class.
+    `scores` is one of SCORES, or None if unknown (a model that cnnc did not build); `labels` has a name for each class.
     """
 
     input: InputContract
@@ -125,7 +125,7 @@ class Contract:
     scores: str | None = "logits"
 
     def __post_init__(self) -> None:
-        """Raise ValueError, naming the field, where a value cannot be meant."""
+        """Raise ValueError, naming the field, if a value is invalid."""
         _require(
             self,
             outputs=len(self.outputs) > 0 and _is_words(self.outputs),
@@ -134,12 +134,12 @@ class Contract:
         )
 
     def to_json(self) -> str:
-        """The text that `from_json` reads back to an equal Contract."""
+        """Return JSON that `from_json` reads back to an equal Contract."""
         return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Contract":
-        """Read a contract; raises CnncError (E501) where `text` is not one that this version of cnnc understands."""
+        """Read a contract; raises CnncError (E501) if this version of cnnc does not understand `text`."""
         try:
             fields = {key: _frozen(value) for key, value in json.loads(text).items()}
             about = {key: _frozen(value) for key, value in fields.pop("input").items()}
@@ -148,7 +148,7 @@ class Contract:
             reason = f"{error.args[0]!r} is unknown or missing" if isinstance(error, KeyError) else str(error)
             raise CnncError.of(
                 Code.MODEL_UNREADABLE,
-                f"the model's contract (its {CONTRACT} metadata) cannot be understood: {reason}",
+                f"the model's contract (its {CONTRACT} metadata) cannot be read: {reason}",
                 help="the file was damaged, or a newer cnnc wrote it: build it again with `cnnc build`",
             ) from error
 
@@ -158,14 +158,14 @@ def _frozen(value: Any) -> Any:
 
 
 def _rule(side: str, divisor: int, remainders: tuple[int, ...], both: bool) -> str:
-    """What sizes have in common."""
+    """Return the rule for accepted sizes in words."""
     if remainders == (0,):
         return f"multiples of {divisor}" if both else f"a {side} that is a multiple of {divisor}"
     return f"a {side} that leaves {' or '.join(map(str, remainders))} when divided by {divisor}"
 
 
 def _listed(sizes: tuple[int, ...]) -> str:
-    """The sizes in words; of many, the first."""
+    """Return the sizes in words, shortened if there are many."""
     first = [*map(str, sizes[:6]), *(["…"] if len(sizes) > 6 else [])]
     return " or ".join([", ".join(first[:-1]), first[-1]]) if len(first) > 1 else first[0]
 

@@ -1,7 +1,7 @@
-"""From a module to files: each target written beside its place, verified, and only then named.
+"""Export a module to files: each target is written to a staging folder, verified, and only then published.
 
-In: a proved graph, its torch module (the training one, with all weights), and which targets to write. Out: `OUT/NAME/`
-with one whole build in it. Raises CnncError (E401–E406), and then the folder is as it was.
+Takes a proved graph, its torch module (the training one, with all weights), and the targets; writes a complete build to
+`OUT/NAME/`. Raises CnncError (E401–E406) and then leaves the folder unchanged.
 """
 
 import json
@@ -38,27 +38,27 @@ if TYPE_CHECKING:
     from cnnc.targets.loaded_module import Array
 
 MANIFEST = "manifest.json"
-_ALONE = Lock()  # the threads of torch and their switching are the process's: one build at a time
+_ALONE = Lock()  # one build at a time: thread settings of torch and Python are global to the process
 
 AfterPass = Callable[[str, Network], None]
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a build has written: a folder, the size in bytes of each file in it, how far each export is from torch."""
+    """The result of a build: its folder, the size in bytes of each file, and each export's distance from torch."""
 
     folder: Path
     files: Mapping[str, int]
     agreements: tuple[Agreement, ...]
-    ranked: Ranked | None  # the pictures that `cnnc infer` takes its ONNX file for
+    ranked: Ranked | None  # the pictures for which `cnnc infer` accepts the ONNX file
 
     @property
     def ranks_pictures(self) -> bool:
-        """Whether `cnnc infer` takes the ONNX file."""
+        """Whether `cnnc infer` accepts the ONNX file."""
         return self.ranked is not None
 
     def as_text(self) -> str:
-        """The files with their sizes, how far each is from torch, and what to type next."""
+        """Return the files with their sizes, each export's distance from torch, and the next command to run."""
         far = {TABLE[each.target].ending: str(each) for each in self.agreements}
         width = max(len(str(self.folder / name)) for name in self.files)
         lines = [
@@ -72,7 +72,7 @@ class Built:
 
 
 def _limit(pictures: Ranked) -> str:
-    """As a comment of the shell, so that the line can be pasted."""
+    """Return the accepted picture sizes as a shell comment, so that the line can be pasted."""
     if pictures.sizes is None:
         return ""
     least, most = (f"{height} × {width}" for height, width in pictures.sizes)
@@ -84,12 +84,12 @@ def _size(count: int) -> str:
 
 
 def require_targets(graph: Graph, targets: Iterable[str], opset: int) -> tuple[str, ...]:
-    """The targets, each once; raises E406 for one that there is not, or that this graph cannot become."""
+    """Return the targets without duplicates; raises E406 for an unknown one, or if the graph cannot be exported."""
     targets = tuple(dict.fromkeys(targets))
     for target in targets:
         if target not in TABLE:
             raise CnncError.of(
-                Code.NOT_EXPORTABLE, f"there is no target `{target}`", help=f"there are: {', '.join(TABLE)}"
+                Code.NOT_EXPORTABLE, f"there is no target `{target}`", help=f"use one of: {', '.join(TABLE)}"
             )
     if "onnx" in targets:
         onnx_model.require_exportable(drop_train_only(Network(graph, {})).graph, opset)
@@ -107,8 +107,8 @@ def export(
 ) -> Built:
     """Write the targets' files, the weights and the manifest to `out/NAME/`.
 
-    The weights of a large network are written first; from then on the module's are parts of that file, which come into
-    memory where somebody looks at them, and go again behind each step.
+    The weights of a large network are written first. From then on the module's weights are memory-mapped from that
+    file: they are loaded on use and released after each step.
     """
     folder, name = out / graph.name, graph.name
     weights_sha256 = digest(arrays(module.state_dict()))
@@ -151,7 +151,7 @@ def export(
 
 
 def deployable(graph: Graph, module: "GraphModule") -> "tuple[Graph, GraphModule]":
-    """The graph without its train-only outputs and what only they need, and its module, of the same weights."""
+    """Return the graph without its train-only outputs and what only they need, and its module with the same weights."""
     if not any(each.train_only for each in graph.outputs):
         return graph, module
     state = module.state_dict()
@@ -166,10 +166,10 @@ def _write_verified(
     write_weights: Callable[[], list[Written]],
     workers: int,
 ) -> tuple[list[Written], tuple[Agreement, ...]]:
-    """Write and judge each target's file, in the order of `paths`, and write the weights, beside torch's own run.
+    """Write and verify each target's file, in the order of `paths`, and write the weights, while torch computes.
 
-    TorchScript goes first, which takes longest; .pt2 goes last and alone: torch.export changes modules for all threads.
-    A large network has one worker, so that no two files of it are in memory at once.
+    TorchScript goes first, because it takes longest. pt2 goes last and alone, because torch.export changes modules for
+    all threads. A large network has a single worker, so that no two of its files are in memory at once.
     """
     with _at_work(workers) as pool:
         reference = pool.submit(verification.reference)
@@ -190,9 +190,9 @@ def _write_verified(
 
 @contextmanager
 def _at_work(count: int) -> Iterator[ThreadPoolExecutor]:
-    """So many threads, each with its part of the cores, that hand the interpreter over at once.
+    """Yield a pool of `count` threads that share the cores, with a short switch interval of the interpreter.
 
-    torch lets go of it at every op, and would wait 5 ms each time to have it back.
+    torch releases the GIL at every op, and would otherwise wait 5 ms each time to get it back.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-4)
@@ -200,5 +200,5 @@ def _at_work(count: int) -> Iterator[ThreadPoolExecutor]:
     try:
         yield pool
     finally:
-        pool.shutdown(cancel_futures=True)  # where one has failed, or somebody interrupts, the rest is not begun
+        pool.shutdown(cancel_futures=True)  # after a failure or an interrupt, the remaining jobs do not start
         sys.setswitchinterval(before)

@@ -1,6 +1,6 @@
-"""What artifacts say of themselves: the metadata inside the ONNX file, and the manifest beside the files.
+"""Metadata of a build: the `metadata_props` in the ONNX file, and the manifest next to the files.
 
-In: a proved graph and what a build has made of it. Out: plain data. Nothing here depends on the time or the place of a
+Takes a proved graph and the results of a build; returns plain data. Nothing depends on the time or the location of a
 build: the same spec, weights and tools give the same record.
 """
 
@@ -25,7 +25,7 @@ TOOLS = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
 
 
 def metadata(graph: Graph, weights_sha256: str) -> dict[str, str]:
-    """The `metadata_props` of the graph's ONNX file: how to feed it, what it is, and what it was made with."""
+    """Return the `metadata_props` of the graph's ONNX file: its contract, spec, hashes, and the tools used."""
     spec = _canonical(graph.spec)
     return {
         contract.CONTRACT: contract_of(graph).to_json(),
@@ -38,7 +38,7 @@ def metadata(graph: Graph, weights_sha256: str) -> dict[str, str]:
 
 
 def contract_of(graph: Graph) -> Contract:
-    """How a picture becomes the graph's first input, and what its outputs are; `graph` has no train-only outputs."""
+    """Return the contract of a graph without train-only outputs: its preprocessing, and what its outputs are."""
     first = graph.inputs[0]
     picture = first.picture if len(graph.inputs) == 1 else None
     about = InputContract(
@@ -58,7 +58,7 @@ def contract_of(graph: Graph) -> Contract:
 
 
 def _demanded(type: TensorType, rules: Rules) -> dict[str, Any]:
-    """What a contract says of open heights and widths, in its shortest form; of sizes that go together nothing."""
+    """Return a contract's fields for open heights and widths; empty if several inputs need different sizes."""
     if rules.examples:
         return {}
     tall, wide = rules.by_side
@@ -78,17 +78,17 @@ def _demanded(type: TensorType, rules: Rules) -> dict[str, Any]:
 
 
 def scores_of(graph: Graph, ref: Ref) -> str:
-    """What the numbers of a value are, one of `contract.SCORES`, by the op that makes them."""
+    """Return the kind of scores of a value, one of `contract.SCORES`, by the op that computes it."""
     while (node := graph.node.get(ref.node)) is not None:
         if node.op.gives not in ("input", "reordered input"):
             return node.op.gives
         ref = node.inputs[0]
-    return "logits"  # an input, handed through
+    return "logits"  # the value is an input
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the caller of a build chose: the seed of the weights, or their file, its map and its key, and the opset."""
+    """A build's options: the seed of the weights, or their file, its map and its key, and the opset."""
 
     seed: int
     weights: str | None
@@ -99,7 +99,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A file that a build has written, not yet under its name: where it is, its hash and its size in bytes."""
+    """A staged file of a build: its path, its hash, and its size in bytes."""
 
     path: Path
     sha256: str
@@ -107,7 +107,7 @@ class Written:
 
 
 def written(path: Path) -> Written:
-    """Look at a file that has just been written."""
+    """Return the record of a file that has just been written."""
     with path.open("rb") as file:
         return Written(path, file_digest(file, "sha256").hexdigest(), path.stat().st_size)
 
@@ -115,7 +115,7 @@ def written(path: Path) -> Written:
 def manifest(
     graph: Graph, record: Record, weights_sha256: str, files: Iterable[Written], agreements: Iterable[Agreement]
 ) -> dict[str, Any]:
-    """The record of a build: of every file its hash, of every target how far it is from torch."""
+    """Return the record of a build, with every file's hash and every target's distance from torch."""
     sums = totals(graph)
     return {
         "name": graph.name,
@@ -150,13 +150,13 @@ def manifest(
 
 
 def tools() -> dict[str, str]:
-    """The versions of what a build is made with."""
+    """Return the versions of the tools that a build uses."""
     found = {name: next(iter(distributions(name=name)), None) for name in TOOLS}
     return {"cnnc": cnnc_version(), **{name: each.version for name, each in found.items() if each is not None}}
 
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
-    """The SHA-256 of a resolved spec."""
+    """Return the SHA-256 of a resolved spec."""
     return sha256(_canonical(spec).encode()).hexdigest()
 
 

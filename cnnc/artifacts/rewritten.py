@@ -1,6 +1,6 @@
-"""Files that other tools have rewritten, run beside the spec's torch module.
+"""Verify files that other tools have rewritten against the spec's torch module.
 
-In: a proved graph, its module, and a file that ends as its target's do. Out: how far the file is from torch.
+Takes a proved graph, its module, and a file with the extension of its target; returns its distance from torch.
 """
 
 from dataclasses import replace
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule
 
 WAY_OUT = (
-    "verify it against the spec, the parameters and the weights that it was made from (--set, --weights, --seed); if "
-    "these are right, the tool that wrote it has changed what it computes"
+    "verify it with the spec, parameters and weights that it was built from (--set, --weights, --seed); if these are "
+    "right, the tool that wrote it has changed what it computes"
 )
 
 
 def verify_file(graph: Graph, module: "GraphModule", path: Path, seed: int = 0) -> Agreement:
-    """How far a file is from the graph's module.
+    """Return a file's distance from the graph's module.
 
-    Raises E501 where there is no file, E406 where its ending is no target's, and E404 where it is too far.
+    Raises E501 if there is no file, E406 if its extension is no target's, and E404 if the distance is too large.
     """
     require_file(path, Code.MODEL_UNREADABLE, "model")
     target = next((name for name, row in TABLE.items() if path.name.endswith(f".{row.ending}")), None)
@@ -36,8 +36,8 @@ def verify_file(graph: Graph, module: "GraphModule", path: Path, seed: int = 0) 
         endings = ", ".join(f".{row.ending}" for row in TABLE.values())
         raise CnncError.of(
             Code.NOT_EXPORTABLE,
-            f"cannot tell from its name what {path} is",
-            help=f"give a file that ends in one of {endings}",
+            f"cannot tell the format of {path} from its extension",
+            help=f"use a file with one of the extensions {endings}",
         )
     shown, deployed = deployable(graph, module)
     made = Made(Network(shown, arrays(deployed.state_dict())), shown, deployed)

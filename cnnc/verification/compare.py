@@ -1,12 +1,12 @@
-"""How near two answers are, and how much an answer depends on its input.
+"""Compare two outputs within a tolerance, and measure how much an output depends on its input.
 
-In go arrays of one output or value; out come numbers. What counts as equal:
+Takes arrays of an output or value; returns numbers. Two arrays are equal if
 
     |a - b| <= 1e-3 |b| + 1e-4 max|b|    for each element, and    rms(a - b) <= 1e-4 rms(b)
 
-Both sides round every sum of a float32 network in their own order. That moves an element by some 1e-6 of its layer's
-magnitude, so an element near zero cannot be held to its own; a hundred layers may add up to 1e-5. A wrong pad or axis
-moves single elements by 1e-2 and more. A wrong epsilon moves all of them by a little, which the second rule sees.
+Both sides sum in float32, in different orders. This changes an element by about 1e-6 of its layer's magnitude, so the
+tolerance of an element near zero cannot be relative to itself; a hundred layers may add up to 1e-5. A wrong pad or axis
+changes single elements by 1e-2 and more. A wrong epsilon changes all of them slightly, which the second rule detects.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ PART = 2**22
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """The largest difference, absolute and as a part of the largest value; whether it is small enough.
+    """The largest difference, absolute and relative to the largest value, and whether it is within the tolerance.
 
-    For values that are smaller than what rounding may do to them, the part is of that.
+    If the values are smaller than the allowed rounding error, `relative` is relative to that error.
     """
 
     absolute: float
@@ -34,7 +34,7 @@ class Distance:
 
 
 class Noise(NamedTuple):
-    """How far rounding moves a value: its elements at most, and in the root of the mean square."""
+    """The rounding error of a value: the largest of its elements, and the root mean square."""
 
     largest: float = 0.0
     mean: float = 0.0
@@ -45,9 +45,9 @@ FAR = Distance(float("inf"), float("inf"), ok=False)
 
 
 def compare(a: "Array", b: "Array", noise: Noise = NONE) -> Distance:
-    """How far `a` is from `b`, which is torch's and has a `noise` of rounding, of which 300 times as much is allowed.
+    """Return the distance of `a` from torch's `b`; 300 times the rounding error `noise` of `b` is allowed as well.
 
-    NaN and infinity agree with themselves alone.
+    NaN and infinity are equal only to themselves.
     """
     import numpy as np
 
@@ -68,7 +68,7 @@ def compare(a: "Array", b: "Array", noise: Noise = NONE) -> Distance:
 
 
 def noise(exact: "Array", *rounded: "Array") -> Noise:
-    """The most that rounding changed in a value, of its elements that are finite."""
+    """Return the largest rounding error of a value over its finite elements."""
     import numpy as np
 
     known = np.isfinite([exact, *rounded]).all(axis=0)
@@ -77,7 +77,7 @@ def noise(exact: "Array", *rounded: "Array") -> Noise:
 
 
 def identical(a: "Array", b: "Array") -> bool:
-    """Whether two arrays of weights are the same, NaN for NaN; looks at a part of them after the other."""
+    """Whether two arrays of weights are equal, with NaN equal to NaN; compares part by part to save memory."""
     import numpy as np
 
     if a.shape != b.shape:
@@ -88,7 +88,7 @@ def identical(a: "Array", b: "Array") -> bool:
 
 
 def worst(found: "list[Distance]") -> Distance:
-    """The largest of each figure."""
+    """Return the largest of each number, and whether all are within the tolerance."""
     return Distance(
         max((each.absolute for each in found), default=0.0),
         max((each.relative for each in found), default=0.0),
@@ -97,10 +97,10 @@ def worst(found: "list[Distance]") -> Distance:
 
 
 def sensitivity(output: "Array") -> float:
-    """How far an output, (batch, …), moves from one sample to the next, in units of what `compare` lets pass.
+    """Return how much an output, (batch, …), changes from sample to sample, in units of the tolerance of `compare`.
 
-    A network with a sensitivity below 1 gives the same answer to every input, so that a comparison of its answers
-    says nothing of how it computes them.
+    With a sensitivity below 1, a network has the same output for every input within the tolerance, so comparing outputs
+    does not test how it computes them.
     """
     import numpy as np
 
@@ -112,7 +112,7 @@ def sensitivity(output: "Array") -> float:
 
 
 def rms(values: "Array") -> float:
-    """The root of the mean square; 0 of nothing."""
+    """Return the root mean square; 0 for an empty array."""
     import numpy as np
 
     return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0

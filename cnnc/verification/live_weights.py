@@ -1,14 +1,14 @@
-"""Weights with which a network reacts to its input: what is verified with them is verified everywhere.
+"""Live weights: weights with which a network's outputs depend on its input, so that comparing outputs tests all layers.
 
-A deep network with the weights that torch starts with is all but deaf: each layer halves what depends on the input and
-adds a bias, until the same numbers come out for every input, and a wrong layer in the middle goes unnoticed. Running
-means of 0 and variances of 1 hide a wrong batch norm likewise.
+With torch's initial weights, the outputs of a deep network hardly depend on its input: each layer halves the part that
+does and adds a bias, until all inputs give the same numbers and a wrong layer in the middle goes unnoticed. Running
+means of 0 and variances of 1 hide a wrong batch norm in the same way.
 
-In go a module in eval mode and a batch for each of its inputs; its weights are overwritten, in the order in which the
-layers run, while that batch goes through. Layers get random weights, scaled so that what they give has unit variance
-around its channels' means, and biases that put these means near zero (as Mishkin and Matas, "All you need is a good
-init", 2016, but for a single pass). Norms get the statistics of what they see, a little off. All else (factors,
-slopes) is drawn around 1. Integers, such as a count of batches, stay.
+Takes a module in eval mode and a batch for each of its inputs; overwrites its weights, layer by layer, during a forward
+pass of that batch. Layers get random weights, scaled so that their outputs have unit variance around their channels'
+means, and biases that put these means near zero (like Mishkin and Matas, "All you need is a good init", 2016, but in a
+single pass). Norms get the statistics of their inputs, slightly changed. Everything else (factors, slopes) is drawn
+around 1. Integers, such as `num_batches_tracked`, stay.
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-SPREAD = 0.3  # of biases and means, where what they are added to has unit variance
-LIFT = 0.5  # of biases: were half of all numbers cut off by a ReLU, rounding would grow from layer to layer
-LEAST_VARIANCE = 1e-6  # below, a channel is constant
+SPREAD = 0.3  # standard deviation of biases and means, relative to values of unit variance
+LIFT = 0.5  # mean of biases: if a ReLU cut off half of all numbers, rounding errors would grow from layer to layer
+LEAST_VARIANCE = 1e-6  # below this, a channel counts as constant
 
 
 def enliven(module: "torch.nn.Module", inputs: "Sequence[Tensor]", seed: int, gain: float) -> None:
     """Give the module live weights, drawn from `seed`.
 
-    A layer makes what varies, in what it gives, at most `gain` times as large as what does not. Behind a global pool,
-    say, little varies: without a bound, rounding would become as large as all else.
+    A layer scales the varying part of its output to at most `gain` times the constant part. After a global pool, for
+    example, little varies: without this bound, rounding errors would be amplified to the size of the values.
     """
     import torch
 
@@ -43,7 +43,7 @@ def enliven(module: "torch.nn.Module", inputs: "Sequence[Tensor]", seed: int, ga
 
 
 def _hooks(module: "torch.nn.Module", random: "torch.Generator", gain: float) -> list[Any]:
-    """What sets up a layer or norm when it runs."""
+    """Register the hooks that set a layer's or norm's weights when it runs; return their handles."""
     from torch import nn
 
     layers = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -64,7 +64,7 @@ def _draw(layer: Any, random: "torch.Generator") -> None:
 
 
 def _scale(layer: Any, output: "Tensor", random: "torch.Generator", gain: float) -> "Tensor":
-    """Scale a layer that is linear by what it gives without a bias, and give it one; what it gives then."""
+    """Scale a linear layer's weight by its output without bias, then set the bias; return the new output."""
     import torch
 
     mean, variance = _by_sample(output)
@@ -79,7 +79,7 @@ def _scale(layer: Any, output: "Tensor", random: "torch.Generator", gain: float)
 
 
 def _watch(norm: Any, x: "Tensor", random: "torch.Generator", gain: float) -> None:
-    """Give a batch norm statistics of what it sees."""
+    """Set a batch norm's running statistics from its input."""
     import torch
 
     mean, variance = _by_sample(x)
@@ -99,7 +99,7 @@ def _floor(mean: "Tensor", gain: float) -> "Tensor":
 
 
 def _by_sample(output: "Tensor") -> "tuple[Tensor, Tensor]":
-    """Of each channel and position the mean over the samples, and their variance."""
+    """Return the mean and variance over the samples, for each channel and position."""
     import torch
 
     variance, mean = torch.var_mean(output, 0)

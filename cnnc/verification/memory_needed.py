@@ -1,7 +1,7 @@
-"""What a verification takes of this machine's memory, told before anything is allocated.
+"""Estimate the memory that a verification needs, before anything is allocated.
 
-In go a graph without train-only outputs and the sizes it is tried at; out comes the batches that there is room for.
-Torch and the file's own runtime each hold what is alive at once, and one sample's value of every node is held twice.
+Takes a graph without train-only outputs and the sizes to verify it at; returns the batch sizes that fit in memory.
+torch and the file's runtime each hold the live activations, and one sample's value of every node is held twice.
 """
 
 import os
@@ -17,12 +17,12 @@ from cnnc.graph.rebuild import rebuild
 from cnnc.ops.types import TensorType
 from cnnc.targets.sample_inputs import Space, shapes
 
-BATCHES = ((1, 3), (1, 1))  # inputs are drawn anew for each, so that there are several samples in either case
-COPIES = 4  # of the weights: the module's, live ones, and a runtime's two; of large ones the runtime's alone
+BATCHES = ((1, 3), (1, 1))  # each batch has its own inputs, so there are several samples in either case
+COPIES = 4  # of the weights: the module's, live ones, and two of a runtime; for large ones only those of the runtime
 
 
 def batches_that_fit(graph: Graph, spaces: tuple[Space, ...]) -> tuple[int, ...]:
-    """The batches to verify with, smaller ones where memory is short; raises E406 where it is too short for any."""
+    """Return the batch sizes to verify with, smaller ones if memory is short; raises E406 if none fits."""
     free = free_memory()
     known = [at_size(graph, space) for space in spaces]
     for batches in BATCHES:
@@ -32,23 +32,23 @@ def batches_that_fit(graph: Graph, spaces: tuple[Space, ...]) -> tuple[int, ...]
     largest = max(known[-1].nodes, key=lambda node: max(_sizes(known[-1], node)))
     given, between = _sizes(known[-1], largest)
     takers = (
-        (_weights(graph), "its weights take"),
-        (given, f"what `{largest.path}` gives takes"),
-        (between, f"`{largest.path}` with all of its padding takes"),
+        (_weights(graph), "its weights alone take"),
+        (given, f"the output of `{largest.path}` alone takes"),
+        (between, f"`{largest.path}` with its padding alone takes"),
     )
     size, taker = max(takers, key=lambda pair: pair[0])
     of_values = size > _weights(graph)
     raise CnncError.of(
         Code.NOT_EXPORTABLE,
-        f"verifying `{graph.name}` takes {_shown(need)} of memory, and this machine has {_shown(free or 0)} to give; "
-        f"{taker} {_shown(size)} alone",
+        f"verifying `{graph.name}` needs {_shown(need)} of memory, but only {_shown(free or 0)} is available; "
+        f"{taker} {_shown(size)}",
         largest.span if of_values else None,
         help="build it on a machine with more memory" + (", or for a smaller picture" if of_values else ""),
     )
 
 
 def needed(graph: Graph, batch: int) -> int:
-    """The bytes that verifying a graph of known sizes takes, with inputs of up to `batch` samples."""
+    """Return the bytes needed to verify a graph of known sizes, with inputs of up to `batch` samples."""
     weights = _weights(graph)
     values = bytes_of(type for node in graph.nodes for type in node.outputs) or 0
     alive = (activation_bytes(graph) or 0) + max((_sizes(graph, node)[1] for node in graph.nodes), default=0)
@@ -56,7 +56,7 @@ def needed(graph: Graph, batch: int) -> int:
 
 
 def _sizes(graph: Graph, node: Node) -> tuple[int, int]:
-    """The bytes of what a node gives, and of what torch may hold on the way to it."""
+    """Return the bytes of a node's outputs, and of the intermediate tensors that torch may allocate for them."""
     return bytes_of(node.outputs) or 0, bytes_of(node.op.between(*graph.input_types(node))) or 0
 
 
@@ -65,19 +65,19 @@ def _weights(graph: Graph) -> int:
 
 
 def at_size(graph: Graph, space: Space) -> Graph:
-    """The graph with open heights and widths filled in."""
+    """Return the graph with open heights and widths filled in."""
     pairs = zip(graph.inputs, shapes(graph, space), strict=True)
     inputs = tuple(replace(each, type=TensorType(shape)) for each, shape in pairs)
     return rebuild(replace(graph, inputs=inputs), graph.nodes)
 
 
 def free_memory() -> int | None:
-    """The bytes that this process may still take; None where the system does not say."""
+    """Return the bytes of memory available to this process; None if unknown."""
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
         return min([available, *_limit_of_container()])
-    with suppress(AttributeError, OSError, ValueError):  # other systems tell of all memory alone
+    with suppress(AttributeError, OSError, ValueError):  # other systems only report the total memory
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
 

@@ -1,8 +1,8 @@
-"""What a network makes of rounding errors, wherever they occur.
+"""Simulate rounding errors in a network, to measure how they propagate to its outputs.
 
-In goes a module in float64; out comes the same module with errors: whatever an operator takes is off by as much as a
-float32 is rounded. How far its outputs then move is how much of rounding arrives there. Torch's own float32 outputs do
-not always show that: a norm multiplies the errors of a constant map by 300, but torch may happen to find its very mean.
+Takes a module in float64; returns the same module with random errors of float32 size on the inputs of every operator.
+The change of its outputs is the effect of rounding. torch's float32 outputs do not always show it: a norm amplifies the
+errors of a constant map by 300, but torch may happen to compute its mean exactly.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-ROUNDING = 2.0**-24  # the most that it changes, as a part of a number
+ROUNDING = 2.0**-24  # the largest relative rounding error of float32
 
 
 def shaken(module: "Module", seed: int = 0) -> Callable[..., Any]:
-    """The module with errors, which `seed` draws."""
+    """Return the module with random errors drawn from `seed`."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_map_only
@@ -32,7 +32,7 @@ def shaken(module: "Module", seed: int = 0) -> Callable[..., Any]:
     class Shaking(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = function(*tree_map_only(torch.Tensor, off, args), **(kwargs or {}))
-            if function is torch.ops.aten.elu.default:  # which is exp(x) - 1 where it is not expm1(x)
+            if function is torch.ops.aten.elu.default:  # some implementations compute exp(x) - 1 instead of expm1(x)
                 return result + noise(result)
             return result
 

@@ -1,7 +1,7 @@
-"""What torch gives for a graph with one set of weights: its outputs, and the value of every node.
+"""torch's reference results for a graph with given weights: its outputs, and the value of every node.
 
-In go a proved graph without train-only outputs, weights by the keys of the state_dict, and inputs; out come arrays.
-Each is computed when it is first asked for.
+Takes a proved graph without train-only outputs, weights by the keys of the state_dict, and inputs; returns arrays. Each
+is computed on first use.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,9 @@ Inputs = Sequence["Sequence[Tensor]"]
 
 @dataclass(eq=False)
 class Answers:
-    """The answers of `module`, in eval mode, which holds the `weights`; all values are for the first of the inputs.
+    """The results of `module`, in eval mode, which holds the `weights`; node values are for the first input batch.
 
-    The weights may wait in a file.
+    The weights may be stored in a file meanwhile.
     """
 
     graph: Graph
@@ -37,28 +37,28 @@ class Answers:
     inputs: Inputs
 
     def wait(self, weights: InFile) -> None:
-        """From now on the module's weights, and these, wait in a file; outputs and sensitivity are known already."""
+        """Compute outputs and sensitivity, then move the module's weights and these to a file."""
         self.outputs, self.sensitivity  # noqa: B018
         self.weights = weights
         take_over(self.module, weights)
 
     def forget_values(self) -> None:
-        """Compute the values anew when somebody asks again."""
+        """Free the node values; they are computed again on the next use."""
         self.__dict__.pop("values", None)
         give_back()
 
     @cached_property
     def outputs(self) -> "list[list[Array]]":
-        """Of each input each output."""
+        """The outputs for each input batch."""
         run = run_torch(self.module)
         return [run(each) for each in self.inputs]
 
     @cached_property
     def sensitivity(self) -> float:
-        """How far each output moves from sample to sample, in units of the tolerance: the least of all."""
+        """How much each output changes from sample to sample, in units of the tolerance: the least of all."""
         import numpy as np
 
-        samples: dict[tuple[tuple[int, ...], ...], list[list[Array]]] = {}  # of one size, in whatever batches
+        samples: dict[tuple[tuple[int, ...], ...], list[list[Array]]] = {}  # by size, whatever the batch
         for inputs, outputs in zip(self.inputs, self.outputs, strict=True):
             samples.setdefault(tuple(tuple(each.shape[1:]) for each in inputs), []).append(outputs)
         batches = (zip(*each, strict=True) for each in samples.values())
@@ -72,7 +72,7 @@ class Answers:
 
     @cached_property
     def noise(self) -> list[Noise]:
-        """For each output the most that rounding changes in it, of all inputs."""
+        """The largest rounding error of each output over all inputs."""
         module = _lower(self.graph, _double(tensors(self.weights)))
         worst = [NONE] * len(self.graph.outputs)
         for inputs, outputs in zip(self.inputs, self.outputs, strict=True):
@@ -88,19 +88,19 @@ class Answers:
 
 
 def _noise(module: "GraphModule", inputs: "Sequence[Tensor]", outputs: "list[Array]") -> list[Noise]:
-    """How far each of torch's float32 outputs, or one with rounding errors drawn at random, is from the exact one."""
+    """Return the error of torch's float32 outputs, and of outputs with random rounding errors, whichever is larger."""
     double = [each.double() for each in inputs]
     exact, rounded = run_torch(module)(double), run_torch(shaken(module))(double)
     return [noise(c, a, b) for a, b, c in zip(outputs, rounded, exact, strict=True)]
 
 
 def refs(graph: Graph) -> list[Ref]:
-    """All that the graph's nodes give."""
+    """Return all output values of the graph's nodes."""
     return [Ref(node.path, port) for node in graph.nodes for port in range(len(node.outputs))]
 
 
 def every_value(graph: Graph) -> Graph:
-    """The graph with the value of every node as an output."""
+    """Return the graph with the value of every node as an output."""
     return replace(graph, outputs=tuple(Output(f"value_{at}", ref) for at, ref in enumerate(refs(graph))))
 
 
@@ -111,7 +111,7 @@ def _lower(graph: Graph, weights: "Mapping[str, Tensor]") -> "GraphModule":
 
 
 def tensors(weights: "Mapping[str, Array]") -> "dict[str, Tensor]":
-    """The same numbers as torch's tensors."""
+    """Return the weights as torch tensors."""
     import torch
 
     return {key: torch.as_tensor(array) for key, array in weights.items()}

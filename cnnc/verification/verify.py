@@ -1,25 +1,24 @@
-"""Every export is run against the torch module before it is named.
+"""Verify exported files against the torch module, before they are published.
 
-In go the graph, its torch module and written files; out comes how far each file's outputs are from the module's. What
-is looked at, on fresh inputs in batches of 1 and 3 and, where heights and widths are open, of several sizes:
+Takes the graph, its torch module and the written files; returns how far each file's outputs are from the module's. The
+checks use random inputs in batches of 1 and 3, and of several sizes if heights and widths are open:
 
-1. the names of inputs and outputs where the file has any, and the outputs' number, shapes and type are those that the
-   spec promises;
-2. the file holds the module's weights, to the bit, or what the passes make of them;
-3. its outputs are the module's, and finite;
-4. its outputs are the module's with live weights in both (see `live`): with its own weights a network may be deaf, and
-   then 3 says nothing of what goes on inside;
-5. of an ONNX file, the value of each node is the module's at its own magnitude, with live weights as well. Files of
-   other targets do not show these values: where their outputs hardly depend on the input, whatever the weights, the
-   writer is asked for a file that does.
+1. the names of inputs and outputs, if the file has any, and the outputs' number, shapes and dtype match the spec;
+2. the file holds the module's weights, bit for bit, or the result of the passes on them;
+3. its outputs equal the module's, and are finite;
+4. its outputs equal the module's with live weights in both (see `live_weights`): with its own weights a network's
+   outputs may hardly depend on the input, and then check 3 does not test its layers;
+5. in an ONNX file, the value of each node equals the module's relative to its own magnitude, also with live weights.
+   Files of other targets do not expose these values: if their outputs hardly depend on the input with any weights, the
+   writer writes another file that does.
 
-What counts as equal is in `compare`. Where all of an output is zero but for rounding (the mean of what was normalised
-over the same positions), it cannot be held to its own magnitude. So before a file is refused, the module is run in
-float64 too: how far its float32 outputs are from that, or outputs with rounding errors drawn at random (see
-`rounding`), is what rounding does here, and 300 times that much is then allowed as well. Other orders of summing 50,000
-numbers were seen to give 40 times as much; of an output of ordinary size it is 1e-4 and less.
+Equality is defined in `compare`. If an output is zero apart from rounding (such as the mean of a map normalised over
+the same positions), the tolerance cannot be relative to it. So before a file is refused, the module also runs in
+float64. The distance of its float32 outputs from that, or of outputs with random rounding errors (see `rounding`), is
+the rounding error, and 300 times that is then allowed as well. Other summation orders of 50,000 numbers were measured
+to give 40 times as much; for an output of ordinary size, 300 times is 1e-4 or less.
 
-Where a file is refused, E404 names the first node of the spec whose value differs.
+If a file is refused, E404 names the first node of the spec whose value differs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,10 +61,10 @@ GAINS = (1.5, 4, 16)  # of live weights
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far a target is from torch: the largest difference, absolute and as a part of its output's largest value.
+    """A target's distance from torch: the largest difference, absolute and relative to the output's largest value.
 
-    `sensitivity` tells how far the outputs move from one input to another, in units of the tolerance, with the live
-    weights that the target was verified with; `own_sensitivity`, with those that it holds.
+    `sensitivity` is how much the outputs change from one input to another, in units of the tolerance, with the live
+    weights used for verification; `own_sensitivity`, with the file's own weights.
     """
 
     target: str
@@ -75,25 +74,25 @@ class Agreement:
     own_sensitivity: float
 
     def __str__(self) -> str:
-        """The figures in words."""
-        told = f"within {self.largest_absolute:.1e} of torch, sensitivity {self.sensitivity:,.0f}"
+        """The numbers as shown to the user."""
+        shown = f"within {self.largest_absolute:.1e} of torch, sensitivity {self.sensitivity:,.0f}"
         if self.own_sensitivity >= LEAST_SENSITIVITY:
-            return told
-        return f"{told} ({self.own_sensitivity:.1g} with its own weights, which barely react to the input)"
+            return shown
+        return f"{shown} ({self.own_sensitivity:.1g} with its own weights: outputs barely react to the input)"
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What torch gives: with the weights of the network, and with live ones."""
+    """torch's results: with the weights of the network, and with live ones."""
 
     own: Answers
     live: Answers
 
 
 def verify(made: Made, files: Mapping[str, Path], seed: int = 0, *, rewritten: bool = False) -> tuple[Agreement, ...]:
-    """Run the file of each target (`onnx`, `torchscript` …) against the module that it was made from; raises E404.
+    """Compare the file of each target (`onnx`, `torchscript` …) with the module that it was made from; raises E404.
 
-    `seed` draws the inputs; `rewritten` is that of `Verification.judge`. The module's mode stays.
+    Inputs are drawn from `seed`; for `rewritten` see `Verification.judge`. The module's mode is restored.
     """
     with prepared(made.module):
         verification = Verification(made, seed)
@@ -102,10 +101,10 @@ def verify(made: Made, files: Mapping[str, Path], seed: int = 0, *, rewritten: b
 
 
 class Verification:
-    """Judges files by what torch gives for the same inputs. The module is in eval mode all the while.
+    """Compares files with torch's results for the same inputs. The module must stay in eval mode.
 
-    `judge` may be called in several threads, once there is a reference. Where the network's weights lie in a file, no
-    others stay in memory between its steps: live ones lie in the `folder`.
+    `judge` may be called from several threads after `reference`. If the network's weights are in a file, no weights
+    stay in memory between the steps: live ones are stored in `folder`.
     """
 
     def __init__(self, made: Made, seed: int, folder: Path | None = None) -> None:
@@ -117,7 +116,7 @@ class Verification:
         self.inputs = [sample_inputs.draw(self.graph, *size, seed + at) for at, size in enumerate(sizes)]
 
     def reference(self) -> Reference:
-        """What torch gives; raises E404 where that is not finite."""
+        """Return torch's results; raises E404 if they are not finite."""
         own = self._answers(self.made.module)
         require_finite(own)
         kept = self.made.network.weights
@@ -127,11 +126,11 @@ class Verification:
         if self.folder:
             live.wait(park(self.folder / "live", live.weights))
         else:
-            live.values  # noqa: B018 - here, where nothing else waits for them
+            live.values  # noqa: B018 - computed now, while nothing else waits for them
         return Reference(own, live)
 
     def _live(self) -> Answers:
-        """Answers with live weights, of as much gain as makes them sensitive enough, or else of the best."""
+        """Return results with live weights of the lowest gain that makes them sensitive enough, or else the best."""
         module, found = lower(self.graph, seed=self.seed).eval(), dict[float, float]()
         for gain in GAINS:
             answers = self._with_gain(module, gain)
@@ -141,7 +140,7 @@ class Verification:
         return self._with_gain(module, found[max(found)])
 
     def _with_gain(self, module: "GraphModule", gain: float) -> Answers:
-        samples = self.largest_batch + 1  # no more than there is room for: torch is alone here
+        samples = self.largest_batch + 1  # fits in memory, because torch runs alone here
         enliven(module, sample_inputs.draw(self.graph, samples, self.spaces[0], self.seed), self.seed, gain)
         return self._answers(module)
 
@@ -149,16 +148,16 @@ class Verification:
         return Answers(self.graph, module, arrays(module.state_dict()), self.inputs)
 
     def judge(self, target: str, path: Path, torch: Reference, *, rewritten: bool = False) -> Agreement:
-        """How far a target's file is from torch; raises E404, naming the node where it can, where that is too far.
+        """Return a file's distance from torch; raises E404 if it is too large, naming the node if it can.
 
-        One that another tool has `rewritten` may hold its weights in another form, but then it must be sensitive with
-        these weights: no others can be put in their place.
+        A file that another tool has `rewritten` may hold its weights in another form. Then the network must be
+        sensitive with these weights, because they cannot be replaced by others.
         """
         try:
             return self._judge(target, TABLE[target].load(path, self.made.module), torch, rewritten)
-        except (CnncError, ImportError):  # a package that is not there is told by name
+        except (CnncError, ImportError):  # a missing package has its own diagnostic
             raise
-        except Exception as error:  # what reads and runs files raises what it likes
+        except Exception as error:  # the libraries that read and run files raise any type
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise wrong(target, f"it cannot be run: {reason}") from error
 
@@ -166,7 +165,9 @@ class Verification:
         require_names(self.graph, target, loaded)
         other = self._other_weight(target, loaded, torch.own)
         if other and not rewritten:
-            raise wrong(target, f"`{other}` is not what the module holds", self.graph.node[other.rpartition(".")[0]])
+            raise wrong(
+                target, f"`{other}` is missing or differs from the module's", self.graph.node[other.rpartition(".")[0]]
+            )
         if other:
             require_sensitive(target, torch.own.sensitivity)
             self._require_values(loaded, {}, torch.own)
@@ -181,22 +182,22 @@ class Verification:
             sensitivity = torch.live.sensitivity
             if not own.ok:
                 self._require_values(loaded, self._weights_in(target, torch.own), torch.own)
-        deaf = max(torch.own.sensitivity, torch.live.sensitivity) < LEAST_SENSITIVITY
-        if not isinstance(loaded, LoadedOnnx) and (not found.ok or (deaf and not rewritten)):
+        insensitive = max(torch.own.sensitivity, torch.live.sensitivity) < LEAST_SENSITIVITY
+        if not isinstance(loaded, LoadedOnnx) and (not found.ok or (insensitive and not rewritten)):
             require_values_of_writer(self.made, target, torch.live)
         if not found.ok:
             raise differs(target, found, None)
         return Agreement(target, found.absolute, found.relative, sensitivity, torch.own.sensitivity)
 
     def _outputs(self, target: str, run: "Runner", torch: Answers) -> Distance:
-        """How far a file's outputs are from torch's; raises E404 where they are others in number or shape."""
+        """Return the distance of a file's outputs from torch's; raises E404 if their number or shapes differ."""
         given = [run(each) for each in self.inputs]
         for ours, theirs in zip(torch.outputs, given, strict=True):
             require_shapes(self.graph, target, theirs, ours)
         return _distance(given, torch)
 
     def _weights_in(self, target: str, torch: Answers) -> "Mapping[str, Array]":
-        """What a target's file holds where these are the module's weights."""
+        """Return the weights that a target's file holds if these are the module's."""
         return TABLE[target].weights(self.made, torch.weights)
 
     def _live_weights(self, target: str, live: Answers) -> "Mapping[str, Array]":
@@ -204,18 +205,18 @@ class Verification:
         return park(self.folder / f"live.{target}", found) if self.folder and not isinstance(found, InFile) else found
 
     def _other_weight(self, target: str, loaded: "Loaded", own: Answers) -> str | None:
-        """The first weight that a file lacks, or holds other numbers for; None where it holds the module's."""
+        """Return the first weight that is missing from a file or differs from the module's; None if there is none."""
         held, wanted = loaded.weights(), self._weights_in(target, own)
         return next((key for key, array in wanted.items() if key not in held or not identical(held[key], array)), None)
 
     def _require_values(self, loaded: "Loaded", weights: "Mapping[str, Array]", torch: Answers) -> None:
-        """Raise E404 for the first node whose value in an ONNX file, with these weights, is not torch's."""
+        """Raise E404 for the first node whose value in an ONNX file, with these weights, differs from torch's."""
         if isinstance(loaded, LoadedOnnx):
             require_values(self.made, loaded, weights, torch)
 
 
 def _distance(given: "Sequence[Sequence[Array]]", torch: Answers) -> Distance:
-    """How far outputs are from torch's, of which rounding is measured where they seem too far."""
+    """Return the distance of outputs from torch's; the rounding error is measured only if it seems too large."""
 
     def apart(noise: Sequence[Noise]) -> Distance:
         pairs = zip(given, torch.outputs, strict=True)
@@ -226,16 +227,16 @@ def _distance(given: "Sequence[Sequence[Array]]", torch: Answers) -> Distance:
 
 
 def require_values(made: Made, loaded: LoadedOnnx, weights: "Mapping[str, Array]", torch: Answers) -> None:
-    """Raise E404 for the first node whose value in the file, with these weights, is not torch's."""
+    """Raise E404 for the first node whose value in the file, with these weights, differs from torch's."""
     exported = {name: ref for ref, name in made.emitted.names.items() if name in loaded.values()}
-    if not exported:  # nothing but identities, which the file does without
+    if not exported:  # only identities, which the file leaves out
         return
     given = dict(zip(exported, loaded.run_values(weights, exported)(torch.inputs[0]), strict=True))
     for name, ref in exported.items():
         origin = made.exported.origin(ref)
         wanted = torch.values[origin]
         if given[name].shape != wanted.shape:
-            shapes = f"`{name}` is {given[name].shape}, and not {wanted.shape}"
+            shapes = f"`{name}` is {given[name].shape}, expected {wanted.shape}"
             raise wrong(Target.ONNX, shapes, made.graph.node[ref.node])
         distance = compare(given[name], wanted)
         if not distance.ok:
@@ -246,9 +247,9 @@ def require_values(made: Made, loaded: LoadedOnnx, weights: "Mapping[str, Array]
 
 
 def require_values_of_writer(made: Made, target: str, torch: Answers) -> None:
-    """Raise E404 for the first node whose value is not torch's in a file that is written with every value as an output.
+    """Raise E404 for the first node whose value differs from torch's in a file written with every value as an output.
 
-    The values in a file of these targets cannot be seen. What its writer makes of the same nodes can.
+    Files of these targets do not expose node values, so the same writer writes another file that does.
     """
     whole = every_value(made.graph)
     module = lower(whole, tensors(torch.weights)).eval()
@@ -265,5 +266,5 @@ def require_values_of_writer(made: Made, target: str, torch: Answers) -> None:
 
 
 def arrays(weights: "Mapping[str, Tensor]") -> "dict[str, Array]":
-    """The same numbers as NumPy's arrays."""
+    """Return the weights as NumPy arrays."""
     return {key: tensor.detach().numpy() for key, tensor in weights.items()}

@@ -64,7 +64,7 @@ class Proposal:
         several = len(self.undecided) > 1
         raise CnncError.of(
             Code.WEIGHTS_UNDECIDED,
-            f"{len(self.undecided)} layer{'s' * several} of the network cannot be matched in {checkpoint} with certainty",
+            f"{len(self.undecided)} layer{'s' * several} of the network cannot be matched for certain in {checkpoint}",
             notes=tuple(notes),
             help="choose among the candidates in the map's comments, then build with --weights and --map",
         )

@@ -100,7 +100,7 @@ def test_a_large_network_is_verified_as_well(tmp_path, large, monkeypatch, fault
         return row.write(other, path)
 
     monkeypatch.setitem(TABLE, fault, replace(row, write=write))
-    with pytest.raises(CnncError, match=r"E404.*`fc.bias` is not what the module holds"):
+    with pytest.raises(CnncError, match=r"E404.*`fc.bias` is missing or differs from the module's"):
         cnnc.build(LARGE, targets=fault, out=tmp_path)
     assert not (tmp_path / "net").exists()
 

@@ -103,9 +103,9 @@ def test_a_file_that_names_its_inputs_or_outputs_otherwise_is_refused(call, tmp_
 
     assert verify_renamed({}) == (0, "")
     for names, told in [
-        ({"a": "b", "b": "a"}, "its inputs are `b`, `a`, and the spec promises `a`, `b`"),
-        ({"b": "c"}, "its inputs are `a`, `c`, and the spec promises `a`, `b`"),
-        ({"add": "sum"}, "its outputs are `sum`, and the spec promises `add`"),
+        ({"a": "b", "b": "a"}, "its inputs are `b`, `a`, expected `a`, `b`"),
+        ({"b": "c"}, "its inputs are `a`, `c`, expected `a`, `b`"),
+        ({"add": "sum"}, "its outputs are `sum`, expected `add`"),
     ]:
         code, err = verify_renamed(names)
         assert code == 1
@@ -121,7 +121,7 @@ def test_a_file_with_outputs_of_another_type_is_refused(verify, built, tmp_path)
     onnx.save(model, tmp_path / "double.onnx")
     code, _, err = verify(tmp_path / "double.onnx")
     assert code == 1
-    assert "`scores` is of float64, and not of float32" in err
+    assert "`scores` is float64, expected float32" in err
 
 
 @pytest.mark.parametrize("target", [name for name in TABLE if name != "python"])

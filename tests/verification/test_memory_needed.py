@@ -22,7 +22,7 @@ def test_what_verification_has_no_room_for_is_refused_before_anything_is_allocat
         build(LARGE, out=tmp_path / "out")
     [diagnostic] = caught.value.diagnostics
     assert diagnostic.code == Code.NOT_EXPORTABLE
-    assert "takes 15.8 GB of memory, and this machine has 8.0 GB to give; what `up` gives takes 7.9 GB alone" in str(
+    assert "needs 15.8 GB of memory, but only 8.0 GB is available; the output of `up` alone takes 7.9 GB" in str(
         diagnostic
     )
     assert not (tmp_path / "out").exists()
@@ -34,7 +34,7 @@ def test_where_weights_leave_no_room_they_are_named(monkeypatch):
     with pytest.raises(CnncError) as caught:
         batches_that_fit(graph, spaces(graph))
     [diagnostic] = caught.value.diagnostics
-    assert "688.6 MB of memory, and this machine has 1.0 MB to give; its weights take 340.2 MB alone" in str(diagnostic)
+    assert "688.6 MB of memory, but only 1.0 MB is available; its weights alone take 340.2 MB" in str(diagnostic)
     assert "picture" not in diagnostic.help
 
 
@@ -68,7 +68,7 @@ def test_padding_that_has_no_room_is_refused(node, size):
         batches_that_fit(graph, spaces(graph))
     assert caught.value.diagnostics[0].code == Code.NOT_EXPORTABLE
     [name] = node
-    assert f"`{name}` with all of its padding takes {size} alone" in str(caught.value)
+    assert f"`{name}` with its padding alone takes {size}" in str(caught.value)
 
 
 @pytest.mark.parametrize(("batch", "samples"), [(1, 2), (3, 4)])

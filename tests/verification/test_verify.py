@@ -89,7 +89,7 @@ def test_a_wrong_lowering_is_found_and_blamed(tmp_path):
 def test_a_file_of_other_weights_is_refused(tmp_path, target):
     graph = residual()
     _, files = write(graph, tmp_path, (target,))
-    with pytest.raises(CnncError, match=r"`stem.weight` is not what the module holds"):
+    with pytest.raises(CnncError, match=r"`stem.weight` is missing or differs from the module's"):
         verify(made(graph, seed=1), files)
 
 
@@ -100,7 +100,7 @@ def test_a_file_with_the_outputs_of_training_is_refused(tmp_path, target):
         replace(graph, outputs=tuple(replace(each, train_only=False) for each in graph.outputs)), tmp_path, (target,)
     )
     shown = inference(graph)
-    names = "its outputs are `left`, `aux`, and the spec promises `left`"
+    names = "its outputs are `left`, `aux`, expected `left`"
     with pytest.raises(CnncError, match=names if target == Target.ONNX else "it gives 2 outputs, .* promises `left`"):
         verify(made(shown), files)
 
