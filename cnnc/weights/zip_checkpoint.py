@@ -1,4 +1,4 @@
-"""Zip archives that are given as weights: their kind, by the names inside, and whether their bytes are intact.
+"""Check zip archives that are given as weights: their kind, by the names inside, and that their bytes are intact.
 
 `torch.save` writes a zip archive with a CRC for each record, but torch's reader does not compare the CRCs. Takes a
 path, and raises E402 for archives of another kind and for damaged ones. No record is unpickled here.
@@ -13,18 +13,18 @@ from cnnc.files import state_hash
 from cnnc.files.weights_stamp import Damaged
 
 PIECE = 2**20  # bytes
-NEW_COPY = "take another copy of the file, or make it again"
+NEW_COPY = "get another copy of the file, or create it again"
 
 
 def unreadable(path: Path, reason: str, help: str | None) -> CnncError:
-    """E402."""
+    """Return E402."""
     return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read the weights {path}: {reason}", help=help)
 
 
 def require_checkpoint(path: Path, endings: str) -> None:
-    """Raise E402 if a zip archive is no checkpoint of torch, or is damaged; `endings` are the files that cnnc takes.
+    """Raise E402 if a zip archive is not a torch checkpoint, or is damaged; `endings` lists the supported files.
 
-    Returns for files that are no zip archives, such as checkpoints of torch before 1.6.
+    Accepts files that are not zip archives, such as checkpoints of torch before 1.6.
     """
     if not is_zipfile(path):
         return
@@ -43,25 +43,25 @@ def require_checkpoint(path: Path, endings: str) -> None:
 
 
 def _require_kind(path: Path, names: Collection[str], endings: str) -> None:
-    """Raise E402 that says what the archive is, unless it is a checkpoint."""
-    beside = f"use the weights beside it, {path.stem}.safetensors, or save `model.state_dict()`"
+    """Raise E402, naming the archive's kind, unless it is a checkpoint."""
+    beside = f"use the weights next to it, {path.stem}.safetensors, or save `model.state_dict()`"
     last = {name.rpartition("/")[2] for name in names}
     if "constants.pkl" in last:
-        raise unreadable(path, "it is TorchScript, a whole model and no weights", beside)
+        raise unreadable(path, "it is TorchScript, a model and not a weights file", beside)
     if last & {"archive_format", "serialized_exported_program.json"}:
-        raise unreadable(path, "it is a program of torch.export (.pt2), a whole model and no weights", beside)
+        raise unreadable(path, "it is a program of torch.export (.pt2), a model and not a weights file", beside)
     if "data.pkl" in last:
         return
     if names and all(name.endswith(".npy") for name in names):
         way_out = f"`safetensors.numpy.save_file(dict(numpy.load({path.name!r})), 'weights.safetensors')` converts it"
         raise unreadable(path, "it is an archive of NumPy arrays (.npz)", way_out)
     if "model.weights.h5" in last:
-        raise unreadable(path, "it is a model of Keras", f"weights come as {endings}")
-    raise unreadable(path, "it is a zip archive, but no checkpoint of torch", f"weights come as {endings}")
+        raise unreadable(path, "it is a Keras model", f"weights must be {endings}")
+    raise unreadable(path, "it is a zip archive, but not a torch checkpoint", f"weights must be {endings}")
 
 
 def _damaged_record(archive: ZipFile) -> str | None:
-    """The first record whose bytes do not have the CRC that the archive holds; torch can be told to write 0 instead."""
+    """Return the first record that does not match its CRC, or None; skips a CRC of 0, which torch may write."""
     for record in archive.infolist():
         if record.CRC == 0:
             continue

@@ -133,7 +133,7 @@ def test_a_file_of_other_weights_is_refused(call, built, target):
 
 def test_a_file_that_is_not_there_or_of_no_target_is_refused(verify, built):
     assert "E501" in verify(built / "none.onnx")[2]
-    assert "ends in one of .onnx, .pt, .pt2, .py" in verify(built / "net.yaml")[2]
+    assert "one of the extensions .onnx, .pt, .pt2, .py" in verify(built / "net.yaml")[2]
 
 
 def test_a_map_without_weights_is_a_wrong_call(call, built):

@@ -101,7 +101,7 @@ def test_a_file_with_the_outputs_of_training_is_refused(tmp_path, target):
     )
     shown = inference(graph)
     names = "its outputs are `left`, `aux`, expected `left`"
-    with pytest.raises(CnncError, match=names if target == Target.ONNX else "it gives 2 outputs, .* promises `left`"):
+    with pytest.raises(CnncError, match=names if target == Target.ONNX else "it has 2 outputs, expected `left`"):
         verify(made(shown), files)
 
 
@@ -130,7 +130,7 @@ def test_a_file_whose_output_has_another_shape_is_refused(tmp_path, target):
     spec = {"cnnc": 1, "name": "n", "input": {"image": [2, 4, 4]}, "nodes": [{"conv": {"out": 2, "kernel": 3}}]}
     other = {**spec, "nodes": [{"conv": {"out": 2, "kernel": 3, "padding": 1}}]}
     _, files = write(load(other | {"outputs": {"y": "conv"}}), tmp_path, (target,))
-    with pytest.raises(CnncError, match=r"`y` is \(1, 2, 4, 4\).*, and not \(1, 2, 2, 2\)"):
+    with pytest.raises(CnncError, match=r"`y` is \(1, 2, 4, 4\).*, expected \(1, 2, 2, 2\)"):
         verify(made(load(spec | {"outputs": {"y": "conv"}})), files)
 
 
@@ -138,7 +138,7 @@ def test_a_file_whose_output_has_another_shape_is_refused(tmp_path, target):
 def test_a_file_that_always_takes_one_sample_is_refused(tmp_path):
     source = made(load({"cnnc": 1, "name": "n", "input": {"x": [3]}, "nodes": ["relu"], "outputs": {"y": "relu"}}))
     torch.jit.save(torch.jit.script(Repeating(source.module.eval())), tmp_path / "torchscript")
-    with pytest.raises(CnncError, match=r"`y` is \(1, 3\) for a batch of 3, and not \(3, 3\)"):
+    with pytest.raises(CnncError, match=r"`y` is \(1, 3\) for a batch of 3, expected \(3, 3\)"):
         verify(source, {"torchscript": tmp_path / "torchscript"})
 
 

@@ -226,8 +226,8 @@ def test_torchscript_is_told_from_weights(tmp_path, state, recwarn):
     ("name", "inside", "kind", "way_out"),
     [
         ("m.npz", ["arr.npy"], "it is an archive of NumPy arrays (.npz)", "save_file(dict(numpy.load('m.npz')), "),
-        ("m.keras", ["config.json", "model.weights.h5"], "it is a model of Keras", "weights come as safetensors"),
-        ("m.pt", ["m/hello"], "it is a zip archive, but no checkpoint of torch", "weights come as safetensors"),
+        ("m.keras", ["config.json", "model.weights.h5"], "it is a Keras model", "weights must be safetensors"),
+        ("m.pt", ["m/hello"], "it is a zip archive, but not a torch checkpoint", "weights must be safetensors"),
         ("m.pt2", ["m/archive_format", "m/data/weights/data.pkl"], "it is a program of torch.export", "m.safetensors"),
     ],
 )
@@ -250,7 +250,7 @@ def test_a_pt2_file_is_named(tmp_path, state):
 def test_no_words_of_torch_are_repeated(tmp_path, state):
     path = save(tmp_path / "w.pt", state)
     path.write_bytes(path.read_bytes()[:-50])
-    assert fault(path, shapes(state)).message.endswith("it is truncated or no weights file")
+    assert fault(path, shapes(state)).message.endswith("it is truncated or not a weights file")
 
 
 def test_bits_flipped_in_a_checkpoint_of_torch_are_noticed(tmp_path, state):
