@@ -48,6 +48,18 @@ def __getattr__(name: str) -> Any:
     # `cnnc infer` runs without networkx and pydantic, so the package itself must not import them
     for module, names in _HOMES.items():
         if name in names:
-            value = globals()[name] = getattr(import_module(module), name)
+            value = globals()[name] = _attribute(module, name)
             return value
     raise AttributeError(f"module 'cnnc' has no attribute {name!r}")
+
+
+def _attribute(module: str, name: str) -> Any:
+    """The name in the module; raises CnncError (E513) if a package that the module imports is not installed."""
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        from cnnc.diagnostics.missing_packages import not_installed
+
+        if missing := not_installed(error, name, f"`cnnc.{name}`"):
+            raise missing from error
+        raise

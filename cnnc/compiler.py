@@ -19,6 +19,7 @@ from cnnc.diagnostics import CnncError, Code, Diagnostic, Source
 from cnnc.diagnostics import render as rendering
 from cnnc.diagnostics.collector import Collector, Enough
 from cnnc.diagnostics.levels import Levels
+from cnnc.diagnostics.missing_packages import named
 from cnnc.expand.prove import check_whole, prove
 from cnnc.graph.graph import Graph
 from cnnc.language.model import Spec
@@ -92,6 +93,7 @@ class Checked:
         return check_table.table(self.graph, depth, sort=sort, wide=wide, batch=batch)
 
 
+@named("check", "checking a spec")
 def check(
     spec: SpecLike, *, set: Mapping[str, Any] | None = None, allow: Iterable[str] = (), deny: Iterable[str] = ()
 ) -> Checked:
@@ -169,6 +171,7 @@ def require_network(checked: Checked) -> Graph:
     return checked.graph
 
 
+@named("compile", "compiling a network")
 def compile(
     spec: SpecLike,
     *,
@@ -199,6 +202,8 @@ class _Weights(NamedTuple):
 
 
 def _lower(graph: Graph, given: _Weights, seed: int, note: Callable[[str], None] | None) -> "GraphModule":
+    import numpy  # noqa: F401 - torch without it fails late, with an error of its own
+
     from cnnc.targets import torch_module
     from cnnc.weights.load import log, read
 
@@ -208,6 +213,7 @@ def _lower(graph: Graph, given: _Weights, seed: int, note: Callable[[str], None]
     return torch_module.lower(graph, read(Path(given.file), torch_module.shapes(graph), map, given.key, note or log))
 
 
+@named("build", "building a network")
 def build(  # noqa: PLR0913 - all but the spec by keyword
     spec: SpecLike,
     *,
@@ -233,8 +239,6 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     progress("checking the spec")
     graph = load(spec, set=set)
     progress("loading torch")
-    import numpy  # noqa: F401 - a torch without it would tell so late, and as an error of its own
-
     from cnnc.artifacts.export import export, require_targets
     from cnnc.artifacts.metadata import Record
 
@@ -246,6 +250,7 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     return export(graph, module, targets, Path(out), record, progress, after_pass)
 
 
+@named("verify", "verifying a file")
 def verify(
     spec: SpecLike,
     model: str | Path,

@@ -52,7 +52,7 @@ def _tell_failure(error: Exception, words: Sequence[str]) -> int:
     if isinstance(error, ModuleNotFoundError):
         from cnnc.diagnostics.missing_packages import not_installed
 
-        if missing := not_installed(error, f"`cnnc {words[0]}`" if words else "cnnc"):
+        if missing := not_installed(error, words[0] if words else "", f"`cnnc {words[0]}`" if words else "cnnc"):
             show(missing.diagnostics)
             return 1
     from cnnc.cli.internal import EXIT_CODE, report_internal

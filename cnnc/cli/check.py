@@ -53,7 +53,7 @@ def run(given: Namespace) -> int:
         try:
             checked = check(path, set=settings, allow=judged[path].allow, deny=judged[path].deny)
             shown = RENDERERS[given.format](checked, **view, brief=brief)
-        except ModuleNotFoundError:  # the other specs need that package as well
+        except (ModuleNotFoundError, CnncError):  # the other specs need that package as well
             raise
         except Exception as error:  # of cnnc's own making: the other specs are looked at all the same
             from cnnc.cli.internal import EXIT_CODE, report_internal

@@ -65,7 +65,7 @@ def _add_recipe(parser: Parser) -> None:
 def run(given: Namespace) -> int:
     """Train, or start a process a device that does; gives the exit code."""
     require_weights(given.weights, map=given.map, key=given.key)
-    from cnnc.diagnostics.missing_packages import TRAIN, require
+    from cnnc.diagnostics.missing_packages import NEEDS, require
     from cnnc.files.checks import is_utf8
     from cnnc.train.launch import launch, started_by_launcher
 
@@ -73,7 +73,7 @@ def run(given: Namespace) -> int:
         raise WrongCall("--out: an empty name is no folder; . is the current one")
     if given.data is not None and not is_utf8(given.data):
         raise WrongCall("--data: a recipe cannot hold a path that is not UTF-8; rename the folder")
-    require(TRAIN, "training")
+    require(NEEDS["train"], "training")
     if not started_by_launcher() and given.devices > 1:
         return launch(sys.argv[1:], given.devices)
     return _train(given, {name: value for name, value in vars(given).items() if name not in OTHERS})

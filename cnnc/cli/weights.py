@@ -19,6 +19,8 @@ def add_options(parser: Parser) -> None:
 
 def run(given: Namespace) -> int:
     """Propose a map; gives the exit code, or raises CnncError where any tensor is undecided."""
+    import numpy  # noqa: F401 - torch without it warns first
+
     from cnnc.compiler import load
     from cnnc.files.write import write_file
     from cnnc.targets import torch_module

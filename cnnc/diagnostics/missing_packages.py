@@ -1,41 +1,68 @@
-"""Packages that are not installed: which one a command lacks, and the line that brings all of them.
+"""Packages that are not installed: which of them a command or function lacks, and the line that installs them.
 
-A light installation (three packages, for `check`) runs what it can. Whatever needs more fails at an import, and
-`cnnc.cli.app` has that turned into E513 here, for all commands alike.
+A light installation (three packages, for `check`) runs what it can. Whatever needs more fails at an import. `named` and
+`not_installed` turn that error into E513, for the command line and the Python functions alike.
 """
 
-import json
 import os
-import shlex
-import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics import CnncError, Code, listed
 
-_PACKAGES = {"PIL": "Pillow", "lightning_fabric": "lightning-fabric", "yaml": "PyYAML"}
-"""What packages are called whose modules go by another name."""
+_PACKAGES: Final = {"PIL": "Pillow", "lightning_fabric": "lightning-fabric", "yaml": "PyYAML"}
+"""The packages whose modules have another name."""
 
-TRAIN = ("lightning_fabric", "matplotlib", "tensorboard")
+TRAIN: Final = ("lightning_fabric", "matplotlib", "tensorboard")
 """The modules of the extra `train`."""
+
+_CHECK = ("pydantic", "networkx", "yaml")
+_COMPILE = (*_CHECK, "numpy", "torch")
+_BUILD = (*_COMPILE, "onnx", "onnxruntime")
+NEEDS: Final = {
+    **dict.fromkeys(("check", "load", "diff"), _CHECK),
+    **dict.fromkeys(("compile", "weights", "eval"), _COMPILE),
+    **dict.fromkeys(("build", "verify"), _BUILD),
+    "train": (*_COMPILE, *TRAIN),
+    "infer": ("numpy", "PIL", "onnxruntime"),
+}
+"""The modules that each command or function needs in its usual form; some of its options need others."""
 
 
 def require(modules: Iterable[str], doing: str) -> None:
-    """Raise E513 where one of `modules`, which `doing` needs, is not installed; imports none of them."""
+    """Raise E513 if one of `modules`, which `doing` needs, is not installed; imports none of them."""
     if missing := [name for name in modules if find_spec(name) is None]:
         raise _missing(missing, doing)
 
 
-def not_installed(error: ModuleNotFoundError, doing: str) -> CnncError | None:
-    """E513 for the package that an import did not find; None where there is one, and `error` is about its inside."""
+@contextmanager
+def named(command: str, doing: str) -> Iterator[None]:
+    """Turn a failed import of a missing package into E513. Also a decorator; see `not_installed`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if missing := not_installed(error, command, doing):
+            raise missing from error
+        raise
+
+
+def not_installed(error: ModuleNotFoundError, command: str, doing: str) -> CnncError | None:
+    """E513 for the package that an import did not find, and for all others that `command`, a key of NEEDS, lacks.
+
+    None if the package is installed: then `error` is about a module inside it.
+    """
     module = (error.name or "cnnc").partition(".")[0]
-    return _missing([module], doing) if find_spec(module) is None else None
+    if find_spec(module) is not None:
+        return None
+    needed = NEEDS.get(command, ())
+    return _missing([name for name in dict.fromkeys((*needed, module)) if find_spec(name) is None], doing)
 
 
 def _missing(modules: list[str], doing: str) -> CnncError:
-    names = ", ".join(map(_package, modules))
+    names = listed([_package(name) for name in modules])
     message = f"{doing} needs {names}, which {'is' if len(modules) == 1 else 'are'} not installed"
     return CnncError.of(Code.MISSING_EXTRA, message, help=_install(train=any(name in TRAIN for name in modules)))
 
@@ -46,6 +73,7 @@ def _package(module: str) -> str:
 
 def _install(train: bool) -> str:
     """The command that installs cnnc again, with all that it needs, from where it has come."""
+    import shlex
     from urllib.parse import urlsplit
 
     extra = "[train]" if train else ""
@@ -67,11 +95,16 @@ def _install(train: bool) -> str:
     else:
         words = [f"cnnc{extra}"]
     command = ["pip", "install", *words]
-    return subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
+    if os.name != "nt":
+        return shlex.join(command)
+    from subprocess import list2cmdline
+
+    return list2cmdline(command)
 
 
 def _origin() -> dict[str, Any]:
     """Where cnnc was installed from, as pip noted it (PEP 610); of a checkout that is not installed, its folder."""
+    import json
     from importlib.metadata import PackageNotFoundError, distribution
 
     home = Path(__file__).parents[1]

@@ -220,7 +220,7 @@ def main() -> None:
     try:
         _serve(requests, answers)
     except ModuleNotFoundError as error:
-        if (missing := not_installed(error, "running a model")) is None:
+        if (missing := not_installed(error, "infer", "running a model")) is None:
             raise
         _send(answers, _errors(missing))
     except CnncError as error:

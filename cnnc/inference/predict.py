@@ -17,6 +17,7 @@ from cnnc.artifacts.contract import CONTRACT, Contract, InputContract
 from cnnc.columns import left, widest
 from cnnc.data.pictures import SUFFIXES, open_picture, prepare
 from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics.missing_packages import named
 from cnnc.diagnostics.render import as_json, visible
 from cnnc.inference.integrity import OpenModel, open_model
 from cnnc.inference.providers import TIMEOUT
@@ -91,6 +92,7 @@ class Model:
         self.runner.close()
 
 
+@named("infer", "running a model")
 def load_model(
     model: str | os.PathLike[str] | OpenModel,
     provider: str = "auto",

@@ -14,7 +14,7 @@ from cnnc.data import folder as picture_folder
 from cnnc.data.dataset import Data
 from cnnc.data.load import load
 from cnnc.diagnostics import CnncError, Code, counted
-from cnnc.diagnostics.missing_packages import TRAIN, require
+from cnnc.diagnostics.missing_packages import NEEDS, require
 from cnnc.files.checks import require_utf8
 from cnnc.graph.graph import Graph
 from cnnc.language.model import Train
@@ -86,7 +86,7 @@ def train(
     `weights` to begin with, else drawn. `resume` goes on with the run in the folder; where there is none it begins.
     What somebody may not have expected is told to `say`, on the first rank.
     """
-    require(TRAIN, "training")
+    require(NEEDS["train"], "training")
     keep_memory()
     folder = out / graph.name
     require_utf8(folder, Code.NOT_WRITTEN, "write")

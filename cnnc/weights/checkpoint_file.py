@@ -109,7 +109,8 @@ def load(path: Path) -> Loaded:
 def _load_safetensors(path: Path, head: bytes, file: BufferedReader) -> Any:
     if head.startswith(_PICKLES) and head[8:9] != b"{":  # after the header's length, which may look like either
         raise unreadable(path, "it is a pickle, despite its name", "if you trust it, rename it to .pt")
-    import safetensors  # noqa: F401 - raise ImportError here, not as a fault of the file
+    import numpy  # noqa: F401 - raise ImportError here, not as a fault of the file
+    import safetensors  # noqa: F401
 
     data, weights = _guarded(path, lambda: _read_safetensors(path, file), say_why=True)
     try:

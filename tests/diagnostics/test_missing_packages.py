@@ -37,11 +37,18 @@ def folder(tmp_path_factory):
 
 def run_without(module, command, folder):
     """A command in processes (its own and those that it starts) that cannot import `module`."""
-    (folder / f"no-{module}").mkdir(exist_ok=True)
-    (folder / f"no-{module}/sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / f"no-{module}"), str(ROOT)])}
+    return python_without([module], ["-m", "cnnc", *command], folder)
+
+
+def python_without(modules, arguments, folder):
+    """Python in processes that cannot import `modules`."""
+    hidden = folder / f"no-{'-'.join(modules)}"
+    hidden.mkdir(exist_ok=True)
+    lines = "".join(f"sys.modules[{each!r}] = None\n" for each in modules)
+    (hidden / "sitecustomize.py").write_text(f"import sys\n{lines}")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(hidden), str(ROOT)])}
     return subprocess.run(
-        [sys.executable, "-m", "cnnc", *command],
+        [sys.executable, *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -62,6 +69,11 @@ def run_without(module, command, folder):
         ("onnxruntime", ["build", "tiny.yaml", "-o", "out"]),
         ("safetensors", ["build", "tiny.yaml", "--weights", WEIGHTS, "-o", "out"]),
         ("torch", ["weights", "tiny.yaml", WEIGHTS]),
+        ("numpy", ["weights", "tiny.yaml", WEIGHTS]),
+        ("numpy", ["verify", "tiny.yaml", ONNX]),
+        ("numpy", ["verify", "tiny.yaml", SCRIPT]),
+        ("numpy", ["eval", SCRIPT, "--data", "digits"]),
+        ("numpy", ["train", "tiny.yaml", "--data", "digits", "--epochs", "1"]),
         ("safetensors", ["weights", "tiny.yaml", WEIGHTS]),
         ("onnx", ["weights", "tiny.yaml", ONNX]),
         ("onnx", ["build", "tiny.yaml", "--weights", ONNX, "-o", "out"]),
@@ -86,6 +98,56 @@ def test_every_command_names_what_it_lacks(folder, module, command):
     assert done.stderr.startswith("error[E513]: ")
     assert f" needs {package}, which is not installed\n  = help: pip install " in done.stderr
     assert ("[train]" in done.stderr) == (module in missing_packages.TRAIN)
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("modules", "named", "command"),
+    [
+        (["torch", "onnx", "numpy"], "numpy, torch and onnx", ["build", "tiny.yaml", "-o", "out"]),
+        (["torch", "onnxruntime"], "torch and onnxruntime", ["verify", "tiny.yaml", ONNX]),
+        (["torch", "numpy", "safetensors"], "numpy and torch", ["weights", "tiny.yaml", WEIGHTS]),
+        (["onnxruntime", "PIL"], "Pillow and onnxruntime", ["infer", ONNX, PICTURE, "--provider", "cpu"]),
+        (["torch", "tensorboard"], "torch and tensorboard", ["train", "tiny.yaml", "--data", "digits"]),
+    ],
+)
+def test_all_packages_that_a_command_lacks_are_named(folder, modules, named, command):
+    done = python_without(modules, ["-m", "cnnc", *command], folder)
+    assert done.returncode == 1, done.stderr
+    assert f" needs {named}, which are not installed\n" in done.stderr
+
+
+CALLS = {
+    "check": "cnnc.check('cycle.yaml')",
+    "compile": "cnnc.compile('tiny.yaml')",
+    "build": "cnnc.build('tiny.yaml', out='out')",
+    "verify": f"cnnc.verify('tiny.yaml', {ONNX!r})",
+    "load_model": f"from cnnc.inference.predict import load_model; load_model({ONNX!r}, 'cpu')",
+    "train": "from pathlib import Path; from cnnc.train.run import train; "
+    "train(cnnc.load('tiny.yaml'), {'data': 'digits'}, Path('out'))",
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "modules", "named"),
+    [
+        ("check", ["networkx"], "networkx, which is"),
+        ("check", ["pydantic"], "pydantic, which is"),
+        ("compile", ["torch"], "torch, which is"),
+        ("compile", ["numpy"], "numpy, which is"),
+        ("build", ["numpy", "onnx"], "numpy and onnx, which are"),
+        ("build", ["onnxruntime"], "onnxruntime, which is"),
+        ("verify", ["numpy"], "numpy, which is"),
+        ("load_model", ["onnxruntime"], "onnxruntime, which is"),
+        ("train", ["torch"], "torch, which is"),
+    ],
+)
+def test_functions_name_what_they_lack(folder, call, modules, named):
+    program = f"import cnnc\ntry:\n    {CALLS[call]}\nexcept cnnc.CnncError as error:\n    print(error)\n"
+    done = python_without(modules, ["-c", program], folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("error[E513]: ")
+    assert f" needs {named} not installed\n  = help: pip install " in done.stdout
     assert not (folder / "out").exists()
 
 
@@ -136,5 +198,5 @@ def test_the_line_installs_from_where_cnnc_came(monkeypatch, origin, plain, trai
 
 
 def test_what_lies_inside_a_package_is_no_package():
-    assert missing_packages.not_installed(ModuleNotFoundError("x", name="json.no_such_part"), "this") is None
-    assert missing_packages.not_installed(ModuleNotFoundError("x", name="no_such_module"), "this") is not None
+    assert missing_packages.not_installed(ModuleNotFoundError("x", name="json.no_such_part"), "", "this") is None
+    assert missing_packages.not_installed(ModuleNotFoundError("x", name="no_such_module"), "", "this") is not None
