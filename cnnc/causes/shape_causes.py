@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from cnnc.causes.attempts import Attempts
 from cnnc.causes.remedies import Found, remedies
-from cnnc.causes.size_history import Chain, Histories, Step, parted, sides
+from cnnc.causes.size_history import Chain, Histories, Step, lost_before, parted, sides
 from cnnc.diagnostics import Code, Diagnostic, Note, Span
 from cnnc.expand.refusal import Refused
 from cnnc.expand.scope import Wire
@@ -25,31 +25,40 @@ EXPLAINED = frozenset({Code.UNEQUAL_SHAPES, Code.WINDOW_MISFIT, Code.WRONG_RANK}
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What led to a fault: where a search for ways out begins, chains of sizes, and what single nodes made."""
+    """What led to a fault: where a search for ways out begins, chains of sizes, and what single nodes made.
+
+    `blamed` are the steps that `made` is to tell of, once those of all inputs are known.
+    """
 
     found: Found = field(default_factory=Found)
     chains: tuple[Note, ...] = ()
     made: tuple[Note, ...] = ()
+    blamed: tuple[Step, ...] = ()
 
 
 def explain(faults: list[Diagnostic], graph: Graph, spec: Spec, overrides: Mapping[str, Value]) -> list[Diagnostic]:
     """The faults in the same order, those of shapes with their causes."""
-    explained = [each for each in faults if isinstance(each.origin, Refused) and each.code in EXPLAINED]
+    explained = [each for each in faults if isinstance(each.origin, Refused) and _has_cause(each.code, each.origin)]
     if not explained:
         return faults
     chosen = set(map(id, explained[:MOST_EXPLAINED]))
     attempts = Attempts(spec, overrides, faults, graph.node)
     inputs = {each.name: each.type for each in graph.inputs}
-    histories = Histories(graph.nodes, inputs)
+    histories = Histories(graph.nodes, inputs, graph.scopes)
 
     def told(fault: Diagnostic) -> Diagnostic:
         node = fault.origin
         if id(fault) not in chosen or not isinstance(node, Refused):
             return fault
-        own = Histories(node.nodes, inputs) if node.nodes else histories
+        own = Histories(node.nodes, inputs, graph.scopes) if node.nodes else histories
         return _explained(fault, node, own, attempts)
 
     return [told(fault) for fault in faults]
+
+
+def _has_cause(code: Code, node: Refused) -> bool:
+    """Whether a cause is looked for; of unknown sizes, for sums alone, which do not take a number per channel."""
+    return code in EXPLAINED or (code == Code.UNKNOWN_SIZE and node.op.name == "add")
 
 
 def _explained(fault: Diagnostic, node: Refused, histories: Histories, attempts: Attempts) -> Diagnostic:
@@ -97,7 +106,7 @@ def _parting(node: Refused, histories: Histories) -> History:
     ways = tuple(way for part in known for way in part.found.ways)
     joined = tuple(step for way in ways for step in way)
     chains = dict.fromkeys(note for part in known for note in part.chains)
-    made = tuple(note for part in known for note in part.made)
+    made = _notes(step for part in known for step in part.blamed)
     return History(Found((*ways, joined), all(part.found.even for part in known)), tuple(chains), made)
 
 
@@ -114,6 +123,7 @@ def _two(node: Refused, a: Wire, b: Wire, histories: Histories) -> History | Non
     causes = [step for pair in pairs for step in parted(*pair)]
     ways = tuple(tuple(step for step in causes if any(step in pair[at].steps for pair in pairs)) for at in (0, 1))
     even = all(each.rate is not None and each.rate == against.rate for each, against in pairs)
+    before = _lost_before(meeting, a.type, b.type, axes, histories) if not even else []
     told: dict[str, tuple[int, ...]] = {}
     for axis, pair in zip(axes, pairs, strict=True):
         for chain in pair:
@@ -121,7 +131,18 @@ def _two(node: Refused, a: Wire, b: Wire, histories: Histories) -> History | Non
                 told[_chain(chain)] = (*told.get(_chain(chain), ()), axis)
     notes = tuple(Note(f"the {sides(along)} {text}") for text, along in told.items())
     blamed = causes if even or not told else ()  # strides that differ are seen in the chains
-    return History(Found(ways, even), notes, tuple(map(_note, blamed)))
+    return History(Found((*ways, tuple(before)), even), notes, blamed=(*before, *blamed))
+
+
+def _lost_before(
+    meeting: str | None, a: TensorType, b: TensorType, axes: list[int], histories: Histories
+) -> list[Step]:
+    """Where rows were lost before two histories part, if one value has a size that the other would have without."""
+    if meeting is None or meeting not in histories.nodes:
+        return []
+    chains = histories.chains(None, Ref(meeting))
+    found = [(chain, (a.space[axis], b.space[axis])) for axis, chain in enumerate(chains) if chain and axis in axes]
+    return [step for chain, sizes in found for step in lost_before(chain, sizes)]
 
 
 def _vectors(histories: Histories, *refs: Ref) -> Iterator[Note]:
@@ -145,11 +166,22 @@ def _shrinking(node: Refused, histories: Histories, axis: int, least: int) -> Hi
         return History()
     below = [step for step in chain.steps if step.before >= least > step.after][-1:]
     notes = (Note(f"the {sides((axis,))} {_chain(chain)}"),) if len(chain.steps) > 1 else ()
-    return History(Found((chain.steps,), even=True), notes, tuple(map(_note, below)))
+    return History(Found((chain.steps,), even=True), notes, _notes(below))
 
 
-def _note(step: Step) -> Note:
-    return Note(str(step), step.node.span)
+def _notes(steps: Iterable[Step]) -> tuple[Note, ...]:
+    """What each node makes of sizes: of the height and of the width, if it is not the same."""
+    by_node: dict[str, dict[int, Step]] = {}
+    for step in steps:
+        by_node.setdefault(step.node.path, {})[step.axis] = step
+    return tuple(_note(path, [own[axis] for axis in sorted(own)]) for path, own in by_node.items())
+
+
+def _note(path: str, steps: list[Step]) -> Note:
+    changes = list(dict.fromkeys(map(str, steps)))
+    if len(changes) > 1:
+        changes = [f"the {sides((step.axis,))} from {step}" for step in steps]
+    return Note(f"`{path}` changes {' and '.join(changes)}", steps[0].node.span)
 
 
 def _chain(chain: Chain) -> str:

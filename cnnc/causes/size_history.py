@@ -5,7 +5,7 @@ or from an input, to a value; and the steps in them that made the difference. A 
 there: where ways join, their sizes are the same. What is walked is bounded.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heappop, heappush
@@ -38,8 +38,8 @@ class Step:
         return self.rate is not None and self.after != self.before * self.rate
 
     def __str__(self) -> str:
-        told = f"`{self.node.path}` changes {self.before} to {self.after} ({_attributes(self.node.op, self.axis)})"
-        return told.replace(" ()", "")
+        """`32 to 16 (kernel 2, stride 2)`."""
+        return f"{self.before} to {self.after} ({_attributes(self.node.op, self.axis)})".replace(" ()", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,10 @@ class Chain:
 class Histories:
     """The histories of a network's values."""
 
-    def __init__(self, nodes: Iterable[Node], inputs: Mapping[str, TensorType]) -> None:
-        self.inputs = inputs
+    def __init__(
+        self, nodes: Iterable[Node], inputs: Mapping[str, TensorType], scopes: Collection[str] = frozenset()
+    ) -> None:
+        self.inputs, self._scopes = inputs, scopes
         self.nodes = {node.path: node for node in nodes}
         self.place = {path: place for place, path in enumerate(self.nodes)}
 
@@ -100,6 +102,16 @@ class Histories:
                 return node
             path = node.inputs[0].node
         return None
+
+    @property
+    def ops(self) -> Mapping[str, str]:
+        """The ops of all nodes, by path."""
+        return {path: node.op.name for path, node in self.nodes.items()}
+
+    def line(self, path: str) -> str:
+        """The name of a node's line in the spec, which all its repetitions share."""
+        name, _, last = path.rpartition(".")
+        return name if name and last.isdecimal() and name not in self._scopes else path
 
     def types(self, node: Node) -> Types:
         """The types that a node takes."""
@@ -164,6 +176,18 @@ class Histories:
         steps.reverse()
         size = steps[0].before if steps else self._type(end).space[axis]
         return None if size is None else Chain(first, size, tuple(steps), end.node)
+
+
+def lost_before(chain: Chain, wanted: Collection[int | None]) -> list[Step]:
+    """The last steps of a chain without whose losses its end would have one of the wanted sizes."""
+    for start in reversed(range(len(chain.steps))):
+        rates = [step.rate for step in chain.steps[start:]]
+        if None in rates:
+            return []
+        lossless = chain.steps[start].before * prod((rate for rate in rates if rate is not None), start=Fraction(1))
+        if lossless in wanted:
+            return [step for step in chain.steps[start:] if step.loses]
+    return []
 
 
 def parted(a: Chain, b: Chain) -> list[Step]:

@@ -21,16 +21,53 @@ MENDED = {  # what the help says, and the spec with that done
     "E301-add": ("set `padding: same` in `a` and `b`", r"(kernel: \d)", r"\1, padding: same"),
     "E301-concat": ("put `max_pool: {kernel: 2}` between `image` and", r"\[image, max_pool\]", "[max_pool, max_pool]"),
     "E301-factor": ("write `mul`", "- add:", "- mul:"),
+    "E301-before": ("set `padding: same` in `d`", "kernel: 3", "kernel: 3, padding: same"),
+    "E301-flatten": (
+        "put `flatten` between `image` and `concat`",
+        r"- concat.*",
+        "- flatten: {from: image}\n  - concat: {from: [flatten, embed]}",
+    ),
+    "E301-gate": ("write `mul`, to scale each channel by `gate`, or put `upsample", "- add:", "- mul:"),
+    "E301-gate-vector": (
+        "write `mul` and put `reshape: {shape: [16, 1, 1]}` between `gate` and it",
+        r"- add.*",
+        "- reshape: {shape: [16, 1, 1]}\n  - mul: {from: [stem, reshape]}",
+    ),
     "E301-group": ("make `image` 64×64 or 66×64 (multiples of 2)", "65, 64", "66, 64"),
+    "E301-inputs": ("set `stride: 2` in `b`", "right,", "right, stride: 2,"),
     "E301-instances": ("set `padding: same` in `body.0.left.b`", r"(width, kernel: 3)}", r"\1, padding: same}"),
+    "E301-mixed": (
+        "set `padding: same` in `a` and put `upsample: {factor: 2}` between `c`",
+        r"(?s)kernel: 5}(.*)- concat.*",
+        r"kernel: 5, padding: same}\1- upsample: {factor: 2}\n  - concat: {from: [a, b, upsample]}",
+    ),
     "E301-open": ("set `padding: same` in `p2`", "stride: 1", "stride: 1, padding: same"),
     "E301-pool": ("set `padding: same` in `p6`", "stride: 1", "stride: 1, padding: same"),
     "E301-repeat": ("set `padding: same` in `deep`", "repeat: 3", "repeat: 3, padding: same"),
+    "E301-reshape": (
+        "put `conv: {out: 32, kernel: 1, stride: 2}` between `a` and `add`",
+        r"- add.*",
+        "- conv: {from: a, out: 32, kernel: 1, stride: 2}\n  - add: {from: [conv, c]}",
+    ),
+    "E301-sides": (
+        "set `padding: same` in `c` and put `max_pool: {kernel: [2, 1]}` between `a` and `add`",
+        r"(?s)padding: \[0, 33\]}.*",
+        "padding: same}\n  - max_pool: {from: a, kernel: [2, 1]}\n  - add: {from: [max_pool, c]}",
+    ),
     "E301-skip": ("use `e2`, which is 16×32×32, instead of `e1`", r"\[u2, e1\]", "[u2, e2]"),
     "E301-three": ("set `padding: same` in `b` and `c`", r"(from: a.*kernel: \d)", r"\1, padding: same"),
+    "E301-three-inputs": (
+        "`a` and `concat` and `upsample: {factor: 2}` between `c` and `concat`",
+        r"- concat.*",
+        "- upsample: {from: a, size: 32}\n  - upsample: {from: c, factor: 2}\n"
+        "  - concat: {from: [upsample, b, upsample_2]}",
+    ),
     "E301-unet": ("make `image` 348×524 or 352×528 (multiples of 4)", "350, 525", "352, 528"),
+    "E301-width": ("set `padding: 1` in `q`", "stride: 2", "stride: 2, padding: 1"),
     "E303-kernel": ("make `image` 37×37 or larger", "32, 32", "37, 37"),
+    "E303-repeat": ("set `padding: 1` in `max_pool`", "kernel: 2", "kernel: 2, padding: 1"),
     "E303-stages": ("set `padding: 2` in `head`", "kernel: 7", "kernel: 7, padding: 2"),
+    "E310-gate": ("write `mul`", "- add:", "- mul:"),
 }
 
 
@@ -70,11 +107,19 @@ def test_no_help_is_made_of_what_breaks_something_else():
     assert "`b` `padding: same`" not in fault.help
 
 
-@pytest.mark.parametrize(("op", "map"), [("add", [3]), ("concat", [1, 4, 4])])
-def test_vectors_are_taken_for_others(op, map):
-    nodes = [{"relu": {"name": "c", "from": "b"}}, {op: {"from": ["a", "c"]}}]
-    (fault,) = check({"cnnc": 1, "inputs": {"a": map, "b": [5]}, "nodes": nodes}).diagnostics
-    assert "use `b`, which is 5, instead of `a`" in fault.help
+@pytest.mark.parametrize(
+    ("map", "more", "told"),
+    [
+        ([3], [], False),  # `a` would be unused
+        ([3], [{"relu": {"name": "d", "from": "a"}}], True),
+        ([3, 4, 4], [{"relu": {"name": "d", "from": "a"}}], False),  # a whole map for a vector
+    ],
+)
+def test_another_value_is_taken_if_what_it_replaces_is_used_elsewhere(map, more, told):
+    nodes = [*more, {"relu": {"name": "c", "from": "b"}}, {"add": {"name": "e", "from": ["a", "c"]}}]
+    spec = {"cnnc": 1, "inputs": {"a": map, "b": [5]}, "nodes": nodes, "outputs": ["e", *(["d"] if more else [])]}
+    (fault,) = check(spec).diagnostics
+    assert ("use `b`, which is 5, instead of `a`" in fault.help) == told
 
 
 def test_a_size_that_is_made_of_an_open_one_has_no_history():
@@ -171,3 +216,18 @@ def test_a_right_spec_needs_none_of_it():
 
 def test_what_a_search_goes_by_is_not_kept():
     assert all(each.origin is None for each in check(GOLDEN / "E301-add.yaml").diagnostics)
+
+
+def test_a_repeated_line_is_named_by_its_own_name():
+    """Also in a block, and not the nodes of a group, whose names are numbers."""
+    pools = {"max_pool": {"name": "p", "kernel": 2, "repeat": 4}}
+    spec = {"cnnc": 1, "input": {"image": [3, 8, 8]}, "blocks": {"b": {"nodes": [pools]}}, "nodes": ["b"]}
+    (fault,) = check(spec).diagnostics
+    assert fault.help.startswith("set `padding: 1` in `b.p`, or")
+    group = {"group": {"name": "g", "names": "index", "nodes": [{"conv": {"out": 3, "kernel": 9}}]}}
+    (fault,) = check({"cnnc": 1, "input": {"image": [3, 8, 8]}, "nodes": [group]}).diagnostics
+    assert fault.help.startswith("set `padding: 1` in `g.0`, or")
+    nodes = [group, {"add": {"from": ["image", "g"]}}]
+    group["group"]["nodes"] = [{"conv": {"out": 3, "kernel": 3}}]
+    (fault,) = check({"cnnc": 1, "input": {"image": [3, 8, 8]}, "nodes": nodes}).diagnostics
+    assert fault.help.startswith("set `padding: same` in `g.0`")
