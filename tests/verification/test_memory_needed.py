@@ -63,7 +63,7 @@ def test_where_memory_is_short_batches_are_smaller(monkeypatch):
 )
 def test_padding_that_has_no_room_is_refused(node, size):
     """What comes out is small, but torch makes the padded map, or the one that is cut, on the way."""
-    graph = load({"cnnc": 1, "name": "n", "input": {"image": [1, 8, 8]}, "nodes": [node]})
+    graph = load({"cnnc": 1, "name": "n", "input": {"image": [1, 8, 8]}, "nodes": ["relu", node]})
     with pytest.raises(CnncError) as caught:
         batches_that_fit(graph, spaces(graph))
     assert caught.value.diagnostics[0].code == Code.NOT_EXPORTABLE
