@@ -163,23 +163,32 @@ def test_an_extent_is_a_number_or_a_pair(key, size):
     ("shape", "how", "blamed"),
     [
         ([3, 32, 32], {"resize": 40, "crop": 20}, "crop"),
-        ([3, 32, 32], {"resize": 40, "crop": [32, 20]}, "crop"),
+        ([3, 32, 32], {"resize": 40, "crop": [32, 20]}, "crop` gives pictures of 32×20, but the input is 3×32×32"),
         ([3, 32, 32], {"crop": 20}, "crop"),
         ([3, None, 32], {"crop": 20}, "crop"),
         ([3, 32, 32], {"resize": [20, 20]}, "resize"),
         ([3, 32, None], {"resize": [20, 20]}, "resize"),
         ([3, 32, 32], {"resize": 40}, "resize"),
+        ([3, 32, 48], {"resize": 40}, "resize"),
         ([3, 32, None], {"resize": 40}, "resize"),
-        ([3, 32, 32], {"resize": [20, 40], "crop": 32}, "crop"),
+        (
+            [3, 32, 36],
+            {"resize": [20, 40], "crop": [32, 36]},
+            "crop` takes 32×36 out of pictures that `resize` brings to 20×40",
+        ),
         ([3, 32, 32], {"resize": 20, "crop": 32}, "crop"),
-        ([3, None, None], {"resize": 20, "crop": 32}, "crop"),
+        (
+            [3, None, None],
+            {"resize": 20, "crop": [32, 36]},
+            "crop` takes 32×36 out of pictures whose shorter side `resize` brings to 20",
+        ),
     ],
 )
 def test_a_picture_must_be_able_to_fit(shape, how, blamed):
     spec = {**net(conv()), "input": {"image": {"shape": shape, **how}}}
     [found] = check(spec).diagnostics
     assert found.code == "E203"
-    assert found.message.startswith(f"`{blamed}` ")
+    assert f"{found.message} ".startswith((f"`{blamed}` ", f"`{blamed} "))
 
 
 @pytest.mark.parametrize(

@@ -182,8 +182,11 @@ def test_a_layer_that_is_not_there_is_said():
     )
     ((layer, candidates),) = found.undecided
     assert (layer.name, candidates) == ("fc", [])
-    with pytest.raises(CnncError, match="E407"):
+    with pytest.raises(CnncError) as caught:
         found.require_decided("theirs.pth")
+    [diagnostic] = caught.value.diagnostics
+    assert diagnostic.code == Code.WEIGHTS_UNDECIDED
+    assert [note.message for note in diagnostic.notes] == ["fc: nothing has its shapes (weight 3×8, bias 3)"]
 
 
 def test_what_is_not_used_is_listed():
