@@ -1,8 +1,8 @@
-"""Diagnostics are values: what is wrong, where, and a way out.
+"""Diagnostics: codes, source spans, and the `Diagnostic`s that every stage reports.
 
-Every stage makes `Diagnostic`s and none prints one; `render` shows them as text, JSON or GitHub annotations.
-A `Span` holds on to its `Source`, so a diagnostic can be shown long after the file that it speaks of was read.
-Codes go by stage: E1xx text, E2xx spec, E3xx graph and shape, E4xx target, E5xx runtime; a `W` code is a warning.
+Stages create `Diagnostic`s and never print; `render` formats them as text, JSON or GitHub annotations. A `Span` keeps a
+reference to its `Source`, so that a diagnostic can be shown long after the file was read. Codes are grouped by stage:
+E1xx text, E2xx spec, E3xx graph and shape, E4xx target, E5xx runtime; a `W` code is a warning.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Code(StrEnum):
-    """Every code that cnnc can give; `cnnc explain CODE` prints its page, `cnnc/diagnostics/pages/CODE.md`."""
+    """All diagnostic codes; `cnnc explain CODE` prints the page `cnnc/diagnostics/pages/CODE.md`."""
 
     UNREADABLE = "E101"
     TOO_LARGE = "E102"
@@ -95,20 +95,20 @@ class Code(StrEnum):
 
     @property
     def severity(self) -> str:
-        """`error` or `warning`, by the code's letter."""
+        """`error` or `warning`, from the letter of the code."""
         return "error" if self.value.startswith("E") else "warning"
 
     @property
     def page(self) -> str:
-        """The Markdown page that `cnnc explain` prints: what the code means, an example, and the way out."""
-        from importlib.resources import files  # takes longer to import than a check has time for
+        """The Markdown page that `cnnc explain` prints: the meaning of the code, an example, and how to correct it."""
+        from importlib.resources import files  # slow to import; a check does not need it
 
         return files("cnnc.diagnostics").joinpath("pages", f"{self.value}.md").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A text and the name that it goes by in messages (a path, `<stdin>` or `<dict>`)."""
+    """A text, and its name in messages (a path, `<stdin>` or `<dict>`)."""
 
     name: str
     text: str = field(repr=False)
@@ -118,16 +118,16 @@ class Source:
         return self.text.splitlines()
 
     def line(self, number: int) -> str:
-        """Line `number`, counted from 1; empty where the text has no such line."""
+        """Line `number`, counted from 1; empty if the text has no such line."""
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
     def path_at(self, line: int, column: int) -> str | None:
-        """What stands there in data that nobody has as a text (`nodes[2].conv.out`); None for what is one."""
+        """The path of the value at a position, for data given as a dict (`nodes[2].conv.out`); None for a text."""
         return None
 
 
 class Span(NamedTuple):
-    """A stretch of a source; lines and columns count from 1, `end_column` is one past the last character."""
+    """A range of a source; lines and columns count from 1, and `end_column` is one past the last character."""
 
     source: Source
     line: int
@@ -137,7 +137,7 @@ class Span(NamedTuple):
 
     @property
     def path(self) -> str | None:
-        """The place in data that was given as such, where lines and columns tell nothing; None in a text."""
+        """The path in data given as a dict, which has no lines and columns; None for a text."""
         return self.source.path_at(self.line, self.column)
 
     def __str__(self) -> str:
@@ -145,7 +145,7 @@ class Span(NamedTuple):
 
 
 class Note(NamedTuple):
-    """A second place, or a remark, that helps to understand a diagnostic."""
+    """A second place, or a remark, that explains a diagnostic."""
 
     message: str
     span: Span | None = None
@@ -153,9 +153,9 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One thing that is wrong. `label` stands under the marked place, `help` says what to do about it.
+    """An error or warning. `label` is printed under the marked place; `help` says what to do.
 
-    A warning that is `denied` is an error. `origin` is what a search for the cause of a fault goes by.
+    A warning that is `denied` counts as an error. `origin` is the input for the search for the cause (`cnnc.causes`).
     """
 
     code: Code
@@ -179,14 +179,14 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Allow:
-    """A code that an `allow` of a spec names: its author has decided that this warning need not be told."""
+    """A code in an `allow` of a spec: this warning is silenced."""
 
     code: Code
     span: Span
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with what it counts: `1 channel`, `2,000 channels`."""
+    """A number with its unit, in the singular or plural: `1 channel`, `2,000 channels`."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
@@ -195,11 +195,11 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
-Report = Callable[[Diagnostic], None]  # where a stage says what is wrong and then goes on
+Report = Callable[[Diagnostic], None]  # reports a diagnostic; the stage then continues
 
 
 class CnncError(Exception):
-    """What the library raises for a user's mistake: one or more diagnostics, never a compiler's bug."""
+    """The exception for a user's mistake, with one or more diagnostics; never for a bug in the compiler."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -218,5 +218,5 @@ class CnncError(Exception):
         notes: tuple[Note, ...] = (),
         help: str | None = None,
     ) -> "CnncError":
-        """The error of a single diagnostic."""
+        """An error with a single diagnostic."""
         return cls([Diagnostic(code, message, span, label, notes, help)])

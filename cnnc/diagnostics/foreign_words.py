@@ -1,7 +1,8 @@
-"""What other frameworks call things: torch, Keras, ONNX, Darknet with the YOLOs, and Caffe.
+"""Names that other frameworks use: torch, Keras, ONNX, Darknet (with the YOLOs) and Caffe.
 
-Theirs are lower case, without `_` and the like and without `2d`. `OURS` and, turned round, `MEANT` have our words for
-them, of which the first that fits the place is meant; `NEEDLESS` says why a word has no place there otherwise.
+Foreign names are in lower case, without `_`, `-` and `2d`. `OURS` maps our names to foreign ones, and `MEANT` is its
+inverse; the first of our names that is valid at the place is proposed. `NEEDLESS` says why a foreign attribute is not
+needed.
 """
 
 from typing import Final

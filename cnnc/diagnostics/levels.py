@@ -1,7 +1,7 @@
-"""Which warnings are told, which are not, and which are errors: what a call, a command line or a project says of them.
+"""The level of each warning, set by a call, a command line or a project: allowed, shown, or denied (an error).
 
-In: codes of warnings to allow, and codes to deny, or `warnings` for all. Out: `Levels`. What a spec itself allows has
-been taken out before: `deny` speaks of what is left.
+Takes the codes of warnings to allow and to deny, or `warnings` to deny all, and returns `Levels`. Warnings that the
+spec itself allows have been removed before: `deny` applies to the rest.
 """
 
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ WARNINGS = tuple(code.value for code in Code if code.severity == "warning")
 
 
 class Levels(NamedTuple):
-    """The codes that are allowed, which are not told, and those that are denied, which are errors."""
+    """The codes of warnings that are allowed (not shown) and denied (errors)."""
 
     allow: frozenset[str] = frozenset()
     deny: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, allow: Iterable[str], deny: Iterable[str]) -> "Levels":
-        """The levels that a caller names; raises ValueError for what is no code of a warning, or is in both."""
+        """Make levels from codes; raises ValueError for a code that is not a warning's or is in both lists."""
         levels = cls(*(frozenset([each] if isinstance(each, str) else each) for each in (allow, deny)))
         for word in sorted(levels.allow | levels.deny - {ALL}):
             if reason := objection(word):
@@ -31,20 +31,20 @@ class Levels(NamedTuple):
         return levels
 
     def over(self, other: "Levels") -> "Levels":
-        """These, and those of `other` as far as these do not name their codes."""
+        """Merge with `other`; these levels take precedence."""
         return Levels(self.allow | other.allow - self.deny, self.deny | other.deny - self.allow)
 
     def allows(self, code: Code) -> bool:
-        """Whether a warning need not be told."""
+        """Whether a warning is silenced."""
         return code in self.allow
 
     def denies(self, code: Code) -> bool:
-        """Whether a warning is an error: one that is denied by name, or as all are and not allowed."""
+        """Whether a warning is an error: denied by its code, or by `warnings` and not allowed."""
         return code in self.deny or (ALL in self.deny and code not in self.allow)
 
 
 def objection(word: str) -> str | None:
-    """Why a word is no code of a warning; None where it is one."""
+    """Why a word is not the code of a warning; None if it is one."""
     if word in WARNINGS:
         return None
     if word in {code.value for code in Code}:

@@ -72,7 +72,7 @@ def _package(module: str) -> str:
 
 
 def _install(train: bool) -> str:
-    """The command that installs cnnc again, with all that it needs, from where it has come."""
+    """The pip command that reinstalls cnnc from its original source, with all packages that it needs."""
     import shlex
     from urllib.parse import urlsplit
 
@@ -88,7 +88,7 @@ def _install(train: bool) -> str:
         address = f"{vcs['vcs']}+{url}{revision}{inside}"
         if urlsplit(url).netloc:
             words = [f"cnnc{extra} @ {address}"]
-        else:  # pip of Python 3.11 takes a repository of this machine by its bare address alone, without extras
+        else:  # pip of Python 3.11 accepts a local repository only as a bare URL, without extras
             words = [address, *(map(_package, TRAIN) if train else ())]
     elif url:
         words = [f"cnnc{extra} @ {url}"]
@@ -103,7 +103,7 @@ def _install(train: bool) -> str:
 
 
 def _origin() -> dict[str, Any]:
-    """Where cnnc was installed from, as pip noted it (PEP 610); of a checkout that is not installed, its folder."""
+    """The source that cnnc was installed from, as pip recorded it (PEP 610); the folder of a plain checkout."""
     import json
     from importlib.metadata import PackageNotFoundError, distribution
 

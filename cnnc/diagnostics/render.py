@@ -1,8 +1,7 @@
-r"""Diagnostics in, text out: for people (`render`), for programs (`as_json`) and GitHub (`as_github`).
+r"""Formats diagnostics: for people (`render`), for programs (`as_json`) and for GitHub (`as_github`).
 
-Whatever comes from a file may hold escape sequences, bidirectional marks or NULs, so all text is made visible
-(`\x1b`, `\u202e`) before it reaches a terminal. Colours are plain ANSI codes: a cold `cnnc check` has no time for
-more.
+Text from a file may contain escape sequences, bidirectional marks or NULs, so these are escaped (`\x1b`, `\u202e`)
+before they reach a terminal. Colours are plain ANSI codes: a library would slow down the start of `cnnc check`.
 """
 
 import os
@@ -24,7 +23,7 @@ _RESET, _BOLD, _RED, _YELLOW, _GREEN, _BLUE = (
     "\x1b[1;34m",
 )
 _TAB = 4
-_LINE = 120  # characters of a source line that are shown, and how many of them stand before the place
+_LINE = 120  # characters of a source line that are shown, and how many of them are before the place
 _BEFORE = 40
 _MESSAGE = 2_000  # characters: a name from a file can be as long as the file
 _CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -32,9 +31,9 @@ _PLAIN = re.compile(r"[ -~]*")
 
 
 def render(diagnostic: Diagnostic, *, color: bool) -> str:
-    """The diagnostic as a compiler prints it: message, place, the source line with the place underlined, help.
+    """Format a diagnostic like a compiler: message, place, the source line with the place underlined, help.
 
-    Several lines, without a newline at the end. With `color`, ANSI codes mark the parts.
+    Returns several lines without a newline at the end. With `color`, adds ANSI codes.
     """
     paint = _paint if color else _leave
     accent = _RED if diagnostic.severity == "error" else _YELLOW
@@ -54,21 +53,21 @@ def render(diagnostic: Diagnostic, *, color: bool) -> str:
 
 
 def for_terminal(diagnostics: Iterable[Diagnostic]) -> list[str]:
-    """The diagnostics for a person who reads standard error, in colour where that is a terminal."""
+    """Format diagnostics for standard error, in colour if it is a terminal."""
     color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     return [f"{render(each, color=color)}\n" for each in diagnostics]
 
 
 def show(diagnostics: Iterable[Diagnostic]) -> None:
-    """Print diagnostics for a person, on standard error."""
+    """Print diagnostics to standard error, for people."""
     for text in for_terminal(diagnostics):
         print(text, file=sys.stderr)
 
 
 def as_json(diagnostic: Diagnostic) -> dict[str, Any]:
-    """The diagnostic as plain data, with null for what is not known; lines and columns count from 1.
+    """The diagnostic as plain data, with None for unknown fields; lines and columns count from 1.
 
-    A place in data that was given as such is a `path`, and has no line; a place in a text has no path.
+    A place in data given as a dict has a `path` and no line; a place in a text has no `path`.
     """
     return {
         "code": diagnostic.code.value,
@@ -82,14 +81,14 @@ def as_json(diagnostic: Diagnostic) -> dict[str, Any]:
 
 
 def _place(span: Span | None, numbers: tuple[str, ...]) -> dict[str, Any]:
-    """The keys of a place, `numbers` among them."""
+    """The keys of a place: its file, `numbers`, and its path."""
     path = span.path if span else None
-    told = {key: getattr(span, key) if span and path is None else None for key in numbers}
-    return {"file": span.source.name if span else None, **told, "path": path}
+    position = {key: getattr(span, key) if span and path is None else None for key in numbers}
+    return {"file": span.source.name if span else None, **position, "path": path}
 
 
 def as_github(diagnostic: Diagnostic) -> str:
-    """The diagnostic as a workflow command, which GitHub shows at the line; label, notes and help join the message."""
+    """The diagnostic as a GitHub workflow command; label, notes and help are part of the message."""
     properties: dict[str, object] = {}
     if (span := diagnostic.span) and span.path is None:
         properties = {"file": span.source.name, "line": span.line, "endLine": span.end_line}
@@ -121,7 +120,7 @@ def _escape_property(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """`text` on one line, with every character that moves, hides or turns text written as an escape."""
+    """`text` on one line, with control, format and line-separator characters written as escapes."""
     if _PLAIN.fullmatch(text):
         return text
     return "".join(map(_glyph, text))
@@ -137,7 +136,7 @@ def _glyph(character: str) -> str:
 
 
 def _message(text: str, indent: int) -> str:
-    """A message that may have lines of its own: they stay, indented, so that no text can pose as a new diagnostic."""
+    """A message with its lines indented, so that no line can look like a new diagnostic."""
     if len(text) > _MESSAGE:
         text = text[:_MESSAGE] + "…"
     return ("\n" + " " * indent).join(map(visible, text.split("\n")))
@@ -161,13 +160,13 @@ def _note(note: Note, margin: int, paint: Callable[[str, str], str]) -> list[str
 def _snippet(
     span: Span, margin: int, mark: str, label: str | None, accent: str, paint: Callable[[str, str], str]
 ) -> list[str]:
-    """The place, its source line, and the marks under it; of a place of several lines the first is shown."""
+    """The place, its source line, and the marks under it; only the first line of a place of several lines."""
     arrow = f"{' ' * margin}{paint('-->', _BLUE)} {visible(str(span))}"
-    if span.path is not None:  # nobody has a text to look at
+    if span.path is not None:  # there is no text to show
         return [f"{arrow}: {visible(label)}" if label else arrow]
     before, marked, after = _cut(span)
     bar = paint("|", _BLUE)
-    if not (before + marked + after).strip():  # nothing to look at: an empty file, or a place past its end
+    if not (before + marked + after).strip():  # nothing to show: an empty file, or a place past its end
         return [arrow]
     under = mark * max(1, width(marked)) + (f" {visible(label)}" if label else "")
     return [
@@ -179,7 +178,7 @@ def _snippet(
 
 
 def _cut(span: Span) -> tuple[str, str, str]:
-    """The source line before, at and after the place, as it is shown: clipped, tabs expanded, controls visible."""
+    """The source line before, at and after the place, as shown: clipped, tabs expanded, controls escaped."""
     line = span.source.line(span.line)
     start = span.column - 1
     end = span.end_column - 1 if span.end_line == span.line else len(line.rstrip())
@@ -187,14 +186,14 @@ def _cut(span: Span) -> tuple[str, str, str]:
     last = min(len(line), first + _LINE)
     end = max(start, min(end, last))
     before = ("…" if first else "") + _shown(line[first:start], 1 if first else 0)
-    before += " " * (start - len(line))  # a place behind the line's end
+    before += " " * (start - len(line))  # a place after the end of the line
     marked = _shown(line[start:end], width(before))
     after = _shown(line[end:last], width(before + marked)) + ("…" if last < len(line) else "")
     return before, marked, after
 
 
 def _shown(text: str, column: int) -> str:
-    """`text` beginning in `column`: tabs as spaces up to the next stop, the rest as `visible` has it."""
+    """`text` beginning in `column`, with tabs expanded and the rest as in `visible`."""
     parts = []
     for character in text:
         glyph = " " * (_TAB - column % _TAB) if character == "\t" else _glyph(character)

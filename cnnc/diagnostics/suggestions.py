@@ -1,7 +1,7 @@
-"""What a misspelt word was meant to be: the near names of a scope, and the words of other frameworks.
+"""Suggestions for unknown words: similar known names, and the names of other frameworks.
 
-In: a word that is not known and those that are. Out: the nearest, or a help line that proposes it. Words and options
-are bounded, so that no file can make a search of it.
+Takes an unknown word and the known ones; returns the nearest, or a help line that proposes it. The lengths and numbers
+of words are limited, so that no file can make a search slow.
 """
 
 import re
@@ -9,20 +9,20 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
-LONGEST = 100  # characters of a word that anything is proposed for
-MOST = 500  # options or words that are looked at
-MOST_PAIRS = 100_000  # a character of the word and one of an option: what a search may compare
-PAIRS = 16  # of these take as long as one operation of an expression
-FEW = 20  # options that are listed where none is near
+LONGEST = 100  # characters of a word; there is no suggestion for a longer one
+MOST = 500  # options that are compared
+MOST_PAIRS = 100_000  # pairs of a character of the word and one of an option that a search may compare
+PAIRS = 16  # pairs that take as long as one operation of an expression
+FEW = 20  # options to list if none is near
 
 
 def known_as(word: str, options: Iterable[str]) -> str | None:
-    """The option that is the word itself, otherwise spelt, or what another framework calls so; None where none is."""
+    """The option that equals the word except for spelling, or has this name in another framework; or None."""
     return _known_as(word, _by_plain_name(word, options)) if len(word) <= LONGEST else None
 
 
 def nearest(word: str, options: Iterable[str]) -> str | None:
-    """The option that `word` most likely stands for; None where none is near."""
+    """The option that `word` most likely means; None if none is near."""
     if len(word) > LONGEST:
         return None
     known, plain = _by_plain_name(word, options), plain_name(word)
@@ -30,19 +30,19 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
         return found
     if needless(word):
         return None
-    from difflib import get_close_matches  # takes longer to import than most checks have time for
+    from difflib import get_close_matches  # slow to import; most checks do not need it
 
     near = get_close_matches(word, known.values(), n=1) or get_close_matches(plain, known, n=1)
     return known.get(near[0], near[0]) if near else None
 
 
 def effort(word: str, options: Iterable[str]) -> int:
-    """What it takes to look for a word, in operations of expressions."""
+    """The cost of a search for a word, in operations of expressions."""
     return len(word) * sum(map(len, _looked_at(word, options))) // PAIRS
 
 
 def _looked_at(word: str, options: Iterable[str]) -> Iterator[str]:
-    """The options that a search has time for."""
+    """The options that a search compares, within the limits."""
     pairs = 0
     for option in islice(options, MOST):
         pairs += len(word) * len(option)
@@ -59,20 +59,20 @@ def _known_as(word: str, known: Mapping[str, str]) -> str | None:
     plain = plain_name(word)
     if plain and plain in known:
         return known[plain]
-    from cnnc.diagnostics.foreign_words import MEANT  # a table that a right spec has no use for
+    from cnnc.diagnostics.foreign_words import MEANT  # a valid spec does not need this table
 
     return next((ours for ours in MEANT.get(plain, ()) if ours in known.values()), None)
 
 
 def needless(word: str) -> str | None:
-    """Why an attribute of another framework is not written here; None for what is none, or has its place."""
+    """Why an attribute of another framework is not needed; None for any other word."""
     from cnnc.diagnostics.foreign_words import NEEDLESS
 
     return NEEDLESS.get(plain_name(word)) if len(word) <= LONGEST else None
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str | None:
-    """A help line: the option nearest to a misspelt word, or all of them where they are few."""
+    """A help line: the option nearest to a misspelt word, or all options if they are few."""
     options = list(dict.fromkeys(options))
     if way_out := mistyped(word, options):
         return way_out
@@ -84,7 +84,7 @@ def did_you_mean(word: str, options: Iterable[str]) -> str | None:
 
 
 def mistyped(word: str, options: Iterable[str] = ()) -> str | None:
-    """A help line for what an eye overlooks: a character that does not show, a colon that wants a space behind it."""
+    """A help line for an invisible character, or for a colon without a space after it."""
     for character in word:
         if not character.isprintable():
             what = f"U+{ord(character):04X}, {unicodedata.name(character, 'a control character').lower()}"
@@ -96,6 +96,6 @@ def mistyped(word: str, options: Iterable[str] = ()) -> str | None:
 
 
 def plain_name(word: str) -> str:
-    """A word as all frameworks spell it: `nn.MaxPool2d`, `max_pool`, `max-pool` and `MaxPool2d(2)` are one."""
+    """A word without differences of spelling: `nn.MaxPool2d`, `max_pool`, `max-pool` and `MaxPool2d(2)` are equal."""
     name = word.partition("(")[0].rpartition(".")[2] or word
     return re.sub(r"[^a-z0-9]|[123]d(?=$|transpose)", "", name.lower())

@@ -47,7 +47,7 @@ def prove(
             return None
         return _prove(spec, spec.inputs, variables, hints, Inference(work=work, edits=edits))
     except OutOfWork as error:
-        hints(error.told())
+        hints(error.diagnostic())
         return None
     except TooMuch:
         return None

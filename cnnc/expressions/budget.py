@@ -1,8 +1,8 @@
-"""How much one check may compute, in counts and not in seconds, so that it is the same on every machine.
+"""Limits the work of one check, counted in operations and not in seconds, so that it is the same on every machine.
 
-Each name, value, operator and function of an expression counts one whenever the expression is evaluated, and so does
-each element of a list that is made, compared, searched or handed on, and each parameter that an instance is given. What
-bounds a single value cannot bound the sum of them all.
+Each name, value, operator and function of an expression counts as one operation whenever the expression is evaluated,
+and so does each element of a list that is created, compared, searched or passed on, and each parameter of an instance.
+This limits the total, which limits on single values cannot do.
 """
 
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ MAX_OPERATIONS = 3_000_000
 
 
 class OutOfWork(Exception):
-    """The expressions of a check have taken all that they may: what follows is not looked at.
+    """The operations of a check are used up; the rest is not evaluated.
 
-    No CnncError, which would be one expression's own. `span` is where it ran out, once that is known.
+    Not a CnncError, because those are errors of a single expression. `span` is the expression that ran out, once known.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.span: Span | None = None
 
-    def told(self) -> Diagnostic:
+    def diagnostic(self) -> Diagnostic:
         message = f"evaluating the values of this spec takes more than {MAX_OPERATIONS:,} element operations"
         way_out = "repeat less often, make shorter lists, or compute a value once in `params` and use it by name"
         return Diagnostic(Code.FAILED_EXPRESSION, message, self.span, help=way_out)
@@ -30,7 +30,7 @@ class OutOfWork(Exception):
 
 @dataclass(slots=True)
 class Work:
-    """What is left of the operations of one check, and what its nodes add up to, those of unused blocks among them."""
+    """The remaining operations of one check, and its counts of nodes and links, including those of unused blocks."""
 
     left: int = field(default_factory=lambda: MAX_OPERATIONS)
     steps: int = 0  # of the expansion
@@ -38,7 +38,7 @@ class Work:
     links: int = 0  # inputs and outputs
 
     def spend(self, operations: int) -> None:
-        """Take so many operations; raises OutOfWork where there are not so many left."""
+        """Use up operations; raises OutOfWork if too few are left."""
         self.left -= operations
         if self.left < 0:
             raise OutOfWork

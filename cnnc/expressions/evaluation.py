@@ -1,7 +1,7 @@
-"""The value of one expression: a walk over its checked tree.
+"""Evaluates an expression by walking its checked tree.
 
-In: an `Expression` and a `Lookup` that knows what is visible. Out: a plain value, or a `Fault` with its place. Every
-step is counted, and nothing is ever run. What the operators and functions do stands in `expression_values`.
+Takes an `Expression` and a `Lookup` for the visible names; returns a plain value, or raises a `Fault` with its place.
+Every step is counted, and no code is executed. `cnnc.expressions.operations` implements the operators and functions.
 """
 
 import ast
@@ -17,23 +17,23 @@ _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
 class Lookup(Protocol):
-    """What the names in an expression stand for."""
+    """Looks up the names in an expression."""
 
     def variable(self, name: str) -> object:
-        """The value of a parameter, `i` or `n`; KeyError where there is none."""
+        """The value of a parameter, `i` or `n`; raises KeyError if there is none."""
 
     def attribute(self, name: str, attribute: str) -> int:
-        """One of `ATTRIBUTES` of a visible input or node; KeyError where none is visible; may raise CnncError."""
+        """One of `ATTRIBUTES` of a visible input or node; raises KeyError if it is not visible, may raise CnncError."""
 
     def names(self) -> Iterable[str]:
-        """Every name of both kinds, to propose from."""
+        """All names of both kinds, for suggestions."""
 
     def spend(self, operations: int) -> None:
-        """Count what an evaluation takes; raises OutOfWork where it is too much."""
+        """Count operations; raises OutOfWork if there are too many."""
 
 
 class Evaluation(NamedTuple):
-    """One walk over a checked tree; the innermost node that fails gives a fault its place."""
+    """The walk over a checked tree; a fault gets the place of the innermost node that fails."""
 
     expression: Expression
     lookup: Lookup
@@ -82,7 +82,7 @@ class Evaluation(NamedTuple):
         return values.unary(node.op, self.value(node.operand))
 
     def boolean(self, node: ast.BoolOp) -> Any:
-        """The first operand that decides; none behind it is looked at."""
+        """The value of `and` or `or`; stops at the first operand that decides."""
         decisive = isinstance(node.op, ast.Or)
         word = "or" if decisive else "and"
         return any(self._truth(operand, word) == decisive for operand in node.values) == decisive
@@ -116,26 +116,26 @@ class Evaluation(NamedTuple):
         return values.call(node.func.id, arguments)
 
     def _truth(self, node: ast.expr, word: str) -> bool:
-        """A truth value: of others, Python's `and` and `or` give one of the two, which few readers expect."""
+        """A boolean operand; others are refused, because Python's `and` and `or` return an operand."""
         value = self.value(node)
         if isinstance(value, bool):
             return value
-        raise self._no_truth(node, word, value)
+        raise self._not_boolean(node, word, value)
 
     def _condition(self, node: ast.expr, word: str) -> bool:
-        """A truth value, or whether another value is something: all but 0, null and what is empty."""
+        """A condition: a boolean, or any other value, which is false if it is 0, null or empty."""
         value = self.value(node)
         if values.is_truth_word(value):
-            raise self._no_truth(node, word, value)
+            raise self._not_boolean(node, word, value)
         return bool(value)
 
-    def _no_truth(self, node: ast.expr, word: str, value: object) -> Fault:
+    def _not_boolean(self, node: ast.expr, word: str, value: object) -> Fault:
         message = f"`{word}` takes booleans, not {values.kind(value)}"
         help = values.as_condition(self.expression.written(node), value)
         return Fault(message, self.expression.extent_of(node), help=help)
 
     def _known(self, name: str) -> set[str]:
-        """Every name that may be meant. Many a fault is told to nobody, so its search is part of the work."""
+        """All names to suggest from. The search counts as work, because many faults are never reported."""
         known = set(self.lookup.names())
         self.lookup.spend(len(known) // 16 + effort(name, known))
         return known

@@ -1,8 +1,9 @@
 """The grammar of expressions: `$name`, `$(2 * channels)`, `conv$(i + 1)`, and `$$` for a dollar sign.
 
-In: a string from a spec. Out: its literal parts and its expressions as checked trees of Python's `ast`, or a `Fault`
-(E211) with its place. First the characters, then the nodes are held against an allow-list, and text and nesting are
-bounded before Python parses, so that no string can hurt; whoever walks a tree need not doubt it.
+Takes a string from a spec; returns its literal parts and its expressions as checked trees of Python's `ast`, or raises
+a `Fault` (E211) with its place. First the characters and then the nodes are checked against an allow-list. Length and
+nesting are limited before Python parses the text, so that no string can cause harm. Code that walks a tree can rely on
+these checks.
 """
 
 import ast
@@ -48,8 +49,8 @@ _LANGUAGE = (
 class Expression(NamedTuple):
     """A parsed expression: `code` begins at `start` in the whole string.
 
-    `size` counts the nodes of its tree, `variables` are the names whose values it reads, and `references` those whose
-    sizes it reads.
+    `size` is the number of nodes of its tree, `variables` the names whose values it reads, and `references` the names
+    whose sizes it reads.
     """
 
     start: int
@@ -61,11 +62,11 @@ class Expression(NamedTuple):
 
     @property
     def extent(self) -> tuple[int, int]:
-        """Where the whole of it stands: from, up to."""
+        """The range of the whole expression: start and end."""
         return self.start, self.start + len(self.code)
 
     def extent_of(self, node: ast.expr) -> tuple[int, int]:
-        """Where `node` stands in the whole string; `ast` counts in bytes of UTF-8."""
+        """The range of `node` in the whole string; `ast` counts in bytes of UTF-8."""
         if node.lineno != 1 or node.end_lineno != 1 or node.end_col_offset is None:
             return self.extent
         code = self.code.encode()
@@ -73,13 +74,13 @@ class Expression(NamedTuple):
         return self.start + first, self.start + last
 
     def written(self, node: ast.expr) -> str:
-        """The text of `node`."""
+        """The source text of `node`."""
         first, last = self.extent_of(node)
         return self.code[first - self.start : last - self.start]
 
 
 def parse(text: str) -> tuple[str | Expression, ...]:
-    """Literal text and expressions in turn; empty literals are left out."""
+    """Split a string into literal text and expressions; empty literals are omitted. Raises Fault."""
     if len(text) > MAX_TEXT:
         raise _malformed(
             f"a string with expressions may have at most {MAX_TEXT:,} characters, this has {len(text):,}", None
@@ -102,7 +103,7 @@ def parse(text: str) -> tuple[str | Expression, ...]:
 
 
 def _closing(text: str, start: int) -> int:
-    """One past the bracket that closes the one at `start`; a bracket within quotes is text."""
+    """The end of the bracketed text that begins at `start`; brackets within quotes do not count."""
     depth = 0
     for token in _TOKEN.finditer(text, start):
         if token["alien"]:
@@ -117,7 +118,7 @@ def _closing(text: str, start: int) -> int:
 
 
 def _parse_code(code: str, start: int) -> Expression:
-    """`name` or `(expression)` as a checked tree."""
+    """Parse `name` or `(expression)` to a checked tree."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Python only warns of `1if x else 2`
@@ -133,7 +134,7 @@ def _parse_code(code: str, start: int) -> Expression:
 
 
 def _checked(expression: Expression) -> Expression:
-    """Hold every node, also in branches that are never taken, against the allow-list; gives the expression in full."""
+    """Check every node, also in unused branches, against the allow-list; fills in `size` and the names."""
     pending = [(expression.node, 1)]
     size = 0
     variables, references = set(), set()
@@ -159,7 +160,7 @@ def _checked(expression: Expression) -> Expression:
 
 
 def _operands(node: ast.expr) -> Iterable[ast.expr]:
-    """The nodes within a node of the language, without a function's name."""
+    """The operands of a node, without the name of a function."""
     match node:
         case ast.BinOp():
             return node.left, node.right
@@ -196,7 +197,7 @@ def _objection(node: ast.expr) -> str | None:
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """The end of a message that proposes the nearest known name; empty where none is near."""
+    """The end of a message that proposes the nearest known name; empty if none is near."""
     near = nearest(name, known)
     return f", did you mean `{near}`?" if near else ""
 

@@ -1,8 +1,8 @@
-"""What the operators and functions of an expression do to values, and what they refuse.
+"""The operators and functions of expressions.
 
-In: plain values (None, bool, int, float, str, lists of those). Out: such a value again, never larger than the limits
-below, or a `Fault` that says why there is none. Nothing of a refused size is computed first. A boolean is not a number.
-A list from outside may hold mappings: it is handed on whole, but a mapping by itself is no value.
+They take plain values (None, bool, int, float, str, lists of those) and return a plain value within the limits below,
+or raise a `Fault` with the reason. Sizes are checked before anything is computed. A boolean is not a number. A list
+from outside may contain mappings and can be passed on, but a mapping by itself is not a value.
 """
 
 import ast
@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 from cnnc.diagnostics import Code, counted
 
 INTEGERS = range(-(2**63), 2**63)
-MAX_LENGTH = 10_000  # characters of a text, and elements of a list with all that it holds
+MAX_LENGTH = 10_000  # characters of a string, and elements of a list including nested ones
 MAX_NESTING = 32  # lists within lists
 
 BINARY: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
@@ -54,7 +54,7 @@ FUNCTIONS = (*_OF_NUMBERS, *_OF_A_NUMBER, "len")
 
 
 class Fault(Exception):
-    """Why an expression has no value; `extent` is where in the text (from, up to), once somebody knows it."""
+    """The reason why an expression fails; `extent` is its range in the text (start, end), once known."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Fault(Exception):
 
 
 def checked(value: Any) -> Any:
-    """`value`, if it is one that an expression may have."""
+    """`value`, if an expression may have it; raises Fault otherwise."""
     match value:
         case bool() | None:
             return value
@@ -94,24 +94,24 @@ def checked(value: Any) -> Any:
 
 
 def admitted(value: object) -> Any:
-    """A value from outside, whose size is not ours to judge; a tuple counts as a list."""
+    """A value from outside, without a check of its size; a tuple counts as a list."""
     return value if type(value) in _KINDS else checked(list(value) if isinstance(value, tuple) else value)
 
 
 def size(value: object) -> int:
-    """Characters of a text; elements of a list, counting those of the lists and mappings in it; 1 for all else."""
+    """Characters of a string; elements of a list, including nested lists and mappings; 1 for other values."""
     if isinstance(value, str):
         return len(value)
     return sum(map(_weight, _parts(value))) if isinstance(value, list | dict) else 1
 
 
 def effort(value: object) -> int:
-    """What it takes to go through a value: one for each element of a list, and for every 64 characters of a text."""
+    """The cost of reading a value: one for each element of a list, and one per 64 characters of a string."""
     return size(value) if isinstance(value, list) else len(value) // 64 if isinstance(value, str) else 0
 
 
 def joined(parts: Iterable[str]) -> str:
-    """The parts as one text; not one of them is looked at once it is too long."""
+    """Join the parts; stops as soon as the result is too long."""
     text = ""
     for part in parts:
         text += part
@@ -128,7 +128,7 @@ def _parts(whole: list[Any] | dict[str, Any]) -> Iterable[Any]:
 
 
 def _bounded(value: list[Any]) -> list[Any]:
-    """A list that is neither too long nor too deep, told without walking through more of it than is allowed."""
+    """`value`, if it is neither too long nor too deep; stops counting at the limits. Raises Fault otherwise."""
     level: list[list[Any] | dict[str, Any]] = [value]
     count = 0
     for _ in range(MAX_NESTING):
@@ -142,12 +142,12 @@ def _bounded(value: list[Any]) -> list[Any]:
 
 
 def kind(value: object) -> str:
-    """What to call a value in a message."""
+    """The type of a value in messages, with an article."""
     return _KINDS.get(type(value), "a mapping")
 
 
 def binary(operation: ast.operator, left: Any, right: Any) -> Any:
-    """`left operation right`, within bounds."""
+    """`left operation right`, within the limits."""
     symbol, apply = BINARY[type(operation)]
     _require_operands(symbol, left, right)
     _require_bounded(symbol, left, right)
@@ -168,12 +168,12 @@ def unary(operation: ast.unaryop, operand: Any) -> Any:
 
 
 def is_truth_word(value: object) -> bool:
-    """Whether a value is a text that was meant as a truth value, as YAML 1.1 has them."""
+    """Whether a value is a string that YAML 1.1 would read as a boolean."""
     return isinstance(value, str) and value.lower() in ("yes", "no", "on", "off", "true", "false")
 
 
 def as_condition(written: str, value: object) -> str:
-    """How a reader may have meant a value that is no truth value where one is asked for; `written` stands for it."""
+    """A help line: how to turn a value into a boolean; `written` is its source text."""
     if is_truth_word(value):
         return f"the value is the string '{value}': write booleans as true and false"
     if isinstance(value, list):
@@ -182,7 +182,7 @@ def as_condition(written: str, value: object) -> str:
 
 
 def compare(operation: ast.cmpop, left: Any, right: Any) -> bool:
-    """`left operation right`; anything may be asked for equality, only like things for order."""
+    """`left operation right`; any values can be equal, but only values of like types are ordered."""
     if isinstance(operation, ast.Eq | ast.NotEq):
         return _equal(left, right) == isinstance(operation, ast.Eq)
     if word := MEMBERSHIP.get(type(operation)):
@@ -228,7 +228,7 @@ def call(name: str, arguments: list[Any]) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """How a value reads inside a longer text, spelt as in YAML; null and lists have no such reading."""
+    """A value as part of a longer string, spelt as in YAML; raises Fault for null and lists."""
     if value is None or isinstance(value, list):
         raise Fault(f"{kind(value)} cannot be inserted into a string", help="only numbers, strings and booleans can")
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -244,18 +244,18 @@ def _require_operands(symbol: str, left: Any, right: Any) -> None:
         return
     if symbol == "*" and {type(left), type(right)} in ({int, str}, {int, list}):
         return
-    wanted = {"+": "two numbers, two strings or two lists", "*": "two numbers, or a string or list and an integer"}
+    expected = {"+": "two numbers, two strings or two lists", "*": "two numbers, or a string or list and an integer"}
     found = f"{kind(left)} and {kind(right)}"
-    raise Fault(f"`{symbol}` takes {wanted.get(symbol, 'two numbers')}, not {found}")
+    raise Fault(f"`{symbol}` takes {expected.get(symbol, 'two numbers')}, not {found}")
 
 
 def _require_bounded(symbol: str, left: Any, right: Any) -> None:
-    """Refuse, before it is computed, what a repetition or a power would make too large."""
+    """Raise Fault, before computing it, for a repetition or power whose result is too large."""
     if symbol == "*" and not _are_numbers(left, right):
         times, whole = (left, right) if isinstance(left, int) else (right, left)
         if size(whole) * times > MAX_LENGTH:
             raise _too_long(size(whole) * times)
-    # |left| is at least 2**(bits - 1), so this many bits the power has at the least.
+    # |left| is at least 2**(bits - 1), which gives a lower bound for the bits of the power.
     if symbol == "**" and _both(int, left, right) and (abs(left).bit_length() - 1) * right > INTEGERS.stop.bit_length():
         raise Fault(f"the result does not fit into 64 bits: {left} ** {right}")
 

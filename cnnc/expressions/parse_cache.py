@@ -1,7 +1,7 @@
-"""The texts of a spec with expressions in them, each parsed once, however often a block's line is read again.
+"""A cache of parsed expressions, so that each string is parsed once, however often a line of a block is evaluated.
 
-In: a string. Out: its parts, or the `Fault` of what is no expression. What is kept is bounded by the characters of all
-texts together, of which one spec has no more than a file has bytes: so no spec makes any of its texts be parsed twice.
+Takes a string; returns its parts, or raises the `Fault` of a malformed one. The cache is limited by the total number of
+characters. The strings of one spec fit, because a file has no more bytes than this, so none of them is parsed twice.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ Parts = tuple[str | Expression, ...]
 
 
 class Texts:
-    """What has been parsed, by its text."""
+    """The parsed strings, by their text."""
 
     def __init__(self) -> None:
         self._known: dict[str, Parts | Fault] = {}
         self._kept = 0
 
     def parsed(self, text: str) -> Parts:
-        """Literal text and expressions in turn; raises Fault where it holds what is no expression."""
+        """The literal text and expressions of a string; raises Fault if it is malformed."""
         found = self._known.get(text)
         if found is None:
             found = self._keep(text)
@@ -31,7 +31,7 @@ class Texts:
         return found
 
     def expressions(self, text: str) -> Iterator[Expression]:
-        """The expressions of a text; none of a malformed one, which is reported when it is evaluated."""
+        """The expressions of a string; none of a malformed one, which is reported when it is evaluated."""
         try:
             return (part for part in self.parsed(text) if isinstance(part, Expression))
         except Fault:

@@ -1,8 +1,8 @@
-"""The values of the expressions in a spec's strings.
+"""Evaluates the expressions in the strings of a spec.
 
-In: a string or a tree of values, and a `Lookup` that knows what is visible. Out: plain values, or CnncError: E211 where
-a text is no expression, E212 where it has no value. `expression_syntax` has the grammar, `expression_evaluation`
-the walk over an expression; nothing is ever run, and every result is bounded.
+Takes a string or a tree of values, and a `Lookup` for the visible names; returns plain values, or raises CnncError:
+E211 for a malformed expression, E212 if it has no value. `grammar` parses and `evaluation` evaluates a single
+expression. No code is executed, and the size of every result is limited.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from cnnc.expressions.operations import Fault
 from cnnc.expressions.parse_cache import TEXTS
 from cnnc.text.value import Value
 
-MAX_ELEMENTS = 100_000  # of all lists that the expressions of one tree give
+MAX_ELEMENTS = 100_000  # of all lists that the expressions of one tree return
 
 
 def is_expression(text: str) -> bool:
@@ -39,9 +39,9 @@ def variables(text: str) -> frozenset[str]:
 
 
 def as_expression(text: str, knows: Callable[[str], bool]) -> str | None:
-    """A text with the dollar sign that it lacks, where it is an expression of names that are known; else None.
+    """The text with a dollar sign added, if it is an expression of known names; else None.
 
-    It is in quotes where it would not stand between braces without them.
+    It is quoted if it needs quotes between braces.
     """
     written = f"${text}" if text.isidentifier() else f"$({text})"
     names = references(written) | variables(written) if "$" not in text else frozenset[str]()
@@ -51,9 +51,9 @@ def as_expression(text: str, knows: Callable[[str], bool]) -> str | None:
 
 
 def evaluate(text: str, span: Span, lookup: Lookup) -> object:
-    """The string's value: typed where it is one expression and nothing else, otherwise text with the values filled in.
+    """The value of a string: typed if it is a single expression, otherwise text with the values inserted.
 
-    Raises CnncError: E211 for what is no expression, E212 for one without a value, and whatever `lookup` raises.
+    Raises CnncError: E211 for a malformed expression, E212 for one without a value, and whatever `lookup` raises.
     """
     if not is_expression(text):
         return text
@@ -75,9 +75,9 @@ def evaluate(text: str, span: Span, lookup: Lookup) -> object:
 
 
 def evaluate_value(value: Value, lookup: Lookup) -> Value:
-    """The tree with every string replaced by its value; what holds no expression is the same object as before.
+    """The tree with every string replaced by its value; parts without expressions are the same objects as before.
 
-    Raises one CnncError with all that went wrong in the tree; it is empty where all that has been said before.
+    Raises one CnncError with all errors in the tree; it is empty if all of them have been reported before.
     """
     if value.data is None or isinstance(value.data, bool | int | float):
         return value
@@ -90,12 +90,12 @@ def evaluate_value(value: Value, lookup: Lookup) -> Value:
 
 @dataclass(slots=True)
 class _Replacement:
-    """One walk over a tree. `room` is what its expressions may still add up to: lists of lists could double each."""
+    """One walk over a tree. `room` is the number of elements that its lists may still have in total."""
 
     lookup: Lookup
     room: int = MAX_ELEMENTS
     failed: bool = False
-    found: list[Diagnostic] = field(default_factory=list)  # not the errors, whose frames would hold on to this walk
+    found: list[Diagnostic] = field(default_factory=list)  # not the errors, whose frames would keep this walk alive
 
     def of(self, value: Value) -> Value:
         match value.data:
@@ -125,7 +125,7 @@ class _Replacement:
                 message = f"the lists inserted here have more than {MAX_ELEMENTS:,} elements in total"
                 raise CnncError.of(Code.FAILED_EXPRESSION, message, span, help="pass shorter lists, or use a block")
             if self.room < 0:
-                raise CnncError([])  # it has been said
+                raise CnncError([])  # already reported
         return _as_value(result, span)
 
 
@@ -147,7 +147,7 @@ def _fill(part: str | Expression, lookup: Lookup) -> str:
 
 
 def _place(text: str, span: Span, extent: tuple[int, int] | None) -> Span:
-    """The span of a part of the text, where the source shows it letter by letter; otherwise all of `span`."""
+    """The span of a part of the text, if the source contains the text literally; otherwise `span`."""
     if extent is None or span.line != span.end_line:
         return span
     written = span.source.line(span.line)[span.column - 1 : span.end_column - 1]

@@ -1,6 +1,6 @@
-"""Files from outside: what must hold before anybody opens one.
+"""Checks of a file before it is opened: that it exists, is a regular file, and has a valid path.
 
-Opening a pipe waits for a writer for ever, and opening a device can act, so all who read ask here first.
+Opening a pipe can block forever, and opening a device can have effects, so all readers check here first.
 """
 
 import os
@@ -18,12 +18,12 @@ _KINDS = {
 
 
 def kind_of(mode: int) -> str | None:
-    """What a file is instead of a regular one, by its `st_mode`; None for a regular one."""
+    """The kind of a file that is not a regular one, from its `st_mode`; None for a regular file."""
     return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "not a regular file")
 
 
 def is_utf8(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is UTF-8: on Linux the names of files need not be, and Python holds such bytes as surrogates."""
+    """Whether a path is UTF-8. File names on Linux need not be; Python stores other bytes as surrogates."""
     try:
         os.fspath(path).encode()
     except UnicodeEncodeError:
@@ -32,7 +32,7 @@ def is_utf8(path: str | os.PathLike[str]) -> bool:
 
 
 def require_utf8(path: str | os.PathLike[str], code: Code, doing: str) -> None:
-    """Raise CnncError with `code` for a path that onnxruntime, torch and safetensors do not take."""
+    """Raise CnncError with `code` for a path that onnxruntime, torch and safetensors do not accept."""
     if "\0" in os.fspath(path):
         raise CnncError.of(code, f"cannot {doing} {path}: a path cannot contain NUL characters")
     if not is_utf8(path):
@@ -41,9 +41,9 @@ def require_utf8(path: str | os.PathLike[str], code: Code, doing: str) -> None:
 
 
 def require_file(path: str | os.PathLike[str], code: Code, what: str) -> int:
-    """The size in bytes of the regular, non-empty file at `path`; raises CnncError with `code` where there is none.
+    """The size in bytes of the regular, non-empty file at `path`; raises CnncError with `code` if there is none.
 
-    `what` names the thing in the message: `model`, `picture`, `weights`.
+    `what` is the word for the file in messages: `model`, `picture`, `weights`.
     """
     try:
         status = os.stat(path)

@@ -1,9 +1,9 @@
-"""Files of earlier builds that a new one does not write: beside its manifest they would be taken for its own.
+"""Removes files of earlier builds that a new build does not write and that would seem to belong to it.
 
-A manifest names the files of its build and their hashes. What some build here has named and the new one does not write
-is removed where it still is what was written then: a file that somebody else has put there, or has changed, stays.
-While files are being moved the folder holds a note of all of them, so that the next build cleans up behind one that was
-killed. The note's lines are those of sha256sum.
+A manifest lists the files of its build with their hashes. A file in the manifest of an earlier build that the new build
+does not write is removed if its hash still matches; a file that has changed, or comes from elsewhere, stays. While
+files are moved, the folder contains a note that lists all of them, so that the next build can clean up after one that
+was killed. The note has the format of sha256sum.
 """
 
 import json
@@ -15,11 +15,11 @@ from pathlib import Path
 NOTE = ".cnnc-written"
 
 Written = frozenset[tuple[str, str]]
-"""Hashes and names."""
+"""Hashes and names of files."""
 
 
 def named(manifest: Path) -> Written:
-    """What a manifest names; nothing, where there is none, or one of somebody else's."""
+    """The files in a manifest; none if there is no manifest of cnnc."""
     try:
         files = json.loads(manifest.read_bytes())["files"]
         return frozenset((str(each["sha256"]), name) for name, each in files.items() if _is_plain(name))
@@ -28,7 +28,7 @@ def named(manifest: Path) -> Written:
 
 
 def noted(folder: Path) -> Written:
-    """What the note in the folder names; nothing, where no build was killed."""
+    """The files in the folder's note; none if no build was killed."""
     try:
         lines = (folder / NOTE).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -43,7 +43,7 @@ def as_note(written: Written) -> bytes:
 
 
 def remove(folder: Path, written: Written, keep: Collection[str]) -> None:
-    """Remove what was written and is not kept; raises OSError."""
+    """Remove the `written` files that are unchanged and not in `keep`; raises OSError."""
     for name in sorted({name for _, name in written} - set(keep)):
         path = folder / name
         if isfile(path) and not islink(path) and (_hash(path), name) in written:
@@ -56,5 +56,5 @@ def _hash(path: Path) -> str:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name is that of a file right in the folder, which a build could have written."""
+    """Whether a name is that of a file directly in the folder that a build could have written."""
     return name == Path(name).name and not name.startswith(".") and name.isprintable()

@@ -1,7 +1,7 @@
-"""Weights that lie in a file: a mapping whose arrays are parts of it, mapped into memory anew at each access.
+"""Weights in a file: a mapping whose arrays are memory-mapped at each access.
 
-Of such an array, memory holds what somebody looks at, for as long as he keeps it. So what is made of a large network
-need not share the memory with its weights.
+Only the parts of an array that are used are in memory, for as long as the array is referenced. So a large network can
+be built without all its weights in memory.
 """
 
 import sys
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-LARGE = 2**27  # bytes of weights; what is smaller is built faster in memory
+LARGE = 2**27  # bytes of weights; smaller networks build faster in memory
 
 
 class Place(NamedTuple):
-    """Where an array lies: its file, its type by NumPy's name, its shape, its first byte."""
+    """The location of an array: its file, its NumPy dtype, its shape, its first byte."""
 
     path: Path
     kind: str
@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
 
 class InFile(Mapping[str, "Array"]):
-    """Arrays in files, by their keys. Writing to one of them does not change the file."""
+    """Arrays in files, by key. Writing to an array does not change the file."""
 
     def __init__(self, places: Mapping[str, Place]) -> None:
         self.places = places
@@ -46,17 +46,17 @@ class InFile(Mapping[str, "Array"]):
         return len(self.places)
 
     def only(self, keys: Collection[str]) -> "InFile":
-        """Those of them with these keys."""
+        """The subset with these keys."""
         return InFile({key: place for key, place in self.places.items() if key in keys})
 
 
 def is_large(weights: "Mapping[str, Tensor]") -> bool:
-    """Whether these are better left in a file; on Windows, a file that is mapped cannot be renamed."""
+    """Whether to keep weights in a file; never on Windows, which cannot rename a mapped file."""
     return sys.platform != "win32" and sum(each.nbytes for each in weights.values()) >= LARGE
 
 
 def park(path: Path, weights: "Mapping[str, Array]") -> InFile:
-    """Write weights to a staged path; raises E405."""
+    """Write weights to a path in a staging folder, and return them mapped from it; raises E405."""
     from cnnc.files.weights_stamp import write_stamped
     from cnnc.files.write import stage_file
 
@@ -80,7 +80,7 @@ def parked(path: Path) -> InFile:
 
 
 def take_over(module: "nn.Module", weights: InFile) -> None:
-    """Have a module hold these in the place of its own, or of those that it has looked at."""
+    """Replace the weights of a module by mapped ones, also those that it has already read."""
     import torch
 
     module.load_state_dict({key: torch.from_numpy(weights[key]) for key in module.state_dict()}, assign=True)
@@ -88,11 +88,11 @@ def take_over(module: "nn.Module", weights: InFile) -> None:
 
 
 def give_back() -> None:
-    """Give memory that nobody uses any more back to the system."""
+    """Return unused memory to the system."""
     import ctypes
     import gc
     from contextlib import suppress
 
-    gc.collect()  # modules hang together in circles
-    with suppress(OSError, AttributeError, TypeError):  # not every system's library has this
+    gc.collect()  # modules have reference cycles
+    with suppress(OSError, AttributeError, TypeError):  # not every C library has malloc_trim
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,9 +1,8 @@
-"""An ONNX file's outermost layer, read before onnxruntime sees it.
+"""Reads the metadata of an ONNX file without onnxruntime.
 
-In: a path. Out: the texts of `metadata_props`, and the hash that the file must have. Only the fields of the ModelProto
-itself are walked (the graph is one of them and is stepped over unread), so this costs nothing, and a model that carries
-no contract of ours never needs to be loaded into this process to find that out. Empty, cut off, damaged and foreign
-files are E501.
+Takes a path and returns the strings in `metadata_props` and the first bytes, which may hold a seal. Only the fields of
+the ModelProto itself are read (the graph is skipped), so this is cheap, and a model without a cnnc contract is never
+loaded into this process. Empty, truncated, damaged and foreign files are E501.
 """
 
 import os
@@ -23,7 +22,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A file that looks like an ONNX model, what its `metadata_props` say, and the first bytes, which may be a seal."""
+    """A file that looks like an ONNX model: its `metadata_props`, and its first bytes, which may be a seal."""
 
     path: str
     metadata: dict[str, str]
@@ -31,7 +30,7 @@ class ModelFile:
 
 
 def read_model(path: str | os.PathLike[str]) -> ModelFile:
-    """Read the ONNX file at `path`; raises CnncError (E501) where it is none."""
+    """Read the ONNX file at `path`; raises CnncError (E501) if it is not one."""
     name = os.fspath(path)
     require_utf8(name, Code.MODEL_UNREADABLE, "read the model")
     size = require_file(name, Code.MODEL_UNREADABLE, "model")
@@ -58,7 +57,7 @@ def _not_a_model(head: bytes) -> str:
 
 
 def unreadable(path: str, reason: str) -> CnncError:
-    """E501."""
+    """An E501 error with a reason."""
     return CnncError.of(
         Code.MODEL_UNREADABLE,
         f"cannot read the model {path}: {reason}",
@@ -72,7 +71,7 @@ def _entry(body: bytes) -> tuple[str, str]:
 
 
 def _fields(stream: IO[bytes], end: int, read: tuple[int, ...]) -> Iterator[tuple[int, bytes]]:
-    """Each field of the protobuf message that ends at `end`: its number and, for those in `read`, its bytes."""
+    """Yield each field of the protobuf message that ends at `end`: its number and, for numbers in `read`, its bytes."""
     while stream.tell() < end:
         tag = _varint(stream)
         size = {_FIXED64: 8, _FIXED32: 4, _VARINT: 0}.get(tag & 7)
@@ -90,7 +89,7 @@ def _fields(stream: IO[bytes], end: int, read: tuple[int, ...]) -> Iterator[tupl
 
 
 def _varint(stream: IO[bytes]) -> int:
-    """The number that comes next, seven bits a byte, the lowest first, at most ten of them."""
+    """Read a varint: seven bits per byte, the lowest first, at most ten bytes."""
     value = 0
     for place in range(10):
         byte = stream.read(1)

@@ -1,9 +1,9 @@
-"""The seal of an ONNX file of ours: the SHA-256 of all that follows, in the file's first bytes.
+"""The seal of an ONNX file that cnnc wrote: its first bytes hold the SHA-256 of the rest.
 
-protobuf takes a message's fields in any order. So the first is an entry of `metadata_props` of a fixed length, and who
-reads the file can hash the rest without parsing it. Other tools that rewrite a file put the entry elsewhere or lose it:
-a file that is damaged can be told from one that was rewritten. Files of other makers, and of earlier versions of cnnc,
-have no seal. Imports nothing heavy, for `infer` reads seals.
+protobuf allows the fields of a message in any order. So the seal is an entry of `metadata_props` of fixed length and
+comes first, and a reader can hash the rest without parsing it. Other tools that rewrite a file move or drop the entry,
+which distinguishes a rewritten file from a damaged one. Files of other tools, and of earlier versions of cnnc, have no
+seal. Imports nothing heavy, because `infer` reads seals.
 """
 
 import json
@@ -12,23 +12,23 @@ from hashlib import sha256
 from pathlib import Path
 
 KEY = "cnnc.file_sha256"
-DATA = "cnnc.data"  # as JSON, the name and the SHA-256 of the file beside the model that holds its weights
+DATA = "cnnc.data"  # JSON with the name and the SHA-256 of the external file with the weights
 SAYS = "SHA-256 of the bytes behind this entry: "
 PIECE = 2**22
 _METADATA, _KEY, _VALUE = 14, 1, 2  # field numbers of ModelProto and StringStringEntryProto
 
 
 class Changed(Exception):
-    """The bytes are not those that cnnc wrote."""
+    """The file differs from what cnnc wrote."""
 
 
 def seal(digest: str) -> bytes:
-    """The first bytes of a file, the rest of which has this SHA-256, in hexadecimal."""
+    """The seal for a file whose remaining bytes have this SHA-256, in hexadecimal."""
     return _field(_METADATA, _field(_KEY, KEY.encode()) + _field(_VALUE, f"{SAYS}{digest}".encode()))
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes, fewer than 128."""
+    """A protobuf field of fewer than 128 bytes."""
     return bytes([number << 3 | 2, len(content)]) + content
 
 
@@ -36,7 +36,7 @@ SIZE = len(seal("0" * 64))
 
 
 def sealed(pieces: Iterable[bytes | memoryview]) -> list[bytes | memoryview]:
-    """The pieces of a file with its seal before them."""
+    """The pieces of a file, preceded by their seal."""
     pieces, digest = list(pieces), sha256()
     for each in pieces:
         digest.update(each)
@@ -44,14 +44,14 @@ def sealed(pieces: Iterable[bytes | memoryview]) -> list[bytes | memoryview]:
 
 
 def is_sealed(head: bytes) -> bool:
-    """Whether a file that begins so was sealed, and may be damaged: the key and what it says are two traces of that."""
+    """Whether a file with these first bytes was sealed; it may be damaged, so the key or the text is enough."""
     return any(trace.encode() in head[:SIZE] for trace in (KEY, SAYS))
 
 
 def sealed_digest(head: bytes, keys: Collection[str]) -> str | None:
-    """What the SHA-256 of the bytes behind the seal must be, by the first bytes of a file and the keys of its metadata.
+    """The expected SHA-256 of the bytes after the seal, from the first bytes of a file and the keys of its metadata.
 
-    None for a file without a seal. Raises Changed for one that has lost its own.
+    None for a file without a seal. Raises Changed if the seal is damaged, or is no longer at the beginning.
     """
     head = head[:SIZE]
     if is_sealed(head):
@@ -65,7 +65,7 @@ def sealed_digest(head: bytes, keys: Collection[str]) -> str | None:
 
 
 def require_digest(found: str, expected: str) -> None:
-    """Raise Changed where bytes have another SHA-256 than was written down."""
+    """Raise Changed if a SHA-256 is not the expected one."""
     if found != expected:
         raise Changed(
             "damaged, or was edited in place: its SHA-256 is not the one that cnnc wrote "
@@ -76,7 +76,7 @@ def require_digest(found: str, expected: str) -> None:
 def digest_from(path: str | Path, start: int) -> str:
     """The SHA-256 of the file's bytes from `start` on.
 
-    They are read in pieces that are large, for behind each a thread may have to wait until another lets go of Python.
+    The file is read in large pieces, because a thread may have to wait for the GIL after each one.
     """
     result, piece = sha256(), memoryview(bytearray(PIECE))
     with open(path, "rb", buffering=0) as file:
@@ -87,9 +87,9 @@ def digest_from(path: str | Path, start: int) -> str:
 
 
 def require_whole(path: Path, metadata: Mapping[str, str]) -> None:
-    """Raise Changed where a sealed file, or that of its weights beside it, is not as cnnc wrote it.
+    """Raise Changed if a sealed file, or its external file with the weights, differs from what cnnc wrote.
 
-    A file that another tool has rewritten has no seal any more, and is as good as any other.
+    A file that another tool has rewritten has no seal and is accepted.
     """
     with path.open("rb") as file:
         head = file.read(SIZE)
@@ -101,8 +101,8 @@ def require_whole(path: Path, metadata: Mapping[str, str]) -> None:
     except Changed as error:
         raise Changed(f"it is {error}") from error
     if DATA in metadata:
-        said = json.loads(metadata[DATA])
+        data = json.loads(metadata[DATA])
         try:
-            require_digest(digest_from(path.with_name(said["name"]), 0), said["sha256"])
+            require_digest(digest_from(path.with_name(data["name"]), 0), data["sha256"])
         except Changed as error:
-            raise Changed(f"{said['name']} is {error}") from error
+            raise Changed(f"{data['name']} is {error}") from error

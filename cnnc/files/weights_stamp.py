@@ -1,9 +1,9 @@
-"""The stamp in the weights that cnnc writes: the classes' names, and a hash that tells a damaged file.
+"""The stamp in safetensors files that cnnc writes: the class names, and a hash that detects damage.
 
-A safetensors file has no checksum, and most flipped bits in one only make other numbers. So the files of `cnnc build`
-and `cnnc train` hold the hash of what is in them, as JSON under one key of their metadata. Files of other makers have
-no stamp. The files are written here, tensor by tensor: the library's own writers hold all bytes of a file at once, or
-give it modes of their own. The format: https://huggingface.co/docs/safetensors/index#format
+A safetensors file has no checksum, and most flipped bits only change numbers. So the files of `cnnc build` and `cnnc
+train` contain a hash of their contents, as JSON under one key of their metadata. Files of other tools have no stamp.
+This module writes the files itself, tensor by tensor: the writers of the library keep the whole file in memory, or
+ignore the umask. The format: https://huggingface.co/docs/safetensors/index#format
 """
 
 import json
@@ -24,7 +24,7 @@ ALIGNMENT = 8
 
 
 class Damaged(Exception):
-    """The file is not what was written."""
+    """The file differs from what cnnc wrote."""
 
 
 def write_stamped(
@@ -33,7 +33,7 @@ def write_stamped(
     labels: Sequence[str] | None,
     weights_sha256: str | None = None,
 ) -> None:
-    """Write weights and the names of the classes as safetensors; `weights_sha256` is the digest of these, if known."""
+    """Write weights and class names as safetensors; `weights_sha256` is the digest of the weights, if known."""
     arrays = {key: _little(each) for key, each in weights.items()}
     names = None if labels is None else list(labels)
     stamp = {"labels": names, HASH: _hash(weights_sha256 or digest(arrays), names)}
@@ -56,20 +56,20 @@ def write_stamped(
 
 
 def header(path: Path) -> tuple[dict[str, Any], int]:
-    """What a safetensors file says of its tensors, and where they begin."""
+    """The header of a safetensors file, and the offset of its first tensor."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(ALIGNMENT), "little")
         return json.loads(file.read(length)), ALIGNMENT + length
 
 
 def require_whole(data: bytes, weights: "Mapping[str, Tensor]") -> None:
-    """Raise Damaged where a safetensors file has a stamp, and `weights`, read from it, or the names are others."""
+    """Raise Damaged if a safetensors file has a stamp that does not match `weights`, read from it, or its names."""
     text = _stamp(data)
     if text is None:
         return
     try:
-        said = json.loads(text)
-        whole = said[HASH] == _hash(digest(weights), said["labels"])
+        stamp = json.loads(text)
+        whole = stamp[HASH] == _hash(digest(weights), stamp["labels"])
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise Damaged("it is damaged: the stamp that cnnc wrote into it cannot be read") from error
     if not whole:
@@ -77,7 +77,7 @@ def require_whole(data: bytes, weights: "Mapping[str, Tensor]") -> None:
 
 
 def labels(path: Path) -> tuple[str, ...] | None:
-    """The names of the classes in a file that `cnnc.weights.load.read` takes; None where it has none."""
+    """The class names in a file that `cnnc.weights.load.read` accepts; None if it has none."""
     with path.open("rb") as file:
         length, first = file.read(8), file.read(1)
         if first != b"{":  # not safetensors
@@ -88,7 +88,7 @@ def labels(path: Path) -> tuple[str, ...] | None:
 
 
 def digest(weights: Mapping[str, Any]) -> str:
-    """The SHA-256 of weights, tensors or arrays: of keys, types, shapes and numbers, whatever the order of the keys."""
+    """The SHA-256 of tensors or arrays: of keys, dtypes, shapes and values, independent of the order of the keys."""
     result = sha256()
     for key in sorted(weights):
         array = _little(weights[key])
@@ -98,7 +98,7 @@ def digest(weights: Mapping[str, Any]) -> str:
 
 
 def _little(tensor: "Tensor | Array") -> "Array":
-    """A tensor as an array that is contiguous and little-endian, without a copy where it is so already."""
+    """A tensor as a contiguous little-endian array, without a copy if possible."""
     import numpy as np
 
     array = tensor if isinstance(tensor, np.ndarray) else tensor.detach().cpu().numpy()
@@ -110,7 +110,7 @@ def _hash(weights_sha256: str, labels: list[str] | None) -> str:
 
 
 def _stamp(data: bytes) -> str | None:
-    """The stamp in a header that can be read; where one of them is damaged, by its own key or by that of its hash."""
+    """The stamp in a readable header, found by its key, or by the key of its hash if one of them is damaged."""
     length = int.from_bytes(data[:8], "little")
     remarks: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
     return next((text for key, text in remarks.items() if key == KEY or HASH in text), None)

@@ -1,8 +1,8 @@
-"""The one writer of artifacts: a file is there whole, or what was there before still is.
+"""Atomic writing of files: a new file is complete, or the old one is unchanged.
 
-What is written goes into a staging folder beside its place, is flushed to the disk, and is renamed. A staging folder
-is locked while its writer lives; those of writers that were killed are removed by the next one. Files get the mode that
-the umask says. Whatever the system objects to is a diagnostic, E405.
+Data is written to a staging folder next to the target, flushed to the disk, and renamed. A writer locks its staging
+folder; the next writer removes folders of writers that were killed. Files get the mode of the umask. Errors of the
+system become the diagnostic E405.
 """
 
 import errno
@@ -39,7 +39,7 @@ REASONS = {
 
 
 def write_file(path: Path, data: Data) -> None:
-    """Write `data`, or what the function writes into the open file, to `path`; raises E405.
+    """Write `data` (bytes, or a function that writes to the open file) to `path`; raises E405.
 
     A symbolic link stays, and the file that it points to is replaced.
     """
@@ -52,9 +52,9 @@ def write_file(path: Path, data: Data) -> None:
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """A folder inside `folder` for files that `publish` will move into it; gone, with what is left, at the end.
+    """Context manager: a temporary folder inside `folder` for files that `publish` will move into `folder`.
 
-    So are folders that were made for it, where nothing came into them.
+    It is removed at the end, and so are folders that were created for it and stay empty.
     """
     new = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
     with ExitStack() as stack:
@@ -65,7 +65,7 @@ def staging(folder: Path) -> Iterator[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those around it, or none of them; raises E405."""
+    """Create a folder and its parents, or none of them; raises E405."""
     new = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
     with reported(folder):
         try:
@@ -76,7 +76,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders, the innermost first; one that has files by now stays, and so do those around it."""
+    """Remove empty folders, the innermost first; stops at one that has files."""
     for each in folders:
         try:
             each.rmdir()
@@ -86,23 +86,23 @@ def _remove_empty(folders: Iterable[Path]) -> None:
 
 
 def stage_file(path: Path, data: Data) -> None:
-    """Write a file of a staging folder, down to the disk; raises E405."""
+    """Write a file to a staging folder and flush it to the disk; raises E405."""
     with reported(path):
         _write(path, data)
 
 
 def flush_staged(path: Path) -> None:
-    """Take a file of a staging folder that a library has written down to the disk; raises E405."""
+    """Flush a file in a staging folder, written by a library, to the disk; raises E405."""
     with reported(path), path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def publish(folder: Path, files: Mapping[str, Path]) -> None:
-    """Rename staged files to their names in `folder`, the last (the manifest) only when all others are there.
+    """Rename staged files to their names in `folder`, the last one (the manifest) after all others.
 
-    One build at a time: of two into one folder, the later one's files are there together. The old manifest goes first,
-    so that one that is interrupted here leaves no manifest rather than one that does not describe its files. Files of
-    earlier builds that this one does not write are removed.
+    A lock keeps two builds from mixing their files. The old manifest is removed first, so that an interrupted build
+    leaves no manifest rather than one that does not match its files. Files of earlier builds that this one does not
+    write are removed.
     """
     *names, manifest = files
     with reported(folder), _alone(folder / f"{STAGE}{LOCK}"):
@@ -121,7 +121,7 @@ def publish(folder: Path, files: Mapping[str, Path]) -> None:
 
 
 def _place(path: Path) -> Path:
-    """Where the file really goes, which may be where a link points to; never a device, a pipe or a folder."""
+    """The path with links resolved; raises an error for a device, a pipe, a folder or a circular link."""
     place = Path(os.path.realpath(path))
     if os.path.islink(place):
         raise OSError(errno.ELOOP, "loop", str(path))
@@ -161,7 +161,7 @@ def _staging(folder: Path, make: bool = False) -> Iterator[Path]:
 
 
 def _locked_stage(folder: Path, make: bool) -> tuple[Path, IO[bytes]]:
-    """A new staging folder and its lock; another writer may remove `folder`, or sweep this just before it is locked."""
+    """Create and lock a staging folder, again if another writer removes it or `folder` before it is locked."""
     while True:
         stage = folder / f"{STAGE}{token_hex(8)}"
         if make:
@@ -177,7 +177,7 @@ def _locked_stage(folder: Path, make: bool) -> tuple[Path, IO[bytes]]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the staging folders whose writers are no more: nobody holds their locks."""
+    """Remove staging folders whose writers have died, so that their locks are free."""
     for stage in folder.glob(f"{STAGE}*/"):
         with suppress(OSError):
             if not os.path.exists(stage / LOCK):
@@ -197,7 +197,7 @@ def _lock(path: Path) -> IO[bytes]:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock at `path`, whose file goes with its holder; who had waited for that very file makes a new one."""
+    """Hold the lock at `path`. Its file is removed with the lock, so a writer that waited for it locks a new file."""
     if sys.platform == "win32":
         yield
         return
@@ -221,7 +221,7 @@ def _is_still_at(path: Path, file: IO[bytes]) -> bool:
 
 @contextmanager
 def reported(path: Path) -> Iterator[None]:
-    """Turn what the system says into E405; torch's writers hide it behind errors of their own."""
+    """Turn errors of the system into E405, also if torch's writers wrap them in other errors."""
     try:
         yield
     except CnncError:
@@ -235,14 +235,14 @@ def reported(path: Path) -> Iterator[None]:
 
 
 def _blocked(cause: OSError, path: Path) -> Path:
-    """What could not be written: `path`, or the file right in it that something else takes the place of."""
-    told = (Path(each) for each in (cause.filename2, cause.filename) if isinstance(each, str))
-    inside = (each for each in told if each.parent == path and cause.errno in (errno.EISDIR, errno.ELOOP))
+    """The path that could not be written: `path`, or a file in it that is blocked by something else."""
+    paths = (Path(each) for each in (cause.filename2, cause.filename) if isinstance(each, str))
+    inside = (each for each in paths if each.parent == path and cause.errno in (errno.EISDIR, errno.ELOOP))
     return next(inside, path)
 
 
 def _reason(cause: OSError, path: Path) -> str:
-    """What is in the way; where that is a folder far up, it is named."""
+    """The reason in words, with the parent folder that causes it, if any."""
     around = (path, *path.parents)
     if cause.errno in (errno.ENOTDIR, errno.EEXIST):
         return f"{next(filter(os.path.lexists, around))} is not a folder"

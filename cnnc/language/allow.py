@@ -1,7 +1,7 @@
-"""`allow`: the warnings that the author of a spec has decided on.
+"""Reads `allow`, the warnings that a spec silences.
 
-In: a code, or a list of codes, as it is written. Out: an `Allow` for each that is the code of a warning. Where it
-stands says what it covers: a node, an instance and all in it, a block, a file of blocks, or the whole spec.
+Takes a code or a list of codes and returns an `Allow` for each code of a warning. Its place decides the scope: a node,
+an instance with everything in it, a block, a file of blocks, or the whole spec.
 """
 
 from cnnc.diagnostics import Allow, Code, Diagnostic, Report
@@ -14,14 +14,14 @@ WARNINGS = {code.value: code for code in Code if code.severity == "warning" and 
 
 
 def read_allow(value: Value | None, report: Report, bad: Code = Code.BAD_VALUE) -> tuple[Allow, ...]:
-    """The warnings that are allowed; what is no code of a warning is reported as `bad`."""
+    """The allowed warnings; anything that is not the code of a warning is reported as `bad`."""
     if value is None or value.data is None:
         return ()
     entries = value.data if isinstance(value.data, tuple) else (value,)
     found: list[Allow] = []
     for entry in entries:
         if isinstance(entry.data, str) and entry.data in WARNINGS:
-            if [each.code for each in found].count(WARNINGS[entry.data]) < 2:  # the second is told to be of no use
+            if [each.code for each in found].count(WARNINGS[entry.data]) < 2:  # the second is reported as unused
                 found.append(Allow(WARNINGS[entry.data], entry.span))
         else:
             message = f"`allow` must list codes of warnings, got {show(entry.plain())}"

@@ -1,7 +1,7 @@
-"""What somebody meant who wrote a node in the words or the form of another framework: help lines, with what to write.
+"""Help lines for nodes that are written in the terms or the form of another framework.
 
-In: what was written, as plain data, and the ops and blocks that there are. Out: a line, or None where nothing comes to
-mind. Whether something is wrong has been decided before.
+Takes the node as plain data, and the known ops and blocks; returns a line that says what to write, or None. The caller
+has already found that the node is wrong.
 """
 
 import re
@@ -59,7 +59,7 @@ OPS = (*registry.PLACES, "group", "each")
 
 
 def attributes_meant(op: str, given: Any) -> str:
-    """How a node whose attributes are no mapping was probably meant; `op` may be no op."""
+    """What to write instead of attributes that are not a mapping; `op` may be unknown."""
     if way_out := mistyped(op):
         return way_out
     if "{" in op:  # `conv {out: 6}` or `conv:{out: 6}`
@@ -81,7 +81,7 @@ def _attributes_of(op: str, given: Any) -> str:
 
 
 def _spelt_out(op: str, given: Any) -> tuple[str, str, str]:
-    """A node that was given a bare value: what to do, how it is written, and why it is."""
+    """The correction of a node with a bare value: what to do, the correct code, and the reason."""
     kind = registry.get(op)
     required = [name for name, field in kind.model_fields.items() if field.is_required()]
     names = required or list(kind.model_fields)[:1]
@@ -102,12 +102,12 @@ def _spelt_out(op: str, given: Any) -> tuple[str, str, str]:
 
 
 def _descend(given: list[Any]) -> bool:
-    """Whether two numbers may be channels and a kernel: `[6, 5]`, but not `[3, 64]`, from 3 channels to 64."""
+    """Whether two numbers may be channels and a kernel: `[6, 5]`, but not `[3, 64]` (input and output channels)."""
     return all(type(each) is int for each in given) and given[0] >= given[1]
 
 
 def _takes(kind: type[Op], attribute: str, given: Any) -> bool:
-    """Whether an attribute may have a value."""
+    """Whether an attribute accepts a value."""
     try:
         kind.model_validate({attribute: given})
     except ValidationError as error:
@@ -116,7 +116,7 @@ def _takes(kind: type[Op], attribute: str, given: Any) -> bool:
 
 
 def op_meant(op: str, given: Any, blocks: Iterable[str]) -> str | None:
-    """What an op that there is not was meant to be, with the attributes that it was `given`."""
+    """The help line for an unknown op with the attributes `given`."""
     way_out = did_you_mean(op, (*blocks, *OPS))
     if otherwise := written_otherwise(op, blocks):
         return otherwise
@@ -137,7 +137,7 @@ def written_otherwise(op: str, blocks: Iterable[str]) -> str | None:
 
 
 def several_ops(given: Mapping[str, Any]) -> str | None:
-    """Two nodes that were written as one: `{conv: {…}, relu: {}}`."""
+    """The help line for several nodes that are written as one: `{conv: {…}, relu: {}}`."""
     first, second = list(given)[:2]
     mine = known_as(first, registry.PLACES)
     attributes = (*registry.get(mine).model_fields, *WORDS, "act") if mine else WORDS
@@ -149,7 +149,7 @@ def several_ops(given: Mapping[str, Any]) -> str | None:
 
 
 class Meant(NamedTuple):
-    """What an attribute that an op or a block does not have was meant to be: one of its own, another op, or nothing."""
+    """The meaning of an unknown attribute: a known attribute, another op, or one that is not needed."""
 
     attribute: str | None = None
     op: str | None = None
@@ -158,7 +158,7 @@ class Meant(NamedTuple):
 
 
 def attribute_meant(key: str, given: Any, known: Iterable[str], blocks: Iterable[str]) -> Meant:
-    """What `key` stands for among attributes and words that are `known`."""
+    """The meaning of `key`, given the `known` attributes."""
     if mistyped(key, known):
         return Meant()
     if name := known_as(key, known):
@@ -171,7 +171,7 @@ def attribute_meant(key: str, given: Any, known: Iterable[str], blocks: Iterable
 
 
 def say_attribute(op: str, key: str, given: Any, known: Iterable[str], meant: Meant) -> str | None:
-    """The help line for an attribute that `op` does not have."""
+    """The help line for an unknown attribute of `op`."""
     if re.fullmatch(r"[-\d.\s]+\)+", key):
         return f"write a list in square brackets: `[…, {key.strip(' )')}]`"
     if meant.counted:
@@ -180,7 +180,7 @@ def say_attribute(op: str, key: str, given: Any, known: Iterable[str], meant: Me
 
 
 def _another_op(op: str, other: str, given: Any) -> str:
-    """An op among the attributes of another."""
+    """The help line for an op that is written as an attribute of another op."""
     if given is False or other == op:
         return f"remove it: `{other}` is a separate op"
     if other in ACTIVATIONS and registry.takes_act(op):

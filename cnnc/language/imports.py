@@ -1,7 +1,7 @@
-"""`use`: the blocks of other files, found below the spec's own folder and nowhere else.
+"""Reads the files that `use` names, from the spec's folder and below.
 
-In: the spec's source and its list of paths. Out: every block that those files define or use in turn. A used file is a
-library: blocks and no nodes. Paths are relative to the file that names them.
+Takes the spec's source and its list of paths; returns all blocks that these files define or use in turn. A used file
+has blocks and no nodes. Paths are relative to the file that names them.
 """
 
 from collections.abc import Mapping
@@ -38,12 +38,12 @@ def used_blocks(source: Source, use: Value, report: Report) -> dict[str, Block]:
 
 
 def _real(path: Path) -> Path:
-    """The path without links; one that leads back to itself stays, where `Path.resolve` would raise."""
+    """The path with links resolved; keeps a circular link, for which `Path.resolve` would raise."""
     return Path(realpath(path))
 
 
 class _Loader:
-    """Reads each file once; `trail` holds the files that led to one, each with the place that named it, if any did."""
+    """Reads each file once; `trail` holds the files that led to it, each with the span of its entry in `use`."""
 
     def __init__(self, root: Path, report: Report) -> None:
         self.root, self.report = root, report
@@ -81,7 +81,7 @@ class _Loader:
         return self.blocks
 
     def _resolve(self, folder: Path, item: Value) -> Path | None:
-        """The file that an entry names, if it may be read."""
+        """The file that an entry names; None, after reporting, if it may not be read."""
         if not isinstance(item.data, str) or not item.data or "\0" in item.data:
             message = f"an entry of `use` must be a path, got {show(item.plain())}"
             self.report(_refusal(message, item.span, "for example `blocks/resnet.yaml`"))
@@ -100,7 +100,7 @@ class _Loader:
         return path
 
     def _within_bounds(self, source: Source) -> Source:
-        """The file, if all that are used are together no larger than one may be; raises E102."""
+        """The file; raises E102 if the total size of all used files exceeds the limit of one file."""
         self.length += len(source.text)
         if self.length > LIMIT:
             message = f"the files that this spec uses are larger than {LIMIT:,} bytes in total"

@@ -1,7 +1,8 @@
-"""The ops, blocks and attributes that nodes name, held against those that there are.
+"""Checks the names of ops, blocks and attributes in nodes.
 
-In: the items of a list of nodes. Out: diagnostics, and the items as they were meant: where an op of another name, or an
-attribute, is one of ours without much doubt, the rest of the network is proved with it, so that one run tells all.
+Takes the items of a list of nodes; reports unknown names and returns the items with corrections. If a misspelt or
+foreign op or attribute clearly means a known one, the rest of the network is checked with that, so that one run finds
+all errors.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,13 +31,13 @@ KEEP_THE_SHAPE = ("norm", "regularise", *ACTIVATION_FAMILIES)  # families of ops
 
 
 class Known(NamedTuple):
-    """What nodes may name: ops and blocks. Not `complete` where files with further blocks could not be read."""
+    """The known ops and blocks. `complete` is false if files with further blocks could not be read."""
 
     blocks: Mapping[str, Block]
     complete: bool = True
 
     def mended(self, items: Iterable[Item], report: Report) -> tuple[Item, ...]:
-        """The items as they were meant, after reporting."""
+        """The items with corrections, after reporting."""
         return tuple(self._mended(item, report) for item in items)
 
     def _mended(self, item: Item, report: Report) -> Item:
@@ -45,7 +46,7 @@ class Known(NamedTuple):
         if item.bare is not None:
             self._check_bare(item, item.bare, report)
         if item.broken or (item.op in self.blocks and item.op in registry.PLACES):
-            return item  # a block of an op's name has been refused, and which of the two is meant nobody knows
+            return item  # a block with the name of an op has been refused, and either may be meant
         if item.op in self.blocks or item.op in registry.PLACES:
             return self._with_attributes(item, report)
         self._unknown_op(item, item.attributes.plain(), report)
@@ -55,10 +56,10 @@ class Known(NamedTuple):
         if written_otherwise(item.op, self.blocks) and not known_as(item.op, registry.PLACES):
             return item
         mended = self._with_attributes(replace(item, op=op), report)
-        return item if op in self.blocks else mended  # a block that is taken to be used in itself would be a circle
+        return item if op in self.blocks else mended  # a guessed block might use itself
 
     def _with_attributes(self, item: Item, report: Report) -> Item:
-        """The item with the attributes that were meant."""
+        """The item with corrected attributes, after reporting."""
         if item.op in self.blocks:
             known, kind = (*self.blocks[item.op].params, *WORDS), "parameter"
         else:
@@ -76,7 +77,7 @@ class Known(NamedTuple):
         return item
 
     def _check_bare(self, item: Item, given: Value, report: Report) -> None:
-        """A node whose attributes are no mapping, if it is one at all."""
+        """Report a node whose attributes are not a mapping, or whose op is unknown."""
         says_op = given.data in registry.PLACES or item.op in WORDS or "{" in item.op
         if says_op or item.op in self.blocks or item.op in OPS or mistyped(item.op):
             message = f"the attributes of {quote(item.op)} must be a mapping, got {show(given.plain())}"
@@ -94,7 +95,7 @@ class Known(NamedTuple):
 
 
 def _mended(item: Item, key: str, meant: Meant) -> Item:
-    """The item with an attribute as it was meant: under its own name, or left out; as it is where nobody knows."""
+    """The item with one attribute renamed or removed; unchanged if the meaning is unclear."""
     assert isinstance(item.attributes.data, dict)
     values = {name: each for name, each in item.attributes.data.items() if name != key}
     keys = {name: span for name, span in item.attributes.keys.items() if name != key}

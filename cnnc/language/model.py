@@ -1,7 +1,7 @@
-"""The pydantic models of a spec file's own parts, and the frozen values that the rest of the compiler reads.
+"""The pydantic models of the parts of a spec file, and the frozen dataclasses that the rest of the compiler uses.
 
-The models check keys and plain values; what may hold expressions or nodes stays a `Value`, unread. Nodes are looked at
-one by one in `cnnc.language.parse`, so that every error has its own place.
+The models check keys and plain values; parts that may contain expressions or nodes stay a `Value`.
+`cnnc.language.parse` reads nodes one by one, so that every error has its own place.
 """
 
 import re
@@ -17,12 +17,12 @@ UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def _count(value: Any) -> Any:
-    """12M, 2G, or a plain integer."""
+    """Convert 12M or 2G to an integer."""
     return _amount(value, "", "12M, 2G") if isinstance(value, str) else value
 
 
 def _bytes(value: Any) -> Any:
-    """64M, 64MB, or a plain integer."""
+    """Convert 64M or 64MB to an integer."""
     return _amount(value, "B?", "64M, 64MB") if isinstance(value, str) else value
 
 
@@ -38,7 +38,7 @@ Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0, le=2**62)]
 
 
 def _word(value: Any) -> Any:
-    """A number as its digits: `precision: 32` means the word."""
+    """Convert an integer to a string: `precision: 32` means "32"."""
     return str(value) if type(value) is int else value
 
 
@@ -51,7 +51,7 @@ class Part(BaseModel):
 
 
 class Budget(Part):
-    """The most that `cnnc check` lets a network cost."""
+    """The limits on the cost of a network that `cnnc check` enforces."""
 
     params: Count | None = None
     macs: Count | None = None
@@ -59,7 +59,7 @@ class Budget(Part):
 
 
 class Train(Part):
-    """The training recipe. `batch` and all that is counted in steps are the run's, however many devices share it."""
+    """The training recipe. `batch`, and everything counted in steps, applies to the whole run on all devices."""
 
     data: str | None = Field(None, description="a data set's name, or a path")
     batch: int = Field(128, ge=1, le=2**20, description="examples per batch")
@@ -106,7 +106,7 @@ class Train(Part):
 
 
 class Header(Part):
-    """The top level of a spec; `cnnc.language.parse` looks for what it must have, so that one fault hides no other."""
+    """The top level of a spec. `cnnc.language.parse` checks required keys, so that one error does not hide another."""
 
     cnnc: Value | None = None
     name: str | None = None
@@ -125,7 +125,7 @@ class Header(Part):
 
 
 class Library(Part):
-    """The top level of a file that `use` names: blocks alone."""
+    """The top level of a file that `use` names: only blocks."""
 
     cnnc: Value | None = None
     name: str | None = None
@@ -148,7 +148,7 @@ class BlockPart(Part):
 
 
 class InputPart(Part):
-    """The long form of an input: its shape, and how a picture becomes it."""
+    """The long form of an input: its shape, and how a picture is converted to it."""
 
     shape: Value
     mode: Literal["grey", "rgb", "bgr"] | None = None
@@ -161,7 +161,7 @@ class InputPart(Part):
 
 
 class OutputPart(Part):
-    """The long form of an output. `weight` is that of its loss in training."""
+    """The long form of an output. `weight` is the weight of its loss in training."""
 
     source: str = Field(alias="from")
     only: Literal["train"] | None = None
@@ -178,9 +178,9 @@ class OutputPart(Part):
 class Item:
     """One entry of a list of nodes: an op, an instance of a block, a `group` or an `each`.
 
-    `attributes` holds what is not one of the five words. A group or an `each` has a `body`. An item that could not be
-    read is `broken`: it stands for something that nothing is known of. `bare` is what stands in the
-    place of its attributes.
+    `attributes` holds all attributes except `name`, `from`, `when`, `repeat` and `allow`. A group or an `each` has a
+    `body`. An item that could not be read is `broken`: its outputs are unknown. `bare` is a value given instead of a
+    mapping of attributes.
     """
 
     op: str
@@ -198,7 +198,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """A block's definition, read. A param whose value is null must be given by the caller."""
+    """A parsed block. A param whose default is null must be set by each instance."""
 
     name: str
     span: Span
@@ -207,15 +207,15 @@ class Block:
     inputs: tuple[str, ...] = ("input",)
     outputs: dict[str, Value] | None = None
     index_names: bool = False
-    text: Value | None = None  # the definition as it was written
+    text: Value | None = None  # the definition as written
     allow: tuple[Allow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spec:
-    """A spec, read: its text is well-formed and every op, attribute and block in it is known by name.
+    """A parsed spec: the text is well-formed, and the names of all ops, attributes and blocks are known.
 
-    A library is a file of blocks alone: it has no inputs and no items, and no graph comes of it.
+    A library is a file with only blocks: it has no inputs and no items, and gives no graph.
     """
 
     source: Source

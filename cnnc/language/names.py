@@ -1,6 +1,6 @@
-"""Which names a spec may give: what every target can hold.
+"""Checks names in specs against the rules of all targets.
 
-Names are refused whatever the target, so that a spec that checks today still builds tomorrow for another one.
+The rules do not depend on the target, so that a spec that passes the check can be built for any target later.
 """
 
 import keyword
@@ -12,13 +12,13 @@ from cnnc.diagnostics.suggestions import mistyped
 from cnnc.language.validate import show
 from cnnc.text.value import Value
 
-COUNTERS = {"i": "index of the round", "n": "number of rounds"}  # what `repeat` and `each` count with
+COUNTERS = {"i": "index of the round", "n": "number of rounds"}  # the variables of `repeat` and `each`
 LONGEST = 64
 PATTERN = re.compile(r"[A-Za-z0-9_]+")
 FILE_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
-# The attributes of torch.nn.Module and of torch.fx.GraphModule, which a submodule would hide. Frozen here because
-# a check does not import torch; a test holds the list against torch's own.
+# The attributes of torch.nn.Module and of torch.fx.GraphModule, which a submodule would hide. Listed here because
+# a check does not import torch; a test compares the list with torch.
 RESERVED = frozenset(
     """
     T_destination _apply _backward_hooks _backward_pre_hooks _boxed_call _buffers _call_impl _code
@@ -44,17 +44,17 @@ RESERVED = frozenset(
     """.split()  # noqa: SIM905 - a list of words reads better than a list of quotes
 )
 
-TORCHSCRIPT = frozenset({"Ellipsis", "NoneType", "torch"})  # what its source cannot hold as anything else
+TORCHSCRIPT = frozenset({"Ellipsis", "NoneType", "torch"})  # reserved in TorchScript source
 
 TAKEN = {
-    "a block": frozenset(),  # no target sees its name
+    "a block": frozenset(),  # targets do not use its name
     "a parameter": frozenset(),
-    "a node": RESERVED | TORCHSCRIPT | {"self"},  # the first argument of the forward that its value would stand in
+    "a node": RESERVED | TORCHSCRIPT | {"self"},  # the first argument of `forward`, where the values are variables
 }
 
 
 def check_name(name: str, span: Span, report: Report, what: str = "a node") -> bool:
-    """Whether `name` may be given; reports why not."""
+    """Whether `name` is valid; reports the error if not."""
     if not PATTERN.fullmatch(name):
         hint = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:LONGEST]
         message, help = f"{show(name)} cannot be the name of {what}", "use only letters A–Z a–z, digits and _"
@@ -76,7 +76,7 @@ def check_name(name: str, span: Span, report: Report, what: str = "a node") -> b
 
 
 def file_name(source: Source, given: str | None, root: Value, report: Report) -> str:
-    """The network's name: what `name` says, or the file's name without its ending."""
+    """The name of the network: `name` in the spec, or the file's name without its suffix."""
     name = given if given is not None else PurePath(source.name).stem
     if FILE_PATTERN.fullmatch(name) and len(name) <= LONGEST:
         return name

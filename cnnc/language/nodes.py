@@ -1,7 +1,7 @@
-"""Blocks and nodes: the two shapes of data that make up a network, read from a text's values.
+"""Reads blocks and nodes from the values of a spec.
 
-In: values. Out: `Block`s and `Item`s. What cannot be read becomes a broken item, so that what stands around it can
-still be proved. Whether the ops and attributes exist is looked at in `cnnc.language.parse`, once all blocks are known.
+Takes `Value`s and returns `Block`s and `Item`s. A part that cannot be read becomes a broken item, so that the rest can
+still be checked. `cnnc.language.known_names` checks that ops and attributes exist, once all blocks are known.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ from cnnc.text.value import Value
 GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
 EACH_KEYS = ("over", "names", "nodes")
 TAKEN = {name: f"in `repeat` and `each` it is the {what}" for name, what in COUNTERS.items()}
-WORD_TAKEN = dict.fromkeys(WORDS, "every node has an attribute of that name")  # so no instance could be given it
+WORD_TAKEN = dict.fromkeys(WORDS, "every node has an attribute of that name")  # so no instance could set it
 
 
 def read_params(value: Value | None, what: str, report: Report, taken: Mapping[str, str] = TAKEN) -> dict[str, Value]:
-    """The parameters of a spec or block, by name; none is called like what is `taken`, for the reason given there."""
+    """The parameters of a spec or block, by name; reports names that are `taken`, with the reason."""
     if value is None or value.data is None:
         return {}
     if not isinstance(value.data, dict):
@@ -55,8 +55,8 @@ def read_blocks(value: Value | None, report: Report) -> dict[str, Block]:
 
 
 def read_block(name: str, span: Span, value: Value, report: Report) -> Block:
-    """One block's definition; an unreadable one has no items."""
-    value = Value({}, value.span) if value.data is None else value  # `name:` and nothing behind it
+    """Read the definition of a block; an unreadable one has a single broken item."""
+    value = Value({}, value.span) if value.data is None else value  # `name:` without a value
     part = salvage(BlockPart, value, f"block {quote(name)}", report)
     if part is None:
         return Block(name, span, (_broken(span, value),))
@@ -94,7 +94,7 @@ def _input_names(part: BlockPart, text: Value, report: Report) -> tuple[str, ...
 
 
 def _ports(value: Value, report: Report) -> dict[str, Value] | None:
-    """The outputs of a block: one name, a list of names, or ports with the nodes that they show."""
+    """The outputs of a block: one name, a list of names, or a mapping of ports to nodes."""
     if isinstance(value.data, str):
         return {"": value}
     if isinstance(value.data, tuple) and value.data:
@@ -112,7 +112,7 @@ def _ports(value: Value, report: Report) -> dict[str, Value] | None:
 
 
 def _listed(names: tuple[Value, ...], report: Report) -> dict[str, Value]:
-    """Outputs that are called like the nodes that they show."""
+    """The outputs from a list of names; each is named after its node."""
     ports: dict[str, Value] = {}
     for item in names:
         first = ports.setdefault(str(item.data), item)
@@ -124,7 +124,7 @@ def _listed(names: tuple[Value, ...], report: Report) -> dict[str, Value]:
 
 
 def read_items(value: Value, report: Report) -> tuple[Item, ...]:
-    """A list of nodes."""
+    """Read a list of nodes."""
     if not isinstance(value.data, tuple):
         report(Diagnostic(Code.BAD_VALUE, "`nodes` must be a list", value.span, help="each node begins with `- `"))
         return (_broken(value.span, value),)
@@ -132,7 +132,7 @@ def read_items(value: Value, report: Report) -> tuple[Item, ...]:
 
 
 def read_item(value: Value, report: Report) -> Item:
-    """One node: `op`, or `op: {attributes}`."""
+    """Read one node: `op`, or `op: {attributes}`."""
     data = value.data
     if isinstance(data, str) and data:
         return read_item(Value({data: Value(None, value.span)}, value.span, {data: value.span}), report)
@@ -197,7 +197,7 @@ def _malformed(value: Value, report: Report) -> Item:
         first, second = list(data)[:2]
         message = f"a node must have one op, got `{first}` and `{second}`"
         op = data[first].data if first not in registry.PLACES else None
-        if isinstance(op, str) and op in registry.PLACES:  # `type: conv`, as others have it
+        if isinstance(op, str) and op in registry.PLACES:  # `type: conv`, as in other frameworks
             help = f"write the op as the key: `- {op}: {{{second}: …}}`"
         else:
             indent = f"indent the attributes of `{first}`, or write `- {first}: {{{second}: …}}`"
@@ -211,7 +211,7 @@ def _malformed(value: Value, report: Report) -> Item:
 
 
 def _broken(span: Span, value: Value, op: str = "") -> Item:
-    """What stands for an unreadable node; its name is kept where it has one, so that its users are not blamed."""
+    """The item for an unreadable node; keeps its name if it has one, so that references to it are not errors."""
     name = None
     if isinstance(value.data, dict):
         name = next(
@@ -222,7 +222,7 @@ def _broken(span: Span, value: Value, op: str = "") -> Item:
 
 
 def given_twice(name: str, span: Span, first: Span) -> Diagnostic:
-    """Two blocks of one name, the later one blamed."""
+    """E210 for two blocks of the same name, at the later one."""
     return Diagnostic(
         Code.DUPLICATE_NAME, f"there are two blocks `{name}`", span, notes=(Note("the other is here", first),)
     )

@@ -1,7 +1,7 @@
-"""From a text's values to a `Spec`: keys, nodes, and the names of ops, attributes and blocks are checked here.
+"""Parses the values of a file into a `Spec`; checks keys, nodes, and the names of ops, attributes and blocks.
 
-In: the `Value` of a whole file. Out: a `Spec` and every diagnostic that needs no shapes. A node that cannot be read
-becomes a broken `Item`, so that what stands around it can still be proved; what is misspelt is read as what was meant.
+Takes the `Value` of a whole file; returns a `Spec` and reports every error that does not depend on shapes. A node that
+cannot be read becomes a broken `Item`, so that the rest can still be checked; misspelt names are corrected.
 """
 
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ from cnnc.text.value import Value
 
 
 def parse(source: Source, root: Value, report: Report) -> Spec | None:
-    """The spec that `root` describes; None where its language is another one."""
+    """The spec that `root` describes; None if it is written in another version of the language."""
     spelt = _corrected(root)
     assert isinstance(spelt.data, dict)
     library = {"blocks", "use"} & spelt.data.keys() and not {"nodes", "input", "inputs"} & spelt.data.keys()
     kind: type[Header | Library] = Library if library else Header
     what = "a file of blocks" if library else "the spec"
     validate(kind, root, what, report)
-    header = salvage(Header, spelt, what, lambda _: None)  # what is misspelt has been said, and is read all the same
+    header = salvage(Header, spelt, what, lambda _: None)  # misspelt keys have been reported, and are still read
     if header is None or not check_version(header.cnnc, root, report):
         return None
     known = _all_blocks(source, header, report)
@@ -57,7 +57,7 @@ def parse(source: Source, root: Value, report: Report) -> Spec | None:
 
 
 def _corrected(root: Value) -> Value:
-    """The top level with its misspelt keys spelt right: they are reported, but what stands behind them is read."""
+    """The top level with misspelt keys corrected: they are reported, but their values are read."""
     assert isinstance(root.data, dict)
     right = {key: name for name, key in meant(Header, root).items() if name not in root.data}
     data = {right.get(key, key): item for key, item in root.data.items()}
@@ -108,7 +108,7 @@ def _inputs(header: Header, root: Value, report: Report) -> Value | None:
 
 
 def check_recursion(blocks: Mapping[str, Block], report: Report) -> None:
-    """Refuse blocks that contain themselves; names the whole way round."""
+    """Report blocks that contain themselves, with the whole cycle."""
     spans = {
         (block.name, item.op): item.span
         for block in blocks.values()

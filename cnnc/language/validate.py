@@ -1,7 +1,7 @@
-"""Plain data against a pydantic model, with every error put where it stands in the text.
+"""Validates a mapping against a pydantic model, and reports every error at its place in the text.
 
-In: a mapping `Value` and a model. Out: an instance, or None and one diagnostic for each thing that is wrong. A model's
-field whose type is `Value` takes the value as it stands, unread; every other field takes plain data.
+Takes a mapping `Value` and a model; returns an instance, or None after one diagnostic for each error. A field of type
+`Value` receives the value unchanged; every other field receives plain data.
 """
 
 import re
@@ -21,7 +21,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Codes(NamedTuple):
-    """Which codes a kind of mapping uses for its three kinds of error, and what it calls a key."""
+    """The codes for the three kinds of error in a mapping, and the word for its keys."""
 
     unknown: Code
     missing: Code
@@ -29,7 +29,7 @@ class Codes(NamedTuple):
     key: str
 
 
-NOTHING = ("none", "null", "no", "off", "false", "linear", "identity")  # what others call no activation
+NOTHING = ("none", "null", "no", "off", "false", "linear", "identity")  # names for no activation in other frameworks
 KEYS = Codes(Code.UNKNOWN_KEY, Code.MISSING_KEY, Code.BAD_VALUE, "key")
 ATTRIBUTES = Codes(Code.UNKNOWN_ATTRIBUTE, Code.MISSING_ATTRIBUTE, Code.BAD_ATTRIBUTE, "attribute")
 
@@ -45,8 +45,8 @@ def validate(
 ) -> M | None:
     """The instance of `model` that `value` describes, or None after reporting.
 
-    `unknown` are keys that are written but whose value could not be had, which has been reported. `knows` tells
-    whether an expression could speak of a name.
+    `unknown` holds the keys whose values could not be evaluated, which has been reported. `knows` returns whether a
+    name is in scope for expressions.
     """
     if not isinstance(value.data, dict):
         report(Diagnostic(codes.bad, f"{what} must be a mapping, got {show(value.plain())}", value.span))
@@ -64,7 +64,7 @@ def validate(
 
 
 def salvage(model: type[M], value: Value, what: str, report: Report) -> M | None:
-    """As `validate`, for a model whose fields may all be left out: what is wrong is left out, the rest is read."""
+    """Like `validate`, for a model whose fields are all optional: invalid fields are dropped, the rest is kept."""
     found = validate(model, value, what, report)
     if found is not None or not isinstance(value.data, dict):
         return found
@@ -77,7 +77,7 @@ def salvage(model: type[M], value: Value, what: str, report: Report) -> M | None
 
 
 def meant(model: type[BaseModel], value: Value) -> dict[str, str]:
-    """The unknown keys of a mapping, by the keys that they were probably meant to be."""
+    """The unknown keys of a mapping, by the known keys that they probably mean."""
     keys = value.data if isinstance(value.data, dict) else {}
     names = [field.alias or name for name, field in model.model_fields.items()]
     near = {key: nearest(key, names) for key in islice((key for key in keys if key not in names), MOST)}
@@ -85,7 +85,7 @@ def meant(model: type[BaseModel], value: Value) -> dict[str, str]:
 
 
 def _read(model: type[M], value: Value) -> M:
-    """The instance of `model` that a mapping describes; raises pydantic's error."""
+    """The instance of `model` that a mapping describes; raises ValidationError."""
     fields = model.model_fields
     assert isinstance(value.data, dict)
     return model.model_validate(
@@ -97,7 +97,7 @@ def _read(model: type[M], value: Value) -> M:
 
 
 def show(data: object) -> str:
-    """How a message quotes a value: as the spec would spell it, and short."""
+    """A value in a message: spelt as in a spec, and shortened."""
     if data is None or isinstance(data, bool):
         return {None: "null", True: "true", False: "false"}[data]
     if isinstance(data, list | tuple | Mapping):
@@ -116,7 +116,7 @@ def _flow(data: Any) -> str:
 
 
 def quote(name: str) -> str:
-    """A name within a message, never longer than a line."""
+    """A name in a message, in backticks and shortened."""
     return f"`{name}`" if len(name) <= 64 else f"`{name[:60]}…`"
 
 
@@ -143,8 +143,8 @@ def _diagnose(
         message = f"{owner} has no {codes.key} {quote(key)}"
         return Diagnostic(codes.unknown, message, span, help=did_you_mean(key, options))
     if kind == "missing":
-        told = f" ({description})" if not inner and (description := _description(model, key)) else ""
-        return Diagnostic(codes.missing, f"{owner} needs `{key}`{told}", holder.span, help=f"add `{key}: …`")
+        explanation = f" ({description})" if not inner and (description := _description(model, key)) else ""
+        return Diagnostic(codes.missing, f"{owner} needs `{key}`{explanation}", holder.span, help=f"add `{key}: …`")
     spelling = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)[1:]
     reason, way_out = explain(detail)
     here = value.at(*path).span
@@ -159,7 +159,7 @@ def _diagnose(
 
 _TRUTHS = {"yes": "true", "on": "true", "true": "true", "1": "true"}
 _TRUTHS |= {"no": "false", "off": "false", "false": "false", "0": "false"}
-WANTED = {
+EXPECTED = {
     "int_type": "an integer",
     "int_from_float": "an integer",
     "float_type": "a number",
@@ -174,10 +174,10 @@ WANTED = {
 
 
 def explain(detail: ErrorDetails) -> tuple[str, str | None]:
-    """What is wrong with a value, in words that follow the attribute's name, and the way out where there is one."""
+    """The error in a value, as text that follows the attribute's name, and the help line, if any."""
     kind, got, context = detail["type"], detail["input"], detail.get("ctx", {})
-    if kind in WANTED:
-        return f"must be {WANTED[kind]}, got {show(got)}", _conversion(WANTED[kind], got)
+    if kind in EXPECTED:
+        return f"must be {EXPECTED[kind]}, got {show(got)}", _conversion(EXPECTED[kind], got)
     bounds = {
         "greater_than_equal": "at least",
         "greater_than": "more than",
@@ -194,13 +194,13 @@ def explain(detail: ErrorDetails) -> tuple[str, str | None]:
         return f"must be {expected}, got {show(got)}", did_you_mean(str(got), options) if len(options) > 1 else None
     if kind == "value_error":
         reason = str(context["error"])
-        # what does not fit together stands in the text, and is named
+        # the message names the fields of a mapping that do not fit together
         return (reason, None) if isinstance(got, dict) else (f"{reason}, got {show(got)}", _respelt(reason, got))
     return f"is invalid: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {show(got)}", None
 
 
 def _respelt(wanted: str, got: Any) -> str | None:
-    """How a value is written as one of the wanted: `Same` as same, "3" as 3, `(3, 3)` and `3x3` as [3, 3]."""
+    """A help line with the correct spelling of a value: same for `Same`, 3 for "3", [3, 3] for `(3, 3)` and `3x3`."""
     if isinstance(got, str):
         options = re.findall(r"\w+", wanted)
         if got.lower() in options:
@@ -216,13 +216,13 @@ def _respelt(wanted: str, got: Any) -> str | None:
 
 
 def _without_dollar(text: str, knows: Callable[[str], bool]) -> str | None:
-    """A help line for a text that is an expression but for its dollar sign."""
+    """A help line for an expression without its dollar sign."""
     written = as_expression(text, knows)
     return f"write an expression with a dollar sign: `{written}`" if written else None
 
 
 def _cut_pair(text: str, value: Value) -> str | None:
-    """A help line for the first half of `{kernel: (5, 5)}`, which the comma has cut in two."""
+    """A help line for the first half of `{kernel: (5, 5)}`, which YAML splits at the comma."""
     keys = value.data if isinstance(value.data, dict) else {}
     rest = next((key for key in keys if re.fullmatch(r"-?\d+\)", key)), None)
     found = re.fullmatch(r"\((-?\d+)", text)
@@ -230,7 +230,7 @@ def _cut_pair(text: str, value: Value) -> str | None:
 
 
 def _conversion(wanted: str, got: Any) -> str | None:
-    """How a value of a near type is written as the wanted one."""
+    """A help line that converts a value to the expected type; None if there is no obvious conversion."""
     if wanted == "true or false" and str(got).lower() in _TRUTHS:
         return f"write {_TRUTHS[str(got).lower()]}"
     if wanted == "an integer" and isinstance(got, float) and got.is_integer() and abs(got) < 2**53:

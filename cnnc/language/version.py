@@ -1,4 +1,4 @@
-"""The version of the spec language: what `cnnc:` says at the top of every file."""
+"""Checks the version of the spec language, the key `cnnc` at the top level of every file."""
 
 from cnnc.diagnostics import Code, Diagnostic, Report, Span
 from cnnc.language.validate import show
@@ -8,7 +8,7 @@ VERSION = 1
 
 
 def check_version(given: Value | None, root: Value, report: Report) -> bool:
-    """Whether the rest of a file can be read; reports a version that is missing, malformed or another one."""
+    """Whether the rest of a file can be read; reports a missing, malformed or unsupported version."""
     way_out = f"write `cnnc: {VERSION}`"
     if given is None:
         what, where = ("the spec", "") if root.span.path else ("the file", " as its first line")
@@ -27,5 +27,5 @@ def check_version(given: Value | None, root: Value, report: Report) -> bool:
 
 
 def top(root: Value) -> Span:
-    """Where a diagnostic about the whole file stands: at its first key."""
+    """The span for diagnostics about the whole file: its first key."""
     return root.span if root.span.path else next(iter(root.keys.values()), root.span)

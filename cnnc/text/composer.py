@@ -1,7 +1,7 @@
-"""Events in, one `Value` out: a tree of plain data with a span on every value and key.
+"""Builds a `Value` tree from parser events: plain data with a span on every value and key.
 
-Nothing was called, shared or merged in it, and it is at most `MAX_DEPTH` deep. Problems that the parser can step over
-(equal keys, anchors, bad numbers …) are collected in `problems`; those that it cannot are raised. Nothing recurses.
+The tree has no aliases, tags or merge keys, and is at most `MAX_DEPTH` deep. Problems after which parsing can continue
+(duplicate keys, anchors, bad numbers …) are collected in `problems`; others are raised. There is no recursion.
 """
 
 import re
@@ -23,14 +23,14 @@ MAX_PROBLEMS = 100  # a binary file that happens to parse should not fill the sc
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ANCHOR = re.compile(r"&[^\s,\[\]{}]*")
 _TAG = re.compile(r"!(?:<[^>\s]*>|[^\s,\[\]{}]*)")
-_NO_KEYS: Final[dict[str, Span]] = {}  # one for all that are no mapping: most values are scalars
+_NO_KEYS: Final[dict[str, Span]] = {}  # shared by all values that are not mappings
 _NO_KEY: Final = object()
 _REFUSED_KEY: Final = object()
 _BLOCKS = "to reuse something, define a block or a param: see `blocks` and `params`"
 
 
 def kind(data: object) -> str:
-    """`data` in the words of the language, with its article."""
+    """The type of `data` in the terms of the language, with an article."""
     match data:
         case None:
             return "null"
@@ -46,7 +46,7 @@ def kind(data: object) -> str:
 
 
 class _Frame:
-    """A collection whose end has not come yet."""
+    """A collection that is still open."""
 
     __slots__ = ("end", "flow", "items", "key", "keys", "start", "table")
 
@@ -57,11 +57,11 @@ class _Frame:
         self.table: dict[str, Value] | None = {} if is_mapping else None
         self.keys: dict[str, Span] = {}
         self.key: object = _NO_KEY
-        self.end = (start.line + 1, start.column + 2)  # of the last child: where a block collection really ends
+        self.end = (start.line + 1, start.column + 2)  # of the last child, where a block collection ends
 
 
 class Composer:
-    """Builds the root from events, on a stack of its own."""
+    """Builds the root value from events, with an explicit stack."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -99,7 +99,7 @@ class Composer:
             raise CnncError.of(Code.NOT_ONE_DOCUMENT, message, span, help="put it in a file of its own")
 
     def _span(self, start: Mark, end: Mark) -> Span:
-        if start.index >= self._length:  # libyaml sees one more line at the end of a text without a last newline
+        if start.index >= self._length:  # libyaml adds a line at the end of a text without a final newline
             return place(self.source, self._length, 0)
         end_line, end_column = end.line + 1, end.column + 1
         if end_column == 1 and end_line > start.line + 1:  # a block text ends where the next line begins
@@ -142,7 +142,7 @@ class Composer:
         self._add("" if self._awaits_key() else None, span, plain=False)
 
     def _refuse_properties(self, event: Event) -> None:
-        """E106 for the anchor and the tag that stand before a node."""
+        """Report E106 for the anchor and the tag of a node."""
         start, text = event.start_mark.index, self.source.text
         if event.anchor and (found := _ANCHOR.search(text, start)):
             span = place(self.source, found.start(), len(found[0]))
@@ -184,7 +184,7 @@ class Composer:
         plain: bool,
         keys: dict[str, Span] | None = None,
     ) -> None:
-        """Put a finished value where it belongs: into the innermost collection, as a key or not, or at the root."""
+        """Add a finished value to the innermost collection, as a key or a value, or make it the root."""
         self._count += 1
         if self._count > MAX_VALUES:
             message = f"the spec has more than {MAX_VALUES:,} values"
@@ -204,7 +204,7 @@ class Composer:
             frame.key = _NO_KEY
 
     def _key(self, data: object, span: Span, frame: _Frame, plain: bool) -> object:
-        """The key `data`, or the mark of a refused one, whose value is read and dropped."""
+        """The key `data`, or `_REFUSED_KEY` for an invalid key, whose value is dropped."""
         if not isinstance(data, str):
             self._refuse_key(data, span)
         elif plain and data == "<<":

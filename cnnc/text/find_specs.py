@@ -1,37 +1,37 @@
-"""Which files a command line means: paths as they are, folders with the specs in them, globs.
+"""Finds the spec files that a command line names: paths, folders, and globs.
 
-In a folder, a file is a spec by its looks, whatever its format: at its top stands one of `KEYS`. What is named, by
-itself or by a glob, is meant.
+In a folder, a file counts as a spec if one of `KEYS` is at its top level. A file named directly or by a glob always
+counts.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from glob import glob, has_magic
 from itertools import pairwise
-from os.path import exists, isdir, isfile  # of a name that no file can have these say no, where pathlib raises
+from os.path import exists, isdir, isfile  # these return False for an invalid name, where pathlib raises
 from pathlib import Path
 from typing import NamedTuple
 
 from cnnc.text.source import SUFFIXES
 
-KEYS = ("cnnc", "nodes", "input", "blocks")  # not `inputs`: GitHub actions have it, and the manifests of builds
-HEAD = 1 << 16  # bytes of a file that are looked at
+KEYS = ("cnnc", "nodes", "input", "blocks")  # not `inputs`, which GitHub actions and the manifests of builds have
+HEAD = 1 << 16  # bytes of a file that are read
 
 _KEY = rf"""(["']?)(?:{"|".join(KEYS)})\1[ \t]*:(?=\s|$)"""
 _TOKEN = r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+'
 
 
 class Found(NamedTuple):
-    """The specs that are meant, each once, and the files of the folders that do not look like one."""
+    """The specs, without duplicates, and the files in folders that do not look like specs."""
 
     specs: tuple[str, ...]
     passed_over: tuple[str, ...] = ()
 
 
 def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda path: False) -> Found:
-    """The specs that are meant. What does not exist is kept: reading it says so.
+    """The specs that `given` names. A path that does not exist is kept, so that reading it reports the error.
 
-    `left_out` is asked of each file in a folder.
+    `left_out` decides for each file in a folder whether to skip it.
     """
     specs: dict[str, None] = {}
     passed_over: dict[str, None] = {}
@@ -49,7 +49,7 @@ def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda pa
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    """The files in a folder, at any depth, that end as specs do."""
+    """The files in a folder, at any depth, with a suffix of specs."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.suffix in SUFFIXES and not hidden and isfile(path):
@@ -57,13 +57,13 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 
 def _looks_like_spec(path: Path) -> bool:
-    """Whether one of the keys stands at the top of a file, as far as a text tells that need not be right otherwise."""
+    """Whether one of the keys is at the top level of a file, whose text may be invalid otherwise."""
     try:
         with path.open("rb") as file:
             data = file.read(HEAD)
     except OSError:
-        return True  # reading it says what is wrong
-    text = data.replace(b"\0", b"").decode(errors="ignore").lstrip("\ufeff")  # without NULs, UTF-16 can be read
+        return True  # reading it reports the error
+    text = data.replace(b"\0", b"").decode(errors="ignore").lstrip("\ufeff")  # without NULs, UTF-16 is readable too
     lines = [line.removeprefix("---") for line in text.splitlines()]
     lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
@@ -75,7 +75,7 @@ def _looks_like_spec(path: Path) -> bool:
 
 
 def _has_key(text: str) -> bool:
-    """Whether one of the keys stands in the outermost braces of a text."""
+    """Whether one of the keys is in the outermost braces of a text."""
     depth = 0
     for token, behind in pairwise(re.findall(_TOKEN, text)):
         depth += (token in ("{", "[")) - (token in ("]", "}"))

@@ -1,7 +1,7 @@
-"""Globs that leave files out: `drafts`, `*.draft.yaml`, `specs/old/**`.
+"""Globs that exclude files: `drafts`, `*.draft.yaml`, `specs/old/**`.
 
-A glob without a slash is held against every name in a file's path below the globs' base, one with a slash against that
-path, or, where it begins with one, against the whole path. A glob that means a folder means all in it.
+A glob without a slash matches any part of a file's path below the base folder. A glob with a slash matches that path
+or, if it begins with a slash, the absolute path. A glob that matches a folder matches everything in it.
 """
 
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ Parts = tuple[str, ...]
 
 
 class Globs:
-    """Globs that are written in the folder `base`."""
+    """Globs relative to the folder `base`."""
 
     def __init__(self, globs: Iterable[str], base: str) -> None:
         self._base = Path(abspath(base))
         self._globs = [(path.is_absolute(), path.parts) for path in map(Path, globs) if path.parts]
 
     def match(self, path: str) -> bool:
-        """Whether a file, or a folder that it is in, is meant by one of them."""
+        """Whether a glob matches a file or a folder that contains it."""
         if not self._globs:
             return False
         whole = Path(abspath(path))
@@ -32,7 +32,7 @@ class Globs:
 
 
 def _fits(names: Parts, glob: Parts) -> bool:
-    """Whether a glob means the names, or the first of them."""
+    """Whether a glob matches the names, or the first of them."""
     if not glob:
         return True
     if glob[0] == "**":

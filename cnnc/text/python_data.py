@@ -1,7 +1,7 @@
-"""What a caller gives instead of a file: a spec as plain data, and values for its parameters.
+"""Specs and parameter values given as Python data instead of a file.
 
-Plain data is written out as the text that it would be, and read as any text is. Nobody has that text, so places in it
-are told as paths: `nodes[2].conv.out`.
+The data is written as JSON text and parsed like any other text. The caller does not have this text, so diagnostics give
+paths instead of lines: `nodes[2].conv.out`.
 """
 
 import json
@@ -23,7 +23,7 @@ _LONGEST = 64  # characters of a key in a path
 
 @dataclass(frozen=True, eq=False)
 class Data(Source):
-    """Data as a JSON text, whose places are paths behind `prefix`."""
+    """Data as a JSON text, whose positions are shown as paths that begin with `prefix`."""
 
     prefix: str = ""
 
@@ -34,19 +34,19 @@ class Data(Source):
 
     @cached_property
     def _lines(self) -> list[int]:
-        """Where each line begins."""
+        """The offset of each line."""
         return [0, *accumulate(len(each) for each in self.text.splitlines(keepends=True))]
 
     @cached_property
     def _places(self) -> tuple[list[int], list[str]]:
-        """Where each key and value begins, in order, and its path; that of the whole is the source's name."""
+        """The offsets of all keys and values, in order, and their paths; the path of the root is the source's name."""
         found = list(_paths(self.text, self.prefix))
         return [begin for begin, _ in found], [path.removeprefix(".") or self.name for _, path in found]
 
 
 @dataclass(slots=True)
 class _Open:
-    """A list or mapping that has begun, with the index or the key of what comes next; None: a key comes next."""
+    """An open list or mapping, with the index or key of its next value; None if a key comes next."""
 
     path: str
     at: int | str | None
@@ -59,7 +59,7 @@ class _Open:
 
 
 def _paths(text: str, prefix: str) -> Iterator[tuple[int, str]]:
-    """Where each key and value of a JSON text begins, and its path; a value's is that of its key."""
+    """Yield the offset and path of each key and value of a JSON text; a value has the path of its key."""
     around: list[_Open] = []
     for token in _TOKEN.finditer(text):
         last = around[-1] if around else None
@@ -78,12 +78,12 @@ def _paths(text: str, prefix: str) -> Iterator[tuple[int, str]]:
 
 
 def from_data(data: Mapping[str, Any]) -> Source:
-    """A spec given as a dict, as text. Raises CnncError (E203) for what is not plain data."""
+    """A spec given as a dict, as a source. Raises CnncError (E203) if it is not plain data."""
     return Data("<dict>", _written(data, "the spec", indent=2))
 
 
 def overrides(given: Mapping[str, Any]) -> dict[str, Value]:
-    """Values for a spec's parameters, each with its place (`set.classes`). Raises CnncError for what is no data."""
+    """Values for parameters, each with its path (`set.classes`). Raises CnncError (E203) if they are not plain data."""
     if not isinstance(given, Mapping):
         raise TypeError(f"`set` must be a dict of parameters and their values, got {type(given).__name__}")
     if not given:
@@ -103,7 +103,7 @@ def _written(data: Mapping[str, Any], what: str, indent: int | None = None) -> s
 
 
 def _builtin(data: object) -> object:
-    """Mappings and numbers of other libraries, as NumPy's, as Python's own; raises TypeError for all else."""
+    """Convert mappings and numbers of other libraries, such as NumPy, to Python's; raises TypeError for the rest."""
     if isinstance(data, Mapping):
         return dict(data)
     plain = data.item() if hasattr(data, "item") and not getattr(data, "ndim", 0) else None
@@ -113,7 +113,7 @@ def _builtin(data: object) -> object:
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """`NAME=VALUE` from a command line, the value read as a spec would read it; ValueError where it is none."""
+    """Parse `NAME=VALUE` from a command line, the value as in a spec; raises ValueError if it is malformed."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise ValueError(f"expected NAME=VALUE, got {text!r}")

@@ -1,7 +1,7 @@
-"""A `Source` in, its data as one `Value` out: `cnnc.text.composer` over the parser's events.
+"""Parses a YAML or JSON `Source` into a `Value`.
 
-YAML and JSON texts are read alike. What comes out is plain data with a span on every value and key; the top is a
-mapping. All problems are raised at once. Work is linear in the text, which `cnnc.text.source` has bounded.
+The result is plain data with a span on every value and key; the top level is a mapping. All problems are raised
+together. The time is linear in the size of the text, which `cnnc.text.source` limits.
 """
 
 import yaml
@@ -13,11 +13,10 @@ from cnnc.text.yaml_events import events
 
 
 def parse_text(source: Source) -> Value:
-    """The data of a YAML or JSON text.
+    """Parse a YAML or JSON text.
 
-    Raises CnncError with everything that is wrong: E102 (too many values, a string too long), E103 (control
-    characters), E104 (syntax), E105 (equal keys), E106 (not plain data), E107 (too deep), E108 (numbers), E109 (not
-    one mapping).
+    Raises CnncError with all problems: E102 (too many values, a string too long), E103 (control characters), E104
+    (syntax), E105 (duplicate keys), E106 (not plain data), E107 (too deep), E108 (numbers), E109 (not one mapping).
     """
     composer = Composer(source)
     try:
@@ -26,10 +25,11 @@ def parse_text(source: Source) -> Value:
     except yaml.YAMLError as error:
         from cnnc.text.yaml_errors import diagnose
 
-        complaint = diagnose(error, source)
-        if not any(problem.code is complaint.code is Code.SYNTAX for problem in composer.problems):  # else its echo
-            composer.problems.append(complaint)
-    except CnncError as error:  # one that cannot be stepped over: it joins the others
+        syntax = diagnose(error, source)
+        # a second syntax error is a consequence of the first
+        if not any(problem.code is syntax.code is Code.SYNTAX for problem in composer.problems):
+            composer.problems.append(syntax)
+    except CnncError as error:  # parsing cannot continue after it
         composer.problems.extend(error.diagnostics)
     if composer.problems:
         raise CnncError(sorted(composer.problems, key=_position))
@@ -41,19 +41,19 @@ def _position(problem: Diagnostic) -> tuple[int, int]:
 
 
 def _top_mapping(root: Value | None, source: Source) -> Value:
-    """`root`, if it is a mapping; else E109."""
+    """`root` if it is a mapping; raises E109 otherwise."""
     if root is not None and isinstance(root.data, dict):
         return root
     where = root.span if root else Span(source, 1, 1, 1, 1)
     raise CnncError.of(
         Code.NOT_ONE_DOCUMENT,
-        _what_is_there(root, source),
+        _top_level_fault(root, source),
         where,
         help="begin with the keys `cnnc: 1`, `name:`, `input:` and `nodes:`; see `cnnc explain E109`",
     )
 
 
-def _what_is_there(root: Value | None, source: Source) -> str:
+def _top_level_fault(root: Value | None, source: Source) -> str:
     if root is not None and not (root.data is None and root.span.column == root.span.end_column):
         return f"the top level of a spec must be a mapping, got {kind(root.data)}"
     if not source.text.strip():

@@ -1,8 +1,8 @@
-"""Specs of other git revisions: `REV:path` in, a file that can be read like any other out.
+"""Reads specs from git revisions: `REV:path`.
 
-The spec and the files that it uses are laid into a temporary folder as that revision has them; nothing is checked out.
-Paths are git's: from the top of the repository, or from here where they begin with `./`. Without a revision (`:path`)
-the index is meant. What is said of those files names them as `REV:path`.
+The spec and the files that it uses are copied from the revision to a temporary folder; nothing is checked out. Paths
+are as in git: relative to the root of the repository, or to the working directory if they begin with `./`. `:path` is a
+file in the index. Diagnostics name the files as `REV:path`.
 """
 
 import os
@@ -22,9 +22,9 @@ from cnnc.text.source import LIMIT, decode
 
 @contextmanager
 def at_revision(given: str) -> Iterator[str]:
-    """The path of a spec: `given` itself where there is such a file, or it laid out as its revision has it.
+    """Context manager: the path of a spec, `given` itself if the file exists, else a copy from its revision.
 
-    Raises E101 where git does not have it. CnncErrors of the body name the files as `REV:path`.
+    Raises E101 if git does not have the file. CnncErrors from the body name the files as `REV:path`.
     """
     revision, colon, path = given.partition(":")
     if not colon or os.path.exists(given):
@@ -40,7 +40,7 @@ def at_revision(given: str) -> Iterator[str]:
 
 
 def _from_top(given: str, path: str) -> str:
-    """A path as from the top of the repository."""
+    """A path relative to the root of the repository."""
     if path.split("/", maxsplit=1)[0] in (".", ".."):
         with _git(given, "rev-parse", "--show-prefix") as git:
             path = git.communicate()[0].decode().removesuffix("\n") + path
@@ -48,7 +48,7 @@ def _from_top(given: str, path: str) -> str:
 
 
 def _lay_out(home: Path, revision: str, path: str) -> Path:
-    """Write a spec and all that it uses to their places below `home`; gives that of the spec."""
+    """Copy a spec and all files that it uses to `home`; returns the path of the spec."""
     first = _content(revision, path)
     if first is None:
         raise _missing(revision, path)
@@ -65,7 +65,7 @@ def _lay_out(home: Path, revision: str, path: str) -> Path:
 
 
 def _uses(content: bytes, path: str) -> Iterator[str]:
-    """The files that `use` names; what is wrong with the file, or with an entry, is for the check to say."""
+    """The files that `use` names; errors in the file or an entry are left to the check."""
     try:
         use = parse_text(decode(path, content)).plain().get("use")
     except CnncError:
@@ -76,12 +76,12 @@ def _uses(content: bytes, path: str) -> Iterator[str]:
 
 
 def _content(revision: str, path: str) -> bytes | None:
-    """What a file holds, of a large one the beginning; None where there is no such file. Links inside are followed."""
+    """The content of a file, cut after LIMIT + 1 bytes; None if it does not exist. Follows links in the repository."""
     return _object(f"{revision}:{path}", b"blob")
 
 
 def _object(name: str, kind: bytes) -> bytes | None:
-    if "\n" in name:  # which would be two questions to git
+    if "\n" in name:  # git would read two names
         return None
     with _git(name, "cat-file", "--batch", "--follow-symlinks") as git:
         assert git.stdin
@@ -125,11 +125,11 @@ def _missing(revision: str, path: str) -> CnncError:
 
 
 def _renamed(each: Diagnostic, home: str, name: str) -> Diagnostic:
-    """A diagnostic about the files under `home`, as one about those of the revision."""
+    """A diagnostic with the names of files under `home` replaced by names in the revision."""
     sources: dict[Source, Source] = {}
 
-    def text(said: str) -> str:
-        return said.replace(home, name)
+    def text(message: str) -> str:
+        return message.replace(home, name)
 
     def place(span: Span | None) -> Span | None:
         if span is None:

@@ -1,8 +1,8 @@
-"""What a plain scalar means: the core schema of YAML 1.2, which is also what JSON's literals mean.
+"""Resolves plain scalars by the core schema of YAML 1.2, which agrees with JSON's literals.
 
-Null, booleans, decimal, octal (`0o17`) and hexadecimal (`0x1F`) integers, and floats are resolved; all else is a
-string: `on`, `yes`, `1:30`, `2024-01-01`, `1_000`. `010` is ten. Numbers that no float or 64-bit integer holds raise
-ValueError with the reason.
+Null, booleans, decimal, octal (`0o17`) and hexadecimal (`0x1F`) integers, and floats are resolved; everything else is a
+string: `on`, `yes`, `1:30`, `2024-01-01`, `1_000`. `010` is ten. Numbers out of the range of floats or 64-bit integers
+raise ValueError with the reason.
 """
 
 import math

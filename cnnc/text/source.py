@@ -1,8 +1,8 @@
-"""A path in, a `Source` out: the one place where a spec's bytes become text.
+"""Reads a spec file as text.
 
-What is not a readable file (E101), is larger than `LIMIT` (E102) or is not UTF-8 text (E103) is refused here, without
-blocking on a pipe and without reading more than the limit and one byte. A UTF-8 byte order mark is dropped; line
-endings stay as they are, so that columns and offsets speak of the file that the user has.
+Refuses a file that cannot be read (E101), is larger than `LIMIT` (E102) or is not UTF-8 text (E103), without blocking
+on a pipe and without reading more than `LIMIT` + 1 bytes. Drops a UTF-8 byte order mark; keeps line endings, so that
+columns and offsets match the user's file.
 """
 
 import errno
@@ -19,12 +19,12 @@ from cnnc.diagnostics import CnncError, Code, Source, Span
 from cnnc.files.checks import kind_of
 
 LIMIT = 1 << 20
-"""The most bytes that a spec may have."""
+"""The maximum size of a spec in bytes."""
 
 SUFFIXES = (".yaml", ".yml", ".json")
-"""How the names of specs end."""
+"""The suffixes of spec files."""
 
-_SIBLINGS = 1000  # names looked at for "did you mean": a folder of pictures must not slow down a typing error
+_SIBLINGS = 1000  # names compared for "did you mean", so that a folder of many pictures does not take long
 _BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
     b"\xff\xfe\x00\x00": "UTF-32",
@@ -47,10 +47,10 @@ _FAILURES = {
 
 
 def read(path: str | Path) -> Source:
-    """The text at `path`, or of standard input for `-` (then called `<stdin>`).
+    """Read the text at `path`, or standard input for `-` (named `<stdin>`).
 
-    Raises CnncError: E101 where there is no regular file that can be read, E102 above `LIMIT` bytes, E103 where the
-    bytes are not UTF-8 text.
+    Raises CnncError: E101 if there is no readable regular file, E102 above `LIMIT` bytes, E103 if the bytes are not
+    UTF-8 text.
     """
     if str(path) == "-":
         return decode("<stdin>", _read_stdin())
@@ -59,7 +59,7 @@ def read(path: str | Path) -> Source:
 
 
 def decode(name: str, data: bytes) -> Source:
-    """`data` as text, called `name` in messages; raises CnncError as `read` does."""
+    """Decode `data`, named `name` in messages; raises CnncError like `read`."""
     if len(data) > LIMIT:
         raise CnncError.of(
             Code.TOO_LARGE,
@@ -95,7 +95,7 @@ def _read_file(path: Path) -> bytes:
 
 @contextmanager
 def _refusing(path: str | Path) -> Iterator[None]:
-    """The system's errors as E101."""
+    """Turn errors of the system into E101."""
     try:
         yield
     except FileNotFoundError:
@@ -103,7 +103,7 @@ def _refusing(path: str | Path) -> Iterator[None]:
     except OSError as error:
         message, way_out = _FAILURES.get(error.errno or 0, (f"{{}} cannot be read: {error.strerror}", "check the path"))
         raise CnncError.of(Code.UNREADABLE, message.format(path), help=way_out) from None
-    except ValueError:  # what Python says to a path with a NUL in it
+    except ValueError:  # a path with a NUL
         message = f"{str(path)!r} cannot be the name of a file"
         raise CnncError.of(Code.UNREADABLE, message, help="give a path without NUL characters") from None
 
@@ -137,7 +137,7 @@ def _siblings(path: Path) -> list[str]:
 
 
 def _not_text(name: str, data: bytes, offset: int, message: str, way_out: str) -> CnncError:
-    """E103 that points at the byte `offset` of `data`, in a text as close to the file as one can be shown."""
+    """E103 at the byte `offset` of `data`, shown in a text with replacement characters."""
     source = Source(name, data.decode(errors="replace"))
     before = (data[:offset].decode(errors="replace") + "x").splitlines()
     line, column = len(before), len(before[-1])
@@ -156,7 +156,7 @@ def _wide(name: str, data: bytes, encoding: str) -> CnncError:
 
 
 def _with_nul(name: str, data: bytes) -> CnncError:
-    """UTF-16 and UTF-32 write Latin letters with NULs between them; anything else with NULs is no text."""
+    """E103 for data with NULs: UTF-16 or UTF-32 if they alternate with Latin letters, else not text."""
     for encoding, letter in ("UTF-32-LE", 0), ("UTF-32-BE", 3), ("UTF-16-LE", 0), ("UTF-16-BE", 1):
         width = 4 if "32" in encoding else 2
         head = data[: min(256, len(data) // width * width)]

@@ -1,6 +1,6 @@
-"""What a spec's text says: plain values, each with the place where it stands.
+"""The `Value` tree of a parsed spec: plain data with source spans.
 
-A `Value` holds a scalar, a tuple of values, or a dict from key to value. Keys have places of their own.
+A `Value` holds a scalar, a tuple of values, or a dict from key to value. Keys have their own spans.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Scalar = None | bool | int | float | str
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
-    """A piece of data and its span. In a mapping, `keys` holds the span of each key."""
+    """Data and its span. In a mapping, `keys` holds the span of each key."""
 
     data: "Scalar | tuple[Value, ...] | dict[str, Value]"
     span: Span
@@ -24,13 +24,13 @@ class Value:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, *_: object) -> "CoreSchema":
-        """A field of a model takes any `Value`; pydantic would look into the fields of a dataclass."""
+        """Accept any `Value` in a field of a model; pydantic would validate the fields of a dataclass."""
         from pydantic_core.core_schema import is_instance_schema
 
         return is_instance_schema(cls)
 
     def plain(self) -> Any:
-        """The data alone: scalars, lists and dicts as `json` would give them."""
+        """The data without spans: scalars, lists and dicts, as from `json`."""
         if isinstance(self.data, dict):
             return {key: value.plain() for key, value in self.data.items()}
         if isinstance(self.data, tuple):
@@ -38,7 +38,7 @@ class Value:
         return self.data
 
     def at(self, *path: str | int) -> "Value":
-        """The deepest value on `path`: a diagnostic about a missing part belongs to the whole it is missing from."""
+        """The deepest existing value on `path`, so that a diagnostic about a missing part points at the whole."""
         here = self
         for step in path:
             if isinstance(here.data, dict) and step in here.data:

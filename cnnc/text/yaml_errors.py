@@ -1,6 +1,7 @@
-"""PyYAML's complaints in, diagnostics out: what it says about its own grammar, said about the user's text.
+"""Turns the errors of PyYAML's parsers into diagnostics in the user's terms.
 
-Both of its parsers are understood. Their words differ, so a complaint is known by parts of its context and problem.
+The messages of its two parsers (Python and libyaml) differ, so an error is recognized by parts of its context and
+problem.
 """
 
 import re
@@ -13,15 +14,15 @@ from cnnc.text.yaml_events import refused_tab
 
 
 class _Wording(NamedTuple):
-    """Our words for a complaint that matches `pattern`."""
+    """The message and help for a PyYAML error that matches `pattern`."""
 
     pattern: str
     message: str
     help: str
     note: str | None = None
-    """What stands at the complaint's context, where that is worth showing."""
+    """A note for the error's context, if it is worth showing."""
     at_context: bool = False
-    """Whether the context is the better place to point at."""
+    """Whether the diagnostic points at the context instead of the problem."""
     code: Code = Code.SYNTAX
 
 
@@ -76,14 +77,14 @@ _COMPILED = [(re.compile(wording.pattern, re.DOTALL), wording) for wording in _W
 
 
 def diagnose(error: yaml.YAMLError, source: Source) -> Diagnostic:
-    """The diagnostic (E104; E106 for tags) of a complaint of either of PyYAML's parsers about `source`."""
+    """The diagnostic (E104; E106 for tags) for an error of either of PyYAML's parsers in `source`."""
     context, problem = getattr(error, "context", None), getattr(error, "problem", None)
-    complaint = f"{context or ''}: {problem or error}"
+    description = f"{context or ''}: {problem or error}"
     opened = _span(source, getattr(error, "context_mark", None))
     place = _span(source, getattr(error, "problem_mark", None)) or opened or Span(source, 1, 1, 1, 1)
-    if _TAB.search(complaint) and _character(place) == "\t":
+    if _TAB.search(description) and _character(place) == "\t":
         return refused_tab(place).diagnostics[0]
-    wording = next((wording for pattern, wording in _COMPILED if pattern.search(complaint)), None)
+    wording = next((wording for pattern, wording in _COMPILED if pattern.search(description)), None)
     if wording is None:
         return Diagnostic(Code.SYNTAX, f"the text is not valid YAML: {problem or error}", place)
     if wording.at_context and opened:
@@ -94,7 +95,7 @@ def diagnose(error: yaml.YAMLError, source: Source) -> Diagnostic:
 
 
 def _spelt_out(line: str) -> str | None:
-    """How a node was probably meant whose attributes follow the op without a colon, or without braces."""
+    """The correction of a node whose attributes follow the op without a colon or braces; None for other lines."""
     if found := re.fullmatch(r"\s*- (\w+) ?(\{.{,100})", line.rstrip()):
         return f"write a colon and a space: `- {found[1]}: {found[2]}`"
     if found := re.fullmatch(r"\s*- (\w+): +(\w+: [^#{}]{,100})", line.rstrip()):
@@ -107,7 +108,7 @@ def _character(span: Span) -> str:
 
 
 def _span(source: Source, mark: yaml.Mark | None) -> Span | None:
-    """The character at `mark`; what is past the last text is placed right behind it, where it is missing."""
+    """The span of the character at `mark`; a mark after the last text is moved to the end of the text."""
     if mark is None:
         return None
     line, column = mark.line + 1, mark.column + 1

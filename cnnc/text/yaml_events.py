@@ -1,8 +1,8 @@
-"""Text in, parser events with places out: one stream for YAML and JSON, read lazily and never recursing.
+"""Parser events for YAML and JSON texts, as one lazy stream without recursion.
 
-YAML comes from PyYAML's event parser (the C one where it is there). It does not take all of JSON: tabs between
-tokens, escaped surrogate pairs and keys over 1024 characters are refused by it. So a text that `json` finds valid is
-cut into the same events here; what is not JSON after all is YAML's to judge.
+YAML is parsed by PyYAML's event parser (libyaml if available). It refuses some JSON: tabs between tokens, escaped
+surrogate pairs, and keys over 1024 characters. So a text that is valid JSON is split into the same events here;
+everything else is parsed as YAML.
 """
 
 import json
@@ -19,12 +19,12 @@ from yaml.scanner import Scanner
 
 from cnnc.diagnostics import CnncError, Code, Source, Span
 
-Event = Any  # one of yaml.events: their stubs allow marks to be missing, which those of the parsers never are
+Event = Any  # one of yaml.events, whose stubs allow missing marks; the parsers always set them
 Mark = Any
 
 
 class PureParser(Reader, Scanner, Parser):
-    """PyYAML's parser in Python, for where its C extension is not there."""
+    """PyYAML's Python parser, for installations without its C extension."""
 
     def __init__(self, text: str) -> None:
         Reader.__init__(self, text)
@@ -33,10 +33,10 @@ class PureParser(Reader, Scanner, Parser):
 
 
 PARSER: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else PureParser  # type: ignore[attr-defined]
-"""The parser in use. Both give the same data; in a few corners only one of them takes a text: the Python one refuses a
-`?` inside a plain text between brackets, the C one refuses `[a:]` and a tab that begins a block text."""
+"""The parser in use. Both parsers give the same data, but each refuses some texts that the other accepts: the Python
+one a `?` in a plain scalar between brackets, the C one `[a:]` and a tab at the start of a block scalar."""
 
-# One set of all would take 5 ms to compile.
+# A single character set would take 5 ms to compile.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]|[\ud800-\udfff]|[\ufeff\ufffe\uffff]")
 _DIRECTIVE = re.compile(r"(?:[ ]*(?:#[^\n\r]*)?[\r\n])*(%[^\n\r]*)")
 _JSON_TOKEN = re.compile(r'[{}\[\]]|"[^"\\]*(?:\\.[^"\\]*)*"|[^\s:,{}\[\]"]+')
@@ -44,14 +44,14 @@ _COMMENT = re.compile(r"#[^\n\r\x85\u2028\u2029]*")
 
 
 def place(source: Source, index: int, length: int = 1) -> Span:
-    """The span of `length` characters at `index` of the source's text."""
+    """The span of `length` characters at offset `index`."""
     before = (source.text[:index] + "x").splitlines()
     line, column = len(before), len(before[-1])
     return Span(source, line, column, line, column + length)
 
 
 def events(source: Source) -> Iterator[Event]:
-    """The events of the source's text; raises CnncError (E103, E104, E106) and PyYAML's errors as they come up."""
+    """The events of a text; raises CnncError (E103, E104, E106) and PyYAML's errors as they occur."""
     text = source.text
     if text.lstrip(" \t\r\n")[:1] in ("{", "[") and _is_json(text):
         return _json_events(source)
@@ -75,10 +75,10 @@ def events(source: Source) -> Iterator[Event]:
 
 
 def _yaml_events(text: str) -> Iterator[Event]:
-    """The parser's events, and those of all the levels that stand before a place where it finds too many of them.
+    """The parser's events, including those before a place where the parser itself refuses the nesting.
 
-    The parsers look up to 1,024 characters ahead for a `:`. libyaml 0.2.6 refuses more than 1,000 levels, and so it may
-    do that before it has told of the first; the composer's own bound is far lower, and is to be met first.
+    The parsers look up to 1,024 characters ahead for a `:`. libyaml 0.2.6 refuses more than 1,000 levels, possibly
+    before it has yielded the first event. The composer's limit is far lower and must apply first.
     """
     count = 0
     try:
@@ -99,7 +99,7 @@ def _parsed(text: str) -> Iterator[Event]:
             yield event
             if type(event) is yaml.StreamEndEvent:
                 return
-    except (ValueError, OverflowError):  # the Python parser's answer to "\U00110000"
+    except (ValueError, OverflowError):  # raised by the Python parser for "\U00110000"
         mark = parser.get_mark()
         raise yaml.MarkedYAMLError(problem="found invalid Unicode character escape code", problem_mark=mark) from None
     finally:
@@ -107,7 +107,7 @@ def _parsed(text: str) -> Iterator[Event]:
 
 
 def _without_tabs(parsed: Iterator[Event], source: Source) -> Iterator[Event]:
-    """The same events, but E104 at a tab between two tokens or in a plain text: libyaml takes some of those."""
+    """The same events; raises E104 for a tab between tokens or in a plain scalar, some of which libyaml accepts."""
     text, end = source.text, 0
     for event in parsed:
         start = event.start_mark.index
@@ -149,7 +149,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _json_events(source: Source) -> Iterator[Event]:
-    """The events of a valid JSON text; `:` and `,` say nothing that the order of the others does not."""
+    """The events of a valid JSON text; `:` and `,` add nothing to the order of the other tokens."""
     starts = [0, *accumulate(map(len, source.text.splitlines(keepends=True)))]
 
     def mark(index: int) -> Mark:
