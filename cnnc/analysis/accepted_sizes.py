@@ -71,8 +71,8 @@ class Rules:
     axis that the spec fixes, it is the smallest size that would fit instead, given the other axis; None if several
     inputs are maps or the search takes too long. `clash` is a height and a width that each fit with other sizes but not
     with each other: then the axes are not `independent`, and the rules are not exact. If several inputs need different
-    sizes, there are `examples` instead: types of all inputs that fit together. `told` is False if the search as a whole
-    takes too long.
+    sizes, there are `examples` instead: types of all inputs that fit together. `told` is False if the search takes too
+    long.
     """
 
     height: Rule | None

@@ -105,8 +105,8 @@ class InputContract:
         if not rest:
             return besides
         if size < least[axis]:
-            told = " × ".join(str(want or low) for want, low in zip(self.shape[1:], least, strict=True))
-            return f"at least {told}" + (f", or {besides}" if besides else "")
+            shown = " × ".join(str(want or low) for want, low in zip(self.shape[1:], least, strict=True))
+            return f"at least {shown}" + (f", or {besides}" if besides else "")
         if size % divisor not in rest:
             return _rule(side, divisor, rest, self.remainders is None and isinstance(self.divisor, int))
         return None

@@ -140,10 +140,8 @@ def export(
         with prepared(deployed):
             verification = Verification(made, record.seed, stage if large else None)
             files, agreements = _write_verified(paths, write, verification, write_weights, 1 if large else 2)
-        said = manifest(graph, record, weights_sha256, files, agreements)
-        stage_file(
-            stage / MANIFEST, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
-        )
+        text = json.dumps(manifest(graph, record, weights_sha256, files, agreements), indent=2, ensure_ascii=False)
+        stage_file(stage / MANIFEST, f"{text}\n".encode(errors="backslashreplace"))
         staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
         sizes = {name: path.stat().st_size for name, path in staged.items()}
         publish(folder, staged)

@@ -60,7 +60,7 @@ class Reshape(Op):
         return TensorType(self._shape(x.elements or 0))
 
     def reach(self, x: TensorType) -> Reaches:
-        return GLOBAL  # positions move, and where to depends on the channel
+        return GLOBAL  # elements move to positions that depend on the channel
 
     def _shape(self, elements: int) -> tuple[int, ...]:
         rest = prod(size for size in self.shape if size != -1)

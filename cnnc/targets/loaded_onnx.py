@@ -130,9 +130,9 @@ def _open_with_files(model: "onnx.ModelProto", places: Mapping[str, Place]) -> "
     for tensor in there.graph.initializer:
         if tensor.name in places:
             place = places[tensor.name]
-            lies = {"location": place.path.name, "offset": place.start, "length": 4 * prod(place.shape)}
+            location = {"location": place.path.name, "offset": place.start, "length": 4 * prod(place.shape)}
             del tensor.external_data[:]
-            for key, value in lies.items():
+            for key, value in location.items():
                 tensor.external_data.add(key=key, value=str(value))
     options = _without_prepacking()
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))

@@ -53,9 +53,9 @@ def write(path: Path, model: "onnx.ModelProto", initializers: "Mapping[str, Arra
     for piece in _data_chunks(initializers, data):
         digest.update(piece)
     stage_file(beside, lambda file: file.writelines(_data_chunks(initializers, data)))
-    said = json.dumps({"name": data.name, "sha256": digest.hexdigest()})
+    reference = json.dumps({"name": data.name, "sha256": digest.hexdigest()})
     stage_file(
-        path, lambda file: file.writelines(sealed(chunks(_with_metadata(model, DATA, said), initializers, data)))
+        path, lambda file: file.writelines(sealed(chunks(_with_metadata(model, DATA, reference), initializers, data)))
     )
     return [path, beside]
 
