@@ -9,7 +9,9 @@ tolerance of an element near zero cannot be relative to itself; a hundred layers
 changes single elements by 1e-2 and more. A wrong epsilon changes all of them slightly, which the second rule detects.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 RELATIVE, ABSOLUTE, MEAN, ROUNDING = 1e-3, 1e-4, 1e-4, 300
-PART = 2**22
+PART = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +57,53 @@ def compare(a: "Array", b: "Array", noise: Noise = NONE) -> Distance:
         return FAR
     if np.array_equal(a, b):
         return Distance(0.0, 0.0, ok=True)
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    known = np.isfinite(b)
-    if not (np.isfinite(a) == known).all() or not np.array_equal(a[~known], b[~known], equal_nan=True):
-        return FAR
-    distance, magnitude = np.abs(a[known] - b[known]), np.abs(b[known])
-    worst, scale = float(distance.max(initial=0)), float(magnitude.max(initial=0))
+    scale = _largest(b)
     slack = ROUNDING * noise.largest
-    ok = (distance <= RELATIVE * magnitude + ABSOLUTE * scale + slack).all()
-    ok = ok and rms(distance) <= MEAN * rms(magnitude) + ROUNDING * noise.mean
-    return Distance(worst, worst / (max(scale, slack) or 1), bool(ok))
+    worst, squares, wanted, near = 0.0, 0.0, 0.0, True
+    for given, torch in _parts(a, b):
+        known = np.isfinite(torch)
+        if not np.array_equal(np.isfinite(given), known):
+            return FAR
+        if not known.all() and not np.array_equal(given[~known], torch[~known], equal_nan=True):
+            return FAR
+        distance, magnitude = np.abs(given[known] - torch[known]), np.abs(torch[known])
+        worst = max(worst, float(distance.max(initial=0)))
+        near = near and bool((distance <= RELATIVE * magnitude + ABSOLUTE * scale + slack).all())
+        squares += float(np.square(distance).sum())
+        wanted += float(np.square(magnitude).sum())
+    count = max(1, np.isfinite(b).sum())
+    near = near and (squares / count) ** 0.5 <= MEAN * (wanted / count) ** 0.5 + ROUNDING * noise.mean
+    return Distance(worst, worst / (max(scale, slack) or 1), near)
 
 
 def noise(exact: "Array", *rounded: "Array") -> Noise:
     """Return the largest rounding error of a value over its finite elements."""
     import numpy as np
 
-    known = np.isfinite([exact, *rounded]).all(axis=0)
-    distances = [np.abs(each[known] - exact[known]) for each in rounded]
-    return Noise(max(float(each.max(initial=0)) for each in distances), max(map(rms, distances)))
+    largest, squares, count = 0.0, np.zeros(len(rounded)), 0
+    for parts in _parts(exact, *rounded):
+        known = np.isfinite(parts).all(axis=0)
+        distances = [np.abs(each[known] - parts[0][known]) for each in parts[1:]]
+        largest = max(largest, *(float(each.max(initial=0)) for each in distances))
+        squares += [np.square(each).sum() for each in distances]
+        count += int(known.sum())
+    return Noise(largest, float(squares.max() / max(1, count)) ** 0.5)
+
+
+def _parts(*arrays: "Array") -> "Iterator[list[Array]]":
+    """Equal parts of arrays of one shape, in float64: all at once would take many times their memory."""
+    import numpy as np
+
+    flat = [each.reshape(-1) for each in arrays]
+    for start in range(0, flat[0].size, PART):
+        yield [each[start : start + PART].astype(np.float64) for each in flat]
+
+
+def _largest(value: "Array") -> float:
+    """The largest magnitude of the elements that are finite."""
+    import numpy as np
+
+    return max((float(np.abs(part[np.isfinite(part)]).max(initial=0)) for [part] in _parts(value)), default=0.0)
 
 
 def identical(a: "Array", b: "Array") -> bool:
@@ -104,15 +134,8 @@ def sensitivity(output: "Array") -> float:
     """
     import numpy as np
 
-    b = output.astype(np.float64)
-    moved = rms(b[1:] - b[:-1])
-    magnitude = np.abs(b)
-    allowed = rms(RELATIVE * magnitude + ABSOLUTE * magnitude.max(initial=0))
-    return moved / allowed if np.isfinite(moved) and allowed else 0.0
-
-
-def rms(values: "Array") -> float:
-    """Return the root mean square; 0 for an empty array."""
-    import numpy as np
-
-    return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0
+    scale = _largest(output)
+    moved = [np.square(later - earlier).sum() for pair in pairwise(output) for later, earlier in _parts(*pair)]
+    allowed = [np.square(RELATIVE * np.abs(part) + ABSOLUTE * scale).sum() for [part] in _parts(output)]
+    far, near = sum(moved) / max(1, output[1:].size), sum(allowed) / max(1, output.size)
+    return float((far / near) ** 0.5) if np.isfinite(far) and near else 0.0

@@ -1,10 +1,12 @@
 """Estimate the memory that a verification needs, before anything is allocated.
 
 Takes a graph without train-only outputs and the sizes to verify it at; returns the batch sizes that fit in memory.
-torch and the file's runtime each hold the live activations, and one sample's value of every node is held twice.
+torch and the file's runtime each hold the live activations, and one sample's value of every node is held twice. The
+outputs for all inputs are kept until the last file has been compared.
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,8 @@ from cnnc.ops.types import TensorType
 from cnnc.targets.sample_inputs import Space, shapes
 
 BATCHES = ((1, 3), (1, 1))  # each batch has its own inputs, so there are several samples in either case
+RUNS = 4  # torch's and the runtime's, for two files at a time
+OUTPUTS = 4  # torch's with either weights, and those of two files at a time
 COPIES = 4  # of the weights: the module's, live ones, and two of a runtime; for large ones only those of the runtime
 
 
@@ -26,7 +30,7 @@ def batches_that_fit(graph: Graph, spaces: tuple[Space, ...]) -> tuple[int, ...]
     free = free_memory()
     known = [at_size(graph, space) for space in spaces]
     for batches in BATCHES:
-        need = max(needed(each, max(batches)) for each in known)
+        need = needed(known, batches)
         if free is None or need <= free:
             return batches
     largest = max(known[-1].nodes, key=lambda node: max(_sizes(known[-1], node)))
@@ -47,12 +51,19 @@ def batches_that_fit(graph: Graph, spaces: tuple[Space, ...]) -> tuple[int, ...]
     )
 
 
-def needed(graph: Graph, batch: int) -> int:
-    """Return the bytes needed to verify a graph of known sizes, with inputs of up to `batch` samples."""
-    weights = _weights(graph)
+def needed(known: Sequence[Graph], batches: tuple[int, ...]) -> int:
+    """Return the bytes needed to verify a graph, given at each of its sizes, with inputs of these batch sizes."""
+    weights = _weights(known[0])
+    outputs = sum(bytes_of(graph.type_of(each.ref) for each in graph.outputs) or 0 for graph in known)
+    running = max(_running(graph, max(batches)) for graph in known)
+    return (COPIES if weights < LARGE else COPIES // 2) * weights + OUTPUTS * sum(batches) * outputs + running
+
+
+def _running(graph: Graph, batch: int) -> int:
+    """Return the bytes of the values in memory while two files run on a batch, or of one sample's values of all nodes."""
     values = bytes_of(type for node in graph.nodes for type in node.outputs) or 0
     alive = (activation_bytes(graph) or 0) + max((_sizes(graph, node)[1] for node in graph.nodes), default=0)
-    return (COPIES if weights < LARGE else COPIES // 2) * weights + max(2 * values, 2 * alive * batch)
+    return max(2 * values, RUNS * alive * batch)
 
 
 def _sizes(graph: Graph, node: Node) -> tuple[int, int]:

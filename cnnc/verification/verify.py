@@ -78,7 +78,8 @@ class Agreement:
         shown = f"within {self.largest_absolute:.1e} of torch, sensitivity {self.sensitivity:,.0f}"
         if self.own_sensitivity >= LEAST_SENSITIVITY:
             return shown
-        return f"{shown} ({self.own_sensitivity:.1g} with its own weights: outputs barely react to the input)"
+        own = f"{self.own_sensitivity:.0f}" if self.own_sensitivity >= 1 else f"{self.own_sensitivity:.1g}"
+        return f"{shown} ({own} with its own weights: outputs barely react to the input)"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,15 @@
 """What verification takes of memory is told before anything is allocated."""
 
+import tracemalloc
+
+import numpy as np
 import pytest
 
 from cnnc.compiler import build, load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.targets.sample_inputs import spaces
 from cnnc.verification import verify
+from cnnc.verification.compare import compare, noise, sensitivity
 from cnnc.verification.memory_needed import batches_that_fit, free_memory, needed
 
 LARGE = {
@@ -22,7 +26,7 @@ def test_what_verification_has_no_room_for_is_refused_before_anything_is_allocat
         build(LARGE, out=tmp_path / "out")
     [diagnostic] = caught.value.diagnostics
     assert diagnostic.code == Code.NOT_EXPORTABLE
-    assert "needs 15.8 GB of memory, but only 8.0 GB is available; the output of `up` alone takes 7.9 GB" in str(
+    assert "needs 95.0 GB of memory, but only 8.0 GB is available; the output of `up` alone takes 7.9 GB" in str(
         diagnostic
     )
     assert not (tmp_path / "out").exists()
@@ -34,14 +38,14 @@ def test_where_weights_leave_no_room_they_are_named(monkeypatch):
     with pytest.raises(CnncError) as caught:
         batches_that_fit(graph, spaces(graph))
     [diagnostic] = caught.value.diagnostics
-    assert "688.6 MB of memory, but only 1.0 MB is available; its weights alone take 340.2 MB" in str(diagnostic)
+    assert "728.6 MB of memory, but only 1.0 MB is available; its weights alone take 340.2 MB" in str(diagnostic)
     assert "picture" not in diagnostic.help
 
 
 def test_where_memory_is_short_batches_are_smaller(monkeypatch):
     graph = load(LARGE)
-    need = needed(graph, 3)
-    assert needed(graph, 1) < need
+    need = needed([graph], (1, 3))
+    assert needed([graph], (1, 1)) < need
     monkeypatch.setattr("cnnc.verification.memory_needed.free_memory", lambda: need)
     assert batches_that_fit(graph, spaces(graph)) == (1, 3)
     monkeypatch.setattr("cnnc.verification.memory_needed.free_memory", lambda: need - 1)
@@ -75,7 +79,7 @@ def test_padding_that_has_no_room_is_refused(node, size):
 def test_live_weights_are_drawn_for_no_more_samples_than_there_is_room_for(batch, samples, tmp_path, monkeypatch):
     nodes = [{"conv": {"out": 1, "kernel": 3}}, {"upsample": {"size": [256, 256]}}]
     graph = load({"cnnc": 1, "name": "n", "input": {"image": [1, 8, 8]}, "nodes": nodes})
-    monkeypatch.setattr("cnnc.verification.memory_needed.free_memory", lambda: needed(graph, batch))
+    monkeypatch.setattr("cnnc.verification.memory_needed.free_memory", lambda: needed([graph], (1, batch)))
     seen, enliven = [], verify.enliven
     monkeypatch.setattr(
         verify, "enliven", lambda m, inputs, *rest: seen.append(len(inputs[0])) or enliven(m, inputs, *rest)
@@ -83,3 +87,15 @@ def test_live_weights_are_drawn_for_no_more_samples_than_there_is_room_for(batch
     build(graph.spec, targets="onnx", out=tmp_path)
     assert set(seen) == {samples}
     assert samples <= 2 * batch  # torch is alone then; of each batch there is room for two
+
+
+@pytest.mark.parametrize("look", [compare, noise, lambda a, b: sensitivity(b)], ids=["compare", "noise", "sensitivity"])
+def test_large_outputs_are_looked_at_in_parts(look):
+    a = np.linspace(0, 1, 2**25, dtype=np.float32).reshape(4, -1)
+    b = a + np.float32(1e-6)
+    tracemalloc.start()
+    try:
+        look(a, b)
+        assert tracemalloc.get_traced_memory()[1] < a.nbytes
+    finally:
+        tracemalloc.stop()
