@@ -60,7 +60,7 @@ def needed(known: Sequence[Graph], batches: tuple[int, ...]) -> int:
 
 
 def _running(graph: Graph, batch: int) -> int:
-    """Return the bytes of the values in memory while two files run on a batch, or of one sample's values of all nodes."""
+    """Return the bytes of the values while two files run on a batch, or of one sample's values of all nodes."""
     values = bytes_of(type for node in graph.nodes for type in node.outputs) or 0
     alive = (activation_bytes(graph) or 0) + max((_sizes(graph, node)[1] for node in graph.nodes), default=0)
     return max(2 * values, RUNS * alive * batch)
