@@ -1,7 +1,7 @@
-"""Changes to a spec, tried: the proof is run again as if they were made, and what it then finds is compared.
+"""Tries changes to a spec: runs the proof again with them and compares the errors.
 
-In: a spec and what a check found. Out: whether a change mends a fault, and what it lets be seen behind it. All tries of
-a check together are bounded, so that a fault in a large network is told as soon as one in a small one.
+Takes a spec and the errors of a check; returns whether a change removes an error, and which errors it reveals. The
+total work of all attempts is limited, so that errors in large networks are reported as fast as in small ones.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,17 +18,17 @@ from cnnc.language.model import Spec
 from cnnc.ops.types import TensorType
 from cnnc.text.value import Value
 
-MAX_NODES = 40_000  # of all tries together
-A_TRY = 100  # nodes' worth of work, whatever the size
+MAX_NODES = 40_000  # of all attempts together
+FIXED_COST = 100  # fixed cost of an attempt, in nodes
 
 Fault = tuple[Code, Span | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a changed spec comes to: its graph as far as it is proved, and its faults.
+    """The result of an attempt: the graph as far as it could be proved, and the errors.
 
-    `hidden` are those that could not be seen before, where a fault stood before them.
+    `hidden` holds the errors that an earlier error had hidden.
     """
 
     graph: Graph | None
@@ -37,7 +37,7 @@ class Outcome:
 
 
 class Attempts:
-    """Tries changes of one spec, whose `proved` nodes are known, as long as there is room for another."""
+    """Tries changes of one spec within a limit; `proved` holds the nodes of the original that have no error."""
 
     def __init__(
         self, spec: Spec, overrides: Mapping[str, Value], found: Iterable[Diagnostic], proved: Collection[str]
@@ -48,7 +48,7 @@ class Attempts:
         self._left = MAX_NODES if len(proved) <= MAX_NODES else 0
 
     def outcome(self, edits: Edits, inputs: Mapping[str, TensorType] | None = None) -> Outcome | None:
-        """What becomes of the spec with lines changed and inputs of other shapes; None where it cannot be told."""
+        """The result of changing lines and input shapes; None if it cannot be tried."""
         spec = self.spec if inputs is None else _with_inputs(self.spec, inputs)
         if self._left <= 0 or spec is None:
             return None
@@ -74,22 +74,22 @@ class Attempts:
         except Impossible:
             return None
         finally:
-            self._left -= work.nodes + work.steps // 4 + A_TRY
+            self._left -= work.nodes + work.steps // 4 + FIXED_COST
         return Outcome(graph, frozenset(faults), frozenset(hidden))
 
     def opened(self, inputs: Mapping[str, TensorType]) -> Graph | None:
-        """The network as it is with inputs of open sizes, as far as that is proved; looked for once."""
+        """The network with open input sizes, as far as it can be proved; cached."""
         if self._opened[0] != inputs:
             outcome = self.outcome(NOTHING, inputs)
             self._opened = inputs, outcome.graph if outcome else None
         return self._opened[1]
 
     def mends(self, fault: Diagnostic, outcome: Outcome) -> bool:
-        """Whether a fault is gone, and none was brought in."""
+        """Whether a change removes a fault and adds none."""
         return outcome.graph is not None and outcome.faults <= self._before - {_fault(fault)}
 
     def _unseen(self, diagnostic: Diagnostic) -> bool:
-        """Whether a fault lies where nothing was known before."""
+        """Whether a fault is in a node that could not be checked before."""
         origin = diagnostic.origin
         fresh = isinstance(origin, Refused) and origin.path not in self._proved
         return fresh and _fault(diagnostic) not in self._before
@@ -100,7 +100,7 @@ def _fault(diagnostic: Diagnostic) -> Fault:
 
 
 def _with_inputs(spec: Spec, types: Mapping[str, TensorType]) -> Spec | None:
-    """The spec with inputs of other shapes; None where they are not written so that they could be."""
+    """The spec with other input shapes; None if its inputs cannot be changed."""
     if spec.inputs is None or not isinstance(spec.inputs.data, dict):
         return None
     changed = {
@@ -110,7 +110,7 @@ def _with_inputs(spec: Spec, types: Mapping[str, TensorType]) -> Spec | None:
 
 
 def _shaped(value: Value, type: TensorType) -> Value:
-    """An input of another shape, written as it was."""
+    """The value of an input with another shape, in its original form."""
     span = value.span
     shape = Value(tuple(Value(size, span) for size in type.shape), span)
     return replace(value, data={**value.data, "shape": shape}) if isinstance(value.data, dict) else shape

@@ -27,15 +27,15 @@ def channel_factors(node: Refused, op_before: Mapping[str, str]) -> Iterator[Rem
         if given.is_vector and given.channels == wanted.channels:
             shape = {"shape": [given.channels, 1, 1]}
             what = "put" if node.op.name == "mul" else "write `mul` and put"
-            told = f"{what} {written('reshape', shape)} between `{name}` and it, {way}"
-            yield Remedy(told, {node.span: Edit(op="mul", before={at: (("reshape", shape),)})})
+            text = f"{what} {written('reshape', shape)} between `{name}` and it, {way}"
+            yield Remedy(text, {node.span: Edit(op="mul", before={at: (("reshape", shape),)})})
         if node.op.name != "add" or given.shape[1:] != (1, 1):
             continue
         ways = [Remedy(f"write `mul`, {way}", {node.span: Edit(op="mul")})]
         if wanted.known:
             spread = {"size": list(wanted.space)}
-            told = f"put {written('upsample', spread)} between `{name}` and `{node.path}`, to add it at each position"
-            ways.append(Remedy(told, {node.span: Edit(before={at: (("upsample", spread),)})}))
+            text = f"put {written('upsample', spread)} between `{name}` and `{node.path}`, to add it at each position"
+            ways.append(Remedy(text, {node.span: Edit(before={at: (("upsample", spread),)})}))
         yield from ways if op_before.get(name) in GATES else reversed(ways)
 
 
@@ -77,8 +77,8 @@ def projections(node: Refused) -> Iterator[Remedy]:
     a, b = sorted(node.refusal.inputs[:2], key=lambda at: -(node.types[at].elements or 0))
     for at, other in ((a, b), (b, a)):
         name, like = node.wires[at].ref.node, node.wires[other].ref.node
-        told = f"put a `conv` with `kernel: 1` between `{name}` and `{node.path}`, whose `out` and `stride`"
-        yield Remedy(f"{told} follow `{like}` in each instance", {node.span: Edit(projected={at: other})})
+        text = f"put a `conv` with `kernel: 1` between `{name}` and `{node.path}`, whose `out` and `stride`"
+        yield Remedy(f"{text} follow `{like}` in each instance", {node.span: Edit(projected={at: other})})
 
 
 def _differs(node: Refused, given: TensorType, wanted: TensorType) -> bool:

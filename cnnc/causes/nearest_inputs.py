@@ -1,7 +1,7 @@
-"""The sizes of its inputs, near those that a spec gives, with which a network may fit together.
+"""Finds input sizes near those of the spec with which a network may be valid.
 
-In: a node that does not fit, and the inputs as they are. Out: heights and widths that are worth a try, and the rule
-that they follow where one is known.
+Takes a node that does not fit, and the inputs; returns heights and widths to try, and the rule for them if one is
+known.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,23 +11,23 @@ from cnnc.analysis.accepted_sizes import Rule, Rules, size_rules
 from cnnc.causes.attempts import Attempts
 from cnnc.ops.types import TensorType
 
-MOST_NODES = 2_000  # of a network whose rules are looked for
-FARTHEST = 1_024  # below the size that is given
-POWERS = (2, 4, 8, 16, 32, 64)  # that sizes may have to be multiples of, where no rule can tell
+MOST_NODES = 2_000  # of a network whose size rules are computed
+FARTHEST = 1_024  # below the given size
+POWERS = (2, 4, 8, 16, 32, 64)  # possible divisors of valid sizes, if no rule is known
 
 Space = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """Sizes below and above the given one, and in words what they have in common."""
+    """Sizes below and above the given one, and their rule in words."""
 
     sizes: tuple[Space, ...] = ()
     rule: str = ""
 
 
 def nearest_inputs(path: str, inputs: Mapping[str, TensorType], attempts: Attempts) -> Nearest:
-    """Heights and widths for all inputs that are maps, which now have one size; none where they have not."""
+    """Heights and widths for all inputs that are maps; none unless these have equal sizes now."""
     maps = {name: type for name, type in inputs.items() if type.is_map}
     spaces = {(type.space[0] or 0, type.space[1] or 0) for type in maps.values()}
     if len(spaces) != 1 or 0 in (given := spaces.pop()):
@@ -49,10 +49,10 @@ def _by_rule(given: Space, rules: Rules) -> Nearest:
     below = _below(height, given[0]), _below(width, given[1])
     above = next(height.sizes(given[0]), None), next(width.sizes(given[1]), None)
     sizes = tuple((high, wide) for high, wide in (below, above) if high and wide and (high, wide) != given)
-    return Nearest(sizes, _told(height, width, sizes, given))
+    return Nearest(sizes, _in_words(height, width, sizes, given))
 
 
-def _told(height: Rule, width: Rule, sizes: tuple[Space, ...], given: Space) -> str:
+def _in_words(height: Rule, width: Rule, sizes: tuple[Space, ...], given: Space) -> str:
     if all(rule.divisor == 1 for rule in (height, width)) and all(size >= given for size in sizes):
         return " or larger"
     alike = height.divisor == width.divisor > 1 and height.remainders == width.remainders == (0,)

@@ -1,7 +1,7 @@
-"""What a check says of inputs whose height or width is open: whether any sizes fit, and whether rules can tell which.
+"""Checks a network with an open height or width: whether any sizes fit, and whether rules can describe them.
 
-In: a proved graph. Out: at most one diagnostic. What passes here can be built: there are sizes to verify it with, and
-its contract says what it takes.
+Takes a proved graph; reports at most one diagnostic. A network without one can be built: there are sizes to verify it
+with, and its contract can describe the sizes that it takes.
 """
 
 import re
@@ -23,7 +23,7 @@ FIXED = "give the input a fixed height and width"
 
 
 def check_sizes(graph: Graph, report: Report) -> None:
-    """Report a network that no size fits, or of which no rules can say what fits."""
+    """Report a network that no size fits, or whose fitting sizes no rules can describe."""
     rules = size_rules(graph)
     if not rules.told:
         span = next(each.span for each in graph.inputs if not each.type.known)
@@ -45,13 +45,13 @@ def _none_fits(trial: Trial, rules: Rules) -> Diagnostic:
     axis = 0 if rules.height and rules.height.smallest is None else 1
     space = (SCANNED, None) if axis == 0 else (None, SCANNED)
     node, refusal = trial.refusal(trial.alike(*space))
-    message = f"no {SIDES[axis]} up to {SCANNED:,} works: at {SCANNED:,}, {_told(trial, refusal, node.path)}"
+    message = f"no {SIDES[axis]} up to {SCANNED:,} works: at {SCANNED:,}, {_message(trial, refusal, node.path)}"
     origin = _origin(trial, node, refusal, trial.alike(*space))
     return Diagnostic(refusal.code, message, node.span, help=refusal.help, origin=origin)
 
 
 def _origin(trial: Trial, node: Node, refusal: Refusal, inputs: Types) -> Refused | None:
-    """What a search for the cause goes by: the node and all before it, as they are with such inputs."""
+    """The input for the search for the cause: the node and all nodes before it, with the types for these inputs."""
     if node.span is None:
         return None
     given = dict(zip((Ref(each.name) for each in trial.graph.inputs), inputs, strict=True))
@@ -67,18 +67,18 @@ def _origin(trial: Trial, node: Node, refusal: Refusal, inputs: Types) -> Refuse
 
 def _clash(trial: Trial, height: int, width: int) -> Diagnostic:
     node, refusal = trial.refusal(trial.alike(height, width))
-    at = f"at {height}×{width}, {_told(trial, refusal, node.path)}"
+    at = f"at {height}×{width}, {_message(trial, refusal, node.path)}"
     return Diagnostic(Code.UNKNOWN_SIZE, f"the heights that fit depend on the width: {at}", node.span, help=FIXED)
 
 
 def _smallest(trial: Trial, rules: Rules) -> Types:
-    """The types of the inputs at the smallest sizes that fit; what the spec fixes stays."""
+    """The types of the inputs at the smallest sizes that fit; fixed sizes stay."""
     height, width = rules.smallest
     return trial.alike(height if rules.height else None, width if rules.width else None)
 
 
 def _too_big(trial: Trial, inputs: Types) -> Diagnostic | None:
-    """An activation that is too large even where the inputs are as small as they may be."""
+    """E311 for an activation that is too large even at the smallest input sizes."""
     for node, types in trial.types(inputs):
         most = max(map(known_elements, types))
         if most > MAX_ELEMENTS:
@@ -88,7 +88,7 @@ def _too_big(trial: Trial, inputs: Types) -> Diagnostic | None:
     return None
 
 
-def _told(trial: Trial, refusal: Refusal, path: str) -> str:
-    """A refusal with its inputs by name."""
+def _message(trial: Trial, refusal: Refusal, path: str) -> str:
+    """The message of a refusal, with its inputs by name."""
     names = [each.node for each in trial.graph.node[path].inputs]
     return re.sub(r"\binput (\d+)\b", lambda found: f"`{names[int(found[1])]}`", refusal.message)

@@ -1,6 +1,6 @@
-"""Changes that may mend a fault of shapes, of which those are told that do.
+"""Finds changes that correct an error of shapes, by trying them.
 
-In: a fault, and what its history has shown. Out: a line of help, or None where nothing that was tried mends the fault.
+Takes an error and the findings from its size history; returns a help line, or None if no attempted change corrects it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,17 +20,17 @@ from cnnc.expand.scope import Bound
 from cnnc.ops.base import Op
 from cnnc.ops.types import TensorType
 
-TOLD = 3  # ways out of one fault
-TRIED = 6  # of one kind
-LOOKED_AT = 200  # names of a scope
+MOST_PROPOSED = 3  # changes proposed for one fault
+MOST_TRIED = 6  # changes of one kind
+MOST_NAMES = 200  # names of a scope that are compared
 FAULTS_OF_MAPS = frozenset({Code.UNEQUAL_SHAPES, Code.WINDOW_MISFIT})
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the history of a fault has shown: the nodes that may be to blame, way by way.
+    """The findings from the history of a fault: the nodes that may have caused it, for each path.
 
-    The ways are `even` where strides and factors explain no difference, so that other sizes may fit.
+    The paths are `even` if their strides and factors are equal, so that other input sizes may fit.
     """
 
     ways: tuple[tuple[Step, ...], ...] = ()
@@ -38,10 +38,10 @@ class Found:
 
 
 def remedies(fault: Diagnostic, node: Refused, found: Found, histories: Histories, attempts: Attempts) -> str | None:
-    """The first few changes that mend a fault, the likeliest first, in one line."""
+    """The help line with the first few changes that correct a fault, the most likely first."""
 
     def tried(tries: Iterator[Remedy], most: int, **how: bool) -> list[str]:
-        return list(_mending(fault, attempts, islice(tries, TRIED), most, **how))
+        return list(_mending(fault, attempts, islice(tries, MOST_TRIED), most, **how))
 
     if fault.code in FAULTS_OF_MAPS and (turned := list(_channels_last(histories))):
         ways = tried(iter(turned), 1)
@@ -52,7 +52,7 @@ def remedies(fault: Diagnostic, node: Refused, found: Found, histories: Historie
     else:
         ways = tried(_paddings(found, histories), 1) or tried(_padding_numbers(found, histories), 1)
         if found.even:
-            ways += tried(_own(node), TOLD)
+            ways += tried(_own(node), MOST_PROPOSED)
             ways += _inputs(fault, node, histories, attempts)
         ways = ways or tried(channel_factors(node, histories.ops), 2)
         ways += tried(_swaps(node), 1, strictly=bool(ways))
@@ -62,13 +62,13 @@ def remedies(fault: Diagnostic, node: Refused, found: Found, histories: Historie
             if len(ways) < 2:
                 ways += tried(insertions(node), 2, strictly=bool(ways))
         ways = ways or tried(projections(node), 2)
-    return ", or ".join(ways[:TOLD]) or None
+    return ", or ".join(ways[:MOST_PROPOSED]) or None
 
 
 def _mending(
     fault: Diagnostic, attempts: Attempts, tries: Iterable[Remedy], most: int, *, strictly: bool = False
 ) -> Iterator[str]:
-    """Of some changes the first that mend the fault; else the first that lets another be seen behind it."""
+    """Yield the first changes that correct the fault, or else the first one that reveals another error."""
     behind = None
     mended = 0
     for each in tries:
@@ -76,11 +76,11 @@ def _mending(
         if outcome is None or not attempts.mends(fault, outcome) or not _keeps(each, outcome):
             continue
         if not outcome.hidden:
-            yield each.told
+            yield each.text
             mended += 1
             if mended == most:
                 return
-        behind = behind or each.told
+        behind = behind or each.text
     if behind and not mended and not strictly:
         yield f"{behind} (which reveals another error)"
 
@@ -94,11 +94,11 @@ def _keeps(remedy: Remedy, outcome: Outcome) -> bool:
     return path in used
 
 
-# -- changes of nodes that led there
+# -- changes of earlier nodes
 
 
 def _paddings(found: Found, histories: Histories) -> Iterator[Remedy]:
-    """Padding that keeps sizes: at single nodes, at those of one way, at all of them."""
+    """Padding that keeps sizes: in single nodes, in the nodes of one path, in all of them."""
     for steps in _lossy(found):
         names = listed([histories.line(step.node.path) for step in steps.values()])
         yield Remedy(f"set `padding: same` in {names}", dict.fromkeys(steps, Edit({"padding": "same"})))
@@ -108,18 +108,18 @@ def _padding_numbers(found: Found, histories: Histories) -> Iterator[Remedy]:
     """The same as numbers, half of what a window covers: `same` cannot be computed for open sizes."""
     for steps in _lossy(found):
         pads = {span: pair([reach // 2 for reach in _extent(step.node.op)]) for span, step in steps.items()}
-        told = [f"`padding: {pads[span]}` in `{histories.line(step.node.path)}`" for span, step in steps.items()]
-        yield Remedy(f"set {' and '.join(told)}", {span: Edit({"padding": pad}) for span, pad in pads.items()})
+        text = [f"`padding: {pads[span]}` in `{histories.line(step.node.path)}`" for span, step in steps.items()]
+        yield Remedy(f"set {' and '.join(text)}", {span: Edit({"padding": pad}) for span, pad in pads.items()})
 
 
 def _lossy(found: Found) -> Iterator[dict[Span, Step]]:
     """Nodes whose windows lose rows and that can be padded, by line: single ones, those of one way, all of them."""
     ways = [_by_line(step for step in way if step.loses) for way in found.ways]
     every = {span: step for way in ways for span, step in way.items()}
-    together = [*({span: step} for span, step in islice(every.items(), TRIED // 2)), *ways, every]
+    together = [*({span: step} for span, step in islice(every.items(), MOST_TRIED // 2)), *ways, every]
     seen = set()
     for steps in together:
-        if 0 < len(steps) <= TRIED and tuple(steps) not in seen:
+        if 0 < len(steps) <= MOST_TRIED and tuple(steps) not in seen:
             seen.add(tuple(steps))
             yield steps
 
@@ -139,11 +139,11 @@ def _after_padding(node: Refused, found: Found, histories: Histories, attempts: 
     known = {each.path for each in outcome.graph.nodes} | {each.name for each in outcome.graph.inputs}
     if all(wire.ref.node in known for wire in node.wires):
         for each in insertions(node, tuple(outcome.graph.type_of(wire.ref) for wire in node.wires)):
-            yield Remedy(f"{padded.told} and {each.told}", {**padded.edits, **each.edits})
+            yield Remedy(f"{padded.text} and {each.text}", {**padded.edits, **each.edits})
 
 
 def _by_line(steps: Iterable[Step]) -> dict[Span, Step]:
-    """The steps whose padding can be changed, one a line of the spec."""
+    """The steps whose padding can be changed, one for each line of the spec."""
     padded = (step for step in steps if "padding" in type(step.node.op).model_fields and step.node.op.name != "pad")
     return {step.node.span: step for step in padded if step.node.span}
 
@@ -164,7 +164,7 @@ def _strides(node: Refused, histories: Histories) -> Iterator[Remedy]:
 
 
 def _own(node: Refused) -> Iterator[Remedy]:
-    """What the node itself may do about an input that is too small: pad it, or have a smaller kernel."""
+    """Changes of the node itself if its input is too small: padding, or a smaller kernel."""
     if node.refusal.lacking is None:
         return
     axis, least = node.refusal.lacking
@@ -185,7 +185,7 @@ def _own(node: Refused) -> Iterator[Remedy]:
 
 
 def _channels_last(histories: Histories) -> Iterator[Remedy]:
-    """An input turned so that its channels stand first."""
+    """An input with its channels moved first."""
     for name, type in histories.inputs.items():
         if meant := channels_first(type):
             height, width, channels = type.shape
@@ -204,10 +204,10 @@ def _inputs(fault: Diagnostic, node: Refused, histories: Histories, attempts: At
 
 
 def _swaps(node: Refused) -> Iterator[Remedy]:
-    """Another value of the scope in the place of one that does not fit."""
+    """Another value in scope instead of one that does not fit."""
     if node.scope is None:
         return
-    names = reversed(list(islice(node.scope.local.bindings.items(), LOOKED_AT)))
+    names = reversed(list(islice(node.scope.local.bindings.items(), MOST_NAMES)))
     taken = {wire.ref for wire in node.wires}
     free = getattr(node.op, "axis", None)
     bound = [(name, each.ports[""]) for name, each in names if isinstance(each, Bound) and "" in each.ports]
@@ -222,32 +222,32 @@ def _swaps(node: Refused) -> Iterator[Remedy]:
                 continue
             if all(type.shape[axis] == wanted.shape[axis] for axis in axes):
                 replaced = node.wires[at].ref.node
-                told = f"use `{name}`, which is {type}, instead of `{replaced}`"
-                yield Remedy(told, {node.span: Edit(sources={at: name})}, kept=replaced)
+                text = f"use `{name}`, which is {type}, instead of `{replaced}`"
+                yield Remedy(text, {node.span: Edit(sources={at: name})}, kept=replaced)
 
 
 def _to_a_rank(node: Refused, histories: Histories) -> Iterator[Remedy]:
-    """A vector of a map, or the map that a vector was made of."""
+    """A map turned into a vector, or the map that a vector was made of."""
     at = node.refusal.inputs[0]
     name, type = node.wires[at].ref.node, node.wires[at].type
     if type is not None and type.is_map:
         for ops, features in ((("flatten",), type.elements), (("global_avg_pool", "flatten"), type.channels)):
-            told = " and ".join(f"`{op}`" for op in ops)
+            names = " and ".join(f"`{op}`" for op in ops)
             edit = Edit(before={at: tuple((op, NOTHING) for op in ops)})
-            told = f"put {told} between `{name}` and `{line(node)}`, for a vector of {features}"
-            yield Remedy(told, {node.span: edit})
+            text = f"put {names} between `{name}` and `{line(node)}`, for a vector of {features}"
+            yield Remedy(text, {node.span: edit})
     made = histories.made_vector(node.wires[at].ref)
     if made and made.inputs[0].port == 0 and type is not None and type.is_vector:
         before = made.inputs[0].node
-        told = f"put `{line(node)}` before `{made.path}`, where it gets {histories.types(made)[0]}"
-        yield Remedy(told, {node.span: Edit(sources={at: before})})
+        text = f"put `{line(node)}` before `{made.path}`, where it gets {histories.types(made)[0]}"
+        yield Remedy(text, {node.span: Edit(sources={at: before})})
 
 
 # -- pairs
 
 
 def _pairs(node: Refused) -> Iterator[tuple[int, int, TensorType, TensorType]]:
-    """Of the two inputs that differ each with the other: their places and their types, the larger first."""
+    """Each of the two inputs that differ with the other one: their positions and types, the larger first."""
     if len(node.refusal.inputs) < 2:
         return
     a, b = node.refusal.inputs[:2]

@@ -10,9 +10,9 @@ from cnnc.ops.types import TensorType
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """A change in words, and as what is tried. `kept` is a node or an input that must still be used after it."""
+    """A change in words, and as edits to try. `kept` is a node or an input that must still be used after it."""
 
-    told: str
+    text: str
     edits: Edits = field(default_factory=lambda: NOTHING)
     inputs: Mapping[str, TensorType] | None = None
     kept: str | None = None

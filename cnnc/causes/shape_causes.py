@@ -1,7 +1,7 @@
-"""Why shapes do not fit, and what mends that: the chains of sizes that led to a fault, and changes that were tried.
+"""Explains errors of shapes: where the sizes began to differ, and which changes correct the error.
 
-In: the faults of a check and the network as far as it is proved. Out: the faults, those of shapes with notes on where
-sizes parted or were lost, and with help that takes the fault away. A right spec never comes here.
+Takes the errors of a check and the network as far as it could be proved; returns the errors, those of shapes with notes
+on the sizes that led to them and with help that has been tried. Not used for valid specs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,8 +18,8 @@ from cnnc.language.model import Spec
 from cnnc.ops.types import TensorType
 from cnnc.text.value import Value
 
-MOST_EXPLAINED = 8  # faults of a check; those further down often follow from the same cause
-CAUSES = 3  # nodes that are named, for one fault
+MOST_EXPLAINED = 8  # faults of a check; later ones often have the same cause
+CAUSES = 3  # nodes that are named for one fault
 EXPLAINED = frozenset({Code.UNEQUAL_SHAPES, Code.WINDOW_MISFIT, Code.WRONG_RANK})
 
 
@@ -37,7 +37,7 @@ class History:
 
 
 def explain(faults: list[Diagnostic], graph: Graph, spec: Spec, overrides: Mapping[str, Value]) -> list[Diagnostic]:
-    """The faults in the same order, those of shapes with their causes."""
+    """The faults in the same order; those of shapes with notes on causes and tried help."""
     explained = [each for each in faults if isinstance(each.origin, Refused) and _has_cause(each.code, each.origin)]
     if not explained:
         return faults
@@ -70,7 +70,7 @@ def _explained(fault: Diagnostic, node: Refused, histories: Histories, attempts:
 
 
 def _with_causes(notes: tuple[Note, ...], causes: Iterable[Note]) -> tuple[list[Note], list[Note]]:
-    """The notes, with what the nodes that they point at do, and further ones on other nodes."""
+    """Merge causes into the notes on the same nodes; returns these and the notes on other nodes."""
     places = {note.span: place for place, note in enumerate(notes)}
     merged: list[Note] = list(notes)
     more: dict[Span | None, Note] = {}
@@ -86,7 +86,7 @@ def _with_causes(notes: tuple[Note, ...], causes: Iterable[Note]) -> tuple[list[
 
 
 def _history(node: Refused, histories: Histories) -> History:
-    """What led to a node's inputs."""
+    """The history of a node's inputs."""
     if node.refusal.code == Code.UNEQUAL_SHAPES:
         return _parting(node, histories)
     if node.refusal.lacking:
@@ -97,7 +97,7 @@ def _history(node: Refused, histories: Histories) -> History:
 
 
 def _parting(node: Refused, histories: Histories) -> History:
-    """Where the sizes of inputs that differ parted: of the first of them from each of the others."""
+    """Where the sizes of the first input and of each other input began to differ."""
     first, *others = (node.wires[place] for place in node.refusal.inputs)
     parts = [_two(node, first, other, histories) for other in others]
     if None in parts:
@@ -111,7 +111,7 @@ def _parting(node: Refused, histories: Histories) -> History:
 
 
 def _two(node: Refused, a: Wire, b: Wire, histories: Histories) -> History | None:
-    """Where the sizes of two maps parted; None where they are no maps."""
+    """Where the sizes of two maps began to differ; None if they are not maps."""
     if a.type is None or b.type is None or not (a.type.is_map and b.type.is_map):
         return None
     meeting = histories.meeting(a.ref, b.ref)
@@ -146,21 +146,21 @@ def _lost_before(
 
 
 def _vectors(histories: Histories, *refs: Ref) -> Iterator[Note]:
-    """The maps that vectors were made of."""
+    """Notes on the maps that vectors were made of."""
     for ref in refs:
         if made := histories.made_vector(ref):
             yield Note(f"`{made.path}` makes a vector of {histories.types(made)[0]}", made.span)
 
 
 def differing(node: Refused, a: TensorType, b: TensorType) -> list[int]:
-    """The axes, 0 for the height, along which two maps differ and must not."""
+    """The axes (0: height, 1: width) along which two maps must be equal but differ."""
     free = getattr(node.op, "axis", None)
     free = None if free is None else free % 3 - 1
     return [axis for axis in (0, 1) if axis != free and a.space[axis] != b.space[axis]]
 
 
 def _shrinking(node: Refused, histories: Histories, axis: int, least: int) -> History:
-    """The node that made a map smaller than what is needed, and all that led to it."""
+    """The node that made a map smaller than needed, and the chain of sizes that led to it."""
     chain = histories.chains(None, node.wires[0].ref)[axis]
     if chain is None:
         return History()

@@ -1,8 +1,8 @@
-"""Where the sizes of values came from, and where those of two values parted.
+"""Traces how the sizes of values came about, and where the sizes of two values began to differ.
 
-In: the nodes of a network as far as they are proved. Out: chains of sizes along an axis, from where two histories meet,
-or from an input, to a value; and the steps in them that made the difference. A chain follows one way of all that lead
-there: where ways join, their sizes are the same. What is walked is bounded.
+Takes the checked nodes of a network; returns chains of sizes along an axis, from the last common ancestor of two values
+or from an input to a value, and the steps that made the difference. A chain follows one of several paths, because sizes
+are equal where paths join. The number of visited nodes is limited.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,8 +17,8 @@ from cnnc.ops.base import Op
 from cnnc.ops.types import TensorType, Types
 from cnnc.ops.window import SIDES
 
-MAX_WALKED = 20_000  # nodes, for one fault
-SHOWN = 8  # sizes of a chain
+MAX_WALKED = 20_000  # nodes visited for one fault
+SHOWN = 8  # sizes of a chain that are shown
 TOLD = ("kernel", "stride", "dilation", "padding", "output_padding", "factor", "size", "ceil")
 
 
@@ -30,11 +30,11 @@ class Step:
     axis: int
     before: int
     after: int
-    rate: Fraction | None  # what its strides and factors alone would do; None where that cannot be told
+    rate: Fraction | None  # the effect of its strides and factors alone; None if unknown
 
     @property
     def loses(self) -> bool:
-        """Whether strides and factors do not explain the change: windows without padding, rows left over, pads."""
+        """Whether strides and factors do not explain the change: missing padding, leftover rows, pads."""
         return self.rate is not None and self.after != self.before * self.rate
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The sizes of a value and of what led to it: `start` has the size `first`, and each step another."""
+    """The sizes on a path to a value: `start` has the size `first`, and each step changes it."""
 
     start: str
     first: int
@@ -57,12 +57,12 @@ class Chain:
 
     @property
     def rate(self) -> Fraction | None:
-        """What all strides and factors together do to a size."""
+        """The effect of all strides and factors on a size; None if unknown."""
         rates = [step.rate for step in self.steps]
         return prod((rate for rate in rates if rate is not None), start=Fraction(1)) if None not in rates else None
 
     def __str__(self) -> str:
-        """`26 → 13 → 12 → 24, at `p5`, `p6` and `up``; of a long chain both ends."""
+        """For example `26 → 13 → 12 → 24, at `p5`, `p6` and `up``; only both ends of a long chain."""
         sizes, names = list(map(str, self.sizes)), [f"`{step.node.path}`" for step in self.steps]
         if len(sizes) > SHOWN:
             sizes[2 : 4 - SHOWN], names[1 : 4 - SHOWN] = ["…"], ["…"]
@@ -71,7 +71,7 @@ class Chain:
 
 
 class Histories:
-    """The histories of a network's values."""
+    """Finds the size histories of a network's values."""
 
     def __init__(
         self, nodes: Iterable[Node], inputs: Mapping[str, TensorType], scopes: Collection[str] = frozenset()
@@ -81,19 +81,19 @@ class Histories:
         self.place = {path: place for place, path in enumerate(self.nodes)}
 
     def meeting(self, a: Ref, b: Ref) -> str | None:
-        """The last node, or else the input, that both values come from; None where there is none."""
+        """The last common ancestor of two values, a node or an input; None if there is none."""
         for path, sides in self._back({a.node: 1, b.node: 2}):
             if sides == 3:
                 return path
         return None
 
     def chains(self, start: str | None, end: Ref) -> tuple[Chain | None, Chain | None]:
-        """The heights and the widths on a way to a map, from `start`, or from an input; None where not known."""
+        """The heights and the widths on a path to a map, from `start` or an input; None if unknown."""
         way = list(self._way(start, end))
         return self._chain(way, end, 0), self._chain(way, end, 1)
 
     def made_vector(self, of: Ref) -> Node | None:
-        """The node that made a vector of a map, on the way to a vector."""
+        """The node that turned a map into this vector; None if there is none."""
         path: str | None = of.node
         while path in self.nodes:
             node = self.nodes[path]
@@ -114,7 +114,7 @@ class Histories:
         return name if name and last.isdecimal() and name not in self._scopes else path
 
     def types(self, node: Node) -> Types:
-        """The types that a node takes."""
+        """The types of a node's inputs."""
         return tuple(self._type(ref) for ref in node.inputs)
 
     def _type(self, ref: Ref) -> TensorType:
@@ -122,7 +122,7 @@ class Histories:
         return node.outputs[ref.port] if node else self.inputs[ref.node]
 
     def _back(self, ends: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-        """All that led to some values, the last first, each with the marks of those that it led to."""
+        """Yield the ancestors of some values, the last first, each with the marks of the values that depend on it."""
         marks = dict(ends)
         queue: list[tuple[int, str]] = []
         for path in ends:
@@ -139,7 +139,7 @@ class Histories:
                 marks[ref.node] |= marks[path]
 
     def _way(self, start: str | None, end: Ref) -> Iterator[Ref]:
-        """The values on a way to `end`, backwards: as far as `start`, or an input."""
+        """The values on a path from `start` or an input to `end`, in reverse order."""
         users: dict[str, tuple[str, Ref]] = {}
         for path, _ in self._back({end.node: 1}):
             if path == start or (start is None and path not in self.nodes):
@@ -149,7 +149,7 @@ class Histories:
                 users.setdefault(ref.node, (path, ref))
 
     def _followed(self, users: Mapping[str, tuple[str, Ref]], path: str, end: Ref) -> list[Ref]:
-        """From the value at the start of a way to the last before its end, backwards."""
+        """The values on a path, without its end, in reverse order."""
         found = []
         while path != end.node:
             path, ref = users[path]
@@ -157,7 +157,7 @@ class Histories:
         return found[::-1]
 
     def _chain(self, way: list[Ref], end: Ref, axis: int) -> Chain | None:
-        """The sizes along the axis of `end`; a `permute` on the way turns it."""
+        """The sizes on a path, along the given axis of `end`; a `permute` on the path changes the axis."""
         if not way or not self._type(end).is_map:
             return None
         steps: list[Step] = []
@@ -191,7 +191,7 @@ def lost_before(chain: Chain, wanted: Collection[int | None]) -> list[Step]:
 
 
 def parted(a: Chain, b: Chain) -> list[Step]:
-    """The steps that made the difference between two values whose histories meet, or all that may have."""
+    """The steps that made the difference between two values with a common ancestor, or all possible ones."""
     steps = (*a.steps, *b.steps)
     lossy = [step for step in steps if step.loses]
     if a.rate is not None and a.rate == b.rate and lossy:
@@ -208,7 +208,7 @@ def _step(node: Node, axis: int, before: int | None, after: int | None, types: T
 
 
 def _turned(op: Op, axis: int) -> int | None:
-    """Along which axis of its input an op's output's axis lay; None where that was no height or width."""
+    """The axis of the input that becomes `axis` of the output; None if it is not the height or width."""
     if op.name != "permute":
         return axis
     before = getattr(op, "axes", ())[axis + 1] - 1
@@ -216,8 +216,8 @@ def _turned(op: Op, axis: int) -> int | None:
 
 
 def _attributes(op: Op, axis: int) -> str:
-    """What of an op's attributes makes sizes: along one axis, and without what has no effect."""
-    told = []
+    """An op's attributes that determine sizes, along one axis, without those that have no effect."""
+    shown = []
     for name in TOLD:
         value = getattr(op, name, None)
         if name == "stride" and value is None:
@@ -226,10 +226,10 @@ def _attributes(op: Op, axis: int) -> str:
             along = value[axis::2]  # of four numbers the two at the axis' ends
             value = along[0] if len(set(along)) == 1 else list(along)
         if value not in (None, False) and (name, value) not in (("dilation", 1), ("padding", 0), ("output_padding", 0)):
-            told.append(f"{name} {str(value).lower()}")
+            shown.append(f"{name} {str(value).lower()}")
     if getattr(op, "padding", None) == (0, 0, 0, 0):
-        told.append("no padding")
-    return ", ".join(told)
+        shown.append("no padding")
+    return ", ".join(shown)
 
 
 def sides(axes: tuple[int, ...]) -> str:

@@ -1,7 +1,7 @@
-"""`act`: an activation behind a conv or linear, as a node of its own in the same scope.
+"""Reads `act`: an activation after a conv or linear, which becomes a separate node in the same scope.
 
-In: an item. Out: the activations behind it, or behind each of its instances, with the default names that they have in
-the order of the file, even where the item itself has to wait.
+Takes an item; returns the activations after it, or after each of its instances. Their default names follow the order of
+the file, even if the item itself has to wait.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from cnnc.text.value import Value
 
 @dataclass(slots=True)
 class Act:
-    """An activation; `op` is None where it could not be read. `bound` is set once its node is built."""
+    """An activation; `op` is None if it could not be read. `bound` is set once its node is built."""
 
     name: str
     op: str | None
@@ -29,7 +29,7 @@ class Act:
 
 
 def read_acts(item: Item, scope: Scope) -> list[Act | None]:
-    """One for the item, or for each instance of a repeated one; None where that one has no activation."""
+    """The activation of an item, or of each instance of a repeated item; None for an instance without one."""
     assert isinstance(item.attributes.data, dict)
     act = item.attributes.data.get("act") if registry.takes_act(item.op) else None
     if act is None or act.data is None:
@@ -37,12 +37,12 @@ def read_acts(item: Item, scope: Scope) -> list[Act | None]:
     try:
         scopes = [scope] if item.repeat is None else instances(item, scope)
     except CnncError:
-        return []  # it is reported when the instances are built
+        return []  # reported when the instances are built
     return [_read(item.op, act, inner) for inner in scopes]
 
 
 def _without(kind: object, scope: Scope) -> str | None:
-    """A help line for `none` and what else others write for no activation, and for a parameter without its dollar."""
+    """A help line for `none` and other words for no activation, and for a parameter without its dollar sign."""
     if kind is False or (isinstance(kind, str) and kind.lower() in NOTHING):
         return "remove it, or write `act: null`"
     written = as_expression(kind, scope.knows) if isinstance(kind, str) else None

@@ -1,6 +1,6 @@
-"""What an item builds once its inputs are known: a node, a chain, a block, a group, or the rounds of an `each`.
+"""Builds an item once its inputs are known: a node, a `repeat`, a block, a group, or the rounds of an `each`.
 
-In: the item, its path, the wires that it takes, and the scope around it. Out: what its name stands for.
+Takes the item, its path, its input wires, and the scope around it; returns the `Bound` for its name.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -29,7 +29,7 @@ Fill = Callable[[tuple[Item, ...], Scope, Binding | None], Binding | None]
 
 
 class Bodies:
-    """Builds items of the ops and `blocks` that there are; `fill` expands the inside of a scope."""
+    """Builds items from ops and `blocks`; `fill` expands the items of a scope."""
 
     def __init__(self, blocks: Mapping[str, Block], inference: Inference, fill: Fill, *, rehearsed: bool) -> None:
         self.blocks, self.inference, self._fill = blocks, inference, fill
@@ -39,7 +39,7 @@ class Bodies:
         self._meant_by: dict[int, set[str | None]] = {}  # by the value of the spec that holds them
 
     def knows(self, op: str) -> bool:
-        """Whether there is such an op or block, and not one of each."""
+        """Whether the name belongs to an op or to a block, but not to both."""
         return (op in registry.PLACES) != (op in self.blocks) or op in ("group", "each")
 
     def is_op(self, item: Item) -> bool:
@@ -47,13 +47,13 @@ class Bodies:
         return item.body is None and item.op not in self.blocks
 
     def meant(self, op: str) -> str:
-        """What a misspelt op stands for, most likely."""
+        """The known op or block that a misspelt op most likely means."""
         if op not in self._meant:
             self._meant[op] = nearest(op, [*registry.names(), *self.blocks]) or op
         return self._meant[op]
 
     def _meant_params(self, block: Block, given: Value) -> set[str | None]:
-        """The parameters that misspelt ones of an instance stand for, looked for once for all instances of a line."""
+        """The parameters that misspelt ones most likely mean; searched once for all instances of a line."""
         if id(given) not in self._meant_by:
             keys = given.data if isinstance(given.data, dict) else {}
             unknown = islice((key for key in keys if key not in block.params), MOST)
@@ -61,12 +61,12 @@ class Bodies:
         return self._meant_by[id(given)]
 
     def fewest_inputs(self, item: Item) -> int:
-        """How many inputs an item takes at least."""
+        """The minimum number of inputs of an item."""
         block = self.blocks.get(item.op) or item.body
         return len(block.inputs) if block else registry.get(item.op).least_inputs
 
     def builder(self, item: Item) -> Build:
-        """How to build an item."""
+        """The method that builds an item."""
         if item.repeat is not None:
             return self._chain
         if item.op == "each":
@@ -93,7 +93,7 @@ class Bodies:
         return bound
 
     def _chain(self, item: Item, path: str, wires: tuple[Wire, ...], scope: Scope, acts: Acts) -> Bound:
-        """`repeat`: instances `path.0`, `path.1` …, each the input of the next."""
+        """Build a `repeat`: instances `path.0`, `path.1` …, each the input of the next."""
         single = replace(item, repeat=None, name=None, when=None)
         build = self.builder(single)
         inners = instances(item, scope)
@@ -146,14 +146,14 @@ class Bodies:
         given: Mapping[str, Value] = MappingProxyType({}),
         unknown: Collection[str] = (),
     ) -> Bound:
-        """An instance of a block with the parameters that it is `given`; nothing is known of the `unknown` ones."""
+        """Build an instance of a block with the parameters `given`; the values of `unknown` ones are not known."""
         block = self.blocks[item.op]
         inner = self._inside(block, block.name, path, wires, item, scope)
         own = parameters(block.params, given, inner, unknown)
         return self._body(block, block.name, inner.with_variables(own), wires)
 
     def _each(self, item: Item, path: str, wires: tuple[Wire, ...], scope: Scope, acts: Acts) -> Bound:
-        """An `each` with a name: every round is a scope of its own, `path.0`, `path.1` …"""
+        """Build an `each` with a name: every round is a separate scope, `path.0`, `path.1` …"""
         assert item.body is not None
         self.inference.scopes[path] = "each"
         taps: dict[str, Wire] = {}
@@ -170,7 +170,7 @@ class Bodies:
         return Bound({**bound.ports, **taps})
 
     def _inside(self, block: Block, kind: str, path: str, wires: tuple[Wire, ...], item: Item, scope: Scope) -> Scope:
-        """A new scope at `path`, with its inputs and without variables."""
+        """Create a scope at `path`, with its inputs and without variables."""
         if len(wires) != len(block.inputs):
             names = ", ".join(f"`{name}`" for name in block.inputs)
             count = counted(len(block.inputs), "input")
@@ -192,7 +192,7 @@ class Bodies:
         return Scope(f"{path}.", local, scope.sink, {}, trail, scope.depth + 1, allow, scope.work)
 
     def _body(self, block: Block, kind: str, inner: Scope, wires: tuple[Wire, ...]) -> Bound:
-        """The inside of a block, group or round."""
+        """Expand the items of a block, group or round."""
         self._active.append(kind)
         self.inference.link(len(block.outputs or ()), block.span, inner)
         last = self._fill(block.items, inner, inner.find(block.inputs[0]) if len(wires) == 1 else None)
@@ -201,7 +201,7 @@ class Bodies:
 
 
 def shown(block: Block, last: Binding | None, scope: Scope) -> Bound:
-    """What a scope shows to the outside: its outputs, or its last node."""
+    """The outputs of a scope: those that it declares, or its last node."""
     if block.outputs is None:
         bound = last.bound if isinstance(last, Pending) else last
         return bound or FAILED
@@ -217,7 +217,7 @@ def shown(block: Block, last: Binding | None, scope: Scope) -> Bound:
 
 
 def _only(bound: Bound, item: Item, wires: tuple[Wire, ...]) -> Wire:
-    """The one value that the next instance takes."""
+    """The single value that the next instance takes; raises E215 if there are several."""
     if "" not in bound.ports or len(wires) > 1:
         count = f"{len(wires)} inputs" if len(wires) > 1 else f"{len(bound.ports)} outputs"
         word = "repeat" if item.repeat is not None else "each"

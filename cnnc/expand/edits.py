@@ -1,7 +1,7 @@
-"""What lines of a spec might say instead, to try whether that mends a fault: the proof takes them as if written so.
+"""Trial changes to lines of a spec, to find out whether they correct an error; the proof applies them.
 
-In: an `Edit` by the span of its line. Out: another op, other inputs. A line of a block is another one in each of its
-instances, as it would be in an editor.
+Takes an `Edit` by the span of its line; returns the changed op and inputs. An edit of a line in a block applies to all
+instances, like an edit in the file.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 class Impossible(Exception):
-    """A line cannot be changed so."""
+    """The edit cannot be applied."""
 
 
 class Edit(NamedTuple):
-    """Attributes in the place of others, another op, names of other inputs, and ops that are put before inputs.
+    """New attributes, another op, names of other inputs, and ops to insert before inputs.
 
-    Inputs that are `projected` get a 1×1 convolution that gives them the shape of another one.
+    An input in `projected` gets a 1×1 convolution that changes its shape to that of another input.
     """
 
     attributes: Attributes = NOTHING
@@ -37,13 +37,13 @@ class Edit(NamedTuple):
     projected: Mapping[int, int] = NOTHING
 
     def apply(self, op: Op) -> Op:
-        """The op as it would be; raises Impossible."""
+        """The changed op; raises Impossible."""
         kind = type(op) if self.op is None else registry.get(self.op)
         given = {name: value for name, value in op.model_dump().items() if name in kind.model_fields}
         return _made(kind, {**given, **self.attributes})
 
     def connect(self, wires: tuple[Wire, ...], scope: Scope) -> tuple[Wire, ...]:
-        """The inputs as they would be; raises Impossible."""
+        """The changed inputs; raises Impossible."""
         connected = [self._connected(at, wire, scope) for at, wire in enumerate(wires)]
         for at, other in self.projected.items():
             projected = _given(_projection(wires[at], wires[other]), wires[at].type)
@@ -73,7 +73,7 @@ def _made(kind: type[Op], attributes: Attributes) -> Op:
 
 
 def _projection(given: Wire, wanted: Wire) -> Op:
-    """The 1×1 convolution that makes the shape of one value of another; raises Impossible."""
+    """The 1×1 convolution that changes `given` to the shape of `wanted`; raises Impossible."""
     if given.type is None or wanted.type is None or not (given.type.is_map and wanted.type.is_map):
         raise Impossible
     sizes = zip(given.type.space, wanted.type.space, strict=True)

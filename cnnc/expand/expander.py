@@ -1,8 +1,8 @@
-"""Expansion: from the items of a spec to proved nodes, in an order in which every input comes before its users.
+"""Expands the items of a spec to checked nodes, in an order in which every input comes before its users.
 
-In: items and a scope. Out: nodes (through `Inference`). Names, conditions and counts are settled in the order of the
-file; an item whose inputs stand further down waits until its scope is read, and then has its turn. A block, a group, a
-repeated node or a round of an `each` is one item of the scope around it: its nodes are contiguous.
+Takes items and a scope; adds nodes to `Inference`. Names, conditions and counts are evaluated in the order of the file.
+An item whose inputs are further down waits until the whole scope has been read. A block, a group, a repeated node or a
+round of an `each` is one item of the scope around it: its nodes are contiguous.
 """
 
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ from cnnc.language.validate import show
 
 
 class Expander:
-    """Expands one spec, whose nodes and scopes fill `inference`.
+    """Expands one spec and adds its nodes and scopes to `inference`.
 
-    In a rehearsal nothing is known of any input, and an instance within a block is not looked into: it is rehearsed
-    by itself.
+    In a rehearsal (`rehearsed`), all inputs are unknown, and instances of other blocks inside a block are skipped:
+    every unused block is rehearsed by itself.
     """
 
     def __init__(self, blocks: Mapping[str, Block], inference: Inference, *, rehearsed: bool = False) -> None:
@@ -37,17 +37,17 @@ class Expander:
         self._passed_by: list[tuple[Source, Scope, Note]] = []
 
     def fill(self, items: tuple[Item, ...], scope: Scope, before: Binding | None) -> Binding | None:
-        """Expand the items of a scope; gives what the last one stands for."""
+        """Expand the items of a scope; returns the binding of the last one."""
         look_ahead(items, scope)
         last = self._run(items, scope, before)
         settle(scope.local, scope.report)
         return last
 
     def passed_by(self) -> dict[str, Note]:
-        """The nodes and inputs that an absent node would take, each with a note on that node."""
+        """The nodes and inputs that a left-out node would use, each with a note on that node."""
         found = {}
         for source, scope, note in self._passed_by:
-            passed = known_wire(source, scope)  # what is not there is not looked at
+            passed = known_wire(source, scope)  # errors in a left-out node are ignored
             if passed is not None:
                 found[passed.ref.node] = note
         return found
@@ -58,7 +58,7 @@ class Expander:
         return before
 
     def _place(self, item: Item, scope: Scope, before: Binding | None) -> Binding | None:
-        """Expand one item; gives what it stands for, which is nothing at the start of a scope of several inputs."""
+        """Expand one item; returns its binding, or None at the start of a scope with several inputs."""
         self.inference.step(item.span, scope)
         try:
             return self._expand(item, scope, before)
@@ -83,12 +83,12 @@ class Expander:
         return self._open(item, scope, before) if is_open else self._unit(item, scope, before)
 
     def _may_be_absent(self, item: Item, scope: Scope) -> bool:
-        """Whether it takes nodes further down to tell if an item is there: it has to have a name of its own."""
+        """Whether the `when` of an item depends on nodes further down; only for items with a name."""
         if item.when is None or item.repeat is not None or item.name is None or scope.local.by_index:
             return False
         return any(True for _ in not_yet_known(item.when, scope))
 
-    # -- an item that is one name in its scope
+    # -- items with one name in their scope
 
     def _unit(self, item: Item, scope: Scope, before: Binding | None) -> Binding:
         local = scope.local
@@ -127,7 +127,7 @@ class Expander:
         return bound
 
     def _wait(self, name: str, pending: Pending, acts: list[Act], scope: Scope) -> Pending:
-        """Let an item wait, and the activations behind it for the item."""
+        """Let an item wait for its inputs, and its activations for the item."""
         local = scope.local
         local.bindings[name] = pending
         local.waiting.append(pending)
@@ -138,13 +138,13 @@ class Expander:
         return pending
 
     def _require_room(self, item: Item, scope: Scope) -> None:
-        """Refuse at the top what cannot but end in too many nodes, before the first of them is built."""
+        """Raise TooMuch for a top-level item that must exceed the limit of nodes, before any of them is built."""
         if scope.depth == 0 and (item.repeat is not None or not self.bodies.is_op(item)):
             span = item.repeat.span if item.repeat is not None else item.span
             self.inference.require_room(self._estimate.least(item, scope.variables), span, scope)
 
     def _name(self, item: Item, scope: Scope) -> str | None:
-        """The name that an item is given; None where it is given none, or one that is no text."""
+        """The name of an item; None if it has none, or an invalid one that is not a string."""
         given = evaluate(item.name, scope) if item.name is not None else None
         if given is None or isinstance(given, str):
             return given
@@ -154,10 +154,10 @@ class Expander:
         scope.report(Diagnostic(Code.BAD_NAME, f"a name must be a string, got {show(given)}", span, help=way_out))
         return str(given) if isinstance(given, int) and is_number and str(given) not in scope.local.given else None
 
-    # -- an `each` whose rounds lie in the scope around it
+    # -- an `each` whose rounds are in the scope around it
 
     def _open(self, item: Item, scope: Scope, before: Binding | None) -> Binding | None:
-        """Its nodes, or, where its name tells the rounds apart, a scope for each."""
+        """Expand an `each` to its nodes or, if its name differs between rounds, to one scope per round."""
         assert item.body is not None
         if item.source is not None:
             sources = read_sources(item, scope, before)
@@ -174,10 +174,10 @@ class Expander:
                 before = self._place(replace(item, op="group", source=None), inner, before)
         return before
 
-    # -- an item that is not there
+    # -- items that are left out
 
     def _leave(self, item: Item, scope: Scope, before: Binding | None) -> Binding | None:
-        """A node that is not there: its last input passes through."""
+        """Leave out a node: its last input takes its place."""
         if item.source is not None:
             sources = read_sources(item, scope, before)
             self._pass_by(item, sources, scope)
@@ -186,7 +186,7 @@ class Expander:
             try:
                 name = evaluate(item.name, scope)
             except CnncError:
-                return before  # what is not there is not looked at
+                return before  # errors in a left-out node are ignored
             if isinstance(name, str):
                 scope.local.leave(name, before)
         return before
@@ -197,7 +197,7 @@ class Expander:
         self._passed_by += [(source, scope, note) for source in sources[:-1]]
 
     def _alias(self, item: Item, source: Source, scope: Scope) -> Binding:
-        """What an input stands for, now or once it is known."""
+        """The binding of an input, which may be pending."""
 
         def now() -> Bound:
             return Bound({"": find_wire(source, scope)})
@@ -212,7 +212,7 @@ class Expander:
         return pending
 
     def _lose(self, item: Item, scope: Scope) -> Binding:
-        """What is left of a node that cannot be read: names whose users are not blamed."""
+        """Bind the names of a node that cannot be read, so that references to them are not errors."""
         local = scope.local
         self.inference.failures += 1
         if item.op == "each" and item.name is None and item.body is not None:

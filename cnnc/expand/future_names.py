@@ -1,7 +1,7 @@
-"""What the items of a scope will be called, known before the first of them has its turn.
+"""Collects the explicit names of all items in a scope before the first item is expanded.
 
-In: items, and the scope with its inputs. Out: the names that they are given outright. A default name keeps clear of
-those of the items that are there, wherever they stand; a `from` waits for a name that is still to come.
+Takes the items and their scope with its inputs; records the names in the scope. Default names avoid the explicit names
+in the whole scope, and a `from` waits for a name that is further down.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ def look_ahead(items: Iterable[Item], scope: Scope) -> None:
     """Enter the names into the scope's table."""
     reserved: set[str] = set()
     ahead: Counter[str] = Counter()
-    room = MAX_FRUITLESS  # where it ends the expansion ends as well
+    room = MAX_FRUITLESS  # if it is used up, the expansion stops as well
     for name, there in _given(items, scope):
         room += 1 if there else -1
         if name:
@@ -31,14 +31,14 @@ def look_ahead(items: Iterable[Item], scope: Scope) -> None:
 
 
 def _given(items: Iterable[Item], scope: Scope) -> Iterator[tuple[str, bool]]:
-    """Every name with whether its item is there, as far as parameters and inputs tell; "" for each item looked at."""
+    """Yield each name, and whether its item is present as far as is known; yields "" once per item."""
     for item in items:
         if _gives_names(item):
             yield "", False
             try:
                 yield from _given_by(item, scope)
             except CnncError:
-                continue  # it is reported when the item has its turn
+                continue  # reported when the item is expanded
 
 
 def _given_by(item: Item, scope: Scope) -> Iterator[tuple[str, bool]]:
@@ -60,7 +60,7 @@ def _given_by(item: Item, scope: Scope) -> Iterator[tuple[str, bool]]:
 
 
 def _is_there(item: Item, scope: Scope) -> bool:
-    """What `when` says, where parameters and inputs can tell; an item of which they cannot is taken to be there."""
+    """The value of `when`; true if it cannot be evaluated from parameters and inputs alone."""
     assert item.when is not None
     try:
         return condition(item.when, scope)

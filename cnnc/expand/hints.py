@@ -1,6 +1,6 @@
-"""What may be behind a fault and stands elsewhere: a value that the caller set, an input with its channels last.
+"""Adds notes on possible causes elsewhere to an error: a value that the caller set, an input with its channels last.
 
-In: a fault, and what is known of the whole spec. Out: the fault, with a note on each of these that may have led to it.
+Takes an error, and the parameters and inputs of the spec; passes on the error with a note for each possible cause.
 """
 
 import re
@@ -13,13 +13,13 @@ from cnnc.language.validate import show
 from cnnc.ops.types import CHANNELS, TensorType
 from cnnc.text.value import Value
 
-FEW_CHANNELS = 8  # a map with more channels that is as wide as pictures have channels has them last, most likely
+FEW_CHANNELS = 8  # a map with more channels, and as few columns as a picture has channels, likely has its channels last
 OF_SHAPES = frozenset({Code.UNEQUAL_SHAPES, Code.WINDOW_MISFIT, Code.INDIVISIBLE})
 
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """Adds notes to what it is told, and tells `report`. `params` are the spec's own, `overrides` the caller's."""
+    """Adds notes to diagnostics and passes them to `report`. `overrides` are the caller's values for `params`."""
 
     report: Report
     params: Mapping[str, Value]
@@ -28,11 +28,11 @@ class Hints:
 
     def __call__(self, fault: Diagnostic) -> None:
         notes = (*self._set(fault), *self._channels_last(fault))
-        said = {note.span for note in notes}
-        self.report(replace(fault, notes=(*(n for n in fault.notes if n.span not in said), *notes)) if notes else fault)
+        own = {note.span for note in notes}
+        self.report(replace(fault, notes=(*(n for n in fault.notes if n.span not in own), *notes)) if notes else fault)
 
     def _set(self, fault: Diagnostic) -> Iterator[Note]:
-        """The caller's values that are read where the fault is, or in the lines that led there."""
+        """Notes on the caller's values that the line of the error, or of one of its notes, uses."""
         spans = [span for span in (fault.span, *(note.span for note in fault.notes)) if span]
         read = [span.source.line(span.line).partition("$")[2] for span in spans] if self.overrides else []
         for name, value in self.overrides.items():
@@ -48,7 +48,7 @@ class Hints:
 
 
 def channels_first(given: TensorType) -> str | None:
-    """The shape that an input was probably meant to have, whose channels seem to stand last."""
+    """The corrected shape of an input whose channels seem to be last; None for other inputs."""
     if not given.is_map or not given.known or given.channels <= FEW_CHANNELS:
         return None
     height, width, channels = given.shape

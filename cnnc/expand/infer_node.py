@@ -1,7 +1,7 @@
-"""One node at a time: from written attributes to a proved node.
+"""Checks one node at a time: its attributes, its number of inputs, and its shapes.
 
-In: an op's name, its attributes as values, and the wires that it takes. Out: a `Node` with its types and cost, or
-diagnostics. The limits on the size of a network are kept here, before anything of that size is built.
+Takes the name of an op, its attributes as values, and its input wires; adds a `Node` with its types and cost, or
+reports diagnostics. Enforces the limits on the size of a network before anything of that size is built.
 """
 
 from dataclasses import dataclass, field
@@ -26,17 +26,17 @@ MAX_NODES = 100_000
 LONGEST_PATH = 256  # characters
 MAX_LINKS = 500_000  # inputs and outputs of all nodes and blocks
 SMALLER = "give it fewer channels or features, or a smaller input: a stride, a pool or `global_avg_pool` before it"
-MAX_FRUITLESS = 20_000  # items that are not there, instances without nodes, rounds …
-STEPS_PER_NODE = 8  # beyond those that a node may well take: its block's, its repeat's, its own
+MAX_FRUITLESS = 20_000  # steps for left-out items, instances without nodes, rounds …
+STEPS_PER_NODE = 8  # steps that a node may need: its block's, its repeat's, its own
 
 
 class TooMuch(Exception):
-    """The network has outgrown its limits: what follows is not looked at."""
+    """The network exceeds a limit; the rest is not expanded."""
 
 
 @dataclass(slots=True)
 class Inference:
-    """The nodes proved so far, the scopes that they lie in, and what they add up to."""
+    """The nodes checked so far, their scopes, and their totals."""
 
     nodes: list[Node] = field(default_factory=list)
     scopes: dict[str, str] = field(default_factory=dict)
@@ -49,19 +49,19 @@ class Inference:
     _allowed: dict[tuple[int, int], tuple[tuple[Allow, ...], ...]] = field(default_factory=dict)
 
     def step(self, span: Span, scope: Scope) -> None:
-        """Count a step of the expansion; raises TooMuch where too many of them have led to no node."""
+        """Count a step of the expansion; raises TooMuch if too many of them have added no node."""
         self.work.steps += 1
         if self.work.steps > MAX_FRUITLESS + STEPS_PER_NODE * self.work.nodes:
             message = f"expanding the network takes more than {MAX_FRUITLESS:,} steps without adding a node"
             self._stop(message, span, scope, "repeat less often")
 
     def require_room(self, more: int, span: Span, scope: Scope) -> None:
-        """Raise TooMuch where so many nodes more are too many."""
+        """Raise TooMuch if `more` nodes would exceed the limit."""
         if self.work.nodes + more > MAX_NODES:
             self._stop(f"the network has more than {MAX_NODES:,} nodes", span, scope, "repeat less often")
 
     def link(self, count: int, span: Span, scope: Scope) -> None:
-        """Count the inputs that an item takes, or the outputs that it has; raises TooMuch where they are too many."""
+        """Count the inputs or outputs of an item; raises TooMuch if there are too many in total."""
         self.work.links += count
         if self.work.links > MAX_LINKS:
             message = f"the nodes and blocks of the network have more than {MAX_LINKS:,} inputs and outputs"
@@ -72,11 +72,11 @@ class Inference:
         raise TooMuch
 
     def add(self, written: Written, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
-        """Prove the node `path` and give what its name stands for; a node that fails stands for unknown values."""
+        """Check the node `path` and return the `Bound` for its name; the outputs of a node that fails are unknown."""
         self.require_room(1, written.span, scope)
         self.work.nodes += 1
         if len(path) > LONGEST_PATH:
-            if max(map(len, path.split("."))) <= LONGEST:  # else a name in it has been refused for its length
+            if max(map(len, path.split("."))) <= LONGEST:  # otherwise a name in it has been refused for its length
                 scope.report(_too_long(path, written.span))
             self.failures += 1
             return FAILED
@@ -96,23 +96,23 @@ class Inference:
         return _bound(op, path, written.span, found)
 
     def allowed(self, own: tuple[Allow, ...], around: tuple[Allow, ...]) -> tuple[Allow, ...]:
-        """What an item allows and what is allowed around it: the same tuple for all instances."""
+        """The `allow`s of an item and of the scopes around it; the same tuple for all instances."""
         if not own:
             return around
         key = id(own), id(around)
         if key not in self._allowed:
-            self._allowed[key] = own, around, (*own, *around)  # what is held keeps its id
+            self._allowed[key] = own, around, (*own, *around)  # keeps the objects alive, so that their ids stay valid
         return self._allowed[key][2]
 
     def _op(self, kind: type[Op], written: Written, scope: Scope) -> Op | None:
-        """The op with its attributes, read once for all instances of a line without expressions."""
+        """The op with its attributes, validated once for all instances of a line without expressions."""
         key = id(written.attributes)
         if key in self._ops and not written.unknown:
             return self._ops[key][1]
         what = f"`{written.op}`"
         op = validate(kind, written.attributes, what, scope.report, ATTRIBUTES, written.unknown, scope.knows)
         if op is not None:
-            self._ops[key] = written.attributes, op  # what is held keeps its id
+            self._ops[key] = written.attributes, op  # keeps the objects alive, so that their ids stay valid
         return op
 
     def _infer(self, op: Op, written: Written, path: str, wires: tuple[Wire, ...], scope: Scope) -> Types | None:
@@ -127,14 +127,14 @@ class Inference:
             return None
         outputs = (found,) if isinstance(found, TensorType) else found
         cost = op.cost(*known)
-        if objection := self._objection(path, outputs, cost):
+        if objection := self._too_large(path, outputs, cost):
             scope.report(Diagnostic(Code.TOO_BIG, objection, written.span, f"the output is {outputs[0]}", help=SMALLER))
             return None
         self.nodes.append(Node(path, op, tuple(wire.ref for wire in wires), outputs, cost, written.span))
         return outputs
 
-    def _objection(self, path: str, outputs: Types, cost: Cost) -> str | None:
-        """Why a node is too big, or makes the network so."""
+    def _too_large(self, path: str, outputs: Types, cost: Cost) -> str | None:
+        """Why a node is too large, or makes the network too large; None if it is not."""
         most = max(known_elements(each) for each in outputs)
         before, self._params = self._params, self._params + cost.params
         if most > MAX_ELEMENTS:
@@ -151,7 +151,7 @@ def _too_long(path: str, span: Span) -> Diagnostic:
 
 
 def known_elements(of: TensorType) -> int:
-    """The elements of a type, its unknown sizes counted as 1."""
+    """The number of elements of a type, with unknown sizes counted as 1."""
     return TensorType(tuple(1 if size is None else size for size in of.shape)).elements or 0
 
 

@@ -1,6 +1,6 @@
-"""The inputs and outputs of a spec: what a network takes and what it shows.
+"""Reads the inputs of a spec: their shapes, and how pictures are converted to them.
 
-In: the spec's own words for them and the top scope. Out: `Input`s, with how a picture becomes each, and `Output`s.
+Takes the value of `input` or `inputs` and the top scope; returns `Input`s.
 """
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Report, Span, counted
@@ -17,11 +17,11 @@ from cnnc.ops.types import CHANNELS, MODES, TensorType
 from cnnc.text.value import Value
 
 MAX_SIDE = 65_536  # pixels
-PICTURES = (3, 4)  # channels that nothing but pictures has
+PICTURES = (3, 4)  # numbers of channels that only pictures have
 
 
 def read_inputs(given: Value, scope: Scope, report: Report) -> dict[str, Input | None]:
-    """The inputs by name; one that cannot be read is None."""
+    """The inputs by name; None for one that cannot be read."""
     assert isinstance(given.data, dict)
     inputs: dict[str, Input | None] = {}
     for name, value in given.data.items():
@@ -48,7 +48,7 @@ def _input(name: str, span: Span, value: Value, scope: Scope, report: Report) ->
 
 
 def _shape(name: str, value: Value, scope: Scope, report: Report) -> TensorType | None:
-    """A shape as it is written: [C, H, W] or [features]; only a height or width may be unknown."""
+    """The type for a shape [C, H, W] or [features]; only a height or width may be unknown."""
     sizes = value.plain()
     if not isinstance(sizes, list) or len(sizes) not in (1, 3):
         message = f"the shape of `{name}` must be [channels, height, width] or [features], got {show(sizes)}"
@@ -74,7 +74,7 @@ def _shape(name: str, value: Value, scope: Scope, report: Report) -> TensorType 
 
 
 def _map_of(sizes: object) -> str:
-    """How a shape of too many sizes, or too few, was meant: with its batch, or as a clip (C, T, H, W)."""
+    """A help line for a shape with a wrong number of sizes: with the batch, or of a clip (C, T, H, W)."""
     if not isinstance(sizes, list) or len(sizes) != 4:
         return "[3, 224, 224]"
     channels, frames, *space = sizes
@@ -93,7 +93,7 @@ def _is_count(size: object) -> bool:
 
 
 def _picture(shape: TensorType, part: InputPart, value: Value, report: Report) -> Picture | None:
-    """How a picture becomes the input; None for what no picture can become."""
+    """How a picture is converted to the input; None if the input is not a picture."""
     mode = _mode(shape, part, value, report)
     if mode is None:
         return None
@@ -121,7 +121,7 @@ def _picture(shape: TensorType, part: InputPart, value: Value, report: Report) -
 
 
 def _check_scale(scale: int, mean: tuple[float, ...], std: tuple[float, ...], value: Value, report: Report) -> None:
-    """Warn of a mean or deviation that pixels of 0..`scale` cannot have, where the other scale is meant."""
+    """Warn of a mean or standard deviation that pixels of 0..`scale` cannot have."""
     large = [key for key, numbers in (("mean", mean), ("std", std)) if max(numbers) > 1]
     small = [key for key, numbers in (("mean", mean), ("std", std)) if any(0 < number < 1 for number in numbers)]
     wrong = large if scale == 1 else small if not large else []
@@ -133,12 +133,12 @@ def _check_scale(scale: int, mean: tuple[float, ...], std: tuple[float, ...], va
 
 
 def _mode(shape: TensorType, part: InputPart, value: Value, report: Report) -> str | None:
-    """The mode that is said, or that the channels tell; None for what is no picture."""
+    """The mode as given, or from the number of channels; None if the input is not a picture."""
     mode = part.mode or (MODES.get(shape.channels) if shape.is_map else None)
     if mode is not None and shape.is_map and CHANNELS[mode] == shape.channels:
         return mode
-    told = [key for key in InputPart.model_fields if key != "shape" and getattr(part, key) is not None]
-    for key in told[:1]:
+    given = [key for key in InputPart.model_fields if key != "shape" and getattr(part, key) is not None]
+    for key in given[:1]:
         message = f"`{key}` needs a picture, but the input is {shape}"
         if part.mode:
             channels = counted(CHANNELS[part.mode], "channel")
@@ -170,7 +170,7 @@ def _is_size(value: object) -> bool:
 def _misfit(
     shape: TensorType, resize: int | tuple[int, int] | None, crop: tuple[int, int] | None
 ) -> tuple[str, str, str] | None:
-    """Which key makes that no picture can fit, why, and the way out."""
+    """The key that makes every picture misfit, with a message and a help line; None if pictures can fit."""
     sides = shape.shape[1:]
     known = [side for side in sides if side is not None]
     exact = crop or (resize if isinstance(resize, tuple) else None)

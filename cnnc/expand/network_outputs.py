@@ -1,7 +1,7 @@
-"""What a network shows: the outputs that the spec names, or its last node.
+"""Finds the outputs of a network: those that the spec names, or its last node.
 
-In: the spec, what its last node stands for, and the top scope once all is built. Out: `Output`s; what stands for a
-failed node is left out.
+Takes the spec, the binding of its last node, and the top scope after expansion; returns `Output`s, without those of
+failed nodes.
 """
 
 from collections.abc import Collection, Iterator
@@ -30,7 +30,7 @@ def find_outputs(spec: Spec, last: Binding | None, top: Scope) -> tuple[Output, 
     """The outputs whose values are known."""
     if not spec.items:
         nodes = spec.root.at("nodes")
-        if nodes is not spec.root:  # a missing key is another fault, and told
+        if nodes is not spec.root:  # a missing key has been reported as another error
             way_out = "add one: `- conv: {out: 6, kernel: 5}`"
             top.report(Diagnostic(Code.NO_INPUT_OR_OUTPUT, "the network has no nodes", nodes.span, help=way_out))
         return ()
@@ -46,7 +46,7 @@ def find_outputs(spec: Spec, last: Binding | None, top: Scope) -> tuple[Output, 
 
 
 def _last(spec: Spec, last: Binding | None, top: Scope) -> list[_Shown]:
-    """The last node, where it has one output."""
+    """The last node, if it has a single output."""
     bound = last.bound if isinstance(last, Pending) else last
     span = spec.items[-1].span
     if bound is None or bound.failed:
@@ -81,7 +81,7 @@ def _named(value: Value, top: Scope) -> Iterator[_Shown]:
 
 
 def _name_is_free(name: str, span: Span, seen: dict[str, Span], is_new: bool, top: Scope) -> bool:
-    """Whether an output may be called so: by a name of its own, or as the node is that it shows."""
+    """Whether the name of an output is valid and not taken; reports the error if not."""
     if name in seen:
         notes = (Note("first here", seen[name]),)
         top.report(Diagnostic(Code.DUPLICATE_NAME, f"the output `{name}` is named twice", span, notes=notes))

@@ -1,7 +1,7 @@
-"""How many nodes an item makes at least, told before any of them is built.
+"""A lower bound for the number of nodes of an item, computed before any of them is built.
 
-In: an item and the variables around it. Out: a number that the expansion cannot stay below. What depends on sizes, or
-may be left out, counts as little as it can; the counting itself is bounded.
+Takes an item and the variables around it; returns a number that the expansion will reach. Parts that depend on sizes,
+or may be left out, count as little as possible. The work of counting is limited.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,11 +16,11 @@ from cnnc.language.model import Block, Item
 from cnnc.language.names import COUNTERS
 from cnnc.text.value import Value
 
-MAX_VISITS = 10_000  # items that one network's estimates look at
+MAX_VISITS = 10_000  # items that all estimates of a network may visit
 
 
 class Estimate:
-    """Counts the nodes of items that are made of the given blocks; its expressions are part of the check's `work`."""
+    """Counts the nodes of items that use the given blocks; its expressions count towards the check's `work`."""
 
     def __init__(self, blocks: Mapping[str, Block], work: Work) -> None:
         self._blocks, self._work = blocks, work
@@ -28,7 +28,7 @@ class Estimate:
         self._visits = 0
 
     def least(self, item: Item, variables: Mapping[str, object]) -> int:
-        """The nodes of one item."""
+        """The minimum number of nodes of one item."""
         self._visits += 1
         self._work.spend(len(variables))
         if item.when is not None or item.broken or self._visits > MAX_VISITS:
@@ -38,7 +38,7 @@ class Estimate:
             count = self._value(item.repeat, variables)
             times = (
                 count if isinstance(count, int) and 0 < count <= MAX_NODES else 1
-            )  # others are refused by themselves
+            )  # other counts are errors, reported elsewhere
             variables = {name: value for name, value in variables.items() if name not in COUNTERS}
         return min(times * self._single(item, variables), MAX_NODES + 1)
 
@@ -63,7 +63,7 @@ class Estimate:
         inside = self._parameters(block.params, written if isinstance(written, dict) else {}, variables)
         key = f"{block.name}: {inside}"
         if key not in self._known:
-            self._known[key] = 0  # where a block contains itself, which is an error of its own
+            self._known[key] = 0  # if a block contains itself, which is reported elsewhere
             self._known[key] = self._sum(block.items, inside)
         return self._known[key]
 
@@ -78,7 +78,7 @@ class Estimate:
     def _parameters(
         self, declared: Mapping[str, Value], given: Mapping[str, Value], around: Mapping[str, object]
     ) -> dict[str, object]:
-        """The parameters whose values follow from the variables around."""
+        """The parameters whose values follow from the given variables."""
         found: dict[str, object] = {}
         self._work.spend(len(declared))
         for name, default in declared.items():
@@ -88,7 +88,7 @@ class Estimate:
         return found
 
     def _value(self, value: Value, variables: Mapping[str, object]) -> object:
-        """The value of a piece of the spec; None where the variables do not tell."""
+        """The value of a part of the spec; None if it cannot be computed from the variables."""
         try:
             return evaluate_value(value, _Variables(variables, self._work)).plain()
         except CnncError:
@@ -96,7 +96,7 @@ class Estimate:
 
 
 class _Variables:
-    """What an expression may look at: no node, and only the variables that are known."""
+    """The lookup for expressions: only known variables, no nodes."""
 
     def __init__(self, variables: Mapping[str, object], work: Work) -> None:
         self._variables = variables

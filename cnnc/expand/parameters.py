@@ -1,6 +1,6 @@
-"""The values that steer an expansion: parameters, attributes, conditions, and the rounds of `repeat` and `each`.
+"""Evaluates the values that control an expansion: parameters, attributes, conditions, `repeat` and `each`.
 
-In: what the spec says, and the scope it says it in. Out: plain values; raises CnncError for those that cannot be used.
+Takes parts of a spec and their scope; returns plain values. Raises CnncError for invalid ones.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ Variables = dict[str, object]
 
 
 def evaluate(value: Value, scope: Scope) -> Any:
-    """The plain value of a piece of the spec."""
+    """The plain value of a part of the spec."""
     if isinstance(value.data, str) and not is_expression(value.data):
         return value.data
     return evaluate_value(value, scope).plain()
@@ -28,10 +28,10 @@ def evaluate(value: Value, scope: Scope) -> Any:
 def parameters(
     declared: Mapping[str, Value], given: Mapping[str, Value], scope: Scope, unknown: Collection[str] = ()
 ) -> Variables:
-    """The values of parameters: what is given, or the default.
+    """The values of parameters: given values, or defaults.
 
-    A default may speak of the variables of `scope`, of the sizes of its inputs, and of the parameters before it. Those
-    that are `unknown` already, and those whose default fails, are UNKNOWN.
+    A default may use the variables of `scope`, the sizes of its inputs, and the parameters before it. `unknown`
+    parameters, and those whose default fails, are UNKNOWN.
     """
     found: Variables = {}
     inner = scope.with_variables(found)
@@ -47,7 +47,7 @@ def parameters(
 
 
 def attributes(item: Item, scope: Scope) -> tuple[Value, frozenset[str]]:
-    """The attributes of an item, their expressions evaluated, and the names of those that have no value."""
+    """The attributes of an item with expressions evaluated, and the names of those that failed."""
     assert isinstance(item.attributes.data, dict)
     known: dict[str, Value] = {}
     changed = False
@@ -65,7 +65,7 @@ def attributes(item: Item, scope: Scope) -> tuple[Value, frozenset[str]]:
 
 
 def condition(value: Value, scope: Scope) -> bool:
-    """What a `when` says."""
+    """The value of a `when`; raises E208 if it is not a boolean."""
     found = evaluate(value, scope)
     if not isinstance(found, bool):
         message = f"`when` must be true or false, got {show(found)}"
@@ -74,7 +74,7 @@ def condition(value: Value, scope: Scope) -> bool:
 
 
 def _as_condition(found: object, scope: Scope) -> str:
-    """How a value that is no truth value was probably meant as one."""
+    """A help line for a `when` that is not a boolean."""
     if not isinstance(found, str):
         return "compare it: `$(stride != 1)`"
     if written := as_expression(found, scope.knows):
@@ -85,7 +85,7 @@ def _as_condition(found: object, scope: Scope) -> str:
 
 
 def indices(item: Item, scope: Scope) -> Iterator[Variables]:
-    """`i` and `n` for every instance of a repeated item."""
+    """The variables `i` and `n` for every instance of a repeated item."""
     assert item.repeat is not None
     count = evaluate(item.repeat, scope)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
@@ -102,7 +102,7 @@ def indices(item: Item, scope: Scope) -> Iterator[Variables]:
 
 
 def instances(item: Item, scope: Scope) -> list[Scope]:
-    """The scope as each instance of a repeated item sees it, without those that are not there."""
+    """The scope of each instance of a repeated item, without instances that are left out."""
     scopes = [scope.with_variables(variables) for variables in indices(item, scope)]
     if item.when is None or not by_instance(item, item.when):
         return scopes
@@ -131,8 +131,10 @@ def rounds(item: Item, scope: Scope) -> list[Variables]:
     columns: dict[str, list[object]] = over.plain()
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"`{name}` has {length}" for name, length in lengths.items())
-        fail(Code.BAD_REPEAT, f"the lists of `over` differ in length: {told}", over, "give all of them the same length")
+        sizes = ", ".join(f"`{name}` has {length}" for name, length in lengths.items())
+        fail(
+            Code.BAD_REPEAT, f"the lists of `over` differ in length: {sizes}", over, "give all of them the same length"
+        )
     count = next(iter(lengths.values()))
     if not count:
         fail(Code.BAD_REPEAT, "the lists of `over` are empty", over, "give each at least one entry")
@@ -141,12 +143,12 @@ def rounds(item: Item, scope: Scope) -> list[Variables]:
 
 
 def by_instance(item: Item, value: Value | None) -> bool:
-    """Whether a word of a repeated item differs from instance to instance."""
+    """Whether an attribute of a repeated item depends on the instance."""
     return item.repeat is not None and mentions(value, COUNTERS)
 
 
 def named_by_round(item: Item) -> bool:
-    """Whether the name of an `each` tells its rounds apart."""
+    """Whether the name of an `each` depends on the round."""
     over = item.attributes.at("over").data
     return mentions(item.name, (*COUNTERS, *(over if isinstance(over, dict) else ())))
 

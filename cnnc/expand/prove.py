@@ -1,7 +1,7 @@
-"""The proof: a spec becomes a typed graph, or all that is wrong with it is said.
+"""The proof: turns a spec into a typed graph, or reports all errors.
 
-In: a `Spec` and the parameters that the caller sets. Out: a `Graph` that nothing downstream need check again. What a
-failed node would have said about its users is left unsaid.
+Takes a `Spec` and the caller's values for its parameters; returns a `Graph` that later stages need not check again.
+Errors that only follow from a failed node are not reported.
 """
 
 from collections.abc import Mapping
@@ -34,9 +34,9 @@ def prove(
     edits: Edits = NOTHING,
     work: Work | None = None,
 ) -> Graph | None:
-    """Expand and infer the whole network; None where its outputs cannot be known.
+    """Expand the whole network and infer its shapes; None if its outputs cannot be known.
 
-    `edits` are tried in the place of what the spec says, and `work` counts what it takes.
+    `edits` replace lines of the spec for a trial; `work` counts the operations.
     """
     hints = Hints(report, spec.params, overrides)
     work = work or Work()
@@ -93,16 +93,16 @@ def _filled(inference: Inference) -> dict[str, str]:
 
 
 def check_whole(graph: Graph, spec: Spec, report: Report) -> None:
-    """What can be said only of a network without other faults: dead nodes, labels, and the budget."""
+    """Check what needs a network without other errors: unused nodes, labels, and the budget."""
     _check_used(graph, report)
     _check_labels(graph, spec, report)
     _check_budget(graph, spec, report)
 
 
 def resolved(spec: Spec, variables: Mapping[str, object]) -> dict[str, Any]:
-    """The spec as plain data that stands by itself: parameters set, the blocks of other files in it.
+    """The spec as self-contained plain data, with parameters set and the blocks of other files included.
 
-    Which warnings it allows is left out: that makes no other network.
+    `allow` is removed, because it does not change the network.
     """
     plain: dict[str, Any] = spec.root.plain()
     plain["name"] = spec.name
@@ -117,7 +117,7 @@ def resolved(spec: Spec, variables: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _leave_out_allow(part: Any) -> None:
-    """Take out every `allow`: of a spec, a block or a node, and of the nodes in it."""
+    """Remove every `allow` from a spec, a block or a node, and from the nodes in it."""
     if isinstance(part, dict):
         part.pop("allow", None)
         nodes = part.get("nodes")
@@ -127,7 +127,7 @@ def _leave_out_allow(part: Any) -> None:
 
 
 def _literal(value: object) -> object:
-    """A value as a spec writes it: a dollar sign is doubled."""
+    """A value as written in a spec: dollar signs are doubled."""
     if isinstance(value, str):
         return value.replace("$", "$$")
     if isinstance(value, list):
@@ -153,7 +153,7 @@ def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report, work
 
 
 def _check_used(graph: Graph, report: Report) -> None:
-    """Report what no output needs: of a chain of such nodes, the last."""
+    """Report nodes and inputs that no output needs; of a chain of such nodes, the last."""
     needed = graph.needed(graph.outputs)
     used = {ref.node for node in graph.nodes for ref in node.inputs}
     for each in graph.inputs:
@@ -192,21 +192,21 @@ def _check_budget(graph: Graph, spec: Spec, report: Report) -> None:
     for key, amount in (("params", found.params), ("macs", found.macs), ("activations", found.activation_bytes)):
         limit = getattr(spec.budget, key)
         if limit is not None and amount is not None and amount > limit:
-            told = {"params": "parameters", "macs": "MACs", "activations": "bytes of activations"}[key]
-            message = f"the network has {amount:,} {told}, {amount - limit:,} over the budget of {limit:,}"
+            noun = {"params": "parameters", "macs": "MACs", "activations": "bytes of activations"}[key]
+            message = f"the network has {amount:,} {noun}, {amount - limit:,} over the budget of {limit:,}"
             report(
                 Diagnostic(
                     Code.OVER_BUDGET,
                     message,
                     spec.root.at("budget", key).span,
-                    notes=(Note(_heaviest(graph, key)),),
+                    notes=(Note(_largest(graph, key)),),
                     help="make the network smaller, or raise the budget",
                 )
             )
 
 
-def _heaviest(graph: Graph, key: str) -> str:
-    """The three nodes that weigh most: by parameters, by MACs, or by the bytes of their outputs."""
+def _largest(graph: Graph, key: str) -> str:
+    """A note on the three largest nodes: by parameters, by MACs, or by the bytes of their outputs."""
     if key == "activations":
         weights = {node.path: sum(each.elements or 0 for each in node.outputs) * FLOAT for node in graph.nodes}
     else:

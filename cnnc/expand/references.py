@@ -1,7 +1,7 @@
-"""What `from` means: the values that an item takes, by name or because they stand before it.
+"""Resolves `from`: the inputs of an item, by name or by position.
 
-In: an item and its scope. Out: `Source`s, which name values that may stand further down, and the `Wire`s that they turn
-out to be. Raises CnncError where there is no such value.
+Takes an item and its scope; returns `Source`s, which name values that may be further down, and then the `Wire`s for
+them. Raises CnncError if there is no such value.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ Need = str | Pending
 
 
 class Source(NamedTuple):
-    """An input as `from` names it, or the item before, which needs no name."""
+    """An input named by `from`, or the item before, which needs no name."""
 
     name: str
     port: str
@@ -29,7 +29,7 @@ class Source(NamedTuple):
 
 
 def read_sources(item: Item, scope: Scope, before: Binding | None) -> list[Source]:
-    """The inputs of an item, those that it names or what stands before it: at least one."""
+    """The inputs of an item, at least one: those in `from`, or the item before."""
     if item.source is None:
         if before is None:
             message = f"`{item.op}` is the first node here, and there are several inputs"
@@ -51,7 +51,7 @@ def read_sources(item: Item, scope: Scope, before: Binding | None) -> list[Sourc
 
 
 def _counted_back(entry: Value, at: int, alone: bool, scope: Scope) -> Diagnostic:
-    """E306 for a node that is counted from the end, as the YOLOs do."""
+    """E306 for a node given by a negative index, as in YOLO configurations."""
     names = list(islice(reversed(scope.local.bindings), -at))
     help = (
         f"write the node's name: `{names[-1]}`" if len(names) == -at else "give the node a `name`, and write the name"
@@ -62,7 +62,7 @@ def _counted_back(entry: Value, at: int, alone: bool, scope: Scope) -> Diagnosti
 
 
 def read_source(entry: Value) -> Source:
-    """One entry of a `from`: a name, or a name and a port."""
+    """Read one entry of a `from`: a name, or a name and a port."""
     name = str(entry.data) if isinstance(entry.data, int) and not isinstance(entry.data, bool) else entry.data
     if not isinstance(name, str):
         message = f"`from` must name nodes, got {show(entry.plain())}"
@@ -75,7 +75,7 @@ def read_source(entry: Value) -> Source:
 
 
 def needs(item: Item, sources: list[Source], scope: Scope) -> tuple[Need, ...]:
-    """What an item has to wait for: nodes further down, as inputs or in its expressions."""
+    """The nodes further down that an item has to wait for, as inputs or in its expressions."""
     found: list[Need] = []
     for source in sources:
         binding = source.before or scope.find(source.name)
@@ -83,7 +83,7 @@ def needs(item: Item, sources: list[Source], scope: Scope) -> tuple[Need, ...]:
             found.append(binding)
         elif binding is None:
             found.append(source.name)
-    if item.op != "group":  # what stands in a group speaks of the group's own scope
+    if item.op != "group":  # expressions inside a group use the group's own scope
         found += not_yet_known(item.attributes, scope)
     if item.repeat is not None:
         found += not_yet_known(item.repeat, scope)
@@ -93,7 +93,7 @@ def needs(item: Item, sources: list[Source], scope: Scope) -> tuple[Need, ...]:
 
 
 def not_yet_known(value: Value, scope: Scope) -> Iterator[Need]:
-    """The nodes whose sizes a value's expressions read and that have not been built."""
+    """The nodes whose sizes a value's expressions use and that have not been built yet."""
     for name in _looked_at(value):
         binding = scope.find(name)
         if isinstance(binding, Pending):
@@ -103,7 +103,7 @@ def not_yet_known(value: Value, scope: Scope) -> Iterator[Need]:
 
 
 def find_wire(source: Source, scope: Scope) -> Wire:
-    """The value that a source names; where there is none, that is said, and the rest of the node still proved."""
+    """The value that a source names; if there is none, reports the error and returns an unknown value."""
     try:
         return wire(source, scope)
     except CnncError as error:
@@ -112,19 +112,19 @@ def find_wire(source: Source, scope: Scope) -> Wire:
 
 
 def known_wire(source: Source, scope: Scope) -> Wire | None:
-    """The value that a source names, where there is one."""
+    """The value that a source names; None if there is none."""
     binding = _bound(source, scope)
     return None if binding is None else binding.ports.get(source.port)
 
 
 def _bound(source: Source, scope: Scope) -> Bound | None:
-    """What the name of a source stands for, once all names can be known."""
+    """The binding of a source's name, once all names are known."""
     binding = source.before if source.before is not None else scope.find(source.name)
     return binding.bound or FAILED if isinstance(binding, Pending) else binding
 
 
 def wire(source: Source, scope: Scope) -> Wire:
-    """The value that a source names, once it can be known; raises CnncError where there is none."""
+    """The value that a source names, once it is known; raises CnncError if there is none."""
     binding = _bound(source, scope)
     if binding is None and (scope.local.lost or f"{source.name}.{source.port}" in scope.local.given):
         return NOTHING  # a name that could not be read, or was refused for its dot
@@ -139,7 +139,7 @@ def wire(source: Source, scope: Scope) -> Wire:
 
 
 def _known(name: str, scope: Scope) -> str | None:
-    """A help line: the names of the scope, but for those of items that wait for this very one."""
+    """A help line with similar names in the scope, except those of items that wait for `name` itself."""
     pending = {key: each for key, each in scope.local.bindings.items() if isinstance(each, Pending)}
     waiting = {key for key, each in pending.items() if name in each.needs}
     names = [key for key in (*scope.local.bindings, *scope.local.absent) if key not in waiting]

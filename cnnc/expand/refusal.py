@@ -1,6 +1,6 @@
-"""A refusal of an op as a diagnostic at its place, with what a search for its cause has to know.
+"""Turns the refusal of an op into a diagnostic at its place, with the data for the search for its cause.
 
-In: what an op objects to, the lines that it is written in, and the values that it takes. Out: a diagnostic.
+Takes a `Refusal`, the op as written, and its input wires; returns a diagnostic.
 """
 
 import re
@@ -26,9 +26,10 @@ class Written(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A node that refused its inputs, as the search for the cause finds it in `Diagnostic.origin`.
+    """A node that refused its inputs; the search for the cause finds it in `Diagnostic.origin`.
 
-    `scope` is what it sees. Of a network that no size fits, `nodes` have the types of some size, and there is no scope.
+    `scope` is the scope of the node. If no size fits the network, `nodes` have the types for one size, and there is no
+    scope.
     """
 
     path: str
@@ -37,7 +38,7 @@ class Refused(NamedTuple):
     refusal: Refusal
     span: Span
     scope: Scope | None = None
-    notes: int = 0  # how many of the diagnostic's notes tell of its inputs
+    notes: int = 0  # how many of the diagnostic's notes are about its inputs
     nodes: tuple[Node, ...] | None = None
 
     @property
@@ -47,14 +48,14 @@ class Refused(NamedTuple):
 
 
 def refused(refusal: Refusal, op: Op, written: Written, path: str, wires: tuple[Wire, ...], scope: Scope) -> Diagnostic:
-    """A refusal with the places that the shapes come from. An op knows its inputs by position alone."""
+    """The diagnostic for a refusal, with notes on the inputs. Replaces `input N` in the op's message by node names."""
     assert isinstance(written.attributes.data, dict)
     blamed = written.attributes.data.get(refusal.attribute) if refusal.attribute else None
     place = blamed.span if blamed is not None else written.span
     if refusal.code == Code.UNEQUAL_SHAPES:
         place = written.source
     notes = tuple(
-        Note(f"`{wires[index].ref.node}` is {_told(wires[index].type)}", wires[index].span)
+        Note(f"`{wires[index].ref.node}` is {_shape(wires[index].type)}", wires[index].span)
         for index in refusal.inputs
         if index < len(wires)
     )
@@ -66,5 +67,5 @@ def refused(refusal: Refusal, op: Op, written: Written, path: str, wires: tuple[
     return Diagnostic(refusal.code, message, place, refusal.label, notes, refusal.help, origin=origin)
 
 
-def _told(of: TensorType | None) -> str:
+def _shape(of: TensorType | None) -> str:
     return f"a vector of {of}" if of is not None and of.is_vector else str(of)

@@ -1,6 +1,6 @@
-"""A scope while it is expanded: its names, its parameters, and what stands around it.
+"""The scope of items during expansion: names, variables, and the enclosing scopes.
 
-A name stands for a `Bound` (ports with their wires) or for a `Pending` item, which waits for a node further down. The
+A name is bound to a `Bound` (ports with their wires) or to a `Pending` item, which waits for a node further down. The
 rounds of an `each` without a name share the `Names` of one scope and differ in their variables.
 """
 
@@ -16,23 +16,23 @@ from cnnc.language.names import TAKEN, check_name
 from cnnc.ops.types import TensorType
 from cnnc.text.value import Value
 
-SILENT = CnncError([])  # something that has been reported already is why this cannot be said
-UNKNOWN: Final = object()  # the value of a parameter that could not be had: whoever asks for it stays silent
+SILENT = CnncError([])  # a consequence of an error that has been reported already
+UNKNOWN: Final = object()  # a parameter whose value failed: its uses report nothing
 
 
 class Wire(NamedTuple):
-    """A value that a node may take. Its type is unknown (None) where its node failed: its users then stay silent."""
+    """A value that a node may take. Its type is None (unknown) if its node failed; its users then report nothing."""
 
     ref: Ref
     type: TensorType | None
     span: Span | None = None
 
 
-NOTHING = Wire(Ref(""), None)  # what a failed node gives: nothing is known of it
+NOTHING = Wire(Ref(""), None)  # the output of a failed node
 
 
 class Bound(NamedTuple):
-    """What a name stands for: its ports. The port with the empty name is the one that the name alone reaches."""
+    """The ports of a name. The name alone, without a port, refers to the port with the empty name."""
 
     ports: Mapping[str, Wire]
     failed: bool = False
@@ -43,9 +43,9 @@ FAILED = Bound({}, failed=True)
 
 @dataclass(eq=False, slots=True)
 class Pending:
-    """An item that waits for `needs`, names in its scope or other pending items; `build` then gives its ports.
+    """An item that waits for `needs`, names in its scope or other pending items; `build` then returns its ports.
 
-    A `passage` is what an absent node leaves behind: it stands for its input, and has no name of its own.
+    A `passage` takes the place of a left-out node: it is bound to the node's input, and has no name of its own.
     """
 
     name: str
@@ -61,22 +61,22 @@ Binding = Bound | Pending
 
 @dataclass(slots=True)
 class Names:
-    """The names of one scope: those bound, those of absent nodes, and those that items further down will be given."""
+    """The names of one scope: bound names, names of left-out nodes, and names of items further down."""
 
     bindings: dict[str, Binding] = field(default_factory=dict)
     absent: dict[str, Binding] = field(default_factory=dict)
     given: dict[str, Span] = field(default_factory=dict)
     waiting: list[Pending] = field(default_factory=list)
     by_index: bool = False
-    reserved: frozenset[str] = frozenset()  # given outright to items that are there: defaults keep clear of them
-    ahead: Counter[str] = field(default_factory=Counter)  # how often a name is still to be given further down
-    around: "Names | None" = None  # what is not to be seen from here: to tell that a name is one of these
-    lost: bool = False  # an item failed before its names could be known: an unknown name may be one of them
+    reserved: frozenset[str] = frozenset()  # explicit names of items that are present; default names avoid them
+    ahead: Counter[str] = field(default_factory=Counter)  # how many items further down have a name
+    around: "Names | None" = None  # the enclosing scope, not visible from here; used in help lines
+    lost: bool = False  # an item failed before its names were known, so an unknown name may be its name
     _count: int = 0
     _defaults: Counter[str] = field(default_factory=Counter)
 
     def find(self, name: str) -> Binding | None:
-        """What a name stands for by now; None where that is not known yet."""
+        """The current binding of a name; None if it is not known yet."""
         binding = self.bindings.get(name)
         if binding is None and not self.ahead[name]:
             binding = self.absent.get(name)
@@ -85,7 +85,7 @@ class Names:
         return binding
 
     def claim(self, name: str | None, op: str, span: Span, report: Report) -> str:
-        """The local name of a new node: the given one, even where it is refused, or the default."""
+        """The local name of a new node: the given name, even if it is refused, or the default."""
         position = self._count
         self._count += 1
         if name is None:
@@ -100,12 +100,12 @@ class Names:
         return name
 
     def leave(self, name: str, binding: Binding) -> None:
-        """Let the name of an absent node stand for its input."""
+        """Bind the name of a left-out node to its input."""
         self.ahead[name] -= self.ahead[name] > 0
         self.absent[name] = binding
 
     def close(self) -> None:
-        """Every item has had its turn: no further names are to come."""
+        """Mark the scope as read: no further names will be added."""
         self.ahead.clear()
 
     def _default(self, op: str) -> str:
@@ -129,9 +129,9 @@ def _given_twice(name: str, span: Span, first: Span) -> Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A scope as one of its items sees it. `path` ends in a dot or is empty; `trail` tells the instances around.
+    """A scope as seen by one of its items. `path` ends in a dot or is empty.
 
-    `allow` holds the warnings that are allowed in it, the innermost `allow` first.
+    `trail` holds notes on the instances around it; `allow` the warnings that are allowed in it, the innermost first.
     """
 
     path: str
@@ -144,17 +144,17 @@ class Scope:
     work: Work = field(default_factory=Work)
 
     def with_variables(self, more: Mapping[str, object]) -> "Scope":
-        """The same scope with further variables: a round of an `each` or a `repeat`. None is copied."""
+        """The same scope with more variables, for a round of an `each` or a `repeat`. Copies no variables."""
         under = self.variables.maps if isinstance(self.variables, ChainMap) else [self.variables]
         variables: ChainMap[str, object] = ChainMap(*cast("list[dict[str, object]]", [more, *under]))
         return Scope(self.path, self.local, self.sink, variables, self.trail, self.depth, self.allow, self.work)
 
     def find(self, name: str) -> Binding | None:
-        """What a name stands for by now; None where that is not known yet."""
+        """The current binding of a name; None if it is not known yet."""
         return self.local.find(name)
 
     def report(self, diagnostic: Diagnostic) -> None:
-        """Report from inside the scope: with the instances around it."""
+        """Report a diagnostic with notes on the instances around the scope."""
         self.sink(replace(diagnostic, notes=(*diagnostic.notes, *self.trail)) if self.trail else diagnostic)
 
     def report_all(self, error: CnncError) -> None:
@@ -162,7 +162,7 @@ class Scope:
         for diagnostic in error.diagnostics:
             self.report(diagnostic)
 
-    # What expressions may ask: cnnc.expressions.strings.Lookup
+    # The lookup for expressions: cnnc.expressions.evaluation.Lookup
 
     def variable(self, name: str) -> object:
         if self.variables[name] is UNKNOWN:
@@ -190,7 +190,7 @@ class Scope:
         return [*self.variables, *self.local.bindings, *self.local.absent]
 
     def knows(self, name: str) -> bool:
-        """Whether a name is one of these."""
+        """Whether a name is in scope."""
         return name in self.variables or name in self.local.bindings or name in self.local.absent
 
     def spend(self, operations: int) -> None:
@@ -198,7 +198,7 @@ class Scope:
 
 
 def size(name: str, of: TensorType, attribute: str) -> int:
-    """One of the four sizes of a type; raises CnncError where there is none."""
+    """One of the four sizes of a type; raises CnncError if it has no such size."""
     index = {"channels": 0, "features": 0, "height": 1, "width": 2}[attribute]
     fits = of.is_map if attribute in ("height", "width") else of.is_vector if attribute == "features" else True
     if not fits:
@@ -212,5 +212,5 @@ def size(name: str, of: TensorType, attribute: str) -> int:
 
 
 def fail(code: Code, message: str, at: Value | Span | None, help: str | None = None) -> NoReturn:
-    """Raise the diagnostic of one fault, at a value or a span; without a place it stands where the expression does."""
+    """Raise a diagnostic at a value or a span; without a place, it gets the place of the expression."""
     raise CnncError.of(code, message, at.span if isinstance(at, Value) else at, help=help)

@@ -1,6 +1,6 @@
-"""The turns of items that wait: inputs before their users, else in the order of the file; a cycle is an error.
+"""Builds the pending items of a scope: inputs before their users, otherwise in the order of the file.
 
-In: the pending items of a scope whose every item has been read. Out: each of them bound.
+Takes the pending items after all items of the scope have been read, and binds each of them. A cycle is an error (E307).
 """
 
 from collections import Counter, deque
@@ -10,21 +10,21 @@ from heapq import heapify, heappop, heappush
 from cnnc.diagnostics import Code, Diagnostic, Note, Report
 from cnnc.expand.scope import FAILED, Names, Pending
 
-SHOWN = 20  # places of a cycle that notes show
-NAMED = 100  # nodes of a cycle that the message names: of a longer way the two ends
+SHOWN = 20  # nodes of a cycle that get a note
+NAMED = 100  # nodes of a cycle that the message names; of a longer cycle, the two ends
 
 Users = Mapping[Pending, list[Pending]]
 
 
 def settle(names: Names, report: Report) -> None:
-    """Build all that waits in a scope; what lies on a cycle is reported and fails."""
+    """Build all pending items of a scope; items on a cycle are reported and fail."""
     names.close()
     waiting, names.waiting = names.waiting, []
     users = _users(names, waiting)
     _build(waiting, users)
     stuck = [pending for pending in waiting if pending.bound is None]
     for loop in _loops(stuck, users):
-        way = _way_round(loop, users)
+        way = _shortest_cycle(loop, users)
         there = [each for each in way if not each.passage]
         report(_cycle(there) if there else _cycle_of_absent(way))
         for pending in loop:
@@ -33,7 +33,7 @@ def settle(names: Names, report: Report) -> None:
 
 
 def _users(names: Names, waiting: list[Pending]) -> Users:
-    """Which of them wait for which."""
+    """The pending items that wait for each pending item."""
     users: dict[Pending, list[Pending]] = {pending: [] for pending in waiting}
     for pending in waiting:
         found = [names.find(each) if isinstance(each, str) else each for each in pending.needs]
@@ -43,7 +43,7 @@ def _users(names: Names, waiting: list[Pending]) -> Users:
 
 
 def _build(waiting: list[Pending], users: Users) -> None:
-    """Build whatever does not wait for itself, the first in the file first."""
+    """Build all items that are not on a cycle or after one, in topological order, the first in the file first."""
     missing = Counter(user for need in waiting if need.bound is None for user in users[need])
     place = {pending: index for index, pending in enumerate(waiting)}
     ready = [index for pending, index in place.items() if pending.bound is None and not missing[pending]]
@@ -61,7 +61,7 @@ def _loops(stuck: list[Pending], users: Users) -> Iterator[list[Pending]]:
     """The groups of items that wait for each other, each in the order of the file."""
     if not stuck:
         return
-    import networkx as nx  # it takes as long to import as the rest of a check
+    import networkx as nx  # takes as long to import as the rest of a check
 
     place = {pending: index for index, pending in enumerate(stuck)}
     way = nx.DiGraph([(place[need], place[user]) for need in stuck for user in users[need]])
@@ -70,7 +70,7 @@ def _loops(stuck: list[Pending], users: Users) -> Iterator[list[Pending]]:
             yield [stuck[index] for index in group]
 
 
-def _way_round(loop: list[Pending], users: Users) -> list[Pending]:
+def _shortest_cycle(loop: list[Pending], users: Users) -> list[Pending]:
     """A shortest cycle through the first item of a group."""
     start, inside = loop[0], set(loop)
     came_from: dict[Pending, Pending] = {}
@@ -96,7 +96,7 @@ def _cycle(loop: list[Pending]) -> Diagnostic:
 
 
 def _cycle_of_absent(loop: list[Pending]) -> Diagnostic:
-    """Of nodes that are left out; a passage has the name of what it leads to."""
+    """E307 for a cycle of left-out nodes; a passage has the name of its input."""
     first, *others = loop
     message = f"this node is left out, and its input `{first.name}`, which takes its place, depends on it"
     notes = tuple(Note("by way of this node", each.span) for each in others[:SHOWN])
@@ -105,7 +105,7 @@ def _cycle_of_absent(loop: list[Pending]) -> Diagnostic:
 
 
 def _named(loop: list[Pending]) -> str:
-    """The nodes on a way that ends where it begins."""
+    """The names of the nodes on a cycle, ending with the first."""
     names = [f"`{each.name}`" for each in [*loop, loop[0]]]
     if len(names) > NAMED:
         names[NAMED // 2 : -NAMED // 2] = [f"({len(names) - NAMED:,} more)"]

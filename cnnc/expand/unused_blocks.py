@@ -1,6 +1,6 @@
-"""What can be said of nodes without inputs: those of blocks that nothing uses, and of a spec without inputs.
+"""Checks nodes whose inputs are unknown: in unused blocks, and in a spec without inputs.
 
-In: blocks and items. Out: diagnostics, of values and names for the most part; every shape is unknown.
+Takes blocks and items; reports diagnostics, mostly about values and names, because all shapes are unknown.
 """
 
 from collections.abc import Collection, Mapping
@@ -22,10 +22,10 @@ def rehearse_items(
     report: Report,
     work: Work,
 ) -> None:
-    """Look at the nodes of a spec that has no inputs, and at its blocks."""
+    """Check the nodes of a spec without inputs, and its blocks."""
 
     def report_sure(diagnostic: Diagnostic) -> None:
-        if diagnostic.code not in (Code.UNKNOWN_NODE, Code.FAILED_EXPRESSION):  # it may speak of an input
+        if diagnostic.code not in (Code.UNKNOWN_NODE, Code.FAILED_EXPRESSION):  # it may refer to an input
             report(diagnostic)
 
     inference = Inference(work=work)
@@ -34,10 +34,10 @@ def rehearse_items(
 
 
 def rehearse_blocks(blocks: Mapping[str, Block], used: Collection[str], report: Report, work: Work) -> None:
-    """Look at the blocks that are not `used`, as instances of which nothing is known."""
+    """Check the blocks that are not `used`, as instances with unknown inputs and parameters."""
 
     def report_plainly(diagnostic: Diagnostic) -> None:
-        report(replace(diagnostic, notes=diagnostic.notes[:-1]))  # the instance is ours, and no place in the text
+        report(replace(diagnostic, notes=diagnostic.notes[:-1]))  # the instance is artificial, without a place
 
     for name, block in blocks.items():
         if name not in used:
