@@ -17,6 +17,7 @@ from cnnc.analysis.size_questions import FAR_ENOUGH, TooLong, Trial
 from cnnc.analysis.sizes_of_several_inputs import examples
 from cnnc.graph.graph import Graph
 from cnnc.ops.types import Types
+from cnnc.ops.window import SIDES
 
 LONGEST_PERIOD = 1024
 SCANNED = 1024  # if no class fits, single sizes up to here are tried
@@ -71,8 +72,8 @@ class Rules:
     axis that the spec fixes, it is the smallest size that would fit instead, given the other axis; None if several
     inputs are maps or the search takes too long. `clash` is a height and a width that each fit with other sizes but not
     with each other: then the axes are not `independent`, and the rules are not exact. If several inputs need different
-    sizes, there are `examples` instead: types of all inputs that fit together. `told` is False if the search takes too
-    long.
+    sizes, there are `examples` instead: types of all inputs that fit together. `alike` are the sides whose rule assumes
+    that several inputs have the same size there. `told` is False if the search takes too long.
     """
 
     height: Rule | None
@@ -81,6 +82,7 @@ class Rules:
     either: tuple[int, int] | None = None
     clash: tuple[int, int] | None = None
     examples: tuple[Types, ...] = ()
+    alike: tuple[str, ...] = ()
     told: bool = True
 
     @property
@@ -112,7 +114,7 @@ class Rules:
                 if tall == wide
                 else f"the height {tall} or more, or the width {wide} or more"
             )
-        return "; ".join(parts)
+        return "; ".join(parts) + (f" (if all inputs have the same {' and '.join(self.alike)})" if self.alike else "")
 
 
 def size_rules(graph: Graph) -> Rules:
@@ -130,10 +132,11 @@ def _find_rules(graph: Graph) -> Rules:
 def _rules(trial: Trial) -> Rules:
     """Return the rules for inputs of one common size, or examples if only different sizes fit."""
     rules = _alike(trial)
-    several = sum(each.type.is_map for each in trial.graph.inputs) > 1
-    if several and (rules.clash or None in [rule.smallest for rule in rules.by_side]):
+    maps = [each.type for each in trial.graph.inputs if each.type.is_map]
+    if len(maps) > 1 and (rules.clash or None in [rule.smallest for rule in rules.by_side]):
         return replace(rules, smallest=(None, None), examples=examples(trial))
-    return rules
+    opened = [sum(type.space[axis] is None for type in maps) for axis in (0, 1)]
+    return replace(rules, alike=tuple(side for side, count in zip(SIDES, opened, strict=True) if count > 1))
 
 
 def _alike(trial: Trial) -> Rules:

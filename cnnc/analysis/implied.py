@@ -43,6 +43,7 @@ def implied_json(found: Implied) -> dict[str, Any]:
         "width": _rule(sizes.width),
         "independent": sizes.independent,
         "either": None if sizes.either is None else list(sizes.either),
+        "alike": list(sizes.alike),
         "examples": [[list(each.shape) for each in types] for types in sizes.examples],
         "memory": {**asdict(needs), "inference": needs.inference, "training": needs.training},
         "flops": found.flops,

@@ -41,7 +41,7 @@ def run(given: Namespace) -> int:
     from cnnc.compiler import check
 
     set, said = parameters(given.set), _levels(given.allow, given.deny)
-    paths, passed_over = _select(given.specs, given.exclude or ())
+    paths, passed_over, _ = _select(given.specs, given.exclude or ())
     judged = {path: said.over(project_of(path).levels) for path in paths}
     if set and len(paths) > 1 and "-" in paths:
         raise WrongCall("standard input can be read once: with other specs it takes no --set")
@@ -99,9 +99,19 @@ def _select(specs: Sequence[str], exclude: Sequence[str]) -> "Found":
     globs = Globs(exclude, ".")
     found = find_specs(specs, lambda path: globs.match(path) or project_of(path).leaves_out(path))
     kept = tuple(path for path in found.specs if path == "-" or not globs.match(path))
+    if not kept and found.emptied:
+        raise _emptied(", ".join(found.emptied), by_call=bool(exclude))
     if not kept:
         raise WrongCall("--exclude: nothing is left to check")
     return Found(kept, found.passed_over)
+
+
+def _emptied(folders: str, by_call: bool) -> Exception:
+    """The error of folders whose specs are all left out."""
+    if by_call:
+        return WrongCall(f"--exclude leaves out all specs in {folders}")
+    message = f"`exclude` of `[tool.cnnc]` leaves out all specs in {folders}"
+    return CnncError.of(Code.UNREADABLE, message, help="name a spec file, which `exclude` does not leave out")
 
 
 def _settings(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

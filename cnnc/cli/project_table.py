@@ -6,14 +6,14 @@ and values are looked for in the text.
 
 import re
 import tomllib
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Source, Span
 from cnnc.diagnostics.levels import ALL, Levels, objection
 from cnnc.language.model import Part
-from cnnc.language.validate import validate
+from cnnc.language.validate import salvage
 from cnnc.text.source import decode
 from cnnc.text.value import Value
 from cnnc.text.yaml_events import place
@@ -25,12 +25,20 @@ _NEXT = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 
+def _list(given: Any) -> Any:
+    """A single text as a list of it, as `allow` of a spec takes it."""
+    return [given] if isinstance(given, str) else given
+
+
+Texts = Annotated[list[str], BeforeValidator(_list)]
+
+
 class Tool(Part):
     """The table."""
 
-    allow: list[str] = Field([], description="warnings that are not told")
-    deny: list[str] = Field([], description="warnings that are errors")
-    exclude: list[str] = Field([], description="globs of files that a check of a folder leaves out")
+    allow: Texts = Field([], description="warnings that are not told")
+    deny: Texts = Field([], description="warnings that are errors")
+    exclude: Texts = Field([], description="globs of files that a check of a folder leaves out")
 
 
 class Table(NamedTuple):
@@ -46,7 +54,7 @@ def read_table(name: str, data: bytes) -> Table | None:
     if table is None:
         return None
     faults: list[Diagnostic] = []
-    tool = validate(Tool, table, TABLE, faults.append)
+    tool = salvage(Tool, table, TABLE, faults.append)
     if tool is not None:
         for key in ("allow", "deny"):
             for at, word in enumerate(getattr(tool, key)):

@@ -147,12 +147,19 @@ class BlockPart(Part):
     allow: Value | None = None
 
 
+def _whole(given: Any) -> Any:
+    """Refuse 1.0 and true, which equal 1."""
+    if type(given) is not int:
+        raise ValueError("must be 1 or 255")
+    return given
+
+
 class InputPart(Part):
     """The long form of an input: its shape, and how a picture is converted to it."""
 
     shape: Value
     mode: Literal["grey", "rgb", "bgr"] | None = None
-    scale: Literal[1, 255] | None = None
+    scale: Annotated[Literal[1, 255], BeforeValidator(_whole)] | None = None
     mean: list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None = None
     std: list[Annotated[float, Field(gt=0, le=1e6)]] | None = None
     resize: Value | None = None

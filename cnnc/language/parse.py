@@ -17,7 +17,11 @@ from cnnc.language.names import file_name
 from cnnc.language.nodes import given_twice, read_blocks, read_items, read_params
 from cnnc.language.validate import meant, salvage, show, validate
 from cnnc.language.version import check_version, top
+from cnnc.language.written import added, in_braces, written
 from cnnc.text.value import Value
+
+_INPUT = {"image": [1, 28, 28]}
+_NODES = "add `nodes:`, a list of nodes such as `- conv: {out: 6, kernel: 5}`"
 
 
 def parse(source: Source, root: Value, report: Report) -> Spec | None:
@@ -36,7 +40,8 @@ def parse(source: Source, root: Value, report: Report) -> Spec | None:
     blocks = {name: replace(each, items=known.mended(each.items, report)) for name, each in known.blocks.items()}
     check_recursion(blocks, report)
     if header.nodes is None and not library:
-        help = "add `nodes:`, a list of nodes such as `- conv: {out: 6, kernel: 5}`"
+        node = {"conv": {"out": 6, "kernel": 5}}
+        help = f"add {added(root, 'nodes', [node])}" if in_braces(root) else _NODES
         report(Diagnostic(Code.MISSING_KEY, "the spec needs `nodes`", top(root), help=help))
     return Spec(
         source=source,
@@ -87,7 +92,7 @@ def _inputs(header: Header, root: Value, report: Report) -> Value | None:
     if given is None:
         report(
             Diagnostic(
-                Code.NO_INPUT_OR_OUTPUT, "the spec has no input", top(root), help="add `input: {image: [1, 28, 28]}`"
+                Code.NO_INPUT_OR_OUTPUT, "the spec has no input", top(root), help=f"add {added(root, 'input', _INPUT)}"
             )
         )
     elif not isinstance(given.data, dict) or not given.data:
@@ -96,7 +101,7 @@ def _inputs(header: Header, root: Value, report: Report) -> Value | None:
                 Code.BAD_VALUE,
                 f"`{'input' if header.input else 'inputs'}` must map a name to a shape, got {show(given.plain())}",
                 given.span,
-                help="write `input: {image: [1, 28, 28]}`: channels, height, width",
+                help=f"write {written(root, 'input', _INPUT)}: channels, height, width",
             )
         )
         return None

@@ -2,6 +2,7 @@
 
 from cnnc.diagnostics import Code, Diagnostic, Report, Span
 from cnnc.language.validate import show
+from cnnc.language.written import added, in_braces, written
 from cnnc.text.value import Value
 
 VERSION = 1
@@ -9,11 +10,12 @@ VERSION = 1
 
 def check_version(given: Value | None, root: Value, report: Report) -> bool:
     """Whether the rest of a file can be read; reports a missing, malformed or unsupported version."""
-    way_out = f"write `cnnc: {VERSION}`"
+    way_out = f"write {written(root, 'cnnc', VERSION)}"
     if given is None:
-        what, where = ("the spec", "") if root.span.path else ("the file", " as its first line")
+        what = "the spec" if root.span.path else "the file"
         message = f"{what} has no `cnnc` key, the version of the language"
-        report(Diagnostic(Code.MISSING_KEY, message, top(root), help=way_out + where))
+        help = f"add {added(root, 'cnnc', VERSION)}" + ("" if in_braces(root) else " as its first line")
+        report(Diagnostic(Code.MISSING_KEY, message, top(root), help=help))
         return True
     if isinstance(given.data, bool) or not isinstance(given.data, int):
         message = f"`cnnc` must be {VERSION}, the version of the language, got {show(given.plain())}"

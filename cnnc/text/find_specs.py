@@ -22,10 +22,14 @@ _TOKEN = r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+'
 
 
 class Found(NamedTuple):
-    """The specs, without duplicates, and the files in folders that do not look like specs."""
+    """The specs, without duplicates, and the files in folders that do not look like specs.
+
+    `emptied` are the folders whose specs are all left out.
+    """
 
     specs: tuple[str, ...]
     passed_over: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
 
 
 def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda path: False) -> Found:
@@ -35,17 +39,22 @@ def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda pa
     """
     specs: dict[str, None] = {}
     passed_over: dict[str, None] = {}
+    emptied: dict[str, None] = {}
     for each in given:
         paths = sorted(glob(each, recursive=True)) if has_magic(each) and not exists(each) else [each]
         for path in paths or [each]:
             if path == "-" or not isdir(path):
                 specs[path] = None
                 continue
-            files = [str(file) for file in _inside(Path(path)) if not left_out(str(file))]
+            inside = list(map(str, _inside(Path(path))))
+            files = [file for file in inside if not left_out(file)]
             found = [file for file in files if _looks_like_spec(Path(file))]
-            specs |= dict.fromkeys(found or [path])
+            if not found and any(_looks_like_spec(Path(file)) for file in inside if left_out(file)):
+                emptied[path] = None
+            else:
+                specs |= dict.fromkeys(found or [path])
             passed_over |= dict.fromkeys(file for file in files if file not in found)
-    return Found(tuple(specs), tuple(each for each in passed_over if each not in specs))
+    return Found(tuple(specs), tuple(each for each in passed_over if each not in specs), tuple(emptied))
 
 
 def _inside(folder: Path) -> Iterator[Path]:

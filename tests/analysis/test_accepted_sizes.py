@@ -223,6 +223,25 @@ def test_several_inputs_may_each_need_a_size_of_their_own():
     assert str(rules) == "the inputs' sizes depend on each other: 1×32×32, 1×16×16, for example"
 
 
+def test_a_rule_for_several_inputs_is_one_for_inputs_of_one_size():
+    nodes = [
+        {"max_pool": {"name": "p", "from": "x", "kernel": 3}},
+        {"conv": {"name": "c", "from": "y", "out": 1, "kernel": 8}},
+        {"concat": {"from": ["p", "c"]}},
+    ]
+    inputs = {"x": [1, None, 3], "y": [1, None, 8]}
+    graph = load({"cnnc": 1, "inputs": inputs, "nodes": nodes})
+    rules = size_rules(graph)
+    assert (rules.height, rules.alike) == (Rule(1, 1, (), (10,)), ("height",))
+    assert str(rules) == "height: only 10 (if all inputs have the same height)"
+    x, y = graph.inputs
+    apart = (replace(x, type=TensorType((1, 12, 3))), replace(y, type=TensorType((1, 11, 8))))
+    assert not rules.takes(12, 3)
+    rebuild(replace(graph, inputs=apart), graph.nodes)  # which shows that others fit if the heights differ
+    single = load({"cnnc": 1, "inputs": {**inputs, "y": [1, 10, 8]}, "nodes": nodes})
+    assert size_rules(single).alike == ()
+
+
 def test_several_inputs_of_which_no_sizes_go_together_are_wrong():
     nodes = [
         {"conv": {"from": "a", "name": "x", "out": 1, "kernel": 2}},

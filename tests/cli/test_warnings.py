@@ -146,7 +146,7 @@ def test_a_pyproject_without_the_table_is_none_of_our_business(folder):
     ("table", "said"),
     [
         ("alow = ['W302']", ["error[E201]: `[tool.cnnc]` has no key `alow`", ":2:1", "did you mean `allow`?"]),
-        ("deny = 'W302'", ["error[E203]: `deny` of `[tool.cnnc]` must be a list", ":2:8"]),
+        ("deny = 302", ["error[E203]: `deny` of `[tool.cnnc]` must be a list", ":2:8"]),
         ("allow = [\n  'W302',\n  5]", ["error[E203]: `allow[1]` of `[tool.cnnc]` must be a string, got 5", ":4:3"]),
         ("allow = ['E301']", ["error[E203]: E301 is an error", ":2:10"]),
         ("deny = ['W302', 'x']", ["error[E203]: there is no warning x", ":2:17"]),
@@ -239,4 +239,25 @@ def test_a_project_leaves_files_out_of_folders(folder):
     assert found == ["fine.yaml"]
     assert check("old/deep/x.yaml")[0] == 1
     exit_code, _, err = check("old")
-    assert (exit_code, "found none" in err) == (1, True)
+    assert exit_code == 1
+    assert "`exclude` of `[tool.cnnc]` leaves out all specs in old" in err
+
+
+def test_a_folder_of_which_all_is_excluded_is_not_called_empty(folder):
+    exit_code, out, err = check(".", "--exclude", "*")
+    assert (exit_code, out) == (2, "")
+    assert "--exclude leaves out all specs in ." in err
+    assert check("fine.yaml", ".", "--exclude", "warned.yaml")[0] == 0
+
+
+def test_a_table_takes_a_single_word_for_a_list_and_tells_all_faults(folder):
+    (folder / "pyproject.toml").write_text("[tool.cnnc]\nallow = 'W302'\ndeny = 'W304'\nexclude = 'fine.yaml'\n")
+    exit_code, _, err = check(".")
+    assert exit_code == 1
+    assert "error[W304]" in err
+    assert "W302" not in err
+    (folder / "bad").mkdir()
+    (folder / "bad/a.yaml").write_text(FINE)
+    (folder / "bad/pyproject.toml").write_text("[tool.cnnc]\nallow = 'W999'\ndeny = ['E301']\nexclude = 3\n")
+    err = check("bad/a.yaml")[2]
+    assert err.count("error[E203]") == 3

@@ -153,4 +153,12 @@ def test_globs(glob, path, meant, tmp_path, monkeypatch):
 def test_files_are_left_out_of_folders_alone(folder):
     left_out = Globs(["deep", "*.yml"], ".").match
     assert find_specs(["."], left_out).specs == ("b.yaml", "odd[1].yaml", "spec.json")
-    assert find_specs(["a.yml", "deep"], left_out).specs == ("a.yml", "deep")
+    found = find_specs(["a.yml", "deep"], left_out)
+    assert (found.specs, found.emptied) == (("a.yml",), ("deep",))
+
+
+def test_a_folder_without_specs_is_kept_if_what_is_left_out_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("other.json").write_text("{}")
+    found = find_specs(["."], lambda path: True)
+    assert (found.specs, found.emptied) == ((".",), ())
