@@ -261,16 +261,19 @@ def verify(
     key: str | None = None,
     seed: int = 0,
     note: Callable[[str], None] | None = None,
+    before_run: Callable[[], None] = lambda: None,
 ) -> "Agreement":
     """How far a file that was made from the spec is from its torch module; raises CnncError where that is too far.
 
     `model` ends as its target's files do (.onnx, .pt, .pt2, .py), and another tool may have rewritten it. `weights`,
-    `map`, `key` and `note` are those of `compile`, and so is `seed`, which draws the inputs too.
+    `map`, `key` and `note` are those of `compile`, and so is `seed`, which draws the inputs too. The file
+    runs in this process, without a time limit; `before_run` is called before it is loaded.
     """
     graph = load(spec, set=set)
     from cnnc.artifacts.rewritten import verify_file
 
-    return verify_file(graph, _lower(graph, _Weights(weights, map, key), seed, note), Path(model), seed)
+    module = _lower(graph, _Weights(weights, map, key), seed, note)
+    return verify_file(graph, module, Path(model), seed, before_run)
 
 
 def _named_by(graph: Graph, weights: str | Path | None) -> Graph:

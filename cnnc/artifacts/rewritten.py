@@ -3,6 +3,7 @@
 Takes a proved graph, its module, and a file with the extension of its target; returns its distance from torch.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +26,10 @@ WAY_OUT = (
 )
 
 
-def verify_file(graph: Graph, module: "GraphModule", path: Path, seed: int = 0) -> Agreement:
-    """Return a file's distance from the graph's module.
+def verify_file(
+    graph: Graph, module: "GraphModule", path: Path, seed: int = 0, before_run: Callable[[], None] = lambda: None
+) -> Agreement:
+    """Return a file's distance from the graph's module; `before_run` is called before the file is loaded.
 
     Raises E501 if there is no file, E406 if its extension is no target's, and E404 if the distance is too large.
     """
@@ -42,7 +45,7 @@ def verify_file(graph: Graph, module: "GraphModule", path: Path, seed: int = 0) 
     shown, deployed = deployable(graph, module)
     made = Made(Network(shown, arrays(deployed.state_dict())), shown, deployed)
     try:
-        [agreement] = verify(made, {target: path}, seed, rewritten=True)
+        [agreement] = verify(made, {target: path}, seed, rewritten=True, before_run=before_run)
     except CnncError as error:
         raise CnncError(
             replace(each, help=WAY_OUT) if each.help == FAULT_OF_CNNC else each for each in error.diagnostics

@@ -6,8 +6,9 @@ call is wrong. 3: cnnc itself failed. A user's mistake is told on standard error
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from errno import EDQUOT, EFBIG, EIO, ENOSPC
+from functools import partial
 from importlib import import_module
 
 from cnnc.cli.commands import COMMANDS, bare_parser, parser_of
@@ -23,8 +24,13 @@ def answer(words: Sequence[str]) -> int:
 
     Raises OSError where the output cannot be written.
     """
+    return told(partial(_run, words), words)
+
+
+def told(run: Callable[[], int], words: Sequence[str]) -> int:
+    """Return the exit code of `run`, which carries out the command line `words`; print its errors on standard error."""
     try:
-        return _run(words)
+        return run()
     except WrongCall as error:
         return _tell_wrong_call(error)
     except CnncError as error:

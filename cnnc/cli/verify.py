@@ -1,10 +1,30 @@
-"""`cnnc verify`: whether a file, which another tool may have rewritten, still computes what its spec says."""
+"""`cnnc verify`: whether a file, which another tool may have rewritten, still computes what its spec says.
 
+The file may crash the process that runs it, or never come to an end. So everything happens in a child process, which
+gets the options as JSON on its command line. On its stdout it sends an empty line before it loads the file, and then
+the result; messages go to the common stderr.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
 from argparse import Namespace
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import IO
 
-from cnnc.cli.options import WEIGHTS, add_set, add_spec, add_weights, note, parameters, require_weights
+from cnnc.cli.options import SECONDS, WEIGHTS, add_set, add_spec, add_weights, note, parameters, require_weights
 from cnnc.cli.parser import Number, Parser
+from cnnc.diagnostics import CnncError, Code
 from cnnc.diagnostics.render import visible
+from cnnc.inference.providers import TIMEOUT
+from cnnc.inference.time_limit import stopped_after
+
+CODES = range(4)  # the exit codes of cnnc
 
 
 def add_options(parser: Parser) -> None:
@@ -15,13 +35,66 @@ def add_options(parser: Parser) -> None:
     add_set(parser)
     seeds = Number(least=0, most=2**63 - 1)
     parser.option("--seed", type=seeds, default=0, help="Seeds random weights and the inputs.")
+    limit = "Seconds that loading and running the file may take."
+    parser.option("--timeout", metavar="SECONDS", type=SECONDS, default=TIMEOUT, help=limit)
 
 
 def run(given: Namespace) -> int:
-    """Say how far the model is from torch; gives the exit code, or raises CnncError where that is too far."""
+    """Print how far the model is from torch; returns the exit code.
+
+    Raises CnncError (E507) if the process that runs the model dies or takes too long.
+    """
+    require_weights(given.weights, map=given.map, key=given.key)
+    parameters(given.set)
+    with _child(given) as process:
+        try:
+            return _result(process, given.model, given.timeout)
+        finally:
+            process.kill()  # after an interrupt; otherwise it has ended
+
+
+def _child(given: Namespace) -> "subprocess.Popen[str]":
+    folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "cnnc.cli.verify", json.dumps(vars(given))],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
+    )
+
+
+def _result(process: "subprocess.Popen[str]", model: str, timeout: float) -> int:
+    """Print the result of the child and return its exit code; raises E507."""
+    assert process.stdout is not None  # it is a pipe
+    process.stdout.readline()
+    with stopped_after(timeout, process) as stopped:
+        found = process.stdout.read()
+        code = process.wait()
+    if stopped.is_set():
+        raise CnncError.of(
+            Code.MODEL_FAILED,
+            f"{model}: stopped after {timeout:g} s of loading and running the file",
+            help="give a slow model more time with `--timeout SECONDS`; one with an endless loop cannot be verified",
+        )
+    if code not in CODES:
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+        raise CnncError.of(
+            Code.MODEL_FAILED,
+            f"{model}: the process that runs the file {how}",
+            help="the file is damaged, or the tool that wrote it has changed what it computes",
+        )
+    if found:
+        print(f"{visible(model)}: {found}", end="")
+    return code
+
+
+def _verify(given: Namespace, answers: IO[str]) -> int:
+    """Verify in this process, and write the result to `answers`."""
     from cnnc.compiler import verify
 
-    require_weights(given.weights, map=given.map, key=given.key)
+    def before_run() -> None:
+        print(file=answers, flush=True)
+
     found = verify(
         given.spec,
         given.model,
@@ -31,6 +104,36 @@ def run(given: Namespace) -> int:
         key=given.key,
         seed=given.seed,
         note=note,
+        before_run=before_run,
     )
-    print(f"{visible(given.model)}: {found}")
+    print(found, file=answers, flush=True)
     return 0
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone, which then cannot stop it any more."""
+    while os.getppid() == parent:
+        sleep(1)
+    os._exit(1)
+
+
+def main() -> None:
+    """Verify as the child. Everything else that prints goes to stderr: stdout is the parent's."""
+    from cnnc.cli.app import told
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # native code would hold a KeyboardInterrupt up
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    given = Namespace(**json.loads(sys.argv[1]))
+    code = told(partial(_verify, given, answers), ["verify"])
+    sys.stderr.flush()
+    os._exit(code)  # tearing torch down takes half a second
+
+
+if __name__ == "__main__":
+    main()

@@ -12,11 +12,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Event, Thread, Timer
+from threading import Thread
 from typing import IO, Any, NoReturn
 
 import numpy as np
@@ -27,6 +26,7 @@ from cnnc.diagnostics.missing_packages import not_installed
 from cnnc.files.onnx_header import read_model
 from cnnc.inference.providers import TIMEOUT, Choice
 from cnnc.inference.session import Port, Session
+from cnnc.inference.time_limit import stopped_after
 
 _Message = tuple[dict[str, Any], NDArray[Any]]  # a line of JSON, and the array behind it
 _NOTHING = np.empty(0, np.float32)
@@ -88,7 +88,7 @@ class Child:
     ) -> _Message:
         assert process.stdin is not None  # both are pipes
         assert process.stdout is not None
-        with _stopped_after(self._timeout, process) as stopped:
+        with stopped_after(self._timeout, process) as stopped:
             try:
                 _send(process.stdin, request, array)
                 message = _receive(process.stdout)
@@ -101,24 +101,6 @@ class Child:
         if "errors" in message[0]:
             raise CnncError(Diagnostic(Code(code), text, help=help) for code, text, help in message[0]["errors"])
         return message
-
-
-@contextmanager
-def _stopped_after(seconds: float, process: "subprocess.Popen[bytes]") -> Iterator[Event]:
-    """Kill the process where the body takes longer; the event tells whether that was done."""
-    stopped = Event()
-
-    def stop() -> None:
-        stopped.set()
-        process.kill()
-
-    alarm = Timer(seconds, stop)
-    alarm.daemon = True
-    alarm.start()
-    try:
-        yield stopped
-    finally:
-        alarm.cancel()
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

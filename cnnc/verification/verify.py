@@ -21,7 +21,7 @@ to give 40 times as much; for an output of ordinary size, 300 times is 1e-4 or l
 If a file is refused, E404 names the first node of the spec whose value differs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,14 +90,23 @@ class Reference:
     live: Answers
 
 
-def verify(made: Made, files: Mapping[str, Path], seed: int = 0, *, rewritten: bool = False) -> tuple[Agreement, ...]:
+def verify(
+    made: Made,
+    files: Mapping[str, Path],
+    seed: int = 0,
+    *,
+    rewritten: bool = False,
+    before_run: Callable[[], None] = lambda: None,
+) -> tuple[Agreement, ...]:
     """Compare the file of each target (`onnx`, `torchscript` …) with the module that it was made from; raises E404.
 
     Inputs are drawn from `seed`; for `rewritten` see `Verification.judge`. The module's mode is restored.
+    `before_run` is called after torch's answers are known, before the first file is loaded.
     """
     with prepared(made.module):
         verification = Verification(made, seed)
         reference = verification.reference()
+        before_run()
         return tuple(verification.judge(*file, reference, rewritten=rewritten) for file in files.items())
 
 

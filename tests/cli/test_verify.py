@@ -1,7 +1,9 @@
 """`cnnc verify`: files as `build` wrote them, rewritten ones, and ones that compute something else."""
 
 import json
+import os
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -39,12 +41,12 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture
-def call(capsys):
+def call(capfd):
     """A command: its exit code, and what it says on stdout and stderr."""
 
     def call(*words):
         code = answer([str(word) for word in words])
-        said = capsys.readouterr()
+        said = capfd.readouterr()
         return code, said.out, said.err
 
     return call
@@ -52,7 +54,8 @@ def call(capsys):
 
 @pytest.fixture
 def verify(call, built):
-    return lambda model: call("verify", built / "net.yaml", model, "--weights", built / "net.safetensors")
+    weights = ("--weights", built / "net.safetensors")
+    return lambda model, *more: call("verify", built / "net.yaml", model, *weights, *more)
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
@@ -138,3 +141,41 @@ def test_a_file_that_is_not_there_or_of_no_target_is_refused(verify, built):
 
 def test_a_map_without_weights_is_a_wrong_call(call, built):
     assert call("verify", built / "net.yaml", built / "net" / "net.onnx", "--map", "map.yaml")[0] == 2
+
+
+def after_image(built, *nodes, **initializers):
+    """The built network with nodes between its input and the rest, which take `image` and give `given`."""
+    model = onnx.load(built / "net" / "net.onnx")
+    for node in model.graph.node:
+        node.input[:] = ["given" if name == "image" else name for name in node.input]
+    rest = [*model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *rest])
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(each, name) for name, each in initializers.items())
+    return model
+
+
+def test_an_endless_loop_is_stopped(verify, built, tmp_path):
+    helper, kinds = onnx.helper, onnx.TensorProto
+    value = helper.make_tensor_value_info
+    same = [helper.make_node("Identity", [f"{name}_in"], [f"{name}_out"]) for name in ("go", "x")]
+    body = helper.make_graph(
+        same,
+        "body",
+        [value("at", kinds.INT64, []), value("go_in", kinds.BOOL, []), value("x_in", kinds.FLOAT, None)],
+        [value("go_out", kinds.BOOL, []), value("x_out", kinds.FLOAT, None)],
+    )
+    loop = helper.make_node("Loop", ["", "always", "image"], ["given"], body=body)
+    onnx.save(after_image(built, loop, always=np.array(True)), tmp_path / "loop.onnx")
+    code, out, err = verify(tmp_path / "loop.onnx", "--timeout", 2)
+    assert (code, out) == (1, "")
+    assert f"error[E507]: {tmp_path}/loop.onnx: stopped after 2 s of loading and running the file" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_a_file_that_kills_its_process_is_named(verify, built, tmp_path):
+    text = (built / "net" / "net.py").read_text()
+    (tmp_path / "crash.py").write_text(text + "\n\nimport os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    code, out, err = verify(tmp_path / "crash.py")
+    assert (code, out) == (1, "")
+    assert f"error[E507]: {tmp_path}/crash.py: the process that runs the file was killed by signal 11" in err
