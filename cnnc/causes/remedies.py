@@ -125,7 +125,7 @@ def _lossy(found: Found) -> Iterator[dict[Span, Step]]:
 
 
 def _extent(op: Op) -> tuple[int, ...]:
-    """What a window covers, along each axis."""
+    """The extent of a window along each axis."""
     kernel, dilation = getattr(op, "kernel", (1, 1)), getattr(op, "dilation", (1, 1))
     return tuple(by * (size - 1) + 1 for size, by in zip(kernel, dilation, strict=True))
 

@@ -99,7 +99,7 @@ def _read(name: str, item: Value, span: Span, top: Scope) -> Iterator[_Shown]:
 
 
 def _fits(shown: _Shown, inputs: Collection[str], top: Scope) -> bool:
-    """Whether an output is known, and neither is an input nor is called like one."""
+    """Whether an output is known, is not an input, and does not have the name of one."""
     if shown.wire.type is None:
         return False
     if shown.wire.ref.node in inputs:

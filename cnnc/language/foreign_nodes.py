@@ -129,7 +129,7 @@ def op_meant(op: str, given: Any, blocks: Iterable[str]) -> str | None:
 
 
 def written_otherwise(op: str, blocks: Iterable[str]) -> str | None:
-    """How an op of another framework is written that no single op of ours stands for, nor a block of the same name."""
+    """The help line for a foreign op that has no single counterpart and is not a block; None for other ops."""
     if known_as(op, blocks):
         return None
     name = re.sub(r"[^a-z0-9]", "", op.rpartition(".")[2].lower())  # `input` of `keras.layers.Input`
