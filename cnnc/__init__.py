@@ -1,8 +1,8 @@
 """cnnc: a compiler from graph specs of convolutional networks to torch modules, TorchScript and ONNX.
 
-`check` proves a spec, `load` gives its typed graph, `compile` a `torch.nn.Module`, `build` verified files. A spec is a
-path, `-` for standard input, or plain data. A user's mistake is a `Diagnostic`; functions that cannot go on raise
-`CnncError`, which holds them all. Names are imported when they are first asked for.
+`check` proves a spec, `load` returns its typed graph, `compile` a `torch.nn.Module`, and `build` writes verified files.
+A spec is a path, `-` for standard input, or plain data. A user's mistake is a `Diagnostic`; functions that cannot
+continue raise `CnncError`, which holds all diagnostics. The package imports each public name on first use.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The entry point, `cnnc` and `python -m cnnc`: what a user got wrong is said without a traceback."""
+"""The entry point of `cnnc` and `python -m cnnc`: signals, streams, exit codes, no traceback for a user's mistake."""
 
 import gc
 import os
@@ -8,65 +8,69 @@ from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
-SHORT = ("check", "build", "infer", "explain")  # what they leave half done is swept later
+SHORT = ("check", "build", "infer", "explain")  # a later run removes what an interrupted one leaves half done
 PLUGINS = "pydantic.plugin._loader"
 
 
 def main() -> NoReturn:
     """Run the command line and exit.
 
-    0: fine. 1: a spec (a file, a model, a picture) is wrong. 2: the call is wrong. 3: cnnc itself failed.
+    Exit codes: 0 fine, 1 a spec (a file, a model, a picture) is wrong, 2 the command line is wrong, 3 cnnc failed.
     """
     _open_streams()
     if sys.argv[1:2] and sys.argv[1] in SHORT:
-        # at once: an interrupt within an import or a callback can be lost there, and what is half done is swept later
-        signal.signal(signal.SIGINT, _stop)
-    _have_no_plugins()
+        # exit in the handler: a KeyboardInterrupt inside an import or a callback can be lost
+        signal.signal(signal.SIGINT, _exit_on_interrupt)
+    _disable_pydantic_plugins()
     if sys.argv[1:2] in (["check"], ["build"]):
-        # what they make is bounded as specs are; looking for garbage takes a third of a check, a tenth of a build
+        # limits on specs bound the memory; garbage collection takes a third of a check and a tenth of a build
         gc.disable()
     try:
-        from cnnc.cli.app import answer  # behind the signals: an import takes time
+        from cnnc.cli.app import answer  # after the signal handlers: the import takes time
 
         code = answer(sys.argv[1:])
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError as error:
-        # whoever reads our output has enough, or the disk; Python would complain again while it closes the stream
+        # the reader has closed the pipe, or the disk is full; Python would report it again when it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             print(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
         code = 1
-    # an interpreter with torch in it takes half a second to be torn down, and that of one rank of several may abort
+    # tearing down an interpreter with torch takes half a second, and one rank of several may abort while it does so
     os._exit(code)
 
 
-def _have_no_plugins() -> None:
-    """Spare pydantic the search for its plugins in the metadata of all that is installed: a twelfth of a check.
+def _disable_pydantic_plugins() -> None:
+    """Keep pydantic from searching the metadata of all installed packages for plugins, a twelfth of a check.
 
-    It asks a module of its own, and a stand-in answers. Of a version that asks it for more, the module itself answers.
+    A stub replaces the module that pydantic calls for its plugins. It loads the real module if a pydantic version needs
+    any other name of it.
     """
 
-    def ask_the_module_itself(name: str) -> object:
+    def load_real_module(name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
         sys.modules.pop(PLUGINS, None)
         return getattr(import_module(PLUGINS), name)
 
-    stand_in = ModuleType(PLUGINS)
-    vars(stand_in).update(get_plugins=tuple, __getattr__=ask_the_module_itself)
-    sys.modules[PLUGINS] = stand_in
+    stub = ModuleType(PLUGINS)
+    vars(stub).update(get_plugins=tuple, __getattr__=load_real_module)
+    sys.modules[PLUGINS] = stub
 
 
-def _stop(*_: object) -> NoReturn:
-    """Ctrl-C: exit as a command that it has ended does."""
+def _exit_on_interrupt(*_: object) -> NoReturn:
+    """Handle Ctrl-C: exit with 130, the exit code of a command that SIGINT ended."""
     if sys.stderr.isatty():
         os.write(2, b"\x1b[?25h\n")  # the progress display hides the cursor
     os._exit(130)
 
 
 def _open_streams() -> None:
-    """Streams that take every character; those that `>&-` has closed lead nowhere, and no file gets their numbers."""
+    """Escape characters that the streams cannot encode, and open /dev/null for streams that `>&-` has closed.
+
+    Otherwise a file that is opened later would get the number of a closed stream.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (to the end)

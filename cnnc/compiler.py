@@ -1,10 +1,10 @@
-"""The whole way from a file to a proved graph, on one screen.
+"""The compiler's pipeline, from a spec to a proved graph, a torch module and verified files.
 
     path ──read──▶ Source ──parse_text──▶ Value ──parse──▶ Spec ──prove──▶ Graph ──lower──▶ torch ──▶ TorchScript, .pt2
                                                                              └──passes──▶ lower ──▶ ONNX
 
-Every stage reports what is wrong and goes on where it can; a graph is given only where nothing was wrong, and nothing
-downstream checks again. What is exported has been run beside the torch module before it gets its name.
+Every stage reports its errors and continues if it can. The later stages get a graph only if there are no errors, so
+they check nothing again. An exported file is compared with the torch module before it gets its final name.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +42,7 @@ SpecLike = str | Path | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found: the graph as far as it is known, and all diagnostics. It is `ok` where none is an error."""
+    """The result of a check: the graph as far as it is known, and all diagnostics. `ok` means: there is no error."""
 
     path: str
     graph: Graph | None
@@ -53,13 +53,13 @@ class Checked:
         return not any(each.severity == "error" for each in self.diagnostics)
 
     def implied(self, batch: int = 1) -> "Implied":
-        """Receptive fields, the sizes that the network takes, memory at a batch; raises CnncError unless it is `ok`."""
+        """Receptive fields, valid input sizes, memory at batch size `batch`; raises CnncError unless `ok`."""
         from cnnc.analysis.implied import implied
 
         return implied(require_network(self), batch)
 
     def as_json(self, batch: int = 1) -> dict[str, Any]:
-        """The line that `cnnc check --format json` prints: a promise to other programs."""
+        """The object that `cnnc check --format json` prints; its keys are a stable interface for other programs."""
         return {
             "spec": self.path,
             "name": self.graph.name if self.graph else None,
@@ -77,10 +77,10 @@ class Checked:
         sort: check_report.Order | None = None,
         batch: int | None = None,
     ) -> str:
-        """The table of a network without faults, or how many faults there are; `brief`: a line in either case.
+        """The table of the network if there are no errors, else the number of errors; `brief` makes it one line.
 
-        `depth` folds scopes; `wide` adds memory and receptive fields; `sort` puts those with the most first; `batch` is
-        what memory is for.
+        `depth` folds blocks, `wide` adds memory and receptive fields, `sort` puts the largest rows first, and `batch`
+        is the batch size for memory.
         """
         path = rendering.visible(self.path)
         errors = len([each for each in self.diagnostics if each.severity == "error"])
@@ -99,8 +99,8 @@ def check(
 ) -> Checked:
     """Prove a spec: a path, `-` for standard input, or the spec itself as plain data. Never raises for a wrong spec.
 
-    `set` gives values to the spec's parameters. Warnings whose codes are in `allow` are not told, those in `deny` are
-    errors; `deny=["warnings"]` makes all of them errors that are not allowed. What is no warning raises ValueError.
+    `set` sets the spec's parameters. Warnings with codes in `allow` are not reported, those in `deny` are errors;
+    `deny=["warnings"]` makes all other warnings errors. Raises ValueError for a code that is not a warning's.
     """
     if not isinstance(spec, str | Path | Mapping):
         raise TypeError(f"a spec is a path or a dict, not {type(spec).__name__}")
@@ -119,7 +119,7 @@ def check(
             if graph is not None and not collector.found:
                 _check_proved(graph, parsed, collector, settings=bool(settings))
             if graph is not None and collector.found:
-                from cnnc.causes.shape_causes import explain  # a right spec has no use for it
+                from cnnc.causes.shape_causes import explain  # not needed for a spec without errors
 
                 collector.explain(partial(explain, graph=graph, spec=parsed, overrides=settings))
     except CnncError as error:
@@ -130,7 +130,7 @@ def check(
 
 
 def _check_proved(graph: Graph, spec: Spec, collector: Collector, *, settings: bool) -> None:
-    """What there is to say of a network whose nodes are all proved; `settings`: whether parameters are not its own."""
+    """Report what only a network of proved nodes can show; `settings`: whether the caller has set parameters."""
     check_whole(graph, spec, collector.add)
     if not all(each.type.known for each in graph.inputs):
         from cnnc.causes.open_sizes import check_sizes
@@ -138,7 +138,7 @@ def _check_proved(graph: Graph, spec: Spec, collector: Collector, *, settings: b
         check_sizes(graph, collector.add)
     for node, warning in lint(graph):
         collector.warn(warning, graph.allows.get(node.path, ()))
-    if not (settings or collector.found):  # with other parameters it may silence nothing
+    if not (settings or collector.found):  # with other parameters an `allow` may silence nothing
         collector.warn_of_unused(graph.allows.values(), spec.source)
 
 
@@ -157,15 +157,15 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def load(spec: SpecLike, *, set: Mapping[str, Any] | None = None) -> Graph:
-    """The proved graph of a spec; raises CnncError with every diagnostic where there is any error."""
+    """Return the proved graph of a spec; raises CnncError with all diagnostics if there is an error."""
     return require_network(check(spec, set=set))
 
 
 def require_network(checked: Checked) -> Graph:
-    """The graph of a check without errors; raises CnncError."""
+    """Return the graph of a check without errors; raises CnncError if there are errors or no network."""
     if checked.ok and checked.graph is None:
-        message = f"{checked.path} is a file of blocks, which are no network by themselves"
-        raise CnncError.of(Code.NO_INPUT_OR_OUTPUT, message, help="give a spec that brings it in with `use`")
+        message = f"{checked.path} contains only blocks, no network"
+        raise CnncError.of(Code.NO_INPUT_OR_OUTPUT, message, help="pass a spec that imports this file with `use`")
     if not checked.ok or checked.graph is None:
         raise CnncError(checked.diagnostics)
     return checked.graph
@@ -182,19 +182,19 @@ def compile(
     seed: int = 0,
     note: Callable[[str], None] | None = None,
 ) -> "GraphModule":
-    """The spec as a torch module, in training mode, on the CPU; raises CnncError.
+    """Compile the spec to a torch module, in training mode, on the CPU; raises CnncError.
 
-    An fx GraphModule with readable `.code`, whose state_dict goes by the spec's paths. It takes the spec's inputs by
-    position, each (N, C, H, W) or (N, features), and gives its output, or a tuple where there are several. Without
-    `weights` (a file) it starts as torch starts its modules, drawn from `seed`. `map` is a file that says which of the
-    weights is which, where their names are not the spec's; `key` names one of several state_dicts in it. `note` is told
-    which was taken and what was stripped from its keys; else the logger `cnnc` is.
+    Returns an fx GraphModule with readable `.code`, whose state_dict keys are the spec's paths. Its forward takes the
+    spec's inputs by position, each (N, C, H, W) or (N, features), and returns the output, or a tuple of the outputs.
+    `weights` is a file; without it, the weights have torch's default initialisation, drawn from `seed`. `map` is a file
+    that maps the spec's names to those of the weights; `key` selects one of several state_dicts in the file. `note` is
+    called with the selected state_dict and the prefix removed from its keys; without it, the logger `cnnc` is used.
     """
     return _lower(load(spec, set=set), _Weights(weights, map, key), seed, note)
 
 
 class _Weights(NamedTuple):
-    """Where weights come from: a file, a map of its names, and which of its state_dicts."""
+    """The source of the weights: a file, a map of its names, and the key of one of its state_dicts."""
 
     file: str | Path | None
     map: str | Path | None
@@ -231,9 +231,9 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
 ) -> "Built":
     """Write `out/NAME/`: the targets' files, the weights and the manifest; raises CnncError.
 
-    `targets`, one or several, are among onnx, torchscript, pt2 and python. Everything is verified before it is named,
-    and written so that an interrupted build leaves the earlier files or none. `weights`, `map`, `key` and `note` are
-    those of `compile`. `progress` is told each stage and `after_pass` sees the network behind each pass, in threads of
+    `targets` is one or several of onnx, torchscript, pt2 and python. Each file is verified before it gets its final
+    name, and an interrupted build leaves the earlier files or none. `weights`, `map`, `key` and `note` are as in
+    `compile`. `progress` is called with each stage, and `after_pass` with the network after each pass, on threads of
     the build.
     """
     progress("checking the spec")
@@ -263,11 +263,11 @@ def verify(
     note: Callable[[str], None] | None = None,
     before_run: Callable[[], None] = lambda: None,
 ) -> "Agreement":
-    """How far a file that was made from the spec is from its torch module; raises CnncError where that is too far.
+    """Compare a model file with the spec's torch module; raises CnncError if their outputs differ too much.
 
-    `model` ends as its target's files do (.onnx, .pt, .pt2, .py), and another tool may have rewritten it. `weights`,
-    `map`, `key` and `note` are those of `compile`, and so is `seed`, which draws the inputs too. The file
-    runs in this process, without a time limit; `before_run` is called before it is loaded.
+    `model` has the suffix of its target (.onnx, .pt, .pt2, .py); another tool may have rewritten it. `weights`, `map`,
+    `key`, `seed` and `note` are as in `compile`; `seed` also draws the inputs. The file runs in this process,
+    without a time limit; `before_run` is called before it is loaded.
     """
     graph = load(spec, set=set)
     from cnnc.artifacts.rewritten import verify_file
@@ -277,7 +277,7 @@ def verify(
 
 
 def _named_by(graph: Graph, weights: str | Path | None) -> Graph:
-    """A graph without labels takes the names that its weights, already read, were trained with."""
+    """Return the graph, labelled with the class names in the weights file if it has no labels of its own."""
     from cnnc.files.weights_stamp import labels
 
     names = labels(Path(weights)) if weights is not None and graph.labels is None else None

@@ -138,7 +138,7 @@ def test_check_imports_no_framework(tiny):
 def test_pydantic_can_ask_for_more_than_plugins(tmp_path):
     program = """
 from cnnc import __main__
-__main__._have_no_plugins()
+__main__._disable_pydantic_plugins()
 from pydantic.plugin._loader import get_plugins
 from pydantic.plugin._loader import PYDANTIC_ENTRY_POINT_GROUP
 import pydantic.plugin._loader

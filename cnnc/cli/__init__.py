@@ -1,1 +1,1 @@
-"""The command line: `cnnc.cli.commands` is the table of commands, each of which is a module of its own."""
+"""The command line: `cnnc.cli.commands` is the table of commands, and each command has its own module."""

@@ -1,7 +1,7 @@
-"""The command line: the command that its first word names is run, and what went wrong is told.
+"""Run a command line: call the command that the first word names, and report errors.
 
-In: the words of the command line. Out: the exit code. 0: fine. 1: a spec (a file, a model, a picture) is wrong. 2: the
-call is wrong. 3: cnnc itself failed. A user's mistake is told on standard error, without a traceback.
+Takes the words of the command line and returns the exit code. 0: fine. 1: a spec (a file, a model, a picture) is wrong.
+2: the command line is wrong. 3: cnnc itself failed. Errors go to standard error, without a traceback.
 """
 
 import os
@@ -20,19 +20,19 @@ UNWRITTEN = (ENOSPC, EDQUOT, EIO, EFBIG)
 
 
 def answer(words: Sequence[str]) -> int:
-    """Run the command line and tell what went wrong; gives the exit code.
+    """Run the command line, report errors, and return the exit code.
 
-    Raises OSError where the output cannot be written.
+    Raises OSError if the output cannot be written.
     """
-    return told(partial(_run, words), words)
+    return report_errors(partial(_run, words), words)
 
 
-def told(run: Callable[[], int], words: Sequence[str]) -> int:
-    """Return the exit code of `run`, which carries out the command line `words`; print its errors on standard error."""
+def report_errors(run: Callable[[], int], words: Sequence[str]) -> int:
+    """Return the exit code of `run`, which runs the command line `words`; print its errors to standard error."""
     try:
         return run()
     except WrongCall as error:
-        return _tell_wrong_call(error)
+        return _report_wrong_call(error)
     except CnncError as error:
         show(error.diagnostics)
         return 2 if any(each.code == Code.UNKNOWN_PARAM for each in error.diagnostics) else 1
@@ -41,18 +41,18 @@ def told(run: Callable[[], int], words: Sequence[str]) -> int:
     except SystemExit:  # argparse has printed the help
         return 0
     except Exception as error:
-        return _tell_failure(error, words)
+        return _report_failure(error, words)
 
 
-def _tell_wrong_call(error: WrongCall) -> int:
+def _report_wrong_call(error: WrongCall) -> int:
     print(f"error: {visible(str(error))}", file=sys.stderr)
     if error.help:
         print(f"  = help: {visible(error.help)}", file=sys.stderr)
     return 2
 
 
-def _tell_failure(error: Exception, words: Sequence[str]) -> int:
-    """Tell of an exception that nobody expected: of a package that is not there, or of an internal error."""
+def _report_failure(error: Exception, words: Sequence[str]) -> int:
+    """Report an unexpected exception, as a missing package (exit code 1) or as an internal error (3)."""
     if isinstance(error, OSError) and (isinstance(error, BrokenPipeError) or error.errno in UNWRITTEN):
         raise error
     if isinstance(error, ModuleNotFoundError):
@@ -68,7 +68,7 @@ def _tell_failure(error: Exception, words: Sequence[str]) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    """Run the command that the first word names, or what the options before any command ask for."""
+    """Run the command that the first word names, or the options of a line without a command."""
     if "_CNNC_COMPLETE" in os.environ:
         from cnnc.cli.completion import complete
 
@@ -99,11 +99,11 @@ def _run_bare(words: Sequence[str]) -> int:
     elif given.install_completion:
         from cnnc.cli.completion import install
 
-        print(f"{install(given.install_completion)}: completion begins in the next shell that is started")
+        print(f"{install(given.install_completion)}: completion works in the next shell that you start")
     elif given.show_completion:
         from cnnc.cli.completion import SCRIPTS
 
         print(SCRIPTS[given.show_completion], end="")
     else:
-        raise WrongCall("which command? It comes first", "`cnnc --help` lists them")
+        raise WrongCall("a command must come first", "`cnnc --help` lists the commands")
     return 0

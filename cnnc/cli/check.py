@@ -1,4 +1,4 @@
-"""`cnnc check`: a table with a row for each node, or every mistake with its place."""
+"""`cnnc check`: print a table with a row for each node, or every mistake with its place."""
 
 import sys
 from argparse import Namespace
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.cli.options import add_set, parameters
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
-from cnnc.cli.renderers import ORDERS, RENDERERS, Shown, told_of_failure
+from cnnc.cli.renderers import ORDERS, RENDERERS, Shown, failure_lines
 from cnnc.cli.tally import Tally
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 
@@ -20,47 +20,47 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: Parser) -> None:
-    """Take specs, and how they are shown."""
+    """Add the arguments and options of `cnnc check`."""
     parser.argument("specs", "Specs, folders or globs; - reads standard input.", several=True)
     add_set(parser)
     parser.option("--depth", type=Number(least=1), help="Fold blocks below this many levels into one row each.")
     parser.flag("--wide", help="Show memory and receptive field of every node, and the memory of training.")
-    parser.option("--sort", type=OneOf(ORDERS), help="Put the rows with the most of it first.")
-    parser.option("--batch", type=Number(least=1, most=2**20), help="Count memory for this many samples at once.")
-    told = "A table, one JSON line a spec, or GitHub annotations."
-    parser.option("--format", type=OneOf(RENDERERS), default="text", help=told)
-    parser.option("--allow", metavar="CODE", repeat=True, help="Do not tell of this warning; may be repeated.")
-    told = "Make this warning an error (warnings: all); may be repeated."
-    parser.option("--deny", metavar="CODE", repeat=True, help=told)
+    parser.option("--sort", type=OneOf(ORDERS), help="Sort the rows by this column, largest first.")
+    parser.option("--batch", type=Number(least=1, most=2**20), help="Batch size for memory.")
+    formats = "A table, one JSON line per spec, or GitHub annotations."
+    parser.option("--format", type=OneOf(RENDERERS), default="text", help=formats)
+    parser.option("--allow", metavar="CODE", repeat=True, help="Do not report this warning; may be repeated.")
+    denied = "Make this warning an error (`warnings`: all warnings); may be repeated."
+    parser.option("--deny", metavar="CODE", repeat=True, help=denied)
     parser.option("--exclude", metavar="GLOB", repeat=True, help="Leave these files out; may be repeated.")
 
 
 def run(given: Namespace) -> int:
-    """Prove specs without running them; gives the exit code."""
+    """Prove specs without running them, and return the exit code."""
     from cnnc.cli.project import project_of
     from cnnc.compiler import check
 
-    set, said = parameters(given.set), _levels(given.allow, given.deny)
+    set, from_options = parameters(given.set), _levels(given.allow, given.deny)
     paths, passed_over, _ = _select(given.specs, given.exclude or ())
-    judged = {path: said.over(project_of(path).levels) for path in paths}
+    levels = {path: from_options.over(project_of(path).levels) for path in paths}
     if set and len(paths) > 1 and "-" in paths:
-        raise WrongCall("standard input can be read once: with other specs it takes no --set")
+        raise WrongCall("--set cannot be used if standard input is one of several specs")  # it would be read twice
     view = {name: getattr(given, name) for name in ("depth", "wide", "sort", "batch")}
     brief = len(paths) > 1 and not any(view.values())
     code, tally = 0, Tally()
-    annotated: dict[str, None] = {}  # a file of blocks is looked at by itself and by all that use it
+    annotated: dict[str, None] = {}  # a file of blocks is checked by itself and in all specs that use it
     for path, settings in _settings(paths, set).items():
         try:
-            checked = check(path, set=settings, allow=judged[path].allow, deny=judged[path].deny)
+            checked = check(path, set=settings, allow=levels[path].allow, deny=levels[path].deny)
             shown = RENDERERS[given.format](checked, **view, brief=brief)
         except (ModuleNotFoundError, CnncError):  # the other specs need that package as well
             raise
-        except Exception as error:  # of cnnc's own making: the other specs are looked at all the same
+        except Exception as error:  # an internal error: continue with the other specs
             from cnnc.cli.internal import EXIT_CODE, report_internal
 
             report_internal(error, path)
             tally.failed += 1
-            code, shown = EXIT_CODE, Shown(told_of_failure(given.format, path, error), [])
+            code, shown = EXIT_CODE, Shown(failure_lines(given.format, path, error), [])
         else:
             _require_params(checked)
             tally.add(checked)
@@ -81,7 +81,7 @@ def _print(shown: Shown) -> None:
 
 
 def _levels(allow: Sequence[str] | None, deny: Sequence[str] | None) -> "Levels":
-    """What `--allow` and `--deny` say of warnings; raises WrongCall for what is no code of one."""
+    """Return the warning levels of `--allow` and `--deny`; raises WrongCall for a code that is not a warning's."""
     from cnnc.diagnostics.levels import Levels
 
     try:
@@ -91,7 +91,10 @@ def _levels(allow: Sequence[str] | None, deny: Sequence[str] | None) -> "Levels"
 
 
 def _select(specs: Sequence[str], exclude: Sequence[str]) -> "Found":
-    """The specs to check; a wrong call where `--exclude` leaves none. A project leaves files out of folders alone."""
+    """Return the specs to check; raises WrongCall if `--exclude` leaves none.
+
+    A project's `exclude` applies only to files found in folders.
+    """
     from cnnc.cli.project import project_of
     from cnnc.text.find_specs import Found, find_specs
     from cnnc.text.globs import Globs
@@ -102,12 +105,12 @@ def _select(specs: Sequence[str], exclude: Sequence[str]) -> "Found":
     if not kept and found.emptied:
         raise _emptied(", ".join(found.emptied), by_call=bool(exclude))
     if not kept:
-        raise WrongCall("--exclude: nothing is left to check")
+        raise WrongCall(f"--exclude: all specs match {', '.join(exclude)}, none is left to check")
     return Found(kept, found.passed_over)
 
 
 def _emptied(folders: str, by_call: bool) -> Exception:
-    """The error of folders whose specs are all left out."""
+    """Return the error for folders whose specs are all left out."""
     if by_call:
         return WrongCall(f"--exclude leaves out all specs in {folders}")
     message = f"`exclude` of `[tool.cnnc]` leaves out all specs in {folders}"
@@ -115,18 +118,21 @@ def _emptied(folders: str, by_call: bool) -> Exception:
 
 
 def _settings(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What is set in each spec: of several each takes the parameters that it has; what none has is a wrong call."""
+    """Return the `--set` values of each spec: those of the parameters that it has.
+
+    Raises CnncError if none of several specs has one of the parameters.
+    """
     from cnnc.compiler import check
     from cnnc.text.python_data import overrides
 
     if not given or len(paths) == 1:
         return dict.fromkeys(paths, given)
-    names = {value.span.column: name for name, value in overrides(given).items()}  # all stand in one line
+    names = {value.span.column: name for name, value in overrides(given).items()}  # all are in one line
     lacking: dict[str, set[str]] = {}
     for path in paths:
-        with suppress(Exception):  # what cnnc fails on has no say: the check will tell
+        with suppress(Exception):  # the check itself reports an internal error
             found = check(path, set=given).diagnostics
-            if not any(each.code.value.startswith("E1") for each in found):  # nor has what cannot be read
+            if not any(each.code.value.startswith("E1") for each in found):  # else its parameters are unknown
                 unknown = (each.span for each in found if each.code == Code.UNKNOWN_PARAM)
                 lacking[path] = {names[span.column] for span in unknown if span}
     for name in set.intersection(*lacking.values()) if lacking else ():
@@ -135,6 +141,6 @@ def _settings(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Mappi
 
 
 def _require_params(checked: "Checked") -> None:
-    """Raise where the call sets a parameter that the spec does not have: `cnnc.cli.app` exits with 2."""
+    """Raise CnncError if `--set` names a parameter that the spec does not have: `cnnc.cli.app` exits with 2."""
     if unknown := [replace(each, span=None) for each in checked.diagnostics if each.code == Code.UNKNOWN_PARAM]:
         raise CnncError(unknown)

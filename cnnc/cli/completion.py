@@ -1,7 +1,7 @@
-"""Completion of command lines in a shell: the words that may come next, and the script that has the shell ask for them.
+"""Shell completion: the words that may come next on a command line, and the completion script of each shell.
 
-A script runs `cnnc` with the words up to the cursor and `_CNNC_COMPLETE` in the environment, and gets a line for each
-word that may stand there, with its help behind a tab. Where there is none, shells complete the names of files.
+A script runs `cnnc` with the words up to the cursor and `_CNNC_COMPLETE` in the environment. It gets a line for each
+possible word: the word, a tab, its help. If there is none, the shell completes file names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ Register-ArgumentCompleter -Native -CommandName cnnc -ScriptBlock {
 
 
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH, "powershell": POWERSHELL}
-HOMES = {  # where a script is written to, and the file that has to run it, where that is not by itself
+HOMES = {  # the script's path, and the start-up file that must source it, if the shell does not do so by itself
     "bash": ("~/.bash_completions/cnnc.sh", "~/.bashrc"),
     "zsh": ("~/.zsh_completions/cnnc.zsh", "~/.zshrc"),
     "fish": ("~/.config/fish/completions/cnnc.fish", None),
@@ -55,15 +55,15 @@ HOMES = {  # where a script is written to, and the file that has to run it, wher
 
 
 def complete(words: Sequence[str]) -> Iterator[str]:
-    """The lines for a shell; `words` go up to the cursor, and the last one may be unfinished or empty."""
-    *before, current = [word for word in words if word != "="] or [""]  # bash splits at the sign
+    """Yield the lines for a shell; `words` end at the cursor, and the last one may be unfinished or empty."""
+    *before, current = [word for word in words if word != "="] or [""]  # bash splits words at `=`
     for word, help in _next(before, current):
         if word.startswith(current.strip()):
             yield f"{word}\t{help}"
 
 
 def _next(before: Sequence[str], current: str) -> Iterator[tuple[str, str]]:
-    """What may stand behind some words, and what it means."""
+    """Yield the words that may come after `before`, each with its help."""
     name = next((word for word in before if not word.startswith("-")), None)
     if name is not None and name not in COMMANDS:
         return
@@ -80,13 +80,13 @@ def _next(before: Sequence[str], current: str) -> Iterator[tuple[str, str]]:
 
 
 def _values(parser: Parser, option: str) -> Sequence[str]:
-    """The words that an option takes, where they are few."""
+    """Return the values of an option that takes one of a few words, else nothing."""
     action = parser.by_name.get(option)
     return () if action is None else getattr(action.type, "words", ())
 
 
 def install(shell: str) -> str:
-    """Write a shell's script to where it is run at every start; gives the path. Raises CnncError (E405)."""
+    """Write a shell's script, make the shell run it at every start, and return its path; raises CnncError (E405)."""
     from cnnc.files.write import reported, write_file
 
     home, start = HOMES[shell]

@@ -1,4 +1,4 @@
-"""`cnnc diff`: what a change of a spec does to its network."""
+"""`cnnc diff`: compare the networks of two specs, or of two versions of a spec."""
 
 import json
 from argparse import Namespace
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: Parser) -> None:
-    """Take two specs, and how the answer is written."""
-    parser.argument("old", "A spec, or REV:path for that of a git revision; - reads standard input.")
-    parser.argument("new", "The same for the other side.")
-    add_set(parser, help="Set a parameter of both; may be repeated.")
-    add_set(parser, "--set-old", "Set a parameter of OLD.")
-    add_set(parser, "--set-new", "Set a parameter of NEW.")
+    """Add the arguments and options of `cnnc diff`."""
+    parser.argument("old", "The old spec, or REV:PATH for its version in a git revision; - reads standard input.")
+    parser.argument("new", "The new spec, in the same forms.")
+    add_set(parser, help="Set a parameter of both specs; may be repeated.")
+    add_set(parser, "--set-old", "Set a parameter of OLD; may be repeated.")
+    add_set(parser, "--set-new", "Set a parameter of NEW; may be repeated.")
     parser.option(
         "--format",
         type=OneOf(("text", "markdown", "json")),
         default="text",
         help="A table, Markdown for a pull request, or JSON.",
     )
-    parser.flag("--exit-code", help="Exit with 1 where anything differs.")
+    parser.flag("--exit-code", help="Exit with 1 if the networks differ.")
 
 
 def run(given: Namespace) -> int:
-    """Compare two networks; gives the exit code."""
+    """Compare two networks, and return the exit code."""
     from cnnc.diff import formats
     from cnnc.diff.changes import compare
 
     old, new = given.old, given.new
     if old == new == "-":
-        raise WrongCall("standard input can be one of the two")
+        raise WrongCall("OLD and NEW cannot both be standard input (-)")
     found = compare(
         *_load_both((old, parameters(given.set, given.set_old)), (new, parameters(given.set, given.set_new)))
     )
@@ -49,7 +49,7 @@ def run(given: Namespace) -> int:
 
 
 def _load_both(*sides: tuple[str, dict[str, Any]]) -> "list[Graph]":
-    """Both graphs; what is wrong with either is said at once."""
+    """Load both graphs; raises CnncError with the errors of both."""
     from cnnc.compiler import load
     from cnnc.text.revision import at_revision
 

@@ -1,4 +1,4 @@
-"""`cnnc eval`: how well a model does on labelled pictures, whatever it was compiled to."""
+"""`cnnc eval`: score a model (ONNX, TorchScript, or a spec with weights) on labelled pictures."""
 
 import json
 import sys
@@ -17,38 +17,39 @@ if TYPE_CHECKING:
     from cnnc.inference.scorers import Scorer
 
 
-FILES = {
-    ".safetensors": "holds weights: give its spec, and the file to --weights",
-    ".pth": "holds weights: give its spec, and the file to --weights",
-    ".ckpt": "holds weights: give its spec, and the file to --weights",
-    ".bin": "holds weights: give its spec, and the file to --weights",
-    ".pt2": "may hold code, which torch would run: take the .pt or the .onnx beside it, of the same network",
+_HOLDS_WEIGHTS = ("contains only weights", "pass the spec as MODEL and this file to --weights")
+UNSUPPORTED = {  # suffixes of files that eval does not take: why, and what to do
+    ".safetensors": _HOLDS_WEIGHTS,
+    ".pth": _HOLDS_WEIGHTS,
+    ".ckpt": _HOLDS_WEIGHTS,
+    ".bin": _HOLDS_WEIGHTS,
+    ".pt2": ("may contain code, which torch would run", "use the .pt or .onnx file of the same build"),
 }
 
 
 def add_options(parser: Parser) -> None:
-    """Take a model, data, and what runs the one on which part of the other."""
-    parser.argument("model", "An .onnx file, a TorchScript .pt of `cnnc build`, or a spec.")
-    parser.option("--data", required=True, help="A data set by name, or a file or folder of one.")
+    """Add the arguments and options of `cnnc eval`."""
+    parser.argument("model", "An .onnx file, a TorchScript .pt file of `cnnc build`, or a spec.")
+    parser.option("--data", required=True, help="The name of a data set, or the path of its file or folder.")
     add_weights(parser, f"With a spec: {WEIGHTS}.")
     add_set(parser, help="With a spec: set a parameter of it; may be repeated.")
-    parser.option("--part", type=OneOf(("test", "train")), default="test", help="Which part of the data.")
-    parser.option("--limit", type=Number(least=1), help="Use only the first so many examples.")
+    parser.option("--part", type=OneOf(("test", "train")), default="test", help="The part of the data to score.")
+    parser.option("--limit", type=Number(least=1), help="Use only this many examples, from the first on.")
     part = Number(float, least=0, most=1)
-    parser.option("--val-split", type=part, help="Test on this part of the training set, as train does.")
-    parser.option("--seed", type=Number(least=0, most=2**63 - 1), default=0, help="Seeds --val-split.")
+    parser.option("--val-split", type=part, help="Test on this fraction of the training set, as train does.")
+    parser.option("--seed", type=Number(least=0, most=2**63 - 1), default=0, help="Seed of --val-split.")
     parser.flag("--skip-unreadable", help="Leave out pictures that cannot be read.")
-    told = "What runs the model; auto takes CUDA where it works."
-    parser.option("--device", type=OneOf(("auto", "cuda", "cpu")), default="auto", help=told)
-    parser.option("--out", "-o", metavar="PNG", help="Draw the confusion matrix into this file.")
+    device = "The device that runs the model; auto uses CUDA if it works."
+    parser.option("--device", type=OneOf(("auto", "cuda", "cpu")), default="auto", help=device)
+    parser.option("--out", "-o", metavar="PNG", help="Draw the confusion matrix to this file.")
     parser.option("--format", type=OneOf(("text", "json")), default="text", help="A table, or one JSON line.")
-    parser.flag("--accept-changed", help="Take a file of cnnc that was rewritten or is damaged.")
-    told = "Seconds that an .onnx of other makers may take for a batch; otherwise 60."
-    parser.option("--timeout", type=SECONDS, help=told)
+    parser.flag("--accept-changed", help="Accept a file of cnnc that was rewritten or is damaged.")
+    timeout = "Time limit in seconds per batch, for an .onnx file that cnnc did not make; 60 if left out."
+    parser.option("--timeout", type=SECONDS, help=timeout)
 
 
 def run(given: Namespace) -> int:
-    """Score the model; gives the exit code."""
+    """Score the model, and return the exit code."""
     from cnnc.data.folder import left_out, together
     from cnnc.data.load import load
     from cnnc.diagnostics import CnncError
@@ -75,7 +76,7 @@ def run(given: Namespace) -> int:
 
 
 def _scorer(given: Namespace) -> "Scorer":
-    """The model behind a path, told by its suffix: what is neither .onnx nor .pt is a spec."""
+    """Load the model by its suffix: a file that ends in neither .onnx nor .pt is a spec."""
     from cnnc.compiler import load
     from cnnc.inference import scorers
     from cnnc.inference.providers import TIMEOUT
@@ -85,18 +86,18 @@ def _scorer(given: Namespace) -> "Scorer":
     if suffix in (".onnx", ".pt"):
         for name in ("weights", "map", "key", "set"):
             if getattr(given, name):
-                raise WrongCall(f"--{name}: {model} holds its own, this is for a spec")
+                raise WrongCall(f"--{name} is only for a spec; {model} is a compiled model")
         if suffix == ".onnx":
             timeout = given.timeout or TIMEOUT
             return scorers.of_onnx(model, given.device, accept_changed=given.accept_changed, timeout=timeout)
         return scorers.of_torchscript(model, load, given.device, accept_changed=given.accept_changed)
     if given.accept_changed:
-        raise WrongCall("--accept-changed: it is for .onnx and .pt files, not for a spec")
-    if suffix in FILES:
-        raise WrongCall(f"eval takes an .onnx, a .pt or a spec; {model} {FILES[suffix]}")
+        raise WrongCall("--accept-changed is only for .onnx and .pt files, not for a spec")
+    if suffix in UNSUPPORTED:
+        reason, help = UNSUPPORTED[suffix]
+        raise WrongCall(f"eval takes an .onnx file, a .pt file or a spec; {model} {reason}", help)
     if given.weights is None:
-        makes = f"`cnnc train {model}` makes some"
-        raise WrongCall(f"--weights: which weights? {makes}; a spec alone knows nothing yet")
+        raise WrongCall(f"a spec needs --weights to be scored, got only {model}", f"`cnnc train {model}` makes weights")
     return _of_spec(given)
 
 
@@ -116,7 +117,7 @@ def _part(data: "Data", part: str) -> "Split | Files":
     if part == "train":
         return data.train
     if data.test is None:
-        raise WrongCall(f"--data: {data.name} has no test part", "take --part train, or --val-split as in training")
+        raise WrongCall(f"--data: {data.name} has no test part", "use --part train, or --val-split as in training")
     return data.test
 
 
@@ -129,7 +130,7 @@ def _draw(result: "Evaluation", path: Path) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], Any]]:
-    """A bar, where somebody looks at it."""
+    """Show a progress bar if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield lambda done, of: None
         return

@@ -1,6 +1,6 @@
-"""`cnnc infer`: the most likely classes of pictures.
+"""`cnnc infer`: print the most likely classes of pictures.
 
-The command shall start in little more time than onnxruntime and numpy do.
+Imports are few and late, so that the start takes little longer than importing onnxruntime and numpy.
 """
 
 import json
@@ -14,25 +14,25 @@ from cnnc.inference.providers import TIMEOUT, WANTED
 
 
 def add_options(parser: Parser) -> None:
-    """Take a model, pictures, what runs it and how the answer is written."""
+    """Add the arguments and options of `cnnc infer`."""
     parser.argument("model", "An ONNX file.")
     parser.argument("images", "Pictures, or folders of them.", several=True)
-    parser.option("--top", "-k", metavar="K", type=Number(least=1), default=5, help="How many classes to show.")
-    told = "What runs the model; auto takes CUDA where it works."
-    parser.option("--provider", type=OneOf(WANTED), default="auto", help=told)
+    parser.option("--top", "-k", metavar="K", type=Number(least=1), default=5, help="Number of classes to show.")
+    provider = "The provider that runs the model; auto uses CUDA if it works."
+    parser.option("--provider", type=OneOf(WANTED), default="auto", help=provider)
     formats = OneOf(("text", "json"))
-    parser.option("--format", type=formats, default="text", help="A table, or one JSON line a picture.")
-    parser.flag("--allow-external", help="Follow weights in other files of the model's folder.")
+    parser.option("--format", type=formats, default="text", help="A table, or one JSON line per picture.")
+    parser.flag("--allow-external", help="Read weights in other files of the model's folder.")
     parser.flag("--accept-changed", help="Run a file of cnnc that another tool has rewritten, or that is damaged.")
-    told = "How long a model without cnnc's metadata may take for a picture."
-    parser.option("--timeout", metavar="SECONDS", type=SECONDS, default=TIMEOUT, help=told)
+    timeout = "Time limit per picture for a model without cnnc's metadata."
+    parser.option("--timeout", metavar="SECONDS", type=SECONDS, default=TIMEOUT, help=timeout)
 
 
 def run(given: Namespace) -> int:
-    """Run the model on each picture; gives the exit code. Raises CnncError for a model that cannot run."""
+    """Run the model on each picture, and return the exit code; raises CnncError for a model that cannot run."""
     from cnnc.inference.integrity import open_model
 
-    opened = open_model(given.model, accept_changed=given.accept_changed)  # it is hashed while the rest is imported
+    opened = open_model(given.model, accept_changed=given.accept_changed)  # a thread hashes it during the imports
     from cnnc.inference.predict import Failed, infer_many, load_model
 
     fine = True

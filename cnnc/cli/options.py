@@ -1,4 +1,4 @@
-"""What several commands take on their line: a spec, values for its parameters, weights; and what is said of them."""
+"""Arguments and options that several commands share: the spec, values of its parameters, weights."""
 
 import sys
 from collections.abc import Iterable
@@ -7,46 +7,47 @@ from typing import Any
 from cnnc.cli.parser import Number, Parser, WrongCall
 from cnnc.diagnostics.render import visible
 
-SECONDS = Number(float, least=0.001, most=10**9)  # threads cannot wait for ever
-WEIGHTS = "a .safetensors file, a checkpoint of torch (.pt, .pth, .ckpt) or an .onnx file"
+SECONDS = Number(float, least=0.001, most=10**9)  # Python's threads cannot wait longer
+WEIGHTS = "a .safetensors file, a torch checkpoint (.pt, .pth, .ckpt) or an .onnx file"
+EMPTY_OUT = "--out: expected a folder, got an empty name; . is the current folder"
 
 
 def add_spec(parser: Parser) -> None:
-    """Take the spec that a command is about."""
+    """Add the argument for a spec."""
     parser.argument("spec", "A spec, YAML or JSON; - reads standard input.")
 
 
 def add_set(parser: Parser, name: str = "--set", help: str = "Set a parameter of the spec; may be repeated.") -> None:
-    """Take values for parameters."""
+    """Add an option for values of the spec's parameters."""
     parser.option(name, metavar="NAME=VALUE", repeat=True, help=help)
 
 
 def add_weights(parser: Parser, help: str) -> None:
-    """Take a file of weights, and how it is read."""
+    """Add the options for a file of weights, its map and its key."""
     parser.option("--weights", help=help)
-    parser.option("--map", help="With --weights: which tensor is which, as `cnnc weights` proposes it.")
+    parser.option("--map", help="With --weights: a file that maps their names, as `cnnc weights` writes it.")
     add_key(parser)
 
 
 def add_key(parser: Parser) -> None:
-    """Take the key of one state_dict among several."""
-    parser.option("--key", help="Which state_dict of a checkpoint that holds several, as state_dict_ema.")
+    """Add the option for the key of one of several state_dicts."""
+    parser.option("--key", help="The state_dict to use if the checkpoint holds several, such as state_dict_ema.")
 
 
 def note(remark: str) -> None:
-    """Say a remark on standard error."""
+    """Print a remark to standard error."""
     print(f"note: {visible(remark)}", file=sys.stderr)
 
 
 def require_weights(weights: str | None, **given: str | None) -> None:
-    """What speaks of weights, such as `map`, is a wrong call where there are none."""
+    """Raise WrongCall if an option that describes weights, such as `map`, is given without `weights`."""
     for name, value in given.items():
         if value is not None and weights is None:
-            raise WrongCall(f"--{name}: a {name} is of weights: give --weights too")
+            raise WrongCall(f"--{name} needs --weights")
 
 
 def parameters(*given: Iterable[str] | None) -> dict[str, Any]:
-    """The values of `--set NAME=VALUE`, read as the spec would read them; raises WrongCall for what is none."""
+    """Return the values of `--set NAME=VALUE`, parsed as in a spec; raises WrongCall for a malformed one."""
     settings = [text for texts in given for text in texts or ()]
     if not settings:
         return {}

@@ -1,7 +1,7 @@
-"""How a command reads its line: argparse, with our own words for what is wrong with a call.
+"""Command line parser: argparse with one-line errors and suggestions.
 
-In: the words behind a command's name. Out: a Namespace with a value for every argument and option, or a `WrongCall`.
-Options stand before, between or behind arguments, and none is abbreviated.
+Takes the words after a command's name. Returns a Namespace with a value for every argument and option, or raises
+`WrongCall`. Options may come before, between or after arguments, and cannot be abbreviated.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 
 class WrongCall(Exception):
-    """The command line is wrong, and not what it names: the exit code is 2."""
+    """The command line itself is wrong, not a file that it names: the exit code is 2."""
 
     def __init__(self, message: str, help: str | None = None) -> None:
         super().__init__(message)
@@ -19,7 +19,7 @@ class WrongCall(Exception):
 
 
 class OneOf:
-    """The type of an option that is one of some words."""
+    """The type of an option whose value is one of a few words."""
 
     def __init__(self, words: Iterable[str]) -> None:
         self.words = tuple(map(str, words))
@@ -32,15 +32,15 @@ class OneOf:
 
 
 class Number:
-    """The type of an option that is a number, and between bounds where it has any."""
+    """The type of an option whose value is a number, within optional bounds."""
 
     words = ()
 
     def __init__(self, kind: Callable[[str], float] = int, least: float = -inf, most: float = inf) -> None:
         self._kind, self._least, self._most = kind, least, most
         self.metavar = "<integer>" if kind is int else "<number>"
-        told = [f"at least {least:,}"] * (least > -inf) + [f"at most {most:,}"] * (most < inf)
-        self.bounds = " and ".join(told)
+        bounds = [f"at least {least:,}"] * (least > -inf) + [f"at most {most:,}"] * (most < inf)
+        self.bounds = " and ".join(bounds)
 
     def __call__(self, text: str) -> float:
         try:
@@ -54,7 +54,7 @@ class Number:
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of one command, by its name and its help."""
+    """The parser of one command."""
 
     def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
         super().__init__(prog, f"{prog} [OPTIONS]", description, epilog, add_help=False, allow_abbrev=False)
@@ -64,7 +64,7 @@ class Parser(argparse.ArgumentParser):
         self._add(("-h", "--help"), help="Show this message and exit.", action="help")
 
     def argument(self, name: str, help: str, *, several: bool = False, required: bool = True) -> None:
-        """Take an argument by its place; `several` takes one or more, to the end."""
+        """Add a positional argument; `several` takes one or more values."""
         nargs = "+" if several else None if required else "?"
         self._arguments.add_argument(name, help=help, metavar=name.upper(), nargs=nargs)
         self.usage = f"{self.usage} {name.upper() if required else f'[{name.upper()}]'}{'...' * several}"
@@ -79,7 +79,7 @@ class Parser(argparse.ArgumentParser):
         required: bool = False,
         metavar: str = "TEXT",
     ) -> None:
-        """Take an option with a value; `repeat` collects the values of all its occurrences in a list, or gives None."""
+        """Add an option with a value; `repeat` collects the values of all occurrences in a list, None without any."""
         if isinstance(type, OneOf | Number):
             metavar = type.metavar
             help += f" [{type.bounds}]" if type.bounds else ""
@@ -89,15 +89,15 @@ class Parser(argparse.ArgumentParser):
         self._add(names, help=help, type=type, default=default, action=action, required=required, metavar=metavar)
 
     def flag(self, *names: str, help: str) -> None:
-        """Take an option without a value, False where it is left out."""
+        """Add an option without a value, which is False if left out."""
         self._add(names, help=help, action="store_true")
 
     def switch(self, name: str, help: str) -> None:
-        """Take `--name` and `--no-name`; None where both are left out."""
+        """Add `--name` and `--no-name`; the value is None if both are left out."""
         self._add((name,), help=help, action=argparse.BooleanOptionalAction, default=None)
 
     def list_commands(self, commands: Mapping[str, str]) -> None:
-        """Show commands, by name and help, as the words that may stand behind the options."""
+        """List commands, with their help, as the words that may come after the options."""
         group = self.add_argument_group("commands")
         for name, help in commands.items():
             group.add_argument(name, help=help, nargs="?")
@@ -108,12 +108,12 @@ class Parser(argparse.ArgumentParser):
         self.by_name |= dict.fromkeys(action.option_strings, action)
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
-        """The values of a line; raises WrongCall, or prints the help and exits."""
-        options, arguments = self._apart(iter(words))
+        """Return the values of a command line; raises WrongCall, or prints the help and exits."""
+        options, arguments = self._separate(iter(words))
         return self.parse_args([*options, "--", *arguments])
 
-    def _apart(self, words: Iterator[str]) -> tuple[list[str], list[str]]:
-        """The options, each in one word with its value, and the arguments, which argparse wants all in one place."""
+    def _separate(self, words: Iterator[str]) -> tuple[list[str], list[str]]:
+        """Return the options, each as one word with its value, and the arguments, which argparse needs side by side."""
         options: list[str] = []
         arguments: list[str] = []
         for word in words:
@@ -145,8 +145,8 @@ class Parser(argparse.ArgumentParser):
         return f"{action.option_strings[0]}={value}"
 
     def error(self, message: str) -> NoReturn:
-        """What argparse finds, in our words."""
+        """Raise WrongCall with an error that argparse has found, reworded."""
         message = message.removeprefix("argument ")
         message = message.replace("the following arguments are required:", f"{self.prog} needs")
-        message = message.replace("unrecognized arguments:", f"{self.prog} has no use for")
-        raise WrongCall(message, f"`{self.prog} --help` tells what it takes")
+        message = message.replace("unrecognized arguments:", f"{self.prog} takes no argument")
+        raise WrongCall(message, f"`{self.prog} --help` lists arguments and options")

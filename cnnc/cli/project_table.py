@@ -1,7 +1,7 @@
-"""The table `[tool.cnnc]` of a pyproject.toml, with a place for everything that is wrong in it.
+"""Read and validate the table `[tool.cnnc]` of a pyproject.toml, with the place of each error.
 
-In: the file's bytes. Out: its `Table`, or None where it has none; raises CnncError. tomllib tells no places, so keys
-and values are looked for in the text.
+Takes the file's bytes and returns its `Table`, or None if it has none; raises CnncError. tomllib reports no places, so
+this module searches the text for keys and values.
 """
 
 import re
@@ -34,22 +34,22 @@ Texts = Annotated[list[str], BeforeValidator(_list)]
 
 
 class Tool(Part):
-    """The table."""
+    """The fields of `[tool.cnnc]`, for validation."""
 
-    allow: Texts = Field([], description="warnings that are not told")
+    allow: Texts = Field([], description="warnings that are not reported")
     deny: Texts = Field([], description="warnings that are errors")
     exclude: Texts = Field([], description="globs of files that a check of a folder leaves out")
 
 
 class Table(NamedTuple):
-    """What a table says of warnings, and the globs of files to leave out."""
+    """The warning levels of a table, and the globs of files to leave out."""
 
     levels: Levels
     exclude: tuple[str, ...]
 
 
 def read_table(name: str, data: bytes) -> Table | None:
-    """What the file called `name` says; None where it has no such table."""
+    """Return the table in the file called `name`; None if it has none. Raises CnncError with all errors in it."""
     table = _table(decode(name, data))
     if table is None:
         return None
@@ -69,7 +69,7 @@ def read_table(name: str, data: bytes) -> Table | None:
 
 
 def _table(source: Source) -> Value | None:
-    """The table as values with places."""
+    """Return the table as values with places, None without one; raises CnncError for a syntax error."""
     try:
         tool = tomllib.loads(source.text).get("tool", {})
     except (ValueError, RecursionError) as error:
@@ -78,20 +78,20 @@ def _table(source: Source) -> Value | None:
         return None
     header = _HEADER.search(source.text)
     start = header.end() if header else 0
-    behind = _NEXT.search(source.text, start) if header else None
+    following = _NEXT.search(source.text, start) if header else None
     span = place(source, header.start(), len(header[0])) if header else Span(source, 1, 1, 1, 1)
-    return _value(tool["cnnc"], source, span, start, behind.start() if behind else len(source.text))
+    return _value(tool["cnnc"], source, span, start, following.start() if following else len(source.text))
 
 
 def _where(source: Source, error: Exception) -> Span:
-    """Where a text is no TOML: tomllib says it in words."""
+    """Return the place of a TOML syntax error, which tomllib has in its message."""
     found = _PLACE.search(str(error))
     line, column = (int(found[1]), int(found[2])) if found else (len(source.lines), 1)
     return Span(source, line, column, line, column + 1)
 
 
 def _value(data: Any, source: Source, span: Span, start: int, end: int) -> Value:
-    """Data with the places of its keys and texts, as far as they are found between `start` and `end`."""
+    """Return data with the places of its keys and texts, as far as the search from `start` to `end` finds them."""
     if isinstance(data, dict):
         keys, values = {}, {}
         for key, each in data.items():

@@ -1,7 +1,7 @@
-"""How a check is shown: one table of formats, from which the command line has its choices and the tests their rounds.
+"""Output formats of `cnnc check`: text, JSON and GitHub annotations. `RENDERERS` is the table of them.
 
-In: a `Checked`, and all options of `cnnc check` that say what is shown; a renderer names those that it heeds. Out: the
-lines for standard output and for standard error. Nothing is printed here.
+A renderer takes a `Checked` and the display options of `cnnc check`, and names those that it uses. It returns the lines
+for standard output and standard error, and prints nothing itself.
 """
 
 import json
@@ -18,7 +18,7 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 class Shown(NamedTuple):
-    """The lines that tell of one check."""
+    """The output lines of one check."""
 
     out: list[str]
     err: list[str]
@@ -27,10 +27,10 @@ class Shown(NamedTuple):
 def _as_text(
     checked: "Checked", *, depth: int | None, wide: bool, sort: Order | None, batch: int | None, brief: bool
 ) -> Shown:
-    """Diagnostics, and a table; `brief` is for one spec among several, which has a line instead."""
-    told = for_terminal(checked.diagnostics)
+    """Return the diagnostics and a table; `brief`, for one spec among several, replaces the table by a line."""
+    diagnostics = for_terminal(checked.diagnostics)
     text = checked.as_text(depth, brief=brief, wide=wide, sort=sort, batch=batch)
-    return Shown([text], told) if checked.ok else Shown([], [*told, text])
+    return Shown([text], diagnostics) if checked.ok else Shown([], [*diagnostics, text])
 
 
 def _as_json(checked: "Checked", *, batch: int | None, **_: object) -> Shown:
@@ -44,8 +44,8 @@ def _as_github(checked: "Checked", **_: object) -> Shown:
 RENDERERS: dict[str, Callable[..., Shown]] = {"text": _as_text, "json": _as_json, "github": _as_github}
 
 
-def told_of_failure(format: str, path: str, error: Exception) -> list[str]:
-    """What programs that read standard output learn of a spec on which cnnc itself failed."""
+def failure_lines(format: str, path: str, error: Exception) -> list[str]:
+    """Return the lines for standard output about a spec on which cnnc itself failed."""
     from cnnc.compiler import Checked
 
     if format != "json":

@@ -1,4 +1,4 @@
-"""`cnnc train`: a spec by its recipe, with what the command line puts in place of it."""
+"""`cnnc train`: train a spec by its recipe; options override fields of the recipe."""
 
 import os
 import shlex
@@ -6,73 +6,73 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from cnnc.cli.options import WEIGHTS, add_set, add_weights, note, parameters, require_weights
+from cnnc.cli.options import EMPTY_OUT, WEIGHTS, add_set, add_weights, note, parameters, require_weights
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 
-OTHERS = ("spec", "set", "weights", "map", "key", "device", "devices", "resume", "out")  # what is no field of a recipe
+OTHERS = ("spec", "set", "weights", "map", "key", "device", "devices", "resume", "out")  # not fields of a recipe
 OUT = "runs"
 
 
 def add_options(parser: Parser) -> None:
-    """Take a spec, the fields of a recipe, and what trains and where to."""
+    """Add the arguments and options of `cnnc train`."""
     parser.argument("spec", "A spec, YAML or JSON.")
     _add_recipe(parser)
     add_set(parser)
-    add_weights(parser, f"Begin with these weights: {WEIGHTS}.")
+    add_weights(parser, f"Initial weights: {WEIGHTS}.")
     devices = OneOf(("auto", "cpu", "cuda", "mps"))
-    parser.option("--device", type=devices, default="auto", help="What trains; auto takes a GPU where there is one.")
-    parser.option("--devices", type=Number(least=1), default=1, help="How many devices, with a process each.")
-    parser.flag("--resume", help="Go on with the run in the folder.")
+    parser.option("--device", type=devices, default="auto", help="The device to train on; auto uses a GPU if any.")
+    parser.option("--devices", type=Number(least=1), default=1, help="Number of devices, with one process each.")
+    parser.flag("--resume", help="Continue the run in DIR/NAME/.")
     parser.option("--out", "-o", metavar="DIR", default=OUT, help="Write to DIR/NAME/.")
 
 
 def _add_recipe(parser: Parser) -> None:
-    """Take the fields of a recipe, by their names; None where the recipe's own stays."""
+    """Add an option for each field of a recipe, by its name; None keeps the recipe's own value."""
     whole, real = Number(), Number(float)
-    parser.option("--data", help="A data set by name (mnist, fashion-mnist, cifar10), or a path.")
-    parser.option("--epochs", type=whole, help="How often every example is seen.")
-    parser.option("--batch", type=whole, help="Examples to a batch, on all devices together.")
-    parser.option("--lr", type=real, help="The learning rate.")
+    parser.option("--data", help="The name of a data set (mnist, fashion-mnist, cifar10), or a path.")
+    parser.option("--epochs", type=whole, help="Number of epochs.")
+    parser.option("--batch", type=whole, help="Batch size, over all devices together.")
+    parser.option("--lr", type=real, help="Learning rate.")
     rules = OneOf(("sgd", "adamw", "rmsprop"))
-    parser.option("--optimizer", type=rules, help="The rule that updates the weights.")
-    parser.option("--momentum", type=real, help="The momentum of sgd and rmsprop.")
-    parser.switch("--nesterov", help="Nesterov's momentum.")
+    parser.option("--optimizer", type=rules, help="Optimizer.")
+    parser.option("--momentum", type=real, help="Momentum of sgd and rmsprop.")
+    parser.switch("--nesterov", help="Nesterov momentum.")
     parser.option("--weight-decay", type=real, help="Weight decay.")
     schedules = OneOf(("constant", "step", "cosine"))
-    parser.option("--schedule", type=schedules, help="How the learning rate changes over the epochs.")
+    parser.option("--schedule", type=schedules, help="Learning rate schedule over the epochs.")
     parser.option("--step-size", type=whole, help="Epochs between the drops of the step schedule.")
-    parser.option("--gamma", type=real, help="What the step schedule multiplies the rate by at each drop.")
+    parser.option("--gamma", type=real, help="Factor of the learning rate at each drop of the step schedule.")
     parser.option("--warmup", type=whole, help="Epochs of linear warm-up.")
     inits = OneOf(("default", "xavier", "kaiming"))
-    parser.option("--init", type=inits, help="How the weights are initialised.")
+    parser.option("--init", type=inits, help="Initialisation of the weights.")
     changes = OneOf(("flip", "crop", "color"))
-    parser.option("--augment", type=changes, repeat=True, help="Change training pictures at random; may be repeated.")
-    parser.option("--label-smoothing", type=real, help="How much of each label is spread over all classes, 0 to 1.")
+    parser.option("--augment", type=changes, repeat=True, help="Random change to training pictures; may be repeated.")
+    parser.option("--label-smoothing", type=real, help="Fraction of each label spread over all classes, 0 to 1.")
     parser.option("--clip", type=real, help="Clip the gradient to this norm.")
-    parser.option("--accumulate", type=whole, help="Add up the gradients of so many batches before each step.")
-    parser.option("--aux-weight", type=real, help="The weight of the loss of train-only outputs that have none.")
-    parser.option("--seed", type=whole, help="Seeds everything; also asks for deterministic kernels.")
-    parser.option("--limit", type=whole, help="Use the first so many examples.")
-    parser.option("--val-split", type=real, help="Test on this part of the training set.")
+    parser.option("--accumulate", type=whole, help="Number of batches whose gradients are added up for each step.")
+    parser.option("--aux-weight", type=real, help="Loss weight of train-only outputs without a weight of their own.")
+    parser.option("--seed", type=whole, help="Random seed; also requests deterministic kernels.")
+    parser.option("--limit", type=whole, help="Use only this many examples, from the first on.")
+    parser.option("--val-split", type=real, help="Test on this fraction of the training set.")
     parser.switch("--skip-unreadable", help="Leave out pictures that cannot be read.")
     precisions = OneOf(("32", "bf16", "16", "auto"))
-    parser.option("--precision", type=precisions, help="What it computes in; auto: bf16 where that is in hardware.")
+    parser.option("--precision", type=precisions, help="Precision; auto uses bf16 if the hardware supports it.")
     parser.switch("--tf32", help="Let GPUs multiply in TF32.")
-    parser.switch("--channels-last", help="Lay pictures out channels last; left out: where it is faster.")
+    parser.switch("--channels-last", help="Use the channels-last memory format; by default if it is faster.")
     parser.switch("--compile", help="Use torch.compile.")
 
 
 def run(given: Namespace) -> int:
-    """Train, or start a process a device that does; gives the exit code."""
+    """Train, or start one process per device that trains, and return the exit code."""
     require_weights(given.weights, map=given.map, key=given.key)
     from cnnc.diagnostics.missing_packages import NEEDS, require
     from cnnc.files.checks import is_utf8
     from cnnc.train.launch import launch, started_by_launcher
 
     if not given.out:
-        raise WrongCall("--out: an empty name is no folder; . is the current one")
+        raise WrongCall(EMPTY_OUT)
     if given.data is not None and not is_utf8(given.data):
-        raise WrongCall("--data: a recipe cannot hold a path that is not UTF-8; rename the folder")
+        raise WrongCall(f"--data: the path {given.data} is not UTF-8, and a recipe must be", "rename the folder")
     require(NEEDS["train"], "training")
     if not started_by_launcher() and given.devices > 1:
         return launch(sys.argv[1:], given.devices)
@@ -97,7 +97,7 @@ def _train(given: Namespace, fields: dict[str, Any]) -> int:
             again = ["cnnc", "train", spec, *(word for each in given.set or () for word in ("--set", each))]
             again += [*(["-o", out] if out != OUT else []), "--resume"]
             stopped = f"stopped in epoch {len(trained.records) + 1}"
-            print(f"{stopped}; go on with: {shlex.join(again)}", file=sys.stderr)
+            print(f"{stopped}; continue with: {shlex.join(again)}", file=sys.stderr)
         return 128 + trained.signal
     if trained.first and trained.best:
         print(
@@ -114,7 +114,7 @@ def _train(given: Namespace, fields: dict[str, Any]) -> int:
 
 
 def _require_fields(graph: Any, given: dict[str, Any]) -> None:
-    """What is wrong with a recipe that the spec alone gave right is wrong with the call."""
+    """Raise WrongCall if the fields from the command line make the recipe wrong."""
     from cnnc.diagnostics import CnncError
     from cnnc.train.recipe import recipe
 
@@ -125,7 +125,7 @@ def _require_fields(graph: Any, given: dict[str, Any]) -> None:
 
 
 def _weights(graph: Any, given: Namespace) -> Any:
-    """What training starts from; of several ranks the first says what there is to say of it."""
+    """Return the initial weights, None without `--weights`; only the first rank prints notes about them."""
     from pathlib import Path
 
     from cnnc.targets import torch_module

@@ -1,8 +1,8 @@
-"""`cnnc verify`: whether a file, which another tool may have rewritten, still computes what its spec says.
+"""`cnnc verify`: compare a model file, which another tool may have rewritten, with its spec's torch module.
 
-The file may crash the process that runs it, or never come to an end. So everything happens in a child process, which
-gets the options as JSON on its command line. On its stdout it sends an empty line before it loads the file, and then
-the result; messages go to the common stderr.
+The file may crash the process that runs it, or never finish. So a child process does the work. It gets the options as
+JSON on its command line. On its stdout it sends an empty line before it loads the file, and then the result; messages
+go to the common stderr.
 """
 
 import json
@@ -28,19 +28,19 @@ CODES = range(4)  # the exit codes of cnnc
 
 
 def add_options(parser: Parser) -> None:
-    """Take a spec, a model, and the weights that it was made from."""
+    """Add the arguments and options of `cnnc verify`."""
     add_spec(parser)
     parser.argument("model", "The file: .onnx, .pt, .pt2 or .py.")
-    add_weights(parser, f"{WEIGHTS.capitalize()}; left out: the random weights that `build` starts from.")
+    add_weights(parser, f"{WEIGHTS.capitalize()}. Without it, the random weights of `build`.")
     add_set(parser)
     seeds = Number(least=0, most=2**63 - 1)
-    parser.option("--seed", type=seeds, default=0, help="Seeds random weights and the inputs.")
-    limit = "Seconds that loading and running the file may take."
+    parser.option("--seed", type=seeds, default=0, help="Seed of random weights and of the inputs.")
+    limit = "Time limit for loading and running the file."
     parser.option("--timeout", metavar="SECONDS", type=SECONDS, default=TIMEOUT, help=limit)
 
 
 def run(given: Namespace) -> int:
-    """Print how far the model is from torch; returns the exit code.
+    """Print how far the outputs are from torch's, and return the exit code.
 
     Raises CnncError (E507) if the process that runs the model dies or takes too long.
     """
@@ -111,17 +111,17 @@ def _verify(given: Namespace, answers: IO[str]) -> int:
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its parent is gone, which then cannot stop it any more."""
+    """End this process when its parent has ended, because nothing else would stop it."""
     while os.getppid() == parent:
         sleep(1)
     os._exit(1)
 
 
 def main() -> None:
-    """Verify as the child. Everything else that prints goes to stderr: stdout is the parent's."""
-    from cnnc.cli.app import told
+    """Run as the child process. Other output goes to stderr, because stdout carries the result."""
+    from cnnc.cli.app import report_errors
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # native code would hold a KeyboardInterrupt up
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # native code would delay a KeyboardInterrupt
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -130,7 +130,7 @@ def main() -> None:
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     given = Namespace(**json.loads(sys.argv[1]))
-    code = told(partial(_verify, given, answers), ["verify"])
+    code = report_errors(partial(_verify, given, answers), ["verify"])
     sys.stderr.flush()
     os._exit(code)  # tearing torch down takes half a second
 

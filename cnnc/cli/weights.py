@@ -1,4 +1,4 @@
-"""`cnnc weights`: which tensors of somebody else's checkpoint are the weights of a spec."""
+"""`cnnc weights`: propose which tensors of a checkpoint with other names are the weights of a spec."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -9,17 +9,17 @@ from cnnc.cli.parser import Parser
 
 
 def add_options(parser: Parser) -> None:
-    """Take a spec, a checkpoint, and where the map goes."""
+    """Add the arguments and options of `cnnc weights`."""
     add_spec(parser)
     parser.argument("checkpoint", f"{WEIGHTS.capitalize()}.")
-    parser.option("--out", "-o", metavar="MAP", help="Write the map to this file, not to the terminal.")
+    parser.option("--out", "-o", metavar="MAP", help="Write the map to this file, not to standard output.")
     add_key(parser)
     add_set(parser)
 
 
 def run(given: Namespace) -> int:
-    """Propose a map; gives the exit code, or raises CnncError where any tensor is undecided."""
-    import numpy  # noqa: F401 - torch without it warns first
+    """Propose a map, and return the exit code; raises CnncError if a tensor is undecided."""
+    import numpy  # noqa: F401 - without it, torch would print a warning first
 
     from cnnc.compiler import load
     from cnnc.files.write import write_file

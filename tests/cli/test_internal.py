@@ -127,4 +127,4 @@ def test_without_room_for_a_file_the_traceback_is_printed(monkeypatch, capsys):
     monkeypatch.setattr(internal.tempfile, "NamedTemporaryFile", full)
     internal.report_internal(KeyError("no such thing"))
     told = capsys.readouterr().err
-    assert "no file for the traceback (No space left on device):\nKeyError: 'no such thing'" in told
+    assert "cannot write a traceback file (No space left on device):\nKeyError: 'no such thing'" in told

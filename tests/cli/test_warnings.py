@@ -196,7 +196,7 @@ def test_a_spec_on_which_cnnc_fails_is_counted(folder, monkeypatch):
     monkeypatch.setenv("CNNC_DEBUG", "1")
     monkeypatch.setattr("cnnc.compiler.lint", lambda graph: 1 // 0)
     out = check(".", "--format", "github")[1]
-    assert out.splitlines()[-1] == "2 specs: 2 not checked, for cnnc itself failed; 0 errors, 0 warnings"
+    assert out.splitlines()[-1] == "2 specs: 2 not checked because cnnc itself failed; 0 errors, 0 warnings"
 
 
 def test_a_broken_spec_in_a_folder_is_looked_at_whatever_its_format(tmp_path, monkeypatch):
@@ -213,15 +213,15 @@ def test_a_broken_spec_in_a_folder_is_looked_at_whatever_its_format(tmp_path, mo
     assert "error[E303]" in err
     assert err.endswith(
         dedent("""\
-        passed over, with no `cnnc`, `nodes`, `input` or `blocks` at the top: compose.yaml, package.json
+        skipped, without a top-level `cnnc`, `nodes`, `input` or `blocks`: compose.yaml, package.json
         2 specs: 1 fine, 1 wrong; 2 errors, 0 warnings
         """)
     )
     out = check(".", "--format", "github")[1]
-    assert out.count("\npassed over, ") == 1
+    assert out.count("\nskipped, ") == 1
     exit_code, out, err = check(".", "--exclude", "broken.*", "--exclude", "pack*", "--format", "json")
     assert (exit_code, len(out.splitlines())) == (0, 1)
-    assert err.count("passed over, ") == 1
+    assert err.count("skipped, ") == 1
 
 
 def test_few_of_many_files_that_are_passed_over_are_named(folder):
