@@ -308,9 +308,9 @@ def test_wrong_calls_are_told_apart_from_wrong_files(built, data, tmp_path):
     spec, folder = built
     for arguments, said in [
         ([spec], "--weights"),
-        ([folder / "small.onnx", "--weights", "w.safetensors"], "holds its own"),
-        ([folder / "small.pt", "--set", "a=1"], "holds its own"),
-        ([folder / "small.safetensors"], "give its spec"),
+        ([folder / "small.onnx", "--weights", "w.safetensors"], "only for a spec"),
+        ([folder / "small.pt", "--set", "a=1"], "only for a spec"),
+        ([folder / "small.safetensors"], "pass the spec"),
         ([spec, "--weights", folder / "small.safetensors", "--set", "a"], "--set"),
     ]:
         result = call(*arguments, "--data", data)

@@ -80,7 +80,7 @@ def test_a_file_of_blocks_is_fine_but_no_network(tmp_path):
     assert checked.ok
     assert checked.graph is None
     assert checked.as_text().endswith("a.yaml: fine, a file of blocks")
-    with pytest.raises(CnncError, match="file of blocks"):
+    with pytest.raises(CnncError, match="only blocks"):
         load(path)
 
 
