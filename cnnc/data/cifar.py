@@ -1,7 +1,7 @@
-"""CIFAR-10's binary and python layouts, as a folder or as the archive that it is published as.
+"""Read CIFAR-10 in its binary or python layout, from a folder or from the published archive.
 
-In: the path. Out: its splits, and the classes' names where a meta file gives them. Both layouts have six batches; a
-picture is 3 × 32 × 32 bytes, channel by channel. An archive is read in place and nothing is unpacked to the disk.
+Takes the path and returns the splits, and the class names if a meta file holds them. Both layouts have six batches; a
+picture is 3 × 32 × 32 bytes, channel by channel. An archive is read in place: nothing is unpacked to disk.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnc.data.dataset import Split, reading, unreadable
+from cnnc.data.dataset import COPY_AGAIN, Split, reading, unreadable
 from cnnc.data.pickled import Array, Refused, read_pickle
 from cnnc.diagnostics import Code
 from cnnc.files.checks import require_file
@@ -29,7 +29,7 @@ _FOLDERS = ("", "cifar-10-batches-bin", "cifar-10-batches-py")
 
 
 def find(path: Path) -> Path | None:
-    """The archive itself, or the folder at `path` or right inside it that holds batches; None where there are none."""
+    """Return the archive, or the folder with batches at `path` or directly inside it; None if there are none."""
     if isfile(path):
         return path if path.name.endswith((".tar.gz", ".tgz", ".tar")) else None
     with reading(path):
@@ -38,15 +38,15 @@ def find(path: Path) -> Path | None:
 
 
 def read(path: Path) -> tuple[Split, Split, tuple[str, ...] | None]:
-    """Training split, test split, the classes' names; raises CnncError, E508."""
+    """Return the training split, the test split and the class names; raises CnncError (E508)."""
     pieces = dict(_archive(path) if isfile(path) else _folder(path))
     suffix = ".bin" if any(name.endswith(".bin") for name in pieces) else ""
     names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
     if missing := [name + suffix for name in names if name + suffix not in pieces]:
         verb = "is" if len(missing) == 1 else "are"
-        raise unreadable(path, f"of CIFAR-10's six batches {', '.join(missing)} {verb} missing")
-    take = _binary if suffix else _pickled
-    *batches, test = (take(path / (name + suffix), pieces[name + suffix]) for name in names)
+        raise unreadable(path, f"{', '.join(missing)} {verb} missing from CIFAR-10's six batches")
+    decode = _binary if suffix else _pickled
+    *batches, test = (decode(path / (name + suffix), pieces[name + suffix]) for name in names)
     train = Split(np.concatenate([each.images for each in batches]), np.concatenate([each.labels for each in batches]))
     return train, test, _classes(path, pieces)
 
@@ -55,13 +55,13 @@ def _is_batch(path: Path) -> bool:
     return _BATCH.fullmatch(path.name) is not None
 
 
-def _wanted(name: str) -> bool:
+def _is_needed(name: str) -> bool:
     return bool(_BATCH.fullmatch(name) or _META.fullmatch(name))
 
 
 def _folder(path: Path) -> Iterator[tuple[str, bytes]]:
     for file in sorted(path.iterdir()):
-        if _wanted(file.name):
+        if _is_needed(file.name):
             _check_size(file, require_file(str(file), Code.DATA_UNREADABLE, "data"))
             with reading(file):
                 yield file.name, file.read_bytes()
@@ -74,13 +74,13 @@ def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
             with tarfile.open(path) as archive:
                 yield from _members(path, archive)
         except tarfile.TarError as error:
-            raise unreadable(path, f"it is no whole archive: {error}", "fetch or copy it again") from error
+            raise unreadable(path, f"the archive is damaged or cut off: {error}", COPY_AGAIN) from error
 
 
 def _members(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
     for member in archive:
         name = member.name.rpartition("/")[2]
-        if member.isreg() and _wanted(name):
+        if member.isreg() and _is_needed(name):
             _check_size(path / name, member.size)
             if file := archive.extractfile(member):
                 yield name, file.read()
@@ -88,12 +88,12 @@ def _members(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]
 
 def _check_size(path: Path, size: int) -> None:
     if size > LARGEST:
-        raise unreadable(path, f"a batch of {size:,} bytes is none of CIFAR-10's")
+        raise unreadable(path, f"it has {size:,} bytes, more than any batch of CIFAR-10; the limit is {LARGEST:,}")
 
 
 def _binary(path: Path, data: bytes) -> Split:
     if len(data) == 0 or len(data) % (1 + PIXELS):
-        reason = f"it has {len(data):,} bytes, which is no multiple of {1 + PIXELS:,} (a label and 3 × 32 × 32 pixels)"
+        reason = f"it has {len(data):,} bytes, not a multiple of {1 + PIXELS:,} (a label and 3 × 32 × 32 pixels)"
         raise unreadable(path, reason)
     rows = np.frombuffer(data, np.uint8).reshape(-1, 1 + PIXELS)
     return _split(path, rows[:, 1:], rows[:, 0])
@@ -105,7 +105,7 @@ def _pickled(path: Path, data: bytes) -> Split:
         images, labels = _entry(batch, "data"), _entry(batch, "labels")
         pixels = images.values() if isinstance(images, Array) else np.empty(0)
         if pixels.ndim != 2 or pixels.shape[1] != PIXELS or len(pixels) == 0:
-            raise Refused(f"`data` is no array (N, {PIXELS})")
+            raise Refused(f"`data` must be an array (N, {PIXELS})")
         classes = labels.values() if isinstance(labels, Array) else _whole_numbers(labels)
     except Refused as error:
         raise unreadable(path, str(error)) from error
@@ -118,7 +118,7 @@ def _pickled(path: Path, data: bytes) -> Split:
 
 def _entry(batch: Any, key: str) -> Any:
     if not isinstance(batch, dict):
-        raise Refused("its pickle holds no dict")
+        raise Refused("its pickle must hold a dict")
     if key not in batch and key.encode() not in batch:
         raise Refused(f"its dict has no `{key}`")
     return batch.get(key, batch.get(key.encode()))
@@ -126,7 +126,7 @@ def _entry(batch: Any, key: str) -> Any:
 
 def _whole_numbers(labels: Any) -> NDArray[np.int64]:
     if not isinstance(labels, list) or not all(type(label) is int and abs(label) < 2**31 for label in labels):
-        raise Refused("`labels` is no list of whole numbers")
+        raise Refused("`labels` must be a list of integers")
     return np.array(labels, np.int64)
 
 
@@ -134,13 +134,13 @@ def _split(path: Path, pixels: NDArray[np.generic], labels: NDArray[np.generic])
     classes = labels.astype(np.int64)
     outside = np.flatnonzero((classes < 0) | (classes >= CLASSES))
     if len(outside):
-        raise unreadable(path, f"the label of picture {outside[0]:,} is {classes[outside[0]]}; CIFAR-10 has 0..9")
+        raise unreadable(path, f"the label of picture {outside[0]:,} is {classes[outside[0]]}; CIFAR-10's are 0..9")
     images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return Split(np.ascontiguousarray(images, np.uint8), classes)
 
 
 def _classes(path: Path, pieces: dict[str, bytes]) -> tuple[str, ...] | None:
-    """Ten names, or None: the labels are right without them, so what is odd about a meta file stops nobody."""
+    """Return ten names, or None if the meta file does not have ten: the labels are usable without names."""
     names: Iterable[Any] = ()
     if "batches.meta.txt" in pieces:
         names = pieces["batches.meta.txt"].decode(errors="replace").split()

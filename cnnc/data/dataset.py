@@ -1,8 +1,8 @@
-"""What training and evaluation get to see of a data set, whatever layout it was read from.
+"""The data set types that training and evaluation use, independent of the layout on disk.
 
-A `Split` lies in memory as it was decoded, a `Files` is read picture by picture while training goes on. Pixels are
-8-bit and untouched: the model's own contract says how they are scaled, resized and normalised. Whoever holds a `Data`
-may assume that pictures and labels are as many, that there is at least one, and that labels count from 0.
+A `Split` is decoded in memory, a `Files` is read picture by picture during training. Pixels are 8-bit and unchanged:
+the model's contract defines how to scale, resize and normalise them. A `Data` has as many labels as pictures, at least
+one, and labels count from 0.
 """
 
 import hashlib
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code
 
+COPY_AGAIN = "download or copy it again"
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A picture file that cannot be decoded, and the sentence that says so."""
+    """A picture file that cannot be decoded, and the error message."""
 
     path: Path
     reason: str
@@ -28,9 +30,9 @@ class Unreadable:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Pictures of one size, decoded: uint8 (N, H, W, C), contiguous, C 1 or 3; and int64 labels (N,).
+    """Decoded pictures of one size, uint8 (N, H, W, C), contiguous, C is 1 or 3; and int64 labels (N,).
 
-    `skipped` are the pictures that belong to it, cannot be read, and were left out.
+    `skipped` are the pictures that were left out because they cannot be read.
     """
 
     images: NDArray[np.uint8]
@@ -55,7 +57,7 @@ class Split:
 class Files:
     """Picture files of any size, which `cnnc.data.pictures.open_picture` decodes; and int64 labels (N,).
 
-    `skipped` as in Split.
+    `skipped` is as in Split.
     """
 
     paths: tuple[Path, ...]
@@ -69,7 +71,7 @@ class Files:
         return Files(tuple(self.paths[index] for index in indices), self.labels[indices])
 
     def digest(self) -> bytes:
-        """SHA-256 of the files' names and sizes and the labels: cheap, and the same where the folder was moved to."""
+        """SHA-256 of the files' names and sizes and the labels: cheap, and unchanged if the folder moves."""
         digest = hashlib.sha256(self.labels.data)
         for path in self.paths:
             with reading(path):
@@ -79,9 +81,9 @@ class Files:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set: `classes` are the labels' names where the set has any, `source` is the path that it was read from.
+    """A data set: `classes` are the class names, if the set has any; `source` is the path that it was read from.
 
-    `fingerprint` is a hexadecimal SHA-256 that changes with the examples, their order and the classes' names.
+    `fingerprint` is a hexadecimal SHA-256 that changes with the examples, their order and the class names.
     """
 
     name: str
@@ -93,14 +95,14 @@ class Data:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are: as many as have names, or else one more than the largest label."""
+        """The number of class names, or without names one more than the largest label."""
         if self.classes is not None:
             return len(self.classes)
         return 1 + max(int(split.labels.max()) for split in (self.train, self.test) if split is not None)
 
 
 def fingerprint(train: Split | Files, test: Split | Files | None, classes: tuple[str, ...] | None) -> str:
-    """The `fingerprint` of a Data that has these parts."""
+    """Return the `fingerprint` of a Data with these parts."""
     digest = hashlib.sha256(train.digest())
     digest.update(test.digest() if test is not None else b"")
     digest.update(repr(classes).encode(errors="surrogateescape"))
@@ -108,7 +110,7 @@ def fingerprint(train: Split | Files, test: Split | Files | None, classes: tuple
 
 
 def describe(data: Data) -> str:
-    """One line for messages: `mnist: 60,000 pictures to train on, 10,000 to test on, 28 × 28 × 1, 10 classes`."""
+    """Return a line such as `mnist: 60,000 pictures to train on, 10,000 to test on, 28 × 28 × 1, 10 classes`."""
     sizes = f"{len(data.train):,} pictures to train on, "
     sizes += f"{len(data.test):,} to test on" if data.test is not None else "none to test on"
     sides = data.train.images.shape[1:] if isinstance(data.train, Split) else ()
@@ -117,22 +119,22 @@ def describe(data: Data) -> str:
 
 
 def unreadable(path: str | os.PathLike[str], reason: str, help: str | None = None) -> CnncError:
-    """E508 for the file or folder at `path`."""
+    """Return the error E508 for the file or folder at `path`."""
     return CnncError.of(Code.DATA_UNREADABLE, f"cannot read the data {os.fspath(path)}: {reason}", help=help)
 
 
 @contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the system and decompression say of the file at `path` into E508."""
+    """Turn errors of the system and of decompression for the file at `path` into E508."""
     import zlib
 
     try:
         yield
     except EOFError as error:
-        raise unreadable(path, "the file is cut off", "fetch or copy it again") from error
-    except OSError as error:  # a bad gzip header or checksum is one too, and has no errno
+        raise unreadable(path, "the file is cut off", COPY_AGAIN) from error
+    except OSError as error:  # also a bad gzip header or checksum, without an errno
         if error.errno is None:
-            raise unreadable(path, f"it is damaged: {error}", "fetch or copy it again") from error
+            raise unreadable(path, f"it is damaged: {error}", COPY_AGAIN) from error
         raise unreadable(path, (error.strerror or str(error)).lower()) from error
     except zlib.error as error:
-        raise unreadable(path, f"it is damaged: {error}", "fetch or copy it again") from error
+        raise unreadable(path, f"it is damaged: {error}", COPY_AGAIN) from error

@@ -1,9 +1,9 @@
-"""The files of a data set that has a name, fetched once.
+"""Download a named data set (`mnist`, `fashion-mnist`, `cifar10`) into the cache, once.
 
-In: a `Known`. Out: the folder in the cache that holds its files, whole and with the published SHA-256. A file comes
-into the cache by being renamed there after it was checked, so that whatever goes wrong leaves what was there before. Of
-two processes that want the same set, one fetches and the other waits. `$CNNC_MIRROR` replaces the published addresses:
-a file is then looked for at `$CNNC_MIRROR/SET/FILE`.
+Takes a `Known` and returns the cache folder with its files, whose sizes and SHA-256 are the published ones. A file is
+checked before it is renamed into the cache, so a failed download leaves the earlier files. If two processes need the
+same set, one downloads and the other waits. `$CNNC_MIRROR` replaces the published addresses: a file is then downloaded
+from `$CNNC_MIRROR/SET/FILE`.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ from cnnc.data.named_sets import Known, Remote
 from cnnc.diagnostics import CnncError, Code, Note
 from cnnc.files.write import write_file
 
-if sys.platform != "win32":  # there, two processes both fetch, and the later one's file stays
+if sys.platform != "win32":  # without locks, two processes both download, and the later file stays
     import fcntl
 
-Progress = Callable[[str, int, int | None], None]  # a file's name, bytes so far, bytes in all where they are known
+Progress = Callable[[str, int, int | None], None]  # a file's name, bytes so far, bytes in all if known
 
-TIMEOUT = 30.0  # seconds in which a server must say something
+TIMEOUT = 30.0  # seconds that a server may be silent
 
 
 def cache_folder() -> Path:
-    """`$CNNC_CACHE`, or `$XDG_CACHE_HOME/cnnc`, or `~/.cache/cnnc`; raises CnncError, E509, without a home."""
+    """Return `$CNNC_CACHE`, `$XDG_CACHE_HOME/cnnc` or `~/.cache/cnnc`; raises E509 without a home folder."""
     if own := os.environ.get("CNNC_CACHE"):
         return Path(own)
     if shared := os.environ.get("XDG_CACHE_HOME"):
@@ -37,20 +37,20 @@ def cache_folder() -> Path:
     try:
         return Path.home() / ".cache" / "cnnc"
     except RuntimeError as error:
-        raise _failed("there is no home folder to keep downloads in", _ELSEWHERE) from error
+        raise _failed("this user has no home folder for downloads", _ELSEWHERE) from error
 
 
 def fetch(known: Known, cache: Path, progress: Progress | None = None, timeout: float = TIMEOUT) -> Path:
-    """The folder with the set's files, which are fetched where they are missing or damaged.
+    """Return the folder with the set's files, after downloading those that are missing or damaged.
 
-    Raises CnncError, E509, that says for each address that was tried what went wrong there.
+    Raises CnncError (E509), with a note about each address that was tried.
     """
     folder = cache / known.name
     missing = [file for file in known.files if not _is_right(folder / file.name, file)]
     if missing:
-        with _alone(folder):
+        with _locked(folder):
             for file in missing:
-                if not _is_right(folder / file.name, file):  # another process may have been quicker
+                if not _is_right(folder / file.name, file):  # another process may have downloaded it meanwhile
                     _fetch_file(known, file, folder, progress or _silent, timeout)
     return folder
 
@@ -64,7 +64,7 @@ def _fetch_file(known: Known, file: Remote, folder: Path, progress: Progress, ti
             notes.append(Note(f"{url}: {error.reason}"))
         else:
             return
-    help = f"try again later, or get the files in another way and give their folder to --data; the cache is {folder}"
+    help = f"try again later, or download the files by hand and pass their folder to --data; the cache is {folder}"
     raise CnncError.of(
         Code.DOWNLOAD_FAILED, f"cannot download {file.name} of {known.name}", notes=tuple(notes), help=help
     )
@@ -77,24 +77,24 @@ def _addresses(known: Known, file: Remote) -> list[str]:
 
 
 def _copy(url: str, file: Remote, progress: Progress, timeout: float, into: BinaryIO) -> None:
-    """Write what is at `url`; raises Unfetched where it is not `file`, and then the caller keeps nothing of it."""
+    """Write the content of `url` to `into`; raises Unfetched if it is not `file`, and the caller then discards it."""
     digest, size = hashlib.sha256(), 0
     progress(file.name, 0, file.size)
     for chunk in chunks(url, timeout):
         digest.update(chunk)
         size += len(chunk)
         if size > file.size:
-            raise Unfetched(f"the file there is larger than the published one, which has {file.size:,} bytes")
+            raise Unfetched(f"the file is larger than the published one, which has {file.size:,} bytes")
         into.write(chunk)
         progress(file.name, size, file.size)
     if size < file.size:
         raise Unfetched(f"the download ended after {size:,} of {file.size:,} bytes")
     if digest.hexdigest() != file.sha256:
-        raise Unfetched(f"its SHA-256 is {digest.hexdigest()}, that of the published file is {file.sha256}")
+        raise Unfetched(f"expected the SHA-256 {file.sha256}, got {digest.hexdigest()}")
 
 
 def _keep(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file of the cache, whole or not at all."""
+    """Write a file of the cache atomically."""
     try:
         write_file(path, write)
     except Unfetched:
@@ -104,7 +104,7 @@ def _keep(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 
 def _is_right(path: Path, file: Remote) -> bool:
-    """Whether the file is there and is the published one, so that one that was damaged since is fetched again."""
+    """Return whether the file exists and is the published one; a damaged file is downloaded again."""
     try:
         with path.open("rb") as content:
             right = os.fstat(content.fileno()).st_size == file.size
@@ -114,8 +114,8 @@ def _is_right(path: Path, file: Remote) -> bool:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; it goes with the process that holds it, however that ends."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system releases when the process ends, however it ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("ab")
@@ -133,7 +133,7 @@ def _silent(_: str, __: int, ___: int | None) -> None:
     """Show no progress."""
 
 
-_ELSEWHERE = "set CNNC_CACHE to a folder that can be written and has room"
+_ELSEWHERE = "set CNNC_CACHE to a writable folder with enough space"
 
 
 def _failed(message: str, help: str) -> CnncError:

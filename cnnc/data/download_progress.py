@@ -1,4 +1,4 @@
-"""What one sees of a download: a bar a file on a terminal, one line a file elsewhere, both on the error stream."""
+"""Progress of a download on standard error: a bar per file on a terminal, one line per file elsewhere."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from cnnc.data.download import Progress
 
 @contextmanager
 def shown() -> Iterator[Progress]:
-    """The callable that `load` takes as `progress`. Nothing is drawn while nothing is downloaded."""
+    """Yield the callable that `load` takes as `progress`. It draws nothing until a download starts."""
     if not sys.stderr.isatty():
         yield _line
         return

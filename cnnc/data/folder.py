@@ -1,8 +1,8 @@
-"""A folder of pictures: `train/CLASS/PICTURE`, and `test/CLASS/PICTURE` or `val/CLASS/PICTURE`.
+"""Read a folder of pictures: `train/CLASS/PICTURE`, and `test/CLASS/PICTURE` or `val/CLASS/PICTURE`.
 
-In: the folder. Out: its splits, and the classes' names, which are the subfolders' in the order of the alphabet. Where
-all pictures are of one size and fit in memory they are decoded once into a `Split`, else the split is `Files`. Pictures
-are listed class by class in turn, so that the first N of them hold every class.
+Takes the folder and returns its splits and the class names, which are the names of the subfolders in alphabetical
+order. If all pictures have one size and fit in memory, they are decoded once into a `Split`, else the split is a
+`Files`. The order alternates between the classes, so that the first N pictures contain every class.
 """
 
 import os
@@ -23,34 +23,34 @@ from cnnc.diagnostics import CnncError, Code, Note, counted
 
 TESTS = ("test", "val", "valid", "validation")
 IN_MEMORY = 1 << 30  # bytes of decoded pictures
-SHOWN = 100  # pictures that cannot be read
-SEARCH = 300.0  # seconds to look for them: ranks wait for one another twice as long
+SHOWN = 100  # unreadable pictures that a message lists
+SEARCH = 300.0  # seconds to search for them: half the time that ranks wait for one another
 
-_AT_ONCE = 32  # decoded pictures that wait to be looked at: photographs are large
+_AT_ONCE = 32  # decoded pictures that wait in memory: photographs are large
 
 
 def find(folder: Path) -> bool:
-    """Whether there is a `train` folder to read."""
+    """Return whether there is a `train` folder."""
     return os.path.isdir(folder / "train")
 
 
 def read(folder: Path) -> tuple[Files, Files | None, tuple[str, ...]]:
-    """Training files, test files, the classes' names; raises CnncError, E508. No picture is opened yet."""
+    """Return training files, test files and class names; raises CnncError (E508). Opens no picture yet."""
     classes = tuple(_names(folder / "train", folders=True))
     if not classes:
-        raise unreadable(folder / "train", "it holds no folder; each class has a folder of its own, train/CLASS")
+        raise unreadable(folder / "train", "it contains no folders", "put each class into its own folder, train/CLASS")
     test = next((folder / name for name in TESTS if os.path.isdir(folder / name)), None)
     if test is not None and (unknown := sorted(set(_names(test, folders=True)) - set(classes))):
-        raise unreadable(test, f"the class {unknown[0]} is not among those to train on", f"add train/{unknown[0]}")
+        raise unreadable(test, f"the class {unknown[0]} is not a class of the training set", f"add train/{unknown[0]}")
     return _files(folder / "train", classes), _files(test, classes) if test is not None else None, classes
 
 
 def decode(root: Path, files: Files, *, skip: bool = False) -> Split | Files:
-    """The split in memory where its pictures fit and are of one size, else the files as they came.
+    """Return a Split in memory if the pictures have one size and fit, else the files unchanged.
 
-    So many pictures as fit are decoded in either case: one that cannot be is then told before training starts, and
-    raises CnncError, E503 or E504. Those that come after are told by whoever reads them. With `skip` all are decoded,
-    and those that cannot be are left out; E508 where none is left.
+    In either case decodes as many pictures as fit, so that an unreadable one raises CnncError (E503 or E504) before
+    training starts. The later ones raise it when they are read. With `skip`, decodes all pictures and leaves out the
+    unreadable ones; raises E508 if none is left.
     """
     with reading(root):
         fits = sum(path.stat().st_size for path in files.paths) <= IN_MEMORY  # decoded, pictures are larger still
@@ -71,16 +71,16 @@ def decode(root: Path, files: Files, *, skip: bool = False) -> Split | Files:
         if pictures is not None:
             pictures.append(picture)
     if len(broken) == len(files):
-        raise _all_of(root, list(broken.values()), len(files))
+        raise _unreadable_pictures(root, list(broken.values()), len(files))
     rest = files.take(np.array([index for index in range(len(files)) if index not in broken], np.intp))
     skipped = tuple(broken.values())
     return replace(rest, skipped=skipped) if pictures is None else Split(_stacked(pictures), rest.labels, skipped)
 
 
 def together(error: CnncError, root: Path, *splits: Split | Files | None) -> CnncError:
-    """E508 with all pictures of the splits that cannot be read, where `error` tells of one; else `error` itself.
+    """Return E508 with all unreadable pictures of the splits if `error` reports one of them, else `error` itself.
 
-    Looking at them takes as long as decoding does, and ends after SEARCH seconds.
+    The search decodes every picture, and ends after SEARCH seconds.
     """
     if error.diagnostics[0].code not in (Code.PICTURE_UNREADABLE, Code.PICTURE_TOO_LARGE):
         return error
@@ -92,31 +92,31 @@ def together(error: CnncError, root: Path, *splits: Split | Files | None) -> Cnn
         seen += 1
         if monotonic() > until:
             break
-    return _all_of(root, broken, len(paths), seen) if broken else error
+    return _unreadable_pictures(root, broken, len(paths), seen) if broken else error
 
 
 def left_out(source: str, *splits: Split | Files | None) -> list[str]:
-    """What is to be said of the pictures of `source` that were left out: how many, and which."""
+    """Return the lines of a note about the pictures of `source` that were left out: their number and paths."""
     skipped = [each for split in splits if split for each in split.skipped]
     if not skipped:
         return []
     total = counted(len(skipped) + sum(len(split) for split in splits if split), "picture")
-    return [f"left out {len(skipped):,} of the {total} in {source}, which cannot be read", *_listed(skipped)]
+    return [f"left out {len(skipped):,} of the {total} in {source} because they cannot be read", *_listed(skipped)]
 
 
 def _listed(pictures: Sequence[Unreadable]) -> list[str]:
-    """A line for each of the first SHOWN pictures, and one for the others."""
+    """Return a line for each of the first SHOWN pictures, and one for the rest."""
     more = [f"and {len(pictures) - SHOWN:,} more"] if len(pictures) > SHOWN else []
     return [*(picture.reason for picture in pictures[:SHOWN]), *more]
 
 
-def _all_of(root: Path, broken: Sequence[Unreadable], count: int, seen: int | None = None) -> CnncError:
-    looked = "" if seen in (None, count) else f" (of which {seen:,} were looked at, in {SEARCH:.0f} seconds)"
+def _unreadable_pictures(root: Path, broken: Sequence[Unreadable], count: int, seen: int | None = None) -> CnncError:
+    searched = "" if seen in (None, count) else f" (the first {seen:,} were checked, in {SEARCH:.0f} seconds)"
     return CnncError.of(
         Code.DATA_UNREADABLE,
-        f"cannot read {len(broken):,} of the {counted(count, 'picture')}{looked} in {root}",
+        f"cannot read {len(broken):,} of the {counted(count, 'picture')}{searched} in {root}",
         notes=tuple(map(Note, _listed(broken))),
-        help="replace or remove them, or go on without them: `--skip-unreadable`",
+        help="replace or remove them, or leave them out with `--skip-unreadable`",
     )
 
 
@@ -130,16 +130,16 @@ def _files(folder: Path, classes: tuple[str, ...]) -> Files:
         place = folder / name
         pictures = _names(place) if os.path.isdir(place) else []
         if not pictures and folder.name == "train":
-            raise unreadable(place, "the folder holds no pictures", f"pictures end in {', '.join(sorted(SUFFIXES))}")
+            raise unreadable(place, "the folder contains no pictures", f"pictures end in {', '.join(sorted(SUFFIXES))}")
         found += [(turn, label, place / picture) for turn, picture in enumerate(pictures)]
     if not found:
-        raise unreadable(folder, "there are no pictures in the folders of its classes")
+        raise unreadable(folder, "its class folders contain no pictures")
     found.sort(key=lambda each: each[:2])
     return Files(tuple(path for *_, path in found), np.array([label for _, label, _ in found], np.int64))
 
 
 def _names(folder: Path, *, folders: bool = False) -> list[str]:
-    """The pictures, or the folders, right inside `folder`, by name; hidden ones are none."""
+    """Return the sorted names of the pictures, or of the folders, directly inside `folder`, without hidden ones."""
     with reading(folder), os.scandir(folder) as entries:
         visible = [entry for entry in entries if not entry.name.startswith(".")]
     if folders:
@@ -148,12 +148,12 @@ def _names(folder: Path, *, folders: bool = False) -> list[str]:
 
 
 def _decoded(paths: tuple[Path, ...]) -> Iterator[NDArray[np.uint8] | CnncError]:
-    """Every picture in turn, (H, W, 1 or 3), or what is wrong with it."""
+    """Yield each picture as an array (H, W, 1 or 3), or its error."""
     remaining = iter(paths)
-    # decoders work in parallel; each silences warnings for itself, which is only undone by whoever came first
+    # decoders on parallel threads each silence warnings; this restores the filters, which they restore out of order
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        while some := list(islice(remaining, _AT_ONCE)):
-            yield from pool.map(_decode, some)
+        while chunk := list(islice(remaining, _AT_ONCE)):
+            yield from pool.map(_decode, chunk)
 
 
 def _decode(path: Path) -> NDArray[np.uint8] | CnncError:
@@ -165,6 +165,6 @@ def _decode(path: Path) -> NDArray[np.uint8] | CnncError:
 
 
 def _stacked(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """One array; grey pictures among coloured ones become coloured."""
+    """Stack pictures into one array; grey pictures among RGB ones become RGB."""
     channels = max(picture.shape[2] for picture in pictures)
     return np.stack([np.broadcast_to(picture, (*picture.shape[:2], channels)) for picture in pictures])

@@ -1,7 +1,7 @@
-"""The four-file IDX layout of MNIST and its likes: images and labels, for training and for testing, gzipped or not.
+"""Read the four-file IDX layout of MNIST: images and labels, for training and for testing, gzipped or not.
 
-In: a folder. Out: its splits. Each file is a big-endian header (a magic number, then one size a dimension) and bytes.
-What a file claims of its size is held against what it can hold before any memory is asked for.
+Takes a folder and returns its splits. Each file is a big-endian header (a magic number, then one size per dimension)
+and bytes. The size in the header is checked against the file's size before memory is allocated.
 """
 
 import gzip
@@ -20,18 +20,18 @@ from cnnc.diagnostics import Code
 from cnnc.files.checks import require_file
 
 MAGIC = {"images": 0x0803, "labels": 0x0801}  # unsigned bytes, of three dimensions and of one
-DENSEST = 1032  # a deflated byte stands for no more than so many
+DENSEST = 1032  # deflate's largest compression ratio
 
 _NAME = re.compile(r"(train|t10k|test)-(images|labels)[-.]idx[13][-.]ubyte(\.gz)?")
 
 
 def find(folder: Path) -> dict[str, Path]:
-    """The layout's files in `folder`, or in its subfolder `raw`, by `train-images`, `train-labels`, `test-images` …"""
+    """Return the files in `folder`, or in its subfolder `raw`, by `train-images`, `train-labels`, `test-images` …"""
     for place in (folder, folder / "raw"):
         found = {}
         with reading(place):
             names = sorted(os.listdir(place), reverse=True) if place.is_dir() else []
-        for name in names:  # in this order a plain file comes after, and replaces, its gzipped twin
+        for name in names:  # in reverse order, so that a plain file replaces the gzipped one
             if match := _NAME.fullmatch(name):
                 found[f"{match[1].replace('t10k', 'test')}-{match[2]}"] = place / name
         if found:
@@ -40,7 +40,7 @@ def find(folder: Path) -> dict[str, Path]:
 
 
 def read(folder: Path) -> tuple[Split, Split | None]:
-    """The training and the test split; raises CnncError, E508, that names the file and says what is wrong with it."""
+    """Return the training and the test split; raises CnncError (E508) that names the wrong file."""
     files = find(folder)
     train = _pair(folder, files, "train")
     if not {"test-images", "test-labels"} & files.keys():
@@ -48,7 +48,7 @@ def read(folder: Path) -> tuple[Split, Split | None]:
     test = _pair(folder, files, "test")
     if test.images.shape[1:] != train.images.shape[1:]:
         sizes = [" × ".join(map(str, split.images.shape[1:3])) for split in (train, test)]
-        raise unreadable(folder, f"the pictures to train on are {sizes[0]}, those to test on {sizes[1]}")
+        raise unreadable(folder, f"the training pictures are {sizes[0]}, but the test pictures are {sizes[1]}")
     return train, test
 
 
@@ -66,7 +66,7 @@ def _pair(folder: Path, files: dict[str, Path], split: str) -> Split:
 
 
 def _array(path: Path, what: str) -> NDArray[np.uint8]:
-    """The bytes of one file in their shape, writable: torch warns of arrays that are not."""
+    """Return the bytes of one file as an array, writable because torch warns of read-only ones."""
     size = require_file(str(path), Code.DATA_UNREADABLE, "data")
     with reading(path), path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
@@ -74,12 +74,12 @@ def _array(path: Path, what: str) -> NDArray[np.uint8]:
         with gzip.open(file) if packed else file as stream:
             shape = _shape(path, stream, what)
             count = prod(shape)
-            promise = f"its header promises {' × '.join(map(str, shape))} = {count:,} bytes"
+            declared = f"its header declares {' × '.join(map(str, shape))} = {count:,} bytes"
             if count > size * (DENSEST if packed else 1):
-                raise unreadable(path, f"{promise}, more than a file of {size:,} bytes holds")
-            data = bytearray(stream.read(count + 1))  # one more than there should be: gzip checks its sum at the end
+                raise unreadable(path, f"{declared}, more than a file of {size:,} bytes can hold")
+            data = bytearray(stream.read(count + 1))  # one byte more, so that gzip reaches the end and checks its sum
     if len(data) != count:
-        raise unreadable(path, f"{promise}, {'more' if len(data) > count else f'only {len(data):,}'} follow")
+        raise unreadable(path, f"{declared}, but {'more' if len(data) > count else f'only {len(data):,}'} follow")
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
@@ -88,12 +88,12 @@ def _shape(path: Path, stream: BufferedIOBase, what: str) -> tuple[int, ...]:
     header = stream.read(4 + 4 * dimensions)
     magic = int.from_bytes(header[:4], "big")
     if len(header) < 4 or magic != MAGIC[what]:
-        other = next((f", which is that of {other}" for other in MAGIC if MAGIC[other] == magic), "")
-        reason = f"its magic number is 0x{magic:08x}{other}; a file of {what} begins with 0x{MAGIC[what]:08x}"
+        other = next((f" ({other})" for other in MAGIC if MAGIC[other] == magic), "")
+        reason = f"expected the magic number 0x{MAGIC[what]:08x} of {what}, got 0x{magic:08x}{other}"
         raise unreadable(path, reason)
     if len(header) < 4 + 4 * dimensions:
         raise unreadable(path, f"it ends inside its header, after {len(header)} bytes")
     shape: tuple[int, ...] = struct.unpack(f">{dimensions}I", header[4:])
     if 0 in shape:
-        raise unreadable(path, f"it holds nothing: its size is {' × '.join(map(str, shape))}")
+        raise unreadable(path, f"it is empty: its size is {' × '.join(map(str, shape))}")
     return shape

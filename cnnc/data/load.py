@@ -1,7 +1,7 @@
-"""A data set by its name or path, whatever its layout.
+"""Load a data set by name or path, in any supported layout.
 
-In: `mnist`, `fashion-mnist`, `cifar10` (downloaded once), or a path to one of the layouts of E508's page. Out: a
-`Data`. A name goes before a folder of that name: `./mnist` is the folder.
+Takes `mnist`, `fashion-mnist`, `cifar10` (downloaded once), or a path to one of the layouts on the page of E508.
+Returns a `Data`. A name takes precedence over a folder of that name: write `./mnist` for the folder.
 """
 
 import os
@@ -17,7 +17,7 @@ from cnnc.data.subset import first, hold_out
 from cnnc.diagnostics import CnncError
 
 LAYOUTS = (
-    "a folder holds the four IDX files of MNIST, CIFAR-10's batches, or train/CLASS/PICTURE; a file is an .npz or "
+    "use a folder with the four IDX files of MNIST, CIFAR-10's batches, or train/CLASS/PICTURE; or an .npz file or "
     "CIFAR-10's .tar.gz"
 )
 CLASSES = "classes.txt"
@@ -40,10 +40,10 @@ def load(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Data:
-    """Read a data set, downloading one that has a name into `cache` (by default `cache_folder()`).
+    """Load a data set; a named one is downloaded into `cache` (by default `cache_folder()`).
 
-    `limit` takes the first N examples of each split; then `val_split` holds out that part of every class, drawn by
-    `seed`, and tests on it instead. `skip_unreadable` leaves out the picture files that cannot be read. `progress` is
+    `limit` keeps the first N examples of each split. Then `val_split` holds out that fraction of every training class,
+    drawn by `seed`, as the test split. `skip_unreadable` leaves out picture files that cannot be read. `progress` is
     called with a file's name, the bytes so far and the bytes in all.
     Raises CnncError: E508 for the data, E509 for the download, E203 for `limit` and `val_split`.
     """
@@ -71,47 +71,47 @@ def _decoded(path: Path, split: Split | Files, skip: bool) -> Split | Files:
 
 
 def _read(path: Path) -> _Parts:
-    """The splits in the first layout that the path has."""
+    """Return the splits in the first layout that matches the path."""
     with reading(path):
         is_folder, is_file = path.is_dir(), path.is_file()
     if not is_folder and not is_file:
-        raise _nothing_there(path)
+        raise _not_found(path)
     if is_folder and idx.find(path):
         train, test = idx.read(path)
-        return _called_by_labels(_Parts(train, test, _idx_classes(path, train)))
+        return _with_digit_names(_Parts(train, test, _idx_classes(path, train)))
     if batches := cifar.find(path):
         cifar_train, cifar_test, names = cifar.read(batches)
         return _Parts(cifar_train, cifar_test, names or CIFAR10)
     if is_folder and folder.find(path):
         return _Parts(*folder.read(path))
     if is_file and path.suffix.lower() == ".npz":
-        return _called_by_labels(_Parts(*npz.read(path)))
+        return _with_digit_names(_Parts(*npz.read(path)))
     if is_file:
-        raise unreadable(path, "it is a file of no known layout", LAYOUTS)
+        raise unreadable(path, "its layout is unknown", LAYOUTS)
     with reading(path):
         inside = sorted(os.listdir(path))
-    there = f"it holds {', '.join(inside[:5])}{' …' if len(inside) > 5 else ''}" if inside else "the folder is empty"
-    raise unreadable(path, there, LAYOUTS)
+    names = ", ".join(inside[:5]) + (" …" if len(inside) > 5 else "")
+    raise unreadable(path, f"its layout is unknown: it contains {names}" if inside else "the folder is empty", LAYOUTS)
 
 
-def _nothing_there(path: Path) -> CnncError:
+def _not_found(path: Path) -> CnncError:
     if os.path.exists(path):
         return unreadable(path, "it is neither a file nor a folder")
     names = ", ".join(KNOWN)
     near = get_close_matches(str(path).lower(), KNOWN, 1)
     hint = f"did you mean {near[0]}? " if near else ""
-    return unreadable(path, "there is no such file or folder", f"{hint}the data sets that have names are {names}")
+    return unreadable(path, "there is no such file or folder", f"{hint}the named data sets are {names}")
 
 
-def _called_by_labels(parts: _Parts) -> _Parts:
-    """Ten classes that nobody has named are called by their labels, as MNIST's are, wherever the files lie."""
+def _with_digit_names(parts: _Parts) -> _Parts:
+    """Name ten unnamed classes `0` to `9`, as in MNIST, whatever the folder is called."""
     largest = max(split.labels.max() for split in (parts.train, parts.test) if split is not None)
     unnamed = parts.classes is None and largest + 1 == len(DIGITS)
     return replace(parts, classes=DIGITS) if unnamed else parts
 
 
 def _idx_classes(path: Path, train: Split) -> tuple[str, ...] | None:
-    """The names in `classes.txt`, or those of the known set that the folder is called after."""
+    """Return the names in `classes.txt`, or those of the known data set in the folder's name."""
     listed = next((place / CLASSES for place in (path, path / "raw") if os.path.isfile(place / CLASSES)), None)
     if listed is not None:
         with reading(listed):
@@ -128,8 +128,8 @@ def _check_labels(path: Path, parts: _Parts) -> None:
     doubles = {name for name in parts.classes if parts.classes.count(name) > 1}
     if doubles or not parts.classes:
         raise unreadable(path, f"two classes are named {min(doubles)}" if doubles else "its list of classes is empty")
-    for split, what in ((parts.train, "to train on"), (parts.test, "to test on")):
+    for split, which in ((parts.train, "training"), (parts.test, "test")):
         if split is not None and split.labels.max() >= len(parts.classes):
             worst = int(split.labels.argmax())
-            reason = f"the label of picture {worst:,} {what} is {split.labels[worst]}"
-            raise unreadable(path, f"{reason}; there are {len(parts.classes)} classes, 0..{len(parts.classes) - 1}")
+            reason = f"the label of {which} picture {worst:,} is {split.labels[worst]}"
+            raise unreadable(path, f"{reason}, but there are {len(parts.classes)} classes, 0..{len(parts.classes) - 1}")

@@ -1,4 +1,4 @@
-"""The data sets that have names: where they are published, what their files are, and what their classes are called.
+"""The named data sets: their download addresses, files and class names.
 
 Sizes are in bytes and checksums are SHA-256, of the files as their authors published them.
 """
@@ -15,7 +15,7 @@ CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A file that is published: its name below each base address, its size and its SHA-256."""
+    """A published file: its name below each base address, its size and its SHA-256."""
 
     name: str
     size: int
@@ -24,7 +24,7 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A data set that has a name; `bases` are tried in turn, each ends in a slash."""
+    """A named data set; `bases` are addresses that are tried in turn, and each ends in a slash."""
 
     name: str
     bases: tuple[str, ...]
@@ -76,12 +76,12 @@ KNOWN = {
 
 
 def by_name(text: str) -> Known | None:
-    """The set that `text` names, as `fashion-mnist`, `FashionMNIST` or `fashion_mnist`; None for other texts."""
+    """Return the set that `text` names, such as `fashion-mnist`, `FashionMNIST` or `fashion_mnist`; else None."""
     return _PLAIN.get(_plain(text))
 
 
 def by_beginning(text: str) -> Known | None:
-    """The set that a folder's name begins with, as `mnist-10k` does; `kmnist` begins with none."""
+    """Return the set that a folder's name begins with, as `mnist-10k` does but `kmnist` does not; else None."""
     return next((known for plain, known in _PLAIN.items() if _plain(text).startswith(plain)), None)
 
 

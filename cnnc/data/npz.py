@@ -1,8 +1,8 @@
-"""Arrays in an `.npz` file, under the names that Keras, MedMNIST and others give them.
+"""Read a data set from an `.npz` file, with the array names of Keras, MedMNIST and others.
 
-In: the path. Out: its splits, and the classes' names where an array `classes` holds them. Pixels are uint8, or numbers
-that are taken as `cnnc infer` takes those of pictures: floats as 0..1 where all lie there, else as 0..255. Pictures are
-(N, H, W), (N, H, W, C) or (N, C, H, W). Pickled arrays are never read: a pickle can run code.
+Takes the path and returns the splits, and the class names if there is an array `classes`. Pixels are uint8, or numbers
+with the ranges of `cnnc infer`: floats count as 0..1 if all are in that range, else as 0..255. Pictures are (N, H, W),
+(N, H, W, C) or (N, C, H, W). Pickled arrays are never read: a pickle can run code.
 """
 
 import zipfile
@@ -18,23 +18,23 @@ from cnnc.files.checks import require_file
 
 TRAIN = (("x_train", "y_train"), ("train_images", "train_labels"), ("images", "labels"), ("x", "y"))
 TEST = (("x_test", "y_test"), ("test_images", "test_labels"), ("x_val", "y_val"), ("val_images", "val_labels"))
-LARGEST = 1 << 36  # bytes that a file may unfold to
+LARGEST = 1 << 36  # uncompressed bytes
 CLASSES = "classes"
 
 
 def read(path: Path) -> tuple[Split, Split | None, tuple[str, ...] | None]:
-    """Training split, test split, the classes' names; raises CnncError, E508."""
+    """Return the training split, the test split and the class names; raises CnncError (E508)."""
     require_file(str(path), Code.DATA_UNREADABLE, "data")
     names = _names(path)
     known_train, known_test = (next((pair for pair in known if names & set(pair)), None) for known in (TRAIN, TEST))
     if known_train is None:
         known = " or ".join(f"`{images}` and `{labels}`" for images, labels in TRAIN)
-        raise unreadable(path, f"it holds {_listed(names)}; the pictures to train on are {known}")
+        raise unreadable(path, f"it contains {_listed(names)}, but no training pictures", f"name the arrays {known}")
     train = _split(path, names, known_train)
     test = _split(path, names, known_test) if known_test else None
     if test is not None and train.images.shape[1:] != test.images.shape[1:]:
         shapes = [" × ".join(map(str, split.images.shape[1:])) for split in (train, test)]
-        raise unreadable(path, f"the pictures to train on are {shapes[0]}, those to test on {shapes[1]}")
+        raise unreadable(path, f"the training pictures are {shapes[0]}, but the test pictures are {shapes[1]}")
     return train, test, _classes(path) if CLASSES in names else None
 
 
@@ -42,8 +42,8 @@ def _names(path: Path) -> set[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except Exception as error:  # zip files in disorder raise nearly anything
-        raise unreadable(path, f"it is no .npz file, or cut off: {error}") from error
+    except Exception as error:  # damaged zip files raise nearly any exception
+        raise unreadable(path, f"it is not an .npz file, or cut off: {error}") from error
     size = sum(member.file_size for member in members)
     if size > LARGEST:
         raise unreadable(path, f"its arrays have {size:,} bytes; the limit is {LARGEST:,}", "use a folder of pictures")
@@ -58,7 +58,7 @@ def _array(path: Path, name: str) -> NDArray[np.generic]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return np.asarray(arrays[name])
-    except Exception as error:  # so do damaged headers of arrays, which numpy parses as Python
+    except Exception as error:  # so do damaged array headers, which numpy parses as Python
         reason = "it is pickled" if "allow_pickle" in str(error) else str(error) or type(error).__name__
         raise unreadable(path, f"the array `{name}`: {reason}") from error
 
@@ -66,10 +66,10 @@ def _array(path: Path, name: str) -> NDArray[np.generic]:
 def _split(path: Path, names: set[str], pair: tuple[str, str]) -> Split:
     for name, other in (pair, pair[::-1]):
         if name not in names:
-            raise unreadable(path, f"it holds `{other}` but no `{name}`")
+            raise unreadable(path, f"it contains `{other}` but no `{name}`")
     images, labels = _images(path, pair[0]), _labels(path, pair[1])
     if len(images) != len(labels):
-        counts = f"`{pair[0]}` holds {len(images):,} pictures, `{pair[1]}` {len(labels):,} labels"
+        counts = f"`{pair[0]}` has {len(images):,} pictures, but `{pair[1]}` has {len(labels):,} labels"
         raise unreadable(path, counts)
     return Split(images, labels)
 
@@ -82,10 +82,10 @@ def _images(path: Path, name: str) -> NDArray[np.uint8]:
     if array.ndim == 4 and array.shape[3] not in (1, 3):
         array = array.transpose(0, 2, 3, 1)
     if array.ndim != 4 or array.shape[3] not in (1, 3):
-        reason = f"the array `{name}` is {shape}; pictures are [N, H, W], or have 1 or 3 channels last or second"
+        reason = f"the array `{name}` is {shape}; it must be [N, H, W], [N, H, W, C] or [N, C, H, W], with C 1 or 3"
         raise unreadable(path, reason)
     if array.size == 0:
-        raise unreadable(path, f"the array `{name}` holds nothing: it is {shape}")
+        raise unreadable(path, f"the array `{name}` is empty: {shape}")
     return np.ascontiguousarray(_eight_bits(path, name, array))
 
 
@@ -93,13 +93,13 @@ def _eight_bits(path: Path, name: str, array: NDArray[np.generic]) -> NDArray[np
     if array.dtype == np.uint8:
         return array.astype(np.uint8, copy=False)
     if array.dtype.kind not in "iuf":
-        raise unreadable(path, f"the array `{name}` holds {array.dtype.name}, not numbers")
+        raise unreadable(path, f"the array `{name}` must hold numbers, got {array.dtype.name}")
     low, high = float(array.min()), float(array.max())
     tops = (1, 255) if array.dtype.kind == "f" else (255,)
     top = next((top for top in tops if low >= 0 and high <= top), None)
-    if top is None:  # also where one of them is NaN
-        reason = f"the array `{name}` holds values of {low:g}..{high:g}"
-        raise unreadable(path, reason, "give pixels as uint8, or as floats of 0..1")
+    if top is None:  # also if a value is NaN
+        reason = f"the array `{name}` has values in {low:g}..{high:g}"
+        raise unreadable(path, reason, "store pixels as uint8, or as floats in 0..1")
     return (array.astype(np.float32) * np.float32(255 / top) + np.float32(0.5)).astype(np.uint8)
 
 
@@ -108,16 +108,16 @@ def _labels(path: Path, name: str) -> NDArray[np.int64]:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        reason = f"the array `{name}` is {array.dtype.name} {list(array.shape)}; labels are whole numbers [N]"
+        reason = f"the array `{name}` is {array.dtype.name} {list(array.shape)}; labels must be integers [N]"
         raise unreadable(path, reason)
     labels = array.astype(np.int64)
     if len(labels) and labels.min() < 0:
-        raise unreadable(path, f"the array `{name}` has the label {labels.min()}; labels count from 0")
+        raise unreadable(path, f"the array `{name}` has the label {labels.min()}; labels must count from 0")
     return labels
 
 
 def _classes(path: Path) -> tuple[str, ...]:
     array = _array(path, CLASSES)
     if array.ndim != 1 or array.dtype.kind != "U":
-        raise unreadable(path, f"the array `{CLASSES}` is {array.dtype.name} {list(array.shape)}; it holds names")
+        raise unreadable(path, f"the array `{CLASSES}` is {array.dtype.name} {list(array.shape)}; it must be text [K]")
     return tuple(map(str, array))

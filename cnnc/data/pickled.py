@@ -1,8 +1,8 @@
-"""Plain data out of a pickle that nobody trusts: CIFAR-10's python layout is pickled.
+"""Read plain data from an untrusted pickle: CIFAR-10's python layout is pickled.
 
-In: the pickle's bytes. Out: dicts, lists, numbers, text, bytes and `Array`s. A pickle names the functions that rebuild
-its objects. Here the few that numpy's arrays need stand for classes of this module, which only hold what they are
-given, and every other name is refused: no code of the pickle's choosing runs, not even numpy's.
+Takes the pickle's bytes and returns dicts, lists, numbers, text, bytes and `Array`s. A pickle names the functions that
+rebuild its objects. This reader maps the few names that numpy arrays need to classes of this module, which only store
+their arguments, and refuses every other name. So the pickle cannot choose code to run, not even numpy's.
 """
 
 import io
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 
 class Refused(ValueError):
-    """The pickle is damaged, or asks for more than plain data; the message says which."""
+    """The pickle is damaged, or contains more than plain data."""
 
 
 class Array:
-    """What a pickle says of a numpy array; `values` believes it only after checking."""
+    """A numpy array as the pickle describes it; `values` checks the description."""
 
     __slots__ = ("data", "fortran", "kind", "shape")
 
@@ -34,20 +34,20 @@ class Array:
         _, self.shape, self.kind, self.fortran, self.data = state
 
     def values(self) -> NDArray[np.generic]:
-        """The array, a copy; raises Refused where it is not one of whole numbers whose size fits its bytes."""
+        """Return a copy as an array; raises Refused unless it holds integers and its shape fits its bytes."""
         kind = self.kind.name if isinstance(self.kind, _Kind) else None
         if kind not in _KINDS or not isinstance(self.data, bytes | bytearray):
-            raise Refused("one of its arrays does not hold whole numbers")
+            raise Refused("one of its arrays does not hold integers")
         sides = self.shape if isinstance(self.shape, tuple) and len(self.shape) <= 4 else (None,)
         if not all(type(side) is int and 0 <= side < 1 << 32 for side in sides):
-            raise Refused("one of its arrays has no shape that its bytes can have")
+            raise Refused("one of its arrays has an invalid shape")
         if prod(sides) * int(kind[1]) != len(self.data):
-            raise Refused(f"an array of {sides} has {len(self.data):,} bytes")
+            raise Refused(f"an array of shape {sides} has {len(self.data):,} bytes")
         return np.frombuffer(bytes(self.data), f"<{kind}").reshape(sides, order="F" if self.fortran else "C").copy()
 
 
 class _Kind:
-    """A numpy dtype: its name, such as `u1`. Its state repeats what the name says, and the byte order."""
+    """A numpy dtype: its name, such as `u1`. Its state repeats the name and has the byte order."""
 
     __slots__ = ("name",)
 
@@ -60,7 +60,7 @@ class _Kind:
 
 
 class _Buffered(Array):
-    """An array as protocol 5 writes it: its bytes, dtype, shape and order."""
+    """An array in pickle protocol 5: its bytes, dtype, shape and order."""
 
     __slots__ = ()
 
@@ -69,7 +69,7 @@ class _Buffered(Array):
 
 
 class _Text:
-    """How Python 3 writes bytes for Python 2: as latin-1 text to be encoded again."""
+    """Bytes that Python 3 has pickled for Python 2, as latin-1 text that must be encoded again."""
 
     def __new__(cls, text: str, _: str) -> bytes:  # type: ignore[misc]
         return text.encode("latin-1")
@@ -79,7 +79,7 @@ class _Text:
 
 
 class _Name:
-    """`numpy.ndarray`, which a pickle only hands on."""
+    """`numpy.ndarray`, which a pickle only passes on as an argument."""
 
     def __setstate__(self, _: Any) -> None:
         """Without this a pickle could set attributes of the class."""
@@ -102,22 +102,22 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type:
         if stand_in := self.stand_ins.get((module, name)):
             return stand_in
-        raise Refused(f"its pickle asks for {f'{module}.{name}'[:80]}, which is not data: it could run any code")
+        raise Refused(f"its pickle refers to {f'{module}.{name}'[:80]}, which is not data and could run any code")
 
 
 def _check_sizes(data: bytes) -> None:
-    """Hold what each instruction claims to bring against what is there: an unpickler takes memory for the claim."""
+    """Raise Refused for an object number beyond the pickle's size: the unpickler would allocate memory for it."""
     for instruction, argument, _ in pickletools.genops(data):
         if instruction.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument is not None and argument > len(data):
             raise Refused("its pickle numbers its objects beyond its own size")
 
 
 def read_pickle(data: bytes) -> Any:
-    """What the pickle holds; text of Python 2 comes as bytes. Raises Refused."""
+    """Return the content of the pickle, with Python 2 text as bytes; raises Refused."""
     try:
         _check_sizes(data)
         return _Reader(io.BytesIO(data), encoding="bytes").load()
     except Refused:
         raise
     except Exception as error:  # a damaged pickle raises nearly every built-in exception
-        raise Refused(f"it is not a whole pickle: {str(error) or type(error).__name__}") from error
+        raise Refused(f"its pickle is damaged or cut off: {str(error) or type(error).__name__}") from error

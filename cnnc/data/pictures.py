@@ -1,11 +1,11 @@
-"""A picture file to the array that a network takes.
+"""Decode a picture file and turn it into the input array of a network.
 
-In: a path, and the `InputContract`. Out: float32 (C, H, W). Nothing about the file is trusted: what kind it is says its
-content (never its name), its size is checked before a pixel is decoded, and whatever a decoder raises is a diagnostic.
+Takes a path and the `InputContract`, and returns float32 (C, H, W). The file is not trusted: its content decides the
+format (never its name), its size is checked before a pixel is decoded, and any exception of a decoder is a diagnostic.
 
-The rules: PNG, JPEG, WebP, BMP, GIF and TIFF; of several frames the first; turned as EXIF says; transparent parts over
-white; 16-bit grey becomes 8-bit by v/257; grey is ITU-R 601 luma. 32-bit whole numbers count as 8-bit values where all
-lie in 0..255, else as 16-bit ones; floats as 0..1 where all lie there, else as 0..255; all others are refused.
+The rules: PNG, JPEG, WebP, BMP, GIF and TIFF; the first of several frames; oriented by EXIF; transparent parts over
+white; 16-bit grey becomes 8-bit by v/257; grey is ITU-R 601 luma. 32-bit integers count as 8-bit values if
+all are in 0..255, else as 16-bit values; floats as 0..1 if all are in that range, else as 0..255; others are refused.
 """
 
 import os
@@ -23,7 +23,7 @@ from cnnc.artifacts.contract import InputContract
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.checks import require_file
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # Pillow loads all its plugins when it comes to the last two
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # Pillow loads all its plugins when it tries the last two
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 MAX_PIXELS = 64_000_000
 
@@ -33,7 +33,7 @@ RESAMPLINGS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resamplin
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture of mode `L` or `RGB`, eight bits a channel, and what was decided on the way."""
+    """A decoded picture of mode `L` or `RGB`, eight bits per channel, and notes about its conversion."""
 
     path: str
     image: Image.Image
@@ -41,26 +41,26 @@ class Picture:
 
 
 def open_picture(path: str | os.PathLike[str]) -> Picture:
-    """Read the picture at `path`; raises CnncError (E503: not a picture of ours, E504: over MAX_PIXELS)."""
+    """Read the picture at `path`; raises CnncError (E503: not a supported picture, E504: over MAX_PIXELS)."""
     name = os.fspath(path)
     require_file(name, Code.PICTURE_UNREADABLE, "picture")
-    # a file, not a path: Pillow maps what it opens by path into memory, and garbles TIFFs there that EXIF turns
+    # a file, not a path: Pillow memory-maps a TIFF opened by path, and garbles it if EXIF orients it
     with _decoding(name), open(name, "rb") as file, Image.open(file, formats=FORMATS) as image:
         _check_pixels(name, image.width, image.height, "has")
         frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
         notes = [f"the first of {frames} frames"] if frames > 1 else []
         if image.getexif().get(Base.Orientation) in range(2, 9):
-            notes.append("turned as its EXIF says")
-        # in place: what `convert` leaves of the metadata differs from mode to mode, the orientation must come first
+            notes.append("oriented by its EXIF data")
+        # before `convert`, which drops the orientation in some modes
         ImageOps.exif_transpose(image, in_place=True)
         return Picture(name, _to_eight_bits(image, notes), tuple(notes))
 
 
 def prepare(picture: Picture, to: InputContract) -> NDArray[np.float32]:
-    """The array (C, H, W) that `to` asks for: mode, resize, centre crop, 0..scale, (x - mean) / std.
+    """Return the array (C, H, W) for the input `to`: mode, resize, centre crop, 0..scale, (x - mean) / std.
 
-    Without `resize` a picture is brought to the input's height and width, and keeps its own where those are unknown.
-    Raises CnncError: E504 where the resized picture is over MAX_PIXELS, E505 where it does not fit the network.
+    Without `resize` a picture is resized to the input's height and width, or keeps its size if those are unknown.
+    Raises CnncError: E504 if the resized picture is over MAX_PIXELS, E505 if it does not fit the network.
     """
     if to.mode is None:
         raise CnncError.of(Code.MODEL_UNSUITED, f"the model's input {to.name!r} {list(to.shape)} is not a picture")
@@ -82,7 +82,7 @@ def prepare(picture: Picture, to: InputContract) -> NDArray[np.float32]:
 
 @contextmanager
 def _decoding(path: str) -> Iterator[None]:
-    """Turn what Pillow raises into E503 or E504, and keep its warnings off the terminal."""
+    """Turn Pillow's exceptions into E503 or E504, and suppress its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -94,8 +94,8 @@ def _decoding(path: str) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise CnncError.of(
             Code.PICTURE_UNREADABLE,
-            f"cannot read the picture {path}: it is not a picture of a format that cnnc reads",
-            help="the formats are PNG, JPEG, WebP, BMP, GIF and TIFF",
+            f"cannot read the picture {path}: its format is unknown",
+            help="convert it to PNG, JPEG, WebP, BMP, GIF or TIFF",
         ) from error
     except Exception as error:  # decoders raise nearly every built-in exception on damaged files
         raise CnncError.of(
@@ -122,15 +122,15 @@ def _to_eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _scale(values: NDArray[np.generic], mode: str, notes: list[str]) -> NDArray[np.uint8]:
-    """Numbers of more than eight bits to 0..255; raises ValueError where their range is anybody's guess."""
+    """Scale values of more than eight bits to 0..255; raises ValueError if their range is unknown."""
     if mode.startswith("I;16"):
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     low, high = float(values.min()), float(values.max())
     tops = (1, 255) if mode == "F" else (255, 65535)
     top = next((top for top in tops if low >= 0 and high <= top), None)
-    if top is None:  # also where one of them is NaN
-        raise ValueError(f"its values lie in {low:g}..{high:g}; cnnc takes 0..{tops[0]} or 0..{tops[1]}")
-    notes.append(f"{'float' if mode == 'F' else '32-bit'} values taken as 0..{top}")
+    if top is None:  # also if a value is NaN
+        raise ValueError(f"its values are in {low:g}..{high:g}; cnnc takes 0..{tops[0]} or 0..{tops[1]}")
+    notes.append(f"{'float' if mode == 'F' else '32-bit'} values read as 0..{top}")
     return (values.astype(np.float64) * (255 / top) + 0.5).astype(np.uint8)
 
 
@@ -151,7 +151,7 @@ def _resize(path: str, image: Image.Image, to: InputContract) -> Image.Image:
 
 
 def _target(image: Image.Image, to: InputContract) -> tuple[int, int]:
-    """Height and width after `resize`; the longer side is rounded down, as torchvision does."""
+    """Return height and width after `resize`; the longer side is rounded down, as in torchvision."""
     if isinstance(to.resize, int):
         shorter = min(image.size)
         return max(1, to.resize * image.height // shorter), max(1, to.resize * image.width // shorter)
@@ -170,8 +170,8 @@ def _crop(path: str, image: Image.Image, crop: tuple[int, int] | None) -> Image.
     if height > image.height or width > image.width:
         raise CnncError.of(
             Code.PICTURE_MISFIT,
-            f"{path}: the picture is {image.height} × {image.width} (height × width) where the centre crop takes "
-            f"{height} × {width} out of it",
+            f"{path}: the picture is {image.height} × {image.width} (height × width), smaller than the centre crop of "
+            f"{height} × {width}",
             help="use a larger picture, or give the input a `resize` at least as large as its `crop`",
         )
     left, top = round((image.width - width) / 2), round((image.height - height) / 2)  # torchvision's rounding
@@ -179,11 +179,12 @@ def _crop(path: str, image: Image.Image, crop: tuple[int, int] | None) -> Image.
 
 
 def _check_fit(path: str, image: Image.Image, to: InputContract) -> None:
-    """Raise E505 where the network cannot take this size: onnxruntime may die of it, or answer nonsense."""
+    """Raise E505 if the network cannot take this size: onnxruntime may crash, or return wrong values."""
     wanted = to.misfit(image.height, image.width)
     if wanted:
         raise CnncError.of(
             Code.PICTURE_MISFIT,
-            f"{path}: the picture comes to {image.height} × {image.width} (height × width), the network takes {wanted}",
-            help="resize the picture, or let the spec's input say `resize: [height, width]` and build again",
+            f"{path}: the prepared picture is {image.height} × {image.width} (height × width), the network takes "
+            f"{wanted}",
+            help="resize the picture, or add `resize: [height, width]` to the spec's input and build again",
         )

@@ -1,8 +1,8 @@
-"""Pictures in memory to the network's input, on the device that they lie on: what `cnnc infer` does to one picture.
+"""Preprocess batches of pictures in memory, on their device, as `cnnc infer` preprocesses one picture.
 
-In: uint8 pictures of one size, and the graph's input. Out: float32 (N, C, H, W), as `cnnc.data.pictures.prepare`
-makes them, within 1/255. Training, its tests and `cnnc eval` all go through here. The colours are changed once, when
-pictures come in (`settle`); sizes and numbers for each batch (`resize`, `normalise`).
+Takes uint8 pictures of one size and the graph's input. Returns float32 (N, C, H, W), within 1/255 of the result of
+`cnnc.data.pictures.prepare`. Training, its tests and `cnnc eval` use this module. Colours are converted once, when the
+pictures are loaded (`settle`); sizes and values for each batch (`resize`, `normalise`).
 """
 
 from typing import TYPE_CHECKING
@@ -14,11 +14,11 @@ from cnnc.ops.types import CHANNELS
 if TYPE_CHECKING:
     from torch import Tensor
 
-LUMA = (19595, 38470, 7471)  # ITU-R 601 in sixteenths of a bit, as Pillow adds them up
+LUMA = (19595, 38470, 7471)  # the weights of ITU-R 601 times 2**16, as in Pillow
 
 
 class Preprocess:
-    """What one graph input asks of pictures."""
+    """The preprocessing of one graph input."""
 
     def __init__(self, to: Input) -> None:
         channels, self._height, self._width = (*to.type.shape, None, None)[:3]
@@ -27,17 +27,17 @@ class Preprocess:
 
     @property
     def fixed(self) -> bool:
-        """Whether pictures of all sizes come out in one."""
+        """Whether pictures of all sizes get the same size."""
         return self._picture.crop is not None or self._size(1, 2) == self._size(3, 4)
 
     def require(self, height: int, width: int, channels: int) -> None:
-        """Raise E510 where pictures of this size and so many channels cannot become the input."""
+        """Raise E510 if pictures of this size and number of channels cannot be the input."""
         import torch
 
         self.resize(self.settle(torch.zeros((1, height, width, channels), dtype=torch.uint8)))
 
     def settle(self, images: "Tensor") -> "Tensor":
-        """uint8 (N, H, W, C) in the input's colours, as contiguous (N, C, H, W); raises E510."""
+        """Convert uint8 (N, H, W, C) to the input's colours, as contiguous (N, C, H, W); raises E510."""
         import torch
 
         found = images.shape[-1]
@@ -50,22 +50,22 @@ class Preprocess:
         elif found != self._channels:
             raise CnncError.of(
                 Code.DATA_MISFIT,
-                f"the pictures have {found} channels, and the network takes {self._channels}",
-                help="give the spec's input the channels of the data",
+                f"the pictures have {found} channels, but the network takes {self._channels}",
+                help=f"change the spec's input to {found} channels",
             )
         if self._picture.mode == "bgr":
             images = images.flip(-1)
         return images.permute(0, 3, 1, 2).contiguous()
 
     def resize(self, images: "Tensor") -> "Tensor":
-        """uint8 (N, C, H, W) in the input's height and width: resized, then cropped from the centre; raises E510."""
+        """Resize uint8 (N, C, H, W) and crop from the centre to the input's height and width; raises E510."""
         size = self._size(images.shape[-2], images.shape[-1])
         if size != tuple(images.shape[-2:]):
             images = RESIZES[self._picture.interpolation](images, size)
         return self._crop(images)
 
     def normalise(self, images: "Tensor") -> "Tensor":
-        """0..255 to 0..scale, less the mean, over the deviation: float32."""
+        """Scale 0..255 to 0..scale, subtract the mean and divide by the standard deviation; returns float32."""
         import torch
 
         values = images.to(torch.float32)
@@ -78,7 +78,7 @@ class Preprocess:
         return values
 
     def __call__(self, images: "Tensor") -> "Tensor":
-        """Settled uint8 (N, C, H, W) to float32 (N, C, height, width)."""
+        """Resize and normalise uint8 (N, C, H, W) from `settle` to float32 (N, C, height, width)."""
         return self.normalise(self.resize(images))
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
@@ -98,22 +98,24 @@ class Preprocess:
         if high > height or wide > width:
             raise CnncError.of(
                 Code.DATA_MISFIT,
-                f"the pictures are {height} × {width} (height × width) where the centre crop takes {high} × {wide}",
+                f"the pictures are {height} × {width} (height × width), smaller than the centre crop of {high} × "
+                f"{wide}",
                 help="give the input a `resize` at least as large as its `crop`",
             )
         wanted = (self._height or high, self._width or wide)
         if (high, wide) != wanted:
             raise CnncError.of(
                 Code.DATA_MISFIT,
-                f"the pictures come to {high} × {wide} (height × width), the network takes {wanted[0]} × {wanted[1]}",
-                help="give the input a `resize: [height, width]`",
+                f"the prepared pictures are {high} × {wide} (height × width), but the network takes "
+                f"{wanted[0]} × {wanted[1]}",
+                help=f"give the spec's input `resize: [{wanted[0]}, {wanted[1]}]`",
             )
         top, left = round((height - high) / 2), round((width - wide) / 2)
         return images[..., top : top + high, left : left + wide]
 
 
 def _bilinear(images: "Tensor", size: tuple[int, int]) -> "Tensor":
-    """Pillow's bilinear resize. Only the CPU has it for whole numbers, and there it is five times as fast."""
+    """Resize as Pillow's bilinear filter does; the CPU's uint8 kernel is five times as fast as the float one."""
     import torch
     from torch.nn.functional import interpolate
 
@@ -125,12 +127,12 @@ def _bilinear(images: "Tensor", size: tuple[int, int]) -> "Tensor":
 
 
 def _bicubic(images: "Tensor", size: tuple[int, int]) -> "Tensor":
-    """Pillow's bicubic resize: by Pillow on the CPU, where torch's differs by up to 2 of 255."""
+    """Resize as Pillow's bicubic filter does: with Pillow on the CPU, where torch's differs by up to 2 of 255."""
     return _by_pillow(images, size) if images.device.type == "cpu" else in_two_passes(images, size)
 
 
 def in_two_passes(images: "Tensor", size: tuple[int, int]) -> "Tensor":
-    """Bicubic along the width, then along the height, with whole numbers of 0..255 in between, as Pillow has them."""
+    """Resize bicubically along the width, then along the height, rounding to 0..255 in between, as Pillow does."""
     import torch
     from torch.nn.functional import interpolate
 

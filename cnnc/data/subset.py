@@ -1,4 +1,4 @@
-"""Parts of a split: its first examples, and a part that is held out to test on."""
+"""Subsets of a split: its first examples, and a fraction held out as the test set."""
 
 import numpy as np
 
@@ -9,22 +9,22 @@ Part = Split | Files
 
 
 def first(split: Part, limit: int | None) -> Part:
-    """The first `limit` examples, or all where there are fewer or no limit; raises CnncError, E203, below 1."""
+    """Return the first `limit` examples, or all of fewer or without a limit; raises E203 for a limit below 1."""
     if limit is None or limit >= len(split):
         return split
     if limit < 1:
-        raise CnncError.of(Code.BAD_VALUE, f"`limit` is {limit}; at least 1 example is needed")
+        raise CnncError.of(Code.BAD_VALUE, f"`limit` must be at least 1, got {limit}")
     return split.take(np.arange(limit))
 
 
 def hold_out(split: Part, fraction: float, seed: int) -> tuple[Part, Part]:
-    """What remains to train on, and `fraction` of every class, drawn by `seed`, to test on.
+    """Return a training part, and a test part with `fraction` of every class, drawn by `seed`.
 
-    Both keep the order of the split. A class of two or more examples is in both parts, a class of one is trained on.
-    Raises CnncError, E203, where the fraction is not between 0 and 1 or leaves nothing to test on.
+    Both keep the order of the split. A class with two or more examples is in both parts, a class with one is in the
+    training part. Raises CnncError (E203) if the fraction is not between 0 and 1 or the test part is empty.
     """
     if not 0 < fraction < 1:
-        raise CnncError.of(Code.BAD_VALUE, f"`val_split` is {fraction:g}; it is a part of the data, between 0 and 1")
+        raise CnncError.of(Code.BAD_VALUE, f"`val_split` must be between 0 and 1, got {fraction:g}")
     generator = np.random.default_rng(seed)
     held = np.zeros(len(split), bool)
     for label in np.unique(split.labels):
@@ -32,6 +32,6 @@ def hold_out(split: Part, fraction: float, seed: int) -> tuple[Part, Part]:
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         held[generator.permutation(members)[:count]] = True
     if not held.any():
-        message = f"`val_split` of {fraction:g} leaves nothing to test on: no class has more than one example"
+        message = f"`val_split` of {fraction:g} leaves no test examples: no class has more than one example"
         raise CnncError.of(Code.BAD_VALUE, message)
     return split.take(np.flatnonzero(~held)), split.take(np.flatnonzero(held))

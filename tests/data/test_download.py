@@ -111,14 +111,14 @@ MISBEHAVIOUR = {
     "truncated": (behaviour.truncated, half),
     "short": (behaviour.short, lambda file: f"the download ended after {file.size - 1:,} of {file.size:,} bytes"),
     "longer": (behaviour.longer, lambda file: f"larger than the published one, which has {file.size:,} bytes"),
-    "altered": (behaviour.altered, lambda file: f"that of the published file is {file.sha256}"),
+    "altered": (behaviour.altered, lambda file: f"expected the SHA-256 {file.sha256}, got "),
     "reset": (behaviour.reset, lambda _: "connection reset by peer"),
     "silent": (behaviour.silent, lambda _: "the server was silent for 0.2 s"),
     "hanging": (behaviour.hanging, lambda _: "the server was silent for 0.2 s"),
-    "trickling": (behaviour.trickling, lambda _: "the server sends too slowly: "),
-    "babbling": (behaviour.babbling, lambda _: "the server's answer is no HTTP: "),
-    "failing": (behaviour.failing, lambda _: "the server answers 503 Service Unavailable"),
-    "moved": (behaviour.moved, lambda _: "the server answers 302 "),
+    "trickling": (behaviour.trickling, lambda _: "the server is too slow: "),
+    "babbling": (behaviour.babbling, lambda _: "the server's answer is not valid HTTP: "),
+    "failing": (behaviour.failing, lambda _: "the server answered 503 Service Unavailable"),
+    "moved": (behaviour.moved, lambda _: "the server answered 302 "),
 }
 
 
@@ -142,7 +142,7 @@ def test_a_file_that_the_server_lacks_is_named(tiny, server, cache, refused):
     del server.files[f"/tiny/{NAMES[2]}"]
     diagnostic = refused(download.fetch, tiny, cache)
     assert diagnostic.message == f"cannot download {NAMES[2]} of tiny"
-    assert diagnostic.notes[0].message.endswith("the server answers 404 Not Found")
+    assert diagnostic.notes[0].message.endswith("the server answered 404 Not Found")
     assert files_in(cache) == sorted(NAMES[:2]), "what came whole is kept"
 
 
@@ -161,8 +161,8 @@ def test_without_a_server_every_address_is_told(tiny, cache, refused, monkeypatc
     diagnostic = refused(download.fetch, known, cache)
     assert [note.message.partition(": ")[2] for note in diagnostic.notes] == [
         "connection refused",
-        "there is no network, or no such server: its name is not known",
-        "the address is not one of http or https",
+        "cannot resolve the server's name: there is no network, or no such server",
+        "the address must begin with http:// or https://",
     ]
 
 
@@ -234,7 +234,7 @@ def test_where_the_cache_is(monkeypatch, tmp_path, refused):
     assert download.cache_folder() == tmp_path / "home" / ".cache" / "cnnc"
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
     diagnostic = refused(download.cache_folder)
-    assert diagnostic.message == "there is no home folder to keep downloads in"
+    assert diagnostic.message == "this user has no home folder for downloads"
     assert "CNNC_CACHE" in diagnostic.help
 
 

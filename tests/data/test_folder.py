@@ -140,7 +140,7 @@ def test_of_very_many_broken_pictures_some_are_named(pets, refused):
 def test_the_search_for_others_ends(pets, refused, monkeypatch):
     monkeypatch.setattr(folder, "SEARCH", -1.0)
     spoil(pets, "train/cat/a", "test/cat/b")
-    assert "cannot read 1 of the 7 pictures (of which 1 were looked at" in refused(load, pets).message
+    assert "cannot read 1 of the 7 pictures (the first 1 were checked" in refused(load, pets).message
 
 
 @pytest.mark.parametrize("room", [folder.IN_MEMORY, 20, 0], ids=["all", "some", "none"])
@@ -183,24 +183,24 @@ def test_decoding_leaves_the_warnings_filters_as_they_were(pets, monkeypatch):
 
 def empty(pets):
     (pets / "train" / "bird").mkdir()
-    return "train/bird: the folder holds no pictures"
+    return "train/bird: the folder contains no pictures"
 
 
 def unknown(pets):
     picture(pets / "test" / "fish" / "a.png")
-    return "test: the class fish is not among those to train on"
+    return "test: the class fish is not a class of the training set"
 
 
 def no_classes(pets):
     (pets / "train").rename(pets / "kept")
     picture(pets / "train" / "a.png")
-    return "train: it holds no folder; each class has a folder of its own, train/CLASS"
+    return "train: it contains no folders"
 
 
 def nothing_to_test_on(pets):
     for path in (pets / "test").rglob("*.png"):
         path.unlink()
-    return "test: there are no pictures in the folders of its classes"
+    return "test: its class folders contain no pictures"
 
 
 @pytest.mark.parametrize("wrong", [empty, unknown, no_classes, nothing_to_test_on])

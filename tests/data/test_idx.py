@@ -50,12 +50,12 @@ def images(*shape, magic=0x0803):
 
 
 DAMAGED = {
-    "labels": (idx_bytes(np.zeros(20)), "0x00000801, which is that of labels; a file of images begins with 0x00000803"),
-    "text": (b"not pictures at all", "its magic number is 0x6e6f7420; a file of images begins with 0x00000803"),
-    "one byte": (b"\0", "its magic number is 0x00000000; a file of"),
+    "labels": (idx_bytes(np.zeros(20)), "expected the magic number 0x00000803 of images, got 0x00000801 (labels)"),
+    "text": (b"not pictures at all", "expected the magic number 0x00000803 of images, got 0x6e6f7420"),
+    "one byte": (b"\0", "of images, got 0x00000000"),
     "half a header": (images(1, 1, 1)[:10], "it ends inside its header, after 10 bytes"),
-    "no pictures": (images(0, 28, 28), "it holds nothing: its size is 0 × 28 × 28"),
-    "no height": (images(3, 0, 28), "it holds nothing: its size is 3 × 0 × 28"),
+    "no pictures": (images(0, 28, 28), "it is empty: its size is 0 × 28 × 28"),
+    "no height": (images(3, 0, 28), "it is empty: its size is 3 × 0 × 28"),
     "more promised": (images(20, 4, 4) + bytes(310), "promises 20 × 4 × 4 = 320 bytes, only 310 follow"),
     "more follows": (images(20, 4, 4) + bytes(321), "promises 20 × 4 × 4 = 320 bytes, more follow"),
     "huge": (images(4_000_000_000, 60_000, 60_000) + bytes(9), "more than a file of 25 bytes holds"),
@@ -103,7 +103,7 @@ def test_unequal_counts_are_told_with_both_numbers(idx, refused):
 
 def test_training_and_test_pictures_are_of_one_size(idx, refused):
     (idx / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(np.zeros((10, 5, 3)))))
-    assert "to train on are 4 × 4, those to test on 5 × 3" in refused(layout.read, idx).message
+    assert "the training pictures are 4 × 4, but the test pictures are 5 × 3" in refused(layout.read, idx).message
 
 
 def test_a_folder_in_a_files_place_is_refused(idx, refused):

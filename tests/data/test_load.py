@@ -82,7 +82,7 @@ def test_classes_txt_names_the_classes(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ("a\nb\nc", "the label of picture 3 to train on is 9; there are 3 classes, 0..2"),
+        ("a\nb\nc", "the label of training picture 3 is 9, but there are 3 classes, 0..2"),
         ("a\n" * 10, "two classes are named a"),
         ("\n", "its list of classes is empty"),
     ],
@@ -98,7 +98,7 @@ def test_labels_and_classes_must_fit(idx, refused, lines, words):
 def test_a_label_to_test_on_must_fit_too(idx, refused):
     (idx / "classes.txt").write_text("".join(f"{number}\n" for number in range(10)))
     (idx / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx_bytes([0] * 9 + [10])))
-    assert "the label of picture 9 to test on is 10; there are 10 classes" in refused(load, idx).message
+    assert "the label of test picture 9 is 10, but there are 10 classes" in refused(load, idx).message
 
 
 def test_paths_without_data(tmp_path, refused):
@@ -111,7 +111,7 @@ def test_paths_without_data(tmp_path, refused):
     for name, words in (
         ("empty", "the folder is empty"),
         ("other", "it holds a, b, c, d, e …"),
-        ("text.csv", "it is a file of no known layout"),
+        ("text.csv", "its layout is unknown"),
         ("absent", "there is no such file or folder"),
         ("pipe", "it is neither a file nor a folder"),
     ):
@@ -186,12 +186,12 @@ def test_val_split_replaces_the_test_split_after_the_limit(idx):
 @pytest.mark.parametrize(
     ("keywords", "words"),
     [
-        ({"limit": 0}, "`limit` is 0; at least 1 example is needed"),
+        ({"limit": 0}, "`limit` must be at least 1, got 0"),
         ({"limit": -5}, "`limit` is -5"),
-        ({"val_split": 0.0}, "`val_split` is 0; it is a part of the data, between 0 and 1"),
+        ({"val_split": 0.0}, "`val_split` must be between 0 and 1, got 0"),
         ({"val_split": 1.0}, "`val_split` is 1; it is"),
         ({"val_split": float("nan")}, "`val_split` is nan; it is"),
-        ({"val_split": 0.5, "limit": 5}, "leaves nothing to test on: no class has more than one example"),
+        ({"val_split": 0.5, "limit": 5}, "leaves no test examples: no class has more than one example"),
     ],
 )
 def test_impossible_parts_are_refused(idx, refused, keywords, words):

@@ -67,25 +67,28 @@ def test_floats_are_rounded(tmp_path):
 NAN = FLOATS.copy()
 NAN[0, 0, 0] = np.nan
 WRONG = {
-    "other names": ({"a": IMAGES, "b": LABELS}, "it holds `a`, `b`; the pictures to train on are `x_train` and"),
-    "empty": ({}, "it holds no arrays"),
-    "no labels": ({"x_train": IMAGES}, "it holds `x_train` but no `y_train`"),
-    "no pictures": ({"y_train": LABELS}, "it holds `y_train` but no `x_train`"),
-    "half a test": ({"x": IMAGES, "y": LABELS, "x_test": IMAGES}, "it holds `x_test` but no `y_test`"),
+    "other names": ({"a": IMAGES, "b": LABELS}, "it contains `a`, `b`, but no training pictures"),
+    "empty": ({}, "it contains no arrays"),
+    "no labels": ({"x_train": IMAGES}, "it contains `x_train` but no `y_train`"),
+    "no pictures": ({"y_train": LABELS}, "it contains `y_train` but no `x_train`"),
+    "half a test": ({"x": IMAGES, "y": LABELS, "x_test": IMAGES}, "it contains `x_test` but no `y_test`"),
     "counts": ({"x": IMAGES, "y": LABELS[:5]}, "`x` holds 6 pictures, `y` 5 labels"),
-    "flat": ({"x": IMAGES.reshape(6, 16), "y": LABELS}, "`x` is [6, 16]; pictures are [N, H, W]"),
-    "channels": ({"x": np.zeros((6, 4, 4, 2)), "y": LABELS}, "`x` is [6, 4, 4, 2]; pictures are"),
-    "nothing": ({"x": IMAGES[:0], "y": LABELS[:0]}, "the array `x` holds nothing: it is [0, 4, 4]"),
-    "normalised": ({"x": FLOATS - 1, "y": LABELS}, "the array `x` holds values of -"),
-    "large": ({"x": IMAGES.astype(int) + 1000, "y": LABELS}, "the array `x` holds values of 1"),
-    "nan": ({"x": NAN, "y": LABELS}, "the array `x` holds values of nan..nan"),
-    "text": ({"x": np.full((6, 4, 4), "a"), "y": LABELS}, "the array `x` holds str32, not numbers"),
-    "one-hot": ({"x": IMAGES, "y": np.eye(10)[LABELS]}, "`y` is float64 [6, 10]; labels are whole numbers [N]"),
-    "negative": ({"x": IMAGES, "y": LABELS.astype(int) - 1}, "the array `y` has the label -1; labels count from 0"),
-    "classes": ({"x": IMAGES, "y": LABELS, "classes": LABELS}, "the array `classes` is uint8 [6]; it holds names"),
+    "flat": ({"x": IMAGES.reshape(6, 16), "y": LABELS}, "`x` is [6, 16]; it must be [N, H, W]"),
+    "channels": ({"x": np.zeros((6, 4, 4, 2)), "y": LABELS}, "`x` is [6, 4, 4, 2]; it must be"),
+    "nothing": ({"x": IMAGES[:0], "y": LABELS[:0]}, "the array `x` is empty: [0, 4, 4]"),
+    "normalised": ({"x": FLOATS - 1, "y": LABELS}, "the array `x` has values in -"),
+    "large": ({"x": IMAGES.astype(int) + 1000, "y": LABELS}, "the array `x` has values in 1"),
+    "nan": ({"x": NAN, "y": LABELS}, "the array `x` has values in nan..nan"),
+    "text": ({"x": np.full((6, 4, 4), "a"), "y": LABELS}, "the array `x` must hold numbers, got str32"),
+    "one-hot": ({"x": IMAGES, "y": np.eye(10)[LABELS]}, "`y` is float64 [6, 10]; labels must be integers [N]"),
+    "negative": (
+        {"x": IMAGES, "y": LABELS.astype(int) - 1},
+        "the array `y` has the label -1; labels must count from 0",
+    ),
+    "classes": ({"x": IMAGES, "y": LABELS, "classes": LABELS}, "the array `classes` is uint8 [6]; it must be text [K]"),
     "sizes": (
         {"x": IMAGES, "y": LABELS, "x_test": IMAGES[:, 1:], "y_test": LABELS},
-        "the pictures to train on are 4 × 4 × 1, those to test on 3 × 4 × 1",
+        "the training pictures are 4 × 4 × 1, but the test pictures are 3 × 4 × 1",
     ),
 }
 
@@ -111,8 +114,8 @@ def test_a_damaged_file_is_told(tmp_path, refused):
     damaged[whole.index(IMAGES.tobytes()) + 3] ^= 1
     for data, words in (
         (b"", "the file is empty"),
-        (b"text", "it is no .npz file, or cut off"),
-        (whole[:-30], "it is no .npz file, or cut off"),
+        (b"text", "it is not an .npz file, or cut off"),
+        (whole[:-30], "it is not an .npz file, or cut off"),
         (bytes(damaged), "the array `x`: Bad CRC-32"),
     ):
         path.write_bytes(data)

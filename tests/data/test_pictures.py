@@ -103,7 +103,7 @@ def test_wide_values_outside_the_rule_are_refused(tmp_path, dtype, top):
     path = save(tmp_path, Image.fromarray(left_dark_right_bright(dtype, top)), "p.tiff")
     code, text = code_of(path)
     assert code == Code.PICTURE_UNREADABLE
-    assert "its values lie in" in text
+    assert "its values are in" in text
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
@@ -140,7 +140,7 @@ def test_exif_orientation_turns_the_picture(tmp_path, mode, suffix):
     path = save(tmp_path, picture if mode == "I;16" else picture.convert(mode), f"p.{suffix}", exif=exif)
     turned = np.repeat([[0, 0, 0, 1, 1, 1]], 8, axis=0)
     np.testing.assert_allclose(array(path, GREY)[0], turned, atol=0.02)
-    assert open_picture(path).notes == ("turned as its EXIF says",)
+    assert open_picture(path).notes == ("oriented by its EXIF data",)
 
 
 @pytest.mark.parametrize("orientation", [0, 1, 9])
@@ -177,7 +177,7 @@ def a_folder(path):
         (a_folder, "it is a folder"),
         (os.mkfifo if hasattr(os, "mkfifo") else a_folder, "it is a"),
         (lambda path: path.write_bytes(b""), "empty"),
-        (lambda path: path.write_text("not a picture\n" * 50), "not a picture of a format"),
+        (lambda path: path.write_text("not a picture\n" * 50), "its format is unknown"),
         (lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "PNG, JPEG, WebP"),
         (lambda path: HALVES.save(path, "PPM"), "PNG, JPEG, WebP"),
     ],
@@ -275,7 +275,7 @@ def test_mean_and_std_are_applied_by_channel(tmp_path):
         (contract(1, 28, None), "takes 28 × any"),
         (contract(1, None, None, smallest=(40, 63)), "at least 40 × 63"),
         (contract(1, None, None, divisor=32), "multiples of 32"),
-        (contract(1, 64, 64, crop=(64, 64)), "the centre crop takes 64 × 64"),
+        (contract(1, 64, 64, crop=(64, 64)), "smaller than the centre crop of 64 × 64"),
     ],
 )
 def test_a_picture_that_does_not_fit_is_said_before_the_run(tmp_path, to, says):

@@ -183,7 +183,7 @@ def test_data_that_is_not_the_model_s_is_a_diagnostic(save, data, said):
     [
         ({"smallest": (8, 8), "divisor": 1}, "at least 8 × 8"),
         ({"smallest": (2, 2), "divisor": 4}, "multiples of 4"),
-        ({"resize": (6, 6), "crop": (7, 7)}, "the centre crop takes 7 × 7"),
+        ({"resize": (6, 6), "crop": (7, 7)}, "the centre crop of 7 × 7"),
     ],
 )
 def test_sizes_that_the_network_cannot_take_never_reach_it(save, rest, said):

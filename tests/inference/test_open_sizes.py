@@ -110,7 +110,7 @@ def test_infer_holds_pictures_against_the_contract(built, tmp_path, name, size, 
         with pytest.raises(CnncError) as caught:
             infer(model, tmp_path / "p.png")
     [fault] = caught.value.diagnostics
-    told = f"comes to {height} × {width} (height × width), the network takes {problem}"
+    told = f"the prepared picture is {height} × {width} (height × width), the network takes {problem}"
     assert (fault.code.value, told in fault.message) == ("E505", True)
 
 

@@ -120,7 +120,7 @@ def test_bicubic_on_a_device_is_that_of_pillow(size):
 
 def test_pictures_of_other_channels_are_refused():
     make = Preprocess(Input("image", TensorType((4, 8, 8))))
-    with pytest.raises(CnncError, match=r"E510.*have 3 channels, and the network takes 4"):
+    with pytest.raises(CnncError, match=r"E510.*have 3 channels, but the network takes 4"):
         make.settle(torch.zeros((2, 8, 8, 3), dtype=torch.uint8))
 
 

@@ -359,7 +359,7 @@ def test_the_callers_torch_is_as_it_was(trained):
     ("source", "given", "says"),
     [
         (spec(classes=3), {}, "E510.*the output `linear` is 3, and .* has 4 classes"),
-        ({**spec(), "input": {"image": [2, 12, 12]}}, {}, "E510.*have 1 channels, and the network takes 2"),
+        ({**spec(), "input": {"image": [2, 12, 12]}}, {}, "E510.*have 1 channels, but the network takes 2"),
         (
             {**spec(), "nodes": [{"flatten": {}}, {"batch_norm": {}}, {"linear": {"out": 4}}]},
             {"batch": 1},
