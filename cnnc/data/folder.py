@@ -111,7 +111,7 @@ def _listed(pictures: Sequence[Unreadable]) -> list[str]:
 
 
 def _unreadable_pictures(root: Path, broken: Sequence[Unreadable], count: int, seen: int | None = None) -> CnncError:
-    searched = "" if seen in (None, count) else f" (the first {seen:,} were checked, in {SEARCH:.0f} seconds)"
+    searched = "" if seen in (None, count) else f" (checked {seen:,} of them in {SEARCH:.0f} seconds)"
     return CnncError.of(
         Code.DATA_UNREADABLE,
         f"cannot read {len(broken):,} of the {counted(count, 'picture')}{searched} in {root}",

@@ -1,9 +1,9 @@
-"""A model in a process of its own, which may die of it: `Child` is the parent's end, `main` the child's.
+"""Run a model in a child process, which may crash: `Child` is the parent's side, `main` the child's.
 
-Some models kill the process that runs them (a picture of 1×1 is enough for a valid one), and some never come to an end,
-so those that carry no contract of ours run here, each load and each run for a limited time. Over the child's stdin and
-stdout go lines of JSON and behind each the bytes of an array, which may be empty. Nothing is pickled: what a hostile
-model's process answers is data.
+Some models crash the process that runs them (even a valid model can, with a 1×1 picture), and some never finish. So
+models without a cnnc contract run here, with a time limit for loading and for each run. The child's stdin and stdout
+carry lines of JSON, each followed by the bytes of an array, which may be empty. Nothing is pickled, so the answers of a
+hostile model's process are only data.
 """
 
 import json
@@ -28,34 +28,34 @@ from cnnc.inference.providers import TIMEOUT, Choice
 from cnnc.inference.session import Port, Session
 from cnnc.inference.time_limit import stopped_after
 
-_Message = tuple[dict[str, Any], NDArray[Any]]  # a line of JSON, and the array behind it
+_Message = tuple[dict[str, Any], NDArray[Any]]  # a line of JSON, and the array that follows it
 _NOTHING = np.empty(0, np.float32)
 
 
 class Child:
-    """A Runner in a process of its own; after a crash the next run starts a new one."""
+    """A Runner in a child process; after a crash the next run starts a new process."""
 
     def __init__(
         self, path: str, wanted: str = "auto", *, allow_external: bool = False, timeout: float = TIMEOUT
     ) -> None:
-        """Start the process and load the model there; raises what `Session` raises, and E507 where it dies of that.
+        """Start the process and load the model there; raises the errors of `Session`, and E507 if the process dies.
 
-        `timeout` is the most seconds that loading, and each run, may take.
+        `timeout` is the limit in seconds for loading and for each run.
         """
         self._job = {"path": path, "wanted": wanted, "allow_external": allow_external}
         self._timeout = timeout
         self._process = self._start()
 
     def run(self, array: NDArray[np.float32], source: str, target: str) -> tuple[NDArray[Any], float]:
-        """Output `target` for `array` at input `source`, and the milliseconds; raises CnncError (E507)."""
+        """Return output `target` for `array` at input `source`, and the milliseconds; raises CnncError (E507)."""
         if self._process.poll() is not None:
             self._process = self._start()
         doing = f"running the model on a picture of {array.shape[-2]} × {array.shape[-1]} (height × width)"
-        answer, output = self._ask(self._process, doing, {"source": source, "target": target}, array)
+        answer, output = self._request(self._process, doing, {"source": source, "target": target}, array)
         return output, answer["milliseconds"]
 
     def close(self) -> None:
-        """End the process: it stops when its stdin does."""
+        """End the process: it exits when its stdin closes."""
         _end(self._process)
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -68,7 +68,7 @@ class Child:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
         )
         try:
-            answer, _ = self._ask(process, "loading the model", self._job)
+            answer, _ = self._request(process, "loading the model", self._job)
         except CnncError:
             _end(process)
             raise
@@ -79,7 +79,7 @@ class Child:
         self.choice = Choice(name, tuple(providers), reason, asked)
         return process
 
-    def _ask(
+    def _request(
         self,
         process: "subprocess.Popen[bytes]",
         doing: str,
@@ -107,15 +107,15 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     with (
         suppress(BrokenPipeError),
         process,
-    ):  # leaving it closes the pipes and waits; what a dead child did not read is lost
+    ):  # leaving the context closes the pipes and waits; data that a dead child has not read is lost
         pass
 
 
 def _too_slow(path: str, timeout: float, doing: str) -> CnncError:
     return CnncError.of(
         Code.MODEL_FAILED,
-        f"{path}: onnxruntime was stopped after {timeout:g} s of {doing}",
-        help="a model that is only slow gets more time with --timeout SECONDS; one with an endless loop can't be used",
+        f"{path}: onnxruntime did not finish {doing} within {timeout:g} s",
+        help="if the model is only slow, raise --timeout SECONDS; a model with an endless loop cannot be used",
     )
 
 
@@ -124,12 +124,12 @@ def _died(path: str, status: int, doing: str) -> CnncError:
     return CnncError.of(
         Code.MODEL_FAILED,
         f"{path}: onnxruntime {how} while {doing}",
-        help="the model cannot take this picture, or its file is damaged; models from `cnnc build` say what they take",
+        help="use another picture, or another copy of the model; for models of `cnnc build` the size is checked first",
     )
 
 
 def _signal(number: int) -> str:
-    """The signal's name; those between SIGRTMIN and SIGRTMAX have none."""
+    """Return the signal's name, or its number if it has none (between SIGRTMIN and SIGRTMAX)."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -143,7 +143,7 @@ def _send(stream: IO[bytes], line: dict[str, Any], array: NDArray[Any] = _NOTHIN
 
 
 def _receive(stream: IO[bytes]) -> _Message | None:
-    """What `_send` sent; None where the stream ends before that does."""
+    """Receive a message of `_send`; None if the stream ends before the message does."""
     text = stream.readline()
     if not text.endswith(b"\n"):
         return None
@@ -166,7 +166,7 @@ def _load(job: dict[str, Any]) -> tuple[Session, dict[str, Any]]:
 
 
 def _read(requests: IO[bytes], into: "SimpleQueue[_Message]") -> None:
-    """Take in requests while a model is loaded or runs. When the parent is gone, so is this process, in mid-run too."""
+    """Read requests while a model is loaded or runs. If the parent ends, exit at once, even during a run."""
     while (message := _receive(requests)) is not None:
         into.put(message)
     os._exit(0)
@@ -190,7 +190,7 @@ def _errors(error: CnncError) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve one parent until it closes our stdin. Whatever else prints goes to stderr: stdout is the protocol's."""
+    """Serve the parent until it closes stdin. Other output goes to stderr, because stdout carries the protocol."""
     requests: SimpleQueue[_Message] = SimpleQueue()
     Thread(target=_read, args=(sys.stdin.buffer, requests), daemon=True).start()
     answers = os.fdopen(os.dup(1), "wb")

@@ -1,6 +1,6 @@
-"""What a classifier takes for what: the counts behind every number of an evaluation, as a table and as a picture.
+"""Confusion matrix: scores of each class, as a table and as a picture.
 
-In: a confusion matrix (K, K) of counts, rows the true classes, columns the predicted ones.
+A matrix is (K, K) counts: the rows are the true classes, the columns the predicted ones.
 """
 
 import warnings
@@ -15,12 +15,12 @@ from cnnc.columns import left, widest
 from cnnc.diagnostics.render import visible
 
 Matrix = NDArray[np.int64]
-LARGEST = 20  # classes up to which every cell has its number
+LARGEST = 20  # the most classes for which the picture has labels and counts
 
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One class: precision (None where it was never predicted), recall (None where it never occurs), examples of it."""
+    """One class: precision (None if never predicted), recall (None if it never occurs), number of examples."""
 
     name: str
     precision: float | None
@@ -29,12 +29,12 @@ class ClassScore:
 
 
 def count(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> Matrix:
-    """The matrix of some predictions. A bincount: torchmetrics wants torch, which scoring an ONNX file does without."""
+    """Return the confusion matrix of predictions."""
     return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes).astype(np.int64)
 
 
 def per_class(matrix: Matrix, names: Sequence[str]) -> tuple[ClassScore, ...]:
-    """Precision, recall and count of each class."""
+    """Return precision, recall and count of each class."""
     rows = zip(names, matrix.diagonal().tolist(), matrix.sum(0).tolist(), matrix.sum(1).tolist(), strict=True)
     return tuple(
         ClassScore(name, right / predicted if predicted else None, right / true if true else None, true)
@@ -43,7 +43,7 @@ def per_class(matrix: Matrix, names: Sequence[str]) -> tuple[ClassScore, ...]:
 
 
 def table(scores: Sequence[ClassScore]) -> str:
-    """A line a class."""
+    """Format the scores as a table with a row for each class."""
     names = [visible(each.name) for each in scores]
     width = widest([*names, "class"])
     lines = [f"{left('class', width)}  precision  recall  count"]
@@ -53,7 +53,7 @@ def table(scores: Sequence[ClassScore]) -> str:
 
 
 def draw(matrix: Matrix, names: Sequence[str]) -> bytes:
-    """The matrix as a picture (PNG): shades are shares of the true class, small matrices have their counts in them."""
+    """Draw the matrix as a PNG: shades are fractions of the true class, and small matrices also show the counts."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -75,7 +75,7 @@ def draw(matrix: Matrix, names: Sequence[str]) -> bytes:
     axes.set_ylabel("true")
     picture = BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a script that its font lacks it draws boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # it draws boxes for scripts that its font lacks
         figure.savefig(picture, format="png")
     return picture.getvalue()
 

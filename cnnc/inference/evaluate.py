@@ -1,7 +1,8 @@
-"""How well a model does on labelled pictures: what `cnnc eval` does.
+"""Evaluate a model on labelled pictures: the implementation of `cnnc eval`.
 
-In: a `Scorer` and a split of a data set. Out: an `Evaluation`. Every kind of model gets the very same arrays, made on
-the CPU by what made them in training, so that the numbers of a checkpoint and of its exports can be compared.
+Takes a `Scorer` and a split of a data set, and returns an `Evaluation`. Every kind of model gets the same arrays,
+preprocessed on the CPU by the code that training uses, so that the scores of a checkpoint and its exports are
+comparable.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """`loss` is the mean cross-entropy in nats, `matrix` (K, K) has true classes as rows and predicted as columns.
+    """The result of `evaluate`.
 
+    `loss` is the mean cross-entropy in nats, `matrix` (K, K) has true classes as rows and predicted ones as columns.
     `skipped` counts the pictures that were left out because they cannot be read.
     """
 
@@ -40,7 +42,7 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """The share of examples whose best score is their class's, 0..1."""
+        """The fraction of examples whose best score is that of their class, 0..1."""
         return int(self.matrix.trace()) / self.examples
 
     @cached_property
@@ -48,7 +50,7 @@ class Evaluation:
         return confusion.per_class(self.matrix, self.classes)
 
     def as_json(self) -> dict[str, Any]:
-        """The line of `cnnc eval --format json`: a promise to other programs."""
+        """The object of `cnnc eval --format json`; its keys are a stable interface for other programs."""
         return {
             "accuracy": self.accuracy,
             "loss": self.loss,
@@ -57,7 +59,7 @@ class Evaluation:
         }
 
     def as_text(self) -> str:
-        """A line in all, and a table a class a row."""
+        """One summary line, and a table with a row for each class."""
         head = f"{self.model}: accuracy {self.accuracy:.4f}, loss {self.loss:.4f}, {self.examples:,} examples"
         return f"{head} ({self.device})\n\n{confusion.table(self.per_class)}"
 
@@ -68,10 +70,10 @@ def evaluate(
     classes: Sequence[str] | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Evaluation:
-    """Score every picture of `split`; `classes` are the data's own names. `progress` is told how many are done.
+    """Score every picture of `split`; `classes` are the data's class names. `progress` gets the number done and of all.
 
-    Raises CnncError: E502 where the model gives no score a class, E503 to E505 for a picture, E507 where the model
-    fails or its scores are not finite, E510 where the data's channels, sizes or classes are not the model's.
+    Raises CnncError: E502 if the model does not return one score per class, E503 to E505 for a picture, E507 if the
+    model fails or its scores are not finite, E510 if the data's channels, sizes or classes do not fit the model.
     """
     import torch
 
@@ -88,38 +90,38 @@ def evaluate(
         progress(done, len(split))
     assert matrix is not None  # a split has at least one picture
     notes, names = _names(scorer, classes, len(matrix))
-    told = (*scorer.notes, *notes)
-    return Evaluation(scorer.path, total / done, matrix, names, scorer.device, told, len(split.skipped))
+    notes = [*scorer.notes, *notes]
+    return Evaluation(scorer.path, total / done, matrix, names, scorer.device, tuple(notes), len(split.skipped))
 
 
 def _score(scorer: Scorer, pictures: "Tensor", labels: "Tensor") -> tuple[float, confusion.Matrix]:
-    """The sum of the losses, and the matrix, of a batch."""
+    """Return the sum of the losses and the confusion matrix of a batch."""
     from torch.nn.functional import cross_entropy
 
     from cnnc.train.loss import LEAST
 
     output = scorer.scores(pictures)
     if output.dim() < 2 or len(output) != len(labels) or output[0].numel() != max(output.shape[1:]):
-        raise _unsuited(scorer, f"its output came as {list(output.shape)}, which is not one score a class")
+        raise _unsuited(scorer, f"its output is {list(output.shape)}, expected one score per class")
     output = output.flatten(1)
     if not output.isfinite().all():
         bad = int((~output.isfinite()).sum())
         raise CnncError.of(
             Code.MODEL_FAILED,
-            f"{scorer.path}: {bad} of a batch's {output.numel()} scores are not finite",
-            help="the weights are damaged or the training diverged: take an earlier checkpoint",
+            f"{scorer.path}: {bad} of the {output.numel()} scores of a batch are not finite",
+            help="the weights are damaged or the training diverged: use an earlier checkpoint",
         )
     _require_known(scorer, int(labels.max()), output.shape[1])
     exact = output.double()
     if _kind(scorer, output) == "probabilities":
-        exact = exact.clamp_min(LEAST).log()  # their logarithms are logits, as softmax would give them back
+        exact = exact.clamp_min(LEAST).log()  # logarithms of probabilities are valid logits: softmax inverts them
     loss = cross_entropy(exact, labels, reduction="sum")
     counted = confusion.count(labels.numpy(), output.argmax(1).numpy(), output.shape[1])
     return float(loss), counted
 
 
 def _kind(scorer: Scorer, output: "Tensor") -> str:
-    """What the scores are. Where nobody said, what looks like probabilities is taken for them."""
+    """Return the kind of the scores. Without one in the contract, values that look like probabilities count as such."""
     if scorer.contract.scores is not None:
         return scorer.contract.scores
     inside = bool((output >= 0).all()) and bool(((output.sum(1) - 1).abs() <= 1e-3).all())
@@ -128,17 +130,17 @@ def _kind(scorer: Scorer, output: "Tensor") -> str:
 
 def _require_known(scorer: Scorer, label: int, classes: int) -> None:
     if classes < 2:
-        raise _unsuited(scorer, f"it gives {classes} score, where classes are told apart by one score each")
+        raise _unsuited(scorer, f"it returns {classes} score, expected one score for each of at least 2 classes")
     if label >= classes:
         raise CnncError.of(
             Code.DATA_MISFIT,
-            f"the data has a label {label}, and the model {scorer.path} knows the classes 0 to {classes - 1}",
-            help="evaluate it on the data that it was trained for",
+            f"the data has the label {label}, but the model {scorer.path} has the classes 0 to {classes - 1}",
+            help="evaluate the model on data with the classes that it was trained for",
         )
 
 
 def _names(scorer: Scorer, classes: Sequence[str] | None, count: int) -> tuple[list[str], tuple[str, ...]]:
-    """A note where model and data call the classes differently, and a name for each class."""
+    """Return a note if model and data name the classes differently, and a name for each class."""
     ours = scorer.contract.labels
     named = list(ours or classes or [])[:count]
     names = (*named, *map(str, range(len(named), count)))
@@ -146,7 +148,7 @@ def _names(scorer: Scorer, classes: Sequence[str] | None, count: int) -> tuple[l
         return [], names
     at = next((i for i, (a, b) in enumerate(zip(ours, classes, strict=False)) if a != b), min(len(ours), len(classes)))
     theirs = f"{classes[at]!r} in the data" if at < len(classes) else "missing in the data"
-    return [f"model and data name their classes differently: class {at} is {names[at]!r}, {theirs}"], names
+    return [f"model and data name their classes differently: class {at} is {names[at]!r} in the model, {theirs}"], names
 
 
 def _unsuited(scorer: Scorer, reason: str) -> CnncError:

@@ -1,8 +1,8 @@
-"""Pictures to predictions: what `cnnc infer` does.
+"""Classify pictures with an ONNX model: the implementation of `cnnc infer`.
 
-In: an ONNX file, and pictures. Out: a `Result` a picture. A model that carries our contract runs in this process,
-because every picture is held against the contract first; any other model needs one float32 input (N, 1 or 3, H, W),
-runs in a child process, and gets pictures scaled to 0..1. Imports neither torch, onnx, networkx nor pydantic.
+Takes an ONNX file and pictures, and yields a `Result` per picture. A model with a cnnc contract runs in this process,
+because every picture is checked against the contract first. Any other model must have one float32 input (N, 1 or 3, H,
+W); it runs in a child process, and gets pictures scaled to 0..1. Imports neither torch, onnx, networkx nor pydantic.
 """
 
 import os
@@ -29,7 +29,7 @@ _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A class (its index, and its label where the model has labels) and its score, a probability."""
+    """A class (its index, and its label if the model has labels) and its score, a probability."""
 
     index: int
     label: str | None
@@ -38,7 +38,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the model says of one picture: the best classes first, the provider, the time of the run alone, remarks."""
+    """The result of one picture: predictions (best first), provider, time of the run in milliseconds, notes."""
 
     image: str
     predictions: tuple[Prediction, ...]
@@ -47,11 +47,11 @@ class Result:
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, as `json` takes them."""
+        """The result as plain values for `json`."""
         return asdict(self)
 
     def as_text(self) -> str:
-        """The picture, and a line a class: its rank, its label or index, its score."""
+        """The picture, and a line for each class with its rank, its label or index, and its score."""
         names = [visible(each.label or f"class {each.index}") for each in self.predictions]
         width = widest(names)
         lines = [
@@ -64,21 +64,21 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A picture, or a folder of them, that came to nothing."""
+    """The error of a picture, or of a folder of pictures."""
 
     image: str
     error: CnncError
 
     def as_json(self) -> dict[str, Any]:
-        """A result's keys without an answer, and why."""
-        unanswered = asdict(Result(self.image, (), "", 0.0))
+        """The keys of a result, without predictions, and the diagnostics."""
+        empty = asdict(Result(self.image, (), "", 0.0))
         diagnostics = [as_json(each) for each in self.error.diagnostics]
-        return {**unanswered, "provider": None, "milliseconds": None, "diagnostics": diagnostics}
+        return {**empty, "provider": None, "milliseconds": None, "diagnostics": diagnostics}
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded model. `notes` holds what the user should know once, such as why the GPU is not used."""
+    """A loaded model. `notes` are messages to show once, such as why the GPU is not used."""
 
     path: str
     contract: Contract
@@ -101,19 +101,19 @@ def load_model(
     accept_changed: bool = False,
     timeout: float = TIMEOUT,
 ) -> Model:
-    """Load an ONNX file, by its path or open. Use as a context manager.
+    """Load an ONNX file, from its path or an OpenModel. Use as a context manager.
 
-    Raises CnncError: E501 not an ONNX model, or not as cnnc wrote it, E502 one that takes no picture or ranks no
-    classes, E506 the provider cannot run here, E507 onnxruntime dies of it. `allow_external` follows weights in other
-    files of the model's folder, `accept_changed` takes a file of ours that has been damaged or rewritten. `timeout` is
-    the most seconds that a model without our metadata may take to be loaded, and to run: E507 where it takes longer.
-    `provider` is `auto`, `cpu`, `cuda` or `tensorrt`.
+    `provider` is `auto`, `cpu`, `cuda` or `tensorrt`. `allow_external` reads weights in other files of the model's
+    folder, `accept_changed` accepts a file of cnnc that was damaged or rewritten. `timeout` is the limit in seconds for
+    loading, and for each run, of a model without cnnc's metadata.
+    Raises CnncError: E501 if it is not an ONNX model or not as cnnc wrote it, E502 if it takes no picture or ranks no
+    classes, E506 if the provider cannot run here, E507 if onnxruntime crashes or exceeds the timeout.
     """
     opened = model if isinstance(model, OpenModel) else open_model(model, accept_changed=accept_changed)
     try:
         return _load(opened, provider, allow_external=allow_external, timeout=timeout)
     finally:
-        opened.require_whole()  # in the place of whatever else is wrong
+        opened.require_whole()  # damage is the likely cause of any other error, so it replaces that error
 
 
 def _load(opened: OpenModel, provider: str, *, allow_external: bool, timeout: float) -> Model:
@@ -133,7 +133,7 @@ def _load(opened: OpenModel, provider: str, *, allow_external: bool, timeout: fl
         notes = [] if runner.choice.asked else [f"provider {runner.choice.name}: {runner.choice.reason}"]
         if contract is None:
             contract = _guess(file.path, runner)
-            notes.append("the model carries no cnnc contract: pictures are scaled to 0..1 and not normalised")
+            notes.append("the model has no cnnc contract: pictures are scaled to 0..1 and not normalised")
         _check_ports(file.path, contract, runner)
     except CnncError:
         runner.close()
@@ -142,26 +142,26 @@ def _load(opened: OpenModel, provider: str, *, allow_external: bool, timeout: fl
 
 
 def infer(model: Model, picture: str | os.PathLike[str], top_k: int = 5) -> Result:
-    """The `top_k` best classes for one picture, at least one.
+    """Return the `top_k` best classes for one picture; `top_k` must be at least 1.
 
-    Raises CnncError: E503 to E505 for the picture, E507 where the run fails, E502 where the output ranks no classes.
+    Raises CnncError: E503 to E505 for the picture, E507 if the run fails, E502 if the output ranks no classes.
     """
     if top_k < 1:
-        raise ValueError(f"top_k is {top_k}, at least one class must be asked for")
+        raise ValueError(f"top_k must be at least 1, got {top_k}")
     opened = open_picture(picture)
     array = prepare(opened, model.contract.input)[None]
     output, milliseconds = model.runner.run(array, model.contract.input.name, model.contract.outputs[0])
     scores = _scores(_vector(model, output), model.contract.scores)
     labels = model.contract.labels
     if labels is not None and len(labels) != len(scores):
-        raise _unsuited(model.path, f"its contract names {len(labels)} classes, its output has {len(scores)}")
+        raise _unsuited(model.path, f"its contract has {len(labels)} classes, but its output has {len(scores)}")
     best = np.argsort(-scores, kind="stable")[:top_k]
     predictions = tuple(Prediction(int(i), labels[i] if labels else None, float(scores[i])) for i in best)
     return Result(opened.path, predictions, model.runner.choice.name, milliseconds, opened.notes)
 
 
 def infer_many(model: Model, paths: Iterable[str | os.PathLike[str]], top_k: int = 5) -> Iterator[Result | Failed]:
-    """Infer each picture of `paths`, in order; a folder stands for its pictures. An error ends only its picture."""
+    """Classify each picture of `paths`, and of folders in `paths`, in order. An error does not stop later pictures."""
     for path in paths:
         try:
             for picture in _expand(os.fspath(path)):
@@ -178,7 +178,7 @@ def _attempt(model: Model, picture: str, top_k: int) -> Result | Failed:
 
 
 def _expand(path: str) -> list[str]:
-    """The path itself, or for a folder the pictures right in it, by name; hidden files are none."""
+    """Return the path itself, or for a folder the pictures directly in it, sorted by name, without hidden files."""
     if not os.path.isdir(path):
         return [path]
     try:
@@ -190,14 +190,14 @@ def _expand(path: str) -> list[str]:
     if not pictures:
         raise CnncError.of(
             Code.PICTURE_UNREADABLE,
-            f"the folder {path} holds no pictures",
-            help=f"it is searched for files that end in {', '.join(sorted(SUFFIXES))}; folders inside it are not",
+            f"the folder {path} contains no pictures",
+            help=f"pictures are files that end in {', '.join(sorted(SUFFIXES))}; subfolders are not searched",
         )
     return pictures
 
 
 def _guess(path: str, runner: Runner) -> Contract:
-    """What can be known of a model that says nothing: one input that must look like a picture's."""
+    """Infer a contract for a model without one; raises CnncError (E502) unless its only input looks like a picture."""
     if len(runner.inputs) != 1:
         names = ", ".join(port.name for port in runner.inputs)
         raise _unsuited(path, f"it has {len(runner.inputs)} inputs ({names})")
@@ -212,20 +212,20 @@ def _guess(path: str, runner: Runner) -> Contract:
 
 
 def _check_ports(path: str, contract: Contract, runner: Runner) -> None:
-    """The graph's own ports must be what the contract says, or the check of a picture's size would check nothing."""
+    """Raise E502 unless the graph's inputs and outputs match the contract, against which pictures are checked."""
     source = next((port for port in runner.inputs if port.name == contract.input.name), None)
     target = next((port for port in runner.outputs if port.name == contract.outputs[0]), None)
     if source is None or target is None:
         missing = contract.input.name if source is None else contract.outputs[0]
-        raise _unsuited(path, f"its graph lacks {missing!r}, which its contract names")
+        raise _unsuited(path, f"its contract names {missing!r}, which is not in its graph")
     if len(runner.inputs) != 1:
         raise _unsuited(path, f"it has {len(runner.inputs)} inputs")
     if source.type != "tensor(float)" or (source.shape and source.shape[0] not in (None, 1)):
         raise _unsuited(path, f"its input {_show(source)} does not take one float32 picture")
     if source.shape[1:] != contract.input.shape:
-        raise _unsuited(path, f"its input {_show(source)} is not what its contract says: {list(contract.input.shape)}")
+        raise _unsuited(path, f"its input is {_show(source)}, but its contract has {list(contract.input.shape)}")
     if target.type not in _FLOATS or not target.shape or sum(side not in (1, None) for side in target.shape[1:]) > 1:
-        raise _unsuited(path, f"its output {_show(target)} is not one score a class")
+        raise _unsuited(path, f"its output {_show(target)} is not one score per class")
 
 
 def _show(port: Port) -> str:
@@ -237,26 +237,26 @@ def _unsuited(path: str, reason: str) -> CnncError:
     return CnncError.of(
         Code.MODEL_UNSUITED,
         f"infer cannot use the model {path}: {reason}",
-        help="infer takes a model with one float32 input [N, 1 or 3, height, width] and an output of one score a class",
+        help="use a model with one float32 input [N, 1 or 3, height, width] and an output of one score per class",
     )
 
 
 def _vector(model: Model, output: NDArray[Any]) -> NDArray[np.float64]:
-    """The output without its batch and its sides of 1; it must be one finite number a class."""
+    """Return the output as a vector; raises CnncError unless it is one finite number per class."""
     values = np.asarray(output, np.float64).reshape(-1)
     if values.size == 0 or values.size != max(output.shape, default=1):
-        raise _unsuited(model.path, f"its output came as {list(output.shape)}, which is not one score a class")
+        raise _unsuited(model.path, f"its output is {list(output.shape)}, expected one score per class")
     if not np.isfinite(values).all():
         raise CnncError.of(
             Code.MODEL_FAILED,
-            f"{model.path}: {int((~np.isfinite(values)).sum())} of the output's {values.size} numbers are not finite",
-            help="the weights are damaged or the training diverged: `cnnc build` refuses weights that are not finite",
+            f"{model.path}: {int((~np.isfinite(values)).sum())} of the {values.size} output values are not finite",
+            help="the weights are damaged or the training diverged: build the model again from an earlier checkpoint",
         )
     return values
 
 
 def _scores(values: NDArray[np.float64], kind: str | None) -> NDArray[np.float64]:
-    """Probabilities. Where nobody said what the numbers are, what looks like probabilities is taken for them."""
+    """Turn scores into probabilities. Without a kind, values that look like probabilities count as such."""
     if kind is None:
         inside = bool(((values >= 0) & (values <= 1)).all())
         kind = "probabilities" if inside and (values.size == 1 or abs(values.sum() - 1) <= 1e-3) else "logits"

@@ -1,8 +1,8 @@
-"""Which of onnxruntime's execution providers really work here.
+"""Choose an execution provider of onnxruntime that works on this machine.
 
-In: what was asked for. Out: a `Choice`. onnxruntime lists CUDA wherever its wheel was built with it, prints pages of
-red where the driver is missing, and goes on with the CPU; so the driver is asked first, and `cnnc.inference.session`
-looks at what a session got in the end.
+Takes the requested provider and returns a `Choice`. onnxruntime lists CUDA if its wheel was built with it. Without a
+driver it prints pages of red errors and continues on the CPU. So this module queries the driver first, and
+`cnnc.inference.session` checks which provider a session really uses.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from cnnc.diagnostics import CnncError, Code
 
 WANTED = ("auto", "cuda", "cpu", "tensorrt")
 TIMEOUT = 60.0
-"""The seconds that a model of other makers may take to be loaded, and to run."""
+"""The limit in seconds for loading, and for each run, of a model that cnnc did not make."""
 
 _CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _PROVIDERS = {"cpu": (_CPU,), "cuda": (_CUDA, _CPU), "tensorrt": (_TENSORRT, _CUDA, _CPU)}
@@ -25,7 +25,10 @@ _PROVIDERS = {"cpu": (_CPU,), "cuda": (_CUDA, _CPU), "tensorrt": (_TENSORRT, _CU
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A provider by name (`cpu`, `cuda`, `tensorrt`), onnxruntime's list for it, and in one line why it was taken."""
+    """A provider by name (`cpu`, `cuda`, `tensorrt`), its list for onnxruntime, and the reason for the choice.
+
+    `asked` is True if the user named this provider.
+    """
 
     name: str
     providers: tuple[str, ...]
@@ -34,43 +37,43 @@ class Choice:
 
 
 def choose(wanted: str = "auto") -> Choice:
-    """The provider for `wanted`, one of WANTED; raises CnncError (E506) where what was asked for cannot run here."""
+    """Return the provider for `wanted`, one of WANTED; raises CnncError (E506) if it cannot run here."""
     if wanted not in WANTED:
         raise CnncError.of(
             Code.NO_PROVIDER, f"there is no provider {wanted!r}", help=f"the providers are {', '.join(WANTED)}"
         )
     if wanted == "cpu":
-        return Choice("cpu", _PROVIDERS["cpu"], "asked for")
+        return Choice("cpu", _PROVIDERS["cpu"], "requested")
     name = "cuda" if wanted == "auto" else wanted
     fault = _fault(name)
     if fault is None:
         asked = wanted == name
-        return Choice(name, _PROVIDERS[name], "asked for" if asked else "a CUDA device is there", asked)
+        return Choice(name, _PROVIDERS[name], "requested" if asked else "a CUDA device is available", asked)
     if wanted == "auto":
         return fall_back(fault)
     raise cannot_run(wanted, fault)
 
 
 def fall_back(reason: str) -> Choice:
-    """The CPU, taken because of `reason`."""
+    """Return the CPU, chosen because of `reason`."""
     return Choice("cpu", _PROVIDERS["cpu"], reason, asked=False)
 
 
 def cannot_run(name: str, reason: str) -> CnncError:
-    """The error (E506) that provider `name`, which the user asked for, cannot run."""
+    """Return the error E506: the provider `name`, which the user requested, cannot run."""
     return CnncError.of(
         Code.NO_PROVIDER,
         f"the provider {name} cannot run here: {reason}",
-        help="take --provider cpu, or --provider auto to use a GPU only where one works",
+        help="use --provider cpu, or --provider auto, which uses a GPU only if one works",
     )
 
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Keep what C code writes to stderr, and onnxruntime's Python to stdout, off the terminal for a while."""
+    """Suppress output of C code to stderr, and of onnxruntime's Python code to stdout."""
     try:
         terminal = os.dup(2)
-    except OSError:  # stderr is closed: there is nothing to keep quiet
+    except OSError:  # stderr is closed: nothing to suppress
         yield
         return
     sink = os.open(os.devnull, os.O_WRONLY)
@@ -86,7 +89,7 @@ def hushed() -> Iterator[None]:
 
 
 def _fault(name: str) -> str | None:
-    """Why provider `name` cannot run here; None where nothing speaks against it."""
+    """Return why provider `name` cannot run here, or None."""
     import onnxruntime
 
     listed = onnxruntime.get_available_providers()
@@ -95,13 +98,13 @@ def _fault(name: str) -> str | None:
         return f"this onnxruntime has no {missing}"
     fault = _driver_fault()
     if fault is None:
-        with hushed(), suppress(Exception):  # best effort: whether the libraries are there the session will tell
+        with hushed(), suppress(Exception):  # best effort: the session reports missing libraries
             onnxruntime.preload_dlls()
     return fault
 
 
 def _driver_fault() -> str | None:
-    """Ask NVIDIA's driver itself, as nothing else tells whether a GPU can be used."""
+    """Return why NVIDIA's driver has no usable GPU, or None; only the driver itself knows reliably."""
     library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(library)
@@ -111,5 +114,5 @@ def _driver_fault() -> str | None:
     if status == 0:
         status = driver.cuDeviceGetCount(ctypes.byref(count))
     if status != 0:
-        return f"the NVIDIA driver finds no GPU it can use (CUDA error {status})"
+        return f"the NVIDIA driver finds no usable GPU (CUDA error {status})"
     return None if count.value > 0 else "the NVIDIA driver finds no GPU"

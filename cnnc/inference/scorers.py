@@ -1,7 +1,7 @@
-"""Models of three kinds behind one face: an ONNX file, a TorchScript file, a spec's graph with weights.
+"""A common interface for three kinds of models: an ONNX file, a TorchScript file, a spec's graph with weights.
 
-Out comes a `Scorer`, which takes preprocessed pictures (N, C, H, W) and gives scores (N, classes). What a picture must
-be and what the scores are says its contract; all three kinds give the same contract for the same spec.
+Each function returns a `Scorer`, which maps preprocessed pictures (N, C, H, W) to scores (N, classes). Its contract
+describes the pictures and the scores, and is the same for all three kinds of one spec.
 """
 
 import json
@@ -27,8 +27,9 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Scorer:
-    """A loaded model. `scores` maps float32 (N, C, H, W) on the CPU to (N, classes) there; `batch` is the N that it
-    takes where it takes only one. Use as a context manager.
+    """A loaded model. Use as a context manager.
+
+    `scores` maps float32 (N, C, H, W) on the CPU to (N, classes) on the CPU. `batch` is N if only one N is possible.
     """
 
     path: str
@@ -48,7 +49,7 @@ class Scorer:
 
 
 def of_onnx(path: str, device: str = "auto", *, accept_changed: bool = False, timeout: float = TIMEOUT) -> Scorer:
-    """An ONNX file by onnxruntime, on `auto`, `cpu` or `cuda`; raises what `inference.predict.load_model` raises."""
+    """Load an ONNX file in onnxruntime, on `auto`, `cpu` or `cuda`; raises the errors of `predict.load_model`."""
     import numpy as np
     import torch
 
@@ -67,7 +68,7 @@ def of_onnx(path: str, device: str = "auto", *, accept_changed: bool = False, ti
 
 
 def of_graph(path: str, graph: Graph, weights: "Mapping[str, Tensor]", device: str = "auto") -> Scorer:
-    """A spec's graph with the state_dict of its module, without what is for training alone: what exports have."""
+    """Load a spec's graph with the state_dict of its module, without the training-only parts, as in exports."""
     from cnnc.passes.drop_train_only import drop_train_only
     from cnnc.passes.network import Network
     from cnnc.targets import torch_module
@@ -81,13 +82,13 @@ def of_graph(path: str, graph: Graph, weights: "Mapping[str, Tensor]", device: s
 def of_torchscript(
     path: str, load: Callable[[Mapping[str, Any]], Graph], device: str = "auto", *, accept_changed: bool = False
 ) -> Scorer:
-    """A TorchScript file, beside which the manifest of its build lies; `load` proves the spec that is in there.
+    """Load a TorchScript file, with the manifest of its build in the same folder; `load` proves the manifest's spec.
 
-    Raises CnncError: E501 where either cannot be read or, unless `accept_changed`, is not what the build wrote.
+    Raises CnncError (E501) if one of them cannot be read or, unless `accept_changed`, is not what the build wrote.
     """
     require_utf8(path, Code.MODEL_UNREADABLE, "read the model")
     require_file(path, Code.MODEL_UNREADABLE, "model")
-    graph = load(_described(Path(path), accept_changed))
+    graph = load(_spec_of(Path(path), accept_changed))
     module = _load(path)
     from cnnc.passes.drop_train_only import drop_train_only
     from cnnc.passes.network import Network
@@ -95,27 +96,27 @@ def of_torchscript(
     return _of_module(path, drop_train_only(Network(graph, {})).graph, module, device)
 
 
-def _described(path: Path, accept_changed: bool) -> Mapping[str, Any]:
-    """The spec in the manifest beside the file, which must be the file that the manifest speaks of."""
+def _spec_of(path: Path, accept_changed: bool) -> Mapping[str, Any]:
+    """Return the spec in the manifest in the file's folder; raises E501 unless the manifest's hash is the file's."""
     from cnnc.artifacts.metadata import spec_hash
 
     manifest = path.with_name(MANIFEST)
     try:
-        said = json.loads(manifest.read_bytes())
-        spec, digest = dict(said["spec"]), str(said["files"][path.name]["sha256"])
-        intact = spec_hash(spec) == said["spec_sha256"]
+        content = json.loads(manifest.read_bytes())
+        spec, digest = dict(content["spec"]), str(content["files"][path.name]["sha256"])
+        intact = spec_hash(spec) == content["spec_sha256"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or "it is not what `cnnc build` writes, or speaks of another file"
+        reason = getattr(error, "strerror", None) or "it is not what `cnnc build` writes, or does not list this file"
         raise CnncError.of(
             Code.MODEL_UNREADABLE,
-            f"cannot tell how the model {path} is fed: its build's {manifest} cannot be read: {reason.lower()}",
-            help=f"a TorchScript file says nothing of itself: keep {MANIFEST} beside it, or evaluate the spec with "
+            f"the model {path} needs the manifest of its build, but {manifest} cannot be read: {reason.lower()}",
+            help=f"keep {MANIFEST}, which describes the inputs, in the model's folder; or evaluate the spec with "
             "--weights, or the .onnx file",
         ) from error
     if accept_changed:
         return spec
     if not intact:
-        raise _changed(f"the spec in {manifest} is not the one that `cnnc build` wrote there: its SHA-256 differs")
+        raise _changed(f"the spec in {manifest} is not the one that `cnnc build` wrote: its SHA-256 differs")
     with path.open("rb") as file:
         if file_digest(file, "sha256").hexdigest() != digest:
             raise _changed(f"the model {path} is not the file that {manifest} describes: its SHA-256 differs")
@@ -137,7 +138,7 @@ def _load(path: str) -> "Module":
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TorchScript is deprecated, and asked for
+            warnings.simplefilter("ignore")  # TorchScript is deprecated, but the user asked for it
             return cast("Module", torch.jit.load(path, map_location="cpu"))  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:200]
@@ -161,11 +162,11 @@ def _of_module(path: str, graph: Graph, module: "Module", device: str) -> Scorer
 
 
 def choose(device: str) -> str:
-    """`cuda` or `cpu` for `auto`, `cuda` or `cpu`; raises E514 where CUDA is asked for and not there."""
+    """Return `cuda` or `cpu` for `auto`, `cuda` or `cpu`; raises E514 if CUDA is requested but not available."""
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
         raise CnncError.of(
-            Code.NO_DEVICE, "there is no CUDA device that torch can use here", help="take --device cpu, or auto"
+            Code.NO_DEVICE, "torch finds no usable CUDA device", help="use --device cpu or --device auto"
         )
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

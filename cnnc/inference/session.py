@@ -1,7 +1,7 @@
-"""A model loaded by onnxruntime in this process, with onnxruntime's habits kept in check.
+"""Load and run a model with onnxruntime in this process.
 
-In: a `ModelFile` and the wanted provider. Out: a `Session`. Weights in other files are not followed unless told; a
-provider that gives up falls back only where the user left the choice to us; errors are one line, logs are off.
+Takes a `ModelFile` and a provider, and returns a `Session`. Weights in other files are read only if allowed. If a
+provider fails, the CPU replaces it only if the user did not name the provider. Errors are one line, and logs are off.
 """
 
 import os
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 _FATAL = 4
 _LONGEST = 300
-# onnxruntime looks for external data below this folder; a place that cannot exist makes every such file missing
+# onnxruntime looks for external data in this folder; it cannot exist, so that every such file is missing
 _NOWHERE = os.path.join(os.devnull, "nowhere")
 _FOLDER = "session.model_external_initializers_file_folder_path"
+_EXTERNAL_HELP = "--allow-external lets `cnnc infer` read weights in other files of the model's folder"
 _MISSING = re.compile(r'External data path does not exist: "(.+)"')
 _NOISE = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : |^Load model from .+? failed: ?"
@@ -34,7 +35,7 @@ _NOISE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An input or output of a model: name, onnxruntime's type (`tensor(float)`), shape; None for an unknown side."""
+    """An input or output of a model: name, onnxruntime's type (`tensor(float)`), shape, with None for open sides."""
 
     name: str
     type: str
@@ -49,36 +50,36 @@ class Runner(Protocol):
     choice: Choice
 
     def run(self, array: NDArray[np.float32], source: str, target: str) -> tuple[NDArray[Any], float]:
-        """Output `target` for `array` at input `source`, and the milliseconds; raises CnncError (E507)."""
+        """Return output `target` for `array` at input `source`, and the milliseconds; raises CnncError (E507)."""
 
     def close(self) -> None:
-        """Give back what the model holds."""
+        """Release the model's resources."""
 
 
 class Session:
     """A Runner in this process."""
 
     def __init__(self, model: ModelFile, wanted: str = "auto", *, allow_external: bool = False) -> None:
-        """Load; raises CnncError: E502 where onnxruntime cannot run the model, E506 where `wanted` cannot run here."""
+        """Load; raises CnncError: E502 if onnxruntime cannot run the model, E506 if `wanted` cannot run here."""
         self._session, self.choice = _create(model, choose(wanted), allow_external)
         self.inputs = tuple(map(_port, self._session.get_inputs()))
         self.outputs = tuple(map(_port, self._session.get_outputs()))
 
     def run(self, array: NDArray[np.float32], source: str, target: str) -> tuple[NDArray[Any], float]:
-        """Output `target` for `array` at input `source`, and the milliseconds; raises CnncError (E507)."""
+        """Return output `target` for `array` at input `source`, and the milliseconds; raises CnncError (E507)."""
         started = time.perf_counter()
         try:
             output = self._session.run([target], {source: array})[0]
-        except Exception as error:  # onnxruntime's own exceptions have no common base of their own
+        except Exception as error:  # onnxruntime's exceptions have no common base class
             raise CnncError.of(Code.MODEL_FAILED, f"onnxruntime could not run the model: {_plain(error)}") from error
         return np.asarray(output), (time.perf_counter() - started) * 1000
 
     def close(self) -> None:
-        """Nothing to do: the session goes with this object."""
+        """Do nothing: the session is released with this object."""
 
 
 def _create(model: ModelFile, choice: Choice, allow_external: bool) -> "tuple[onnxruntime.InferenceSession, Choice]":
-    import onnxruntime  # noqa: F401 - where it is not installed, that is not the model's fault
+    import onnxruntime  # noqa: F401 - outside `try`: a missing package is not an error of the model
 
     try:
         with hushed():
@@ -90,8 +91,8 @@ def _create(model: ModelFile, choice: Choice, allow_external: bool) -> "tuple[on
     else:
         if choice.providers[0] in session.get_providers():
             return session, choice
-        fault = f"onnxruntime cannot load its {choice.providers[0]} (are CUDA and cuDNN there?)"
-    # the CPU tells whether the provider or the model is to blame: where it fails too, the model is
+        fault = f"onnxruntime cannot load its {choice.providers[0]} (are CUDA and cuDNN installed?)"
+    # if the CPU fails too, the model is at fault, not the provider
     session, on_cpu = _create(model, fall_back(fault), allow_external)
     if choice.asked:
         raise cannot_run(choice.name, fault)
@@ -114,7 +115,7 @@ def _port(node: Any) -> Port:
 
 
 def _plain(error: Exception) -> str:
-    """Give onnxruntime's message without its prefixes and C++ signatures, in one line of bounded length."""
+    """Return onnxruntime's message without its prefixes and C++ signatures, as one line of limited length."""
     text = " ".join(str(error).split())
     while (shorter := _NOISE.sub("", text)) != text:
         text = shorter
@@ -125,19 +126,17 @@ def _unsuited(model: ModelFile, error: Exception, allow_external: bool) -> CnncE
     text = _plain(error)
     if missing := _MISSING.search(text):
         name = os.path.basename(missing[1])
-        told = f"keeps weights in another file, {name}"
+        missing_file = ", which is missing" if allow_external else ""
         return CnncError.of(
             Code.MODEL_UNSUITED,
-            f"the model {model.path} {told}{', which is not there' if allow_external else ''}",
-            help=f"put {name} beside the model"
-            if allow_external
-            else "infer follows no such file unless told (--allow-external), and then none outside the model's folder",
+            f"the model {model.path} has weights in another file, {name}{missing_file}",
+            help=f"copy {name} to the model's folder" if allow_external else _EXTERNAL_HELP,
         )
     if text.startswith("External data path"):
         return CnncError.of(
             Code.MODEL_UNSUITED,
-            f"the model {model.path} keeps weights in another file: {text}",
-            help="infer follows no such file unless told (--allow-external), and then none outside the model's folder",
+            f"the model {model.path} has weights in another file: {text}",
+            help=_EXTERNAL_HELP,
         )
     code = Code.MODEL_UNREADABLE if "protobuf parsing failed" in text.lower() else Code.MODEL_UNSUITED
     return CnncError.of(code, f"onnxruntime cannot load the model {model.path}: {text}")

@@ -1,4 +1,4 @@
-"""A time limit for a child process that runs a model, which may never come to an end."""
+"""A time limit for a child process that runs a model, which may never finish."""
 
 import subprocess
 from collections.abc import Iterator

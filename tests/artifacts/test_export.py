@@ -154,5 +154,5 @@ def test_a_model_with_weights_beside_it_may_say_so_only_of_a_file_beside_it(tmp_
     said[onnx_seal.DATA].value = json.dumps({**json.loads(said[onnx_seal.DATA].value), "name": "../w.data"})
     del model.metadata_props[0]
     (built.folder / "net.onnx").write_bytes(b"".join(onnx_seal.sealed([model.SerializeToString()])))
-    with pytest.raises(CnncError, match=r"E501.*its weights lie in '../w.data', which is no file beside it"):
+    with pytest.raises(CnncError, match=r"E501.*its weights must be in a file of the same folder, got '../w.data'"):
         load_model(built.folder / "net.onnx", "cpu")

@@ -72,7 +72,7 @@ def test_classes_are_named_by_either_meta_file(tmp_path):
 def test_a_missing_batch_is_named(tmp_path, refused):
     write_cifar_binary(tmp_path)
     (tmp_path / "data_batch_3.bin").unlink()
-    assert "six batches data_batch_3.bin is missing" in refused(cifar.read, tmp_path).message
+    assert "data_batch_3.bin is missing from CIFAR-10's six batches" in refused(cifar.read, tmp_path).message
     (tmp_path / "test_batch.bin").unlink()
     assert "data_batch_3.bin, test_batch.bin are missing" in refused(cifar.read, tmp_path).message
 
@@ -196,7 +196,7 @@ def test_an_array_whose_bytes_do_not_fit_is_refused(tmp_path, refused):
     path = write_cifar_pickled(tmp_path) / "test_batch"
     data = path.read_bytes()
     (tmp_path / "test_batch").write_bytes(data.replace(b"K\x04M\x00\x0c", b"K\x05M\x00\x0c"))
-    assert "an array of (5, 3072) has 12,288 bytes" in refused(cifar.read, tmp_path).message
+    assert "an array of shape (5, 3072) has 12,288 bytes" in refused(cifar.read, tmp_path).message
     (tmp_path / "test_batch").write_bytes(data.replace(b"K\x04M\x00\x0c", b"J\xff\xff\xff\xffM\x00\x0c"))
     assert "an invalid shape" in refused(cifar.read, tmp_path).message
 
@@ -219,7 +219,11 @@ def test_a_damaged_archive_is_told(tmp_path, refused):
     with tarfile.open(path, "w:gz") as archive:
         archive.add(tmp_path / "x", "x")
     whole = path.read_bytes()
-    for data, words in ((whole[:-4000], "the file is cut off"), (b"text", "no whole archive"), (b"", "is empty")):
+    for data, words in (
+        (whole[:-4000], "the file is cut off"),
+        (b"text", "the archive is damaged or cut off"),
+        (b"", "is empty"),
+    ):
         path.write_bytes(data)
         diagnostic = refused(cifar.read, path)
         assert str(path) in diagnostic.message

@@ -140,7 +140,7 @@ def test_of_very_many_broken_pictures_some_are_named(pets, refused):
 def test_the_search_for_others_ends(pets, refused, monkeypatch):
     monkeypatch.setattr(folder, "SEARCH", -1.0)
     spoil(pets, "train/cat/a", "test/cat/b")
-    assert "cannot read 1 of the 7 pictures (the first 1 were checked" in refused(load, pets).message
+    assert "cannot read 1 of the 7 pictures (checked 1 of them" in refused(load, pets).message
 
 
 @pytest.mark.parametrize("room", [folder.IN_MEMORY, 20, 0], ids=["all", "some", "none"])

@@ -56,9 +56,9 @@ DAMAGED = {
     "half a header": (images(1, 1, 1)[:10], "it ends inside its header, after 10 bytes"),
     "no pictures": (images(0, 28, 28), "it is empty: its size is 0 × 28 × 28"),
     "no height": (images(3, 0, 28), "it is empty: its size is 3 × 0 × 28"),
-    "more promised": (images(20, 4, 4) + bytes(310), "promises 20 × 4 × 4 = 320 bytes, only 310 follow"),
-    "more follows": (images(20, 4, 4) + bytes(321), "promises 20 × 4 × 4 = 320 bytes, more follow"),
-    "huge": (images(4_000_000_000, 60_000, 60_000) + bytes(9), "more than a file of 25 bytes holds"),
+    "more promised": (images(20, 4, 4) + bytes(310), "declares 20 × 4 × 4 = 320 bytes, but only 310 follow"),
+    "more follows": (images(20, 4, 4) + bytes(321), "declares 20 × 4 × 4 = 320 bytes, but more follow"),
+    "huge": (images(4_000_000_000, 60_000, 60_000) + bytes(9), "more than a file of 25 bytes can hold"),
 }
 
 

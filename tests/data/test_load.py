@@ -110,7 +110,7 @@ def test_paths_without_data(tmp_path, refused):
     os.mkfifo(tmp_path / "pipe")
     for name, words in (
         ("empty", "the folder is empty"),
-        ("other", "it holds a, b, c, d, e …"),
+        ("other", "its layout is unknown: it contains a, b, c, d, e …"),
         ("text.csv", "its layout is unknown"),
         ("absent", "there is no such file or folder"),
         ("pipe", "it is neither a file nor a folder"),
@@ -187,10 +187,10 @@ def test_val_split_replaces_the_test_split_after_the_limit(idx):
     ("keywords", "words"),
     [
         ({"limit": 0}, "`limit` must be at least 1, got 0"),
-        ({"limit": -5}, "`limit` is -5"),
+        ({"limit": -5}, "`limit` must be at least 1, got -5"),
         ({"val_split": 0.0}, "`val_split` must be between 0 and 1, got 0"),
-        ({"val_split": 1.0}, "`val_split` is 1; it is"),
-        ({"val_split": float("nan")}, "`val_split` is nan; it is"),
+        ({"val_split": 1.0}, "`val_split` must be between 0 and 1, got 1"),
+        ({"val_split": float("nan")}, "`val_split` must be between 0 and 1, got nan"),
         ({"val_split": 0.5, "limit": 5}, "leaves no test examples: no class has more than one example"),
     ],
 )

@@ -72,7 +72,7 @@ WRONG = {
     "no labels": ({"x_train": IMAGES}, "it contains `x_train` but no `y_train`"),
     "no pictures": ({"y_train": LABELS}, "it contains `y_train` but no `x_train`"),
     "half a test": ({"x": IMAGES, "y": LABELS, "x_test": IMAGES}, "it contains `x_test` but no `y_test`"),
-    "counts": ({"x": IMAGES, "y": LABELS[:5]}, "`x` holds 6 pictures, `y` 5 labels"),
+    "counts": ({"x": IMAGES, "y": LABELS[:5]}, "`x` has 6 pictures, but `y` has 5 labels"),
     "flat": ({"x": IMAGES.reshape(6, 16), "y": LABELS}, "`x` is [6, 16]; it must be [N, H, W]"),
     "channels": ({"x": np.zeros((6, 4, 4, 2)), "y": LABELS}, "`x` is [6, 4, 4, 2]; it must be"),
     "nothing": ({"x": IMAGES[:0], "y": LABELS[:0]}, "the array `x` is empty: [0, 4, 4]"),

@@ -69,7 +69,7 @@ def newer(model):
         (model_of(RELU, image=("N", 224, 224, 3), output=("N", 224, 224, 3)), "[?, 224, 224, 3]"),
         (model_of(RELU, image=("N", 10), output=("N", 10)), "[?, 10]"),
         (model_of(RELU, image=(8, 1, 2, 2), output=(8, 1, 2, 2)), "[8, 1, 2, 2]"),
-        (model_of(RELU, output=("N", 1, 2, 2)), "'y' tensor(float) [?, 1, 2, 2] is not one score a class"),
+        (model_of(RELU, output=("N", 1, 2, 2)), "'y' tensor(float) [?, 1, 2, 2] is not one score per class"),
         (model_of(RELU, kinds=[TensorProto.FLOAT16] * 2, output=("N", 1, 2, 2)), "tensor(float16)"),
         (model_of(helper.make_node("Cast", ["image"], ["y"], to=7), kinds=(1, 7), output=("N", 3)), "tensor(int64)"),
         (model_of(RELU, weights={"image": np.ones((1, 1, 2, 2), "f4")}), "0 inputs"),
@@ -85,7 +85,7 @@ def test_models_that_infer_cannot_use(save, model, says):
 @pytest.mark.parametrize(
     ("about", "says"),
     [
-        (contract(shape=(1, 28, 28)), "not what its contract says: [1, 28, 28]"),
+        (contract(shape=(1, 28, 28)), "but its contract has [1, 28, 28]"),
         (contract(shape=(4,), mode=None), "not a picture"),
         (Contract(input=InputContract(name="x", shape=(1, 2, 2), mode="grey"), outputs=("y",)), "lacks 'x'"),
         (Contract(input=InputContract(name="image", shape=(1, 2, 2), mode="grey"), outputs=("z",)), "lacks 'z'"),
@@ -114,5 +114,5 @@ def test_external_data_is_refused_unless_allowed(save, tmp_path, picture, monkey
     (inside / "w.bin").unlink()
     with pytest.raises(CnncError) as caught:
         load_model(inside / "m.onnx", "cpu", allow_external=True)
-    assert "in another file, w.bin, which is not there" in caught.value.diagnostics[0].message
-    assert caught.value.diagnostics[0].help == "put w.bin beside the model"
+    assert "in another file, w.bin, which is missing" in caught.value.diagnostics[0].message
+    assert caught.value.diagnostics[0].help == "copy w.bin to the model's folder"

@@ -201,7 +201,7 @@ def test_scores_that_are_not_finite_are_a_diagnostic(save):
     weights = np.full((3, 4), np.inf, np.float32)
     scorer = scorers.of_onnx(str(save(linear(weights), contract())), "cpu")
     message = error_of(lambda: evaluate(scorer, Split(np.full((2, 2, 2, 1), 9, np.uint8), np.array([0, 1]))), "E507")
-    assert "6 of a batch's 6 scores" in message
+    assert "6 of the 6 scores of a batch" in message
 
 
 def test_one_score_tells_no_classes_apart(save):
@@ -226,7 +226,7 @@ def test_a_torchscript_file_needs_its_manifest_and_must_be_the_file_in_it(built)
     path.write_bytes(path.read_bytes() + b"\0")
     assert "SHA-256 differs" in error_of(load, "E501")
     manifest.write_text("{}")
-    assert "speaks of another file" in error_of(load, "E501")
+    assert "does not list this file" in error_of(load, "E501")
     manifest.unlink()
     assert "no such file" in error_of(load, "E501")
     path.unlink()
