@@ -90,8 +90,9 @@ def _read(path: Path) -> _Parts:
         raise unreadable(path, "its layout is unknown", LAYOUTS)
     with reading(path):
         inside = sorted(os.listdir(path))
-    names = ", ".join(inside[:5]) + (" …" if len(inside) > 5 else "")
-    raise unreadable(path, f"its layout is unknown: it contains {names}" if inside else "the folder is empty", LAYOUTS)
+    content = ", ".join(inside[:5]) + (" …" if len(inside) > 5 else "")
+    reason = f"its layout is unknown: it contains {content}" if inside else "the folder is empty"
+    raise unreadable(path, reason, LAYOUTS)
 
 
 def _not_found(path: Path) -> CnncError:

@@ -1,7 +1,7 @@
-"""The last line of `state.pt`: the SHA-256 of all before it.
+"""Write and check the last line of `state.pt`: the SHA-256 of all bytes before it.
 
-torch does not look at the checksums of its own archives, and most flipped bits in one only make other numbers. What
-stands behind an archive is of no matter to the readers of such files, so that torch loads one with this line too.
+torch does not check the checksums in its archives, and most flipped bits only change numbers. Readers of such archives
+ignore data after the end, so torch can still load a file with this line.
 """
 
 from hashlib import sha256
@@ -10,13 +10,13 @@ from typing import BinaryIO
 
 from cnnc.files.weights_stamp import Damaged
 
-SAYS = b"\nSHA-256 of the bytes before this line: "
-SIZE = len(SAYS) + 64 + 1
+PREFIX = b"\nSHA-256 of the bytes before this line: "
+SIZE = len(PREFIX) + 64 + 1
 PIECE = 2**20
 
 
 class Hashing:
-    """An open file that hashes what is written to it."""
+    """A file wrapper that hashes the bytes written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._hash = file, sha256()
@@ -36,16 +36,16 @@ class Hashing:
 
 
 def _trailer(digest: str) -> bytes:
-    return SAYS + digest.encode() + b"\n"
+    return PREFIX + digest.encode() + b"\n"
 
 
 def require_whole(path: Path) -> bool:
-    """Raise Damaged where the file's last line is not that of its other bytes; False where it has none."""
+    """Return whether the file has a hash line; raises Damaged if its hash is not that of the other bytes."""
     hash, rest = sha256(), max(0, path.stat().st_size - SIZE)
     with path.open("rb") as file:
         file.seek(rest)
         trailer = file.read()
-        if not trailer.startswith(SAYS):
+        if not trailer.startswith(PREFIX):
             return False
         file.seek(0)
         while piece := file.read(min(PIECE, rest)):

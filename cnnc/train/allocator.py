@@ -1,7 +1,8 @@
-"""The memory allocator of a process that trains on the CPU.
+"""Tune glibc's memory allocator for training on the CPU.
 
-Every step takes and gives back the same large blocks. glibc returns them to the system each time, and each time the
-system clears their pages anew: of LeNet's step that is a third. Here blocks are kept, and large ones use large pages.
+Every step allocates and frees the same large blocks. By default glibc returns them to the system each time, and the
+system clears their pages each time, which takes a third of LeNet's step. With these settings glibc keeps the blocks,
+and large ones use huge pages.
 """
 
 import ctypes
@@ -14,7 +15,7 @@ LARGEST, PAD = 1 << 30, 64 << 20
 
 
 def keep_memory() -> None:
-    """Set this process up so, before torch takes its first large block; only Linux with glibc can be."""
+    """Apply the settings to this process, before torch's first large allocation; only for Linux with glibc."""
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if sys.platform == "linux":
         with suppress(AttributeError, OSError):  # another libc has no mallopt

@@ -1,8 +1,8 @@
-"""Random changes to the pictures of a training batch, made on their device without asking anything of it.
+"""Augment training batches on their device, without synchronising with it.
 
-All draw from torch's own generator of the device, whose state checkpoints keep. kornia's transforms would do: on a CPU
-they take as long. But they draw on the CPU and choose pictures by boolean masks, and every copy of these to a GPU waits
-until it has done all that was queued before. These change all pictures, some by nothing, and the CPU runs ahead.
+All transforms draw from torch's generator of the device, whose state is in checkpoints. kornia's transforms are as fast
+on a CPU. But they draw on the CPU and select pictures with boolean masks, and each copy of a mask to a GPU waits for
+all queued work. These transforms change all pictures, some by nothing, so that the CPU can run ahead of the GPU.
 """
 
 from collections.abc import Collection
@@ -16,19 +16,19 @@ STRENGTH = 0.3  # brightness, contrast and saturation change by up to this facto
 
 
 class Augment:
-    """`flip`: every other picture, left to right. `crop`: shifted, black where nothing is. `color`: see STRENGTH."""
+    """Applies `flip` (half of the pictures, left to right), `crop` (shift, with black borders) and `color`."""
 
     def __init__(self, kinds: Collection[str]) -> None:
         self._kinds = frozenset(kinds)
 
     def move(self, images: "Tensor") -> "Tensor":
-        """Flip and shift (N, C, H, W) of any type; before a resize, where that makes pictures larger, this is cheap."""
+        """Flip and shift (N, C, H, W) of any dtype; this is cheapest before a resize that enlarges the pictures."""
         if "flip" in self._kinds:
             images = flip(images)
         return crop(images) if "crop" in self._kinds else images
 
     def recolour(self, images: "Tensor") -> "Tensor":
-        """Change the colours of uint8-ranged (N, C, H, W); the type stays."""
+        """Change the colours of (N, C, H, W) with values 0..255, in the same dtype."""
         return recolour(images) if "color" in self._kinds else images
 
 

@@ -1,7 +1,7 @@
-"""Batches of a data set on the device: of a set that lies there, or of files that workers read.
+"""Batches of a data set on the device, from memory or from files that worker processes read.
 
-Both give uint8 pictures (n, C, H, W) in the network's colours and int64 labels (n,), in a given order, and neither
-waits for the device. Those that are read from files are in the network's size already.
+Both sources yield uint8 pictures (n, C, H, W) in the network's colours and int64 labels (n,), in a given order, without
+waiting for the device. Pictures from files already have the network's size.
 """
 
 import os
@@ -24,23 +24,23 @@ MOST_WORKERS = 8
 
 
 class Source(Protocol):
-    """Examples, as many as `len` says."""
+    """A sequence of `len` examples."""
 
     def __len__(self) -> int: ...
 
     def batches(self, order: "Tensor | None", ranges: Sequence[Range]) -> "Iterator[tuple[Tensor, Tensor]]":
-        """A batch for each range of positions in `order`; without it, of the examples as they stand."""
+        """Yield a batch for each range of positions in `order`, or in the set's own order if it is None."""
 
 
 def source(split: Split | Files, preprocess: Preprocess, device: "torch.device", sharing: int = 1) -> Source:
-    """The examples of a split; `sharing` processes of this machine read files at the same time."""
+    """Return a Source of the split's examples; `sharing` is the number of processes on this machine that read files."""
     if isinstance(split, Split):
         return Resident(split, preprocess, device)
     return Streamed(split, preprocess, device, max(1, min(MOST_WORKERS, _cores()) // sharing))
 
 
 class Resident:
-    """A decoded set that lies on the device, or beside it where it would take more than half of its memory."""
+    """A decoded set, on the device, or on the CPU if it would take more than half of the device's free memory."""
 
     def __init__(self, split: Split, preprocess: Preprocess, device: "torch.device") -> None:
         import torch
@@ -72,7 +72,7 @@ class Resident:
 
 
 class Streamed:
-    """Picture files that worker processes read, some batches ahead, into pinned memory where the device is a GPU."""
+    """Picture files that worker processes read some batches ahead, into pinned memory if the device is a GPU."""
 
     def __init__(self, files: Files, preprocess: Preprocess, device: "torch.device", workers: int) -> None:
         self._pictures, self._device, self._workers = Pictures(files, preprocess), device, workers
@@ -81,7 +81,7 @@ class Streamed:
         return len(self._pictures)
 
     def batches(self, order: "Tensor | None", ranges: Sequence[Range]) -> "Iterator[tuple[Tensor, Tensor]]":
-        """See Source; raises E503 or E504 for a file that is no picture of ours, E515 where a worker has died."""
+        """See Source; raises E503 or E504 for an unreadable picture, E510 for a misfit, E515 if a worker has died."""
         import torch
         from torch.utils.data import DataLoader
 
@@ -95,7 +95,7 @@ class Streamed:
             worker_init_fn=follow_parent,
             collate_fn=collate,
             pin_memory=self._device.type == "cuda",
-            generator=torch.Generator(),  # else it would draw from the one that dropout draws from
+            generator=torch.Generator(),  # the default generator is the one that dropout uses
         )
         for batch in served(loader):
             if isinstance(batch[0], Diagnostic):
@@ -105,7 +105,7 @@ class Streamed:
 
 
 class Pictures:
-    """Files by position, as workers read them: uint8 (C, H, W) and a label, or what is wrong with the file."""
+    """The data set that workers read: by index, uint8 (C, H, W) and a label, or the diagnostic of a wrong file."""
 
     def __init__(self, files: Files, preprocess: Preprocess) -> None:
         self._files, self._preprocess = files, preprocess
@@ -114,7 +114,7 @@ class Pictures:
         return len(self._files)
 
     def __getitem__(self, index: int) -> "tuple[Tensor, int] | tuple[Diagnostic, ...]":
-        # an exception would lose its diagnostics on the way out of a worker
+        # returned, not raised: an exception loses its diagnostics on the way out of a worker
         import numpy as np
         import torch
 
@@ -126,13 +126,13 @@ class Pictures:
             settled = self._preprocess.settle(torch.from_numpy(picture.reshape(1, *picture.shape[:2], -1)))
             return self._preprocess.resize(settled)[0], int(self._files.labels[index])
         except CnncError as error:
-            (said,) = error.diagnostics
-            misfit = said.code is Code.DATA_MISFIT  # as it is told of a whole set, which has no path
-            return (replace(said, message=f"{path}: {said.message}") if misfit else said,)
+            (found,) = error.diagnostics
+            misfit = found.code is Code.DATA_MISFIT  # a message about a whole set, without a path
+            return (replace(found, message=f"{path}: {found.message}") if misfit else found,)
 
 
 def collate(items: Sequence[Any]) -> Any:
-    """A batch of what Pictures gives, for another process; of one with a bad file, what is wrong with it."""
+    """Stack items of Pictures into a batch in shared memory, or return the diagnostic of a wrong file."""
     import torch
 
     for item in items:
@@ -142,7 +142,7 @@ def collate(items: Sequence[Any]) -> Any:
 
 
 def _room(device: "torch.device") -> float:
-    """How many bytes a set may take of the device."""
+    """Return the most bytes that a set may take on the device."""
     import torch
 
     return torch.cuda.mem_get_info(device)[0] / 2 if device.type == "cuda" else float("inf")

@@ -1,10 +1,10 @@
-"""A run's folder: what is in it, how it is written, how it is read.
+"""Read and write the files of a run's folder: checkpoint, weights and summary.
 
-`state.pt` alone is what a run goes on from: weights, optimizer, generators, counts, history, in one file that is
-replaced as a whole, so that a run killed at any moment is resumable. The weights for others lie beside it as
-`last.safetensors` and `best.safetensors`, written before it: they may be an epoch ahead of a state that was not written
-any more, and the resumed run writes them again. `run.json` says what the run is. All of them hold hashes of what is in
-them, so that damage is noticed: torch's reader would make other numbers of it.
+A run resumes from `state.pt` alone: weights, optimizer, generators, counts and history, in one file that is replaced
+atomically, so that a run killed at any moment can resume. `last.safetensors` and `best.safetensors` hold the weights
+for other programs. They are written before the state: if a run is killed in between, they are an epoch ahead, and the
+resumed run writes them again. `run.json` is a summary. All files contain hashes to detect damage, which torch's reader
+would turn into other numbers.
 """
 
 import json
@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 
 STATE, LAST, BEST, RUN = "state.pt", "last.safetensors", "best.safetensors", "run.json"
 VERSION = 2
-VERSIONS = (1, VERSION)  # of the first the file has no hash
+VERSIONS = (1, VERSION)  # files of version 1 have no hash
 HASH = "sha256"
 FILES = (STATE, LAST, BEST, RUN, metrics.NAME, curves.NAME)
+KEPT = "cnnc then renames the folder and keeps it"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a run is of: hashes of the network and the data, the recipe it goes by, and the one that the spec had.
+    """What defines a run: hashes of the network and the data, its recipe, and the recipe in the spec (`written`).
 
     `skipped` are the paths of the pictures that were left out because they cannot be read.
     """
@@ -53,7 +54,7 @@ class Identity:
 
     @classmethod
     def of(cls, graph: Graph, recipe: Train, data: Data) -> "Identity":
-        """The identity of a run that begins now."""
+        """Return the identity of a new run."""
         written = graph.train.model_dump() if graph.train else {}
         labels = graph.labels or data.classes
         return cls(
@@ -70,7 +71,7 @@ class Identity:
 
 @dataclass
 class Progress:
-    """How far a run is: whole epochs, then steps and what they came to, of the epoch that it is in."""
+    """The progress of a run: completed epochs and their records; steps, totals and seconds of the current epoch."""
 
     epoch: int = 0
     step: int = 0
@@ -80,13 +81,13 @@ class Progress:
 
     @property
     def best(self) -> EpochRecord | None:
-        """The first epoch of the highest test accuracy, or of the lowest training loss where nothing was tested."""
+        """The first epoch with the highest test accuracy, or with the lowest training loss if there are no tests."""
         return max(self.records, key=_merit, default=None)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What `state.pt` holds. `learner` is the learner's own state, `generators` one for each rank, mid-epoch alone."""
+    """The content of `state.pt`. `generators` has the states of each rank, and is empty at the end of an epoch."""
 
     identity: Identity
     progress: Progress
@@ -95,13 +96,13 @@ class Checkpoint:
 
 
 def network_hash(graph: Graph) -> str:
-    """The SHA-256 of the resolved spec, without what does not make the network another one."""
+    """Return the SHA-256 of the resolved spec, without the keys that do not change the network."""
     spec = {key: value for key, value in graph.spec.items() if key not in ("train", "description", "labels", "budget")}
     return _json_hash(spec)
 
 
 def write(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write the state, atomically; raises E405, and then the earlier one is still there."""
+    """Write the state atomically; raises E405, and then leaves the earlier state."""
     import torch
 
     plain = {
@@ -124,12 +125,12 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def write_weights(path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str, ...] | None) -> None:
-    """Write weights by the spec's paths, with the classes' names for `cnnc build`; raises E405."""
+    """Write weights, keyed by the spec's paths, with the class names for `cnnc build`; raises E405."""
     write_file(path, lambda file: write_stamped(file, weights, labels))
 
 
 def read(folder: Path) -> Checkpoint | None:
-    """The state of the run in `folder`, or None if it holds no run.
+    """Return the state of the run in `folder`, or None if there is no run.
 
     Raises E512 if the state is damaged or unreadable, or if it is missing although other files of a run are there.
     """
@@ -150,17 +151,17 @@ def read(folder: Path) -> Checkpoint | None:
         raise
     except Damaged as error:
         raise _not_resumable(path, str(error)) from error
-    except Exception as error:  # torch's reader raises what it likes on damaged files
+    except Exception as error:  # torch's reader may raise any exception on damaged files
         raise _not_resumable(path, "it is cut off or damaged: torch cannot read it") from error
 
 
 def files_of_run(folder: Path) -> list[str]:
-    """The names of the files in `folder` that a run writes."""
+    """Return the names of the files in `folder` that belong to a run."""
     return [name for name in FILES if exists(folder / name)]
 
 
 def _load(path: Path) -> Any:
-    """What is in `state.pt`; raises Damaged, E512 for another version, and what torch raises."""
+    """Return the content of `state.pt`; raises Damaged, E512 for another version, and any error of torch."""
     import torch
 
     try:
@@ -169,14 +170,14 @@ def _load(path: Path) -> Any:
         raise _not_resumable(path, (error.strerror or str(error)).lower()) from error
     plain = torch.load(path, map_location="cpu", weights_only=True)
     if plain["version"] not in VERSIONS:
-        raise _not_resumable(path, f"it is of version {plain['version']}, and this cnnc reads {VERSION}")
+        raise _not_resumable(path, f"it has version {plain['version']}, but this cnnc reads {VERSION}")
     if plain["version"] == VERSION and not has_hash:
         raise Damaged("it is damaged: the line at its end, with the SHA-256 of its other bytes, is missing")
     return plain
 
 
 def _require_run(path: Path) -> None:
-    """Raise E512 where `run.json` is there, and not as it was written."""
+    """Raise E512 if `run.json` exists but is not as cnnc wrote it."""
     try:
         about = json.loads(path.read_bytes())
         whole = about.pop(HASH, None) in (_json_hash(about), None)
@@ -190,7 +191,7 @@ def _require_run(path: Path) -> None:
         raise _not_resumable(
             path,
             "it is damaged or was changed: it is not what cnnc wrote",
-            f"remove this file, which is only a summary: a run goes on from {STATE} alone",
+            f"remove this file, which is only a summary: a run resumes from {STATE} alone",
         )
 
 
@@ -199,32 +200,31 @@ def _json_hash(data: Mapping[str, Any]) -> str:
 
 
 _PUT_BACK = (
-    f"put {STATE} back; or leave out `--resume` to start a new run: the folder is then kept under another name (its "
-    "weights can be passed to `--weights`)"
+    f"put {STATE} back, or leave out `--resume` to start again; {KEPT}, and its weights can be passed to `--weights`"
 )
 
 
 def _not_resumable(path: Path, reason: str, help: str | None = None) -> CnncError:
-    anew = "leave out `--resume` to begin anew; the folder will be kept under another name"
-    return CnncError.of(Code.CANNOT_RESUME, f"cannot resume from {path}: {reason}", help=help or anew)
+    restart = f"leave out `--resume` to start again; {KEPT}"
+    return CnncError.of(Code.CANNOT_RESUME, f"cannot resume from {path}: {reason}", help=help or restart)
 
 
 def require_same(saved: Identity, now: Identity, folder: Path) -> None:
-    """Raise E512 where the network, its recipe or the data are not those that the run in `folder` began with."""
+    """Raise E512 if the network, the spec's recipe or the data are not those with which the run in `folder` started."""
     if saved.network != now.network:
-        raise _changed(folder, "the spec has changed since: its network is another one")
+        raise _changed(folder, "the spec has changed since: its network is different")
     if saved.fingerprint != now.fingerprint:
-        raise _changed(folder, f"the data has changed since: {now.data} does not hold the examples it did")
+        raise _changed(folder, f"the data has changed since: {now.data} does not contain the same examples")
     for name, before in saved.written.items():
-        if now.written.get(name) != before and name != "epochs":
-            raise _changed(folder, f"the spec has changed since: its `{name}` of `train` was {before!r}")
+        if (after := now.written.get(name)) != before and name != "epochs":
+            raise _changed(folder, f"the spec has changed since: `{name}` of `train` was {before!r}, and is {after!r}")
 
 
 def _changed(folder: Path, reason: str) -> CnncError:
     return CnncError.of(
         Code.CANNOT_RESUME,
         f"cannot resume the run in {folder}: {reason}",
-        help="put back what it was, or leave out `--resume` to begin anew; the folder will be kept under another name",
+        help=f"undo the change, or leave out `--resume` to start again; {KEPT}",
     )
 
 

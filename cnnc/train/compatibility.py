@@ -1,4 +1,4 @@
-"""Whether a network and a data set fit each other, found before anything is trained. All that does not is E510."""
+"""Check that a network and a data set fit each other, before training starts. A misfit is E510."""
 
 from cnnc.data.dataset import Data, Files
 from cnnc.data.preprocess import Preprocess
@@ -9,18 +9,21 @@ from cnnc.ops.norm import BatchNorm
 
 
 def require_fit(graph: Graph, recipe: Train, data: Data, world: int) -> None:
-    """Raise E510 unless the data's pictures can be the input, and its classes the outputs."""
+    """Raise E510 unless the data's pictures fit the input, its classes the outputs, and the batch the batch norms."""
     if len(graph.inputs) != 1 or not graph.inputs[0].type.is_map:
         taken = ", ".join(f"{each.name} {each.type}" for each in graph.inputs)
-        raise _misfit(f"`{graph.name}` takes {taken}, and training gives one picture", None)
+        raise _misfit(
+            f"`{graph.name}` takes {taken}, but training needs exactly one input, a picture",
+            "train a network whose only input is a picture, [channels, height, width]",
+        )
     for output in graph.outputs:
         if output.train_only or output is _prediction(graph):
             _require_classes(graph, output, data)
     if isinstance(data.train, Files):
         if not Preprocess(graph.inputs[0]).fixed:
             raise _misfit(
-                "the pictures may differ in size, and the network's input leaves it open",
-                "give the spec's input a `resize: [height, width]`",
+                "the pictures may differ in size, but training needs one size, which the network's input leaves open",
+                "add `resize: [height, width]` to the spec's input",
             )
     else:
         first = Preprocess(graph.inputs[0])
@@ -29,7 +32,7 @@ def require_fit(graph: Graph, recipe: Train, data: Data, world: int) -> None:
 
 
 def least_share(graph: Graph) -> int:
-    """How many examples a rank needs in a batch: two, where batch norm would see one number a channel, or one."""
+    """Return the fewest examples per batch and rank: two with batch norm, which may not work with one, else one."""
     return 2 if any(_is_norm(node) for node in graph.nodes) else 1
 
 
@@ -38,11 +41,11 @@ def _require_classes(graph: Graph, output: Output, data: Data) -> None:
     if shape.elements == data.num_classes:
         return
     if data.classes is None and shape.elements and shape.elements > data.num_classes:
-        return  # a set without names may lack the last ones
-    help = f"let the last layer have {data.num_classes}"
+        return  # a set without class names may lack examples of the last classes
+    help = f"change the size of that output to {data.num_classes}"
     if "classes" in graph.spec.get("params", {}):
-        help = f"set it: `--set classes={data.num_classes}`"
-    raise _misfit(f"the output `{output.name}` is {shape}, and {data.name} has {data.num_classes} classes", help)
+        help = f"use `--set classes={data.num_classes}`"
+    raise _misfit(f"the output `{output.name}` is {shape}, but {data.name} has {data.num_classes} classes", help)
 
 
 def _require_batch(graph: Graph, recipe: Train, data: Data, world: int) -> None:
@@ -50,9 +53,9 @@ def _require_batch(graph: Graph, recipe: Train, data: Data, world: int) -> None:
     alone = [node for node in graph.nodes if _is_norm(node) and graph.input_types(node)[0].is_vector]
     if smallest < 2 and alone:
         raise _misfit(
-            f"with {smallest} example{'s' * (smallest != 1)} to a batch on each device, `{alone[0].path}` sees one "
-            "number a channel, which batch norm cannot normalise",
-            "give `--batch` at least two for each device",
+            f"with {smallest} example{'s' * (smallest != 1)} per batch on each device, `{alone[0].path}` gets at most "
+            "one value per channel, which batch norm cannot normalise",
+            f"use `--batch {2 * world}` or more, for two examples on each device",
         )
 
 

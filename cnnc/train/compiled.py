@@ -1,4 +1,4 @@
-"""`--compile`: torch.compile, whose failures are said in a line."""
+"""`--compile`: torch.compile, with its failures as one-line errors (E516)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     import torch
 
 HELP = (
-    "it needs a C++ compiler for the CPU (`g++`, or what the variable CXX names) and triton for a GPU; "
-    "to train without: leave out `--compile`, or go on with `--resume --no-compile`"
+    "install a C++ compiler for the CPU (`g++`, or the one that the variable CXX names) or triton for a GPU; "
+    "to train without it, leave out `--compile`, or continue with `--resume --no-compile`"
 )
 
 
 def compiled(module: "torch.nn.Module") -> Any:
-    """The module as it computes once torch has compiled it, which happens when it is first called."""
+    """Return the module wrapped in torch.compile, which compiles it at its first call."""
     import torch
 
     return torch.compile(module)
@@ -24,7 +24,7 @@ def compiled(module: "torch.nn.Module") -> Any:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Raise E516 where torch fails to compile what is called inside."""
+    """Raise E516 if torch fails to compile a module that the body calls."""
     from torch._dynamo.exc import TorchDynamoException
 
     try:

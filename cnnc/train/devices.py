@@ -1,7 +1,7 @@
-"""The devices of a run: one, or several with a process each, all through lightning-fabric.
+"""The devices of a run, one or several, with one process each, through lightning-fabric.
 
-In: the recipe, and what the command line says of devices. Out: a `Team`: this process's place among the ranks, and what
-ranks do together. Where there is one rank, nothing is sent anywhere.
+Takes the recipe and the device options of the command line. Returns a `Team`: this process's rank, and the collective
+operations of all ranks. With one rank, nothing is communicated.
 """
 
 import logging
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.language.model import Train
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from torch import Tensor
 
-PATIENCE = timedelta(minutes=10)  # how long ranks wait for one that says nothing
-AGREE_EVERY = 16  # steps between two questions whether any rank wants to stop
-UNSAID = 75  # the exit code of a rank that failed and leaves it to another one to say why
+TIMEOUT = timedelta(minutes=10)  # how long ranks wait for a silent one
+AGREE_EVERY = 16  # steps between two checks whether any rank must stop
+SILENT_FAILURE = 75  # the exit code of a rank that failed while another rank reports the error
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
@@ -31,21 +31,21 @@ class Team:
     def __init__(self, fabric: "Fabric") -> None:
         self.fabric, self.device = fabric, fabric.device
         self.rank, self.world, self.local = fabric.global_rank, fabric.world_size, _local_world()
-        # talk between hosts alone: a collective on the devices would wait for them
+        # a group on the CPUs: a collective on the devices would wait for their queued work
         self._hosts: Any = None
         if self.world > 1:
             import torch.distributed as dist
             from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-            self._hosts = dist.new_group(backend="gloo", timeout=PATIENCE)
+            self._hosts = dist.new_group(backend="gloo", timeout=TIMEOUT)
             where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
             self._store = TCPStore(*where, is_master=False, timeout=timedelta(seconds=10))
 
     @contextmanager
-    def one_voice(self) -> Iterator[None]:
-        """Of the errors that one rank's trouble brings upon all, let the first through; E515 where a rank is gone.
+    def report_once(self) -> Iterator[None]:
+        """Let only the first failing rank report an error; raises E515 if another rank has died.
 
-        The other ranks end without a word, with the exit code UNSAID.
+        The other ranks exit silently, with the code SILENT_FAILURE.
         """
         if self.world == 1:
             yield
@@ -54,40 +54,40 @@ class Team:
             yield
         except CnncError:
             if not self._is_first():
-                raise SystemExit(UNSAID) from None
+                raise SystemExit(SILENT_FAILURE) from None
             raise
         except RuntimeError as error:
             if not _is_loss_of_peer(error):
                 raise
             if not self._is_first():
-                raise SystemExit(UNSAID) from None
+                raise SystemExit(SILENT_FAILURE) from None
             raise CnncError.of(
                 Code.RANK_DIED,
                 f"another process of the {self.world} that train this network has died",
-                help="what it said stands above, if it could; `--resume` goes on from the last checkpoint",
+                help="see its output above, if there is any; `--resume` continues from the last checkpoint",
             ) from error
 
     def _is_first(self) -> bool:
         try:
             return bool(self._store.add("cnnc/failed", 1) == 1)
-        except RuntimeError:  # the process that kept the store is the one that died
+        except RuntimeError:  # the process that hosted the store is the one that died
             return True
 
-    def any_wants(self, wish: int, step: int | None = None) -> int:
-        """The largest wish of all ranks; with a `step`, 0 where it is not yet time to ask."""
+    def any_signal(self, signal: int, step: int | None = None) -> int:
+        """Return the largest signal number of all ranks; with a `step`, 0 unless this step is one to check at."""
         if self._hosts is None:
-            return wish
+            return signal
         if step is not None and step % AGREE_EVERY:
             return 0
         import torch
         import torch.distributed as dist
 
-        value = torch.tensor(wish)
+        value = torch.tensor(signal)
         dist.all_reduce(value, dist.ReduceOp.MAX, group=self._hosts)
         return int(value)
 
     def gather(self, value: Any) -> list[Any]:
-        """Every rank's value, on every rank."""
+        """Return the values of all ranks, on every rank."""
         if self._hosts is None:
             return [value]
         import torch.distributed as dist
@@ -97,7 +97,7 @@ class Team:
         return values
 
     def sum(self, values: "Tensor") -> "Tensor":
-        """The sum over the ranks, on the device."""
+        """Return the sum over the ranks, on the device."""
         if self.world > 1:
             import torch.distributed as dist
 
@@ -105,7 +105,7 @@ class Team:
         return values
 
     def share_buffers(self, module: "torch.nn.Module") -> None:
-        """Give every rank the first one's running statistics."""
+        """Copy the first rank's buffers (running statistics) to every rank."""
         if self.world > 1:
             import torch.distributed as dist
 
@@ -113,7 +113,7 @@ class Team:
                 dist.broadcast(buffer, 0)
 
     def in_turn(self, work: Any) -> Any:
-        """What `work()` gives, on the first rank first: it fetches what the others then find."""
+        """Return `work()`, run on the first rank before the others: it downloads files that they then find."""
         if self.rank == 0:
             result = work()
         self.gather(None)
@@ -121,22 +121,22 @@ class Team:
 
 
 def assemble(recipe: Train, accelerator: str, *, unused: bool) -> Team:
-    """Start on the device and among the ranks that the environment says (torchrun's words); raises E514.
+    """Join the ranks that torchrun's environment variables describe, on a device; raises E514.
 
-    `accelerator` is auto, cpu, cuda or mps. `unused`: whether some outputs take no part in the loss.
+    `accelerator` is auto, cpu, cuda or mps. `unused`: whether some outputs do not contribute to the loss.
     """
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
 
-    for name in ("lightning_fabric", "lightning.fabric"):  # it turns its remarks on while it is imported
+    for name in ("lightning_fabric", "lightning.fabric"):  # its import sets the level of its loggers
         logging.getLogger(name).setLevel(logging.WARNING)
     local, world = _local_world(), int(os.environ.get("WORLD_SIZE", "1"))
     accelerator = _available(accelerator, local)
     if accelerator == "cpu" and recipe.precision == "16":
         raise CnncError.of(
-            Code.NO_DEVICE, "`precision: 16` needs a GPU, and this runs on the CPU", help="take bf16, or 32"
+            Code.NO_DEVICE, "`precision: 16` needs a GPU, but this run uses the CPU", help="use bf16 or 32"
         )
-    strategy: Any = DDPStrategy(find_unused_parameters=unused, timeout=PATIENCE) if world > 1 else "auto"
+    strategy: Any = DDPStrategy(find_unused_parameters=unused, timeout=TIMEOUT) if world > 1 else "auto"
     fabric = Fabric(
         accelerator=accelerator,
         devices=local,
@@ -150,7 +150,7 @@ def assemble(recipe: Train, accelerator: str, *, unused: bool) -> Team:
 
 @contextmanager
 def settings(recipe: Train) -> Iterator[None]:
-    """Torch's global settings as the recipe has them, and as they were behind it."""
+    """Set torch's global settings by the recipe, and restore them afterwards."""
     import torch
 
     before = (
@@ -177,7 +177,7 @@ def settings(recipe: Train) -> Iterator[None]:
 
 
 def _precision(recipe: Train, accelerator: str) -> str:
-    """What `auto` means: bf16 where the device has instructions for it, which is about twice as fast, else float32."""
+    """Resolve `auto`: bf16 if the device has instructions for it (about twice as fast), else float32."""
     import torch
 
     if recipe.precision != "auto":
@@ -199,17 +199,16 @@ def _local_world() -> int:
 
 
 def _available(accelerator: str, count: int) -> str:
-    """The accelerator that `auto` means, or the one asked for where there are `count` of it; raises E514."""
+    """Resolve `auto`, or check that there are `count` devices of an accelerator; raises E514."""
     import torch
 
     found = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": count}
     if accelerator == "auto":
         return next(name for name, there in found.items() if there >= count)
     if found[accelerator] < count:
-        some = f"there {'is' if found[accelerator] == 1 else 'are'} {found[accelerator] or 'none'}"
         raise CnncError.of(
             Code.NO_DEVICE,
-            f"{count} {accelerator} device{'s' * (count > 1)} asked for, and {some}",
-            help="`--device cpu` runs everywhere",
+            f"cannot train on {counted(count, f'{accelerator} device')}, found {found[accelerator]}",
+            help="use `--device cpu`, which works everywhere",
         )
     return accelerator

@@ -1,7 +1,7 @@
-"""Where a loss that is not finite comes from: the batch once more, node by node.
+"""Find the source of a loss that is not finite: run the batch again and check the output of each node.
 
-In: the graph, the weights of the moment and the pictures of the step. Out: E511, with the first node whose output is
-not finite.
+Takes the graph, the current weights and the pictures of the step. Returns E511, with the first node whose output is not
+finite.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from cnnc.graph.graph import Graph, Output, Ref
 if TYPE_CHECKING:
     from torch import Tensor
 
-HELP = "lower `lr`, add `warmup` or `clip`, or train in higher `precision`; the last checkpoint is from before"
+HELP = "lower `lr`, add `warmup` or `clip`, or use a higher `precision`; `--resume` continues from the last checkpoint"
 
 
-def not_finite(epoch: int, step: int, where: str) -> CnncError:
-    """E511 for a step, both counted from 1."""
-    return CnncError.of(Code.NOT_FINITE, f"the loss is not finite in epoch {epoch}, step {step}: {where}", help=HELP)
+def not_finite(epoch: int, step: int, source: str) -> CnncError:
+    """Return E511 for a step of an epoch, both counted from 1."""
+    return CnncError.of(Code.NOT_FINITE, f"the loss is not finite in epoch {epoch}, step {step}: {source}", help=HELP)
 
 
 def first_not_finite(graph: Graph, weights: "Mapping[str, Tensor]", images: "Tensor") -> str:
-    """In words, the first node in the graph's order with a NaN or an infinity in its output, in training mode."""
+    """Describe the first node, in the graph's order, with a NaN or an infinity in its output, in training mode."""
     from cnnc.targets.torch_module import lower
 
     refs = [Ref(node.path, port) for node in graph.nodes for port in range(len(node.outputs))]
@@ -32,7 +32,7 @@ def first_not_finite(graph: Graph, weights: "Mapping[str, Tensor]", images: "Ten
     for ref, values in zip(refs, outputs if isinstance(outputs, tuple) else (outputs,), strict=True):
         if not values.isfinite().all():
             return f"`{graph.spelling(ref)}` is the first node with a non-finite output{_cause(ref.node, weights)}"
-    return "every node's output is finite, and their loss is beyond float32"
+    return "all nodes have finite outputs, but the loss of these outputs overflows float32"
 
 
 def _cause(path: str, weights: "Mapping[str, Tensor]") -> str:

@@ -1,7 +1,7 @@
-"""Which examples go through the network when: pure arithmetic, the same on every rank.
+"""The order of examples in an epoch, and their split into steps, batches and ranks: the same on every rank.
 
-An epoch is a permutation of the examples, cut into steps of the optimizer, each into batches, and each batch into one
-share for every rank. Every example is in exactly one share. The last of them may be smaller, and empty.
+An epoch is a permutation of the examples, split into optimizer steps, each step into batches, and each batch into one
+share per rank. Every example is in exactly one share. The last shares may be smaller or empty.
 """
 
 from collections.abc import Iterator
@@ -26,10 +26,9 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How `examples` are gone through in batches of `batch`, `accumulate` of them to a step, by `world` ranks.
+    """The split of `examples` into batches of `batch`, `accumulate` of them per step, for `world` ranks.
 
-    A last batch of fewer than `least` examples joins the one before it: what batch norm makes of one example is
-    nothing, or an error.
+    A last batch of fewer than `least` examples joins the one before it, because batch norm cannot use one example.
     """
 
     examples: int
@@ -40,21 +39,21 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """The optimizer's steps in an epoch."""
+        """The number of optimizer steps in an epoch."""
         return -(-len(self._starts()) // self.accumulate)
 
     def step(self, index: int) -> list[Range]:
-        """The batches of a step."""
+        """Return the batches of a step."""
         return self._batches()[index * self.accumulate : (index + 1) * self.accumulate]
 
     def from_step(self, first: int) -> Iterator[list[Range]]:
-        """The batches of every step from `first` on."""
+        """Yield the batches of each step from `first` on."""
         batches = self._batches()
         for start in range(first * self.accumulate, len(batches), self.accumulate):
             yield batches[start : start + self.accumulate]
 
     def share(self, batch: Range, rank: int) -> Range:
-        """The part of a batch that is `rank`'s; the first ranks' are larger by one where it does not divide."""
+        """Return the part of a batch for `rank`; the first ranks get one example more if the batch does not divide."""
         size, more = divmod(len(batch), self.world)
         start = batch.start + rank * size + min(rank, more)
         return Range(start, start + size + (rank < more))
@@ -71,12 +70,12 @@ class Plan:
 
 
 def derive(seed: int, *parts: object) -> int:
-    """A seed for one purpose, of 63 bits; seeds that differ little give numbers that have nothing in common."""
+    """Derive a 63-bit seed for one purpose; similar seeds give unrelated results."""
     return int.from_bytes(sha256(f"{seed} {parts}".encode()).digest()[:8]) >> 1
 
 
 def order(examples: int, seed: int, epoch: int) -> "Tensor":
-    """The permutation of an epoch, int64 on the CPU; it depends on the arguments alone."""
+    """Return the permutation of an epoch, int64 on the CPU; it depends only on the arguments."""
     import torch
 
     generator = torch.Generator().manual_seed(derive(seed, "order", epoch))

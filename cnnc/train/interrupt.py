@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM as a wish to stop, which the loop asks for when it can.
+"""Handle Ctrl-C and SIGTERM as a request to stop, which the training loop checks between steps.
 
-A second Ctrl-C acts at once, as it always does; one within a second is the same one, sent on by a launcher.
+A second Ctrl-C raises KeyboardInterrupt at once. One within a second counts as the first one, forwarded by a launcher.
 """
 
 import os
@@ -12,18 +12,18 @@ from time import monotonic
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SUPERVISOR = "CNNC_SUPERVISOR"  # the process that started this rank; a rank without it has nobody to stop it
+SUPERVISOR = "CNNC_SUPERVISOR"  # the id of the process that started this rank; the rank stops if that process ends
 
 
-class Wish:
-    """Whether somebody wants the run to stop."""
+class StopRequest:
+    """Whether the run must stop."""
 
     def __init__(self) -> None:
         self._signal, self._since = 0, 0.0
         self._supervisor = int(os.environ.get(SUPERVISOR, "0"))
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """The handler of the signals."""
+        """Record a signal: the signal handler."""
         if self._signal and number == signal.SIGINT and monotonic() - self._since > 1:
             raise KeyboardInterrupt
         if not self._signal:
@@ -31,22 +31,22 @@ class Wish:
 
     @property
     def signal(self) -> int:
-        """The number of the signal that came, 0 before."""
+        """The number of the received signal, SIGTERM if the supervisor has ended, or 0."""
         if self._supervisor and os.getppid() != self._supervisor:
             return int(signal.SIGTERM)
         return self._signal
 
 
 @contextmanager
-def wishes() -> Iterator[Wish]:
-    """Take note of signals while the context lasts; a thread other than the main one cannot, and gets none."""
-    wish = Wish()
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Record signals during the context. Only the main thread can do so; on others no signal is recorded."""
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield wish
+        yield request
         return
-    before = {each: signal.signal(each, wish.note) for each in SIGNALS}
+    before = {each: signal.signal(each, request.note) for each in SIGNALS}
     try:
-        yield wish
+        yield request
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

@@ -1,7 +1,7 @@
-"""`--devices N`: the same command N times, as torchrun would start it, and one exit code.
+"""`--devices N`: run the same command as N processes, as torchrun does, and return one exit code.
 
-The first process talks; what the others say is kept, and shown where the first was killed or left the word to them. A
-signal goes to all. When one ends in error the others get a little time to say why, and are ended.
+Only the first process prints. The output of the others is kept, and printed if the first was killed or failed silently.
+Signals are forwarded to all. If one process fails, the others get a grace period to report why, and are then killed.
 """
 
 import os
@@ -14,14 +14,14 @@ import time
 from collections.abc import Sequence
 from typing import IO, Any
 
-from cnnc.train.devices import UNSAID
+from cnnc.train.devices import SILENT_FAILURE
 from cnnc.train.interrupt import SIGNALS, SUPERVISOR
 
-GRACE = 20.0  # seconds for the others when one has died
+GRACE = 20.0  # seconds for the others after one has failed
 
 
 def started_by_launcher() -> bool:
-    """Whether this process is a rank already; then torch, once imported, keeps its C++ traces to itself."""
+    """Return whether this process is a rank; if so, suppress the C++ traces that torch would print."""
     rank = "RANK" in os.environ and "WORLD_SIZE" in os.environ
     if rank:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -29,7 +29,7 @@ def started_by_launcher() -> bool:
 
 
 def launch(arguments: Sequence[str], count: int) -> int:
-    """Run `cnnc ARGUMENTS` as `count` ranks; the exit code of the first that ends in error, or 0."""
+    """Run `cnnc ARGUMENTS` as `count` ranks; returns the exit code of the first that fails, or 0."""
     with tempfile.TemporaryFile() as kept:
         ranks = [_start(arguments, rank, count, kept if rank else None) for rank in range(count)]
         before = {each: signal.signal(each, lambda number, frame: _send(ranks, number)) for each in SIGNALS}
@@ -39,7 +39,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
             for each, handler in before.items():
                 signal.signal(each, handler)
             _send(ranks, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
-        if ranks[0].returncode < 0 or ranks[0].returncode == UNSAID:
+        if ranks[0].returncode < 0 or ranks[0].returncode == SILENT_FAILURE:
             kept.seek(0)
             sys.stderr.buffer.write(kept.read())
     return code
@@ -56,13 +56,14 @@ def _start(arguments: Sequence[str], rank: int, count: int, output: IO[bytes] | 
         "GROUP_RANK": "0",
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
-        "TORCHELASTIC_RUN_ID": "cnnc",  # by this lightning-fabric knows that the processes are there
+        "TORCHELASTIC_RUN_ID": "cnnc",  # tells lightning-fabric that the processes are already started
         SUPERVISOR: str(os.getpid()),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count))),
     }
-    own: dict[str, Any] = {} if sys.platform == "win32" else {"start_new_session": True}  # signals come from here alone
+    # a session of its own: the rank gets only the signals that this process forwards
+    session: dict[str, Any] = {} if sys.platform == "win32" else {"start_new_session": True}
     return subprocess.Popen(
-        [sys.executable, "-m", "cnnc", *arguments], env=environment, stdout=output, stderr=output, **own
+        [sys.executable, "-m", "cnnc", *arguments], env=environment, stdout=output, stderr=output, **session
     )
 
 
@@ -77,8 +78,8 @@ def _wait(ranks: "list[subprocess.Popen[bytes]]") -> int:
     while failed and None in [rank.poll() for rank in ranks] and time.monotonic() < until:
         time.sleep(0.05)
     codes = [rank.poll() for rank in ranks]
-    code = next((code for code in codes if code and code != UNSAID), failed) or 0
-    return 1 if code < 0 or code == UNSAID else code
+    code = next((code for code in codes if code and code != SILENT_FAILURE), failed) or 0
+    return 1 if code < 0 or code == SILENT_FAILURE else code
 
 
 def _send(ranks: "list[subprocess.Popen[bytes]]", number: int) -> None:

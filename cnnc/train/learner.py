@@ -1,7 +1,7 @@
-"""A network that learns: its module, its optimizer, and one step of the two.
+"""The training step: a module, its optimizer, forward and backward pass, and the test pass.
 
-In: batches as they lie on the device, uint8. What a step came to is added up there; nothing here waits for it, but on
-the CPU, where every loss is looked at before it does any harm.
+Takes uint8 batches on the device. Loss and accuracy are summed on the device, so nothing waits for it. Only on the CPU,
+where that costs nothing, each loss is checked before the backward pass.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class NotFinite(Exception):
-    """A loss that is NaN or infinite; says where it comes from."""
+    """A loss is NaN or infinite; the message describes its source."""
 
 
 class Learner:
-    """One rank's part of the training of `module`, the graph's."""
+    """Trains `module`, the module of the graph, on one rank."""
 
     def __init__(self, team: Team, graph: Graph, module: "torch.nn.Module", recipe: Train) -> None:
         import torch
@@ -50,15 +50,15 @@ class Learner:
         self.totals = self._zeros()
 
     def begin(self) -> None:
-        """Start to count."""
+        """Start an epoch: training mode, totals at zero."""
         self.module.train()
         self.totals = self._zeros()
 
     def step(self, batches: Iterable[tuple["Tensor", "Tensor", bool]], size: int, rate: float) -> None:
-        """One step of the optimizer over this rank's shares of batches; `size` examples go through all ranks in it.
+        """Run one optimizer step over this rank's shares of batches; `size` is the number of examples on all ranks.
 
-        A share that is there only because every rank must take part comes with False, and counts for nothing.
-        Raises NotFinite where it looks, and E516.
+        A share comes with False if it only replaces an empty one; it does not count. Raises E516, and NotFinite for a
+        loss that is not finite, if `watchful`.
         """
         with compiling() if self._recipe.compile else nullcontext():
             self._step(batches, size, rate)
@@ -83,20 +83,20 @@ class Learner:
         total, loss, scores = self._learning(self._model(inputs), labels)
         if self.watchful and not isfinite(total.item()):
             self.set_generators(before)
-            raise NotFinite(self.where(inputs))
+            raise NotFinite(self.fault_source(inputs))
         self._team.fabric.backward(total * weight)
         if weight:
             self._count(loss, scores, labels)
 
-    def where(self, inputs: "Tensor") -> str:
-        """In words, where a loss that is not finite comes from."""
+    def fault_source(self, inputs: "Tensor") -> str:
+        """Describe the source of a loss that is not finite."""
         import torch
 
         with torch.no_grad(), self._team.fabric.autocast():
             return first_not_finite(self._graph, self.module.state_dict(), inputs)
 
     def test(self, batches: Iterable[tuple["Tensor", "Tensor"]]) -> None:
-        """Count what the network makes of batches, without learning from them."""
+        """Sum loss and correct predictions over test batches."""
         import torch
 
         self.module.eval()
@@ -108,7 +108,7 @@ class Learner:
                 self._count(loss, scores, labels)
 
     def inputs(self, images: "Tensor", *, augment: bool) -> "Tensor":
-        """The network's input, float32."""
+        """Preprocess pictures, with optional augmentation, to the network's float32 input."""
         if augment:
             images = self._augment.recolour(self.preprocess.resize(self._augment.move(images)))
         else:
@@ -116,18 +116,18 @@ class Learner:
         return self.preprocess.normalise(images).contiguous(memory_format=self._format)
 
     def weights(self) -> "dict[str, Tensor]":
-        """The weights by the spec's paths, on the CPU, as they are now."""
+        """Return a copy of the current weights, on the CPU, keyed by the spec's paths."""
         return {
             key: value.detach().to("cpu", copy=True).contiguous() for key, value in self.module.state_dict().items()
         }
 
     def state(self) -> "dict[str, Any]":
-        """All that learning goes on from, but for the generators."""
+        """Return the state for a checkpoint, without the generators."""
         precision = self._team.fabric.strategy.precision.state_dict()
         return {"weights": self.weights(), "optimizer": self._optimizer.state_dict(), "precision": precision}
 
     def restore(self, state: "dict[str, Any]") -> None:
-        """Take up where `state` left off; the recipe's own options hold, not those of back then."""
+        """Restore `state`, except for the optimizer's options, which the recipe sets."""
         self.module.load_state_dict(state["weights"])
         self._optimizer.optimizer.load_state_dict(state["optimizer"])
         for group in self._optimizer.param_groups:
@@ -135,7 +135,7 @@ class Learner:
         self._team.fabric.strategy.precision.load_state_dict(state["precision"])
 
     def generators(self) -> "dict[str, Tensor]":
-        """The states of the generators that dropout and augmentation draw from."""
+        """Return the states of the generators that dropout and augmentation use."""
         import torch
 
         states = {"cpu": torch.get_rng_state()}
@@ -144,7 +144,7 @@ class Learner:
         return states
 
     def set_generators(self, states: "dict[str, Tensor]") -> None:
-        """Put the generators back."""
+        """Restore the generators."""
         import torch
 
         torch.set_rng_state(states["cpu"])
@@ -165,7 +165,7 @@ class Learner:
 
 
 def _mark_last(batches: Iterable[Any]) -> Iterator[tuple[bool, Any]]:
-    """Each item, and whether it is the last."""
+    """Yield each item with whether it is the last."""
     items = iter(batches)
     item = next(items, None)
     while item is not None:

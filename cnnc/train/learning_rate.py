@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the step: nothing to save, nothing to restore."""
+"""The learning rate schedule, as a pure function of the step, so that checkpoints need no schedule state."""
 
 from math import cos, pi
 
@@ -6,9 +6,9 @@ from cnnc.language.model import Train
 
 
 def rate(recipe: Train, step: int, steps: int) -> float:
-    """The rate of the run's step `step`, counted from 0, with `steps` to an epoch.
+    """Return the learning rate of the run's step `step`, counted from 0, with `steps` per epoch.
 
-    Warm-up rises linearly to `lr`, and is over with its last step; `step` drops by `gamma` after every `step_size`
+    Warm-up rises linearly and reaches `lr` in its last step; `step` multiplies by `gamma` after every `step_size`
     epochs; `cosine` (Loshchilov and Hutter, 2017) falls from the end of the warm-up towards 0 at the end of the run.
     """
     warm = recipe.warmup * steps

@@ -1,7 +1,7 @@
-"""Epochs: train, test, write down, until all are done or somebody wants to stop.
+"""The training loop: train, test and save each epoch, until all are done or a signal stops the run.
 
-What decides an epoch is derived from (seed, epoch) alone; within one, the generators' states are kept. So a run that
-goes on from a checkpoint, of an epoch's end or of any step, does on the CPU bit for bit what it would have done.
+The randomness of an epoch depends only on (seed, epoch); a checkpoint within an epoch also has the generators' states.
+So a run that resumes from a checkpoint, at the end of an epoch or at any step, gives bit-identical results on the CPU.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,20 +19,20 @@ from cnnc.train.checkpoint import Checkpoint, Identity, Progress
 from cnnc.train.devices import Team
 from cnnc.train.diagnose import not_finite
 from cnnc.train.epoch_order import Plan, Range, derive, order
-from cnnc.train.interrupt import Wish
+from cnnc.train.interrupt import StopRequest
 from cnnc.train.learner import Learner, NotFinite
 from cnnc.train.learning_rate import rate
-from cnnc.train.loss_check import Sentinel
+from cnnc.train.loss_check import LossCheck
 from cnnc.train.monitor.epoch import EpochRecord
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-TEST_BATCH = 128  # tests keep nothing for a backward pass: at least so many go at once
+TEST_BATCH = 128  # the smallest test batch: without a backward pass, larger batches fit
 
 
 class Watcher(Protocol):
-    """Who is told of the run: see `cnnc.train.monitor`."""
+    """Receives the progress of a run: see `cnnc.train.monitor`."""
 
     def on_batch(self, step: int) -> None: ...
 
@@ -40,7 +40,7 @@ class Watcher(Protocol):
 
 
 class Stopped(Exception):
-    """Somebody wants the run to stop, with this signal."""
+    """A signal stops the run."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -48,7 +48,7 @@ class Stopped(Exception):
 
 @dataclass
 class Loop:
-    """A run, on one rank. `progress` is where it is, and moves on."""
+    """A run on one rank. `progress` is updated while it runs."""
 
     team: Team
     learner: Learner
@@ -60,12 +60,12 @@ class Loop:
     identity: Identity
     progress: Progress
     watcher: Watcher
-    wish: Wish
+    request: StopRequest
 
     def run(self, generators: "list[dict[str, Tensor]]") -> int:
-        """Go on to the last epoch; the number of the signal that stopped it before, or 0. Raises E405, E511.
+        """Run until the last epoch; returns the number of the signal that stopped the run, or 0. Raises E405, E511.
 
-        `generators` are every rank's, of a checkpoint from within an epoch.
+        `generators` are the states of all ranks from a checkpoint within an epoch, else empty.
         """
         while self.progress.epoch < self.recipe.epochs:
             try:
@@ -78,14 +78,14 @@ class Loop:
 
     def _epoch(self, generators: "list[dict[str, Tensor]]") -> None:
         self._train(generators)
-        self._ask()
-        # all ranks' together: who stops behind the test has no more to add
+        self._stop_if_requested()
+        # the sum over all ranks: if the run stops after the test, the checkpoint adds nothing more
         self.progress.totals = self.team.sum(self.learner.totals.clone()).tolist()
         loss, accuracy = (each / len(self.train) for each in self.progress.totals)
         if not isfinite(loss):
             self._find_fault()
         test_loss, test_accuracy = self._test() if self.test else (None, None)
-        self._ask()
+        self._stop_if_requested()
         done, lr, seconds = self.progress, self._rate(self.plan.steps - 1), self.progress.seconds
         speed = len(self.train) / seconds
         record = EpochRecord(done.epoch + 1, loss, accuracy, test_loss, test_accuracy, lr, seconds, speed)
@@ -94,8 +94,8 @@ class Loop:
         self.watcher.on_epoch(record)
 
     def _train(self, generators: "list[dict[str, Tensor]]") -> None:
-        """The steps of the epoch that are still to do; raises Stopped and E511."""
-        sentinel = Sentinel(self.team.device)
+        """Run the remaining steps of the epoch; raises Stopped and E511."""
+        check = LossCheck(self.team.device)
         self._begin(generators)
         for batches, size in self._steps():
             start, step = perf_counter(), self.progress.step
@@ -105,12 +105,12 @@ class Loop:
                 raise not_finite(self.progress.epoch + 1, step + 1, str(fault)) from None
             self.progress.step += 1
             self.watcher.on_batch(self.progress.step)
-            if sentinel.sees(self.learner.totals, step):
+            if check.failed(self.learner.totals, step):
                 self._find_fault()
             if step + 1 == self.plan.steps:
-                self.progress.totals = self.learner.totals.tolist()  # waits for the device: the epoch's time is whole
+                self.progress.totals = self.learner.totals.tolist()  # waits for the device, to measure all of the epoch
             self.progress.seconds += perf_counter() - start
-            self._ask(step)
+            self._stop_if_requested(step)
 
     def _begin(self, generators: "list[dict[str, Tensor]]") -> None:
         import torch
@@ -124,10 +124,10 @@ class Loop:
             self.learner.set_generators(generators[self.team.rank])
 
     def _steps(self) -> "Iterator[tuple[Iterable[tuple[Tensor, Tensor, bool]], int]]":
-        """This rank's batches of every step to do, and how many examples all ranks have in it."""
+        """Yield this rank's batches of each remaining step, and the number of examples of all ranks in the step."""
         steps = list(self.plan.from_step(self.progress.step))
         shares = [self.plan.share(batch, self.team.rank) for step in steps for batch in step]
-        # a rank without a share goes through the motions with the step's first example, or the others would wait
+        # a rank without a share uses the epoch's first example instead: otherwise the others would wait for it
         ranges = [share if len(share) else Range(0, 1) for share in shares]
         permutation = order(len(self.train), self._seed, self.progress.epoch)
         found = zip(self.train.batches(permutation, ranges), shares, strict=True)
@@ -136,25 +136,25 @@ class Loop:
             yield islice(batches, len(step)), sum(map(len, step))
 
     def _test(self) -> tuple[float, float]:
-        """Loss and accuracy on the test set, each rank a part of it."""
+        """Return loss and accuracy on the test set; each rank tests a part of it."""
         assert self.test is not None
         everything = Plan(len(self.test), len(self.test), world=self.team.world)
         part = everything.share(Range(0, len(self.test)), self.team.rank)
         size = max(TEST_BATCH, self.recipe.batch // self.team.world)
         ranges = [Range(start, min(start + size, part.stop)) for start in range(part.start, part.stop, size)]
         self.team.share_buffers(self.learner.module)
-        self.learner.test(self._asking(self.test.batches(None, ranges)))
+        self.learner.test(self._interruptible(self.test.batches(None, ranges)))
         return self._means(self.learner.totals, len(self.test))
 
-    def _asking(self, batches: "Iterator[tuple[Tensor, Tensor]]") -> "Iterator[tuple[Tensor, Tensor]]":
+    def _interruptible(self, batches: "Iterator[tuple[Tensor, Tensor]]") -> "Iterator[tuple[Tensor, Tensor]]":
         for batch in batches:
             if self.team.world == 1:
-                self._ask()
+                self._stop_if_requested()
             yield batch
 
-    def _ask(self, step: int | None = None) -> None:
-        """Raise Stopped where any rank wants to stop."""
-        number = self.team.any_wants(self.wish.signal, step)
+    def _stop_if_requested(self, step: int | None = None) -> None:
+        """Raise Stopped if any rank has received a signal."""
+        number = self.team.any_signal(self.request.signal, step)
         if number:
             raise Stopped(number)
 
@@ -163,18 +163,18 @@ class Loop:
         return loss / count, right / count
 
     def _find_fault(self) -> None:
-        """Raise E511: go back to the checkpoint, and look at every loss of the way here."""
+        """Raise E511: repeat the steps since the last checkpoint, and check every loss."""
         saved = checkpoint.read(self.folder)
-        assert saved is not None  # each run begins with one
+        assert saved is not None  # a run starts with a checkpoint
         epoch, step = self.progress.epoch, self.progress.step
         self.learner.restore(saved.learner)
         self.learner.watchful = True
         self.progress = replace(saved.progress)
         self._train(saved.generators)
-        raise not_finite(epoch + 1, step, "gone through a second time, the epoch stayed finite")
+        raise not_finite(epoch + 1, step, "it stayed finite when the epoch was repeated")
 
     def _save(self) -> None:
-        """The end of an epoch: weights, the best ones where these are, and the state."""
+        """Save the end of an epoch: the last weights, the best weights if they improved, and the state."""
         if self.team.rank == 0:
             state = self.learner.state()
             better = self.progress.best is self.progress.records[-1]

@@ -1,7 +1,8 @@
-"""What training makes smaller: cross-entropy, of the prediction and of the auxiliary outputs.
+"""The training loss: cross-entropy of the prediction and of the auxiliary outputs.
 
-In: the graph and the recipe. The first output that is not `only: train` is the prediction; those that are help it along
-each by its `weight`, or else the recipe's `aux_weight`. Outputs may be logits, probabilities or their logarithms.
+Takes the graph and fields of the recipe. The first output that is not `only: train` is the prediction. Each output that
+is `only: train` is auxiliary, weighted by its `weight`, or else by the recipe's `aux_weight`. Outputs may be logits,
+probabilities or log-probabilities.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from cnnc.graph.graph import Graph
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEAST = 1e-30  # the logarithm of a probability below this would be none
+LEAST = 1e-30  # smaller probabilities are clamped, because the logarithm of 0 is infinite
 
 
 class Objective:
@@ -29,7 +30,7 @@ class Objective:
         self._smoothing = smoothing
 
     def __call__(self, outputs: Any, labels: "Tensor") -> "tuple[Tensor, Tensor, Tensor]":
-        """The sums over the batch of what to minimise and of the prediction's own loss, and its scores (N, classes)."""
+        """Return the total loss and the prediction's own loss, summed over the batch, and the scores (N, classes)."""
         given = outputs if isinstance(outputs, tuple) else (outputs,)
         scores = self._scores(given, self.prediction)
         loss = self._entropy(scores, labels)

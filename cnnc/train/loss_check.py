@@ -1,6 +1,6 @@
-"""A look at the loss now and then that does not wait for the device.
+"""Check from time to time whether the loss is finite, without waiting for the device.
 
-A loss that is not finite spoils the sum of all, so the sum is enough to know that there was one.
+A loss that is not finite makes the sum of all losses not finite, so checking the sum is enough.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-EVERY = 50  # steps between two looks
+EVERY = 50  # steps between two checks
 
 
-class Sentinel:
-    """Copies the totals off a GPU behind the running step, and looks at a copy when it has arrived.
+class LossCheck:
+    """Copies the totals from a GPU asynchronously, and checks a copy once it has arrived.
 
-    On other devices it sees nothing: the CPU's losses are looked at in every step, others at the end of the epoch.
+    On other devices it does nothing: losses on the CPU are checked in every step, others at the end of the epoch.
     """
 
     def __init__(self, device: "torch.device") -> None:
@@ -23,8 +23,8 @@ class Sentinel:
         self._copy: Tensor | None = None
         self._arrived: Any = None
 
-    def sees(self, totals: "Tensor", step: int) -> bool:
-        """Whether a loss up to some earlier step was not finite."""
+    def failed(self, totals: "Tensor", step: int) -> bool:
+        """Return whether a loss up to some earlier step was not finite."""
         if not self._active or step % EVERY:
             return False
         import torch

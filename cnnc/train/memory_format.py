@@ -1,7 +1,7 @@
-"""How the numbers of a picture lie in memory: channel by channel, or all channels of a pixel together (channels last).
+"""Choose the memory format of pictures: contiguous or channels last.
 
-In: the recipe, the graph, and what trains in which precision. What is computed is the same but for rounding; so a run
-that goes on where it began, on the same kind of device, gets the same layout and the same bits.
+Takes the recipe, the graph, the device and the precision. The format changes results only by rounding. A run that
+resumes on the same kind of device gets the same format, and so the same bits.
 """
 
 from cnnc.graph.graph import Graph
@@ -10,11 +10,14 @@ from cnnc.ops.conv import Conv, ConvTranspose
 
 
 def channels_last(recipe: Train, graph: Graph, device: str, precision: str) -> bool:
-    """What the recipe says, or whether it pays on a `device` (cpu, cuda, mps) in a `precision` of Fabric's words."""
+    """Return the recipe's choice, or whether channels last is faster on `device` (cpu, cuda, mps) in `precision`.
+
+    `precision` is Fabric's name of it, such as `32-true`.
+    """
     if recipe.channels_last is not None:
         return recipe.channels_last
     if not any(isinstance(node.op, Conv | ConvTranspose) for node in graph.nodes):
         return False
-    if device == "cuda":  # tensor cores take pictures so; where these do not multiply, cuDNN would turn them around
+    if device == "cuda":  # tensor cores use this format; in plain float32, cuDNN would convert from it
         return recipe.tf32 or precision != "32-true"
-    return device == "cpu"  # oneDNN's kernels for training take and give pictures so
+    return device == "cpu"  # oneDNN's training kernels use this format

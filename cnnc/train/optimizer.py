@@ -1,4 +1,4 @@
-"""What a recipe says of weights: how they begin, and which optimizer moves them."""
+"""Initialise the weights, and create the optimizer, by the recipe."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def initialise(module: "torch.nn.Module", how: str, seed: int) -> None:
-    """Draw the weights of convolutions and linear layers anew; biases and all others stay as torch makes them.
+    """Draw the weights of convolutions and linear layers; biases and other layers keep torch's initialisation.
 
     `xavier`: uniform (Glorot and Bengio, 2010); `kaiming`: normal, for ReLU (He et al., 2015); `default`: nothing.
     """
@@ -35,7 +35,7 @@ def _kaiming(weight: "torch.Tensor") -> "torch.Tensor":
 
 
 def options(recipe: Train) -> dict[str, Any]:
-    """The arguments of the recipe's optimizer, but for the rate, which the schedule sets at every step."""
+    """Return the arguments of the recipe's optimizer, without the learning rate, which is set at every step."""
     given: dict[str, Any] = {"weight_decay": recipe.weight_decay}
     if recipe.optimizer != "adamw":
         given["momentum"] = recipe.momentum
@@ -45,12 +45,12 @@ def options(recipe: Train) -> dict[str, Any]:
 
 
 def optimizer(module: "torch.nn.Module", recipe: Train) -> "Optimizer":
-    """The recipe's optimizer of all the module's parameters."""
+    """Return the recipe's optimizer for all parameters of the module."""
     import torch
 
     kinds: dict[str, Any] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
     given = options(recipe)
-    # one kernel for all; but one that takes part in the scaling of fp16 does not go with clipping
+    # the fused kernel is faster, but with fp16's loss scaling it does not support gradient clipping
     if recipe.optimizer != "rmsprop" and not (recipe.precision == "16" and recipe.clip):
         given["fused"] = True
     made: Optimizer = kinds[recipe.optimizer](module.parameters(), lr=recipe.lr, **given)

@@ -1,4 +1,4 @@
-"""How much memory a run took at most."""
+"""Measure the peak memory of a run."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def peak_memory(device: "torch.device") -> int:
-    """Bytes: of the GPU's memory, or of the process's where it is the CPU's; 0 where the system does not say."""
+    """Return the peak in bytes, of GPU memory or of the process on other devices; 0 if the system has no figure."""
     if device.type == "cuda":
         import torch
 

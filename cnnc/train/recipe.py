@@ -1,7 +1,7 @@
-"""The recipe of a run: the spec's, with what the command line says in its place.
+"""The recipe of a run: the spec's recipe, with the fields that the command line overrides.
 
-In: `graph.train` and plain values by field. Out: a `Train`. A run that is resumed keeps the recipe that it began with;
-what decides the order of examples or the optimizer's memory cannot change then.
+Takes `graph.train` and plain values by field, and returns a `Train`. A resumed run keeps the recipe with which it
+started; fields that determine the order of examples or the optimizer's state cannot change.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ FIXED = ("data", "limit", "val_split", "batch", "accumulate", "optimizer", "seed
 
 
 def recipe(written: Train | None, given: Mapping[str, Any]) -> Train:
-    """The recipe with the fields that are `given` (and not None); raises E203."""
+    """Return the recipe with the fields in `given` that are not None; raises E203."""
     for name, value in given.items():
         if isinstance(value, float) and not isfinite(value):
             raise CnncError.of(Code.BAD_VALUE, f"`{name}` of the recipe must be a finite number, got {value}")
@@ -35,14 +35,14 @@ def recipe(written: Train | None, given: Mapping[str, Any]) -> Train:
 
 
 def resumed(began: Train, given: Mapping[str, Any]) -> Train:
-    """The recipe that a run goes on with; raises E512 for a change that it cannot take, E203."""
+    """Return the recipe of a resumed run; raises E512 for a change of a fixed field, E203."""
     result = recipe(began, given)
     for name in FIXED:
         before, now = getattr(began, name), getattr(result, name)
         if before != now:
             raise CnncError.of(
                 Code.CANNOT_RESUME,
-                f"the run began with `{name}: {show(before)}`, and cannot go on with {show(now)}",
-                help="leave the option out to go on, or leave out `--resume` to begin anew",
+                f"the run started with `{name}: {show(before)}`, and cannot continue with {show(now)}",
+                help="leave the option out to continue, or leave out `--resume` to start again",
             )
     return result

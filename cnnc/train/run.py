@@ -1,7 +1,7 @@
-"""A whole run: a proved graph, a recipe and data become a folder of weights.
+"""Run a training: load the data, train a proved graph by its recipe, and write weights and checkpoints.
 
-In: the graph, what the command line puts in the recipe's place, and where to write. Out: `OUT/NAME/` and a `Trained`.
-Started by torchrun (or `cnnc.train.launch`) several processes do this together, and the first alone writes.
+Takes the graph, the fields that override the recipe, and the output folder. Writes `OUT/NAME/` and returns a `Trained`.
+If torchrun (or `cnnc.train.launch`) starts several processes, all train and only the first writes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +25,7 @@ from cnnc.train.checkpoint import Checkpoint, Identity, Progress
 from cnnc.train.compatibility import least_share, require_fit
 from cnnc.train.devices import Team, assemble, settings
 from cnnc.train.epoch_order import Plan
-from cnnc.train.interrupt import Wish, wishes
+from cnnc.train.interrupt import StopRequest, stop_on_signals
 from cnnc.train.learner import Learner
 from cnnc.train.loop import Loop
 from cnnc.train.monitor import Watcher
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run has come to. `signal` is the number of the one that stopped it, 0 where it is done.
+    """The result of a run. `signal` is the number of the signal that stopped it, or 0.
 
-    `first` is False on the other ranks of a run on several devices, which have nothing to say.
+    `first` is True on the first rank, which alone prints the result.
     """
 
     folder: Path
@@ -62,13 +62,13 @@ class Trained:
 
 
 class Silent:
-    """The watcher of the ranks that nobody looks at."""
+    """A watcher that does nothing, for all ranks but the first."""
 
     def on_batch(self, step: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def on_epoch(self, record: EpochRecord) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 def train(
@@ -81,10 +81,10 @@ def train(
     device: str = "auto",
     say: Callable[[str], None] = lambda text: None,
 ) -> Trained:
-    """Train `graph` by its recipe with the fields `given`, into `out/NAME/`; raises CnncError.
+    """Train `graph` by its recipe, overridden by the fields `given`, into `out/NAME/`; raises CnncError.
 
-    `weights` to begin with, else drawn. `resume` goes on with the run in the folder; where there is none it begins.
-    What somebody may not have expected is told to `say`, on the first rank.
+    `weights` are the initial weights; without them, they are drawn. `resume` continues the run in the folder, or starts
+    one if there is none. `say` is called with notes for the user, on the first rank.
     """
     require(NEEDS["train"], "training")
     keep_memory()
@@ -97,9 +97,9 @@ def train(
         team = assemble(recipe, device, unused=sum(not each.train_only for each in graph.outputs) > 1)
         if team.rank:
             say = _say_nothing
-        for remark in _of_resuming(folder, saved, recipe, weights is not None) if resume else ():
+        for remark in _notes_on_resuming(folder, saved, recipe, weights is not None) if resume else ():
             say(remark)
-        with team.one_voice():
+        with team.report_once():
             return _run(graph, recipe, folder, saved, weights, team, say)
 
 
@@ -140,7 +140,7 @@ def _run(
         identity,
         progress,
         Silent(),
-        Wish(),
+        StopRequest(),
     )
     try:
         signal = _watched(loop, saved.generators if saved else [])
@@ -155,11 +155,11 @@ def _run(
 
 
 def _watched(loop: Loop, generators: "list[dict[str, Tensor]]") -> int:
-    """Run the loop; on the first rank, with somebody to look at it. From here on a signal is a wish to stop."""
+    """Run the loop, on the first rank with a Watcher. During the loop, a signal is a request to stop."""
     if loop.team.rank:
-        with wishes() as loop.wish:
+        with stop_on_signals() as loop.request:
             return loop.run(generators)
-    with wishes() as loop.wish, Watcher(loop.folder) as watcher:
+    with stop_on_signals() as loop.request, Watcher(loop.folder) as watcher:
         loop.watcher = watcher
         watcher.on_start(loop.recipe.epochs, loop.plan.steps, len(loop.train), loop.progress.records)
         return loop.run(generators)
@@ -168,7 +168,9 @@ def _watched(loop: Loop, generators: "list[dict[str, Tensor]]") -> int:
 def _load(recipe: Train) -> Data:
     if recipe.data is None:
         raise CnncError.of(
-            Code.DATA_UNREADABLE, "there is nothing to train on: the recipe has no `data`", help="give `--data NAME`"
+            Code.DATA_UNREADABLE,
+            "training needs data, but the recipe has no `data`",
+            help="add `data` to the recipe, or use `--data NAME`",
         )
     return load(
         recipe.data,
@@ -179,20 +181,20 @@ def _load(recipe: Train) -> Data:
     )
 
 
-def _of_resuming(folder: Path, saved: Checkpoint | None, recipe: Train, weights: bool) -> Iterator[str]:
-    """What is worth a word where a run was to be resumed."""
+def _notes_on_resuming(folder: Path, saved: Checkpoint | None, recipe: Train, weights: bool) -> Iterator[str]:
+    """Yield notes for the user about `--resume`."""
     if saved is None:
-        yield f"there is no run to resume in {folder}: a new one begins"
+        yield f"there is no run to resume in {folder}: a new run starts"
         return
     if saved.progress.epoch >= recipe.epochs:
         epochs = counted(saved.progress.epoch, "epoch")
-        yield f"the run in {folder} is complete, with {epochs}: nothing is left to do; a larger `--epochs` continues it"
+        yield f"the run in {folder} is already complete, with {epochs}; a larger `--epochs` continues it"
     if weights:
-        yield f"`--weights` is for a new run, and is not used: the run in {folder} continues with its own"
+        yield f"`--weights` is only for a new run, and ignored: the run in {folder} continues with its own weights"
 
 
 def _say_nothing(_: str) -> None:
-    """What the ranks do that nobody listens to."""
+    """Discard a note, on all ranks but the first."""
 
 
 def _module(graph: Graph, recipe: Train, weights: "Mapping[str, Tensor] | None") -> Any:
@@ -206,7 +208,7 @@ def _module(graph: Graph, recipe: Train, weights: "Mapping[str, Tensor] | None")
 
 
 def _begin(folder: Path, start: Checkpoint) -> None:
-    """Make the folder of a new run, with a checkpoint of its start."""
+    """Create the folder of a new run, with a checkpoint of its initial state."""
     from cnnc.files.write import make_folder
 
     make_folder(folder)

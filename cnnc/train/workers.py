@@ -1,7 +1,7 @@
-"""The processes that read pictures for a run: how they begin, and how they end without a word of their own.
+"""Start and stop the worker processes that read pictures for a run.
 
-A worker serves one process. Signals that reach both (Ctrl-C in a terminal, a batch system that ends a job) are for the
-process that it works for, and when that one is gone, however it ended, the worker ends too.
+A worker serves one parent process. It ignores signals that reach both (Ctrl-C in a terminal, a batch system that ends a
+job), and exits silently when the parent has ended, however it ended.
 """
 
 import os
@@ -23,9 +23,9 @@ T = TypeVar("T")
 
 
 def context(preload: Sequence[str]) -> BaseContext:
-    """How workers begin: from a server that has one thread and has imported `preload`, or anew.
+    """Return the start method of workers: a fork server with the modules `preload`, or else spawn.
 
-    A copy of this process would hang as soon as it wants a lock that one of the threads here (of gloo, say) held.
+    A fork of this process could hang on a lock that another thread (of gloo, say) held.
     """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
@@ -36,9 +36,9 @@ def context(preload: Sequence[str]) -> BaseContext:
 
 
 def follow_parent(_: int) -> None:
-    """Begin as a worker: leave signals to the process that it works for, end when that has ended, and say nothing.
+    """Set up a worker: ignore signals, exit when the parent has ended, print nothing.
 
-    What goes wrong with a picture is handed over as data, and a worker that has died is the other process's to tell.
+    The worker returns errors of pictures as data, and the parent reports a worker that has died.
     """
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
@@ -49,25 +49,25 @@ def follow_parent(_: int) -> None:
 
 
 def shared(*tensors: "Tensor") -> "tuple[Tensor, ...] | tuple[Diagnostic]":
-    """The tensors in memory that both processes see, or what is wrong with that memory.
+    """Move tensors to shared memory and return them, or the diagnostic if that fails.
 
-    The queue between them would do it by itself, later and on a thread, and where it fails wait for ever.
+    The DataLoader's queue would do so later, on a thread, and hang if it fails.
     """
     try:
         return tuple(tensor.share_memory_() for tensor in tensors)  # type: ignore[no-untyped-call]
-    except RuntimeError as error:  # torch's way to say that the system refuses
-        message = f"a process that reads pictures has no room for a batch in shared memory: {error}"
-        return (Diagnostic(Code.RANK_DIED, message, help="give /dev/shm more room (`docker run --shm-size`)"),)
+    except RuntimeError as error:  # how torch reports that the system refuses
+        message = f"a worker process that reads pictures has no shared memory for a batch: {error}"
+        return (Diagnostic(Code.RANK_DIED, message, help="enlarge /dev/shm (`docker run --shm-size`)"),)
 
 
 def served(batches: Iterable[T]) -> Iterator[T]:
-    """The batches of a DataLoader; raises E515 where one of its workers has died."""
+    """Yield the batches of a DataLoader; raises E515 if one of its workers has died."""
     try:
         yield from batches
-    except (EOFError, OSError) as error:  # the connection over which a batch is fetched
+    except (EOFError, OSError) as error:  # from the connection to the worker
         raise _died() from error
     except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker (pid"):  # else an exception that it hands over
+        if not str(error).startswith("DataLoader worker (pid"):  # an exception of the worker's code
             raise
         raise _died() from error
 
@@ -75,8 +75,8 @@ def served(batches: Iterable[T]) -> Iterator[T]:
 def _died() -> CnncError:
     return CnncError.of(
         Code.RANK_DIED,
-        "a process that reads pictures for this run has died, or was killed",
-        help="give it more memory where that ran out; `--resume` goes on from the last checkpoint",
+        "a worker process that reads pictures for this run has died or was killed",
+        help="if memory ran out, provide more of it; `--resume` continues from the last checkpoint",
     )
 
 
@@ -86,11 +86,11 @@ def _end_with(sentinel: int) -> None:
 
 
 def _start_server() -> None:
-    """Start the server, unless it runs, with the signals blocked: it hands that down to the workers."""
+    """Start the fork server, if it does not run yet, with signals blocked, which the workers inherit."""
     from multiprocessing.forkserver import ensure_running
     from multiprocessing.resource_tracker import ensure_running as ensure_tracker
 
-    # by this option the tracker, which outlives a killed run, does not tell of the semaphores that were left behind
+    # the tracker outlives a killed run; this option keeps it from printing warnings about leaked semaphores
     options, sys.warnoptions = sys.warnoptions, [*sys.warnoptions, "ignore:resource_tracker:UserWarning"]
     ensure_tracker()
     sys.warnoptions = options

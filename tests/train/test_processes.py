@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from cnnc.train import launch
-from cnnc.train.devices import UNSAID
+from cnnc.train.devices import SILENT_FAILURE
 from tests.train.conftest import draw, spec
 
 ROOT = Path(__file__).parents[2]
@@ -154,7 +154,7 @@ def test_a_rank_that_dies_ends_the_run_with_one_message(start, tmp_path, rank):
 @pytest.mark.parametrize("speaker", [0, 1])
 def test_what_the_rank_says_that_failed_is_shown(monkeypatch, capfdbinary, speaker):
     def rank(arguments, number, count, output):
-        code = 1 if number == speaker else UNSAID
+        code = 1 if number == speaker else SILENT_FAILURE
         program = f"import sys; print('why' * {code == 1}); sys.exit({code})"
         return subprocess.Popen([sys.executable, "-c", program], stdout=output, stderr=output)
 
@@ -197,7 +197,7 @@ def test_nobody_is_left_or_says_a_word_when_one_is_killed(start, tmp_path, whom,
     output = finish(run, code)
     assert "Traceback" not in output
     assert "resource_tracker" not in output
-    assert output.count("error[E515]: a process that reads pictures") == (whom == "a reader")
+    assert output.count("error[E515]: a worker process that reads pictures") == (whom == "a reader")
     assert ("--resume" in output) == (whom != "the run")
     until = time.monotonic() + 20
     while any(map(is_alive, found)):

@@ -50,5 +50,5 @@ def test_a_resumed_run_keeps_its_recipe_and_may_go_on_longer_and_slower():
 
 
 def test_a_resumed_run_cannot_take_another_batch():
-    with pytest.raises(CnncError, match=r"E512.*began with `batch: 64`, and cannot go on with 32"):
+    with pytest.raises(CnncError, match=r"E512.*started with `batch: 64`, and cannot continue with 32"):
         resumed(read(batch=64), {"batch": 32})

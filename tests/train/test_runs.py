@@ -175,7 +175,7 @@ def test_a_changed_spec_is_noticed(trained):
 
 def test_a_changed_recipe_is_noticed(trained):
     trained(epochs=1)
-    with pytest.raises(CnncError, match=r"E512.*its `lr` of `train` was 0.1"):
+    with pytest.raises(CnncError, match=r"E512.*`lr` of `train` was 0.1"):
         trained(spec(lr=0.2), resume=True)
 
 
@@ -227,7 +227,7 @@ def test_torch_reads_a_state_and_a_run_of_an_earlier_version_goes_on(trained):
     (folder / "run.json").unlink()
     assert len(trained(resume=True, epochs=2).records) == 2
     torch.save({**saved, "version": 3}, folder / "state.pt")
-    with pytest.raises(CnncError, match=r"E512.*it is of version 3, and this cnnc reads 2"):
+    with pytest.raises(CnncError, match=r"E512.*it has version 3, but this cnnc reads 2"):
         trained(resume=True)
 
 
@@ -242,7 +242,7 @@ def test_a_new_run_keeps_the_folder_of_the_earlier_one(trained):
 def test_resume_begins_where_there_is_nothing_to_resume(trained):
     run = trained(resume=True, epochs=1)
     assert len(run.records) == 1
-    assert trained.said == [f"there is no run to resume in {run.folder}: a new one begins"]
+    assert trained.said == [f"there is no run to resume in {run.folder}: a new run starts"]
 
 
 @pytest.mark.parametrize("left", ["run.json", "last.safetensors", "best.safetensors", "metrics.jsonl", "curves.png"])
@@ -271,7 +271,7 @@ def test_a_complete_run_has_nothing_to_resume(trained):
     first = trained(epochs=1)
     again = trained(resume=True)
     (said,) = trained.said
-    assert said.startswith(f"the run in {first.folder} is complete, with 1 epoch: nothing is left to do")
+    assert said.startswith(f"the run in {first.folder} is already complete, with 1 epoch;")
     assert again.records == first.records
     told = summary("net.json", again.weights, again.best, again.records[-1], again.examples_per_second, 0)
     assert "examples/s" not in told
@@ -285,7 +285,7 @@ def test_a_resumed_run_says_that_it_does_not_begin_with_weights(trained, picture
         cnnc.load(spec()), given, tmp_path / "runs", resume=True, weights=begun, device="cpu", say=trained.said.append
     )
     (said,) = trained.said
-    assert said.startswith("`--weights` is for a new run")
+    assert said.startswith("`--weights` is only for a new run")
 
 
 def save_pictures(folder, count=24):
@@ -358,7 +358,7 @@ def test_the_callers_torch_is_as_it_was(trained):
 @pytest.mark.parametrize(
     ("source", "given", "says"),
     [
-        (spec(classes=3), {}, "E510.*the output `linear` is 3, and .* has 4 classes"),
+        (spec(classes=3), {}, "E510.*the output `linear` is 3, but .* has 4 classes"),
         ({**spec(), "input": {"image": [2, 12, 12]}}, {}, "E510.*have 1 channels, but the network takes 2"),
         (
             {**spec(), "nodes": [{"flatten": {}}, {"batch_norm": {}}, {"linear": {"out": 4}}]},
@@ -378,7 +378,7 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(trained, tmp_path, s
 
 def test_a_gpu_that_is_not_there_is_said_so(trained, pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(CnncError, match=r"E514.*1 cuda device asked for, and there are none"):
+    with pytest.raises(CnncError, match=r"E514.*cannot train on 1 cuda device, found 0"):
         train(cnnc.load(spec()), {"data": pictures()}, tmp_path, device="cuda")
 
 

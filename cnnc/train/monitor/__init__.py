@@ -1,7 +1,7 @@
-"""What one sees of a training: a bar or lines on the terminal, `metrics.jsonl`, TensorBoard events, `curves.png`.
+"""Progress of a training run: a bar or lines on the terminal, `metrics.jsonl`, TensorBoard events, `curves.png`.
 
-In: calls of the loop, with counts while an epoch runs and an EpochRecord when it has ended. Nothing here touches a
-tensor. One process of a run has a Watcher, the one of rank 0.
+The loop calls the Watcher with step counts during an epoch, and with an EpochRecord at its end. Nothing here uses
+tensors. Only the process of rank 0 has a Watcher.
 """
 
 import time
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """Shows and records one training session in `folder`, which exists. Use as a context manager.
+    """Shows one training session and records it in `folder`, which must exist. Use as a context manager.
 
-    `earlier` at the start are the epochs that the checkpoint holds, in order: metrics, events and curves go on behind
-    these, whatever the files of a killed session say. What cannot be written is E405.
+    `on_start` takes the epochs in the checkpoint, in order, as `earlier`: metrics, events and curves continue after
+    them, whatever the files of a killed session contain. Raises E405 if a file cannot be written.
     """
 
     def __init__(self, folder: Path, show: Display | None = None) -> None:
@@ -43,7 +43,7 @@ class Watcher:
         self.close()
 
     def on_start(self, epochs: int, steps: int, examples: int, earlier: Sequence[EpochRecord] = ()) -> None:
-        """Begin: `epochs` in all, each of `steps` steps over `examples` examples on all devices together."""
+        """Start a session: `epochs` in all, each with `steps` steps and `examples` examples over all devices."""
         self._records = list(earlier)
         metrics.write(self._folder, self._records)
         self._pace = Pace(epochs, steps, examples, first=len(earlier) + 1, last=earlier[-1] if earlier else None)
@@ -54,12 +54,12 @@ class Watcher:
         self._display.start(self._pace)
 
     def on_batch(self, step: int) -> None:
-        """So many steps of this epoch have been given to the device; costs next to nothing."""
+        """Record that `step` steps of this epoch have been queued on the device; costs next to nothing."""
         assert self._pace is not None  # on_start was first
         self._pace.step = step
 
     def on_epoch(self, record: EpochRecord) -> None:
-        """Write an epoch down and show it."""
+        """Show and record a completed epoch."""
         assert self._pace is not None  # on_start was first
         assert self._events is not None
         assert self._curves is not None
@@ -71,11 +71,11 @@ class Watcher:
         self._curves.add([record])
 
     def say(self, text: str) -> None:
-        """Leave a line on the terminal, above the bar where there is one."""
+        """Print a line to the terminal, above the bar if there is one."""
         self._display.say(text)
 
     def close(self) -> None:
-        """Take the bar away and see the files finished; called again it does nothing."""
+        """Remove the bar and finish the files; a second call does nothing."""
         self._display.close()
         events, curves, self._events, self._curves = self._events, self._curves, None, None
         fault = curves.close() if curves else None

@@ -1,7 +1,7 @@
-"""What stands on the terminal while a network trains: a bar for the epoch that runs, and a line for each that ended.
+"""Training progress on the terminal: a bar for the current epoch, and a line for each completed one.
 
-Where nobody looks (a pipe, a log, a dumb terminal) there are the lines alone. The bar shows counts, and the numbers of
-the last epoch: those of the present one are on the device, and stay there until its end.
+A pipe, a log file or a dumb terminal gets only the lines. The bar shows step counts and the metrics of the last epoch:
+those of the current epoch stay on the device until its end.
 """
 
 import sys
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-PER_SECOND = 4  # how often the bar is drawn: each time takes a millisecond of the thread that feeds the device
-SHORTEST = 10  # columns of the bar itself
+PER_SECOND = 4  # redraws of the bar: each takes a millisecond from the thread that feeds the device
+SHORTEST = 10  # the fewest columns of the bar itself
 
 
 class Display(Protocol):
-    """Shows the progress of a training."""
+    """Shows the progress of a training run."""
 
     def start(self, pace: Pace) -> None:
-        """Begin to show `pace`, which goes on changing."""
+        """Start to show `pace`, which is updated during the run."""
 
     def say(self, line: str) -> None:
-        """Leave a line on the terminal."""
+        """Print a line."""
 
     def close(self) -> None:
-        """Take away what is not meant to stay."""
+        """Remove the bar, if any."""
 
 
 def display(stream: TextIO | None = None) -> Display:
-    """A bar where `stream` (standard output unless given) is a terminal that can show one, else lines."""
+    """Return a bar if `stream` (default: standard output) is a terminal that can show one, else lines."""
     stream = stream or sys.stdout
     if not stream.isatty():
         return Lines(stream)
@@ -48,17 +48,17 @@ class Lines:
         self._stream = stream
 
     def start(self, pace: Pace) -> None:
-        """Show nothing: each line stands for itself."""
+        """Do nothing: there is no bar."""
 
     def say(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Leave all as it is."""
+        """Do nothing: all lines stay."""
 
 
 class Bar:
-    """A Display for terminals. A thread draws it from the pace, which costs whoever counts the steps nothing."""
+    """A Display for terminals. A thread draws the bar from `pace`, so updating the step count costs nothing."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -86,17 +86,17 @@ class Bar:
 
 
 def bar(pace: Pace, width: int) -> "Table":
-    """One line: the epoch, how much of it is done, what the last one came to, examples a second, the time left.
+    """Return one line: the epoch, its progress bar, the last epoch's metrics, examples per second, the time left.
 
-    What a terminal of `width` columns has no room for is left out, the numbers of the last epoch first.
+    Parts that do not fit `width` columns are left out, beginning with the metrics of the last epoch.
     """
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
     rate = pace.examples_per_second()
-    what = "testing" if pace.step >= pace.steps else f"{rate:,.0f} examples/s" if rate else ""
+    speed = "testing" if pace.step >= pace.steps else f"{rate:,.0f} examples/s" if rate else ""
     head = f"epoch {pace.epoch:>{len(str(pace.epochs))}}/{pace.epochs}"
-    parts = [*(numbers(pace.last) if pace.last else ()), *([what] if what else ()), f"{seconds(pace.left())} left"]
+    parts = [*(numbers(pace.last) if pace.last else ()), *([speed] if speed else ()), f"{seconds(pace.left())} left"]
     while parts and len(head) + 2 + SHORTEST + 2 + len("  ".join(parts)) > width:
         del parts[0]
     table = Table.grid(padding=(0, 2), expand=True)
@@ -108,7 +108,7 @@ def bar(pace: Pace, width: int) -> "Table":
 
 
 def line(record: EpochRecord, pace: Pace) -> str:
-    """What an ended epoch came to, with the time that the rest will take."""
+    """Return the line of a completed epoch: its metrics, its time, and the time left."""
     parts = [
         f"epoch {record.epoch:>{len(str(pace.epochs))}}/{pace.epochs}",
         *numbers(record),
@@ -120,6 +120,6 @@ def line(record: EpochRecord, pace: Pace) -> str:
 
 
 def numbers(record: EpochRecord) -> list[str]:
-    """Loss and accuracies, as the course prints them."""
+    """Return loss and accuracies as text, in the format of *Dive into Deep Learning*."""
     shown = [f"loss {record.train_loss:.3f}", f"train acc {record.train_accuracy:.3f}"]
     return shown if record.test_accuracy is None else [*shown, f"test acc {record.test_accuracy:.3f}"]

@@ -1,7 +1,7 @@
-"""`curves.png`, drawn by a process of its own: the one that trains neither imports matplotlib nor waits for it.
+"""Draw `curves.png` in a separate process, so that the training process neither imports matplotlib nor waits for it.
 
-In go records as they come; each that arrives is drawn, several that are waiting at once. `draw_curves` is
-the other end; it ends when its stdin does, so also when the training is killed.
+Sends epoch records to the process as they arrive; it draws all waiting records at once. The process runs `draw_curves`,
+and exits when its stdin closes, also if the training is killed.
 """
 
 import json
@@ -31,19 +31,19 @@ class Curves:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
-            start_new_session=True,  # Ctrl-C is for the training, which ends this when it is done
+            start_new_session=True,  # keeps Ctrl-C from this process, which the training ends
         )
 
     def add(self, records: Sequence[EpochRecord]) -> None:
-        """Have the curves drawn with these records behind the earlier ones."""
+        """Add records to the curves and redraw them."""
         assert self._process.stdin is not None  # it is a pipe
         lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
-        with suppress(BrokenPipeError):  # it has died: `close` says so
+        with suppress(BrokenPipeError):  # the process has died: `close` reports it
             self._process.stdin.write(lines.encode())
             self._process.stdin.flush()
 
     def close(self) -> str | None:
-        """Wait for the last drawing; what went wrong, in a line, or None."""
+        """Wait for the last drawing; returns an error message of one line, or None."""
         try:
             output, _ = self._process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
@@ -52,5 +52,5 @@ class Curves:
             return f"{self._path} is not up to date: drawing it took more than {PATIENCE:.0f} s"
         if self._process.returncode == 0:
             return None
-        reason = output.decode(errors="replace").strip() or f"the drawing ended with {self._process.returncode}"
+        reason = output.decode(errors="replace").strip() or f"drawing it failed with status {self._process.returncode}"
         return f"{self._path} is not up to date: {reason}"

@@ -1,7 +1,7 @@
-"""`python -m cnnc.train.monitor.draw_curves PICTURE EPOCHS`: draw the curves of a training as its records come in.
+"""`python -m cnnc.train.monitor.draw_curves PICTURE EPOCHS`: draw training curves as epoch records arrive.
 
-In: on stdin a line of JSON for every EpochRecord. Out: PICTURE, replaced as a whole. What cannot be written is said on
-stdout, with exit code 1.
+Reads a line of JSON from stdin for each EpochRecord, and replaces PICTURE atomically. If it cannot write the file, it
+prints the error to stdout and exits with 1.
 """
 
 import json
@@ -15,17 +15,17 @@ from cnnc.diagnostics import CnncError
 from cnnc.files.write import write_file
 from cnnc.train.monitor.epoch import EpochRecord
 
-# the colours and strokes of the figures in Dive into Deep Learning
+# the colours and line styles of the figures in Dive into Deep Learning
 STROKES = (
     ("train_loss", "train loss", "C0", "-"),
     ("train_accuracy", "train acc", "m", "--"),
     ("test_accuracy", "test acc", "g", "-."),
 )
-DOTTED = 12  # up to so many epochs each has a mark: a line through one point cannot be seen
+DOTTED = 12  # up to this number of epochs, each has a mark: a line through one point is invisible
 
 
 def draw(records: Sequence[EpochRecord], epochs: int) -> bytes:
-    """The picture (PNG) of the records' curves, on an axis of `epochs` epochs."""
+    """Draw the records' curves as a PNG, on an axis of `epochs` epochs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -50,7 +50,7 @@ def draw(records: Sequence[EpochRecord], epochs: int) -> bytes:
 
 
 def batches() -> Iterator[list[EpochRecord]]:
-    """The records of stdin, those that are waiting together; one cut off at its end is dropped."""
+    """Yield lists of waiting records from stdin; drops a record that is cut off at the end."""
     waiting = b""
     while data := os.read(0, 1 << 20):
         *lines, waiting = (waiting + data).split(b"\n")
@@ -61,7 +61,7 @@ def batches() -> Iterator[list[EpochRecord]]:
 def main() -> None:
     """Draw until stdin ends."""
     if sys.platform != "win32":
-        os.nice(10)  # the training comes first
+        os.nice(10)  # give the training priority
     path, records = Path(sys.argv[1]), list[EpochRecord]()
     for batch in batches():
         records += batch

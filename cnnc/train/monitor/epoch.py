@@ -1,14 +1,14 @@
-"""What one epoch came to: the line of `metrics.jsonl`, the points of the curves. Light: it imports nothing."""
+"""The metrics of one epoch: a line of `metrics.jsonl`, the points of the curves. Imports only dataclasses."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """An epoch, counted from 1. Losses are means over examples, accuracies lie in 0..1; None where nothing was tested.
+    """The metrics of an epoch, counted from 1. Losses are means over examples, accuracies are 0..1; None if not tested.
 
-    `seconds` is the time of the epoch's training without its test, `examples_per_second` is over that time, `lr` is
-    the learning rate of the epoch's last step.
+    `seconds` is the training time without the test, `examples_per_second` is the speed over that time, and `lr` is the
+    learning rate of the last step.
     """
 
     epoch: int

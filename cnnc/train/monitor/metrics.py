@@ -1,7 +1,7 @@
-"""`metrics.jsonl`: a line of JSON an epoch, in order, each epoch once.
+"""Read and write `metrics.jsonl`: one line of JSON per epoch, in order.
 
-The file is written whole and renamed into place, so it never ends in half a line, and a run that goes on from an
-earlier epoch leaves no line of what it forgot.
+The whole file is written and renamed into place. So it never ends in half a line, and a run that resumes from an
+earlier epoch leaves no lines of later epochs.
 """
 
 import json
@@ -17,13 +17,13 @@ NAME = "metrics.jsonl"
 
 
 def write(folder: Path, records: Iterable[EpochRecord]) -> None:
-    """Write the records as the whole of the folder's metrics; raises E405."""
+    """Replace the folder's metrics by the records; raises E405."""
     lines = [json.dumps(asdict(record)) + "\n" for record in records]
     write_file(folder / NAME, "".join(lines).encode())
 
 
 def read(folder: Path, until: int | None = None) -> tuple[EpochRecord, ...]:
-    """The folder's records up to epoch `until`, none where there is no file; raises E512 where it is damaged."""
+    """Return the folder's records up to epoch `until`, none without a file; raises E512 if the file is damaged."""
     path = folder / NAME
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -34,6 +34,6 @@ def read(folder: Path, until: int | None = None) -> tuple[EpochRecord, ...]:
         raise CnncError.of(
             Code.CANNOT_RESUME,
             f"cannot read {path}: {error}",
-            help="remove the file: the run can go on without it, and its curves begin anew",
+            help="remove the file: the run can continue without it, with new curves",
         ) from error
     return tuple(record for record in records if until is None or record.epoch <= until)

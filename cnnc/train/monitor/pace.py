@@ -1,4 +1,4 @@
-"""How far a training is, from counts alone: nothing here asks the device, so nothing waits for it."""
+"""Progress, speed and remaining time of a training run, from step counts alone, without waiting for the device."""
 
 from dataclasses import dataclass, field
 from time import monotonic
@@ -8,9 +8,9 @@ from cnnc.train.monitor.epoch import EpochRecord
 
 @dataclass(slots=True)
 class Pace:
-    """A session of a training: epochs `first` to `epochs`, each of `steps` steps and `examples` examples.
+    """The progress of a session: epochs `first` to `epochs`, each with `steps` steps and `examples` examples.
 
-    `step` is how many steps the present epoch has done; whoever counts them writes it, whoever shows it reads it.
+    `step` is the number of completed steps of the current epoch; the Watcher sets it, and the display reads it.
     """
 
     epochs: int
@@ -24,22 +24,22 @@ class Pace:
 
     @property
     def epoch(self) -> int:
-        """The present epoch, counted from 1."""
+        """The current epoch, counted from 1."""
         return self.first if self.last is None else min(self.last.epoch + 1, self.epochs)
 
     def end_epoch(self, record: EpochRecord) -> None:
-        """Begin the next epoch."""
+        """Start the next epoch."""
         self.last, self.step, self.epoch_started = record, 0, monotonic()
 
     def examples_per_second(self) -> float | None:
-        """Of the present epoch, or of the last one where the present has only begun."""
+        """Return the speed of the current epoch, or of the last one if the current one has only started."""
         seconds = monotonic() - self.epoch_started
         if self.step < 2 or seconds <= 0:
             return self.last.examples_per_second if self.last else None
         return self.examples * self.step / self.steps / seconds
 
     def left(self) -> float | None:
-        """Seconds that the session will still take; None where nobody can know yet."""
+        """Return the remaining seconds of the session; None before the second step, when no estimate is possible."""
         ended = self.last.epoch + 1 - self.first if self.last and self.last.epoch >= self.first else 0
         done = ended + self.step / self.steps
         if ended == 0 and self.step < 2:
@@ -48,7 +48,7 @@ class Pace:
 
 
 def seconds(value: float | None) -> str:
-    """A duration as a person reads it: `0.42 s`, `12 s`, `3:05`, `1:02:03`; `–` for None."""
+    """Format a duration: `0.42 s`, `12 s`, `3:05`, `1:02:03`; `–` for None."""
     if value is None:
         return "–"
     if value < 59.5:

@@ -1,4 +1,4 @@
-"""What stands at the end of a training: how good, how fast, how much memory, and what to type next."""
+"""The summary at the end of a training run: accuracy, speed, memory, and the next command."""
 
 import shlex
 from pathlib import Path
@@ -9,17 +9,21 @@ from cnnc.train.monitor.epoch import EpochRecord
 def summary(
     spec: str, weights: Path, best: EpochRecord, last: EpochRecord, examples_per_second: float, peak_memory: int
 ) -> str:
-    """The lines; `weights` are those of the epoch `best`, `peak_memory` is in bytes.
+    """Return the lines; `weights` is the file of the epoch `best`, `peak_memory` is in bytes.
 
-    A run that had nothing left to do went through 0 examples a second, of which nothing is said.
+    There is no line about speed and memory if `examples_per_second` is 0: the run had nothing left to do.
     """
-    worked = examples_per_second > 0
+    has_trained = examples_per_second > 0
     command = shlex.join(["cnnc", "build", spec, "--weights", str(weights)])
     return "\n".join(
         [
             f"best  {_accuracy(best)} in epoch {best.epoch}",
             f"last  {_accuracy(last)} in epoch {last.epoch}",
-            *([f"{examples_per_second:,.0f} examples/s, at most {_size(peak_memory)} of memory"] if worked else []),
+            *(
+                [f"{examples_per_second:,.0f} examples/s, at most {_size(peak_memory)} of memory"]
+                if has_trained
+                else []
+            ),
             f"next: {command}",
         ]
     )

@@ -1,6 +1,6 @@
-"""TensorBoard events: one file a session in the run's folder, a point an epoch for each number.
+"""Write TensorBoard events: one file per session in the run's folder, with a point per epoch for each metric.
 
-`tensorboard`'s own writer is used: torch's wraps it, and brings nothing that these scalars need.
+Uses the writer of `tensorboard`: torch's writer wraps it, and adds nothing that these scalars need.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ TAGS = {
 
 
 class Events:
-    """The events of one session. `first` is the epoch that it begins with: older points from there on are dropped."""
+    """The events of one session. `first` is its first epoch: TensorBoard drops older points from that epoch on."""
 
     def __init__(self, folder: Path, first: int) -> None:
         """Open a new file in `folder`; raises E405."""
@@ -31,12 +31,12 @@ class Events:
         self._folder = folder
         with self._reported():
             self._writer = EventFileWriter(str(folder))
-            if first > 1:  # what TensorBoard calls a purge: a resumed run's points replace those it had lost
+            if first > 1:  # a purge, in TensorBoard's words: the resumed run's points replace the later ones
                 self._writer.add_event(Event(step=first, session_log=SessionLog(status=SessionLog.START)))
             self._writer.flush()
 
     def add(self, record: EpochRecord, now: float) -> None:
-        """Add the points of an epoch that ended at `now`, in seconds since 1970; raises E405."""
+        """Add the points of an epoch that ended at `now`, a Unix time in seconds; raises E405."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -47,7 +47,7 @@ class Events:
             self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left; raises E405."""
+        """Flush and close the file; raises E405."""
         with self._reported():
             self._writer.close()
 
@@ -56,5 +56,5 @@ class Events:
         try:
             yield
         except OSError as error:
-            message = f"cannot write TensorBoard's events to {self._folder}: {(error.strerror or str(error)).lower()}"
+            message = f"cannot write TensorBoard events to {self._folder}: {(error.strerror or str(error)).lower()}"
             raise CnncError.of(Code.NOT_WRITTEN, message) from error
