@@ -153,8 +153,12 @@ def test_names_are_the_model_s_and_a_difference_is_noted(save):
     fewer = evaluate(scorer, split(side=2), ("boot", "bag"))
     assert same.classes == other.classes == ("boot", "bag", "coat")
     assert not same.notes
-    assert other.notes == ("model and data name their classes differently: class 1 is 'bag', 'coat' in the data",)
-    assert fewer.notes == ("model and data name their classes differently: class 2 is 'coat', missing in the data",)
+    assert other.notes == (
+        "model and data name their classes differently: class 1 is 'bag' in the model, 'coat' in the data",
+    )
+    assert fewer.notes == (
+        "model and data name their classes differently: class 2 is 'coat' in the model, missing in the data",
+    )
     nameless = scorers.of_onnx(str(save(linear(), contract(labels=None))), "cpu")
     assert evaluate(nameless, split(side=2), ("a", "b")).classes == ("a", "b", "2")
 

@@ -263,7 +263,7 @@ def test_what_is_no_part_of_a_run_stays_beside_it(trained, tmp_path):
     folder.mkdir(parents=True)
     (folder / "notes.txt").write_text("mine")
     run = trained(resume=True, epochs=1)
-    assert trained.said == [f"there is no run to resume in {run.folder}: a new one begins"]
+    assert trained.said == [f"there is no run to resume in {run.folder}: a new run starts"]
     assert (folder / "notes.txt").read_text() == "mine"
 
 
