@@ -57,9 +57,10 @@ def insertions(node: Refused, types: Types | None = None) -> Iterator[Remedy]:
     types = types or node.types
     if len(types) < len(node.wires):
         return
-    order = sorted(dict.fromkeys(types), key=lambda type: (-types.count(type), type.elements or 0))
-    for wanted in order:
-        makers = {at: _maker(node, given, wanted) for at, given in enumerate(types) if _differs(node, given, wanted)}
+    shapes = [type for type in types if not _is_factor(node, type)] or types
+    for wanted in sorted(dict.fromkeys(shapes), key=lambda type: (-types.count(type), type.elements or 0)):
+        unlike = [at for at, given in enumerate(types) if given != _like(node, given, wanted)]
+        makers = {at: _maker(node, types[at], wanted) for at in unlike}
         found = {at: maker for at, maker in makers.items() if maker is not None}
         if found and len(found) == len(makers):
             edit = Edit(before={at: (maker,) for at, maker in found.items()})
@@ -81,15 +82,17 @@ def projections(node: Refused) -> Iterator[Remedy]:
         yield Remedy(f"{text} follow `{like}` in each instance", {node.span: Edit(projected={at: other})})
 
 
-def _differs(node: Refused, given: TensorType, wanted: TensorType) -> bool:
-    """Whether an input does not fit another one."""
-    if node.op.name == "mul" and given.shape[1:] == (1, 1):
-        return given.channels != wanted.channels
-    return given != _like(node, given, wanted)
+def _is_factor(node: Refused, type: TensorType) -> bool:
+    return node.op.name == "mul" and type.shape[1:] == (1, 1)
 
 
 def _like(node: Refused, given: TensorType, wanted: TensorType) -> TensorType:
-    """The shape that an input must have to fit another one: along the axis of a `concat`, its own."""
+    """The shape that an input must have to fit another one: along the axis of a `concat`, its own.
+
+    A factor per channel of `mul` remains one.
+    """
+    if _is_factor(node, given) and wanted.is_map:
+        return TensorType((wanted.channels, 1, 1))
     free, rank = getattr(node.op, "axis", None), len(wanted.shape)
     if free is None or len(given.shape) != rank:
         return wanted

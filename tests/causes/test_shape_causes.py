@@ -22,6 +22,7 @@ MENDED = {  # what the help says, and the spec with that done
     "E301-concat": ("put `max_pool: {kernel: 2}` between `image` and", r"\[image, max_pool\]", "[max_pool, max_pool]"),
     "E301-factor": ("write `mul`", "- add:", "- mul:"),
     "E301-before": ("set `padding: same` in `d`", "kernel: 3", "kernel: 3, padding: same"),
+    "E301-excite": ("put `conv: {out: 16, kernel: 1}` between `h` and `mul`", "out: 8", "out: 16"),
     "E301-flatten": (
         "put `flatten` between `image` and `concat`",
         r"- concat.*",
