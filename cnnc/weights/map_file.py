@@ -37,7 +37,7 @@ class Proposal:
 
     map: Mapping[str, str]
     undecided: tuple[tuple[Layer, list[Layer]], ...]
-    unused: tuple[str, ...]
+    unused: tuple[tuple[str, Shape], ...]
 
     def as_yaml(self, about: str) -> str:
         """Return the file's text; candidates for undecided layers are comments, one per line."""
@@ -51,7 +51,7 @@ class Proposal:
         for ours, candidates in self.undecided:
             lines += _candidates(ours, candidates)
         if self.unused:
-            lines += ["", "# Not used:", *(f"#   {key}" for key in self.unused)]
+            lines += ["", "# Not used:", *(f"#   {key} {size(shape)}" for key, shape in self.unused)]
         return "\n".join(lines) + "\n"
 
     def require_decided(self, checkpoint: Path) -> None:
@@ -66,8 +66,13 @@ class Proposal:
             Code.WEIGHTS_UNDECIDED,
             f"{len(self.undecided)} layer{'s' * several} of the network cannot be matched for certain in {checkpoint}",
             notes=tuple(notes),
-            help="choose among the candidates in the map's comments, then build with --weights and --map",
+            help="choose among the candidates in the map's comments, then build with --weights and --map"
+            if any(found for _, found in self.undecided)
+            else "use weights of this network; if they belong to other `params`, set these with --set",
         )
+
+
+_COMPLETE = "remove the `#` before the right candidates, or add lines of `NETWORK KEY: TENSOR NAME`"
 
 
 def _bad(message: str, span: Span, help: str | None) -> Diagnostic:
@@ -86,13 +91,24 @@ def propose(graph: Graph, shapes: Mapping[str, Shape], theirs: list[Layer], *, o
         if role in pairs[each.name].keys
     }
     taken = set(found.values())
-    offered = {key for candidates in left.values() for each in candidates for key in each.keys.values()}
-    keys = [key for each in theirs for key in each.keys.values()]
-    return Proposal(
-        map=found,
-        undecided=tuple((each, left[each.name]) for each in ours if each.name in left),
-        unused=tuple(dict.fromkeys(key for key in keys if key not in taken and key not in offered)),
-    )
+    free = {key: each.shapes[role] for each in theirs for role, key in each.keys.items() if key not in taken}
+    undecided = tuple((each, left[each.name] or _tensors(each, free)) for each in ours if each.name in left)
+    offered = {key for _, candidates in undecided for each in candidates for key in each.keys.values()}
+    return Proposal(found, undecided, tuple((key, shape) for key, shape in free.items() if key not in offered))
+
+
+def _tensors(ours: Layer, free: Mapping[str, Shape]) -> list[Layer]:
+    """Return single tensors that fit a layer, each as a layer, because no layer of the checkpoint fits as a whole.
+
+    Their names may end in words that are not known as roles, such as `kernel`.
+    """
+    return [
+        Layer(key, {role: key}, {role: shape})
+        for role, wanted in ours.shapes.items()
+        if role != COUNTER
+        for key, shape in free.items()
+        if squeezed(shape) == squeezed(wanted)
+    ]
 
 
 def _candidates(ours: Layer, candidates: list[Layer]) -> Iterator[str]:
@@ -126,6 +142,9 @@ def read_map(path: Path) -> Value:
     assert isinstance(root.data, dict)
     found = root.data.get("weights")
     faults = [_bad(f"a map has no key `{key}`", root.keys[key], None) for key in root.data if key != "weights"]
+    if found is not None and found.data is None:
+        faults.append(_bad("the map is empty: `weights` has no lines yet", found.span, _COMPLETE))
+        raise CnncError(faults)
     if found is None or not isinstance(found.data, dict):
         faults.append(_bad("a map must have `weights`, with lines of `NETWORK KEY: TENSOR NAME`", root.span, None))
         raise CnncError(faults)

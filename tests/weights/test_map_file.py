@@ -186,15 +186,15 @@ def test_a_layer_that_is_not_there_is_said():
         found.require_decided("theirs.pth")
     [diagnostic] = caught.value.diagnostics
     assert diagnostic.code == Code.WEIGHTS_UNDECIDED
-    assert [note.message for note in diagnostic.notes] == ["fc: nothing has its shapes (weight 3×8, bias 3)"]
+    assert [note.message for note in diagnostic.notes] == ["fc: no layer has its shapes (weight 3×8, bias 3)"]
 
 
 def test_what_is_not_used_is_listed():
     expected = shapes(PLAIN)
     more = {**{theirs(key): shape for key, shape in expected.items()}, "auxiliary.weight": (7, 7)}
     found = propose(PLAIN, expected, layers(more), ordered=True)
-    assert found.unused == ("auxiliary.weight",)
-    assert "#   auxiliary.weight" in found.as_yaml("about")
+    assert found.unused == (("auxiliary.weight", (7, 7)),)
+    assert "#   auxiliary.weight 7×7" in found.as_yaml("about")
 
 
 # -- files
@@ -238,6 +238,34 @@ def test_candidates_need_only_lose_their_mark(tmp_path):
     (tmp_path / "map.yaml").write_text("\n".join(lines), encoding="utf-8")
     weights = read(path, shapes(PARALLEL), tmp_path / "map.yaml")
     assert all(torch.equal(weights[key], state[key]) for key in state)
+
+
+def test_tensors_whose_names_end_in_unknown_words_are_candidates(tmp_path, state):
+    names = {key: f"layers.{at}.x{key.rpartition('.')[2]}" for at, key in enumerate(state)}
+    found = propose(
+        PLAIN, shapes(PLAIN), layers({names[key]: tuple(each.shape) for key, each in state.items()}), ordered=True
+    )
+    text = found.as_yaml("a map")
+    assert f"# stem: one of\n#  stem.weight: {names['stem.weight']}\n" in text
+    with pytest.raises(CnncError, match="candidates in the map's comments") as caught:
+        found.require_decided(tmp_path / "w.pt")
+    assert caught.value.diagnostics[0].notes[0].message.startswith(f"stem: may be {names['stem.weight']}")
+    right = {f"{key}: {name}" for key, name in names.items()}
+    lines = [line[1:] if line[1:].strip() in right else line for line in text.splitlines()]
+    weights = mapped(tmp_path, "\n".join(lines), {names[key]: each for key, each in state.items()})
+    assert all(torch.equal(weights[key], state[key]) for key in state)
+
+
+def test_where_nothing_fits_no_candidates_are_promised(tmp_path):
+    found = propose(PLAIN, shapes(PLAIN), layers({"a.weight": (7, 7)}), ordered=True)
+    assert "# Not used:\n#   a.weight 7×7\n" in found.as_yaml("a map")
+    with pytest.raises(CnncError, match="use weights of this network"):
+        found.require_decided(tmp_path / "w.pt")
+
+
+def test_an_empty_map_is_said_to_be(tmp_path, state):
+    with pytest.raises(CnncError, match=r"E408.*the map is empty: `weights` has no lines yet"):
+        mapped(tmp_path, "weights:\n\n# Undecided.\n", state)
 
 
 def test_odd_names_are_quoted(tmp_path, state):
