@@ -82,8 +82,10 @@ def _field(op: Reach, source: Reach, i: int) -> tuple[int, int]:
 
 def union(a: Reach | None, b: Reach | None) -> Reach | None:
     """Return what two paths see together; None if they have different strides and so drift apart."""
-    if a is None or b is None or a == b:
-        return a if b is not None else None
+    if a is None or b is None:
+        return None
+    if a == b:
+        return a
     if a.step == 0 or b.step == 0:
         moving = b if a.step == 0 else a
         return Reach(moving.step, moving.starts, moving.ends, whole=True)

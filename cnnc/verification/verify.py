@@ -185,7 +185,7 @@ class Verification:
         else:
             live = self._live_weights(target, torch.live)
             self._require_values(loaded, live, torch.live)
-            if self.folder:
+            if self.folder:  # of a large network, whose values take memory and are not needed again
                 torch.live.forget_values()
             own = self._outputs(target, loaded.run, torch.own)
             found = worst([own, self._outputs(target, loaded.with_weights(live), torch.live)])

@@ -35,6 +35,13 @@ def test_it_has_the_same_keys_and_computes_the_same(graph):
         assert torch.equal(a, b)
 
 
+def test_the_network_says_what_it_returns_where_that_is_several():
+    spec = {"cnnc": 1, "name": "net", "input": {"x": [4]}, "nodes": ["relu", "tanh"]}
+    one, two = (python_source.write(load({**spec, "outputs": some})) for some in (["tanh"], ["tanh", "relu"]))
+    assert "Returns tanh, relu." in two
+    assert "Returns" not in one
+
+
 def test_it_needs_torch_alone():
     lines = python_source.write(forked()).splitlines()
     imports = [line for line in lines if line.startswith(("import", "from"))]

@@ -83,6 +83,7 @@ def test_a_wrong_lowering_is_found_and_blamed(tmp_path):
     assert diagnostic.code == Code.NOT_VERIFIED
     assert "`tanh` (tanh) is the first node that differs" in diagnostic.message
     assert diagnostic.span == graph.node["tanh"].span
+    assert diagnostic.help.endswith("please report it")
 
 
 @pytest.mark.parametrize("target", [target for target in TABLE if target != Target.PYTHON])  # which has no weights
