@@ -57,6 +57,7 @@ POOLS: list[tuple[Any, ...]] = [
     ({"kernel": 3, "stride": 2, "ceil": True}, (3, 6, 8)),
     ({"kernel": 3, "stride": 2, "padding": 1, "ceil": True}, (3, 6, 7)),
     ({"kernel": 2, "stride": 3, "ceil": True}, (3, 7, 4)),
+    ({"kernel": 4, "stride": 3, "ceil": True}, (3, 3, 2)),
     ({"kernel": 2, "stride": 2, "padding": 1, "ceil": True}, (3, 7, 5)),
     ({"kernel": 3, "stride": 2, "padding": [1, 0, 0, 1], "ceil": True}, (3, 7, 8)),
     ({"kernel": 4, "stride": 3, "padding": [0, 3, 2, 1], "ceil": True}, (3, 7, 8)),
