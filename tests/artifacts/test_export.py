@@ -138,7 +138,7 @@ def test_damage_to_weights_beside_a_model_is_noticed(tmp_path, large):
         with pytest.raises(CnncError, match=r"E402.*net\.onnx\.data.? is (damaged|too short)"):
             weights.checkpoint(model, {})
     data.unlink()
-    assert "keep net.onnx.data beside it" in refused()
+    assert "copy net.onnx.data to the folder of the model" in refused()
     data.write_bytes(whole)
     for damage in damaged(model.read_bytes(), 15):
         model.write_bytes(damage)

@@ -133,7 +133,7 @@ def test_names_that_are_not_utf_8(run, folder, command, code):
     found, told = run(*(word.replace("PATH", NO_UTF8) for word in command.split()))
     assert found == code, told
     if code:
-        assert "not UTF-8" in told
+        assert "not valid UTF-8" in told
 
 
 @pytest.mark.parametrize(
