@@ -72,7 +72,7 @@ def run(given: Namespace) -> int:
     if not given.out:
         raise WrongCall(EMPTY_OUT)
     if given.data is not None and not is_utf8(given.data):
-        raise WrongCall(f"--data: the path {given.data} is not valid UTF-8, which a recipe must be", "rename the folder")
+        raise WrongCall(f"--data: the path {given.data} is not valid UTF-8, as a recipe must be", "rename the folder")
     require(NEEDS["train"], "training")
     if not started_by_launcher() and given.devices > 1:
         return launch(sys.argv[1:], given.devices)
