@@ -27,6 +27,14 @@ os.environ.update(NO_COLOR="1", COLUMNS="120", TERM="dumb")
 allocator.keep_memory = lambda: None
 
 
+LONGEST = ("tests/verification/test_planted_faults.py", "tests/mutants", "tests/agreement/test_random_specs.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Tests that take long begin first, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
 @pytest.fixture
 def save(tmp_path):
     """Writes an ONNX model with what it says of itself."""
