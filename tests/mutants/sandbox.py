@@ -7,7 +7,6 @@ the next.
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -69,9 +68,10 @@ class Sandbox:
             module.write_bytes(before)
 
     def close(self) -> None:
-        """End the runner, and what it runs."""
-        self._runner.send_signal(signal.SIGTERM)
+        """End the runner, and what it runs: a signal may be lost between two of its reads, the end of its input is not."""
+        assert self._runner.stdin is not None
         with self._runner:
+            self._runner.stdin.close()
             self._runner.wait()
 
 

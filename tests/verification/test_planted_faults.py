@@ -4,7 +4,6 @@ The networks have smaller pictures and narrow linear layers here, which saves mo
 leaves them as they are.
 """
 
-import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -120,13 +119,6 @@ def smaller(graph):
 
 def narrow(op):
     return op.model_copy(update={"out": min(op.out, 64)}) if isinstance(op, Linear) else op
-
-
-@pytest.fixture(autouse=True)
-def large_weights_go():
-    """Tracebacks hold arrays until garbage is collected, which a few large arrays do not bring about."""
-    yield
-    gc.collect()
 
 
 @contextmanager
