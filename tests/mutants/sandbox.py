@@ -68,7 +68,7 @@ class Sandbox:
             module.write_bytes(before)
 
     def close(self) -> None:
-        """End the runner, and what it runs: unlike a signal between two of its reads, the end of input is not missed."""
+        """End the runner and what it runs. A signal between two of its reads would be lost, the end of input is not."""
         assert self._runner.stdin is not None
         with self._runner:
             self._runner.stdin.close()
