@@ -4,6 +4,7 @@ Ends with 1 where there are any but those that `equivalent.py` lists, which chan
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections import Counter
@@ -26,6 +27,7 @@ FOUND, IDLE, LOST = "found", "nothing", "NOT FOUND"
 def main(arguments: Sequence[str]) -> int:
     """Plant what is asked for; 1 where something was not found."""
     given = _arguments(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would go on
     sources = _sources(given.files or SCOPE)
     reach = survey(ROOT, print)
     counts = Counter[str]()
