@@ -7,7 +7,6 @@ its memory and receptive field, which are computed only then.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from cnnc.analysis.accepted_sizes import size_rules
 from cnnc.analysis.check_report import Order, Row, rows
 from cnnc.analysis.cost import Totals, totals
 from cnnc.columns import end, left, right, start, widest
@@ -121,6 +120,8 @@ def _costs(graph: Graph, sums: Totals, batch: int) -> list[str]:
 
 
 def _sizes(graph: Graph) -> list[str]:
+    from cnnc.analysis.accepted_sizes import size_rules
+
     note = str(size_rules(graph))
     height, width = size_rules(graph).smallest
     if not note and height and width:

@@ -122,11 +122,11 @@ def _settings(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Mappi
 
     Raises CnncError if none of several specs has one of the parameters.
     """
+    if not given or len(paths) == 1:
+        return dict.fromkeys(paths, given)
     from cnnc.compiler import check
     from cnnc.text.python_data import overrides
 
-    if not given or len(paths) == 1:
-        return dict.fromkeys(paths, given)
     names = {value.span.column: name for name, value in overrides(given).items()}  # all are in one line
     lacking: dict[str, set[str]] = {}
     for path in paths:

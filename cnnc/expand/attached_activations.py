@@ -18,7 +18,7 @@ from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.text.value import Value
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Act:
     """An activation; `op` is None if it could not be read. `bound` is set once its node is built."""
 

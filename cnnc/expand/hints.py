@@ -17,7 +17,7 @@ FEW_CHANNELS = 8  # a map with more channels, and as few columns as a picture ha
 OF_SHAPES = frozenset({Code.UNEQUAL_SHAPES, Code.WINDOW_MISFIT, Code.INDIVISIBLE})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False, slots=True)
 class Hints:
     """Adds notes to diagnostics and passes them to `report`. `overrides` are the caller's values for `params`."""
 

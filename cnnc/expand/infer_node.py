@@ -34,7 +34,7 @@ class TooMuch(Exception):
     """The network exceeds a limit; the rest is not expanded."""
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Inference:
     """The nodes checked so far, their scopes, and their totals."""
 

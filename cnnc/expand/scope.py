@@ -41,7 +41,7 @@ class Bound(NamedTuple):
 FAILED = Bound({}, failed=True)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Pending:
     """An item that waits for `needs`, names in its scope or other pending items; `build` then returns its ports.
 
@@ -59,7 +59,7 @@ class Pending:
 Binding = Bound | Pending
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Names:
     """The names of one scope: bound names, names of left-out nodes, and names of items further down."""
 
@@ -127,7 +127,7 @@ def _given_twice(name: str, span: Span, first: Span) -> Diagnostic:
     return Diagnostic(Code.DUPLICATE_NAME, message, span, notes=(Note("first here", first),), help=way_out)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False, slots=True)
 class Scope:
     """A scope as seen by one of its items. `path` ends in a dot or is empty.
 

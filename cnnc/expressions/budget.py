@@ -28,7 +28,7 @@ class OutOfWork(Exception):
         return Diagnostic(Code.FAILED_EXPRESSION, message, self.span, help=way_out)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Work:
     """The remaining operations of one check, and its counts of nodes and links, including those of unused blocks."""
 

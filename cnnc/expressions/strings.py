@@ -88,7 +88,7 @@ def evaluate_value(value: Value, lookup: Lookup) -> Value:
     return result
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class _Replacement:
     """One walk over a tree. `room` is the number of elements that its lists may still have in total."""
 

@@ -181,7 +181,7 @@ class OutputPart(Part):
         return self
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Item:
     """One entry of a list of nodes: an op, an instance of a block, a `group` or an `each`.
 
@@ -203,7 +203,7 @@ class Item:
     allow: tuple[Allow, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Block:
     """A parsed block. A param whose default is null must be set by each instance."""
 
@@ -218,7 +218,7 @@ class Block:
     allow: tuple[Allow, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Spec:
     """A parsed spec: the text is well-formed, and the names of all ops, attributes and blocks are known.
 
