@@ -138,7 +138,8 @@ def fuzz(kind: str, count: int, first: int, jobs: int) -> bool:
                 coverage, fault = _coverage(kind), f"a process died: seek among the seeds from {left} on"
             whole.merge(coverage)
             if fault is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
+                for other in rounds:  # the pool's own cancel_futures can hang after a worker has been replaced
+                    other.cancel()
                 break
             done += len(coverage.sizes) + coverage.refused
             print(f"{done} of {count} {kind} networks are as they should be", file=sys.stderr, flush=True)

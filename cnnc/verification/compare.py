@@ -12,6 +12,7 @@ changes single elements by 1e-2 and more. A wrong epsilon changes all of them sl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import hypot
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def compare(a: "Array", b: "Array", noise: Noise = NONE) -> Distance:
         return Distance(0.0, 0.0, ok=True)
     scale = _largest(b)
     slack = ROUNDING * noise.largest
-    worst, squares, wanted, near = 0.0, 0.0, 0.0, True
+    worst, total, wanted, near = 0.0, 0.0, 0.0, True
     for given, torch in _parts(a, b):
         known = np.isfinite(torch)
         if not np.array_equal(np.isfinite(given), known):
@@ -69,10 +70,9 @@ def compare(a: "Array", b: "Array", noise: Noise = NONE) -> Distance:
         distance, magnitude = np.abs(given[known] - torch[known]), np.abs(torch[known])
         worst = max(worst, float(distance.max(initial=0)))
         near = near and bool((distance <= RELATIVE * magnitude + ABSOLUTE * scale + slack).all())
-        squares += float(np.square(distance).sum())
-        wanted += float(np.square(magnitude).sum())
-    count = max(1, np.isfinite(b).sum())
-    near = near and (squares / count) ** 0.5 <= MEAN * (wanted / count) ** 0.5 + ROUNDING * noise.mean
+        total, wanted = hypot(total, _norm(distance)), hypot(wanted, _norm(magnitude))
+    root = max(1, np.isfinite(b).sum()) ** 0.5
+    near = near and total / root <= MEAN * wanted / root + ROUNDING * noise.mean
     return Distance(worst, worst / (max(scale, slack) or 1), near)
 
 
@@ -80,14 +80,14 @@ def noise(exact: "Array", *rounded: "Array") -> Noise:
     """Return the largest rounding error of a value over its finite elements."""
     import numpy as np
 
-    largest, squares, count = 0.0, np.zeros(len(rounded)), 0
+    norms, largest, count = [0.0] * len(rounded), 0.0, 0
     for parts in _parts(exact, *rounded):
         known = np.isfinite(parts).all(axis=0)
         distances = [np.abs(each[known] - parts[0][known]) for each in parts[1:]]
         largest = max(largest, *(float(each.max(initial=0)) for each in distances))
-        squares += [np.square(each).sum() for each in distances]
+        norms = [hypot(norm, _norm(each)) for norm, each in zip(norms, distances, strict=True)]
         count += int(known.sum())
-    return Noise(largest, float(squares.max() / max(1, count)) ** 0.5)
+    return Noise(largest, max(norms) / max(1, count) ** 0.5)
 
 
 def _parts(*arrays: "Array") -> "Iterator[list[Array]]":
@@ -97,6 +97,14 @@ def _parts(*arrays: "Array") -> "Iterator[list[Array]]":
     flat = [each.reshape(-1) for each in arrays]
     for start in range(0, flat[0].size, PART):
         yield [each[start : start + PART].astype(np.float64) for each in flat]
+
+
+def _norm(value: "Array") -> float:
+    """The Euclidean norm; unlike numpy's, it does not overflow if a square does."""
+    import numpy as np
+
+    largest = float(np.abs(value).max(initial=0))
+    return largest * float(np.square(value / largest).sum()) ** 0.5 if largest else 0.0
 
 
 def _largest(value: "Array") -> float:

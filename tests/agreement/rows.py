@@ -172,6 +172,8 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"size": 1, "alpha": 0.5, "beta": 0.5, "k": 1e-3}, OPEN),
         ({"size": 2**31 - 1, "alpha": 1e8}, MAP),
         ({"size": 101}, MAP),
+        ({"size": 1, "alpha": 5e-324}, MAP),
+        ({"size": 2**31 - 1, "alpha": 1e-37}, MAP),
     ],
     "linear": [({"out": 4}, VECTOR), ({"out": 1}, (1,)), ({"out": 4, "bias": False}, VECTOR)],
     "scale": [*EVERY_SHAPE, ({"init": 1e-6}, MAP)],
