@@ -11,7 +11,7 @@ import random
 import sys
 import traceback
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
@@ -125,28 +125,36 @@ def _round(kind: str, count: int, first: int) -> tuple[Coverage, str | None]:
 
 def fuzz(kind: str, count: int, first: int, jobs: int) -> bool:
     """Try so many networks of a kind in so many processes, and tell; False where one does not agree."""
-    whole, done, fault = _coverage(kind), 0, None
-    with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=ROUNDS) as pool:
-        rounds: dict[Future[tuple[Coverage, str | None]], int] = {
-            pool.submit(_round, kind, min(ROUND, count - at), first + at): first + at for at in range(0, count, ROUND)
-        }
-        for each in as_completed(rounds):
-            try:
-                coverage, fault = each.result()
-            except BrokenProcessPool:
-                left = min(start for other, start in rounds.items() if not other.done() or other.exception())
-                coverage, fault = _coverage(kind), f"a process died: seek among the seeds from {left} on"
-            whole.merge(coverage)
-            if fault is not None:
-                for other in rounds:  # the pool's own cancel_futures can hang after a worker has been replaced
-                    other.cancel()
-                break
-            done += len(coverage.sizes) + coverage.refused
-            print(f"{done} of {count} {kind} networks are as they should be", file=sys.stderr, flush=True)
+    whole, fault = _coverage(kind), None
+    starts = range(first, first + count, ROUND)
+    for at in range(0, len(starts), jobs * ROUNDS):  # with max_tasks_per_child, Python's pools can wait for ever
+        rounds = {start: min(ROUND, first + count - start) for start in starts[at : at + jobs * ROUNDS]}
+        fault = _rounds(kind, rounds, jobs, whole)
+        if fault is not None:
+            break
+        print(f"{len(whole.sizes) + whole.refused} of {count} {kind} networks are as they should be", file=sys.stderr)
     print(f"{kind}: {whole.as_text()}", flush=True)
     if fault is not None:
         print(fault, flush=True)
     return fault is None
+
+
+def _rounds(kind: str, rounds: dict[int, int], jobs: int, whole: Coverage) -> str | None:
+    """The rounds that begin at these numbers, in fresh processes: adds what they cover; returns the fault found."""
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        running = {pool.submit(_round, kind, count, start): start for start, count in rounds.items()}
+        for each in as_completed(running):
+            try:
+                coverage, fault = each.result()
+            except BrokenProcessPool:
+                left = min(start for other, start in running.items() if not other.done() or other.exception())
+                return f"a process died: seek among the seeds from {left} on"
+            whole.merge(coverage)
+            if fault is not None:
+                for other in running:
+                    other.cancel()
+                return fault
+    return None
 
 
 def main() -> None:
