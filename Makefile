@@ -7,7 +7,7 @@
 # make test LATEST=1   with the newest packages that pyproject.toml allows, instead of the pinned ones
 # make test LOWEST=1   with the oldest packages that it allows
 
-PYTHON ?= python3
+PYTHON ?= $(if $(filter Windows_NT,$(OS)),python,python3)
 PICTURE := tests/data/boot.png
 ARGS ?=
 N ?= 1000
@@ -69,11 +69,11 @@ $(VENV)/.installed: pyproject.toml $(PINS)
 	  { echo '$(PYTHON) cannot create virtual environments; on Debian: apt install python3-venv' >&2; exit 1; }
 	@echo 'installing cnnc and its dependencies into $(VENV); torch is large, so the first time takes minutes'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(INSTALL) '.[train]'
+	$(INSTALL) '.[all]'
 	@touch $@
 
 $(DEV): $(VENV)/.installed
-	$(INSTALL) '.[train,dev]'
+	$(INSTALL) '.[dev]'
 	@touch $@
 
 ifdef LATEST

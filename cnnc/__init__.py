@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
     from cnnc.graph.graph import Graph
     from cnnc.ops.types import TensorType
+    from cnnc.version import __version__
 
 __all__ = [
     "Checked",
@@ -23,6 +24,7 @@ __all__ = [
     "Note",
     "Span",
     "TensorType",
+    "__version__",
     "build",
     "check",
     "compile",
@@ -35,16 +37,15 @@ _HOMES = {
     "cnnc.diagnostics": ("CnncError", "Code", "Diagnostic", "Note", "Span"),
     "cnnc.graph.graph": ("Graph",),
     "cnnc.ops.types": ("TensorType",),
+    "cnnc.version": ("__version__",),
 }
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return __all__
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return import_module("cnnc.version").cnnc_version()
     # `cnnc infer` runs without networkx and pydantic, so the package itself must not import them
     for module, names in _HOMES.items():
         if name in names:

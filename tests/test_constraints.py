@@ -16,10 +16,11 @@ SYSTEMS = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("win
 def wanted():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"].values()
+    others = [each for one in extras for each in one if not each.startswith("cnnc[")]
     return [
         *project["project"]["dependencies"],
         *project["build-system"]["requires"],
-        *(each for one in extras for each in one),
+        *others,
     ]
 
 

@@ -69,7 +69,7 @@ def test_the_demo_brings_what_the_tour_uses(copy):
     (copy / ".venv/.installed").unlink()
     made, installed = installs(make(copy, "-n", "demo"))
     assert made.endswith("-m venv --clear .venv")
-    assert installed.endswith("'.[train]'")
+    assert installed.endswith("'.[all]'")
     assert "PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt" in installed
 
 

@@ -19,7 +19,7 @@ from cnnc.artifacts.contract import Contract, InputContract
 from cnnc.graph.graph import Graph, Ref
 from cnnc.ops.types import TensorType
 from cnnc.verification.verify import Agreement
-from cnnc.version import cnnc_version
+from cnnc.version import __version__
 
 TOOLS = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
 
@@ -29,7 +29,7 @@ def metadata(graph: Graph, weights_sha256: str) -> dict[str, str]:
     spec = _canonical(graph.spec)
     return {
         contract.CONTRACT: contract_of(graph).to_json(),
-        contract.VERSION: cnnc_version(),
+        contract.VERSION: __version__,
         contract.SPEC: spec,
         contract.SPEC_SHA256: sha256(spec.encode()).hexdigest(),
         contract.WEIGHTS_SHA256: weights_sha256,
@@ -152,7 +152,7 @@ def manifest(
 def tools() -> dict[str, str]:
     """Return the versions of the tools that a build uses."""
     found = {name: next(iter(distributions(name=name)), None) for name in TOOLS}
-    return {"cnnc": cnnc_version(), **{name: each.version for name, each in found.items() if each is not None}}
+    return {"cnnc": __version__, **{name: each.version for name, each in found.items() if each is not None}}
 
 
 def spec_hash(spec: Mapping[str, Any]) -> str:

@@ -93,9 +93,9 @@ def _run_bare(words: Sequence[str]) -> int:
         return 2
     given = parser.read(words)
     if given.version:
-        from cnnc.version import cnnc_version
+        from cnnc.version import __version__
 
-        print(cnnc_version())
+        print(__version__)
     elif given.install_completion:
         from cnnc.cli.completion import install
 

@@ -49,7 +49,7 @@ def _file() -> IO[str]:
 
 def _heading(about: str | None) -> str:
     """Return what the developers need to know besides the traceback: versions, the command line, the file."""
-    from cnnc.version import cnnc_version
+    from cnnc.version import __version__
 
     python = f"Python {platform.python_version()} on {platform.platform()}"
-    return f"cnnc {cnnc_version()}, {python}\n$ cnnc {' '.join(sys.argv[1:])}\n{about or ''}\n\n"
+    return f"cnnc {__version__}, {python}\n$ cnnc {' '.join(sys.argv[1:])}\n{about or ''}\n\n"

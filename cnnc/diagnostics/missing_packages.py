@@ -1,11 +1,12 @@
 """Packages that are not installed: which of them a command or function lacks, and the line that installs them.
 
-A light installation (three packages, for `check`) runs what it can. Whatever needs more fails at an import. `named` and
-`not_installed` turn that error into E513, for the command line and the Python functions alike.
+A plain installation of cnnc has the packages of `check`; the extras `infer`, `build` and `train` add those of the other
+commands. A command without its packages fails at an import. `named` and `not_installed` turn that error into E513, for
+the command line and the Python functions alike.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,8 +17,12 @@ from cnnc.diagnostics import CnncError, Code, listed
 _PACKAGES: Final = {"PIL": "Pillow", "lightning_fabric": "lightning-fabric", "yaml": "PyYAML"}
 """The packages whose modules have another name."""
 
-TRAIN: Final = ("lightning_fabric", "matplotlib", "tensorboard")
-"""The modules of the extra `train`."""
+EXTRAS: Final = {
+    "infer": ("numpy", "PIL", "onnxruntime"),
+    "build": ("onnx", "rich", "safetensors", "torch"),
+    "train": ("lightning_fabric", "matplotlib", "tensorboard"),
+}
+"""The modules that each extra of pyproject.toml adds; each extra contains those before it."""
 
 _CHECK = ("pydantic", "networkx", "yaml")
 _COMPILE = (*_CHECK, "numpy", "torch")
@@ -26,16 +31,17 @@ NEEDS: Final = {
     **dict.fromkeys(("check", "load", "diff"), _CHECK),
     **dict.fromkeys(("compile", "weights", "eval"), _COMPILE),
     **dict.fromkeys(("build", "verify"), _BUILD),
-    "train": (*_COMPILE, *TRAIN),
-    "infer": ("numpy", "PIL", "onnxruntime"),
+    "train": (*_COMPILE, *EXTRAS["train"]),
+    "infer": EXTRAS["infer"],
 }
 """The modules that each command or function needs in its usual form; some of its options need others."""
 
 
 def require(modules: Iterable[str], doing: str) -> None:
     """Raise E513 if one of `modules`, which `doing` needs, is not installed; imports none of them."""
-    if missing := [name for name in modules if find_spec(name) is None]:
-        raise _missing(missing, doing)
+    needed = tuple(modules)
+    if missing := _missing(needed, doing):
+        raise missing
 
 
 @contextmanager
@@ -57,26 +63,25 @@ def not_installed(error: ModuleNotFoundError, command: str, doing: str) -> CnncE
     module = (error.name or "cnnc").partition(".")[0]
     if find_spec(module) is not None:
         return None
-    needed = NEEDS.get(command, ())
-    return _missing([name for name in dict.fromkeys((*needed, module)) if find_spec(name) is None], doing)
+    return _missing(dict.fromkeys((*NEEDS.get(command, ()), module)), doing)
 
 
-def _missing(modules: list[str], doing: str) -> CnncError:
-    names = listed([_package(name) for name in modules])
-    message = f"{doing} needs {names}, which {'is' if len(modules) == 1 else 'are'} not installed"
-    return CnncError.of(Code.MISSING_EXTRA, message, help=_install(train=any(name in TRAIN for name in modules)))
+def _missing(needed: Collection[str], doing: str) -> CnncError | None:
+    """E513 for the modules in `needed` that are not installed, and the extra that brings all of `needed`; or None."""
+    missing = [_PACKAGES.get(name, name) for name in needed if find_spec(name) is None]
+    if not missing:
+        return None
+    message = f"{doing} needs {listed(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed"
+    extras = [extra for extra, modules in EXTRAS.items() if not {*modules}.isdisjoint(needed)]
+    return CnncError.of(Code.MISSING_EXTRA, message, help=_install(f"[{extras[-1]}]" if extras else ""))
 
 
-def _package(module: str) -> str:
-    return _PACKAGES.get(module, module)
-
-
-def _install(train: bool) -> str:
-    """The pip command that reinstalls cnnc from its original source, with all packages that it needs."""
+def _install(extra: str) -> str:
+    """The pip command that reinstalls cnnc from its original source with an extra, in brackets."""
     import shlex
     from urllib.parse import urlsplit
 
-    extra = "[train]" if train else ""
+    upgrade = ""
     origin = _origin()
     url = origin.get("url", "")
     if url.startswith("file:") and "dir_info" in origin:
@@ -86,20 +91,19 @@ def _install(train: bool) -> str:
         revision = f"@{vcs['requested_revision']}" if "requested_revision" in vcs else ""
         inside = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
         address = f"{vcs['vcs']}+{url}{revision}{inside}"
-        if urlsplit(url).netloc:
-            words = [f"cnnc{extra} @ {address}"]
-        else:  # pip of Python 3.11 accepts a local repository only as a bare URL, without extras
-            words = [address, *(map(_package, TRAIN) if train else ())]
+        words = [f"cnnc{extra} @ {address}" if extra else address]
+        if extra and not urlsplit(url).netloc:  # pip before 24.1 refuses a name and extras for a local repository
+            upgrade = "python -m pip install --upgrade pip && "
     elif url:
-        words = [f"cnnc{extra} @ {url}"]
+        words = [f"cnnc{extra} @ {url}" if extra else url]
     else:
         words = [f"cnnc{extra}"]
     command = ["pip", "install", *words]
     if os.name != "nt":
-        return shlex.join(command)
+        return upgrade + shlex.join(command)
     from subprocess import list2cmdline
 
-    return list2cmdline(command)
+    return upgrade + list2cmdline(command)
 
 
 def _origin() -> dict[str, Any]:

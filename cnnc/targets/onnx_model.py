@@ -15,7 +15,7 @@ from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops.types import TensorType
 from cnnc.targets.choices import OPSET, OPSETS
 from cnnc.targets.onnx_writer import described
-from cnnc.version import cnnc_version
+from cnnc.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +66,7 @@ def emit(
         opset_imports=opsets,
         ir_version=helper.find_min_ir_version_for(opsets),
         producer_name="cnnc",
-        producer_version=cnnc_version(),
+        producer_version=__version__,
     )
     helper.set_model_props(model, dict(metadata or {}))
     return Emitted(model, emitter.initializers, emitter.values)

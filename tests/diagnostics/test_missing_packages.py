@@ -1,13 +1,17 @@
 """A package that is not installed is named, by whatever command, with a line that brings it."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import cnnc
 from cnnc.diagnostics import CnncError, missing_packages
@@ -15,8 +19,25 @@ from tests.test_readme import save_digits
 
 ROOT = Path(__file__).parents[2]
 SPEC = "cnnc: 1\nname: tiny\ninput: {image: [1, 28, 28]}\nnodes:\n  - flatten\n  - linear: {out: 10}\n"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+MODULES = {"Pillow": "PIL", "PyYAML": "yaml", "onnxruntime-gpu": "onnxruntime", "lightning-fabric": "lightning_fabric"}
 PICTURE = str(ROOT / "tests/data/seven.png")
 ONNX, SCRIPT, WEIGHTS = (f"build/tiny/tiny.{suffix}" for suffix in ("onnx", "pt", "safetensors"))
+
+
+def modules_of(requirements):
+    """The modules that the requirements bring."""
+    names = [Requirement(each).name for each in requirements]
+    return {MODULES.get(name, name) for name in names}
+
+
+def brought_by(message):
+    """The modules that the extra in the help of a message brings, and those of a plain installation."""
+    found = re.search(r"help: pip install .*\[(\w+)\]'?$", message, re.MULTILINE)
+    order = [*missing_packages.EXTRAS]
+    extras = order[: order.index(found[1]) + 1] if found else []
+    brought = (each for extra in extras for each in missing_packages.EXTRAS[extra])
+    return {*modules_of(PROJECT["dependencies"]), *brought}
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +118,7 @@ def test_every_command_names_what_it_lacks(folder, module, command):
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith("error[E513]: ")
     assert f" needs {package}, which is not installed\n  = help: pip install " in done.stderr
-    assert ("[train]" in done.stderr) == (module in missing_packages.TRAIN)
+    assert module in brought_by(done.stderr)
     assert not (folder / "out").exists()
 
 
@@ -115,6 +136,56 @@ def test_all_packages_that_a_command_lacks_are_named(folder, modules, named, com
     done = python_without(modules, ["-m", "cnnc", *command], folder)
     assert done.returncode == 1, done.stderr
     assert f" needs {named}, which are not installed\n" in done.stderr
+    assert brought_by(done.stderr) >= {*missing_packages.NEEDS[command[0]]}
+
+
+@pytest.mark.parametrize(
+    ("extra", "command"),
+    [
+        ("", ["check", "tiny.yaml", "--wide"]),
+        ("", ["check", "tiny.yaml", "--format", "json"]),
+        ("", ["diff", "tiny.yaml", "cycle.yaml"]),
+        ("", ["explain", "E301"]),
+        ("infer", ["infer", ONNX, PICTURE, "--provider", "cpu"]),
+        ("infer", ["infer", "foreign.onnx", PICTURE, "--provider", "cpu"]),
+        ("build", ["build", "tiny.yaml", "--weights", WEIGHTS, "-o", "again"]),
+        ("build", ["verify", "tiny.yaml", ONNX]),
+        ("build", ["weights", "tiny.yaml", ONNX]),
+        ("build", ["eval", ONNX, "--data", "digits", "--device", "cpu"]),
+        ("build", ["eval", SCRIPT, "--data", "digits", "--device", "cpu"]),
+    ],
+)
+def test_a_command_needs_no_later_extra(folder, extra, command):
+    order = ["", *missing_packages.EXTRAS]
+    later = [each for name in order[order.index(extra) + 1 :] for each in missing_packages.EXTRAS[name]]
+    done = python_without(later, ["-m", "cnnc", *command], folder)
+    wrong = "cycle.yaml" in command
+    assert done.returncode == wrong, done.stderr
+    assert "E513" not in done.stderr
+
+
+def test_extras_are_those_of_pyproject():
+    assert modules_of(PROJECT["dependencies"]) == {"pydantic", "networkx", "yaml"}
+    contained = ""
+    for extra, modules in missing_packages.EXTRAS.items():
+        listed = PROJECT["optional-dependencies"][extra]
+        assert {each for each in listed if each.startswith("cnnc")} == ({f"cnnc[{contained}]"} if contained else set())
+        assert modules_of(each for each in listed if not each.startswith("cnnc")) == set(modules)
+        contained = extra
+    assert PROJECT["optional-dependencies"]["all"] == [f"cnnc[{contained}]"]
+
+
+def test_every_dependency_is_imported_and_every_import_is_a_dependency():
+    imported = set()
+    for path in (ROOT / "cnnc").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {each.name.partition(".")[0] for each in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module).partition(".")[0])
+    extras = {each for modules in missing_packages.EXTRAS.values() for each in modules}
+    imported -= {*sys.stdlib_module_names, "cnnc", "pydantic_core"}  # pydantic contains pydantic_core
+    assert imported == extras | modules_of(PROJECT["dependencies"])
 
 
 CALLS = {
@@ -160,7 +231,7 @@ def noted(monkeypatch, **origin):
     plain = caught.value.diagnostics[0].help
     monkeypatch.setattr(missing_packages, "find_spec", lambda name: None)
     with pytest.raises(CnncError) as caught:
-        missing_packages.require(missing_packages.TRAIN, "training")
+        missing_packages.require(missing_packages.NEEDS["train"], "training")
     return plain, caught.value.diagnostics[0].help
 
 
@@ -171,10 +242,10 @@ def noted(monkeypatch, **origin):
         ({}, "cnnc", "'cnnc[train]'"),
         ({"url": "file:///a/b", "dir_info": {}}, "/a/b", "'/a/b[train]'"),
         ({"url": "file:///a%20b", "dir_info": {"editable": True}}, "--editable '/a b'", "--editable '/a b[train]'"),
-        ({"url": "file:///a/c.whl", "archive_info": {}}, "'cnnc @ file:///a/c.whl'", "'cnnc[train] @ file:///a/c.whl'"),
+        ({"url": "file:///a/c.whl", "archive_info": {}}, "file:///a/c.whl", "'cnnc[train] @ file:///a/c.whl'"),
         (
             {"url": "https://e.org/c.git", "vcs_info": {"vcs": "git", "commit_id": "1f"}},
-            "'cnnc @ git+https://e.org/c.git'",
+            "git+https://e.org/c.git",
             "'cnnc[train] @ git+https://e.org/c.git'",
         ),
         (
@@ -183,18 +254,19 @@ def noted(monkeypatch, **origin):
                 "vcs_info": {"vcs": "git", "commit_id": "1f", "requested_revision": "v1"},
                 "subdirectory": "py",
             },
-            "'cnnc @ git+https://e.org/c.git@v1#subdirectory=py'",
+            "'git+https://e.org/c.git@v1#subdirectory=py'",
             "'cnnc[train] @ git+https://e.org/c.git@v1#subdirectory=py'",
         ),
         (
             {"url": "file:///a/c", "vcs_info": {"vcs": "git", "commit_id": "1f"}},
             "git+file:///a/c",
-            "git+file:///a/c lightning-fabric matplotlib tensorboard",
+            "python -m pip install --upgrade pip && pip install 'cnnc[train] @ git+file:///a/c'",
         ),
     ],
 )
 def test_the_line_installs_from_where_cnnc_came(monkeypatch, origin, plain, train):
-    assert noted(monkeypatch, **origin) == (f"pip install {plain}", f"pip install {train}")
+    train = train if " && " in train else f"pip install {train}"
+    assert noted(monkeypatch, **origin) == (f"pip install {plain}", train)
 
 
 def test_what_lies_inside_a_package_is_no_package():
