@@ -2,7 +2,7 @@
 # make test   run everything that CI runs                        make bench        measure the performance budgets, as ratios
 # make clean  remove generated files, but not the environments   make fuzz         test N=1000 more random networks of each kind
 #                                                                make mutants      plant N=120 small faults, to see whether tests find them
-#                                                                make constraints  pin the newest packages that pyproject.toml allows
+# make dist   build the wheel and the sdist, and try them        make constraints  pin the newest packages that pyproject.toml allows
 #
 # make test LATEST=1   with the newest packages that pyproject.toml allows, instead of the pinned ones
 # make test LOWEST=1   with the oldest packages that it allows
@@ -28,7 +28,7 @@ DEV := $(VENV)/.installed-dev
 # pip also builds cnnc itself with pinned packages: older versions read the first variable for that, newer ones the second
 INSTALL := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) $(BIN)/python -m pip install --quiet --compile --editable
 
-.PHONY: demo test lint bench fuzz mutants constraints clean
+.PHONY: demo test lint bench fuzz mutants dist constraints clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.compiled
@@ -52,6 +52,9 @@ fuzz: $(DEV)
 mutants: N := 120
 mutants: $(DEV)
 	$(BIN)/python -m tests.mutants --n $(N) --seed $(SEED) $(ARGS)
+
+dist: $(PINS)
+	$(PYTHON) -m tests.dist $(PINS)
 
 constraints:
 	$(call resolve,constraints.txt,--universal --python-version 3.11)

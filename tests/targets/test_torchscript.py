@@ -1,6 +1,6 @@
 """TorchScript files: quiet to write, faithful, and in eval mode."""
 
-import resource
+import os
 import warnings
 
 import pytest
@@ -12,6 +12,8 @@ from cnnc.targets import torchscript
 from cnnc.targets.torch_module import lower
 from tests.live import live
 from tests.networks import forked, residual
+
+reserves_space = pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs posix_fallocate")
 
 
 def test_it_is_written_in_eval_mode_without_a_warning(tmp_path):
@@ -41,6 +43,7 @@ def test_another_thread_may_run_the_module_meanwhile(tmp_path, monkeypatch):
     assert (tmp_path / "a.pt").exists()
 
 
+@reserves_space
 def test_a_large_file_is_written_past_the_memory(tmp_path, monkeypatch):
     module = live(residual())
     monkeypatch.setattr(torchscript, "LARGE", 0)
@@ -50,8 +53,11 @@ def test_a_large_file_is_written_past_the_memory(tmp_path, monkeypatch):
     assert torch.equal(torchscript.load(tmp_path / "a.pt")(x), module(x))
 
 
+@reserves_space
 def test_a_large_file_that_has_no_room_is_a_diagnostic(tmp_path, monkeypatch):
     """Where torch finds out by itself, it ends the process."""
+    import resource
+
     monkeypatch.setattr(torchscript, "LARGE", 0)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
