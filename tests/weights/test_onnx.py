@@ -163,6 +163,33 @@ def test_data_beside_the_file_is_read(tmp_path):
     assert same(through_a_map(path, PLAIN), state)
 
 
+def test_data_beside_the_file_needs_no_length(tmp_path):
+    state = random_state(PLAIN)
+    path = save(tmp_path / "m.onnx", *foreign(state), "out")
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="m.data", size_threshold=0)
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        tensor.external_data.remove(next(each for each in tensor.external_data if each.key == "length"))
+    path.write_bytes(model.SerializeToString())
+    assert same(through_a_map(path, PLAIN), state)
+
+
+@pytest.mark.parametrize("by", [-4, 4])
+def test_a_tensor_with_more_or_less_data_than_its_shape_needs_is_refused(tmp_path, by):
+    path = save(tmp_path / "m.onnx", *foreign(random_state(PLAIN)), "out")
+    model = onnx.load(path)
+    data = model.graph.initializer[0].raw_data
+    model.graph.initializer[0].raw_data = data + b"\0" * by if by > 0 else data[:by]
+    path.write_bytes(model.SerializeToString())
+    refused(path)
+
+
+def test_a_number_without_an_end_takes_no_time(tmp_path):
+    path: Path = tmp_path / "m.onnx"
+    path.write_bytes(b"\x08" + b"\xff" * 10**7)  # once, the work grew with the square of the length
+    refused(path)
+
+
 @pytest.mark.parametrize("way", ["outside", "link", "missing"])
 def test_data_from_elsewhere_is_not(tmp_path, way):
     (tmp_path / "in").mkdir()
