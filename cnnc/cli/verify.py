@@ -1,8 +1,8 @@
 """`cnnc verify`: compare a model file, which another tool may have rewritten, with its spec's torch module.
 
 The file may crash the process that runs it, or never finish. So a child process does the work. It gets the options as
-JSON on its command line. On its stdout it sends an empty line before it loads the file, and then the result; messages
-go to the common stderr.
+JSON on its command line. On its stdout it sends an empty line before it loads the file, then the result, and last its
+exit code, without which the file has ended the process. Messages go to the common stderr.
 """
 
 import json
@@ -23,8 +23,6 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.diagnostics.render import visible
 from cnnc.inference.providers import TIMEOUT
 from cnnc.inference.time_limit import stopped_after
-
-CODES = range(4)  # the exit codes of cnnc
 
 
 def add_options(parser: Parser) -> None:
@@ -66,9 +64,9 @@ def _child(given: Namespace) -> "subprocess.Popen[str]":
 def _result(process: "subprocess.Popen[str]", model: str, timeout: float) -> int:
     """Print the result of the child and return its exit code; raises E507."""
     assert process.stdout is not None  # it is a pipe
-    process.stdout.readline()
+    first = process.stdout.readline()
     with stopped_after(timeout, process) as stopped:
-        found = process.stdout.read()
+        *found, last = [first, *process.stdout]
         code = process.wait()
     if stopped.is_set():
         raise CnncError.of(
@@ -76,15 +74,15 @@ def _result(process: "subprocess.Popen[str]", model: str, timeout: float) -> int
             f"{model}: stopped after {timeout:g} s of loading and running the file",
             help="give a slow model more time with `--timeout SECONDS`; one with an endless loop cannot be verified",
         )
-    if code not in CODES:
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+    if last != f"{code}\n":
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}, without a result"
         raise CnncError.of(
             Code.MODEL_FAILED,
             f"{model}: the process that runs the file {how}",
             help="the file is damaged, or the tool that wrote it has changed what it computes",
         )
-    if found:
-        print(f"{visible(model)}: {found}", end="")
+    for line in found[1:]:
+        print(f"{visible(model)}: {line}", end="")
     return code
 
 
@@ -131,6 +129,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     given = Namespace(**json.loads(sys.argv[1]))
     code = report_errors(partial(_verify, given, answers), ["verify"])
+    print(code, file=answers, flush=True)
     sys.stderr.flush()
     os._exit(code)  # tearing torch down takes half a second
 

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 
+FATAL = 4  # what is less is reported here, as exceptions or not at all
+
+
 class LoadedOnnx:
-    """An ONNX file; see runners.Loaded."""
+    """An ONNX file; see `loaded_module.Loaded`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -53,9 +56,13 @@ class LoadedOnnx:
     def _parts(self) -> "tuple[onnx.ModelProto, InFile]":
         return split(self._path)
 
+    @cached_property
+    def _used(self) -> set[str]:
+        return _used(self._parts[0].graph)
+
     def weights(self) -> InFile:
-        """Return the float initializers."""
-        return self._parts[1]
+        """Return the float initializers that nodes use; a tool may leave others in the file."""
+        return self._parts[1].only(self._used)
 
     def values(self) -> set[str]:
         """Return the names of all node outputs."""
@@ -86,11 +93,17 @@ class LoadedOnnx:
             if each.name in small:  # a constant, whose value onnxruntime may need
                 each.CopyFrom(onnx.TensorProto(name=each.name, data_type=each.data_type, dims=each.dims))
                 each.raw_data = own[each.name].tobytes()
-        used = {name for node in model.graph.node for name in node.input} - small
+        used = self._used - small
         own = own.only(used - weights.keys())
         if isinstance(weights, InFile):
             return _runner(_open_with_files(model, {**own.places, **weights.only(used).places}))
         return _runner(_open_with(model, {**own, **{key: weights[key] for key in weights if key in used}}))
+
+
+def _used(graph: "onnx.GraphProto") -> set[str]:
+    """Return the names of the values that nodes take, also in the bodies of loops and branches."""
+    bodies = [body for node in graph.node for each in node.attribute for body in (each.g, *each.graphs)]
+    return {name for node in graph.node for name in node.input}.union(*map(_used, bodies))
 
 
 def _open(model: "Path | bytes", options: "onnxruntime.SessionOptions | None" = None) -> "onnxruntime.InferenceSession":
@@ -98,6 +111,7 @@ def _open(model: "Path | bytes", options: "onnxruntime.SessionOptions | None" = 
 
     options = options or onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads()
+    options.log_severity_level = FATAL
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

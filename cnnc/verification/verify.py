@@ -167,8 +167,9 @@ class Verification:
             return self._judge(target, TABLE[target].load(path, self.made.module), torch, rewritten)
         except (CnncError, ImportError):  # a missing package has its own diagnostic
             raise
-        except Exception as error:  # the libraries that read and run files raise any type
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        except (Exception, SystemExit) as error:  # the libraries that read and run files raise any type
+            said = "" if isinstance(error, SystemExit) else str(error).strip()
+            reason = (said or type(error).__name__).splitlines()[0]
             raise wrong(target, f"it cannot be run: {reason}") from error
 
     def _judge(self, target: str, loaded: "Loaded", torch: Reference, rewritten: bool) -> Agreement:

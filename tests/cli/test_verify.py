@@ -179,3 +179,48 @@ def test_a_file_that_kills_its_process_is_named(verify, built, tmp_path):
     code, out, err = verify(tmp_path / "crash.py")
     assert (code, out) == (1, "")
     assert f"error[E507]: {tmp_path}/crash.py: the process that runs the file was killed by signal 11" in err
+
+
+@pytest.mark.parametrize("status", [0, 1, 2])
+def test_a_file_that_ends_its_process_is_not_verified(verify, built, tmp_path, status):
+    text = (built / "net" / "net.py").read_text()
+    (tmp_path / "exit.py").write_text(f"{text}\n\nimport os\nos._exit({status})\n")
+    code, out, err = verify(tmp_path / "exit.py")
+    assert (code, out) == (1, "")
+    assert f"the process that runs the file ended with status {status}, without a result" in err
+    (tmp_path / "exit.py").write_text(f"{text}\n\nraise SystemExit({status})\n")
+    code, out, err = verify(tmp_path / "exit.py")
+    assert (code, out) == (1, "")
+    assert "the python file does not match the spec: it cannot be run: SystemExit" in err
+
+
+def with_copies(built, change=lambda array: array):
+    """The built model with its weights as copies of other names, and the original ones left over."""
+    model = onnx.load(built / "net" / "net.onnx")
+    for tensor in [*model.graph.initializer]:
+        copy = onnx.numpy_helper.from_array(change(onnx.numpy_helper.to_array(tensor)), f"{tensor.name}_copy")
+        model.graph.initializer.append(copy)
+    for node in model.graph.node:
+        node.input[:] = [node.input[0], *(f"{name}_copy" for name in node.input[1:])]
+    return model
+
+
+def test_weights_that_a_tool_left_over_do_not_count(verify, built, tmp_path):
+    onnx.save(with_copies(built), tmp_path / "copies.onnx")
+    code, out, err = verify(tmp_path / "copies.onnx")
+    assert (code, err) == (0, "")
+    assert "sensitivity" in out
+    onnx.save(with_copies(built, lambda array: 1.01 * array), tmp_path / "wrong.onnx")
+    code, _, err = verify(tmp_path / "wrong.onnx")
+    assert code == 1
+    assert err.startswith("error[E404]")
+
+
+def test_weights_that_only_the_body_of_a_branch_uses_are_read(verify, built, tmp_path):
+    helper, kinds = onnx.helper, onnx.TensorProto
+    value = helper.make_tensor_value_info("plus", kinds.FLOAT, None)
+    body = helper.make_graph([helper.make_node("Add", ["image", "zeros"], ["plus"])], "body", [], [value])
+    branch = helper.make_node("If", ["always"], ["given"], then_branch=body, else_branch=body)
+    zeros = np.zeros((3, 16, 16), np.float32)
+    onnx.save(after_image(built, branch, always=np.array(True), zeros=zeros), tmp_path / "branch.onnx")
+    assert verify(tmp_path / "branch.onnx")[::2] == (0, "")
