@@ -134,7 +134,7 @@ def worst(found: "list[Distance]") -> Distance:
     )
 
 
-def sensitivity(output: "Array") -> float:
+def sensitivity(output: "Array", noise: Noise = NONE) -> float:
     """Return how much an output, (batch, …), changes from sample to sample, in units of the tolerance of `compare`.
 
     With a sensitivity below 1, a network has the same output for every input within the tolerance, so comparing outputs
@@ -144,6 +144,7 @@ def sensitivity(output: "Array") -> float:
 
     scale = _largest(output)
     moved = [np.square(later - earlier).sum() for pair in pairwise(output) for later, earlier in _parts(*pair)]
-    allowed = [np.square(RELATIVE * np.abs(part) + ABSOLUTE * scale).sum() for [part] in _parts(output)]
+    slack = ABSOLUTE * scale + ROUNDING * noise.mean
+    allowed = [np.square(RELATIVE * np.abs(part) + slack).sum() for [part] in _parts(output)]
     far, near = sum(moved) / max(1, output[1:].size), sum(allowed) / max(1, output.size)
     return float((far / near) ** 0.5) if np.isfinite(far) and near else 0.0

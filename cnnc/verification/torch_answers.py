@@ -56,13 +56,21 @@ class Answers:
     @cached_property
     def sensitivity(self) -> float:
         """How much each output changes from sample to sample, in units of the tolerance: the least of all."""
+        return self._sensitivity([NONE] * len(self.graph.outputs))
+
+    @cached_property
+    def sensitivity_above_noise(self) -> float:
+        """The same, in units of the tolerance that allows for rounding errors."""
+        return self._sensitivity(self.noise)
+
+    def _sensitivity(self, noise: Sequence[Noise]) -> float:
         import numpy as np
 
         samples: dict[tuple[tuple[int, ...], ...], list[list[Array]]] = {}  # by size, whatever the batch
         for inputs, outputs in zip(self.inputs, self.outputs, strict=True):
             samples.setdefault(tuple(tuple(each.shape[1:]) for each in inputs), []).append(outputs)
-        batches = (zip(*each, strict=True) for each in samples.values())
-        return min(sensitivity(np.concatenate(output)) for outputs in batches for output in outputs)
+        batches = (zip(zip(*each, strict=True), noise, strict=True) for each in samples.values())
+        return min(sensitivity(np.concatenate(output), rounding) for batch in batches for output, rounding in batch)
 
     @cached_property
     def values(self) -> "dict[Ref, Array]":

@@ -15,8 +15,8 @@ checks use random inputs in batches of 1 and 3, and of several sizes if heights 
 Equality is defined in `compare`. If an output is zero apart from rounding (such as the mean of a map normalised over
 the same positions), the tolerance cannot be relative to it. So before a file is refused, the module also runs in
 float64. The distance of its float32 outputs from that, or of outputs with random rounding errors (see `rounding`), is
-the rounding error, and 300 times that is then allowed as well. Other summation orders of 50,000 numbers were measured
-to give 40 times as much; for an output of ordinary size, 300 times is 1e-4 or less.
+the rounding error, and 300 times that is then allowed as well, and lowers the sensitivity. Other summation orders of
+50,000 numbers were measured to give 40 times as much; for an output of ordinary size, 300 times is 1e-4 or less.
 
 If a file is refused, E404 names the first node of the spec whose value differs.
 """
@@ -180,28 +180,32 @@ class Verification:
                 target, f"`{other}` is missing or differs from the module's", self.graph.node[other.rpartition(".")[0]]
             )
         if other:
-            require_sensitive(target, torch.own.sensitivity)
+            own, own_sensitivity = self._outputs(target, loaded.run, torch.own)
+            require_sensitive(target, own_sensitivity)
             self._require_values(loaded, {}, torch.own)
-            found, sensitivity = self._outputs(target, loaded.run, torch.own), torch.own.sensitivity
+            found, sensitivity = own, own_sensitivity
         else:
             live = self._live_weights(target, torch.live)
             self._require_values(loaded, live, torch.live)
             if self.folder:  # of a large network, whose values take memory and are not needed again
                 torch.live.forget_values()
-            own = self._outputs(target, loaded.run, torch.own)
-            found = worst([own, self._outputs(target, loaded.with_weights(live), torch.live)])
-            sensitivity = torch.live.sensitivity
+            own, own_sensitivity = self._outputs(target, loaded.run, torch.own)
+            found, sensitivity = self._outputs(target, loaded.with_weights(live), torch.live)
             if not own.ok:
                 self._require_values(loaded, self._weights_in(target, torch.own), torch.own)
-        insensitive = max(torch.own.sensitivity, torch.live.sensitivity) < LEAST_SENSITIVITY
+            found = worst([own, found])
+        insensitive = max(own_sensitivity, sensitivity) < LEAST_SENSITIVITY
         if not isinstance(loaded, LoadedOnnx) and (not found.ok or (insensitive and not rewritten)):
             require_values_of_writer(self.made, target, torch.live)
         if not found.ok:
             raise differs(target, found, None)
-        return Agreement(target, found.absolute, found.relative, sensitivity, torch.own.sensitivity)
+        return Agreement(target, found.absolute, found.relative, sensitivity, own_sensitivity)
 
-    def _outputs(self, target: str, run: "Runner", torch: Answers) -> Distance:
-        """Return the distance of a file's outputs from torch's; raises E404 if their number or shapes differ."""
+    def _outputs(self, target: str, run: "Runner", torch: Answers) -> tuple[Distance, float]:
+        """Return the distance of a file's outputs from torch's, and torch's sensitivity in units of what is allowed.
+
+        Raises E404 if the number or shapes of the outputs differ.
+        """
         given = [run(each) for each in self.inputs]
         for ours, theirs in zip(torch.outputs, given, strict=True):
             require_shapes(self.graph, target, theirs, ours)
@@ -226,15 +230,18 @@ class Verification:
             require_values(self.made, loaded, weights, torch)
 
 
-def _distance(given: "Sequence[Sequence[Array]]", torch: Answers) -> Distance:
-    """Return the distance of outputs from torch's; the rounding error is measured only if it seems too large."""
+def _distance(given: "Sequence[Sequence[Array]]", torch: Answers) -> tuple[Distance, float]:
+    """Return the distance of outputs from torch's, and torch's sensitivity in units of what is allowed.
+
+    The rounding error is measured, and then allowed, only if the distance is too large without it.
+    """
 
     def apart(noise: Sequence[Noise]) -> Distance:
         pairs = zip(given, torch.outputs, strict=True)
         return worst([compare(*each) for theirs, ours in pairs for each in zip(theirs, ours, noise, strict=True)])
 
     found = apart([NONE] * len(torch.graph.outputs))
-    return found if found.ok else apart(torch.noise)
+    return (found, torch.sensitivity) if found.ok else (apart(torch.noise), torch.sensitivity_above_noise)
 
 
 def require_values(made: Made, loaded: LoadedOnnx, weights: "Mapping[str, Array]", torch: Answers) -> None:

@@ -221,6 +221,16 @@ def test_rounding_is_measured_for_each_output():
     assert not compare(values(1e-3), values(1e-8), noise).ok
 
 
+def test_the_sensitivity_counts_the_rounding_that_is_allowed(tmp_path):
+    """Torch and onnxruntime make different noise of a constant map, so that what follows proves nothing."""
+    more = [{"upsample": {"size": [8, 8]}}, "instance_norm", {"conv": {"out": 8, "kernel": 3}}, "relu"]
+    nodes = [{"conv": {"out": 8, "kernel": 3}}, "global_avg_pool", *more, "flatten", {"linear": {"out": 4}}]
+    graph = load({"cnnc": 1, "name": "net", "input": {"image": [3, 16, 16]}, "nodes": nodes})
+    [found] = verify(*write(graph, tmp_path, ["onnx"]))
+    assert found.largest_absolute > 0.01
+    assert found.sensitivity < 1
+
+
 def test_open_sizes_are_tried_where_the_network_takes_them():
     graph = open_size()
     assert size_rules(graph).by_side == (Rule(2, 2),) * 2
