@@ -128,6 +128,7 @@ def _load(opened: OpenModel, provider: str, *, allow_external: bool, timeout: fl
     else:
         from cnnc.inference.child import Child
 
+        opened.require_whole()  # damage may have hidden the contract of a file of cnnc
         runner = Child(file.path, provider, allow_external=allow_external, timeout=timeout)
     try:
         notes = [] if runner.choice.asked else [f"provider {runner.choice.name}: {runner.choice.reason}"]

@@ -10,9 +10,10 @@ from PIL import Image
 
 import cnnc
 from cnnc import compiler
+from cnnc.artifacts import contract
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files import onnx_seal
-from cnnc.inference import scorers
+from cnnc.inference import child, scorers
 from cnnc.inference.integrity import open_model
 from cnnc.inference.predict import infer, load_model
 from tests.command import run_command
@@ -104,6 +105,15 @@ def test_damage_is_told_whatever_else_is_wrong(model):
     for place in (len(data) - 3, data.index(b"boot"), data.index(b"conv.weight")):  # the last keeps it from loading
         model.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         assert "is damaged, or was edited in place" in refused(model)
+
+
+def test_a_file_that_lost_its_contract_to_damage_starts_no_process(model, monkeypatch):
+    data = model.read_bytes().replace(contract.CONTRACT.encode(), b"cnnc.contrast")
+    model.write_bytes(data)
+    started = []
+    monkeypatch.setattr(child, "Child", lambda *given, **options: started.append(given))
+    assert "is damaged, or was edited in place" in refused(model)
+    assert not started
 
 
 def test_a_model_that_another_tool_has_rewritten(model, tmp_path):
