@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Source
+from cnnc.diagnostics.json_help import in_braces, in_json
 from cnnc.diagnostics.levels import Levels
 
 MOST = 100  # different errors, and different warnings
@@ -89,8 +90,14 @@ class Collector:
                 return False, "", 0, 0
             return each.span.source.name != path, each.span.source.name, each.span.line, each.span.column
 
-        found = [replace(each, origin=None) if each.origin else each for each in self.found.values()]
-        return tuple(sorted([*found, *self.warnings.values()], key=place))
+        return tuple(sorted(map(_shown, [*self.found.values(), *self.warnings.values()]), key=place))
+
+
+def _shown(diagnostic: Diagnostic) -> Diagnostic:
+    """The diagnostic in the syntax of its file, without its origin."""
+    if diagnostic.help and diagnostic.span and in_braces(diagnostic.span.source):
+        diagnostic = replace(diagnostic, help=in_json(diagnostic.help))
+    return replace(diagnostic, origin=None) if diagnostic.origin else diagnostic
 
 
 def _gist(diagnostic: Diagnostic) -> str:

@@ -84,14 +84,15 @@ def did_you_mean(word: str, options: Iterable[str]) -> str | None:
 
 
 def mistyped(word: str, options: Iterable[str] = ()) -> str | None:
-    """A help line for an invisible character, or for a colon without a space after it."""
+    """A help line for an invisible character, or for a colon in a string or without a space after it."""
     for character in word:
         if not character.isprintable():
             what = f"U+{ord(character):04X}, {unicodedata.name(character, 'a control character').lower()}"
             return f"it contains an invisible character ({what}): retype the line"
     key, colon, value = word.partition(":")
     if colon and value and nearest(key, options):
-        return f"put a space after the colon: `{key}: {value}`" if len(word) <= LONGEST else None
+        say = "write a key and its value" if value[0] == " " else "put a space after the colon"
+        return f"{say}: `{key}: {value.strip()}`" if len(word) <= LONGEST else None
     return None
 
 

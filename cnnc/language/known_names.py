@@ -53,9 +53,12 @@ class Known(NamedTuple):
         op = nearest(item.op, (*self.blocks, *registry.PLACES))
         if op is None or "(" in item.op:
             return item
-        if written_otherwise(item.op, self.blocks) and not known_as(item.op, registry.PLACES):
+        otherwise = written_otherwise(item.op, self.blocks)
+        if otherwise and not known_as(item.op, registry.PLACES):
             return item
         mended = self._with_attributes(replace(item, op=op), report)
+        if otherwise:  # it may lack what ours needs: `depthwise_conv: {kernel: 3}` has no `out`
+            mended = replace(mended, broken=True)
         return item if op in self.blocks else mended  # a guessed block might use itself
 
     def _with_attributes(self, item: Item, report: Report) -> Item:

@@ -7,6 +7,7 @@ still be checked. `cnnc.language.known_names` checks that ops and attributes exi
 from collections.abc import Mapping
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span
+from cnnc.diagnostics.json_help import in_braces
 from cnnc.diagnostics.suggestions import did_you_mean
 from cnnc.language.allow import read_allow
 from cnnc.language.foreign_nodes import OPS, WORDS, several_ops
@@ -126,7 +127,8 @@ def _listed(names: tuple[Value, ...], report: Report) -> dict[str, Value]:
 def read_items(value: Value, report: Report) -> tuple[Item, ...]:
     """Read a list of nodes."""
     if not isinstance(value.data, tuple):
-        report(Diagnostic(Code.BAD_VALUE, "`nodes` must be a list", value.span, help="each node begins with `- `"))
+        help = "put them in square brackets" if in_braces(value.span.source) else "each node begins with `- `"
+        report(Diagnostic(Code.BAD_VALUE, "`nodes` must be a list", value.span, help=help))
         return (_broken(value.span, value),)
     return tuple(read_item(item, report) for item in value.data)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, Source
+from cnnc.diagnostics.json_help import in_braces
 from cnnc.language.allow import read_allow
 from cnnc.language.imports import used_blocks
 from cnnc.language.known_names import Known
@@ -17,7 +18,7 @@ from cnnc.language.names import file_name
 from cnnc.language.nodes import given_twice, read_blocks, read_items, read_params
 from cnnc.language.validate import meant, salvage, show, validate
 from cnnc.language.version import check_version, top
-from cnnc.language.written import added, in_braces, written
+from cnnc.language.written import added
 from cnnc.text.value import Value
 
 _INPUT = {"image": [1, 28, 28]}
@@ -41,7 +42,7 @@ def parse(source: Source, root: Value, report: Report) -> Spec | None:
     check_recursion(blocks, report)
     if header.nodes is None and not library:
         node = {"conv": {"out": 6, "kernel": 5}}
-        help = f"add {added(root, 'nodes', [node])}" if in_braces(root) else _NODES
+        help = f"add {added(root, 'nodes', [node])}" if in_braces(root.span.source) else _NODES
         report(Diagnostic(Code.MISSING_KEY, "the spec needs `nodes`", top(root), help=help))
     return Spec(
         source=source,
@@ -96,14 +97,12 @@ def _inputs(header: Header, root: Value, report: Report) -> Value | None:
             )
         )
     elif not isinstance(given.data, dict) or not given.data:
-        report(
-            Diagnostic(
-                Code.BAD_VALUE,
-                f"`{'input' if header.input else 'inputs'}` must map a name to a shape, got {show(given.plain())}",
-                given.span,
-                help=f"write {written(root, 'input', _INPUT)}: channels, height, width",
-            )
-        )
+        key, shape = "input" if header.input else "inputs", given.plain()
+        message = f"`{key}` must map a name to a shape, got {show(shape)}"
+        if not shape or not isinstance(shape, list) or {*map(type, shape)} - {int, type(None)}:
+            shape = _INPUT["image"]
+        help = f"write `{key}: {{image: {show(shape)}}}`: channels, height, width"
+        report(Diagnostic(Code.BAD_VALUE, message, given.span, help=help))
         return None
     elif header.input and len(given.data) > 1:
         keys = list(given.keys.values())

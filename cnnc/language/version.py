@@ -1,8 +1,9 @@
 """Checks the version of the spec language, the key `cnnc` at the top level of every file."""
 
 from cnnc.diagnostics import Code, Diagnostic, Report, Span
+from cnnc.diagnostics.json_help import in_braces
 from cnnc.language.validate import show
-from cnnc.language.written import added, in_braces, written
+from cnnc.language.written import added
 from cnnc.text.value import Value
 
 VERSION = 1
@@ -10,11 +11,11 @@ VERSION = 1
 
 def check_version(given: Value | None, root: Value, report: Report) -> bool:
     """Whether the rest of a file can be read; reports a missing, malformed or unsupported version."""
-    way_out = f"write {written(root, 'cnnc', VERSION)}"
+    way_out = f"write `cnnc: {VERSION}`"
     if given is None:
         what = "the spec" if root.span.path else "the file"
         message = f"{what} has no `cnnc` key, the version of the language"
-        help = f"add {added(root, 'cnnc', VERSION)}" + ("" if in_braces(root) else " as its first line")
+        help = f"add {added(root, 'cnnc', VERSION)}" + ("" if in_braces(root.span.source) else " as its first line")
         report(Diagnostic(Code.MISSING_KEY, message, top(root), help=help))
         return True
     if isinstance(given.data, bool) or not isinstance(given.data, int):

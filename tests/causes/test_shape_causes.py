@@ -126,7 +126,7 @@ def test_another_value_is_taken_if_what_it_replaces_is_used_elsewhere(map, more,
 def test_a_size_that_is_made_of_an_open_one_has_no_history():
     nodes = [{"upsample": {"size": 7}}, {"conv": {"name": "c", "out": 4, "kernel": 9}}]
     (fault,) = check({"cnnc": 1, "input": {"image": [4, None, None]}, "nodes": nodes}).diagnostics
-    assert fault.help == "set `padding: 1` in `c`, or set `kernel: 7` in `c`"
+    assert fault.help == 'set `"padding": 1` in `c`, or set `"kernel": 7` in `c`'
 
 
 def test_of_many_causes_the_first_are_told():
@@ -148,9 +148,9 @@ def test_a_vector_comes_from_the_node_that_made_it_of_a_map():
 @pytest.mark.parametrize(
     ("sizes", "ways"),
     [
-        ([16, 24], ["max_pool: {kernel: [2, 3]}", "upsample: {factor: [2, 3]}"]),
-        ([16, 8], ["max_pool: {kernel: [2, 1]}", "upsample: {factor: [2, 1]}"]),
-        ([12, 12], ["upsample: {size: [12, 12]}"]),
+        ([16, 24], ['"max_pool": {"kernel": [2, 3]}', '"upsample": {"factor": [2, 3]}']),
+        ([16, 8], ['"max_pool": {"kernel": [2, 1]}', '"upsample": {"factor": [2, 1]}']),
+        ([12, 12], ['"upsample": {"size": [12, 12]}']),
     ],
 )
 def test_a_node_between_makes_one_map_as_large_as_the_other(sizes, ways):
@@ -224,11 +224,11 @@ def test_a_repeated_line_is_named_by_its_own_name():
     pools = {"max_pool": {"name": "p", "kernel": 2, "repeat": 4}}
     spec = {"cnnc": 1, "input": {"image": [3, 8, 8]}, "blocks": {"b": {"nodes": [pools]}}, "nodes": ["b"]}
     (fault,) = check(spec).diagnostics
-    assert fault.help.startswith("set `padding: 1` in `b.p`, or")
+    assert fault.help.startswith('set `"padding": 1` in `b.p`, or')
     group = {"group": {"name": "g", "names": "index", "nodes": [{"conv": {"out": 3, "kernel": 9}}]}}
     (fault,) = check({"cnnc": 1, "input": {"image": [3, 8, 8]}, "nodes": [group]}).diagnostics
-    assert fault.help.startswith("set `padding: 1` in `g.0`, or")
+    assert fault.help.startswith('set `"padding": 1` in `g.0`, or')
     nodes = [group, {"add": {"from": ["image", "g"]}}]
     group["group"]["nodes"] = [{"conv": {"out": 3, "kernel": 3}}]
     (fault,) = check({"cnnc": 1, "input": {"image": [3, 8, 8]}, "nodes": nodes}).diagnostics
-    assert fault.help.startswith("set `padding: same` in `g.0`")
+    assert fault.help.startswith('set `"padding": "same"` in `g.0`')
