@@ -2,8 +2,8 @@
 
 Takes the result of `checkpoint_file.load`; returns a mapping of tensors, and a remark if there was a choice. `key`
 selects one of several state_dicts. Without it, the one with the wanted keys is taken, or the one with a usual name; if
-several remain, E402 is raised. A wrapper's prefix is stripped if all keys have it, unless the network itself has a
-scope of that name.
+several remain, E402 is raised. A prefix that all keys have is stripped if without it more of them are wanted, or if a
+known wrapper adds it, unless the network itself has a scope of that name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,8 @@ AVERAGED = ("ema", "avg", "average", "averaged", "swa")
 WRAPPERS = ("module", "_forward_module", "model", "net", "network", "backbone")  # before all keys
 WRAPPED_PARTS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # before the keys of any part
 COUNT = "n_averaged"  # torch's AveragedModel stores it next to its module
-DEPTH = 2  # as in `ema.module`; deeper mappings belong to optimizers
+DEPTHS = (2, 5)  # as in `ema.module`; mappings that are deeper usually belong to optimizers, so they come last
+MOST_WRAPPERS = 8
 SAVE_STATE = "save `model.state_dict()`"
 
 
@@ -45,10 +46,11 @@ class _Stripped:
     tensors: "Mapping[str, Tensor]"
     wrappers: tuple[str, ...] = ()
 
-    def merit(self, wanted: Names) -> tuple[int, bool, int]:
-        """Return a sort key: most wanted keys found, then no scope of the network stripped, then most wrappers."""
+    def merit(self, wanted: Names) -> tuple[int, bool, int, int]:
+        """Return a sort key: most wanted keys, no scope of the network stripped, only known wrappers, most of them."""
         own = any(key.startswith(f"{wrapper}.") for wrapper in self.wrappers for key in wanted)
-        return len(self.tensors.keys() & wanted), not own, len(self.wrappers)
+        others = len([each for each in self.wrappers if each not in (*WRAPPERS, *WRAPPED_PARTS)])
+        return len(self.tensors.keys() & wanted), not own, -others, len(self.wrappers)
 
 
 def find(path: Path, data: Any, wanted: Names, key: str | None = None) -> State:
@@ -56,7 +58,8 @@ def find(path: Path, data: Any, wanted: Names, key: str | None = None) -> State:
     if not isinstance(data, Mapping):
         raise unreadable(path, f"it holds a {type(data).__name__}, not a state_dict", SAVE_STATE)
     needed = {each for each in wanted if each.rpartition(".")[2] != COUNTER}
-    found = {place: _strip(tensors, needed) for place, tensors in _state_dicts(data)}
+    held = next(filter(None, (dict(_state_dicts(data, depth)) for depth in DEPTHS)), {})
+    found = {place: _strip(tensors, needed) for place, tensors in held.items()}
     if not found and not needed:
         return State({})
     if not found:
@@ -73,9 +76,7 @@ def find(path: Path, data: Any, wanted: Names, key: str | None = None) -> State:
     return State(taken.tensors, f"{path}: {'; '.join(remarks)}" if remarks else None)
 
 
-def _state_dicts(
-    data: Mapping[Any, Any], place: str = "", depth: int = DEPTH
-) -> "Iterator[tuple[str, Mapping[str, Tensor]]]":
+def _state_dicts(data: Mapping[Any, Any], depth: int, place: str = "") -> "Iterator[tuple[str, Mapping[str, Tensor]]]":
     """Yield the name of every mapping in `data` that holds tensors by name, and these; `data` has the empty name."""
     import torch
 
@@ -85,7 +86,7 @@ def _state_dicts(
     if depth:
         for name, inner in data.items():
             if isinstance(name, str) and isinstance(inner, Mapping):
-                yield from _state_dicts(inner, f"{place}.{name}" if place else name, depth - 1)
+                yield from _state_dicts(inner, depth - 1, f"{place}.{name}" if place else name)
 
 
 def _is_count(tensor: "Tensor") -> bool:
@@ -120,21 +121,23 @@ def _named(path: Path, found: Mapping[str, _Stripped], key: str) -> str:
 
 
 def _strip(tensors: "Mapping[str, Tensor]", needed: Names) -> _Stripped:
-    return max(_strippings(_Stripped(tensors)), key=lambda each: each.merit(needed))
+    found = [_Stripped(tensors)]
+    while len(found) <= MOST_WRAPPERS and (inner := _without_wrapper(found[-1])):
+        found.append(inner)
+    return max(found, key=lambda each: each.merit(needed))
 
 
-def _strippings(found: _Stripped) -> Iterator[_Stripped]:
-    """Yield the tensors as they are, then with more and more wrappers stripped."""
-    yield found
+def _without_wrapper(found: _Stripped) -> _Stripped | None:
+    """Return the tensors without the first part of all keys, or else without a wrapped part; None if there is none."""
     keys = [key for key in found.tensors if key != COUNT]
     first = {key.partition(".")[0] for key in keys}
     inside = next((part for part in WRAPPED_PARTS if any(part in key.split(".") for key in keys)), None)
-    if len(first) == 1 and first <= {*WRAPPERS} - {*keys}:
+    if len(first) == 1 and not first & {*keys}:
         wrapper, plain = first.pop(), {key: key.partition(".")[2] for key in keys}
     elif inside is not None:
         wrapper, plain = inside, {key: ".".join(part for part in key.split(".") if part != inside) for key in keys}
     else:
-        return
-    if len(set(plain.values())) == len(plain):
-        stripped = {name: found.tensors[key] for key, name in plain.items()}
-        yield from _strippings(_Stripped(stripped, (*found.wrappers, wrapper)))
+        return None
+    if len(set(plain.values())) < len(plain):
+        return None
+    return _Stripped({name: found.tensors[key] for key, name in plain.items()}, (*found.wrappers, wrapper))

@@ -109,7 +109,7 @@ def test_many_faults_are_counted_and_not_all_listed(tmp_path, state):
     "change",
     [
         lambda state: {key.replace("stem", "first"): tensor for key, tensor in state.items()},
-        lambda state: {f"part.{key}": each for key, each in reversed(state.items())},
+        lambda state: {f"p_{key}": each for key, each in reversed(state.items())},
         lambda state: state | {"aux.weight": torch.zeros(3)},
         lambda state: state | {"head.weight": state["head.weight"][..., None, None]},
     ],

@@ -48,7 +48,11 @@ def other(state):
 
 
 @pytest.mark.parametrize(
-    "wrappers", ["module", "_orig_mod", "model", "net", "backbone", "_orig_mod.module", "module._orig_mod", "model.net"]
+    "wrappers",
+    [
+        *("module", "_orig_mod", "model", "net", "backbone", "_orig_mod.module", "module._orig_mod", "model.net"),
+        *("student", "encoder", "teacher.module", "model.encoder", "_orig_mod.student"),
+    ],
 )
 def test_wrappers_are_stripped_and_told(load, state, wrappers):
     found, remarks = load({f"{wrappers}.{key}": tensor for key, tensor in state.items()})
@@ -80,6 +84,28 @@ def test_a_scope_of_the_network_is_no_wrapper(load, state, scope):
     found, remarks = load({f"module.{key}": tensor for key, tensor in scoped.items()}, expected=shapes(scoped))
     assert same(found, scoped)
     assert remarks == ["w.pt: `module.` is stripped from its keys"]
+
+
+def test_a_prefix_that_is_no_wrapper_stays_on_keys_that_are_not_wanted(load, state):
+    others = {f"student.{key}x": tensor for key, tensor in state.items()}
+    with pytest.raises(CnncError, match=r"E401") as caught:
+        load(others)
+    assert any("student." in note.message for note in caught.value.diagnostics[0].notes)
+
+
+def test_a_key_of_many_parts_is_no_trouble(load, state):
+    with pytest.raises(CnncError, match=r"E401"):
+        load({"a." * 5000 + key: tensor for key, tensor in state.items()})
+
+
+@pytest.mark.parametrize("places", ["a.b.c", "checkpoint.model.state_dict", "checkpoint.0.model.net.state_dict"])
+def test_what_lies_deep_in_other_mappings_is_found(load, state, places):
+    data, inner = state, places.split(".")
+    for name in reversed(inner):
+        data = {name: data, "epoch": 3}
+    found, [remark] = load(data)
+    assert same(found, state)
+    assert f"`{places}` is used" in remark
 
 
 def test_a_prefix_that_some_keys_lack_is_no_wrapper(load, state):
