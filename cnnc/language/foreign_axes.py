@@ -1,4 +1,4 @@
-"""Axes as other frameworks count them: with the batch, which a spec never counts.
+"""Axes and shapes as other frameworks count them: with the batch, which a spec never counts.
 
 Takes an attribute of another framework, such as `dim`, the attribute of ours that it stands for, and its value. Returns
 a help line, and the value as a spec writes it.
@@ -54,6 +54,14 @@ def axis_of(op: str, given: Any) -> str:
     if not named or named[0] not in registry.get(op).model_fields:
         return ""
     return f" Its `{named[0]}` does not count the batch: the channels are 0"
+
+
+def shape_of(op: str, given: Any) -> str:
+    """Return how `reshape` writes a shape that begins with the batch, as in torch, for the end of a help line."""
+    shape = given.get("shape") if isinstance(given, Mapping) else None
+    if op != "reshape" or not isinstance(shape, list) or len(shape) < 2 or shape[0] != -1:
+        return ""
+    return f" Its shape does not count the batch: `shape: {shape[1:]}`"
 
 
 def _converted(key: str, ours: str, value: int | list[int]) -> Counted:

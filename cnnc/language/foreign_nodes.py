@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from cnnc.diagnostics.suggestions import did_you_mean, known_as, mistyped, nearest, needless, plain_name
-from cnnc.language.foreign_axes import Counted, axis_of, without_batch
+from cnnc.language.foreign_axes import Counted, axis_of, shape_of, without_batch
 from cnnc.language.validate import show
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
@@ -125,7 +125,7 @@ def op_meant(op: str, given: Any, blocks: Iterable[str]) -> str | None:
         return f"write attributes by name, not as a function call: `{_spelt_out(known, True)[1]}`"
     if known and given is not None and not isinstance(given, Mapping):
         return f"{way_out} {_attributes_of(known, given)}"
-    return f"{way_out}{axis_of(known, given)}" if known else way_out
+    return f"{way_out}{axis_of(known, given)}{shape_of(known, given)}" if known else way_out
 
 
 def written_otherwise(op: str, blocks: Iterable[str]) -> str | None:

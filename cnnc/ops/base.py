@@ -185,7 +185,9 @@ def require_map(op: Op, x: TensorType) -> None:
             Code.WRONG_RANK,
             f"{op.name} expects a feature map (C, H, W), got {'a vector of ' * x.is_vector}{x}",
             label=f"its input is {x}",
-            help="put it before the `flatten`, or `reshape` the vector to a map first",
+            help="put it before the `flatten`, or `reshape` the vector to a map first"
+            if x.is_vector
+            else "`reshape` its input to (C, H, W) first; a shape does not count the batch",
         )
 
 

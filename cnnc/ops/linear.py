@@ -64,6 +64,6 @@ class Scale(Local):
 
 def _way_to_a_vector(x: TensorType) -> str:
     if not x.is_map:
-        return "put `flatten` before it"
+        return "put `flatten` before it" + ("; a shape does not count the batch" if x.channels == 1 else "")
     pooled = f"`global_avg_pool` and then `flatten`, for a vector of {x.channels}"
     return f"put `flatten` before it, for a vector of {x.elements}, or {pooled}" if x.known else f"put {pooled}"

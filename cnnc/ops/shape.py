@@ -1,16 +1,19 @@
 """Ops without weights that move, copy or add elements."""
 
+from collections.abc import Iterable
 from math import prod
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from cnnc.diagnostics import Code
 from cnnc.ops.attributes import IntList, Real, Sides, Size
 from cnnc.ops.base import (
     Gives,
     Local,
     OnnxBuilder,
     Op,
+    Remark,
     Saves,
     TorchBuilder,
     impossible,
@@ -61,6 +64,15 @@ class Reshape(Op):
 
     def reach(self, x: TensorType) -> Reaches:
         return GLOBAL  # elements move to positions that depend on the channel
+
+    def remarks(self, x: TensorType) -> Iterable[Remark]:
+        batch, *rest = self._shape(x.elements or 0)
+        if self.shape[0] == -1 and batch == 1 and rest and len(rest) != 2:  # a map of one channel may be meant
+            yield Remark(
+                Code.COUNTED_BATCH,
+                f"{self.name}: the -1 of {list(self.shape)} is 1, because a shape does not count the batch",
+                f"write `shape: {rest}`",
+            )
 
     def _shape(self, elements: int) -> tuple[int, ...]:
         rest = prod(size for size in self.shape if size != -1)

@@ -34,6 +34,12 @@ def codes(*nodes, shape=(3, 8, 8), **more):
         ([{"conv_transpose": {"out": 3, "kernel": 3, "stride": 2}}], []),
         (["dropout"], ["W305"]),
         (["dropout", "flatten"], []),
+        ([{"reshape": {"shape": [-1, 192]}}], ["W308"]),
+        ([{"reshape": {"shape": [-1, 3, 8, 8]}}], ["W308"]),
+        ([{"reshape": {"shape": [-1, 96]}}], []),
+        ([{"reshape": {"shape": [1, 192]}}], []),
+        ([{"reshape": {"shape": [-1, 24, 8]}}], []),
+        ([{"reshape": {"shape": [-1]}}], []),
     ],
 )
 def test_lints(nodes, found):
@@ -107,4 +113,4 @@ def test_ceil_is_a_way_out_of_pools_alone():
     spec = {"cnnc": 1, "input": {"x": [4, 14, 14]}}
     conv, pool = ({op: {"kernel": 3, "stride": 2, **more}} for op, more in (("conv", {"out": 4}), ("max_pool", {})))
     told = [cnnc.check({**spec, "nodes": [node]}).diagnostics[0].help for node in (conv, pool)]
-    assert ["`ceil: true`" in each for each in told] == [False, True]
+    assert ['`"ceil": true`' in each for each in told] == [False, True]
