@@ -117,9 +117,14 @@ def _spec_of(path: Path, accept_changed: bool) -> Mapping[str, Any]:
         return spec
     if not intact:
         raise _changed(f"the spec in {manifest} is not the one that `cnnc build` wrote: its SHA-256 differs")
-    with path.open("rb") as file:
-        if file_digest(file, "sha256").hexdigest() != digest:
-            raise _changed(f"the model {path} is not the file that {manifest} describes: its SHA-256 differs")
+    try:
+        with path.open("rb") as file:
+            found = file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CnncError.of(Code.MODEL_UNREADABLE, f"cannot read the model {path}: {reason}") from error
+    if found != digest:
+        raise _changed(f"the model {path} is not the file that {manifest} describes: its SHA-256 differs")
     return spec
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 HEAD = 128  # bytes at the start that identify the format
 ENDINGS = "safetensors, checkpoints of torch (.pt, .pth, .ckpt, .bin) and .onnx"
 _PICKLES = (b"PK\x03\x04", b"\x80\x02")  # of torch.save since 1.6, and before
-_ONNX = (b"\x08", b"r")  # the first field in files of most exporters, and of cnnc
 
 HARMLESS = (
     "argparse.Namespace",

@@ -177,6 +177,15 @@ def test_damage_to_torchscript_or_its_manifest_is_noticed(built, tmp_path):
         (tmp_path / name).write_bytes(data)
 
 
+def test_torchscript_that_cannot_be_read_is_an_error(built, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(scorers, "file_digest", refuse)  # root, who may run this, can read everything
+    with pytest.raises(CnncError, match=r"E501.*cannot read the model .*net.pt: permission denied"):
+        scorers.of_torchscript(str(built / "net.pt"), compiler.load)
+
+
 def test_a_manifest_with_another_spec_is_refused(built, tmp_path):
     for name in ("net.pt", "manifest.json"):
         (tmp_path / name).write_bytes((built / name).read_bytes())
