@@ -6,7 +6,7 @@ several remain, E402 is raised. A prefix that all keys have is stripped if witho
 known wrapper adds it, unless the network itself has a scope of that name.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,8 @@ AVERAGED = ("ema", "avg", "average", "averaged", "swa")
 WRAPPERS = ("module", "_forward_module", "model", "net", "network", "backbone")  # before all keys
 WRAPPED_PARTS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # before the keys of any part
 COUNT = "n_averaged"  # torch's AveragedModel stores it next to its module
-DEPTHS = (2, 5)  # as in `ema.module`; mappings that are deeper usually belong to optimizers, so they come last
+DEPTH = 2  # as in `ema.module`; deeper mappings usually belong to optimizers
+DEEPEST = 5  # if there is no state_dict above
 MOST_WRAPPERS = 8
 SAVE_STATE = "save `model.state_dict()`"
 
@@ -58,8 +59,7 @@ def find(path: Path, data: Any, wanted: Names, key: str | None = None) -> State:
     if not isinstance(data, Mapping):
         raise unreadable(path, f"it holds a {type(data).__name__}, not a state_dict", SAVE_STATE)
     needed = {each for each in wanted if each.rpartition(".")[2] != COUNTER}
-    held = next(filter(None, (dict(_state_dicts(data, depth)) for depth in DEPTHS)), {})
-    found = {place: _strip(tensors, needed) for place, tensors in held.items()}
+    found = {place: _strip(tensors, needed) for place, tensors in _state_dicts(data).items()}
     if not found and not needed:
         return State({})
     if not found:
@@ -76,17 +76,31 @@ def find(path: Path, data: Any, wanted: Names, key: str | None = None) -> State:
     return State(taken.tensors, f"{path}: {'; '.join(remarks)}" if remarks else None)
 
 
-def _state_dicts(data: Mapping[Any, Any], depth: int, place: str = "") -> "Iterator[tuple[str, Mapping[str, Tensor]]]":
-    """Yield the name of every mapping in `data` that holds tensors by name, and these; `data` has the empty name."""
+def _state_dicts(data: Mapping[Any, Any]) -> "dict[str, dict[str, Tensor]]":
+    """Return the mappings in `data` that hold tensors by name, by their places; `data` has the empty place."""
+    found: dict[str, dict[str, Tensor]] = {}
+    level, seen = {"": data}, set[int]()
+    for depth in range(DEEPEST + 1):
+        if found and depth > DEPTH:
+            break
+        found |= {place: tensors for place, each in level.items() if (tensors := _tensors(each))}
+        new = {id(each): (place, each) for place, each in level.items() if id(each) not in seen}  # many may be the same
+        seen |= new.keys()
+        level = {
+            f"{place}.{name}" if place else name: inner
+            for place, each in new.values()
+            for name, inner in each.items()
+            if isinstance(name, str) and isinstance(inner, Mapping)
+        }
+    return found
+
+
+def _tensors(data: Mapping[Any, Any]) -> "dict[str, Tensor]":
+    """Return the tensors in a mapping, by their names; none if they are only numbers and counts."""
     import torch
 
     tensors = {name: each for name, each in data.items() if isinstance(name, str) and isinstance(each, torch.Tensor)}
-    if any(each.ndim and not _is_count(each) for each in tensors.values()):
-        yield place, tensors
-    if depth:
-        for name, inner in data.items():
-            if isinstance(name, str) and isinstance(inner, Mapping):
-                yield from _state_dicts(inner, depth - 1, f"{place}.{name}" if place else name)
+    return tensors if any(each.ndim and not _is_count(each) for each in tensors.values()) else {}
 
 
 def _is_count(tensor: "Tensor") -> bool:

@@ -98,6 +98,14 @@ def test_a_key_of_many_parts_is_no_trouble(load, state):
         load({"a." * 5000 + key: tensor for key, tensor in state.items()})
 
 
+def test_mappings_that_are_in_many_places_are_looked_into_once(load):
+    data = {}
+    for _ in range(7):
+        data = {str(number): data for number in range(60)}
+    with pytest.raises(CnncError, match=r"E402.*it holds no state_dict"):
+        load(data)
+
+
 @pytest.mark.parametrize("places", ["a.b.c", "checkpoint.model.state_dict", "checkpoint.0.model.net.state_dict"])
 def test_what_lies_deep_in_other_mappings_is_found(load, state, places):
     data, inner = state, places.split(".")
