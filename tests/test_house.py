@@ -20,6 +20,7 @@ PACKAGE = ROOT / "cnnc"
 # A room may import those above it, and nothing of cnnc goes round.
 ROOMS = [
     "columns",
+    "processes",  # child processes, and the end of one
     "version",
     "diagnostics",  # what is wrong, where, and a way out
     "files",  # files opened, written and sealed

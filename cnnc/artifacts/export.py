@@ -5,7 +5,6 @@ Takes a proved graph, its torch module (the training one, with all weights), and
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from shlex import quote
 from threading import Lock
 from typing import TYPE_CHECKING
+from warnings import catch_warnings
 
 from cnnc.artifacts.class_scores import Ranked, ranked
 from cnnc.artifacts.metadata import Record, Written, manifest, metadata, written
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cnnc.targets.loaded_module import Array
 
 MANIFEST = "manifest.json"
-_ALONE = Lock()  # one build at a time: thread settings of torch and Python are global to the process
+_ALONE = Lock()  # one build at a time: torch's number of threads and the warnings filters are global
 
 AfterPass = Callable[[str, Network], None]
 
@@ -188,15 +188,10 @@ def _write_verified(
 
 @contextmanager
 def _at_work(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Yield a pool of `count` threads that share the cores, with a short switch interval of the interpreter.
-
-    torch releases the GIL at every op, and would otherwise wait 5 ms each time to get it back.
-    """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-4)
+    """Yield a pool of `count` threads that share the cores."""
     pool = ThreadPoolExecutor(count, initializer=limit_threads)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)  # after a failure or an interrupt, the remaining jobs do not start
-        sys.setswitchinterval(before)
+    with catch_warnings():  # torch and `torchscript` silence warnings on these threads, and restore the filters at odds
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)  # after a failure or an interrupt, the remaining jobs do not start

@@ -12,8 +12,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from functools import partial
-from pathlib import Path
-from threading import Thread
+from io import TextIOWrapper
 from time import sleep
 from typing import IO
 
@@ -22,7 +21,7 @@ from cnnc.cli.parser import Number, Parser
 from cnnc.diagnostics import CnncError, Code
 from cnnc.diagnostics.render import visible
 from cnnc.inference.providers import TIMEOUT
-from cnnc.inference.time_limit import stopped_after
+from cnnc.processes import end, end_after, reserve_stdout, start, stopped_after
 
 
 def add_options(parser: Parser) -> None:
@@ -52,13 +51,7 @@ def run(given: Namespace) -> int:
 
 
 def _child(given: Namespace) -> "subprocess.Popen[str]":
-    folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "cnnc.cli.verify", json.dumps(vars(given))],
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
-    )
+    return start("cnnc.cli.verify", json.dumps(vars(given)), stdout=subprocess.PIPE, encoding="utf-8")
 
 
 def _result(process: "subprocess.Popen[str]", model: str, timeout: float) -> int:
@@ -108,11 +101,9 @@ def _verify(given: Namespace, answers: IO[str]) -> int:
     return 0
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent has ended, because nothing else would stop it."""
+def _wait_for_end_of(parent: int) -> None:
     while os.getppid() == parent:
         sleep(1)
-    os._exit(1)
 
 
 def main() -> None:
@@ -120,18 +111,12 @@ def main() -> None:
     from cnnc.cli.app import report_errors
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # native code would delay a KeyboardInterrupt
-    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    end_after(partial(_wait_for_end_of, os.getppid()))
+    answers = TextIOWrapper(reserve_stdout(), encoding="utf-8")
     given = Namespace(**json.loads(sys.argv[1]))
     code = report_errors(partial(_verify, given, answers), ["verify"])
     print(code, file=answers, flush=True)
-    sys.stderr.flush()
-    os._exit(code)  # tearing torch down takes half a second
+    end(code)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ hostile model's process are only data.
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from queue import SimpleQueue
-from threading import Thread
 from typing import IO, Any, NoReturn
 
 import numpy as np
@@ -26,7 +24,7 @@ from cnnc.diagnostics.missing_packages import not_installed
 from cnnc.files.onnx_header import read_model
 from cnnc.inference.providers import TIMEOUT, Choice
 from cnnc.inference.session import Port, Session
-from cnnc.inference.time_limit import stopped_after
+from cnnc.processes import end_after, reserve_stdout, start, stopped_after
 
 _Message = tuple[dict[str, Any], NDArray[Any]]  # a line of JSON, and the array that follows it
 _NOTHING = np.empty(0, np.float32)
@@ -59,14 +57,8 @@ class Child:
         _end(self._process)
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cnnc.inference.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
-        )
+        pipe = subprocess.PIPE
+        process = start("cnnc.inference.child", stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
         try:
             answer, _ = self._request(process, "loading the model", self._job)
         except CnncError:
@@ -166,10 +158,9 @@ def _load(job: dict[str, Any]) -> tuple[Session, dict[str, Any]]:
 
 
 def _read(requests: IO[bytes], into: "SimpleQueue[_Message]") -> None:
-    """Read requests while a model is loaded or runs. If the parent ends, exit at once, even during a run."""
+    """Read requests, while a model is loaded or runs, until the parent closes the stream."""
     while (message := _receive(requests)) is not None:
         into.put(message)
-    os._exit(0)
 
 
 def _serve(requests: "SimpleQueue[_Message]", answers: IO[bytes]) -> NoReturn:
@@ -192,13 +183,8 @@ def _errors(error: CnncError) -> dict[str, Any]:
 def main() -> None:
     """Serve the parent until it closes stdin. Other output goes to stderr, because stdout carries the protocol."""
     requests: SimpleQueue[_Message] = SimpleQueue()
-    Thread(target=_read, args=(sys.stdin.buffer, requests), daemon=True).start()
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    end_after(partial(_read, sys.stdin.buffer, requests))
+    answers = reserve_stdout()
     try:
         _serve(requests, answers)
     except ModuleNotFoundError as error:

@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from multiprocessing import connection, get_all_start_methods, get_context, parent_process
 from multiprocessing.context import BaseContext
-from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
+from cnnc.processes import end_after
 from cnnc.train.interrupt import SIGNALS
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def follow_parent(_: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     parent = parent_process()
     assert parent is not None  # only workers come here
-    Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    end_after(partial(connection.wait, [parent.sentinel]))
 
 
 def shared(*tensors: "Tensor") -> "tuple[Tensor, ...] | tuple[Diagnostic]":
@@ -80,11 +81,6 @@ def _died() -> CnncError:
     )
 
 
-def _end_with(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)
-
-
 def _start_server() -> None:
     """Start the fork server, if it does not run yet, with signals blocked, which the workers inherit."""
     from multiprocessing.forkserver import ensure_running
@@ -92,8 +88,10 @@ def _start_server() -> None:
 
     # the tracker outlives a killed run; this option keeps it from printing warnings about leaked semaphores
     options, sys.warnoptions = sys.warnoptions, [*sys.warnoptions, "ignore:resource_tracker:UserWarning"]
-    ensure_tracker()
-    sys.warnoptions = options
+    try:
+        ensure_tracker()
+    finally:
+        sys.warnoptions = options
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         ensure_running()

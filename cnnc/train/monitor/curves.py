@@ -5,14 +5,13 @@ and exits when its stdin closes, also if the training is killed.
 """
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from cnnc.processes import start
 from cnnc.train.monitor.epoch import EpochRecord
 
 NAME = "curves.png"
@@ -23,14 +22,14 @@ class Curves:
     """Keeps `folder/curves.png` up to date."""
 
     def __init__(self, folder: Path, epochs: int) -> None:
-        folders = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH")]
         self._path = folder / NAME
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cnnc.train.monitor.draw_curves", str(self._path.absolute()), str(epochs)],
+        self._process = start(
+            "cnnc.train.monitor.draw_curves",
+            str(self._path.absolute()),
+            str(epochs),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
             start_new_session=True,  # keeps Ctrl-C from this process, which the training ends
         )
 
