@@ -83,9 +83,11 @@ def _train(given: Namespace, fields: dict[str, Any]) -> int:
     from pathlib import Path
 
     from cnnc.compiler import load
+    from cnnc.train.allocator import keep_memory
     from cnnc.train.monitor.summary import summary
     from cnnc.train.run import train
 
+    keep_memory()
     spec, out, resume = given.spec, given.out, given.resume
     graph = load(spec, set=parameters(given.set))
     if not resume:

@@ -6,9 +6,7 @@ order. If all pictures have one size and fit in memory, they are decoded once in
 """
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.data.dataset import Files, Split, Unreadable, reading, unreadable
-from cnnc.data.pictures import SUFFIXES, open_picture
+from cnnc.data.pictures import SUFFIXES, decoders, open_picture
 from cnnc.diagnostics import CnncError, Code, Note, counted
 
 TESTS = ("test", "val", "valid", "validation")
@@ -150,8 +148,7 @@ def _names(folder: Path, *, folders: bool = False) -> list[str]:
 def _decoded(paths: tuple[Path, ...]) -> Iterator[NDArray[np.uint8] | CnncError]:
     """Yield each picture as an array (H, W, 1 or 3), or its error."""
     remaining = iter(paths)
-    # decoders on parallel threads each silence warnings; this restores the filters, which they restore out of order
-    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with decoders() as pool:
         while chunk := list(islice(remaining, _AT_ONCE)):
             yield from pool.map(_decode, chunk)
 

@@ -11,6 +11,7 @@ all are in 0..255, else as 16-bit values; floats as 0..1 if all are in that rang
 import os
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -78,6 +79,14 @@ def prepare(picture: Picture, to: InputContract) -> NDArray[np.float32]:
     if to.std:
         array = array / np.asarray(to.std, np.float32)[:, None, None]
     return np.ascontiguousarray(array)
+
+
+@contextmanager
+def decoders() -> Iterator[ThreadPoolExecutor]:
+    """Yield threads on which pictures are decoded at the same time: Pillow releases the GIL."""
+    # each decoder silences warnings; this restores the filters, which they restore out of order
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        yield pool
 
 
 @contextmanager

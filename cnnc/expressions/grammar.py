@@ -8,7 +8,6 @@ these checks.
 
 import ast
 import re
-import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -27,6 +26,7 @@ _TOKEN = re.compile(
     | [A-Za-z0-9_.+\-*/%<>=,\s] | (?P<alien>.) """,
     re.VERBOSE | re.ASCII,
 )
+_WORD = re.compile(r'"[^"]*"|\'[^\']*\'|\.?\d[\w.]*?(?P<joined>and|else|for|if|in|is|not|or)|[\w.]+', re.ASCII)
 _QUOTES = "end a string with the quote that it began with, and use no backslash"
 _HINTS = {
     "&": "write `and`",
@@ -119,18 +119,24 @@ def _closing(text: str, start: int) -> int:
 
 def _parse_code(code: str, start: int) -> Expression:
     """Parse `name` or `(expression)` to a checked tree."""
+    for word in _WORD.finditer(code):
+        if word["joined"]:  # Python only warns of `1if x else 2`
+            raise _not_parsed(code, start, word.start("joined") - 1)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Python only warns of `1if x else 2`
-            expression = Expression(start, code, ast.parse(code, mode="eval").body)
+        expression = Expression(start, code, ast.parse(code, mode="eval").body)
     except SyntaxError as error:
-        first = start + min(max((error.offset or 1) - 1, 0), len(code) - 1)
-        extent = (first, first + 1) if error.lineno == 1 else None
-        hint = "write equality as `==`" if re.search(r"(?<![=<>!])=(?!=)", code) else None
-        raise _malformed(f"`{_shortened(code)}` is not an expression", extent, hint) from None
-    except (ValueError, RecursionError, MemoryError, Warning):
+        raise _not_parsed(code, start, (error.offset or 1) - 1 if error.lineno == 1 else None) from None
+    except (ValueError, RecursionError, MemoryError):
         raise _malformed("this is too complex for an expression", (start, start + len(code))) from None
     return _checked(expression)
+
+
+def _not_parsed(code: str, start: int, offset: int | None) -> Fault:
+    """Return the fault of an expression that Python cannot parse, at `offset` in its code."""
+    hint = "write equality as `==`" if re.search(r"(?<![=<>!])=(?!=)", code) else None
+    first = start + min(max(offset or 0, 0), len(code) - 1)
+    extent = None if offset is None else (first, first + 1)
+    return _malformed(f"`{_shortened(code)}` is not an expression", extent, hint)
 
 
 def _checked(expression: Expression) -> Expression:

@@ -5,9 +5,7 @@ checked against the contract, as `cnnc infer` checks that of a picture.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from math import prod
-from os import cpu_count
 from typing import TYPE_CHECKING
 
 from cnnc.artifacts.contract import InputContract
@@ -50,13 +48,13 @@ def _prepared(split: Split, to: InputContract, batch: int) -> "Iterator[Tensor]"
 
 
 def _read(files: Files, to: InputContract, batch: int) -> "Iterator[Tensor]":
-    """Decode and prepare pictures as `cnnc infer` does, on threads, because Pillow releases the GIL."""
+    """Decode and prepare pictures as `cnnc infer` does, on threads."""
     import numpy as np
     import torch
 
-    from cnnc.data.pictures import open_picture, prepare
+    from cnnc.data.pictures import decoders, open_picture, prepare
 
-    with ThreadPoolExecutor(cpu_count()) as threads:
+    with decoders() as threads:
         for start in range(0, len(files), batch):
             paths = files.paths[start : start + batch]
             arrays = threads.map(lambda path: prepare(open_picture(path), to), paths)

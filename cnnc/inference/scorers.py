@@ -137,14 +137,10 @@ def _changed(message: str) -> CnncError:
 
 
 def _load(path: str) -> "Module":
-    import warnings
-
-    import torch
+    from cnnc.targets import torchscript
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TorchScript is deprecated, but the user asked for it
-            return cast("Module", torch.jit.load(path, map_location="cpu"))  # type: ignore[no-untyped-call]
+        return torchscript.load(Path(path))
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise CnncError.of(Code.MODEL_UNREADABLE, f"cannot read the model {path}: {reason}") from error

@@ -131,7 +131,10 @@ def load_python(path: Path, module: "GraphModule") -> Loaded:
 
     from torch import nn
 
-    classes = [each for each in run_path(str(path)).values() if isinstance(each, type) and issubclass(each, nn.Module)]
-    network = classes[-1]()
+    from cnnc.targets.torch_module import seeded
+
+    with seeded(0):  # the module draws weights, which are then replaced
+        found = run_path(str(path)).values()
+        network = [each for each in found if isinstance(each, type) and issubclass(each, nn.Module)][-1]()
     network.load_state_dict(module.state_dict())
     return LoadedModule(network.eval())

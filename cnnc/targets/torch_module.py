@@ -6,10 +6,12 @@ hand-written one. The keys of its state_dict are the paths of the spec: node `la
 returns the output, or a tuple in the order of `graph.outputs` if there are several.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import reduce
 from importlib import import_module
 from operator import getitem
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from cnnc.graph.graph import Graph, Node, Ref
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.fx import GraphModule
 
+_GENERATOR = Lock()
+
 
 def lower(graph: Graph, weights: "Mapping[str, Tensor] | None" = None, seed: int = 0) -> "GraphModule":
     """Build the module, in training mode, on the CPU.
@@ -31,23 +35,34 @@ def lower(graph: Graph, weights: "Mapping[str, Tensor] | None" = None, seed: int
     """
     import torch
 
-    root = divide(graph)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        with torch.device("cpu" if weights is None else "meta"):
-            module = _Forward(graph, root).finish()
     if weights is not None:
+        module = _without_data(graph)
         module.load_state_dict(weights, strict=True, assign=True)
-    return module
+        return module
+    with seeded(seed), torch.device("cpu"):
+        return _Forward(graph, divide(graph)).finish()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's generator on the CPU, and restore it afterwards; for one thread at a time, because it is global."""
+    import torch
+
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     """Return the keys and shapes of the module's state_dict without allocating it."""
+    return {key: tuple(tensor.shape) for key, tensor in _without_data(graph).state_dict().items()}
+
+
+def _without_data(graph: Graph) -> "GraphModule":
     import torch
 
     with torch.device("meta"):
-        module = _Forward(graph, divide(graph)).finish()
-    return {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+        return _Forward(graph, divide(graph)).finish()
 
 
 def resolve(function: str) -> Any:
@@ -157,7 +172,7 @@ def _put(holder: "torch.nn.Module", target: str, value: Any) -> None:
 
     *parts, name = target.split(".")
     for part in parts:
-        if part not in holder._modules:
+        if part not in dict(holder.named_children()):
             holder.add_module(part, torch.nn.Module())
         holder = getattr(holder, part)
     setattr(holder, name, value)

@@ -6,6 +6,7 @@ Takes a module that `cnnc.targets.torch_module` built; writes a file that `torch
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, filterwarnings
@@ -42,6 +43,8 @@ def _twin(module: "torch.nn.Module") -> "torch.nn.Module":
     torch.jit.script temporarily overwrites the last attribute of each module with the values of all others
     (torch 2.13, `call_prepare_scriptable_func_impl`), so another thread that runs the module meanwhile would fail.
     """
+    if "_modules" not in vars(module):  # a private name, because no public one replaces a module's children
+        return deepcopy(module)  # takes its size again
     twin = object.__new__(type(module))
     vars(twin).update(vars(module))
     vars(twin)["_modules"] = {name: _twin(each) for name, each in module._modules.items() if each is not None}

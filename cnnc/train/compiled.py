@@ -25,11 +25,15 @@ def compiled(module: "torch.nn.Module") -> Any:
 @contextmanager
 def compiling() -> Iterator[None]:
     """Raise E516 if torch fails to compile a module that the body calls."""
-    from torch._dynamo.exc import TorchDynamoException
+    try:  # private, but torch has no public name for the errors of torch.compile
+        from torch._dynamo.exc import TorchDynamoException
 
+        failure: type[Exception] = TorchDynamoException
+    except ImportError:
+        failure = RuntimeError  # its base class: other errors of torch are then reported as E516 too
     try:
         yield
-    except TorchDynamoException as error:
+    except failure as error:
         inner = getattr(error, "inner_exception", error)
         reason = next(iter(str(inner).strip().splitlines()), "")
         raise CnncError.of(

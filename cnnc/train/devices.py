@@ -128,8 +128,6 @@ def assemble(recipe: Train, accelerator: str, *, unused: bool) -> Team:
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
 
-    for name in ("lightning_fabric", "lightning.fabric"):  # its import sets the level of its loggers
-        logging.getLogger(name).setLevel(logging.WARNING)
     local, world = _local_world(), int(os.environ.get("WORLD_SIZE", "1"))
     accelerator = _available(accelerator, local)
     if accelerator == "cpu" and recipe.precision == "16":
@@ -150,9 +148,11 @@ def assemble(recipe: Train, accelerator: str, *, unused: bool) -> Team:
 
 @contextmanager
 def settings(recipe: Train) -> Iterator[None]:
-    """Set torch's global settings by the recipe, and restore them afterwards."""
+    """Set the global settings of torch and Fabric by the recipe, and restore them afterwards."""
+    import lightning_fabric  # noqa: F401 - its import sets the level of its logger
     import torch
 
+    logger, variable = logging.getLogger("lightning_fabric"), "CUBLAS_WORKSPACE_CONFIG"
     before = (
         torch.get_float32_matmul_precision(),
         torch.backends.cudnn.allow_tf32,
@@ -160,9 +160,11 @@ def settings(recipe: Train) -> Iterator[None]:
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
+    level, workspace = logger.level, os.environ.get(variable)
+    logger.setLevel(logging.WARNING)
     deterministic = recipe.seed is not None
-    if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if deterministic and workspace is None:
+        os.environ[variable] = ":4096:8"
     torch.set_float32_matmul_precision("high" if recipe.tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = recipe.tf32
     torch.backends.cudnn.benchmark = not deterministic
@@ -174,6 +176,9 @@ def settings(recipe: Train) -> Iterator[None]:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = before[1:3]
         torch.use_deterministic_algorithms(before[3], warn_only=before[4])
+        logger.setLevel(level)
+        if workspace is None:
+            os.environ.pop(variable, None)
 
 
 def _precision(recipe: Train, accelerator: str) -> str:

@@ -31,7 +31,8 @@ def started_by_launcher() -> bool:
 def launch(arguments: Sequence[str], count: int) -> int:
     """Run `cnnc ARGUMENTS` as `count` ranks; returns the exit code of the first that fails, or 0."""
     with tempfile.TemporaryFile() as kept:
-        ranks = [_start(arguments, rank, count, kept if rank else None) for rank in range(count)]
+        port = os.environ.get("MASTER_PORT") or str(_free_port())
+        ranks = [_start(arguments, rank, count, port, kept if rank else None) for rank in range(count)]
         before = {each: signal.signal(each, lambda number, frame: _send(ranks, number)) for each in SIGNALS}
         try:
             code = _wait(ranks)
@@ -45,8 +46,9 @@ def launch(arguments: Sequence[str], count: int) -> int:
     return code
 
 
-def _start(arguments: Sequence[str], rank: int, count: int, output: IO[bytes] | None) -> "subprocess.Popen[bytes]":
-    port = os.environ.setdefault("MASTER_PORT", str(_free_port()))
+def _start(
+    arguments: Sequence[str], rank: int, count: int, port: str, output: IO[bytes] | None
+) -> "subprocess.Popen[bytes]":
     environment = {
         **os.environ,
         "MASTER_ADDR": "127.0.0.1",

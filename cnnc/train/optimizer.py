@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from cnnc.language.model import Train
+from cnnc.targets.torch_module import seeded
 from cnnc.train.epoch_order import derive
 
 if TYPE_CHECKING:
@@ -20,9 +21,8 @@ def initialise(module: "torch.nn.Module", how: str, seed: int) -> None:
     if how == "default":
         return
     draw = torch.nn.init.xavier_uniform_ if how == "xavier" else _kaiming
-    kinds = (torch.nn.Linear, torch.nn.modules.conv._ConvNd)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derive(seed, "init"))
+    kinds = (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d)
+    with seeded(derive(seed, "init")):
         for each in module.modules():
             if isinstance(each, kinds):
                 draw(each.weight)

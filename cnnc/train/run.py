@@ -19,7 +19,6 @@ from cnnc.files.checks import require_utf8
 from cnnc.graph.graph import Graph
 from cnnc.language.model import Train
 from cnnc.train import checkpoint
-from cnnc.train.allocator import keep_memory
 from cnnc.train.batches import source
 from cnnc.train.checkpoint import Checkpoint, Identity, Progress
 from cnnc.train.compatibility import least_share, require_fit
@@ -87,7 +86,6 @@ def train(
     one if there is none. `say` is called with notes for the user, on the first rank.
     """
     require(NEEDS["train"], "training")
-    keep_memory()
     folder = out / graph.name
     require_utf8(folder, Code.NOT_WRITTEN, "write")
     saved = checkpoint.read(folder) if resume else None

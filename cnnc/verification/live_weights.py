@@ -52,7 +52,7 @@ def _hooks(module: "torch.nn.Module", random: "torch.Generator", gain: float) ->
             module.register_forward_pre_hook(lambda layer, _: _draw(layer, random)),
             module.register_forward_hook(lambda layer, _, output: _scale(layer, output, random, gain)),
         ]
-    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
         return [module.register_forward_pre_hook(lambda norm, inputs: _watch(norm, inputs[0], random, gain))]
     return []
 

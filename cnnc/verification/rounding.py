@@ -16,22 +16,27 @@ ROUNDING = 2.0**-24  # the largest relative rounding error of float32
 
 
 def shaken(module: "Module", seed: int = 0) -> Callable[..., Any]:
-    """Return the module with random errors drawn from `seed`."""
+    """Return the module with random errors drawn from `seed`, or as it is if this torch cannot simulate them."""
     import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_map_only
+    from torch.fx.node import map_aggregate
+
+    try:  # private, but the public torch.overrides sees a whole layer as one operator
+        from torch.utils._python_dispatch import TorchDispatchMode
+    except ImportError:
+        return module
 
     random = torch.Generator().manual_seed(seed)
 
     def noise(like: "Tensor") -> "Tensor":
         return ROUNDING * torch.randn(like.shape, generator=random, dtype=like.dtype)
 
-    def off(value: "Tensor") -> "Tensor":
-        return value * (1 + noise(value)) if value.is_floating_point() else value
+    def off(value: Any) -> Any:
+        inexact = isinstance(value, torch.Tensor) and value.is_floating_point()
+        return value * (1 + noise(value)) if inexact else value
 
     class Shaking(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = function(*tree_map_only(torch.Tensor, off, args), **(kwargs or {}))
+            result = function(*map_aggregate(args, off), **(kwargs or {}))
             if function is torch.ops.aten.elu.default:  # some implementations compute exp(x) - 1 instead of expm1(x)
                 return result + noise(result)
             return result
