@@ -153,7 +153,7 @@ def test_a_rank_that_dies_ends_the_run_with_one_message(start, tmp_path, rank):
 
 @pytest.mark.parametrize("speaker", [0, 1])
 def test_what_the_rank_says_that_failed_is_shown(monkeypatch, capfdbinary, speaker):
-    def rank(arguments, number, count, output):
+    def rank(arguments, number, count, port, output):
         code = 1 if number == speaker else SILENT_FAILURE
         program = f"import sys; print('why' * {code == 1}); sys.exit({code})"
         return subprocess.Popen([sys.executable, "-c", program], stdout=output, stderr=output)
