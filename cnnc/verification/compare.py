@@ -28,12 +28,14 @@ PART = 2**20
 class Distance:
     """The largest difference, absolute and relative to the largest value, and whether it is within the tolerance.
 
-    If the values are smaller than the allowed rounding error, `relative` is relative to that error.
+    If the values are smaller than the allowed rounding error, `relative` is relative to that error. `mean` is the root
+    mean square of all differences.
     """
 
     absolute: float
     relative: float
     ok: bool
+    mean: float = 0.0
 
 
 class Noise(NamedTuple):
@@ -44,7 +46,7 @@ class Noise(NamedTuple):
 
 
 NONE = Noise()
-FAR = Distance(float("inf"), float("inf"), ok=False)
+FAR = Distance(float("inf"), float("inf"), ok=False, mean=float("inf"))
 
 
 def compare(a: "Array", b: "Array", noise: Noise = NONE) -> Distance:
@@ -73,7 +75,7 @@ def compare(a: "Array", b: "Array", noise: Noise = NONE) -> Distance:
         total, wanted = hypot(total, _norm(distance)), hypot(wanted, _norm(magnitude))
     root = max(1, np.isfinite(b).sum()) ** 0.5
     near = near and total / root <= MEAN * wanted / root + ROUNDING * noise.mean
-    return Distance(worst, worst / (max(scale, slack) or 1), near)
+    return Distance(worst, worst / (max(scale, slack) or 1), near, total / root)
 
 
 def noise(exact: "Array", *rounded: "Array") -> Noise:
@@ -131,11 +133,14 @@ def worst(found: "list[Distance]") -> Distance:
         max((each.absolute for each in found), default=0.0),
         max((each.relative for each in found), default=0.0),
         all(each.ok for each in found),
+        max((each.mean for each in found), default=0.0),
     )
 
 
-def sensitivity(output: "Array", noise: Noise = NONE) -> float:
+def sensitivity(output: "Array", distance: float = 0) -> float:
     """Return how much an output, (batch, …), changes from sample to sample, in units of the tolerance of `compare`.
+
+    If the tolerance allowed for rounding errors, the mean `distance` that was found is added to it.
 
     With a sensitivity below 1, a network has the same output for every input within the tolerance, so comparing outputs
     does not test how it computes them.
@@ -144,7 +149,7 @@ def sensitivity(output: "Array", noise: Noise = NONE) -> float:
 
     scale = _largest(output)
     moved = [np.square(later - earlier).sum() for pair in pairwise(output) for later, earlier in _parts(*pair)]
-    slack = ABSOLUTE * scale + ROUNDING * noise.mean
-    allowed = [np.square(RELATIVE * np.abs(part) + slack).sum() for [part] in _parts(output)]
+    least = ABSOLUTE * scale + distance
+    allowed = [np.square(RELATIVE * np.abs(part) + least).sum() for [part] in _parts(output)]
     far, near = sum(moved) / max(1, output[1:].size), sum(allowed) / max(1, output.size)
     return float((far / near) ** 0.5) if np.isfinite(far) and near else 0.0

@@ -56,21 +56,17 @@ class Answers:
     @cached_property
     def sensitivity(self) -> float:
         """How much each output changes from sample to sample, in units of the tolerance: the least of all."""
-        return self._sensitivity([NONE] * len(self.graph.outputs))
+        return self.sensitivity_at([0] * len(self.graph.outputs))
 
-    @cached_property
-    def sensitivity_above_noise(self) -> float:
-        """The same, in units of the tolerance that allows for rounding errors."""
-        return self._sensitivity(self.noise)
-
-    def _sensitivity(self, noise: Sequence[Noise]) -> float:
+    def sensitivity_at(self, distances: Sequence[float]) -> float:
+        """The same for outputs of a file, in units that include their mean distances from torch's."""
         import numpy as np
 
         samples: dict[tuple[tuple[int, ...], ...], list[list[Array]]] = {}  # by size, whatever the batch
         for inputs, outputs in zip(self.inputs, self.outputs, strict=True):
             samples.setdefault(tuple(tuple(each.shape[1:]) for each in inputs), []).append(outputs)
-        batches = (zip(zip(*each, strict=True), noise, strict=True) for each in samples.values())
-        return min(sensitivity(np.concatenate(output), rounding) for batch in batches for output, rounding in batch)
+        batches = (zip(zip(*each, strict=True), distances, strict=True) for each in samples.values())
+        return min(sensitivity(np.concatenate(output), far) for batch in batches for output, far in batch)
 
     @cached_property
     def values(self) -> "dict[Ref, Array]":

@@ -15,8 +15,9 @@ checks use random inputs in batches of 1 and 3, and of several sizes if heights 
 Equality is defined in `compare`. If an output is zero apart from rounding (such as the mean of a map normalised over
 the same positions), the tolerance cannot be relative to it. So before a file is refused, the module also runs in
 float64. The distance of its float32 outputs from that, or of outputs with random rounding errors (see `rounding`), is
-the rounding error, and 300 times that is then allowed as well, and lowers the sensitivity. Other summation orders of
-50,000 numbers were measured to give 40 times as much; for an output of ordinary size, 300 times is 1e-4 or less.
+the rounding error, and 300 times that is then allowed as well. Other summation orders of 50,000 numbers were measured
+to give 40 times as much; for an output of ordinary size, 300 times is 1e-4 or less. The distance that was found then
+lowers the sensitivity: of outputs that are noise, agreement proves nothing.
 
 If a file is refused, E404 names the first node of the spec whose value differs.
 """
@@ -202,7 +203,7 @@ class Verification:
         return Agreement(target, found.absolute, found.relative, sensitivity, own_sensitivity)
 
     def _outputs(self, target: str, run: "Runner", torch: Answers) -> tuple[Distance, float]:
-        """Return the distance of a file's outputs from torch's, and torch's sensitivity in units of what is allowed.
+        """Return the distance of a file's outputs from torch's, and the sensitivity of outputs at this distance.
 
         Raises E404 if the number or shapes of the outputs differ.
         """
@@ -231,17 +232,21 @@ class Verification:
 
 
 def _distance(given: "Sequence[Sequence[Array]]", torch: Answers) -> tuple[Distance, float]:
-    """Return the distance of outputs from torch's, and torch's sensitivity in units of what is allowed.
+    """Return the distance of outputs from torch's, and the sensitivity of outputs at this distance.
 
     The rounding error is measured, and then allowed, only if the distance is too large without it.
     """
 
-    def apart(noise: Sequence[Noise]) -> Distance:
-        pairs = zip(given, torch.outputs, strict=True)
-        return worst([compare(*each) for theirs, ours in pairs for each in zip(theirs, ours, noise, strict=True)])
+    def apart(noise: Sequence[Noise]) -> list[Distance]:
+        batches = [list(zip(*each, strict=True)) for each in zip(given, torch.outputs, strict=True)]
+        outputs = zip(zip(*batches, strict=True), noise, strict=True)
+        return [worst([compare(a, b, rounding) for a, b in pairs]) for pairs, rounding in outputs]
 
     found = apart([NONE] * len(torch.graph.outputs))
-    return (found, torch.sensitivity) if found.ok else (apart(torch.noise), torch.sensitivity_above_noise)
+    if all(each.ok for each in found):
+        return worst(found), torch.sensitivity
+    found = apart(torch.noise)
+    return worst(found), torch.sensitivity_at([each.mean for each in found])
 
 
 def require_values(made: Made, loaded: LoadedOnnx, weights: "Mapping[str, Array]", torch: Answers) -> None:

@@ -221,7 +221,7 @@ def test_rounding_is_measured_for_each_output():
     assert not compare(values(1e-3), values(1e-8), noise).ok
 
 
-def test_the_sensitivity_counts_the_rounding_that_is_allowed(tmp_path):
+def test_outputs_that_are_noise_have_no_sensitivity(tmp_path):
     """Torch and onnxruntime make different noise of a constant map, so that what follows proves nothing."""
     more = [{"upsample": {"size": [8, 8]}}, "instance_norm", {"conv": {"out": 8, "kernel": 3}}, "relu"]
     nodes = [{"conv": {"out": 8, "kernel": 3}}, "global_avg_pool", *more, "flatten", {"linear": {"out": 4}}]
