@@ -111,7 +111,7 @@ def _origin() -> dict[str, Any]:
     import json
     from importlib.metadata import PackageNotFoundError, distribution
 
-    home = Path(__file__).parents[1]
+    home = Path(__file__).parents[2]
     try:
         origin: dict[str, Any] = json.loads(distribution("cnnc").read_text("direct_url.json") or "{}")
         return origin

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import onnx
@@ -328,6 +329,38 @@ def test_infers_json_is_json_in_an_ascii_terminal(tiny):
     arguments = ("infer", "build/tiny/tiny.onnx", "sm\u00f8rrebr\u00f8d.png", "--format", "json")
     done = cnnc(*arguments, cwd=tiny, env={"PYTHONIOENCODING": "ascii"})
     assert json.loads(done.stdout)["image"] == "sm\u00f8rrebr\u00f8d.png"
+
+
+def on_a_terminal(command, folder):
+    """What a command prints to standard output, and what it draws on standard error if that is a terminal."""
+    import pty
+
+    terminal, end = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=end) as process:
+        os.close(end)
+        drawn = b""
+        with suppress(OSError):  # EIO: the process has ended
+            while piece := os.read(terminal, 1 << 16):
+                drawn += piece
+        printed = process.stdout.read()
+    os.close(terminal)
+    assert process.returncode == 0, drawn
+    return printed, drawn
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_progress_is_drawn_on_a_terminal_and_removed(tiny):
+    """On standard error alone: standard output holds the results."""
+    for name in ("a", "b", "c"):
+        (tiny / f"data/train/{name}").mkdir(parents=True)
+        Image.new("L", (8, 8)).save(tiny / f"data/train/{name}/p.png")
+    for words in ("build tiny.yaml", "eval build/tiny/tiny.onnx --data data --part train --device cpu"):
+        printed, drawn = on_a_terminal([sys.executable, "-m", "cnnc", *words.split()], tiny)
+        assert b"tiny.onnx" in printed
+        assert b"\x1b" not in printed
+        assert b"\x1b[?25l" in drawn  # hides the cursor
+        assert drawn.rindex(b"\x1b[?25h") > drawn.rindex(b"\x1b[?25l")  # and shows it again
 
 
 def test_a_full_disk_behind_the_output_is_said():

@@ -133,8 +133,33 @@ def test_the_nearest_project_that_speaks_of_cnnc_counts(folder):
     assert "W304" in check("a/b/warned.yaml", "warned.yaml")[2]
 
 
+def test_a_pyproject_that_cannot_be_read_is_an_error(folder, monkeypatch):
+    file = folder / "pyproject.toml"
+    file.write_text("[tool.cnnc]\ndeny = ['warnings']\n")
+    plain = Path.open
+
+    def refuse(path, *arguments, **options):
+        if path == file:
+            raise PermissionError(13, "Permission denied")
+        return plain(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)  # a mode of 0 does not keep root out
+    exit_code, _, said = check("fine.yaml")
+    assert exit_code == 1
+    assert said.startswith(f"error[E101]: cannot read {file}: Permission denied\n  = help: make it readable")
+
+
+def test_parameters_are_not_set_in_one_of_several_specs_from_standard_input(folder):
+    exit_code, _, said = check("-", "fine.yaml", "--set", "classes=3")
+    assert exit_code == 2
+    assert "--set cannot be used if standard input is one of several specs" in said
+
+
 def test_a_pyproject_without_the_table_is_none_of_our_business(folder):
     for text in ("[project\n", "[project]\nname = 'cnnc'\n", "# nothing\n", "[tool.ruff]\nx = 1\n"):
+        (folder / "pyproject.toml").write_text(text)
+        assert check("fine.yaml")[0] == 0
+    for text in ("# [tool.cnnc] is not used\n", "[tool]\nother = 'cnnc'\n", "tool = 5 # not [tool.cnnc]\n"):
         (folder / "pyproject.toml").write_text(text)
         assert check("fine.yaml")[0] == 0
     (folder / "pyproject.toml").unlink()

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -267,6 +268,16 @@ def noted(monkeypatch, **origin):
 def test_the_line_installs_from_where_cnnc_came(monkeypatch, origin, plain, train):
     train = train if " && " in train else f"pip install {train}"
     assert noted(monkeypatch, **origin) == (f"pip install {plain}", train)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shells quote differently there")
+def test_a_checkout_that_is_not_installed_installs_itself(folder):
+    command = [sys.executable, "-S", "-m", "cnnc", "check", "tiny.yaml"]  # -S: without any installed package
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "needs pydantic, networkx and PyYAML, which are not installed\n" in done.stderr
+    assert f"  = help: pip install {shlex.quote(str(ROOT))}\n" in done.stderr
 
 
 def test_what_lies_inside_a_package_is_no_package():

@@ -28,6 +28,7 @@ def refused(path, **options):
         (b"PK\x03\x04" + b"\0" * 400, "not an ONNX model"),
         (b"\x08\x0a", "contains no graph"),
         (b"\x08", "cut off"),
+        (b"\x08" + b"\xff" * 11, "not an ONNX model"),
         (linear().SerializeToString()[:-40], "cut off"),
         (linear().SerializeToString()[:40], "cut off"),
         (b"\x3a\x04\xff\xff\xff\xff", "rotobuf parsing failed"),
@@ -80,6 +81,14 @@ def test_models_that_infer_cannot_use(save, model, says):
     assert code == Code.MODEL_UNSUITED
     assert says in text
     assert "onnxruntime_src" not in text
+
+
+def test_a_second_input_is_not_a_picture_of_the_contract(save):
+    model = linear()
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, ("N", 1, 2, 2)))
+    code, text = refused(save(model, contract()))
+    assert code == Code.MODEL_UNSUITED
+    assert "it has 2 inputs" in text
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,19 @@ def error_of(action, code):
     return str(caught.value)
 
 
+@pytest.mark.parametrize("shape", [(3, 2, 2), ()])
+def test_scores_that_are_not_one_per_class_are_refused(shape):
+    scorer = scorers.Scorer("m.onnx", contract(), lambda pictures: torch.zeros(len(pictures), *shape), "cpu")
+    text = error_of(lambda: evaluate(scorer, split(4, side=2)), "E502")
+    assert f"its output is {[4, *shape]}, expected one score per class" in text
+
+
+def test_a_spec_cannot_be_accepted_as_changed(built):
+    done = run_command("eval", built[0], "--data", "mnist", "--accept-changed", "--weights", "w.safetensors")
+    assert done[0] == 2
+    assert "--accept-changed is only for .onnx and .pt files, not for a spec" in done.stderr
+
+
 def test_accuracy_loss_and_classes_by_hand(save):
     """Scores are pixels: the brightest of three names the class."""
     weights = np.eye(3, 4, dtype=np.float32) * 10

@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.inference import session
 from cnnc.inference.predict import Failed, Prediction, Result, infer, infer_many, load_model
+from cnnc.inference.providers import Choice
 from tests.command import run_command
 from tests.onnx_files import RELU, WEIGHTS, contract, linear, means, model_of
 
@@ -269,6 +272,56 @@ except CnncError as error:
     no_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # the driver reads it once a process
     command = [sys.executable, "-c", program, save(linear(), about)]
     assert subprocess.run(command, env=no_gpu, capture_output=True, text=True, check=True).stdout == "cpu 1\nE506\n"
+
+
+@pytest.fixture
+def cuda_is_found(monkeypatch):
+    """Choose CUDA, as on a machine with a driver; the test says what onnxruntime does then."""
+    providers = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+    def choose(wanted):
+        return Choice("cuda", providers, "a CUDA device is available", asked=wanted == "cuda")
+
+    monkeypatch.setattr(session, "choose", choose)
+    load = session._open
+
+    def fake(on_cuda):
+        def open_cuda(model, choice, external):
+            return load(model, choice, external) if choice.name == "cpu" else on_cuda()
+
+        monkeypatch.setattr(session, "_open", open_cuda)
+
+    return fake
+
+
+def test_a_model_runs_on_the_cpu_if_cuda_fails_unless_cuda_is_requested(save, picture, cuda_is_found):
+    path = save(linear(), contract())
+
+    def fails():
+        raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : CUDA out of memory")
+
+    on_cpu = SimpleNamespace(get_providers=lambda: ["CPUExecutionProvider"])
+    for behaviour, reason in ((fails, "CUDA out of memory"), (lambda: on_cpu, "cannot load its CUDAExecutionProvider")):
+        cuda_is_found(behaviour)
+        with load_model(path, "auto") as model:
+            assert [note for note in model.notes if note.startswith("provider cpu: ") and reason in note]
+            assert infer(model, picture()).predictions[0].label == "coat"
+        with pytest.raises(CnncError, match=f"E506.*the provider cuda cannot run here: .*{reason}"):
+            load_model(path, "cuda")
+
+
+@pytest.mark.parametrize("about", [None, contract(shape=(1, None, None), labels=None)])
+def test_a_run_that_fails_is_an_error_of_the_picture_alone(save, picture, about):
+    """A reshape to one row of nine fits one size of pictures, which onnxruntime only finds when it runs."""
+    nodes = helper.make_node("Reshape", ["image", "row"], ["y"])
+    model = model_of(nodes, weights={"row": np.array([1, 9], np.int64)}, image=(1, 1, "H", "W"), output=(1, "C"))
+    pictures = [picture(size=(4, 4), name="bad.png"), picture(size=(3, 3), name="good.png")]
+    with load_model(save(model, about), "cpu") as loaded:
+        bad, good = infer_many(loaded, map(str, pictures), 3)
+    assert isinstance(bad, Failed)
+    assert bad.error.diagnostics[0].code == Code.MODEL_FAILED
+    assert "onnxruntime could not run the model: " in bad.error.diagnostics[0].message
+    assert len(good.predictions) == 3
 
 
 def test_nothing_but_results_comes_out(save, picture, capfd):
