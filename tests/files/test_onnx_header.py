@@ -28,7 +28,7 @@ def refused(path, **options):
         (b"PK\x03\x04" + b"\0" * 400, "not an ONNX model"),
         (b"\x08\x0a", "contains no graph"),
         (b"\x08", "cut off"),
-        (b"\x08" + b"\xff" * 11, "not an ONNX model"),
+        (b"\x08" + b"\xff" * 11 + b"\x01", "not an ONNX model give"),  # that, and the help
         (linear().SerializeToString()[:-40], "cut off"),
         (linear().SerializeToString()[:40], "cut off"),
         (b"\x3a\x04\xff\xff\xff\xff", "rotobuf parsing failed"),
