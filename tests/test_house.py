@@ -101,6 +101,24 @@ def test_every_room_is_there():
     assert {room(name) for name in MODULES} - {"", "__main__"} == set(ROOMS)
 
 
+def test_no_two_classes_have_one_name():
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+    homes: dict[str, list[str]] = {}
+    for module, tree in trees.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(module)
+    twice = {name: each for name, each in homes.items() if len(each) > 1}
+    assert set(twice) <= {"Source"}, twice  # a source text, and in cnnc.expand the source of a value
+
+
+@pytest.mark.parametrize("room", [each for each in ROOMS if (PACKAGE / each).is_dir()])
+def test_every_room_says_what_it_is_for(room):
+    about = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8")))
+    assert about
+    assert 3 <= len(about.splitlines()) <= 30
+
+
 def test_imports_are_seen_wherever_they_stand():
     hidden = "import cnnc.graph.text\ndef f():\n    from cnnc import ops\n    from cnnc.graph.graph import Graph\n"
     assert imports(hidden, MODULES) == {"cnnc.graph.text", "cnnc.ops", "cnnc.graph.graph"}

@@ -10,7 +10,7 @@ import torch
 from cnnc.diagnostics import CnncError
 from cnnc.targets import torchscript
 from cnnc.train.compiled import compiling
-from cnnc.verification.rounding import shaken
+from cnnc.verification.rounding import with_rounding_errors
 from tests.test_house import MODULES, PACKAGE
 
 # what changes the process, and where it may; CONTRIBUTING.md says why
@@ -76,7 +76,7 @@ def test_private_names_are_known():
 def test_rounding_without_the_private_name(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils._python_dispatch", None)
     module = torch.nn.Linear(2, 2)
-    assert shaken(module) is module
+    assert with_rounding_errors(module) is module
 
 
 def test_a_failed_compilation_without_the_private_name(monkeypatch):

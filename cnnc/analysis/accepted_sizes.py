@@ -146,7 +146,7 @@ def _alike(trial: Trial) -> Rules:
     height = _rule(trial, 0) if opened[0] else None
     width = _rule(trial, 1) if opened[1] else None
     if height and width:
-        return _together(trial, height, width)
+        return _rules_of_two_axes(trial, height, width)
     smallest = tuple(rule.smallest if rule else _smallest(trial, axis) for axis, rule in enumerate((height, width)))
     return Rules(height, width, (smallest[0], smallest[1]))
 
@@ -206,7 +206,7 @@ def _smallest(trial: Trial, axis: int) -> int | None:
         return None
 
 
-def _together(trial: Trial, height: Rule, width: Rule) -> Rules:
+def _rules_of_two_axes(trial: Trial, height: Rule, width: Rule) -> Rules:
     """Return the rules of two open axes, checked at pairs of heights and widths."""
     if height.smallest is None or width.smallest is None:
         return Rules(height, width, (height.smallest, width.smallest))

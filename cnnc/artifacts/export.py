@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from warnings import catch_warnings
 
 from cnnc.artifacts.class_scores import Ranked, ranked
-from cnnc.artifacts.metadata import Record, Written, manifest, metadata, written
+from cnnc.artifacts.metadata import Record, WrittenFile, manifest, metadata, written
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.checks import require_utf8
 from cnnc.files.mapped_weights import InFile, is_large, parked, take_over
@@ -118,7 +118,7 @@ def export(
         kept = stage / f"{name}.safetensors"
 
         @cache
-        def write_weights() -> list[Written]:
+        def write_weights() -> list[WrittenFile]:
             stage_file(kept, lambda file: write_stamped(file, module.state_dict(), graph.labels, weights_sha256))
             return [written(kept)]
 
@@ -130,7 +130,7 @@ def export(
         made = Made(Network(graph, weights), shown, deployed, record.opset, metadata(shown, weights_sha256), after_pass)
         paths = {target: stage / f"{name}.{TABLE[target].ending}" for target in targets}
 
-        def write(target: str) -> list[Written]:
+        def write(target: str) -> list[WrittenFile]:
             progress(f"writing {paths[target].name}")
             files = TABLE[target].write(made, paths[target])
             if isinstance(weights, InFile):
@@ -159,11 +159,11 @@ def deployable(graph: Graph, module: "GraphModule") -> "tuple[Graph, GraphModule
 
 def _write_verified(
     paths: Mapping[str, Path],
-    write: Callable[[str], list[Written]],
+    write: Callable[[str], list[WrittenFile]],
     verification: Verification,
-    write_weights: Callable[[], list[Written]],
+    write_weights: Callable[[], list[WrittenFile]],
     workers: int,
-) -> tuple[list[Written], tuple[Agreement, ...]]:
+) -> tuple[list[WrittenFile], tuple[Agreement, ...]]:
     """Write and verify each target's file, in the order of `paths`, and write the weights, while torch computes.
 
     TorchScript goes first, because it takes longest. pt2 goes last and alone, because torch.export changes modules for
@@ -172,7 +172,7 @@ def _write_verified(
     with _at_work(workers) as pool:
         reference = pool.submit(verification.reference)
 
-        def make(target: str) -> tuple[list[Written], Agreement]:
+        def make(target: str) -> tuple[list[WrittenFile], Agreement]:
             files = write(target)
             return files, verification.judge(target, paths[target], reference.result())
 

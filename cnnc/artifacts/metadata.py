@@ -98,7 +98,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenFile:
     """A staged file of a build: its path, its hash, and its size in bytes."""
 
     path: Path
@@ -106,14 +106,14 @@ class Written:
     bytes: int
 
 
-def written(path: Path) -> Written:
+def written(path: Path) -> WrittenFile:
     """Return the record of a file that has just been written."""
     with path.open("rb") as file:
-        return Written(path, file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+        return WrittenFile(path, file_digest(file, "sha256").hexdigest(), path.stat().st_size)
 
 
 def manifest(
-    graph: Graph, record: Record, weights_sha256: str, files: Iterable[Written], agreements: Iterable[Agreement]
+    graph: Graph, record: Record, weights_sha256: str, files: Iterable[WrittenFile], agreements: Iterable[Agreement]
 ) -> dict[str, Any]:
     """Return the record of a build, with every file's hash and every target's distance from torch."""
     sums = totals(graph)

@@ -16,7 +16,7 @@ from cnnc.diagnostics import CnncError, Code, Diagnostic
 if TYPE_CHECKING:
     from cnnc.compiler import Checked
     from cnnc.diagnostics.levels import Levels
-    from cnnc.text.find_specs import Found
+    from cnnc.text.find_specs import FoundSpecs
 
 
 def add_options(parser: Parser) -> None:
@@ -90,13 +90,13 @@ def _levels(allow: Sequence[str] | None, deny: Sequence[str] | None) -> "Levels"
         raise WrongCall(f"--allow and --deny: {error}") from None
 
 
-def _select(specs: Sequence[str], exclude: Sequence[str]) -> "Found":
+def _select(specs: Sequence[str], exclude: Sequence[str]) -> "FoundSpecs":
     """Return the specs to check; raises WrongCall if `--exclude` leaves none.
 
     A project's `exclude` applies only to files found in folders.
     """
     from cnnc.cli.project import project_of
-    from cnnc.text.find_specs import Found, find_specs
+    from cnnc.text.find_specs import FoundSpecs, find_specs
     from cnnc.text.globs import Globs
 
     globs = Globs(exclude, ".")
@@ -106,7 +106,7 @@ def _select(specs: Sequence[str], exclude: Sequence[str]) -> "Found":
         raise _emptied(", ".join(found.emptied), by_call=bool(exclude))
     if not kept:
         raise WrongCall(f"--exclude: all specs match {', '.join(exclude)}, none is left to check")
-    return Found(kept, found.passed_over)
+    return FoundSpecs(kept, found.passed_over)
 
 
 def _emptied(folders: str, by_call: bool) -> Exception:

@@ -12,7 +12,7 @@ from cnnc.cli.options import SECONDS, WEIGHTS, add_set, add_weights, note, param
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 
 if TYPE_CHECKING:
-    from cnnc.data.dataset import Data, Files, Split
+    from cnnc.data.dataset import Data, DecodedSplit, Files
     from cnnc.inference.evaluate import Evaluation
     from cnnc.inference.scorers import Scorer
 
@@ -50,7 +50,7 @@ def add_options(parser: Parser) -> None:
 
 def run(given: Namespace) -> int:
     """Score the model, and return the exit code."""
-    from cnnc.data.folder import left_out, together
+    from cnnc.data.folder import all_unreadable, note_on_skipped
     from cnnc.data.load import load
     from cnnc.diagnostics import CnncError
     from cnnc.diagnostics.missing_packages import require
@@ -65,8 +65,8 @@ def run(given: Namespace) -> int:
         try:
             result = evaluate(scorer, pictures, loaded.classes, progress)
         except CnncError as error:
-            raise together(error, Path(loaded.source), pictures) from None
-    for each in (*left_out(loaded.source, pictures), *result.notes):
+            raise all_unreadable(error, Path(loaded.source), pictures) from None
+    for each in (*note_on_skipped(loaded.source, pictures), *result.notes):
         note(each)
     print(json.dumps(result.as_json()) if given.format == "json" else result.as_text())
     if given.out is not None:
@@ -113,7 +113,7 @@ def _of_spec(given: Namespace) -> "Scorer":
     return scorers.of_graph(given.model, graph, found, given.device)
 
 
-def _part(data: "Data", part: str) -> "Split | Files":
+def _part(data: "Data", part: str) -> "DecodedSplit | Files":
     if part == "train":
         return data.train
     if data.test is None:

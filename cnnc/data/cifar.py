@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnc.data.dataset import COPY_AGAIN, Split, reading, unreadable
-from cnnc.data.pickled import Array, Refused, read_pickle
+from cnnc.data.dataset import COPY_AGAIN, DecodedSplit, reading, unreadable
+from cnnc.data.pickled import Array, UnsafePickle, read_pickle
 from cnnc.diagnostics import Code
 from cnnc.files.checks import require_file
 
@@ -37,7 +37,7 @@ def find(path: Path) -> Path | None:
         return next((each for each in folders if each.is_dir() and any(map(_is_batch, each.iterdir()))), None)
 
 
-def read(path: Path) -> tuple[Split, Split, tuple[str, ...] | None]:
+def read(path: Path) -> tuple[DecodedSplit, DecodedSplit, tuple[str, ...] | None]:
     """Return the training split, the test split and the class names; raises CnncError (E508)."""
     pieces = dict(_archive(path) if isfile(path) else _folder(path))
     suffix = ".bin" if any(name.endswith(".bin") for name in pieces) else ""
@@ -47,7 +47,9 @@ def read(path: Path) -> tuple[Split, Split, tuple[str, ...] | None]:
         raise unreadable(path, f"{', '.join(missing)} {verb} missing from CIFAR-10's six batches")
     decode = _binary if suffix else _pickled
     *batches, test = (decode(path / (name + suffix), pieces[name + suffix]) for name in names)
-    train = Split(np.concatenate([each.images for each in batches]), np.concatenate([each.labels for each in batches]))
+    train = DecodedSplit(
+        np.concatenate([each.images for each in batches]), np.concatenate([each.labels for each in batches])
+    )
     return train, test, _classes(path, pieces)
 
 
@@ -91,7 +93,7 @@ def _check_size(path: Path, size: int) -> None:
         raise unreadable(path, f"it has {size:,} bytes, more than any batch of CIFAR-10; the limit is {LARGEST:,}")
 
 
-def _binary(path: Path, data: bytes) -> Split:
+def _binary(path: Path, data: bytes) -> DecodedSplit:
     if len(data) == 0 or len(data) % (1 + PIXELS):
         reason = f"it has {len(data):,} bytes, not a multiple of {1 + PIXELS:,} (a label and 3 × 32 × 32 pixels)"
         raise unreadable(path, reason)
@@ -99,15 +101,15 @@ def _binary(path: Path, data: bytes) -> Split:
     return _split(path, rows[:, 1:], rows[:, 0])
 
 
-def _pickled(path: Path, data: bytes) -> Split:
+def _pickled(path: Path, data: bytes) -> DecodedSplit:
     try:
         batch = read_pickle(data)
         images, labels = _entry(batch, "data"), _entry(batch, "labels")
         pixels = images.values() if isinstance(images, Array) else np.empty(0)
         if pixels.ndim != 2 or pixels.shape[1] != PIXELS or len(pixels) == 0:
-            raise Refused(f"`data` must be an array (N, {PIXELS})")
+            raise UnsafePickle(f"`data` must be an array (N, {PIXELS})")
         classes = labels.values() if isinstance(labels, Array) else _whole_numbers(labels)
-    except Refused as error:
+    except UnsafePickle as error:
         raise unreadable(path, str(error)) from error
     if pixels.dtype != np.uint8:
         raise unreadable(path, f"`data` holds {pixels.dtype.name}, not uint8")
@@ -118,25 +120,25 @@ def _pickled(path: Path, data: bytes) -> Split:
 
 def _entry(batch: Any, key: str) -> Any:
     if not isinstance(batch, dict):
-        raise Refused("its pickle must hold a dict")
+        raise UnsafePickle("its pickle must hold a dict")
     if key not in batch and key.encode() not in batch:
-        raise Refused(f"its dict has no `{key}`")
+        raise UnsafePickle(f"its dict has no `{key}`")
     return batch.get(key, batch.get(key.encode()))
 
 
 def _whole_numbers(labels: Any) -> NDArray[np.int64]:
     if not isinstance(labels, list) or not all(type(label) is int and abs(label) < 2**31 for label in labels):
-        raise Refused("`labels` must be a list of integers")
+        raise UnsafePickle("`labels` must be a list of integers")
     return np.array(labels, np.int64)
 
 
-def _split(path: Path, pixels: NDArray[np.generic], labels: NDArray[np.generic]) -> Split:
+def _split(path: Path, pixels: NDArray[np.generic], labels: NDArray[np.generic]) -> DecodedSplit:
     classes = labels.astype(np.int64)
     outside = np.flatnonzero((classes < 0) | (classes >= CLASSES))
     if len(outside):
         raise unreadable(path, f"the label of picture {outside[0]:,} is {classes[outside[0]]}; CIFAR-10's are 0..9")
     images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return Split(np.ascontiguousarray(images, np.uint8), classes)
+    return DecodedSplit(np.ascontiguousarray(images, np.uint8), classes)
 
 
 def _classes(path: Path, pieces: dict[str, bytes]) -> tuple[str, ...] | None:
@@ -147,7 +149,7 @@ def _classes(path: Path, pieces: dict[str, bytes]) -> tuple[str, ...] | None:
     elif "batches.meta" in pieces:
         try:
             names = _entry(read_pickle(pieces["batches.meta"]), "label_names")
-        except Refused as error:
+        except UnsafePickle as error:
             raise unreadable(path / "batches.meta", str(error)) from error
     texts = [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names]
     return tuple(texts) if len(set(texts)) == CLASSES else None

@@ -1,6 +1,6 @@
 """The data set types that training and evaluation use, independent of the layout on disk.
 
-A `Split` is decoded in memory, a `Files` is read picture by picture during training. Pixels are 8-bit and unchanged:
+A `DecodedSplit` is decoded in memory, a `Files` is read picture by picture during training. Pixels are 8-bit and unchanged:
 the model's contract defines how to scale, resize and normalise them. A `Data` has as many labels as pictures, at least
 one, and labels count from 0.
 """
@@ -29,7 +29,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class DecodedSplit:
     """Decoded pictures of one size, uint8 (N, H, W, C), contiguous, C is 1 or 3; and int64 labels (N,).
 
     `skipped` are the pictures that were left out because they cannot be read.
@@ -42,8 +42,8 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: NDArray[np.intp]) -> "Split":
-        return Split(self.images[indices], self.labels[indices])
+    def take(self, indices: NDArray[np.intp]) -> "DecodedSplit":
+        return DecodedSplit(self.images[indices], self.labels[indices])
 
     def digest(self) -> bytes:
         """SHA-256 of the shape, the pixels and the labels."""
@@ -87,8 +87,8 @@ class Data:
     """
 
     name: str
-    train: Split | Files
-    test: Split | Files | None
+    train: DecodedSplit | Files
+    test: DecodedSplit | Files | None
     classes: tuple[str, ...] | None
     source: str
     fingerprint: str
@@ -101,7 +101,7 @@ class Data:
         return 1 + max(int(split.labels.max()) for split in (self.train, self.test) if split is not None)
 
 
-def fingerprint(train: Split | Files, test: Split | Files | None, classes: tuple[str, ...] | None) -> str:
+def fingerprint(train: DecodedSplit | Files, test: DecodedSplit | Files | None, classes: tuple[str, ...] | None) -> str:
     """Return the `fingerprint` of a Data with these parts."""
     digest = hashlib.sha256(train.digest())
     digest.update(test.digest() if test is not None else b"")
@@ -113,7 +113,7 @@ def describe(data: Data) -> str:
     """Return a line such as `mnist: 60,000 pictures to train on, 10,000 to test on, 28 × 28 × 1, 10 classes`."""
     sizes = f"{len(data.train):,} pictures to train on, "
     sizes += f"{len(data.test):,} to test on" if data.test is not None else "none to test on"
-    sides = data.train.images.shape[1:] if isinstance(data.train, Split) else ()
+    sides = data.train.images.shape[1:] if isinstance(data.train, DecodedSplit) else ()
     shape = " × ".join(map(str, sides)) or "pictures of any size"
     return f"{data.name}: {sizes}, {shape}, {data.num_classes} classes"
 

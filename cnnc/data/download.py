@@ -1,6 +1,6 @@
 """Download a named data set (`mnist`, `fashion-mnist`, `cifar10`) into the cache, once.
 
-Takes a `Known` and returns the cache folder with its files, whose sizes and SHA-256 are the published ones. A file is
+Takes a `NamedSet` and returns the cache folder with its files, whose sizes and SHA-256 are the published ones. A file is
 checked before it is renamed into the cache, so a failed download leaves the earlier files. If two processes need the
 same set, one downloads and the other waits. `$CNNC_MIRROR` replaces the published addresses: a file is then downloaded
 from `$CNNC_MIRROR/SET/FILE`.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cnnc.data.http import Unfetched, chunks
-from cnnc.data.named_sets import Known, Remote
+from cnnc.data.named_sets import NamedSet, Remote
 from cnnc.diagnostics import CnncError, Code, Note
 from cnnc.files.write import write_file
 
@@ -40,7 +40,7 @@ def cache_folder() -> Path:
         raise _failed("this user has no home folder for downloads", _ELSEWHERE) from error
 
 
-def fetch(known: Known, cache: Path, progress: Progress | None = None, timeout: float = TIMEOUT) -> Path:
+def fetch(known: NamedSet, cache: Path, progress: Progress | None = None, timeout: float = TIMEOUT) -> Path:
     """Return the folder with the set's files, after downloading those that are missing or damaged.
 
     Raises CnncError (E509), with a note about each address that was tried.
@@ -55,7 +55,7 @@ def fetch(known: Known, cache: Path, progress: Progress | None = None, timeout: 
     return folder
 
 
-def _fetch_file(known: Known, file: Remote, folder: Path, progress: Progress, timeout: float) -> None:
+def _fetch_file(known: NamedSet, file: Remote, folder: Path, progress: Progress, timeout: float) -> None:
     notes = []
     for url in _addresses(known, file):
         try:
@@ -70,7 +70,7 @@ def _fetch_file(known: Known, file: Remote, folder: Path, progress: Progress, ti
     )
 
 
-def _addresses(known: Known, file: Remote) -> list[str]:
+def _addresses(known: NamedSet, file: Remote) -> list[str]:
     mirror = os.environ.get("CNNC_MIRROR")
     bases = (f"{mirror.rstrip('/')}/{known.name}/",) if mirror else known.bases
     return [base + file.name for base in bases]

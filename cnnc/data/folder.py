@@ -1,7 +1,7 @@
 """Read a folder of pictures: `train/CLASS/PICTURE`, and `test/CLASS/PICTURE` or `val/CLASS/PICTURE`.
 
 Takes the folder and returns its splits and the class names, which are the names of the subfolders in alphabetical
-order. If all pictures have one size and fit in memory, they are decoded once into a `Split`, else the split is a
+order. If all pictures have one size and fit in memory, they are decoded once into a `DecodedSplit`, else the split is a
 `Files`. The order alternates between the classes, so that the first N pictures contain every class.
 """
 
@@ -15,7 +15,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnc.data.dataset import Files, Split, Unreadable, reading, unreadable
+from cnnc.data.dataset import DecodedSplit, Files, Unreadable, reading, unreadable
 from cnnc.data.pictures import SUFFIXES, decoders, open_picture
 from cnnc.diagnostics import CnncError, Code, Note, counted
 
@@ -43,8 +43,8 @@ def read(folder: Path) -> tuple[Files, Files | None, tuple[str, ...]]:
     return _files(folder / "train", classes), _files(test, classes) if test is not None else None, classes
 
 
-def decode(root: Path, files: Files, *, skip: bool = False) -> Split | Files:
-    """Return a Split in memory if the pictures have one size and fit, else the files unchanged.
+def decode(root: Path, files: Files, *, skip: bool = False) -> DecodedSplit | Files:
+    """Return a DecodedSplit in memory if the pictures have one size and fit, else the files unchanged.
 
     In either case decodes as many pictures as fit, so that an unreadable one raises CnncError (E503 or E504) before
     training starts. The later ones raise it when they are read. With `skip`, decodes all pictures and leaves out the
@@ -72,10 +72,12 @@ def decode(root: Path, files: Files, *, skip: bool = False) -> Split | Files:
         raise _unreadable_pictures(root, list(broken.values()), len(files))
     rest = files.take(np.array([index for index in range(len(files)) if index not in broken], np.intp))
     skipped = tuple(broken.values())
-    return replace(rest, skipped=skipped) if pictures is None else Split(_stacked(pictures), rest.labels, skipped)
+    return (
+        replace(rest, skipped=skipped) if pictures is None else DecodedSplit(_stacked(pictures), rest.labels, skipped)
+    )
 
 
-def together(error: CnncError, root: Path, *splits: Split | Files | None) -> CnncError:
+def all_unreadable(error: CnncError, root: Path, *splits: DecodedSplit | Files | None) -> CnncError:
     """Return E508 with all unreadable pictures of the splits if `error` reports one of them, else `error` itself.
 
     The search decodes every picture, and ends after SEARCH seconds.
@@ -93,7 +95,7 @@ def together(error: CnncError, root: Path, *splits: Split | Files | None) -> Cnn
     return _unreadable_pictures(root, broken, len(paths), seen) if broken else error
 
 
-def left_out(source: str, *splits: Split | Files | None) -> list[str]:
+def note_on_skipped(source: str, *splits: DecodedSplit | Files | None) -> list[str]:
     """Return the lines of a note about the pictures of `source` that were left out: their number and paths."""
     skipped = [each for split in splits if split for each in split.skipped]
     if not skipped:

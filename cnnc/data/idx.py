@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnc.data.dataset import Split, reading, unreadable
+from cnnc.data.dataset import DecodedSplit, reading, unreadable
 from cnnc.diagnostics import Code
 from cnnc.files.checks import require_file
 
@@ -39,7 +39,7 @@ def find(folder: Path) -> dict[str, Path]:
     return {}
 
 
-def read(folder: Path) -> tuple[Split, Split | None]:
+def read(folder: Path) -> tuple[DecodedSplit, DecodedSplit | None]:
     """Return the training and the test split; raises CnncError (E508) that names the wrong file."""
     files = find(folder)
     train = _pair(folder, files, "train")
@@ -52,7 +52,7 @@ def read(folder: Path) -> tuple[Split, Split | None]:
     return train, test
 
 
-def _pair(folder: Path, files: dict[str, Path], split: str) -> Split:
+def _pair(folder: Path, files: dict[str, Path], split: str) -> DecodedSplit:
     for what, dimensions in (("images", 3), ("labels", 1)):
         if f"{split}-{what}" not in files:
             name = f"{split.replace('test', 't10k')}-{what}-idx{dimensions}-ubyte"
@@ -62,7 +62,7 @@ def _pair(folder: Path, files: dict[str, Path], split: str) -> Split:
     if len(images) != len(labels):
         counts = f"{files[f'{split}-images'].name} holds {len(images):,} pictures"
         raise unreadable(folder, f"{counts}, {files[f'{split}-labels'].name} holds {len(labels):,} labels")
-    return Split(images[..., None], labels.astype(np.int64))
+    return DecodedSplit(images[..., None], labels.astype(np.int64))
 
 
 def _array(path: Path, what: str) -> NDArray[np.uint8]:

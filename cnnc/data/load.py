@@ -10,9 +10,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from cnnc.data import cifar, folder, idx, npz
-from cnnc.data.dataset import Data, Files, Split, fingerprint, reading, unreadable
+from cnnc.data.dataset import Data, DecodedSplit, Files, fingerprint, reading, unreadable
 from cnnc.data.download import Progress, cache_folder, fetch
-from cnnc.data.named_sets import CIFAR10, DIGITS, KNOWN, Known, by_beginning, by_name
+from cnnc.data.named_sets import CIFAR10, DIGITS, KNOWN, NamedSet, by_beginning, by_name
 from cnnc.data.subset import first, hold_out
 from cnnc.diagnostics import CnncError
 
@@ -25,8 +25,8 @@ CLASSES = "classes.txt"
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    train: Split | Files
-    test: Split | Files | None
+    train: DecodedSplit | Files
+    test: DecodedSplit | Files | None
     classes: tuple[str, ...] | None
 
 
@@ -61,12 +61,12 @@ def load(
         train = _decoded(path, train, skip_unreadable)
         test = _decoded(path, test, skip_unreadable) if test is not None else None
     except CnncError as error:
-        raise folder.together(error, path, train, test) from None
+        raise folder.all_unreadable(error, path, train, test) from None
     name = known.name if known else path.absolute().name
     return Data(name, train, test, parts.classes, str(path), fingerprint(train, test, parts.classes))
 
 
-def _decoded(path: Path, split: Split | Files, skip: bool) -> Split | Files:
+def _decoded(path: Path, split: DecodedSplit | Files, skip: bool) -> DecodedSplit | Files:
     return folder.decode(path, split, skip=skip) if isinstance(split, Files) else split
 
 
@@ -111,7 +111,7 @@ def _with_digit_names(parts: _Parts) -> _Parts:
     return replace(parts, classes=DIGITS) if unnamed else parts
 
 
-def _idx_classes(path: Path, train: Split) -> tuple[str, ...] | None:
+def _idx_classes(path: Path, train: DecodedSplit) -> tuple[str, ...] | None:
     """Return the names in `classes.txt`, or those of the known data set in the folder's name."""
     listed = next((place / CLASSES for place in (path, path / "raw") if os.path.isfile(place / CLASSES)), None)
     if listed is not None:
@@ -119,7 +119,7 @@ def _idx_classes(path: Path, train: Split) -> tuple[str, ...] | None:
             lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()
         return tuple(line.strip() for line in lines if line.strip())
     place = path.absolute()
-    known: Known | None = by_beginning(place.parent.name if place.name == "raw" else place.name)
+    known: NamedSet | None = by_beginning(place.parent.name if place.name == "raw" else place.name)
     return known.classes if known is not None and train.labels.max() < len(known.classes) else None
 
 

@@ -23,7 +23,7 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class NamedSet:
     """A named data set; `bases` are addresses that are tried in turn, and each ends in a slash."""
 
     name: str
@@ -53,7 +53,7 @@ CIFAR10_FILES = _remotes(
 )
 
 KNOWN = {
-    "mnist": Known(
+    "mnist": NamedSet(
         "mnist",
         (
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -62,7 +62,7 @@ KNOWN = {
         MNIST_FILES,
         DIGITS,
     ),
-    "fashion-mnist": Known(
+    "fashion-mnist": NamedSet(
         "fashion-mnist",
         (
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -71,16 +71,16 @@ KNOWN = {
         FASHION_FILES,
         FASHION,
     ),
-    "cifar10": Known("cifar10", ("https://www.cs.toronto.edu/~kriz/",), CIFAR10_FILES, CIFAR10),
+    "cifar10": NamedSet("cifar10", ("https://www.cs.toronto.edu/~kriz/",), CIFAR10_FILES, CIFAR10),
 }
 
 
-def by_name(text: str) -> Known | None:
+def by_name(text: str) -> NamedSet | None:
     """Return the set that `text` names, such as `fashion-mnist`, `FashionMNIST` or `fashion_mnist`; else None."""
     return _PLAIN.get(_plain(text))
 
 
-def by_beginning(text: str) -> Known | None:
+def by_beginning(text: str) -> NamedSet | None:
     """Return the set that a folder's name begins with, as `mnist-10k` does but `kmnist` does not; else None."""
     return next((known for plain, known in _PLAIN.items() if _plain(text).startswith(plain)), None)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnc.data.dataset import Split, unreadable
+from cnnc.data.dataset import DecodedSplit, unreadable
 from cnnc.diagnostics import Code
 from cnnc.files.checks import require_file
 
@@ -22,7 +22,7 @@ LARGEST = 1 << 36  # uncompressed bytes
 CLASSES = "classes"
 
 
-def read(path: Path) -> tuple[Split, Split | None, tuple[str, ...] | None]:
+def read(path: Path) -> tuple[DecodedSplit, DecodedSplit | None, tuple[str, ...] | None]:
     """Return the training split, the test split and the class names; raises CnncError (E508)."""
     require_file(str(path), Code.DATA_UNREADABLE, "data")
     names = _names(path)
@@ -63,7 +63,7 @@ def _array(path: Path, name: str) -> NDArray[np.generic]:
         raise unreadable(path, f"the array `{name}`: {reason}") from error
 
 
-def _split(path: Path, names: set[str], pair: tuple[str, str]) -> Split:
+def _split(path: Path, names: set[str], pair: tuple[str, str]) -> DecodedSplit:
     for name, other in (pair, pair[::-1]):
         if name not in names:
             raise unreadable(path, f"it contains `{other}` but no `{name}`")
@@ -71,7 +71,7 @@ def _split(path: Path, names: set[str], pair: tuple[str, str]) -> Split:
     if len(images) != len(labels):
         counts = f"`{pair[0]}` has {len(images):,} pictures, but `{pair[1]}` has {len(labels):,} labels"
         raise unreadable(path, counts)
-    return Split(images, labels)
+    return DecodedSplit(images, labels)
 
 
 def _images(path: Path, name: str) -> NDArray[np.uint8]:

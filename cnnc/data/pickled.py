@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Refused(ValueError):
+class UnsafePickle(ValueError):
     """The pickle is damaged, or contains more than plain data."""
 
 
@@ -34,15 +34,15 @@ class Array:
         _, self.shape, self.kind, self.fortran, self.data = state
 
     def values(self) -> NDArray[np.generic]:
-        """Return a copy as an array; raises Refused unless it holds integers and its shape fits its bytes."""
+        """Return a copy as an array; raises UnsafePickle unless it holds integers and its shape fits its bytes."""
         kind = self.kind.name if isinstance(self.kind, _Kind) else None
         if kind not in _KINDS or not isinstance(self.data, bytes | bytearray):
-            raise Refused("one of its arrays does not hold integers")
+            raise UnsafePickle("one of its arrays does not hold integers")
         sides = self.shape if isinstance(self.shape, tuple) and len(self.shape) <= 4 else (None,)
         if not all(type(side) is int and 0 <= side < 1 << 32 for side in sides):
-            raise Refused("one of its arrays has an invalid shape")
+            raise UnsafePickle("one of its arrays has an invalid shape")
         if prod(sides) * int(kind[1]) != len(self.data):
-            raise Refused(f"an array of shape {sides} has {len(self.data):,} bytes")
+            raise UnsafePickle(f"an array of shape {sides} has {len(self.data):,} bytes")
         return np.frombuffer(bytes(self.data), f"<{kind}").reshape(sides, order="F" if self.fortran else "C").copy()
 
 
@@ -56,7 +56,7 @@ class _Kind:
 
     def __setstate__(self, state: Any) -> None:
         if state[1] == ">":
-            raise Refused("one of its arrays is big-endian")
+            raise UnsafePickle("one of its arrays is big-endian")
 
 
 class _Buffered(Array):
@@ -88,7 +88,7 @@ class _Name:
 _KINDS = frozenset(f"{sign}{size}" for sign in "iu" for size in (1, 2, 4, 8))
 
 
-class _Reader(pickle.Unpickler):
+class _Unpickler(pickle.Unpickler):
     stand_ins: ClassVar[dict[tuple[str, str], type]] = {
         ("numpy.core.multiarray", "_reconstruct"): Array,
         ("numpy._core.multiarray", "_reconstruct"): Array,
@@ -102,22 +102,22 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type:
         if stand_in := self.stand_ins.get((module, name)):
             return stand_in
-        raise Refused(f"its pickle refers to {f'{module}.{name}'[:80]}, which is not data and could run any code")
+        raise UnsafePickle(f"its pickle refers to {f'{module}.{name}'[:80]}, which is not data and could run any code")
 
 
 def _check_sizes(data: bytes) -> None:
-    """Raise Refused for an object number beyond the pickle's size: the unpickler would allocate memory for it."""
+    """Raise UnsafePickle for an object number beyond the pickle's size: the unpickler would allocate memory for it."""
     for instruction, argument, _ in pickletools.genops(data):
         if instruction.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument is not None and argument > len(data):
-            raise Refused("its pickle numbers its objects beyond its own size")
+            raise UnsafePickle("its pickle numbers its objects beyond its own size")
 
 
 def read_pickle(data: bytes) -> Any:
     """Return the content of the pickle, with Python 2 text as bytes; raises Refused."""
     try:
         _check_sizes(data)
-        return _Reader(io.BytesIO(data), encoding="bytes").load()
-    except Refused:
+        return _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    except UnsafePickle:
         raise
     except Exception as error:  # a damaged pickle raises nearly every built-in exception
-        raise Refused(f"its pickle is damaged or cut off: {str(error) or type(error).__name__}") from error
+        raise UnsafePickle(f"its pickle is damaged or cut off: {str(error) or type(error).__name__}") from error

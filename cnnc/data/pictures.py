@@ -33,7 +33,7 @@ RESAMPLINGS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resamplin
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DecodedPicture:
     """A decoded picture of mode `L` or `RGB`, eight bits per channel, and notes about its conversion."""
 
     path: str
@@ -41,7 +41,7 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def open_picture(path: str | os.PathLike[str]) -> Picture:
+def open_picture(path: str | os.PathLike[str]) -> DecodedPicture:
     """Read the picture at `path`; raises CnncError (E503: not a supported picture, E504: over MAX_PIXELS)."""
     name = os.fspath(path)
     require_file(name, Code.PICTURE_UNREADABLE, "picture")
@@ -54,10 +54,10 @@ def open_picture(path: str | os.PathLike[str]) -> Picture:
             notes.append("oriented by its EXIF data")
         # before `convert`, which drops the orientation in some modes
         ImageOps.exif_transpose(image, in_place=True)
-        return Picture(name, _to_eight_bits(image, notes), tuple(notes))
+        return DecodedPicture(name, _to_eight_bits(image, notes), tuple(notes))
 
 
-def prepare(picture: Picture, to: InputContract) -> NDArray[np.float32]:
+def prepare(picture: DecodedPicture, to: InputContract) -> NDArray[np.float32]:
     """Return the array (C, H, W) for the input `to`: mode, resize, centre crop, 0..scale, (x - mean) / std.
 
     Without `resize` a picture is resized to the input's height and width, or keeps its size if those are unknown.

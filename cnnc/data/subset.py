@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from cnnc.data.dataset import Files, Split
+from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.diagnostics import CnncError, Code
 
-Part = Split | Files
+Part = DecodedSplit | Files
 
 
 def first(split: Part, limit: int | None) -> Part:

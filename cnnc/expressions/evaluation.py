@@ -32,7 +32,7 @@ class Lookup(Protocol):
         """Count operations; raises OutOfWork if there are too many."""
 
 
-class Evaluation(NamedTuple):
+class TreeWalk(NamedTuple):
     """The walk over a checked tree; a fault gets the place of the innermost node that fails."""
 
     expression: Expression
@@ -162,18 +162,18 @@ class Evaluation(NamedTuple):
         return Fault(message, help=f"write `${name}`, without `.{attribute}`")
 
 
-_RULES: dict[type[ast.expr], Callable[[Evaluation, Any], Any]] = {
-    ast.Constant: Evaluation.constant,
-    ast.Name: Evaluation.name,
-    ast.Attribute: Evaluation.attribute,
-    ast.BinOp: Evaluation.binary,
-    ast.UnaryOp: Evaluation.unary,
-    ast.BoolOp: Evaluation.boolean,
-    ast.Compare: Evaluation.comparison,
-    ast.IfExp: Evaluation.choice,
-    ast.List: Evaluation.list,
-    ast.Subscript: Evaluation.element,
-    ast.Call: Evaluation.call,
+_RULES: dict[type[ast.expr], Callable[[TreeWalk, Any], Any]] = {
+    ast.Constant: TreeWalk.constant,
+    ast.Name: TreeWalk.name,
+    ast.Attribute: TreeWalk.attribute,
+    ast.BinOp: TreeWalk.binary,
+    ast.UnaryOp: TreeWalk.unary,
+    ast.BoolOp: TreeWalk.boolean,
+    ast.Compare: TreeWalk.comparison,
+    ast.IfExp: TreeWalk.choice,
+    ast.List: TreeWalk.list,
+    ast.Subscript: TreeWalk.element,
+    ast.Call: TreeWalk.call,
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
 from cnnc.expressions import operations as values
 from cnnc.expressions.budget import OutOfWork
-from cnnc.expressions.evaluation import Evaluation, Lookup
+from cnnc.expressions.evaluation import Lookup, TreeWalk
 from cnnc.expressions.grammar import Expression
 from cnnc.expressions.operations import Fault
 from cnnc.expressions.parse_cache import TEXTS
@@ -62,7 +62,7 @@ def evaluate(text: str, span: Span, lookup: Lookup) -> object:
         if len(parts) > 1 or not isinstance(parts[0], Expression):
             result: object = values.joined(_fill(part, lookup) for part in parts)
         else:
-            result = values.checked(Evaluation(parts[0], lookup).whole())
+            result = values.checked(TreeWalk(parts[0], lookup).whole())
         lookup.spend(values.effort(result))
         return result
     except OutOfWork as error:
@@ -138,7 +138,7 @@ def _as_value(result: Any, span: Span) -> Value:
 def _fill(part: str | Expression, lookup: Lookup) -> str:
     if isinstance(part, str):
         return part
-    value = Evaluation(part, lookup).whole()
+    value = TreeWalk(part, lookup).whole()
     try:
         return values.as_text(value)
     except Fault as fault:

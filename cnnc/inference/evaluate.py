@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cnnc.data.dataset import Files, Split
+from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.diagnostics import CnncError, Code
 from cnnc.inference import confusion
 from cnnc.inference.evaluation_batches import feed
@@ -66,7 +66,7 @@ class Evaluation:
 
 def evaluate(
     scorer: Scorer,
-    split: Split | Files,
+    split: DecodedSplit | Files,
     classes: Sequence[str] | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Evaluation:

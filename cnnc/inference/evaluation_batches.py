@@ -1,6 +1,6 @@
 """Prepare a split of a data set as input batches of a model, in order.
 
-Takes a `Split` or `Files`, and an `InputContract`. Yields float32 (N, C, H, W) on the CPU. The size of each batch is
+Takes a `DecodedSplit` or `Files`, and an `InputContract`. Yields float32 (N, C, H, W) on the CPU. The size of each batch is
 checked against the contract, as `cnnc infer` checks that of a picture.
 """
 
@@ -9,7 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from cnnc.artifacts.contract import InputContract
-from cnnc.data.dataset import Files, Split
+from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Input, Picture
 from cnnc.ops.types import TensorType
@@ -21,7 +21,7 @@ NUMBERS = 1 << 21  # input values per batch: 8 MiB, and activations of at most s
 LARGEST = 512
 
 
-def feed(split: Split | Files, to: InputContract, batch: int | None = None) -> "Iterator[Tensor]":
+def feed(split: DecodedSplit | Files, to: InputContract, batch: int | None = None) -> "Iterator[Tensor]":
     """Yield the pictures of `split` in batches of `batch`; raises E503 to E505 for a picture, E510 for all of them."""
     if isinstance(split, Files):
         return _read(split, to, batch or _batch(to.shape, 1))
@@ -33,7 +33,7 @@ def _batch(shape: tuple[int | None, ...], unknown: int) -> int:
     return unknown if None in shape else max(1, min(LARGEST, NUMBERS // prod(side or 1 for side in shape)))
 
 
-def _prepared(split: Split, to: InputContract, batch: int) -> "Iterator[Tensor]":
+def _prepared(split: DecodedSplit, to: InputContract, batch: int) -> "Iterator[Tensor]":
     import torch
 
     from cnnc.data.preprocess import Preprocess

@@ -69,7 +69,7 @@ def cannot_run(name: str, reason: str) -> CnncError:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def output_suppressed() -> Iterator[None]:
     """Suppress output of C code to stderr, and of onnxruntime's Python code to stdout."""
     try:
         terminal = os.dup(2)
@@ -98,7 +98,7 @@ def _fault(name: str) -> str | None:
         return f"this onnxruntime has no {missing}"
     fault = _driver_fault()
     if fault is None:
-        with hushed(), suppress(Exception):  # best effort: the session reports missing libraries
+        with output_suppressed(), suppress(Exception):  # best effort: the session reports missing libraries
             onnxruntime.preload_dlls()
     return fault
 

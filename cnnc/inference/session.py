@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.onnx_header import ModelFile
-from cnnc.inference.providers import Choice, cannot_run, choose, fall_back, hushed
+from cnnc.inference.providers import Choice, cannot_run, choose, fall_back, output_suppressed
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -82,7 +82,7 @@ def _create(model: ModelFile, choice: Choice, allow_external: bool) -> "tuple[on
     import onnxruntime  # noqa: F401 - outside `try`: a missing package is not an error of the model
 
     try:
-        with hushed():
+        with output_suppressed():
             session = _open(model, choice, allow_external)
     except Exception as error:  # as above
         if choice.name == "cpu":

@@ -1,6 +1,6 @@
 """Divide a flat graph into nested scopes, which become modules.
 
-Takes a Graph, in which the nodes of a scope are contiguous; returns its outermost `Scope`, which contains nodes and
+Takes a Graph, in which the nodes of a scope are contiguous; returns its outermost `ModuleScope`, which contains nodes and
 inner scopes in the graph's order. A scope takes the outside values that it uses and gives the values that are used
 outside, both in order of first use.
 """
@@ -12,14 +12,14 @@ from cnnc.graph.graph import Graph, Node, Ref
 
 
 @dataclass
-class Scope:
+class ModuleScope:
     """A block instance, group or round; the outermost has the empty path and the graph's inputs and outputs."""
 
     path: str
     block: str
     takes: list[Ref] = field(default_factory=list)
     gives: list[Ref] = field(default_factory=list)
-    items: "list[Node | Scope]" = field(default_factory=list)
+    items: "list[Node | ModuleScope]" = field(default_factory=list)
 
     def local(self, path: str) -> str:
         """Return a path in this scope relative to the scope."""
@@ -33,11 +33,11 @@ def called(graph: Graph, ref: Ref) -> str:
     return ref.node.rpartition(".")[2] + (f"_{port}" if port else "")
 
 
-def divide(graph: Graph) -> Scope:
+def divide(graph: Graph) -> ModuleScope:
     """Return the outermost scope of `graph`."""
     chains = {node.path: tuple(graph.scopes_of(node.path)) for node in graph.nodes}
-    scopes = {path: Scope(path, graph.scopes[path]) for chain in chains.values() for path in chain}
-    root = Scope("", graph.name, [Ref(each.name) for each in graph.inputs], [each.ref for each in graph.outputs])
+    scopes = {path: ModuleScope(path, graph.scopes[path]) for chain in chains.values() for path in chain}
+    root = ModuleScope("", graph.name, [Ref(each.name) for each in graph.inputs], [each.ref for each in graph.outputs])
     for node in graph.nodes:
         _place(node, [root, *(scopes[path] for path in chains[node.path])])
     takes: dict[str, dict[Ref, None]] = {path: {} for path in scopes}
@@ -55,7 +55,7 @@ def divide(graph: Graph) -> Scope:
     return root
 
 
-def _place(node: Node, around: list[Scope]) -> None:
+def _place(node: Node, around: list[ModuleScope]) -> None:
     """Append `node` to the innermost of the scopes around it, and each new scope to its outer one."""
     for outer, inner in pairwise(around):
         if not outer.items or outer.items[-1] is not inner:

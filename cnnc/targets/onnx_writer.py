@@ -33,7 +33,7 @@ ALIGNMENT = 2**16  # every system can memory-map a file at multiples of this
 
 
 @dataclass(frozen=True)
-class Data:
+class ExternalData:
     """An external data file: its name, and the offset of each array in it."""
 
     name: str
@@ -48,7 +48,7 @@ def write(path: Path, model: "onnx.ModelProto", initializers: "Mapping[str, Arra
     if sum(each.nbytes for each in initializers.values()) <= LARGEST - SPARE:
         stage_file(path, lambda file: file.writelines(sealed(chunks(model, initializers))))
         return [path]
-    data = Data(f"{path.name}{ENDING}", _laid_out(initializers))
+    data = ExternalData(f"{path.name}{ENDING}", _laid_out(initializers))
     beside, digest = path.with_name(data.name), sha256()
     for piece in _data_chunks(initializers, data):
         digest.update(piece)
@@ -69,7 +69,7 @@ def _laid_out(initializers: "Mapping[str, Array]") -> dict[str, int]:
     return places
 
 
-def _data_chunks(initializers: "Mapping[str, Array]", data: Data) -> "Iterator[bytes | memoryview]":
+def _data_chunks(initializers: "Mapping[str, Array]", data: ExternalData) -> "Iterator[bytes | memoryview]":
     """Yield the bytes of an external data file."""
     end = 0
     for key, place in data.places.items():
@@ -86,7 +86,7 @@ def _with_metadata(model: "onnx.ModelProto", key: str, value: str) -> "onnx.Mode
 
 
 def chunks(
-    model: "onnx.ModelProto", initializers: "Mapping[str, Array]", data: Data | None = None
+    model: "onnx.ModelProto", initializers: "Mapping[str, Array]", data: ExternalData | None = None
 ) -> "Iterator[bytes | memoryview]":
     """Yield the bytes of `model` with the arrays, contiguous and little-endian, as its graph's initializers.
 
@@ -123,7 +123,7 @@ def described(name: str, array: "Array") -> "onnx.TensorProto":
     return TensorProto(name=name, data_type=kind, dims=array.shape)
 
 
-def _elsewhere(tensor: "onnx.TensorProto", data: Data, nbytes: int) -> "onnx.TensorProto":
+def _elsewhere(tensor: "onnx.TensorProto", data: ExternalData, nbytes: int) -> "onnx.TensorProto":
     """Mark the tensor's data as external, and return the tensor."""
     from onnx import TensorProto
 

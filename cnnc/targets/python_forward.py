@@ -14,14 +14,14 @@ from keyword import iskeyword
 from typing import Any
 
 from cnnc.graph.graph import Graph, Node, Ref
-from cnnc.targets.module_scopes import Scope, called
+from cnnc.targets.module_scopes import ModuleScope, called
 
 INFIX = {"operator.add": "+", "operator.mul": "*", "operator.sub": "-", "operator.truediv": "/"}
 RESERVED = {"self", "torch", "nn", "F", "x", "y", *dir(builtins)}
 
 
 @dataclass(eq=False)
-class Value:
+class Term:
     """A value of the forward method. Its repr is its name, so the repr of any arguments is their source."""
 
     name: str
@@ -47,7 +47,7 @@ class Submodule:
 class Statement:
     """`<results> = <function>(<arguments>, <keywords>)`, or an infix expression."""
 
-    results: tuple[Value, ...]
+    results: tuple[Term, ...]
     function: str
     arguments: tuple[Any, ...]
     keywords: dict[str, Any]
@@ -67,7 +67,7 @@ class Statement:
 class ForwardSource:
     """The statements and submodules of one scope, without those of inner scopes."""
 
-    def __init__(self, graph: Graph, scope: Scope) -> None:
+    def __init__(self, graph: Graph, scope: ModuleScope) -> None:
         self.graph, self.scope = graph, scope
         self.submodules: list[Submodule] = []
         self.statements: list[Statement] = []
@@ -84,7 +84,7 @@ class ForwardSource:
         results = result if isinstance(result, tuple) else (result,)
         self.values.update((Ref(node.path, port), value) for port, value in enumerate(results))
 
-    def add_scope(self, scope: Scope, kind: str, arguments: dict[str, Any]) -> None:
+    def add_scope(self, scope: ModuleScope, kind: str, arguments: dict[str, Any]) -> None:
         """Add a call of an inner scope's module, an instance of the class `kind`."""
         target = self.scope.local(scope.path)
         self.submodules.append(Submodule(target, kind, arguments))
@@ -96,7 +96,7 @@ class ForwardSource:
 
     def call(
         self, function: str, arguments: Sequence[Any], keywords: dict[str, Any], names: Sequence[str]
-    ) -> tuple[Value, ...]:
+    ) -> tuple[Term, ...]:
         """Add a statement and return its result values."""
         for value in _values([arguments, list(keywords.values())]):
             value.used.append(len(self.statements))
@@ -118,14 +118,14 @@ class ForwardSource:
                 statement.results[0].name = passing
         return [*map(str, self.statements), f"return {', '.join(map(repr, gives))}"]
 
-    def _value(self, name: str) -> Value:
+    def _value(self, name: str) -> Term:
         name = wanted = identifier(name)
         count = 1
         while name in self._taken:
             count += 1
             name = f"{wanted}_{count}"
         self._taken.add(name)
-        return Value(name)
+        return Term(name)
 
 
 class SourceBuilder:
@@ -135,22 +135,22 @@ class SourceBuilder:
         self.inputs, self.outputs = forward.graph.input_types(node), node.outputs
         self._forward, self._target = forward, target
 
-    def module(self, kind: str, x: Any, /, **arguments: Any) -> Value:
+    def module(self, kind: str, x: Any, /, **arguments: Any) -> Term:
         """Apply a module of torch.nn, at the node's path, to `x`."""
         self._forward.submodules.append(Submodule(self._target, f"nn.{kind}", arguments))
         return self._forward.call(access(self._target, self._forward.lists), [x], {}, [self._target])[0]
 
-    def call(self, function: str, *args: Any, **kwargs: Any) -> Value:
+    def call(self, function: str, *args: Any, **kwargs: Any) -> Term:
         """Apply a function; a call of a builtin, such as `float("-inf")`, is written inline where it is used."""
         if function.startswith("builtins."):
-            return Value(f"{function.removeprefix('builtins.')}({', '.join(map(source, args))})")
+            return Term(f"{function.removeprefix('builtins.')}({', '.join(map(source, args))})")
         return self._forward.call(function, args, kwargs, [self._target])[0]
 
-    def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Value:
+    def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Term:
         """Add a learned tensor."""
         arguments = {f"{name}.shape": shape, f"{name}.fill": fill}
         self._forward.submodules.append(Submodule(self._target, "parameter", arguments))
-        return Value(f'{access(self._target, self._forward.lists)}["{name}"]')
+        return Term(f'{access(self._target, self._forward.lists)}["{name}"]')
 
 
 def lists(paths: Iterable[str]) -> frozenset[str]:
@@ -184,8 +184,8 @@ def identifier(name: str) -> str:
     return f"_{name}" if name[:1].isdigit() else f"{name}_" if iskeyword(name) else name
 
 
-def _values(data: Any) -> list[Value]:
+def _values(data: Any) -> list[Term]:
     """Return the values in nested arguments."""
     if isinstance(data, list | tuple):
         return [value for each in data for value in _values(each)]
-    return [data] if isinstance(data, Value) else []
+    return [data] if isinstance(data, Term) else []

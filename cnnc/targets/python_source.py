@@ -15,7 +15,7 @@ from textwrap import wrap
 from typing import Any
 
 from cnnc.graph.graph import Graph
-from cnnc.targets.module_scopes import Scope, divide
+from cnnc.targets.module_scopes import ModuleScope, divide
 from cnnc.targets.python_forward import ForwardSource, Submodule, access, identifier, source
 
 WIDTH = 110
@@ -63,16 +63,16 @@ def write(graph: Graph) -> str:
 class _Writer:
     """Writes classes, innermost first, and records the class and arguments of each scope."""
 
-    def __init__(self, graph: Graph, root: Scope) -> None:
+    def __init__(self, graph: Graph, root: ModuleScope) -> None:
         self.graph = graph
         self.classes: list[str] = []
         self.made: dict[str, tuple[str, dict[str, Any]]] = {}
         self.names = {"F", "Tensor", "None", "True", "False"}
         self.root = self._class_name(root.block)  # before a block can take the name
 
-    def add_level(self, scopes: list[Scope]) -> None:
+    def add_level(self, scopes: list[ModuleScope]) -> None:
         """Write the classes of scopes whose inner scopes have been written."""
-        alike: dict[tuple[Any, ...], list[tuple[Scope, Body]]] = {}
+        alike: dict[tuple[Any, ...], list[tuple[ModuleScope, Body]]] = {}
         for scope in scopes:
             body = self._body(scope)
             alike.setdefault(body.shape, []).append((scope, body))
@@ -87,15 +87,15 @@ class _Writer:
                     {each: column[index] for each, column in parameters.columns.items()},
                 )
 
-    def _body(self, scope: Scope) -> Body:
+    def _body(self, scope: ModuleScope) -> Body:
         forward = ForwardSource(self.graph, scope)
         for item in scope.items:
-            forward.add_scope(item, *self.made[item.path]) if isinstance(item, Scope) else forward.add_node(item)
+            forward.add_scope(item, *self.made[item.path]) if isinstance(item, ModuleScope) else forward.add_node(item)
         lines = tuple(forward.lines())
         takes = tuple(map(repr, forward.takes))
         return Body(scope.block, tuple(forward.submodules), forward.lists, takes, len(scope.gives), lines)
 
-    def _about(self, scope: Scope) -> str | None:
+    def _about(self, scope: ModuleScope) -> str | None:
         """Return a docstring that names the results of the network's forward, if there are several."""
         names = [each.name for each in self.graph.outputs]
         return f"Returns {', '.join(names)}." if not scope.path and len(names) > 1 else None
@@ -107,20 +107,20 @@ class _Writer:
         return unique
 
 
-def _kind(scope: Scope) -> str:
+def _kind(scope: ModuleScope) -> str:
     """Return the base of a scope's class name: its block, the group's own name, or what it repeats."""
     local = scope.path.rpartition(".")[2]
-    if any(isinstance(item, Scope) and item.block == scope.block != "group" for item in scope.items):
+    if any(isinstance(item, ModuleScope) and item.block == scope.block != "group" for item in scope.items):
         return f"{scope.block}_chain"
     return local if scope.block == "group" and not local.isdecimal() else scope.block
 
 
-def _by_height(root: Scope) -> list[list[Scope]]:
+def _by_height(root: ModuleScope) -> list[list[ModuleScope]]:
     """Return the scopes by height: first those without inner scopes, then those that contain only these, and so on."""
-    levels: list[list[Scope]] = []
+    levels: list[list[ModuleScope]] = []
 
-    def visit(scope: Scope) -> int:
-        height = max((visit(item) for item in scope.items if isinstance(item, Scope)), default=-1) + 1
+    def visit(scope: ModuleScope) -> int:
+        height = max((visit(item) for item in scope.items if isinstance(item, ModuleScope)), default=-1) + 1
         levels.extend([] for _ in range(height + 1 - len(levels)))
         levels[height].append(scope)
         return height

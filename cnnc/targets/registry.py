@@ -63,7 +63,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Row:
+class TargetRow:
     """`write` writes to a staged path, returns the paths of all files written, and raises E405; `load` loads the file.
 
     `weights` returns what the file contains if the deployed graph has these weights, by the keys of the state_dict.
@@ -118,9 +118,9 @@ def _weights_in_onnx(made: Made, weights: "Weights") -> "Weights":
     return found
 
 
-TABLE: Mapping[str, Row] = {
-    Target.ONNX: Row("onnx", _write_onnx, lambda path, module: LoadedOnnx(path), _weights_in_onnx),
-    Target.TORCHSCRIPT: Row("pt", _write_torchscript, lambda path, module: load_torchscript(path)),
-    Target.PT2: Row("pt2", _write_pt2, lambda path, module: load_pt2(path)),
-    Target.PYTHON: Row("py", _write_python, load_python),
+TABLE: Mapping[str, TargetRow] = {
+    Target.ONNX: TargetRow("onnx", _write_onnx, lambda path, module: LoadedOnnx(path), _weights_in_onnx),
+    Target.TORCHSCRIPT: TargetRow("pt", _write_torchscript, lambda path, module: load_torchscript(path)),
+    Target.PT2: TargetRow("pt2", _write_pt2, lambda path, module: load_pt2(path)),
+    Target.PYTHON: TargetRow("py", _write_python, load_python),
 }

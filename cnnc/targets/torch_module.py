@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.language.names import TORCHSCRIPT
-from cnnc.targets.module_scopes import Scope, called, divide
+from cnnc.targets.module_scopes import ModuleScope, called, divide
 from cnnc.targets.python_forward import identifier
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class FxBuilder:
 class _Forward:
     """A scope's forward under construction: its fx graph, its submodules, and the values so far."""
 
-    def __init__(self, graph: Graph, scope: Scope) -> None:
+    def __init__(self, graph: Graph, scope: ModuleScope) -> None:
         import torch
 
         self.graph, self.scope = graph, scope
@@ -113,7 +113,7 @@ class _Forward:
         import torch
 
         for item in self.scope.items:
-            self._add_scope(item) if isinstance(item, Scope) else self._add_node(item)
+            self._add_scope(item) if isinstance(item, ModuleScope) else self._add_node(item)
         gives = [self.values[ref] for ref in self.scope.gives]
         self.fx.output(gives[0] if len(gives) == 1 else tuple(gives))
         module = torch.fx.GraphModule(self.holder, self.fx, class_name=_class_name(self.scope.block))
@@ -134,7 +134,7 @@ class _Forward:
         result = node.op.to_torch(builder, *(self.values[ref] for ref in node.inputs))
         self._bind([Ref(node.path, port) for port in range(len(node.outputs))], result)
 
-    def _add_scope(self, scope: Scope) -> None:
+    def _add_scope(self, scope: ModuleScope) -> None:
         target = self.scope.local(scope.path)
         _put(self.holder, target, _Forward(self.graph, scope).finish())
         takes = tuple(self.values[ref] for ref in scope.takes)

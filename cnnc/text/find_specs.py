@@ -21,7 +21,7 @@ _KEY = rf"""(["']?)(?:{"|".join(KEYS)})\1[ \t]*:(?=\s|$)"""
 _TOKEN = r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+'
 
 
-class Found(NamedTuple):
+class FoundSpecs(NamedTuple):
     """The specs, without duplicates, and the files in folders that do not look like specs.
 
     `emptied` are the folders whose specs are all left out.
@@ -32,7 +32,7 @@ class Found(NamedTuple):
     emptied: tuple[str, ...] = ()
 
 
-def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda path: False) -> Found:
+def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda path: False) -> FoundSpecs:
     """The specs that `given` names. A path that does not exist is kept, so that reading it reports the error.
 
     `left_out` decides for each file in a folder whether to skip it.
@@ -54,7 +54,7 @@ def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda pa
             else:
                 specs |= dict.fromkeys(found or [path])
             passed_over |= dict.fromkeys(file for file in files if file not in found)
-    return Found(tuple(specs), tuple(each for each in passed_over if each not in specs), tuple(emptied))
+    return FoundSpecs(tuple(specs), tuple(each for each in passed_over if each not in specs), tuple(emptied))
 
 
 def _inside(folder: Path) -> Iterator[Path]:

@@ -22,8 +22,8 @@ _LONGEST = 64  # characters of a key in a path
 
 
 @dataclass(frozen=True, eq=False)
-class Data(Source):
-    """Data as a JSON text, whose positions are shown as paths that begin with `prefix`."""
+class DataSource(Source):
+    """DataSource as a JSON text, whose positions are shown as paths that begin with `prefix`."""
 
     prefix: str = ""
 
@@ -79,7 +79,7 @@ def _paths(text: str, prefix: str) -> Iterator[tuple[int, str]]:
 
 def from_data(data: Mapping[str, Any]) -> Source:
     """A spec given as a dict, as a source. Raises CnncError (E203) if it is not plain data."""
-    return Data("<dict>", _written(data, "the spec", indent=2))
+    return DataSource("<dict>", _written(data, "the spec", indent=2))
 
 
 def overrides(given: Mapping[str, Any]) -> dict[str, Value]:
@@ -88,7 +88,7 @@ def overrides(given: Mapping[str, Any]) -> dict[str, Value]:
         raise TypeError(f"`set` must be a dict of parameters and their values, got {type(given).__name__}")
     if not given:
         return {}
-    root = parse_text(Data("<set>", _written(dict(given), "a parameter's value"), prefix="set"))
+    root = parse_text(DataSource("<set>", _written(dict(given), "a parameter's value"), prefix="set"))
     assert isinstance(root.data, dict)
     return root.data
 

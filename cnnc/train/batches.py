@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cnnc.data.dataset import Files, Split
+from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.data.preprocess import Preprocess
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.train.epoch_order import Range
@@ -23,7 +23,7 @@ Batch = "tuple[Tensor, Tensor]"
 MOST_WORKERS = 8
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """A sequence of `len` examples."""
 
     def __len__(self) -> int: ...
@@ -32,9 +32,11 @@ class Source(Protocol):
         """Yield a batch for each range of positions in `order`, or in the set's own order if it is None."""
 
 
-def source(split: Split | Files, preprocess: Preprocess, device: "torch.device", sharing: int = 1) -> Source:
-    """Return a Source of the split's examples; `sharing` is the number of processes on this machine that read files."""
-    if isinstance(split, Split):
+def source(
+    split: DecodedSplit | Files, preprocess: Preprocess, device: "torch.device", sharing: int = 1
+) -> BatchSource:
+    """Return the source of the split's examples; `sharing` is the number of processes of this machine that read files."""
+    if isinstance(split, DecodedSplit):
         return Resident(split, preprocess, device)
     return Streamed(split, preprocess, device, max(1, min(MOST_WORKERS, _cores()) // sharing))
 
@@ -42,7 +44,7 @@ def source(split: Split | Files, preprocess: Preprocess, device: "torch.device",
 class Resident:
     """A decoded set, on the device, or on the CPU if it would take more than half of the device's free memory."""
 
-    def __init__(self, split: Split, preprocess: Preprocess, device: "torch.device") -> None:
+    def __init__(self, split: DecodedSplit, preprocess: Preprocess, device: "torch.device") -> None:
         import torch
 
         self._device = device

@@ -37,7 +37,7 @@ KEPT = "cnnc then renames the folder and keeps it"
 
 
 @dataclass(frozen=True)
-class Identity:
+class RunIdentity:
     """What defines a run: hashes of the network and the data, its recipe, and the recipe in the spec (`written`).
 
     `skipped` are the paths of the pictures that were left out because they cannot be read.
@@ -53,7 +53,7 @@ class Identity:
     skipped: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, graph: Graph, recipe: Train, data: Data) -> "Identity":
+    def of(cls, graph: Graph, recipe: Train, data: Data) -> "RunIdentity":
         """Return the identity of a new run."""
         written = graph.train.model_dump() if graph.train else {}
         labels = graph.labels or data.classes
@@ -89,7 +89,7 @@ class Progress:
 class Checkpoint:
     """The content of `state.pt`. `generators` has the states of each rank, and is empty at the end of an epoch."""
 
-    identity: Identity
+    identity: RunIdentity
     progress: Progress
     learner: dict[str, Any]
     generators: "list[dict[str, Tensor]]"
@@ -146,7 +146,7 @@ def read(folder: Path) -> Checkpoint | None:
         identity["labels"] = tuple(identity["labels"]) if identity["labels"] else None
         progress = dict(plain["progress"])
         progress["records"] = [EpochRecord(**each) for each in progress["records"]]
-        return Checkpoint(Identity(**identity), Progress(**progress), plain["learner"], plain["generators"])
+        return Checkpoint(RunIdentity(**identity), Progress(**progress), plain["learner"], plain["generators"])
     except CnncError:
         raise
     except Damaged as error:
@@ -209,7 +209,7 @@ def _not_resumable(path: Path, reason: str, help: str | None = None) -> CnncErro
     return CnncError.of(Code.CANNOT_RESUME, f"cannot resume from {path}: {reason}", help=help or restart)
 
 
-def require_same(saved: Identity, now: Identity, folder: Path) -> None:
+def require_same(saved: RunIdentity, now: RunIdentity, folder: Path) -> None:
     """Raise E512 if the network, the spec's recipe or the data are not those with which the run in `folder` started."""
     if saved.network != now.network:
         raise _changed(folder, "the spec has changed since: its network is different")

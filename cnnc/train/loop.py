@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from cnnc.language.model import Train
 from cnnc.train import checkpoint
-from cnnc.train.batches import Source
-from cnnc.train.checkpoint import Checkpoint, Identity, Progress
+from cnnc.train.batches import BatchSource
+from cnnc.train.checkpoint import Checkpoint, Progress, RunIdentity
 from cnnc.train.devices import Team
 from cnnc.train.diagnose import not_finite
 from cnnc.train.epoch_order import Plan, Range, derive, order
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TEST_BATCH = 128  # the smallest test batch: without a backward pass, larger batches fit
 
 
-class Watcher(Protocol):
+class Listener(Protocol):
     """Receives the progress of a run: see `cnnc.train.monitor`."""
 
     def on_batch(self, step: int) -> None: ...
@@ -54,12 +54,12 @@ class Loop:
     learner: Learner
     recipe: Train
     plan: Plan
-    train: Source
-    test: Source | None
+    train: BatchSource
+    test: BatchSource | None
     folder: Path
-    identity: Identity
+    identity: RunIdentity
     progress: Progress
-    watcher: Watcher
+    watcher: Listener
     request: StopRequest
 
     def run(self, generators: "list[dict[str, Tensor]]") -> int:

@@ -20,7 +20,7 @@ from cnnc.graph.graph import Graph
 from cnnc.language.model import Train
 from cnnc.train import checkpoint
 from cnnc.train.batches import source
-from cnnc.train.checkpoint import Checkpoint, Identity, Progress
+from cnnc.train.checkpoint import Checkpoint, Progress, RunIdentity
 from cnnc.train.compatibility import least_share, require_fit
 from cnnc.train.devices import Team, assemble, settings
 from cnnc.train.epoch_order import Plan
@@ -111,10 +111,10 @@ def _run(
     say: Callable[[str], None],
 ) -> Trained:
     data = team.in_turn(lambda: _load(recipe))
-    for remark in picture_folder.left_out(data.source, data.train, data.test):
+    for remark in picture_folder.note_on_skipped(data.source, data.train, data.test):
         say(remark)
     require_fit(graph, recipe, data, team.world)
-    identity = Identity.of(graph, recipe, data)
+    identity = RunIdentity.of(graph, recipe, data)
     if saved:
         checkpoint.require_same(saved.identity, identity, folder)
         identity = replace(saved.identity, recipe=recipe.model_dump())
@@ -143,7 +143,7 @@ def _run(
     try:
         signal = _watched(loop, saved.generators if saved else [])
     except CnncError as error:
-        raise picture_folder.together(error, Path(data.source), data.train, data.test) from None
+        raise picture_folder.all_unreadable(error, Path(data.source), data.train, data.test) from None
     records = tuple(loop.progress.records)
     here = records[len(progress.records) :]
     seconds = sum(each.seconds for each in here)

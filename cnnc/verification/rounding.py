@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ROUNDING = 2.0**-24  # the largest relative rounding error of float32
 
 
-def shaken(module: "Module", seed: int = 0) -> Callable[..., Any]:
+def with_rounding_errors(module: "Module", seed: int = 0) -> Callable[..., Any]:
     """Return the module with random errors drawn from `seed`, or as it is if this torch cannot simulate them."""
     import torch
     from torch.fx.node import map_aggregate

@@ -13,7 +13,7 @@ from cnnc.files.mapped_weights import InFile, give_back, take_over
 from cnnc.graph.graph import Graph, Output, Ref
 from cnnc.targets.loaded_module import run_torch
 from cnnc.verification.compare import NONE, Noise, noise, sensitivity
-from cnnc.verification.rounding import shaken
+from cnnc.verification.rounding import with_rounding_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,7 +94,7 @@ class Answers:
 def _noise(module: "GraphModule", inputs: "Sequence[Tensor]", outputs: "list[Array]") -> list[Noise]:
     """Return the error of torch's float32 outputs, and of outputs with random rounding errors, whichever is larger."""
     double = [each.double() for each in inputs]
-    exact, rounded = run_torch(module)(double), run_torch(shaken(module))(double)
+    exact, rounded = run_torch(module)(double), run_torch(with_rounding_errors(module))(double)
     return [noise(c, a, b) for a, b, c in zip(outputs, rounded, exact, strict=True)]
 
 

@@ -81,14 +81,14 @@ class InertMapping:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class FileContent:
     """A file's contents: OnnxWeights, a mapping, or any saved object; `ordered`: in saved order, not sorted by name."""
 
     data: Any
     ordered: bool = True
 
 
-def load(path: Path) -> Loaded:
+def load(path: Path) -> FileContent:
     """Read the file; raises E402. Tensors of a checkpoint or of safetensors are in memory only once."""
     require_utf8(path, Code.WEIGHTS_UNREADABLE, "read the weights")
     require_file(path, Code.WEIGHTS_UNREADABLE, "weights")
@@ -97,10 +97,10 @@ def load(path: Path) -> Loaded:
             head = file.read(HEAD)
             # a file named .safetensors is never read as a pickle
             if path.suffix == ".safetensors" or head[8:9] == b"{":
-                return Loaded(_load_safetensors(path, head, file), ordered=False)  # it sorts its keys
+                return FileContent(_load_safetensors(path, head, file), ordered=False)  # it sorts its keys
             if path.suffix == ".onnx" or head[:1] == b"\x08" or is_sealed(head):
-                return Loaded(onnx.read(path))
-        return Loaded(_load_pickle(path))
+                return FileContent(onnx.read(path))
+        return FileContent(_load_pickle(path))
     except OSError as error:
         raise unreadable(path, (error.strerror or str(error)).lower(), None) from error
 

@@ -36,7 +36,7 @@ def log(remark: str) -> None:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class WeightsFile:
     """The contents of a weights file.
 
     `ordered`: its layers are in the order of the network that they come from. `shared`: a tensor may be used for
@@ -74,24 +74,24 @@ def read(
     return weights
 
 
-def checkpoint(path: Path, expected: Shapes, key: str | None = None, note: Tell = log) -> Checkpoint:
+def checkpoint(path: Path, expected: Shapes, key: str | None = None, note: Tell = log) -> WeightsFile:
     """Return the tensors and layers of the file, for a network with these shapes; raises E402, or E401 if folded."""
     return _checkpoint(path, expected, expected.keys(), key, note)
 
 
-def _checkpoint(path: Path, expected: Shapes, names: AbstractSet[str], key: str | None, note: Tell) -> Checkpoint:
+def _checkpoint(path: Path, expected: Shapes, names: AbstractSet[str], key: str | None, note: Tell) -> WeightsFile:
     """Read the file; `names` are the tensor names expected by the network or by a map."""
     file = checkpoint_file.load(path)
     if isinstance(file.data, OnnxWeights):
         if key is not None:
             raise unreadable(path, f"an ONNX model holds no state_dict `{key}`", "leave out `--key`")
         _require_norms(path, file.data, expected)
-        return Checkpoint(file.data.tensors, file.data.layers, ordered=True, shared=True)
+        return WeightsFile(file.data.tensors, file.data.layers, ordered=True, shared=True)
     state = state_dict.find(path, file.data, names, key)
     _require_dense(path, state.tensors)
     if state.remark:
         note(state.remark)
-    return Checkpoint(state.tensors, layers(shapes(state.tensors)), ordered=file.ordered, shared=False)
+    return WeightsFile(state.tensors, layers(shapes(state.tensors)), ordered=file.ordered, shared=False)
 
 
 def _require_norms(path: Path, found: OnnxWeights, expected: Shapes) -> None:

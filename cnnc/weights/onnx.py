@@ -50,7 +50,7 @@ def read(path: Path) -> OnnxWeights:
     try:
         model, floats = split(path)
         require_whole(path, {each.key: each.value for each in model.metadata_props})
-        return _Reader(path, model.graph, floats).read()
+        return _OnnxReader(path, model.graph, floats).read()
     except (CnncError, ImportError):  # a missing package has its own diagnostic
         raise
     except Changed as error:
@@ -65,7 +65,7 @@ def unreadable(path: Path, reason: str, help: str | None = None) -> CnncError:
     return CnncError.of(Code.WEIGHTS_UNREADABLE, f"cannot read weights from {path}: {reason}", help=help)
 
 
-class _Reader:
+class _OnnxReader:
     """Visits the nodes and collects the initializers that are weights."""
 
     def __init__(self, path: Path, graph: "onnx.GraphProto", floats: InFile) -> None:

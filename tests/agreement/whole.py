@@ -28,7 +28,7 @@ from cnnc.targets import onnx_model as onnx_target
 from cnnc.targets import python_source, sample_inputs, torchscript
 from cnnc.targets import torch_module as torch_target
 from cnnc.verification.compare import compare, noise
-from cnnc.verification.rounding import shaken
+from cnnc.verification.rounding import with_rounding_errors
 from tests.agreement.one_node import session_of
 from tests.live import BATCH, enlivened
 from tests.random_ops import SAMPLES
@@ -183,7 +183,7 @@ class Slack:
     @cached_property
     def rounded(self) -> Arrays:
         """The answer where all that an operator takes is off by a float32's last place, of which some make much."""
-        return self._kept(call(shaken(self.module), self.inputs))
+        return self._kept(call(with_rounding_errors(self.module), self.inputs))
 
     @cached_property
     def overflows(self) -> bool:

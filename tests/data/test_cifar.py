@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnnc.data import cifar
-from cnnc.data.pickled import Refused, read_pickle
+from cnnc.data.pickled import UnsafePickle, read_pickle
 from cnnc.diagnostics import Code
 from tests.data.layouts import CIFAR_BATCHES, cifar_batch, write_cifar_binary, write_cifar_pickled
 
@@ -148,10 +148,10 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(tmp_path, refu
 def test_no_function_is_called_for_a_pickle(function):
     data = pickle.dumps(Runs(function, "x"))
     if function is np.ndarray:  # a stand-in that takes no arguments stands for it
-        with pytest.raises(Refused, match="damaged or cut off"):
+        with pytest.raises(UnsafePickle, match="damaged or cut off"):
             read_pickle(data)
     else:
-        with pytest.raises(Refused, match="is not data"):
+        with pytest.raises(UnsafePickle, match="is not data"):
             read_pickle(data)
 
 
@@ -163,7 +163,7 @@ SET_STATE = {  # the stand-in itself, then a state for it: an attribute `x` of t
 
 @pytest.mark.parametrize("data", SET_STATE.values(), ids=SET_STATE)
 def test_a_pickle_cannot_change_what_rebuilds_it(data):
-    with pytest.raises(Refused):
+    with pytest.raises(UnsafePickle):
         read_pickle(data)
 
 
@@ -177,7 +177,7 @@ CLAIMS = {  # a few bytes that make an unpickler take gigabytes
 @pytest.mark.parametrize("data", CLAIMS.values(), ids=CLAIMS)
 def test_no_memory_is_taken_for_what_a_pickle_claims(data):
     tracemalloc.start()
-    with pytest.raises(Refused):
+    with pytest.raises(UnsafePickle):
         read_pickle(data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

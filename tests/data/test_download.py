@@ -17,7 +17,7 @@ import pytest
 from cnnc.data import download
 from cnnc.data.download_progress import shown
 from cnnc.data.load import load
-from cnnc.data.named_sets import KNOWN, Known, Remote
+from cnnc.data.named_sets import KNOWN, NamedSet, Remote
 from cnnc.diagnostics import Code
 from tests.data import server as behaviour
 from tests.data.layouts import write_idx
@@ -47,7 +47,7 @@ def tiny(server, tmp_path):
     contents = {name: (folder / name).read_bytes() for name in NAMES}
     files = tuple(Remote(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items())
     server.files = {f"/tiny/{name}": data for name, data in contents.items()}
-    return Known("tiny", (f"{server.url}/tiny/",), files, tuple("abcdefghij"))
+    return NamedSet("tiny", (f"{server.url}/tiny/",), files, tuple("abcdefghij"))
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_without_a_server_every_address_is_told(tiny, cache, refused, monkeypatc
     monkeypatch.setattr("socket.getaddrinfo", known_hosts)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nobody = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-    known = Known(tiny.name, (nobody, "http://unknown.test/", "file:///etc/"), tiny.files, tiny.classes)
+    known = NamedSet(tiny.name, (nobody, "http://unknown.test/", "file:///etc/"), tiny.files, tiny.classes)
     diagnostic = refused(download.fetch, known, cache)
     assert [note.message.partition(": ")[2] for note in diagnostic.notes] == [
         "connection refused",
@@ -169,19 +169,19 @@ def test_without_a_server_every_address_is_told(tiny, cache, refused, monkeypatc
 def test_the_next_address_is_tried(tiny, server, cache):
     server.files |= {f"/second/{name}": server.files[f"/tiny/{name}"] for name in NAMES}
     server.behave = dict.fromkeys([f"/tiny/{name}" for name in NAMES], behaviour.altered)
-    known = Known(tiny.name, (*tiny.bases, f"{server.url}/second/"), tiny.files, tiny.classes)
+    known = NamedSet(tiny.name, (*tiny.bases, f"{server.url}/second/"), tiny.files, tiny.classes)
     download.fetch(known, cache)
     assert files_in(cache) == sorted(NAMES)
 
 
 def test_a_mirror_replaces_the_published_addresses(tiny, server, cache, monkeypatch):
     monkeypatch.setenv("CNNC_MIRROR", f"{server.url}/")
-    download.fetch(Known("tiny", ("http://127.0.0.1:9/",), tiny.files, tiny.classes), cache)
+    download.fetch(NamedSet("tiny", ("http://127.0.0.1:9/",), tiny.files, tiny.classes), cache)
     assert server.asked[0] == f"/tiny/{FIRST}"
 
 
 def test_an_untrusted_connection_is_told(tiny, server, cache, refused):
-    known = Known("tiny", (server.url.replace("http", "https") + "/tiny/",), tiny.files, tiny.classes)
+    known = NamedSet("tiny", (server.url.replace("http", "https") + "/tiny/",), tiny.files, tiny.classes)
     assert "the connection cannot be trusted: " in refused(download.fetch, known, cache, timeout=1).notes[0].message
 
 
@@ -254,9 +254,9 @@ FETCH = """
 import json, sys
 from pathlib import Path
 from cnnc.data.download import fetch
-from cnnc.data.named_sets import Known, Remote
+from cnnc.data.named_sets import NamedSet, Remote
 name, base, files = json.loads(sys.argv[1])
-fetch(Known(name, (base,), tuple(Remote(*file) for file in files), ()), Path(sys.argv[2]))
+fetch(NamedSet(name, (base,), tuple(Remote(*file) for file in files), ()), Path(sys.argv[2]))
 """
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cnnc.data import folder
-from cnnc.data.dataset import Files, Split
+from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.data.load import load
 from cnnc.data.pictures import open_picture
 from cnnc.diagnostics import Code
@@ -74,7 +74,7 @@ def test_pictures_of_unequal_sizes_stay_files(pets):
     picture(pets / "train" / "dog" / "c.jpg", 9, size=(9, 9))
     data = load(pets)
     assert isinstance(data.train, Files)
-    assert isinstance(data.test, Split)
+    assert isinstance(data.test, DecodedSplit)
     assert [path.name for path in data.train.paths] == ["a.png", "a.png", "b.png", "b.png", "c.jpg", "c.png"]
     assert data.train.labels.tolist() == [0, 1, 0, 1, 1, 1]
 
@@ -85,7 +85,7 @@ def test_more_pictures_than_memory_is_spent_on_stay_files(pets, monkeypatch):
     monkeypatch.setattr(folder, "_AT_ONCE", 2)
     size = sum(path.stat().st_size for path in pets.rglob("train/*/*"))
     monkeypatch.setattr(folder, "IN_MEMORY", size)
-    assert isinstance(load(pets).train, Split)
+    assert isinstance(load(pets).train, DecodedSplit)
     for path in pets.rglob("*.png"):
         picture(path, 0, size=(size // 4, 1))
     assert isinstance(load(pets).train, Files)

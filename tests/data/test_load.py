@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from cnnc.data.dataset import Split, describe
+from cnnc.data.dataset import DecodedSplit, describe
 from cnnc.data.load import load
 from cnnc.data.named_sets import CIFAR10, DIGITS, FASHION, KNOWN, by_beginning, by_name
 from cnnc.data.subset import hold_out
@@ -150,7 +150,7 @@ def test_limit_takes_the_first_of_each_split(idx):
 def labelled(*labels):
     """A split whose pictures each hold their own index."""
     images = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1, 1)
-    return Split(images, np.array(labels, np.int64))
+    return DecodedSplit(images, np.array(labels, np.int64))
 
 
 def test_a_held_out_part_has_every_class_by_its_share():

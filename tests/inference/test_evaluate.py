@@ -15,7 +15,7 @@ from PIL import Image
 from cnnc import compiler
 from cnnc.cli import eval as cli_eval
 from cnnc.data import folder as picture_folder
-from cnnc.data.dataset import Files, Split
+from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.diagnostics import CnncError, Code
 from cnnc.inference import scorers
 from cnnc.inference.evaluate import evaluate
@@ -43,7 +43,7 @@ RNG = np.random.default_rng(0)
 
 def split(count=7, side=9, channels=1, classes=3):
     images = RNG.integers(0, 256, (count, side, side, channels), dtype=np.uint8)
-    return Split(images, np.arange(count, dtype=np.int64) % classes)
+    return DecodedSplit(images, np.arange(count, dtype=np.int64) % classes)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_accuracy_loss_and_classes_by_hand(save):
     path = save(linear(weights), contract())
     images = np.zeros((4, 2, 2, 1), np.uint8)
     images.reshape(4, 4)[range(4), [0, 1, 2, 0]] = 255
-    result = evaluate(scorers.of_onnx(str(path), "cpu"), Split(images, np.array([0, 1, 2, 2])))
+    result = evaluate(scorers.of_onnx(str(path), "cpu"), DecodedSplit(images, np.array([0, 1, 2, 2])))
     right, wrong = math.log(math.exp(10) + 2) - 10, math.log(math.exp(10) + 2)
     assert result.as_json() == {
         "accuracy": 0.75,
@@ -136,7 +136,7 @@ def test_a_network_that_ends_in_probabilities_has_the_loss_of_its_logits(tmp_pat
 
 
 def split_of_one():
-    return Split(np.full((1, 12, 12, 1), 70, np.uint8), np.array([2]))
+    return DecodedSplit(np.full((1, 12, 12, 1), 70, np.uint8), np.array([2]))
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0])
@@ -149,7 +149,7 @@ def test_scores_that_nobody_explains_are_taken_for_what_they_look_like(save, sca
     image = np.zeros((1, 2, 2, 3), np.uint8)
     image[..., 0] = 255
     with scorers.of_onnx(str(path), "cpu") as scorer:
-        result = evaluate(scorer, Split(image, np.array([0])))
+        result = evaluate(scorer, DecodedSplit(image, np.array([0])))
     assert result.loss == pytest.approx(math.log(1 + 2 * math.exp(-scale)), rel=1e-5, abs=1e-12)
     assert any("no cnnc contract" in note for note in result.notes)
 
@@ -217,7 +217,9 @@ def test_a_fixed_size_is_held_against_the_pictures_too(save):
 def test_scores_that_are_not_finite_are_a_diagnostic(save):
     weights = np.full((3, 4), np.inf, np.float32)
     scorer = scorers.of_onnx(str(save(linear(weights), contract())), "cpu")
-    message = error_of(lambda: evaluate(scorer, Split(np.full((2, 2, 2, 1), 9, np.uint8), np.array([0, 1]))), "E507")
+    message = error_of(
+        lambda: evaluate(scorer, DecodedSplit(np.full((2, 2, 2, 1), 9, np.uint8), np.array([0, 1]))), "E507"
+    )
     assert "6 of the 6 scores of a batch" in message
 
 

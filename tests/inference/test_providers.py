@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.inference.providers import WANTED, choose, hushed
+from cnnc.inference.providers import WANTED, choose, output_suppressed
 
 ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 
@@ -89,8 +89,8 @@ def test_this_machine_gets_an_answer():
     assert choose("auto").name in ("cpu", "cuda")
 
 
-def test_hushed_swallows_both_streams_and_gives_them_back(capfd):
-    with hushed():
+def test_both_streams_are_suppressed_and_restored(capfd):
+    with output_suppressed():
         print("python")
         os.write(2, b"C code\n")
     assert capfd.readouterr() == ("", "")

@@ -8,8 +8,8 @@ from PIL import Image
 import cnnc
 from cnnc.artifacts.contract import Contract, InputContract
 from cnnc.artifacts.metadata import contract_of
-from cnnc.data.dataset import Files, Split
-from cnnc.data.pictures import Picture as Opened
+from cnnc.data.dataset import DecodedSplit, Files
+from cnnc.data.pictures import DecodedPicture as Opened
 from cnnc.data.pictures import open_picture, prepare
 from cnnc.data.preprocess import Preprocess, in_two_passes
 from cnnc.diagnostics import CnncError
@@ -85,7 +85,7 @@ def test_training_sees_the_numbers_that_infer_sees(tmp_path, colours, mode, scal
     from_memory = make(make.settle(torch.from_numpy(pixels[None])))[0].numpy()
     read, _ = Pictures(Files((tmp_path / "p.png",), np.zeros(1, np.int64)), make)[0]
     from_file = make.normalise(read[None])[0].numpy()
-    [fed] = feed(Split(pixels[None], np.zeros(1, np.int64)), contract.input)
+    [fed] = feed(DecodedSplit(pixels[None], np.zeros(1, np.int64)), contract.input)
     assert wanted.shape[0] == channels
     # torch's bilinear differs from Pillow's in the last bit
     tolerance = 0 if interpolation == "bicubic" or sizes in ("as it is", "cropped") else 2.002 / 255
