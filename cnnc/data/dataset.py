@@ -1,8 +1,8 @@
 """The data set types that training and evaluation use, independent of the layout on disk.
 
-A `DecodedSplit` is decoded in memory, a `Files` is read picture by picture during training. Pixels are 8-bit and unchanged:
-the model's contract defines how to scale, resize and normalise them. A `Data` has as many labels as pictures, at least
-one, and labels count from 0.
+A `DecodedSplit` is decoded in memory, a `Files` is read picture by picture during training. Pixels are 8-bit and
+unchanged: the model's contract defines how to scale, resize and normalise them. A `Data` has as many labels as
+pictures, at least one, and labels count from 0.
 """
 
 import hashlib

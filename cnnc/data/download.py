@@ -1,7 +1,7 @@
 """Download a named data set (`mnist`, `fashion-mnist`, `cifar10`) into the cache, once.
 
-Takes a `NamedSet` and returns the cache folder with its files, whose sizes and SHA-256 are the published ones. A file is
-checked before it is renamed into the cache, so a failed download leaves the earlier files. If two processes need the
+Takes a `NamedSet` and returns the cache folder with its files, whose sizes and SHA-256 are the published ones. A file
+is checked before it is renamed into the cache, so a failed download leaves the earlier files. If two processes need the
 same set, one downloads and the other waits. `$CNNC_MIRROR` replaces the published addresses: a file is then downloaded
 from `$CNNC_MIRROR/SET/FILE`.
 """

@@ -1,7 +1,7 @@
 """Prepare a split of a data set as input batches of a model, in order.
 
-Takes a `DecodedSplit` or `Files`, and an `InputContract`. Yields float32 (N, C, H, W) on the CPU. The size of each batch is
-checked against the contract, as `cnnc infer` checks that of a picture.
+Takes a `DecodedSplit` or `Files`, and an `InputContract`. Yields float32 (N, C, H, W) on the CPU. The size of each
+batch is checked against the contract, as `cnnc infer` checks that of a picture.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Divide a flat graph into nested scopes, which become modules.
 
-Takes a Graph, in which the nodes of a scope are contiguous; returns its outermost `ModuleScope`, which contains nodes and
-inner scopes in the graph's order. A scope takes the outside values that it uses and gives the values that are used
+Takes a Graph, in which the nodes of a scope are contiguous; returns its outermost `ModuleScope`, which contains nodes
+and inner scopes in the graph's order. A scope takes the outside values that it uses and gives the values that are used
 outside, both in order of first use.
 """
 

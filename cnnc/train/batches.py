@@ -35,7 +35,7 @@ class BatchSource(Protocol):
 def source(
     split: DecodedSplit | Files, preprocess: Preprocess, device: "torch.device", sharing: int = 1
 ) -> BatchSource:
-    """Return the source of the split's examples; `sharing` is the number of processes of this machine that read files."""
+    """Return the source of the split's examples; `sharing` processes on this machine read files."""
     if isinstance(split, DecodedSplit):
         return Resident(split, preprocess, device)
     return Streamed(split, preprocess, device, max(1, min(MOST_WORKERS, _cores()) // sharing))
