@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cnnc.expand import bodies, infer_node
+from cnnc.expand import blocks, infer_node
+from cnnc.expand.limits import MAX_LINKS, MAX_NODES
 from cnnc.expressions import budget, grammar, operations, strings
 from cnnc.language import imports, model, names
 from cnnc.ops import registry
@@ -151,9 +152,9 @@ def limits() -> str:
         ("levels of nested lists in an expression's value", operations.MAX_NESTING, "E212"),
         ("elements of all lists that expressions insert into one value", strings.MAX_ELEMENTS, "E212"),
         ("element operations to evaluate all values", budget.MAX_OPERATIONS, "E212"),
-        ("levels of nested blocks", bodies.MAX_DEPTH, "E217"),
-        ("nodes after expansion", infer_node.MAX_NODES, "E217"),
-        ("inputs and outputs of all nodes and blocks", infer_node.MAX_LINKS, "E217"),
+        ("levels of nested blocks", blocks.MAX_DEPTH, "E217"),
+        ("nodes after expansion", MAX_NODES, "E217"),
+        ("inputs and outputs of all nodes and blocks", MAX_LINKS, "E217"),
         ("parameters of a network", infer_node.MAX_PARAMS, "E311"),
         ("elements of one activation", infer_node.MAX_ELEMENTS, "E311"),
     ]

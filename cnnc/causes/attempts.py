@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from cnnc.causes.open_sizes import check_sizes
 from cnnc.diagnostics import Code, Diagnostic, Span
 from cnnc.expand.edits import NOTHING, Edits, Impossible
+from cnnc.expand.infer_node import Refused
 from cnnc.expand.prove import check_whole, prove
-from cnnc.expand.refusal import Refused
 from cnnc.expressions.budget import Work
 from cnnc.graph.graph import Graph
 from cnnc.language.model import Spec

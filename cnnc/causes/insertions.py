@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from cnnc.causes.remedy import Remedy, pair, written
 from cnnc.expand.edits import Attributes, Edit
-from cnnc.expand.refusal import Refused
+from cnnc.expand.infer_node import Refused
 from cnnc.ops.types import TensorType, Types
 
 GATES = frozenset({"sigmoid", "hardsigmoid", "softmax"})  # ops whose outputs scale what they meet, as a rule

@@ -11,8 +11,7 @@ from cnnc.analysis import size_questions as trials
 from cnnc.analysis.accepted_sizes import SCANNED, Rules, size_rules
 from cnnc.analysis.size_questions import Trial
 from cnnc.diagnostics import Code, Diagnostic, Report
-from cnnc.expand.infer_node import MAX_ELEMENTS, SMALLER, known_elements
-from cnnc.expand.refusal import Refused
+from cnnc.expand.infer_node import MAX_ELEMENTS, SMALLER, Refused, known_elements
 from cnnc.expand.scope import Wire
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops.base import Refusal

@@ -15,7 +15,7 @@ from cnnc.causes.size_history import Histories, Step
 from cnnc.diagnostics import Code, Diagnostic, Span
 from cnnc.expand.edits import NOTHING, Edit
 from cnnc.expand.hints import channels_first
-from cnnc.expand.refusal import Refused
+from cnnc.expand.infer_node import Refused
 from cnnc.expand.scope import Bound
 from cnnc.ops.base import Op
 from cnnc.ops.types import TensorType

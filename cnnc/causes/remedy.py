@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cnnc.expand.edits import NOTHING, Attributes, Edits
-from cnnc.expand.refusal import Refused
+from cnnc.expand.infer_node import Refused
 from cnnc.ops.types import TensorType
 
 

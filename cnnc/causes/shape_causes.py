@@ -11,7 +11,7 @@ from cnnc.causes.attempts import Attempts
 from cnnc.causes.remedies import Found, remedies
 from cnnc.causes.size_history import Chain, Histories, Step, lost_before, parted, sides
 from cnnc.diagnostics import Code, Diagnostic, Note, Span
-from cnnc.expand.refusal import Refused
+from cnnc.expand.infer_node import Refused
 from cnnc.expand.scope import Wire
 from cnnc.graph.graph import Graph, Ref
 from cnnc.language.model import Spec

@@ -4,12 +4,12 @@ Takes an item; returns the activations after it, or after each of its instances.
 the file, even if the item itself has to wait.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
 from cnnc.diagnostics.suggestions import did_you_mean, nearest
 from cnnc.expand.parameters import evaluate, instances
-from cnnc.expand.scope import FAILED, Bound, Scope
+from cnnc.expand.scope import Scope
 from cnnc.expressions.strings import as_expression
 from cnnc.language.model import Item
 from cnnc.language.validate import NOTHING, show
@@ -18,14 +18,12 @@ from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.text.value import Value
 
 
-@dataclass(eq=False, repr=False, slots=True)
-class Act:
-    """An activation; `op` is None if it could not be read. `bound` is set once its node is built."""
+class Act(NamedTuple):
+    """An activation; `op` is None if it could not be read."""
 
     name: str
     op: str | None
     span: Span
-    bound: Bound = FAILED
 
 
 def read_acts(item: Item, scope: Scope) -> list[Act | None]:

@@ -1,26 +1,37 @@
-"""Expands the items of a spec to checked nodes, in an order in which every input comes before its users.
+"""Builds the units of a spec: nodes, repeats, instances of blocks, groups, and rounds of an `each`.
 
-Takes items and a scope; adds nodes to `Inference`. Names, conditions and counts are evaluated in the order of the file.
-An item whose inputs are further down waits until the whole scope has been read. A block, a group, a repeated node or a
-round of an `each` is one item of the scope around it: its nodes are contiguous.
+Takes items and a scope; adds nodes to `Inference`, in an order in which every input comes before its users. A unit is
+built as soon as it has been read, or after the whole scope has been read if it waits for a node further down. It is one
+item of the scope around it: its nodes are contiguous.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from itertools import chain, repeat
+from typing import NamedTuple
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note
-from cnnc.expand.attached_activations import Act, read_acts
-from cnnc.expand.bodies import Bodies
-from cnnc.expand.future_names import look_ahead
-from cnnc.expand.infer_node import Inference
-from cnnc.expand.node_count import Estimate
-from cnnc.expand.parameters import by_instance, condition, evaluate, indices, named_by_round, rounds
-from cnnc.expand.references import Source, find_wire, known_wire, needs, not_yet_known, read_sources
-from cnnc.expand.scope import FAILED, Binding, Bound, Pending, Scope, fail
-from cnnc.expand.turns import settle
+from cnnc.expand.attached_activations import Act
+from cnnc.expand.blocks import Blocks, enter, only, shown
+from cnnc.expand.edits import NOTHING
+from cnnc.expand.infer_node import Inference, Wires, Written
+from cnnc.expand.limits import Estimate, link, require_room, step
+from cnnc.expand.order import in_order
+from cnnc.expand.parameters import attributes, condition, instances, parameters, rounds
+from cnnc.expand.reading import Passage, Reader, Unit
+from cnnc.expand.references import Source, find_wire, known_wire, needs
+from cnnc.expand.scope import FAILED, UNKNOWN_WIRE, Bound, Pending, Scope, Wire
 from cnnc.language.model import Block, Item
-from cnnc.language.validate import show
+from cnnc.text.value import Value
+
+Waiting = dict[Pending, Unit | Passage | None]  # None for an activation, which is bound with the unit before it
+
+
+class Built(NamedTuple):
+    """The binding of a unit, and those of its instances, whose activations have the same bindings."""
+
+    bound: Bound
+    instances: Sequence[Bound] = ()
 
 
 class Expander:
@@ -30,18 +41,25 @@ class Expander:
     every unused block is rehearsed by itself.
     """
 
-    def __init__(self, blocks: Mapping[str, Block], inference: Inference, *, rehearsed: bool = False) -> None:
-        self.inference = inference
-        self.bodies = Bodies(blocks, inference, self.fill, rehearsed=rehearsed)
-        self._estimate = Estimate(blocks, inference.work)
+    def __init__(self, blocks: Blocks, inference: Inference, *, rehearsed: bool = False) -> None:
+        self._blocks, self._inference, self._rehearsed = blocks, inference, rehearsed
+        self._reader = Reader(blocks)
+        self._estimate = Estimate(blocks.by_name, inference.work)
         self._passed_by: list[tuple[Source, Scope, Note]] = []
 
-    def fill(self, items: tuple[Item, ...], scope: Scope, before: Binding | None) -> Binding | None:
-        """Expand the items of a scope; returns the binding of the last one."""
-        look_ahead(items, scope)
-        last = self._run(items, scope, before)
-        settle(scope.local, scope.report)
-        return last
+    def fill(self, items: tuple[Item, ...], scope: Scope) -> Bound | None:
+        """Expand the items of a scope; returns the binding of the last item, if there is any, or of the only input."""
+        waiting: Waiting = {}
+        for read in self._reader.read(items, scope):
+            if isinstance(read, Unit):
+                self._place(read, waiting)
+            elif isinstance(read, Passage):
+                self._pass(read, waiting)
+            else:
+                self._inference.failures += 1
+        self._settle(waiting, scope)
+        last = scope.local.last
+        return last.bound if isinstance(last, Pending) else last
 
     def passed_by(self) -> dict[str, Note]:
         """The nodes and inputs that a left-out node would use, each with a note on that node."""
@@ -52,180 +70,193 @@ class Expander:
                 found[passed.ref.node] = note
         return found
 
-    def _run(self, items: tuple[Item, ...], scope: Scope, before: Binding | None) -> Binding | None:
-        for item in items:
-            before = self._place(item, scope, before)
-        return before
+    # -- the items of one scope
 
-    def _place(self, item: Item, scope: Scope, before: Binding | None) -> Binding | None:
-        """Expand one item; returns its binding, or None at the start of a scope with several inputs."""
-        self.inference.step(item.span, scope)
-        try:
-            return self._expand(item, scope, before)
-        except CnncError as error:
-            scope.report_all(error)
-            return self._lose(item, scope)
-
-    def _expand(self, item: Item, scope: Scope, before: Binding | None) -> Binding | None:
-        if item.broken or not self.bodies.knows(item.op):
-            return self._lose(item, scope)
-        deferred = self._may_be_absent(item, scope)
-        if item.when is not None and not deferred and not by_instance(item, item.when):
-            if not condition(item.when, scope):
-                return self._leave(item, scope, before)
-            item = replace(item, when=None)
-        is_open = item.op == "each" and (item.name is None or named_by_round(item))
-        if item.repeat is not None and (is_open or by_instance(item, item.name)):
-            for variables in indices(item, scope):
-                before = self._place(replace(item, repeat=None), scope.with_variables(variables), before)
-                item = replace(item, source=None)
-            return before
-        return self._open(item, scope, before) if is_open else self._unit(item, scope, before)
-
-    def _may_be_absent(self, item: Item, scope: Scope) -> bool:
-        """Whether the `when` of an item depends on nodes further down; only for items with a name."""
-        if item.when is None or item.repeat is not None or item.name is None or scope.local.by_index:
-            return False
-        return any(True for _ in not_yet_known(item.when, scope))
-
-    # -- items with one name in their scope
-
-    def _unit(self, item: Item, scope: Scope, before: Binding | None) -> Binding:
-        local = scope.local
-        span = item.name.span if item.name else item.span
-        name = local.claim(self._name(item, scope), item.op, span, scope.report)
-        try:
-            sources = read_sources(item, scope, before)
-        except CnncError as error:
-            scope.report_all(error)
-            sources = [Source("", "", item.span, FAILED)] * self.bodies.fewest_inputs(item)
-        self.inference.link(len(sources), item.span, scope)
-        acts = read_acts(item, scope)
-        named = [act for act in acts if act is not None]
-        build = self.bodies.builder(item)
-
-        def now() -> Bound:
-            wires = tuple(find_wire(source, scope) for source in sources)
-            try:
-                if item.when is not None and item.repeat is None and not condition(item.when, scope):
-                    self._pass_by(item, sources, scope)
-                    passed = Bound({"": wires[-1]})
-                    for act in named:
-                        act.bound = passed
-                    return passed
-                self._require_room(item, scope)
-                return build(item, scope.path + name, wires, scope, acts)
-            except CnncError as error:
-                scope.report_all(error)
-                return FAILED
-
-        waits_for = needs(item, sources, scope)
-        if waits_for:
-            return self._wait(name, Pending(scope.path + name, item.span, waits_for, now), named, scope)
-        local.bindings[name] = bound = now()
-        local.bindings.update((act.name, act.bound) for act in named)
-        return bound
-
-    def _wait(self, name: str, pending: Pending, acts: list[Act], scope: Scope) -> Pending:
-        """Let an item wait for its inputs, and its activations for the item."""
-        local = scope.local
-        local.bindings[name] = pending
-        local.waiting.append(pending)
-        for act in acts:
-            behind = Pending(scope.path + act.name, act.span, (pending,), partial(getattr, act, "bound"))
-            local.bindings[act.name] = behind
-            local.waiting.append(behind)
-        return pending
-
-    def _require_room(self, item: Item, scope: Scope) -> None:
-        """Raise TooMuch for a top-level item that must exceed the limit of nodes, before any of them is built."""
-        if scope.depth == 0 and (item.repeat is not None or not self.bodies.is_op(item)):
-            span = item.repeat.span if item.repeat is not None else item.span
-            self.inference.require_room(self._estimate.least(item, scope.variables), span, scope)
-
-    def _name(self, item: Item, scope: Scope) -> str | None:
-        """The name of an item; None if it has none, or an invalid one that is not a string."""
-        given = evaluate(item.name, scope) if item.name is not None else None
-        if given is None or isinstance(given, str):
-            return given
-        is_number = isinstance(given, int | float) and not isinstance(given, bool)
-        way_out = f'put it in quotes: "{given}"' if is_number else "for example `name: conv1`"
-        span = item.name.span if item.name else item.span
-        scope.report(Diagnostic(Code.BAD_NAME, f"a name must be a string, got {show(given)}", span, help=way_out))
-        return str(given) if isinstance(given, int) and is_number and str(given) not in scope.local.given else None
-
-    # -- an `each` whose rounds are in the scope around it
-
-    def _open(self, item: Item, scope: Scope, before: Binding | None) -> Binding | None:
-        """Expand an `each` to its nodes or, if its name differs between rounds, to one scope per round."""
-        assert item.body is not None
-        if item.source is not None:
-            sources = read_sources(item, scope, before)
-            if len(sources) > 1:
-                fail(Code.WRONG_ARITY, f"`each` takes one input, got {len(sources)}", item.source, None)
-            before = self._alias(item, sources[0], scope)
-        for variables in rounds(item, scope):
-            self.inference.step(item.span, scope)
-            inner = scope.with_variables(variables)
-            if item.name is None:
-                inner = replace(inner, allow=self.inference.allowed(item.allow, inner.allow))
-                before = self._run(item.body.items, inner, before)
-            else:
-                before = self._place(replace(item, op="group", source=None), inner, before)
-        return before
-
-    # -- items that are left out
-
-    def _leave(self, item: Item, scope: Scope, before: Binding | None) -> Binding | None:
-        """Leave out a node: its last input takes its place."""
-        if item.source is not None:
-            sources = read_sources(item, scope, before)
-            self._pass_by(item, sources, scope)
-            before = self._alias(item, sources[-1], scope)
-        if item.name is not None and before is not None:
-            try:
-                name = evaluate(item.name, scope)
-            except CnncError:
-                return before  # errors in a left-out node are ignored
-            if isinstance(name, str):
-                scope.local.leave(name, before)
-        return before
-
-    def _pass_by(self, item: Item, sources: list[Source], scope: Scope) -> None:
-        message = f"this `{item.op}` is left out, and only its last input takes its place"
-        note = Note(message, item.span)
-        self._passed_by += [(source, scope, note) for source in sources[:-1]]
-
-    def _alias(self, item: Item, source: Source, scope: Scope) -> Binding:
-        """The binding of an input, which may be pending."""
-
-        def now() -> Bound:
-            return Bound({"": find_wire(source, scope)})
-
-        binding = source.before or scope.find(source.name)
-        if isinstance(binding, Bound):
-            return now() if source.port or binding.failed else binding
-        if binding is not None and not source.port:
-            return binding
-        pending = Pending(source.name, item.span, (binding or source.name,), now, passage=True)
-        scope.local.waiting.append(pending)
-        return pending
-
-    def _lose(self, item: Item, scope: Scope) -> Binding:
-        """Bind the names of a node that cannot be read, so that references to them are not errors."""
-        local = scope.local
-        self.inference.failures += 1
-        if item.op == "each" and item.name is None and item.body is not None:
-            for each in item.body.items:
-                self._lose(each, scope)
-            local.lost = True
-        elif item.name is not None and isinstance(item.name.data, str) and "$" not in item.name.data:
-            local.bindings.setdefault(item.name.data, FAILED)
-            local.given.setdefault(item.name.data, item.span)
-            local.ahead[item.name.data] = 0
-        elif item.name is None and item.op:
-            op = item.op if self.bodies.knows(item.op) else self.bodies.meant(item.op)
-            local.bindings[local.claim(None, op, item.span, lambda _: None)] = FAILED
+    def _place(self, unit: Unit, waiting: Waiting) -> None:
+        """Build a unit, or let it wait for nodes further down, and its activations for it."""
+        names = unit.scope.local
+        waits_for = needs(unit.item, unit.sources, unit.scope)
+        if not waits_for:
+            self._bind(unit, self._build(unit))
         else:
-            local.lost = True
-        return FAILED
+            pending = Pending(unit.path, unit.item.span, waits_for)
+            names.bind(unit.name, pending)
+            waiting[pending] = unit
+            for act in filter(None, unit.acts):
+                behind = Pending(unit.scope.path + act.name, act.span, (pending,))
+                names.bind(act.name, behind)
+                waiting[behind] = None
+        names.last = names.bindings[unit.name]
+
+    def _pass(self, passage: Passage, waiting: Waiting) -> None:
+        """Make the last source of a passage the input of the next item."""
+        self._note_passed_by(passage)
+        names, source = passage.scope.local, passage.sources[-1]
+        binding = source.before or names.find(source.name)
+        if isinstance(binding, Bound):
+            as_it_is = not source.port and not binding.failed
+            names.last = binding if as_it_is else Bound({"": find_wire(source, passage.scope)})
+        elif binding is not None and not source.port:
+            names.last = binding
+        else:
+            names.last = Pending(source.name, passage.item.span, (binding or source.name,), passage=True)
+            waiting[names.last] = passage
+
+    def _note_passed_by(self, left_out: Unit | Passage) -> None:
+        item = left_out.item
+        note = Note(f"this `{item.op}` is left out, and only its last input takes its place", item.span)
+        self._passed_by += [(source, left_out.scope, note) for source in left_out.sources[:-1]]
+
+    def _settle(self, waiting: Waiting, scope: Scope) -> None:
+        """Build the waiting items of a scope that has been read; items on a cycle are reported and fail."""
+        order = in_order(tuple(waiting), scope.local)
+        self._build_waiting(order.first, waiting)
+        for cycle in order.cycles:
+            scope.report(cycle.fault)
+            for pending in cycle.pending:
+                pending.bound = FAILED
+        self._build_waiting(order.last, waiting)
+
+    def _build_waiting(self, ready: Sequence[Pending], waiting: Waiting) -> None:
+        for pending in ready:
+            read = waiting[pending]
+            if isinstance(read, Unit):
+                self._bind(read, self._build(read))
+            elif read is not None:
+                pending.bound = Bound({"": find_wire(read.sources[-1], read.scope)})
+            elif pending.bound is None:
+                pending.bound = FAILED  # its unit is on a cycle
+
+    def _bind(self, unit: Unit, built: Built) -> None:
+        """Bind the names of a unit and of its activations; those after instances that were not built fail."""
+        names = unit.scope.local
+        names.bind(unit.name, built.bound)
+        for act, bound in zip(unit.acts, chain(built.instances, repeat(FAILED)), strict=False):
+            if act is not None:
+                names.bind(act.name, bound)
+
+    # -- one unit, whose inputs are known
+
+    def _build(self, unit: Unit) -> Built:
+        item, scope = unit.item, unit.scope
+        wires = tuple(find_wire(source, scope) for source in unit.sources)
+        try:
+            if item.when is not None and item.repeat is None and not condition(item.when, scope):
+                self._note_passed_by(unit)
+                passed = Bound({"": wires[-1]})
+                return Built(passed, [passed])
+            if not scope.inside and (item.repeat is not None or not self._blocks.is_op(item)):
+                require_room(self._estimate.least(item, scope.variables), (item.repeat or item).span, scope)
+            if item.repeat is not None:
+                return self._repeat(unit, wires)
+            bound = self._single(item, unit.path, wires, scope, next(iter(unit.acts), None))
+            return Built(bound, [bound])
+        except CnncError as error:
+            scope.report_all(error)
+            return Built(FAILED)
+
+    def _repeat(self, unit: Unit, wires: Wires) -> Built:
+        """Build the instances `path.0`, `path.1` …, each the input of the next."""
+        item, scope, path = unit.item, unit.scope, unit.path
+        single = replace(item, repeat=None, name=None, when=None)
+        inners = instances(item, scope)
+        step(item.span, scope)
+        if not self._blocks.is_op(item):
+            self._inference.scopes[path] = item.op
+        built: list[Bound] = []
+        taps: dict[str, Wire] = {}
+        bound = Bound({"": wires[-1]})
+        for inner, act in zip(inners, chain(unit.acts, repeat(None)), strict=False):
+            step(item.span, scope)
+            if built or len(wires) > 1 < len(inners):
+                wires = (only(bound, item, wires),)
+            bound = self._single(single, f"{path}.{inner.variables['i']}", wires, inner, act)
+            built.append(bound)
+            if bound.failed:
+                return Built(FAILED, built)
+            taps[str(inner.variables["i"])] = bound.ports.get("", UNKNOWN_WIRE)
+        return Built(Bound({**bound.ports, **taps}) if "" in bound.ports else bound, built)
+
+    def _single(self, item: Item, path: str, wires: Wires, scope: Scope, act: Act | None) -> Bound:
+        """Build one instance of an item."""
+        if item.body is None:
+            is_op = self._blocks.is_op(item)
+            return self._node(item, path, wires, scope, act) if is_op else self._instance(item, path, wires, scope)
+        if item.op == "each":
+            return self._each(item, item.body, path, wires, scope)
+        return self.expand(item.body, item, path, wires, scope, scope.variables)
+
+    def _node(self, item: Item, path: str, wires: Wires, scope: Scope, act: Act | None) -> Bound:
+        """Infer a node and the activation after it; the binding is that of the activation."""
+        values, unknown = attributes(item, scope)
+        assert isinstance(values.data, dict)
+        if "act" in item.attributes.keys:
+            rest = {key: each for key, each in values.data.items() if key != "act"}
+            values = Value(rest, values.span, {key: span for key, span in values.keys.items() if key != "act"})
+        source = item.source.span if item.source else item.span
+        written = Written(item.op, values, item.span, source, unknown - {"act"}, item.allow)
+        bound = self._inference.add(written, path, wires, scope)
+        if act is None:
+            return bound
+        if act.op is None or bound.failed:
+            return FAILED
+        written = Written(act.op, Value({}, act.span), act.span, act.span, allow=item.allow)
+        return self._inference.add(written, scope.path + act.name, (bound.ports[""],), scope)
+
+    def _instance(self, item: Item, path: str, wires: Wires, scope: Scope) -> Bound:
+        """Build an instance of a block after checking its parameters."""
+        block = self._blocks.by_name[item.op]
+        values, unknown = attributes(item, scope)
+        assert isinstance(values.data, dict)
+        missing = [name for name, default in block.params.items() if default.data is None]
+        missing = [name for name in missing if name not in item.attributes.keys]
+        meant = self._blocks.meant_params(block, item.attributes)
+        for name in missing:
+            note = Note(f"`{name}` has no default", block.params[name].span)
+            message, way_out = f"`{item.op}` needs `{name}`", f"add `{name}: …`"
+            if name not in meant:
+                scope.report(Diagnostic(Code.MISSING_ATTRIBUTE, message, item.span, notes=(note,), help=way_out))
+        if block.text is None or item.op in scope.inside:
+            return FAILED
+        if self._rehearsed:
+            return Bound(dict.fromkeys(block.outputs or [""], UNKNOWN_WIRE))
+        lost = block.params.keys() & {*unknown, *missing, *meant}
+        return self.expand(block, item, path, wires, scope, {}, values.data, lost)
+
+    def _each(self, item: Item, body: Block, path: str, wires: Wires, scope: Scope) -> Bound:
+        """Build an `each` with a name: every round is a separate scope, `path.0`, `path.1` …"""
+        self._inference.scopes[path] = "each"
+        taps: dict[str, Wire] = {}
+        bound = Bound({"": wires[-1]})
+        for variables in rounds(item, scope):
+            step(item.span, scope)
+            at = f"{path}.{variables['i']}"
+            bound = self.expand(body, item, at, wires, scope, {**scope.variables, **variables})
+            if bound.failed:
+                return FAILED
+            wires = (only(bound, item, ()),)
+            taps[str(variables["i"])] = wires[0]
+        return Bound({**bound.ports, **taps})
+
+    def expand(
+        self,
+        block: Block,
+        item: Item,
+        path: str,
+        wires: Wires,
+        scope: Scope,
+        variables: Mapping[str, object] = NOTHING,
+        given: Mapping[str, Value] = NOTHING,
+        unknown: Collection[str] = (),
+    ) -> Bound:
+        """Expand an instance of a block, a group or a round in a scope of its own, and return what is visible of it.
+
+        It sees `variables` and its parameters: those `given`, or their defaults; the values of `unknown` ones are not
+        known.
+        """
+        allow = self._inference.allowed(block.allow, self._inference.allowed(item.allow, scope.allow))
+        inner = enter(block, item, path, wires, variables, scope, allow)
+        self._inference.scopes[path] = item.op
+        inner = inner.with_variables(parameters(block.params, given, inner, unknown))
+        link(len(block.outputs or ()), block.span, inner)
+        return shown(block, self.fill(block.items, inner), inner)

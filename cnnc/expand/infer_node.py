@@ -1,15 +1,16 @@
 """Checks one node at a time: its attributes, its number of inputs, and its shapes.
 
 Takes the name of an op, its attributes as values, and its input wires; adds a `Node` with its types and cost, or
-reports diagnostics. Enforces the limits on the size of a network before anything of that size is built.
+reports diagnostics. The refusal of an op becomes a diagnostic with the data for the search for its cause.
 """
 
+import re
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NamedTuple
 
-from cnnc.diagnostics import Allow, Code, Diagnostic, Report, Span, counted
+from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Report, Span, counted
 from cnnc.expand.edits import Edits
-from cnnc.expand.refusal import Written, refused
+from cnnc.expand.limits import link, require_room
 from cnnc.expand.scope import FAILED, Bound, Scope, Wire
 from cnnc.expressions.budget import Work
 from cnnc.graph.graph import Node, Ref
@@ -22,16 +23,44 @@ from cnnc.text.value import Value
 
 MAX_PARAMS = 10**10
 MAX_ELEMENTS = 10**10
-MAX_NODES = 100_000
 LONGEST_PATH = 256  # characters
-MAX_LINKS = 500_000  # inputs and outputs of all nodes and blocks
 SMALLER = "give it fewer channels or features, or a smaller input: a stride, a pool or `global_avg_pool` before it"
-MAX_FRUITLESS = 20_000  # steps for left-out items, instances without nodes, rounds …
-STEPS_PER_NODE = 8  # steps that a node may need: its block's, its repeat's, its own
 
 
-class TooMuch(Exception):
-    """The network exceeds a limit; the rest is not expanded."""
+Wires = tuple[Wire, ...]
+
+
+class Written(NamedTuple):
+    """An op as the spec writes it. `unknown` are the attributes that are written but have no value."""
+
+    op: str
+    attributes: Value
+    span: Span
+    source: Span  # where its inputs are named
+    unknown: frozenset[str] = frozenset()
+    allow: tuple[Allow, ...] = ()
+
+
+class Refused(NamedTuple):
+    """A node that refused its inputs; the search for the cause finds it in `Diagnostic.origin`.
+
+    `scope` is the scope of the node. If no size fits the network, `nodes` have the types for one size, and there is no
+    scope.
+    """
+
+    path: str
+    op: Op
+    wires: Wires
+    refusal: Refusal
+    span: Span
+    scope: Scope | None = None
+    notes: int = 0  # how many of the diagnostic's notes are about its inputs
+    nodes: tuple[Node, ...] | None = None
+
+    @property
+    def types(self) -> Types:
+        """The types of its inputs, all of which are known."""
+        return tuple(wire.type for wire in self.wires if wire.type is not None)
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -48,33 +77,10 @@ class Inference:
     _ops: dict[int, tuple[Value, Op]] = field(default_factory=dict)
     _allowed: dict[tuple[int, int], tuple[tuple[Allow, ...], ...]] = field(default_factory=dict)
 
-    def step(self, span: Span, scope: Scope) -> None:
-        """Count a step of the expansion; raises TooMuch if too many of them have added no node."""
-        self.work.steps += 1
-        if self.work.steps > MAX_FRUITLESS + STEPS_PER_NODE * self.work.nodes:
-            message = f"expanding the network takes more than {MAX_FRUITLESS:,} steps without adding a node"
-            self._stop(message, span, scope, "repeat less often")
-
-    def require_room(self, more: int, span: Span, scope: Scope) -> None:
-        """Raise TooMuch if `more` nodes would exceed the limit."""
-        if self.work.nodes + more > MAX_NODES:
-            self._stop(f"the network has more than {MAX_NODES:,} nodes", span, scope, "repeat less often")
-
-    def link(self, count: int, span: Span, scope: Scope) -> None:
-        """Count the inputs or outputs of an item; raises TooMuch if there are too many in total."""
-        self.work.links += count
-        if self.work.links > MAX_LINKS:
-            message = f"the nodes and blocks of the network have more than {MAX_LINKS:,} inputs and outputs"
-            self._stop(message, span, scope, "give each fewer of them, or repeat them less often")
-
-    def _stop(self, message: str, span: Span, scope: Scope, help: str) -> NoReturn:
-        scope.report(Diagnostic(Code.TOO_MANY_NODES, message, span, help=help))
-        raise TooMuch
-
-    def add(self, written: Written, path: str, wires: tuple[Wire, ...], scope: Scope) -> Bound:
+    def add(self, written: Written, path: str, wires: Wires, scope: Scope) -> Bound:
         """Check the node `path` and return the `Bound` for its name; the outputs of a node that fails are unknown."""
-        self.require_room(1, written.span, scope)
-        self.work.nodes += 1
+        require_room(1, written.span, scope)
+        scope.work.nodes += 1
         if len(path) > LONGEST_PATH:
             if max(map(len, path.split("."))) <= LONGEST:  # otherwise a name in it has been refused for its length
                 scope.report(_too_long(path, written.span))
@@ -90,7 +96,7 @@ class Inference:
             return FAILED
         if allow := self.allowed(written.allow, scope.allow):
             self.allows[path] = allow
-        self.link(len(op.ports), written.span, scope)
+        link(len(op.ports), written.span, scope)
         found = self._infer(op, written, path, wires, scope)
         self.failures += found is None
         return _bound(op, path, written.span, found)
@@ -115,7 +121,7 @@ class Inference:
             self._ops[key] = written.attributes, op  # keeps the objects alive, so that their ids stay valid
         return op
 
-    def _infer(self, op: Op, written: Written, path: str, wires: tuple[Wire, ...], scope: Scope) -> Types | None:
+    def _infer(self, op: Op, written: Written, path: str, wires: Wires, scope: Scope) -> Types | None:
         types = tuple(wire.type for wire in wires)
         known = tuple(each for each in types if each is not None)
         if len(known) < len(types):
@@ -123,7 +129,7 @@ class Inference:
         try:
             found = op.infer(*known)
         except Refusal as refusal:
-            scope.report(refused(refusal, op, written, path, wires, scope))
+            scope.report(_refused(refusal, op, written, path, wires, scope))
             return None
         outputs = (found,) if isinstance(found, TensorType) else found
         cost = op.cost(*known)
@@ -177,3 +183,27 @@ def _arity_fits(op: type[Op], count: int, source: Span, report: Report) -> bool:
     )
     report(Diagnostic(Code.WRONG_ARITY, f"`{op.name}` takes {wanted}, got {count}", source, help=way_out))
     return False
+
+
+def _refused(refusal: Refusal, op: Op, written: Written, path: str, wires: Wires, scope: Scope) -> Diagnostic:
+    """The diagnostic for a refusal, with notes on the inputs. Replaces `input N` in the op's message by node names."""
+    assert isinstance(written.attributes.data, dict)
+    blamed = written.attributes.data.get(refusal.attribute) if refusal.attribute else None
+    place = blamed.span if blamed is not None else written.span
+    if refusal.code == Code.UNEQUAL_SHAPES:
+        place = written.source
+    notes = tuple(
+        Note(f"`{wires[index].ref.node}` is {_shown(wires[index].type)}", wires[index].span)
+        for index in refusal.inputs
+        if index < len(wires)
+    )
+    local = path.rpartition(".")[2]
+    if not re.search(rf"\b{re.escape(local)}\b", written.span.source.line(written.span.line)):
+        notes = (*notes, Note(f"this is the node `{path}`"))
+    message = re.sub(r"\binput (\d+)\b", lambda found: f"`{wires[int(found[1])].ref.node}`", refusal.message)
+    origin = Refused(path, op, wires, refusal, written.span, scope, len(notes))
+    return Diagnostic(refusal.code, message, place, refusal.label, notes, refusal.help, origin=origin)
+
+
+def _shown(of: TensorType | None) -> str:
+    return f"a vector of {of}" if of is not None and of.is_vector else str(of)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
 from cnnc.expand.references import find_wire, read_source
-from cnnc.expand.scope import Binding, Pending, Scope, Wire
+from cnnc.expand.scope import Bound, Scope, Wire
 from cnnc.expressions.strings import evaluate_value
 from cnnc.graph.graph import Output
 from cnnc.language.model import OutputPart, Spec
@@ -26,7 +26,7 @@ class _Shown(NamedTuple):
     weight: float | None = None
 
 
-def find_outputs(spec: Spec, last: Binding | None, top: Scope) -> tuple[Output, ...]:
+def find_outputs(spec: Spec, last: Bound | None, top: Scope) -> tuple[Output, ...]:
     """The outputs whose values are known."""
     if not spec.items:
         nodes = spec.root.at("nodes")
@@ -45,9 +45,8 @@ def find_outputs(spec: Spec, last: Binding | None, top: Scope) -> tuple[Output, 
     return found
 
 
-def _last(spec: Spec, last: Binding | None, top: Scope) -> list[_Shown]:
+def _last(spec: Spec, bound: Bound | None, top: Scope) -> list[_Shown]:
     """The last node, if it has a single output."""
-    bound = last.bound if isinstance(last, Pending) else last
     span = spec.items[-1].span
     if bound is None or bound.failed:
         return []

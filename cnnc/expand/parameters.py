@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.expand.infer_node import MAX_NODES
+from cnnc.expand.limits import MAX_NODES
 from cnnc.expand.scope import UNKNOWN, Scope, fail
 from cnnc.expressions.strings import as_expression, evaluate_value, is_expression, variables
 from cnnc.language.model import Item

@@ -11,18 +11,19 @@ from typing import Any
 from cnnc.analysis.cost import FLOAT, totals
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, counted
 from cnnc.diagnostics.suggestions import did_you_mean
+from cnnc.expand.blocks import Blocks
 from cnnc.expand.edits import NOTHING, Edits
 from cnnc.expand.expander import Expander
 from cnnc.expand.hints import Hints
-from cnnc.expand.infer_node import Inference, TooMuch
+from cnnc.expand.infer_node import Inference
+from cnnc.expand.limits import TooMuch
 from cnnc.expand.network_inputs import read_inputs
 from cnnc.expand.network_outputs import find_outputs
 from cnnc.expand.parameters import Variables, parameters
-from cnnc.expand.scope import FAILED, UNKNOWN, Bound, Names, Scope, Wire
-from cnnc.expand.unused_blocks import rehearse_blocks, rehearse_items
+from cnnc.expand.scope import FAILED, UNKNOWN, UNKNOWN_WIRE, Binding, Bound, Names, Scope, Wire
 from cnnc.expressions.budget import OutOfWork, Work
 from cnnc.graph.graph import Graph, Ref
-from cnnc.language.model import Spec
+from cnnc.language.model import Item, Spec
 from cnnc.text.value import Value
 
 
@@ -43,7 +44,7 @@ def prove(
     try:
         variables = _parameters(spec, overrides, hints, work)
         if spec.inputs is None:
-            rehearse_items(spec.items, spec.blocks, variables, hints, work)
+            _rehearse_items(spec, variables, hints, work)
             return None
         return _prove(spec, spec.inputs, variables, hints, Inference(work=work, edits=edits))
     except OutOfWork as error:
@@ -57,14 +58,16 @@ def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints, inferen
     work = inference.work
     inputs = read_inputs(given, Scope("", Names(), hints, variables, work=work), hints)
     report = replace(hints, inputs=inputs.values())
-    top = Scope("", Names(), report, variables, work=work)
-    for name, each in inputs.items():
-        top.local.given[name] = given.keys[name]
-        top.local.bindings[name] = Bound({"": Wire(Ref(name), each.type, each.span)}) if each else FAILED
-    before = next(iter(top.local.bindings.values())) if len(inputs) == 1 else None
-    expander = Expander(spec.blocks, inference)
-    last = expander.fill(spec.items, top, before)
-    rehearse_blocks(spec.blocks, inference.scopes.values(), report, work)
+    bindings: dict[str, Binding] = {
+        name: Bound({"": Wire(Ref(name), each.type, each.span)}) if each else FAILED for name, each in inputs.items()
+    }
+    only = next(iter(bindings.values())) if len(bindings) == 1 else None
+    names = Names(bindings, {name: given.keys[name] for name in inputs}, last=only)
+    top = Scope("", names, report, variables, work=work)
+    blocks = Blocks(spec.blocks)
+    expander = Expander(blocks, inference)
+    last = expander.fill(spec.items, top)
+    _rehearse_blocks(blocks, inference, report)
     outputs = find_outputs(spec, last, top)
     return Graph(
         name=spec.name,
@@ -80,6 +83,36 @@ def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints, inferen
         allows=inference.allows,
         partial=inference.failures > 0 or not outputs,
     )
+
+
+# -- nodes whose inputs are unknown: mostly their values and names are checked, because all shapes are unknown
+
+
+def _rehearse_items(spec: Spec, variables: Variables, report: Report, work: Work) -> None:
+    """Check the nodes of a spec without inputs, and its blocks."""
+
+    def report_sure(diagnostic: Diagnostic) -> None:
+        if diagnostic.code not in (Code.UNKNOWN_NODE, Code.FAILED_EXPRESSION):  # it may refer to an input
+            report(diagnostic)
+
+    blocks, inference = Blocks(spec.blocks), Inference(work=work)
+    Expander(blocks, inference).fill(spec.items, Scope("", Names(last=FAILED), report_sure, variables, work=work))
+    _rehearse_blocks(blocks, inference, report)
+
+
+def _rehearse_blocks(blocks: Blocks, used: Inference, report: Report) -> None:
+    """Check the blocks that are not `used`, as instances with unknown inputs and parameters."""
+
+    def report_plainly(diagnostic: Diagnostic) -> None:
+        report(replace(diagnostic, notes=diagnostic.notes[:-1]))  # the instance is artificial, without a place
+
+    for name, block in blocks.by_name.items():
+        if name not in used.scopes.values():
+            item = Item(name, block.span, Value({}, block.span))
+            wires = tuple(UNKNOWN_WIRE for _ in block.inputs)
+            outside = Scope("", Names(), report_plainly, work=used.work)
+            expander = Expander(blocks, Inference(work=used.work), rehearsed=True)
+            expander.expand(block, item, name, wires, outside, unknown=block.params.keys())
 
 
 def _filled(inference: Inference) -> dict[str, str]:

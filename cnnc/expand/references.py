@@ -4,13 +4,13 @@ Takes an item and its scope; returns `Source`s, which name values that may be fu
 them. Raises CnncError if there is no such value.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, NoReturn
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Span, counted
 from cnnc.diagnostics.suggestions import did_you_mean, effort, nearest
-from cnnc.expand.scope import FAILED, NOTHING, Binding, Bound, Pending, Scope, Wire, fail
+from cnnc.expand.scope import FAILED, UNKNOWN_WIRE, Binding, Bound, Pending, Scope, Wire, fail
 from cnnc.expressions.strings import evaluate_value, references
 from cnnc.language.model import Item
 from cnnc.language.validate import show
@@ -28,14 +28,14 @@ class Source(NamedTuple):
     before: Binding | None = None
 
 
-def read_sources(item: Item, scope: Scope, before: Binding | None) -> list[Source]:
+def read_sources(item: Item, scope: Scope) -> list[Source]:
     """The inputs of an item, at least one: those in `from`, or the item before."""
     if item.source is None:
-        if before is None:
+        if scope.local.last is None:
             message = f"`{item.op}` is the first node here, and there are several inputs"
             way_out = f"name its input: `from: {next(iter(scope.local.bindings), 'input')}`"
             fail(Code.WRONG_ARITY, message, item.span, way_out)
-        return [Source("", "", item.span, before)]
+        return [Source("", "", item.span, scope.local.last)]
     value = evaluate_value(item.source, scope)
     entries = value.data if isinstance(value.data, tuple) else (value,)
     if not entries:
@@ -74,7 +74,7 @@ def read_source(entry: Value) -> Source:
     return Source(head, port, entry.span)
 
 
-def needs(item: Item, sources: list[Source], scope: Scope) -> tuple[Need, ...]:
+def needs(item: Item, sources: Iterable[Source], scope: Scope) -> tuple[Need, ...]:
     """The nodes further down that an item has to wait for, as inputs or in its expressions."""
     found: list[Need] = []
     for source in sources:
@@ -108,7 +108,7 @@ def find_wire(source: Source, scope: Scope) -> Wire:
         return wire(source, scope)
     except CnncError as error:
         scope.report_all(error)
-        return NOTHING
+        return UNKNOWN_WIRE
 
 
 def known_wire(source: Source, scope: Scope) -> Wire | None:
@@ -127,12 +127,12 @@ def wire(source: Source, scope: Scope) -> Wire:
     """The value that a source names, once it is known; raises CnncError if there is none."""
     binding = _bound(source, scope)
     if binding is None and (scope.local.lost or f"{source.name}.{source.port}" in scope.local.given):
-        return NOTHING  # a name that could not be read, or was refused for its dot
+        return UNKNOWN_WIRE  # a name that could not be read, or was refused for its dot
     if binding is None:
         message = f"there is no node `{source.name}` in this scope"
         fail(Code.UNKNOWN_NODE, message, source.span, _known(source.name, scope))
     if binding.failed:
-        return NOTHING
+        return UNKNOWN_WIRE
     if source.port not in binding.ports:
         _no_port(source, binding, scope)
     return binding.ports[source.port]

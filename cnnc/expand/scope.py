@@ -1,11 +1,11 @@
 """The scope of items during expansion: names, variables, and the enclosing scopes.
 
-A name is bound to a `Bound` (ports with their wires) or to a `Pending` item, which waits for a node further down. The
-rounds of an `each` without a name share the `Names` of one scope and differ in their variables.
+A name is bound to a `Bound` (ports with their wires), or to a `Pending` while its item waits for a node further down.
+The rounds of an `each` without a name share the `Names` of one scope and differ in their variables.
 """
 
 from collections import ChainMap, Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, NoReturn, cast
 
@@ -28,7 +28,7 @@ class Wire(NamedTuple):
     span: Span | None = None
 
 
-NOTHING = Wire(Ref(""), None)  # the output of a failed node
+UNKNOWN_WIRE = Wire(Ref(""), None)  # the output of a failed node
 
 
 class Bound(NamedTuple):
@@ -43,17 +43,17 @@ FAILED = Bound({}, failed=True)
 
 @dataclass(eq=False, repr=False, slots=True)
 class Pending:
-    """An item that waits for `needs`, names in its scope or other pending items; `build` then returns its ports.
+    """The binding of an item that waits for `needs`: names in its scope, or other waiting items.
 
-    A `passage` takes the place of a left-out node: it is bound to the node's input, and has no name of its own.
+    `bound` is None until the item is built. A `passage` takes the place of a left-out node: it will have the value of
+    the node's input, and has no name of its own.
     """
 
     name: str
     span: Span
     needs: tuple["str | Pending", ...]
-    build: Callable[[], Bound]
-    bound: Bound | None = None
     passage: bool = False
+    bound: Bound | None = None
 
 
 Binding = Bound | Pending
@@ -61,28 +61,39 @@ Binding = Bound | Pending
 
 @dataclass(eq=False, repr=False, slots=True)
 class Names:
-    """The names of one scope: bound names, names of left-out nodes, and names of items further down."""
+    """The names of one scope. The reader claims them, in the order of the file; the expander binds them.
 
-    bindings: dict[str, Binding] = field(default_factory=dict)
-    absent: dict[str, Binding] = field(default_factory=dict)
+    `last` is the value that an item without a `from` takes: at first the scope's only input, then the item before.
+    """
+
+    bindings: dict[str, Binding] = field(default_factory=dict)  # at first those of the scope's inputs
     given: dict[str, Span] = field(default_factory=dict)
-    waiting: list[Pending] = field(default_factory=list)
     by_index: bool = False
-    reserved: frozenset[str] = frozenset()  # explicit names of items that are present; default names avoid them
-    ahead: Counter[str] = field(default_factory=Counter)  # how many items further down have a name
     around: "Names | None" = None  # the enclosing scope, not visible from here; used in help lines
+    last: Binding | None = None
+    absent: dict[str, Binding] = field(default_factory=dict)  # the names of left-out nodes
     lost: bool = False  # an item failed before its names were known, so an unknown name may be its name
+    _reserved: frozenset[str] = frozenset()
+    _ahead: Counter[str] = field(default_factory=Counter)
     _count: int = 0
     _defaults: Counter[str] = field(default_factory=Counter)
 
     def find(self, name: str) -> Binding | None:
         """The current binding of a name; None if it is not known yet."""
         binding = self.bindings.get(name)
-        if binding is None and not self.ahead[name]:
+        if binding is None and not self._ahead[name]:
             binding = self.absent.get(name)
         if isinstance(binding, Pending) and binding.bound is not None:
             return binding.bound
         return binding
+
+    def is_ahead(self, name: str) -> bool:
+        """Whether an item further down has this explicit name."""
+        return self._ahead[name] > 0
+
+    def expect(self, reserved: frozenset[str], ahead: Counter[str]) -> None:
+        """Set the explicit names in the scope: those that default names must avoid, and how many items have each."""
+        self._reserved, self._ahead = reserved, ahead
 
     def claim(self, name: str | None, op: str, span: Span, report: Report) -> str:
         """The local name of a new node: the given name, even if it is refused, or the default."""
@@ -91,7 +102,7 @@ class Names:
         if name is None:
             name = str(position) if self.by_index else self._default(op)
         else:
-            self.ahead[name] -= self.ahead[name] > 0
+            self._pass(name)
             check_name(name, span, report)
         if name in self.given:
             report(_given_twice(name, span, self.given[name]))
@@ -99,14 +110,31 @@ class Names:
         self.given[name] = span
         return name
 
+    def bind(self, name: str, binding: Binding) -> None:
+        """Bind a name; if its item has been waiting, all who hold its `Pending` see the binding."""
+        waiting = self.bindings.get(name)
+        if isinstance(waiting, Pending) and isinstance(binding, Bound):
+            waiting.bound = binding
+        else:
+            self.bindings[name] = binding
+
     def leave(self, name: str, binding: Binding) -> None:
         """Bind the name of a left-out node to its input."""
-        self.ahead[name] -= self.ahead[name] > 0
+        self._pass(name)
         self.absent[name] = binding
 
+    def lose(self, name: str, span: Span) -> None:
+        """Bind the name of a node that cannot be read."""
+        self.bindings.setdefault(name, FAILED)
+        self.given.setdefault(name, span)
+        self._ahead[name] = 0
+
     def close(self) -> None:
-        """Mark the scope as read: no further names will be added."""
-        self.ahead.clear()
+        """Mark the scope as read: no further names will be claimed."""
+        self._ahead.clear()
+
+    def _pass(self, name: str) -> None:
+        self._ahead[name] -= self._ahead[name] > 0
 
     def _default(self, op: str) -> str:
         """The op's name, or the first of op_2, op_3 … that is free."""
@@ -114,7 +142,7 @@ class Names:
             self._defaults[op] += 1
             count = self._defaults[op]
             name = op if count == 1 else f"{op}_{count}"
-            if name not in self.given and name not in self.reserved and name not in TAKEN["a node"]:
+            if name not in self.given and name not in self._reserved and name not in TAKEN["a node"]:
                 return name
 
 
@@ -131,7 +159,8 @@ def _given_twice(name: str, span: Span, first: Span) -> Diagnostic:
 class Scope:
     """A scope as seen by one of its items. `path` ends in a dot or is empty.
 
-    `trail` holds notes on the instances around it; `allow` the warnings that are allowed in it, the innermost first.
+    `trail` holds notes on the instances around it; `allow` the warnings that are allowed in it, the innermost first;
+    `inside` the scopes around it, each by the name of its block, `group` or `each`.
     """
 
     path: str
@@ -139,7 +168,7 @@ class Scope:
     sink: Report
     variables: Mapping[str, object] = field(default_factory=dict)
     trail: tuple[Note, ...] = ()
-    depth: int = 0
+    inside: tuple[str, ...] = ()
     allow: tuple[Allow, ...] = ()
     work: Work = field(default_factory=Work)
 
@@ -147,7 +176,7 @@ class Scope:
         """The same scope with more variables, for a round of an `each` or a `repeat`. Copies no variables."""
         under = self.variables.maps if isinstance(self.variables, ChainMap) else [self.variables]
         variables: ChainMap[str, object] = ChainMap(*cast("list[dict[str, object]]", [more, *under]))
-        return Scope(self.path, self.local, self.sink, variables, self.trail, self.depth, self.allow, self.work)
+        return Scope(self.path, self.local, self.sink, variables, self.trail, self.inside, self.allow, self.work)
 
     def find(self, name: str) -> Binding | None:
         """The current binding of a name; None if it is not known yet."""
@@ -171,7 +200,7 @@ class Scope:
 
     def attribute(self, name: str, attribute: str) -> int:
         binding = self.find(name)
-        if isinstance(binding, Pending) or (binding is None and self.local.ahead[name]):
+        if isinstance(binding, Pending) or (binding is None and self.local.is_ahead(name)):
             message = f"`{name}` depends on nodes further down, so its {attribute} is not yet known here"
             way_out = "the presence, count and name of a node may depend only on the nodes above it"
             fail(Code.FAILED_EXPRESSION, message, None, way_out)

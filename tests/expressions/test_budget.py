@@ -10,7 +10,7 @@ import pytest
 
 from cnnc.compiler import check
 from cnnc.diagnostics import Source, suggestions
-from cnnc.expand import infer_node
+from cnnc.expand import limits
 from cnnc.expand.parameters import parameters
 from cnnc.expand.scope import Names, Scope
 from cnnc.expressions import budget, parse_cache
@@ -102,14 +102,14 @@ def test_the_count_is_the_same_whatever_was_checked_before():
 def test_the_inputs_and_outputs_of_all_nodes_are_bounded(spec, monkeypatch):
     message = "E217 the nodes and blocks of the network have more than 2,000 inputs and outputs"
     assert message not in faults(spec)
-    monkeypatch.setattr(infer_node, "MAX_LINKS", 2_000)
+    monkeypatch.setattr(limits, "MAX_LINKS", 2_000)
     assert message in faults(spec)
 
 
 def test_unused_blocks_count_as_nodes_of_the_network(monkeypatch):
     spec = net({"relu": {"repeat": 600}}, blocks={f"b{at}": {"nodes": [{"relu": {"repeat": 90}}]} for at in range(9)})
     assert faults(spec) == []
-    monkeypatch.setattr(infer_node, "MAX_NODES", 1_000)
+    monkeypatch.setattr(limits, "MAX_NODES", 1_000)
     assert faults(spec) == ["E217 the network has more than 1,000 nodes"]
 
 

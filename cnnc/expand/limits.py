@@ -1,26 +1,64 @@
-"""A lower bound for the number of nodes of an item, computed before any of them is built.
+"""The limits on the size of a network, enforced before anything of that size is built.
 
-Takes an item and the variables around it; returns a number that the expansion will reach. Parts that depend on sizes,
-or may be left out, count as little as possible. The work of counting is limited.
+`step`, `link` and `require_room` count in the `Work` of a check and raise TooMuch. `Estimate` computes a lower bound
+for the number of nodes of an item, so that a network that must become too large is refused at once.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
-from cnnc.diagnostics import CnncError
-from cnnc.expand.infer_node import MAX_NODES
-from cnnc.expand.scope import SILENT
+from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
+from cnnc.expand.scope import SILENT, Scope
 from cnnc.expressions.budget import Work
 from cnnc.expressions.strings import evaluate_value
 from cnnc.language.model import Block, Item
 from cnnc.language.names import COUNTERS
 from cnnc.text.value import Value
 
+MAX_NODES = 100_000
+MAX_LINKS = 500_000  # inputs and outputs of all nodes and blocks
+MAX_FRUITLESS = 20_000  # steps for left-out items, instances without nodes, rounds …
+STEPS_PER_NODE = 8  # steps that a node may need: its block's, its repeat's, its own
 MAX_VISITS = 10_000  # items that all estimates of a network may visit
 
 
+class TooMuch(Exception):
+    """The network exceeds a limit; the rest is not expanded."""
+
+
+def step(span: Span, scope: Scope) -> None:
+    """Count a step of the expansion; raises TooMuch if too many of them have added no node."""
+    work = scope.work
+    work.steps += 1
+    if work.steps > MAX_FRUITLESS + STEPS_PER_NODE * work.nodes:
+        message = f"expanding the network takes more than {MAX_FRUITLESS:,} steps without adding a node"
+        _stop(message, span, scope, "repeat less often")
+
+
+def require_room(more: int, span: Span, scope: Scope) -> None:
+    """Raise TooMuch if `more` nodes would exceed the limit."""
+    if scope.work.nodes + more > MAX_NODES:
+        _stop(f"the network has more than {MAX_NODES:,} nodes", span, scope, "repeat less often")
+
+
+def link(count: int, span: Span, scope: Scope) -> None:
+    """Count the inputs or outputs of an item; raises TooMuch if there are too many in total."""
+    scope.work.links += count
+    if scope.work.links > MAX_LINKS:
+        message = f"the nodes and blocks of the network have more than {MAX_LINKS:,} inputs and outputs"
+        _stop(message, span, scope, "give each fewer of them, or repeat them less often")
+
+
+def _stop(message: str, span: Span, scope: Scope, help: str) -> NoReturn:
+    scope.report(Diagnostic(Code.TOO_MANY_NODES, message, span, help=help))
+    raise TooMuch
+
+
 class Estimate:
-    """Counts the nodes of items that use the given blocks; its expressions count towards the check's `work`."""
+    """Counts the nodes of items that use the given blocks; its expressions count towards the check's `work`.
+
+    Parts that depend on sizes, or may be left out, count as little as possible. The work of counting is limited.
+    """
 
     def __init__(self, blocks: Mapping[str, Block], work: Work) -> None:
         self._blocks, self._work = blocks, work

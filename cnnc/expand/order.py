@@ -1,14 +1,16 @@
-"""Builds the pending items of a scope: inputs before their users, otherwise in the order of the file.
+"""Orders the waiting items of a scope: inputs before their users, otherwise in the order of the file.
 
-Takes the pending items after all items of the scope have been read, and binds each of them. A cycle is an error (E307).
+Takes the items that wait after the whole scope has been read; returns the order in which to build them, and the cycles
+among them (E307).
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
-from cnnc.diagnostics import Code, Diagnostic, Note, Report
-from cnnc.expand.scope import FAILED, Names, Pending
+from cnnc.diagnostics import Code, Diagnostic, Note
+from cnnc.expand.scope import Names, Pending
 
 SHOWN = 20  # nodes of a cycle that get a note
 NAMED = 100  # nodes of a cycle that the message names; of a longer cycle, the two ends
@@ -16,51 +18,66 @@ NAMED = 100  # nodes of a cycle that the message names; of a longer cycle, the t
 Users = Mapping[Pending, list[Pending]]
 
 
-def settle(names: Names, report: Report) -> None:
-    """Build all pending items of a scope; items on a cycle are reported and fail."""
-    names.close()
-    waiting, names.waiting = names.waiting, []
-    users = _users(names, waiting)
-    _build(waiting, users)
-    stuck = [pending for pending in waiting if pending.bound is None]
-    for loop in _loops(stuck, users):
-        way = _shortest_cycle(loop, users)
-        there = [each for each in way if not each.passage]
-        report(_cycle(there) if there else _cycle_of_absent(way))
-        for pending in loop:
-            pending.bound = FAILED
-    _build(stuck, users)
+class Cycle(NamedTuple):
+    """Items that wait for each other, none of which can be built."""
+
+    pending: list[Pending]
+    fault: Diagnostic
 
 
-def _users(names: Names, waiting: list[Pending]) -> Users:
-    """The pending items that wait for each pending item."""
+class Order(NamedTuple):
+    """The items before or beside the cycles, the cycles, and the items that need one of the cycles."""
+
+    first: list[Pending]
+    cycles: list[Cycle]
+    last: list[Pending]
+
+
+def in_order(waiting: Sequence[Pending], names: Names) -> Order:
+    """The order in which to build the waiting items of a scope."""
+    users = _users(waiting, names)
+    first = _ready(waiting, users)
+    if len(first) == len(waiting):
+        return Order(first, [], [])
+    done = set(first)
+    stuck = [pending for pending in waiting if pending not in done]
+    loops = [*_loops(stuck, users)]
+    looped = {pending for loop in loops for pending in loop}
+    return Order(first, [Cycle(loop, _fault(loop, users)) for loop in loops], _ready(stuck, users, looped))
+
+
+def _users(waiting: Sequence[Pending], names: Names) -> Users:
+    """The items that wait for each waiting item."""
     users: dict[Pending, list[Pending]] = {pending: [] for pending in waiting}
     for pending in waiting:
         found = [names.find(each) if isinstance(each, str) else each for each in pending.needs]
-        for need in dict.fromkeys(each for each in found if isinstance(each, Pending) and each.bound is None):
+        for need in dict.fromkeys(each for each in found if isinstance(each, Pending)):
             users[need].append(pending)
     return users
 
 
-def _build(waiting: list[Pending], users: Users) -> None:
-    """Build all items that are not on a cycle or after one, in topological order, the first in the file first."""
-    missing = Counter(user for need in waiting if need.bound is None for user in users[need])
+def _ready(waiting: Sequence[Pending], users: Users, looped: Collection[Pending] = ()) -> list[Pending]:
+    """The items that are not on a cycle or after one, in topological order, the first in the file first.
+
+    `looped` are items on cycles that count as built.
+    """
+    missing = Counter(user for need in waiting if need not in looped for user in users[need])
     place = {pending: index for index, pending in enumerate(waiting)}
-    ready = [index for pending, index in place.items() if pending.bound is None and not missing[pending]]
+    ready = [index for pending, index in place.items() if pending not in looped and not missing[pending]]
     heapify(ready)
+    found = []
     while ready:
         pending = waiting[heappop(ready)]
-        pending.bound = pending.build()
+        found.append(pending)
         for user in users[pending]:
             missing[user] -= 1
-            if not missing[user] and user.bound is None:
+            if not missing[user] and user not in looped:
                 heappush(ready, place[user])
+    return found
 
 
 def _loops(stuck: list[Pending], users: Users) -> Iterator[list[Pending]]:
     """The groups of items that wait for each other, each in the order of the file."""
-    if not stuck:
-        return
     import networkx as nx  # takes as long to import as the rest of a check
 
     place = {pending: index for index, pending in enumerate(stuck)}
@@ -87,7 +104,14 @@ def _shortest_cycle(loop: list[Pending], users: Users) -> list[Pending]:
     return [start, *reversed(way[1:])]
 
 
-def _cycle(loop: list[Pending]) -> Diagnostic:
+def _fault(loop: list[Pending], users: Users) -> Diagnostic:
+    """E307 for a shortest cycle, which names only its nodes that are present, if there are any."""
+    cycle = _shortest_cycle(loop, users)
+    present = [each for each in cycle if not each.passage]
+    return _cycle_of_present(present) if present else _cycle_of_absent(cycle)
+
+
+def _cycle_of_present(loop: list[Pending]) -> Diagnostic:
     first, *others = loop
     message = f"these nodes form a cycle: {_named(loop)}" if others else f"`{first.name}` takes itself as an input"
     notes = tuple(Note(f"`{each.name}` is here", each.span) for each in others[:SHOWN])

@@ -1,0 +1,108 @@
+"""Blocks and their scopes: which blocks there are, how an instance's scope begins, and what is visible of it outside.
+
+A `group`, and each round of an `each`, is an instance of a block that is written where it is used.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from cnnc.diagnostics import Allow, CnncError, Code, Note, counted
+from cnnc.diagnostics.suggestions import MOST, nearest
+from cnnc.expand.references import read_source, wire
+from cnnc.expand.scope import FAILED, Binding, Bound, Names, Scope, Wire, fail
+from cnnc.expressions.strings import evaluate_value
+from cnnc.language.model import Block, Item
+from cnnc.ops import registry
+from cnnc.text.value import Value
+
+MAX_DEPTH = 32
+
+
+class Blocks:
+    """The blocks of a spec by name. What misspelt names mean is searched once for all uses."""
+
+    def __init__(self, blocks: Mapping[str, Block]) -> None:
+        self.by_name = blocks
+        self._meant: dict[str, str] = {}
+        self._meant_params: dict[int, set[str | None]] = {}  # by the value of the spec that holds them
+
+    def knows(self, op: str) -> bool:
+        """Whether the name belongs to an op or to a block, but not to both."""
+        return (op in registry.PLACES) != (op in self.by_name) or op in ("group", "each")
+
+    def is_op(self, item: Item) -> bool:
+        """Whether an item is a single node."""
+        return item.body is None and item.op not in self.by_name
+
+    def fewest_inputs(self, item: Item) -> int:
+        """The minimum number of inputs of an item."""
+        block = self.by_name.get(item.op) or item.body
+        return len(block.inputs) if block else registry.get(item.op).least_inputs
+
+    def meant(self, op: str) -> str:
+        """The known op or block that a misspelt op most likely means."""
+        if op not in self._meant:
+            self._meant[op] = nearest(op, [*registry.names(), *self.by_name]) or op
+        return self._meant[op]
+
+    def meant_params(self, block: Block, given: Value) -> set[str | None]:
+        """The parameters that misspelt ones most likely mean."""
+        if id(given) not in self._meant_params:
+            keys = given.data if isinstance(given.data, dict) else {}
+            unknown = islice((key for key in keys if key not in block.params), MOST)
+            self._meant_params[id(given)] = {nearest(key, block.params) for key in unknown}
+        return self._meant_params[id(given)]
+
+
+def enter(
+    block: Block,
+    item: Item,
+    path: str,
+    wires: Sequence[Wire],
+    variables: Mapping[str, object],
+    scope: Scope,
+    allow: tuple[Allow, ...],
+) -> Scope:
+    """The scope of an instance at `path` before its parameters are known; raises CnncError if the inputs do not fit."""
+    if len(wires) != len(block.inputs):
+        names = ", ".join(f"`{name}`" for name in block.inputs)
+        count = counted(len(block.inputs), "input")
+        message = f"`{item.op}` takes {count} ({names}), got {len(wires)}"
+        way_out = f"name {count}: `from: [{', '.join('abcdefgh'[: len(block.inputs)])}]`"
+        fail(Code.WRONG_ARITY, message, item.source or item.span, way_out)
+    if len(scope.inside) >= MAX_DEPTH:
+        message = f"blocks are nested more than {MAX_DEPTH} deep"
+        fail(Code.TOO_MANY_NODES, message, item.span, "use fewer levels of blocks")
+    given = [Bound({"": wire}, failed=wire.type is None) for wire in wires]
+    inputs: dict[str, Binding] = dict(zip(block.inputs, given, strict=True))
+    spans = dict.fromkeys(block.inputs, block.span)
+    local = Names(inputs, spans, block.index_names, scope.local, given[0] if len(given) == 1 else None)
+    note = Note(f"in `{path}`" if item.body else f"in `{path}`, an instance of `{item.op}`", item.span)
+    inside = (*scope.inside, item.op)
+    return Scope(f"{path}.", local, scope.sink, variables, (note, *scope.trail), inside, allow, scope.work)
+
+
+def shown(block: Block, last: Bound | None, scope: Scope) -> Bound:
+    """The outputs of an expanded scope: those that its block declares, or its last node."""
+    if block.outputs is None:
+        return last or FAILED
+    ports = {}
+    for port, value in block.outputs.items():
+        try:
+            ports[port] = wire(read_source(evaluate_value(value, scope)), scope)
+        except CnncError as error:
+            scope.report_all(error)
+    if len(ports) < len(block.outputs):
+        return FAILED
+    return Bound({"": next(iter(ports.values()))}) if len(ports) == 1 else Bound(ports)
+
+
+def only(bound: Bound, item: Item, wires: tuple[Wire, ...]) -> Wire:
+    """The single value that the next instance takes; raises E215 if there are several."""
+    if "" not in bound.ports or len(wires) > 1:
+        count = f"{len(wires)} inputs" if len(wires) > 1 else f"{len(bound.ports)} outputs"
+        word = "repeat" if item.repeat is not None else "each"
+        message = f"`{word}` chains nodes with one input and one output, but `{item.op}` has {count}"
+        way_out = "put it into a block with one input and one output, and repeat that"
+        fail(Code.BAD_REPEAT, message, item.repeat or item.span, way_out)
+    return bound.ports[""]
