@@ -3,13 +3,15 @@
 A `group`, and each round of an `each`, is an instance of a block that is written where it is used.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
+from typing import NamedTuple
 
 from cnnc.diagnostics import Allow, CnncError, Code, Note, counted
 from cnnc.diagnostics.suggestions import MOST, nearest
+from cnnc.expand.attached_activations import Act
 from cnnc.expand.references import read_source, wire
-from cnnc.expand.scope import FAILED, Binding, Bound, Names, Scope, Wire, fail
+from cnnc.expand.scope import FAILED, Binding, Bound, Names, Scope, Wire, Wires, fail
 from cnnc.expressions.strings import evaluate_value
 from cnnc.language.model import Block, Item
 from cnnc.ops import registry
@@ -54,16 +56,19 @@ class Blocks:
         return self._meant_params[id(given)]
 
 
-def enter(
-    block: Block,
-    item: Item,
-    path: str,
-    wires: Sequence[Wire],
-    variables: Mapping[str, object],
-    scope: Scope,
-    allow: tuple[Allow, ...],
-) -> Scope:
-    """The scope of an instance at `path` before its parameters are known; raises CnncError if the inputs do not fit."""
+class Instance(NamedTuple):
+    """One instance of an item: where it is, and what it takes."""
+
+    item: Item
+    path: str
+    wires: Wires
+    scope: Scope  # around it
+    act: Act | None = None
+
+
+def enter(block: Block, instance: Instance, variables: Mapping[str, object], allow: tuple[Allow, ...]) -> Scope:
+    """The scope of an instance before its parameters are known; raises CnncError if the inputs do not fit."""
+    item, path, wires, scope, _ = instance
     if len(wires) != len(block.inputs):
         names = ", ".join(f"`{name}`" for name in block.inputs)
         count = counted(len(block.inputs), "input")
@@ -82,7 +87,7 @@ def enter(
     return Scope(f"{path}.", local, scope.sink, variables, (note, *scope.trail), inside, allow, scope.work)
 
 
-def shown(block: Block, last: Bound | None, scope: Scope) -> Bound:
+def block_outputs(block: Block, last: Bound | None, scope: Scope) -> Bound:
     """The outputs of an expanded scope: those that its block declares, or its last node."""
     if block.outputs is None:
         return last or FAILED
@@ -97,7 +102,7 @@ def shown(block: Block, last: Bound | None, scope: Scope) -> Bound:
     return Bound({"": next(iter(ports.values()))}) if len(ports) == 1 else Bound(ports)
 
 
-def only(bound: Bound, item: Item, wires: tuple[Wire, ...]) -> Wire:
+def next_input(bound: Bound, item: Item, wires: Wires) -> Wire:
     """The single value that the next instance takes; raises E215 if there are several."""
     if "" not in bound.ports or len(wires) > 1:
         count = f"{len(wires)} inputs" if len(wires) > 1 else f"{len(bound.ports)} outputs"

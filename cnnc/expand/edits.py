@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from cnnc.diagnostics import Span
-from cnnc.expand.scope import Bound, Scope, Wire
+from cnnc.expand.scope import Bound, Scope, Wire, Wires
 from cnnc.ops import registry
 from cnnc.ops.base import Op, Refusal
 from cnnc.ops.types import TensorType
@@ -42,7 +42,7 @@ class Edit(NamedTuple):
         given = {name: value for name, value in op.model_dump().items() if name in kind.model_fields}
         return _made(kind, {**given, **self.attributes})
 
-    def connect(self, wires: tuple[Wire, ...], scope: Scope) -> tuple[Wire, ...]:
+    def connect(self, wires: Wires, scope: Scope) -> Wires:
         """The changed inputs; raises Impossible."""
         connected = [self._connected(at, wire, scope) for at, wire in enumerate(wires)]
         for at, other in self.projected.items():

@@ -11,16 +11,14 @@ from itertools import chain, repeat
 from typing import NamedTuple
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note
-from cnnc.expand.attached_activations import Act
-from cnnc.expand.blocks import Blocks, enter, only, shown
-from cnnc.expand.edits import NOTHING
-from cnnc.expand.infer_node import Inference, Wires, Written
-from cnnc.expand.limits import Estimate, link, require_room, step
+from cnnc.expand.blocks import Blocks, Instance, block_outputs, enter, next_input
+from cnnc.expand.infer_node import Inference, Written
+from cnnc.expand.limits import Estimate, count_links, count_step, require_room
 from cnnc.expand.order import in_order
 from cnnc.expand.parameters import attributes, condition, instances, parameters, rounds
 from cnnc.expand.reading import Passage, Reader, Unit
 from cnnc.expand.references import Source, find_wire, known_wire, needs
-from cnnc.expand.scope import FAILED, UNKNOWN_WIRE, Bound, Pending, Scope, Wire
+from cnnc.expand.scope import FAILED, UNKNOWN_WIRE, Bound, Pending, Scope, Wire, Wires
 from cnnc.language.model import Block, Item
 from cnnc.text.value import Value
 
@@ -47,14 +45,14 @@ class Expander:
         self._estimate = Estimate(blocks.by_name, inference.work)
         self._passed_by: list[tuple[Source, Scope, Note]] = []
 
-    def fill(self, items: tuple[Item, ...], scope: Scope) -> Bound | None:
+    def expand_items(self, items: tuple[Item, ...], scope: Scope) -> Bound | None:
         """Expand the items of a scope; returns the binding of the last item, if there is any, or of the only input."""
         waiting: Waiting = {}
-        for read in self._reader.read(items, scope):
-            if isinstance(read, Unit):
-                self._place(read, waiting)
-            elif isinstance(read, Passage):
-                self._pass(read, waiting)
+        for found in self._reader.read(items, scope):
+            if isinstance(found, Unit):
+                self._place(found, waiting)
+            elif isinstance(found, Passage):
+                self._pass_on(found, waiting)
             else:
                 self._inference.failures += 1
         self._settle(waiting, scope)
@@ -88,19 +86,17 @@ class Expander:
                 waiting[behind] = None
         names.last = names.bindings[unit.name]
 
-    def _pass(self, passage: Passage, waiting: Waiting) -> None:
+    def _pass_on(self, passage: Passage, waiting: Waiting) -> None:
         """Make the last source of a passage the input of the next item."""
         self._note_passed_by(passage)
         names, source = passage.scope.local, passage.sources[-1]
         binding = source.before or names.find(source.name)
-        if isinstance(binding, Bound):
-            as_it_is = not source.port and not binding.failed
-            names.last = binding if as_it_is else Bound({"": find_wire(source, passage.scope)})
-        elif binding is not None and not source.port:
-            names.last = binding
-        else:
-            names.last = Pending(source.name, passage.item.span, (binding or source.name,), passage=True)
-            waiting[names.last] = passage
+        if isinstance(binding, Bound) and (source.port or binding.failed):
+            binding = Bound({"": find_wire(source, passage.scope)})
+        elif binding is None or (isinstance(binding, Pending) and source.port):
+            binding = Pending(source.name, passage.item.span, (binding or source.name,), passage=True)
+            waiting[binding] = passage
+        names.last = binding
 
     def _note_passed_by(self, left_out: Unit | Passage) -> None:
         item = left_out.item
@@ -119,11 +115,11 @@ class Expander:
 
     def _build_waiting(self, ready: Sequence[Pending], waiting: Waiting) -> None:
         for pending in ready:
-            read = waiting[pending]
-            if isinstance(read, Unit):
-                self._bind(read, self._build(read))
-            elif read is not None:
-                pending.bound = Bound({"": find_wire(read.sources[-1], read.scope)})
+            found = waiting[pending]
+            if isinstance(found, Unit):
+                self._bind(found, self._build(found))
+            elif found is not None:
+                pending.bound = Bound({"": find_wire(found.sources[-1], found.scope)})
             elif pending.bound is None:
                 pending.bound = FAILED  # its unit is on a cycle
 
@@ -149,7 +145,7 @@ class Expander:
                 require_room(self._estimate.least(item, scope.variables), (item.repeat or item).span, scope)
             if item.repeat is not None:
                 return self._repeat(unit, wires)
-            bound = self._single(item, unit.path, wires, scope, next(iter(unit.acts), None))
+            bound = self._instance(Instance(item, unit.path, wires, scope, next(iter(unit.acts), None)))
             return Built(bound, [bound])
         except CnncError as error:
             scope.report_all(error)
@@ -160,34 +156,36 @@ class Expander:
         item, scope, path = unit.item, unit.scope, unit.path
         single = replace(item, repeat=None, name=None, when=None)
         inners = instances(item, scope)
-        step(item.span, scope)
+        count_step(item.span, scope)
         if not self._blocks.is_op(item):
             self._inference.scopes[path] = item.op
         built: list[Bound] = []
         taps: dict[str, Wire] = {}
         bound = Bound({"": wires[-1]})
         for inner, act in zip(inners, chain(unit.acts, repeat(None)), strict=False):
-            step(item.span, scope)
+            count_step(item.span, scope)
             if built or len(wires) > 1 < len(inners):
-                wires = (only(bound, item, wires),)
-            bound = self._single(single, f"{path}.{inner.variables['i']}", wires, inner, act)
+                wires = (next_input(bound, item, wires),)
+            bound = self._instance(Instance(single, f"{path}.{inner.variables['i']}", wires, inner, act))
             built.append(bound)
             if bound.failed:
                 return Built(FAILED, built)
             taps[str(inner.variables["i"])] = bound.ports.get("", UNKNOWN_WIRE)
         return Built(Bound({**bound.ports, **taps}) if "" in bound.ports else bound, built)
 
-    def _single(self, item: Item, path: str, wires: Wires, scope: Scope, act: Act | None) -> Bound:
-        """Build one instance of an item."""
-        if item.body is None:
-            is_op = self._blocks.is_op(item)
-            return self._node(item, path, wires, scope, act) if is_op else self._instance(item, path, wires, scope)
-        if item.op == "each":
-            return self._each(item, item.body, path, wires, scope)
-        return self.expand(item.body, item, path, wires, scope, scope.variables)
+    # -- one instance
 
-    def _node(self, item: Item, path: str, wires: Wires, scope: Scope, act: Act | None) -> Bound:
+    def _instance(self, instance: Instance) -> Bound:
+        item = instance.item
+        if item.body is None:
+            return self._node(instance) if self._blocks.is_op(item) else self._block(instance)
+        if item.op == "each":
+            return self._each(instance, item.body)
+        return self.expand_block(item.body, instance, instance.scope.variables, {})
+
+    def _node(self, instance: Instance) -> Bound:
         """Infer a node and the activation after it; the binding is that of the activation."""
+        item, path, wires, scope, act = instance
         values, unknown = attributes(item, scope)
         assert isinstance(values.data, dict)
         if "act" in item.attributes.keys:
@@ -203,8 +201,9 @@ class Expander:
         written = Written(act.op, Value({}, act.span), act.span, act.span, allow=item.allow)
         return self._inference.add(written, scope.path + act.name, (bound.ports[""],), scope)
 
-    def _instance(self, item: Item, path: str, wires: Wires, scope: Scope) -> Bound:
-        """Build an instance of a block after checking its parameters."""
+    def _block(self, instance: Instance) -> Bound:
+        """Expand an instance of a block after checking its parameters."""
+        item, scope = instance.item, instance.scope
         block = self._blocks.by_name[item.op]
         values, unknown = attributes(item, scope)
         assert isinstance(values.data, dict)
@@ -220,43 +219,40 @@ class Expander:
             return FAILED
         if self._rehearsed:
             return Bound(dict.fromkeys(block.outputs or [""], UNKNOWN_WIRE))
-        lost = block.params.keys() & {*unknown, *missing, *meant}
-        return self.expand(block, item, path, wires, scope, {}, values.data, lost)
+        return self.expand_block(block, instance, {}, values.data, block.params.keys() & {*unknown, *missing, *meant})
 
-    def _each(self, item: Item, body: Block, path: str, wires: Wires, scope: Scope) -> Bound:
-        """Build an `each` with a name: every round is a separate scope, `path.0`, `path.1` …"""
+    def _each(self, instance: Instance, body: Block) -> Bound:
+        """Expand an `each` with a name: every round is a separate scope, `path.0`, `path.1` …"""
+        item, path, wires, scope, _ = instance
         self._inference.scopes[path] = "each"
         taps: dict[str, Wire] = {}
         bound = Bound({"": wires[-1]})
         for variables in rounds(item, scope):
-            step(item.span, scope)
-            at = f"{path}.{variables['i']}"
-            bound = self.expand(body, item, at, wires, scope, {**scope.variables, **variables})
+            count_step(item.span, scope)
+            turn = Instance(item, f"{path}.{variables['i']}", wires, scope)
+            bound = self.expand_block(body, turn, {**scope.variables, **variables}, {})
             if bound.failed:
                 return FAILED
-            wires = (only(bound, item, ()),)
+            wires = (next_input(bound, item, ()),)
             taps[str(variables["i"])] = wires[0]
         return Bound({**bound.ports, **taps})
 
-    def expand(
+    def expand_block(
         self,
         block: Block,
-        item: Item,
-        path: str,
-        wires: Wires,
-        scope: Scope,
-        variables: Mapping[str, object] = NOTHING,
-        given: Mapping[str, Value] = NOTHING,
+        at: Instance,
+        variables: Mapping[str, object],
+        given: Mapping[str, Value],
         unknown: Collection[str] = (),
     ) -> Bound:
-        """Expand an instance of a block, a group or a round in a scope of its own, and return what is visible of it.
+        """Expand a block in a scope of its own, and return what is visible of it outside.
 
-        It sees `variables` and its parameters: those `given`, or their defaults; the values of `unknown` ones are not
-        known.
+        The scope sees `variables` and the block's parameters: the values `given`, or the defaults. The values of
+        `unknown` parameters are not known.
         """
-        allow = self._inference.allowed(block.allow, self._inference.allowed(item.allow, scope.allow))
-        inner = enter(block, item, path, wires, variables, scope, allow)
-        self._inference.scopes[path] = item.op
+        allow = self._inference.allowed(block.allow, self._inference.allowed(at.item.allow, at.scope.allow))
+        inner = enter(block, at, variables, allow)
+        self._inference.scopes[at.path] = at.item.op
         inner = inner.with_variables(parameters(block.params, given, inner, unknown))
-        link(len(block.outputs or ()), block.span, inner)
-        return shown(block, self.fill(block.items, inner), inner)
+        count_links(len(block.outputs or ()), block.span, inner)
+        return block_outputs(block, self.expand_items(block.items, inner), inner)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Report, Span, counted
 from cnnc.expand.edits import Edits
-from cnnc.expand.limits import link, require_room
-from cnnc.expand.scope import FAILED, Bound, Scope, Wire
+from cnnc.expand.limits import count_links, require_room
+from cnnc.expand.scope import FAILED, Bound, Scope, Wire, Wires
 from cnnc.expressions.budget import Work
 from cnnc.graph.graph import Node, Ref
 from cnnc.language.names import LONGEST
@@ -25,9 +25,6 @@ MAX_PARAMS = 10**10
 MAX_ELEMENTS = 10**10
 LONGEST_PATH = 256  # characters
 SMALLER = "give it fewer channels or features, or a smaller input: a stride, a pool or `global_avg_pool` before it"
-
-
-Wires = tuple[Wire, ...]
 
 
 class Written(NamedTuple):
@@ -96,7 +93,7 @@ class Inference:
             return FAILED
         if allow := self.allowed(written.allow, scope.allow):
             self.allows[path] = allow
-        link(len(op.ports), written.span, scope)
+        count_links(len(op.ports), written.span, scope)
         found = self._infer(op, written, path, wires, scope)
         self.failures += found is None
         return _bound(op, path, written.span, found)

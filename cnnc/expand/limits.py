@@ -1,7 +1,7 @@
 """The limits on the size of a network, enforced before anything of that size is built.
 
-`step`, `link` and `require_room` count in the `Work` of a check and raise TooMuch. `Estimate` computes a lower bound
-for the number of nodes of an item, so that a network that must become too large is refused at once.
+`count_step`, `count_links` and `require_room` count in the `Work` of a check; they raise TooMuch. `Estimate` computes a
+lower bound for the number of nodes of an item, so that a network that must become too large is refused at once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ class TooMuch(Exception):
     """The network exceeds a limit; the rest is not expanded."""
 
 
-def step(span: Span, scope: Scope) -> None:
+def count_step(span: Span, scope: Scope) -> None:
     """Count a step of the expansion; raises TooMuch if too many of them have added no node."""
     work = scope.work
     work.steps += 1
@@ -41,7 +41,7 @@ def require_room(more: int, span: Span, scope: Scope) -> None:
         _stop(f"the network has more than {MAX_NODES:,} nodes", span, scope, "repeat less often")
 
 
-def link(count: int, span: Span, scope: Scope) -> None:
+def count_links(count: int, span: Span, scope: Scope) -> None:
     """Count the inputs or outputs of an item; raises TooMuch if there are too many in total."""
     scope.work.links += count
     if scope.work.links > MAX_LINKS:

@@ -105,26 +105,18 @@ def _shortest_cycle(loop: list[Pending], users: Users) -> list[Pending]:
 
 
 def _fault(loop: list[Pending], users: Users) -> Diagnostic:
-    """E307 for a shortest cycle, which names only its nodes that are present, if there are any."""
+    """E307 for a shortest cycle of a group. It shows only the nodes that are present, if there are any."""
     cycle = _shortest_cycle(loop, users)
-    present = [each for each in cycle if not each.passage]
-    return _cycle_of_present(present) if present else _cycle_of_absent(cycle)
-
-
-def _cycle_of_present(loop: list[Pending]) -> Diagnostic:
-    first, *others = loop
-    message = f"these nodes form a cycle: {_named(loop)}" if others else f"`{first.name}` takes itself as an input"
-    notes = tuple(Note(f"`{each.name}` is here", each.span) for each in others[:SHOWN])
+    first, *others = shown = [each for each in cycle if not each.passage] or cycle
     way_out = "a network cannot have a cycle: change one of the `from`"
-    return Diagnostic(Code.CYCLE, message, first.span, notes=notes, help=way_out)
-
-
-def _cycle_of_absent(loop: list[Pending]) -> Diagnostic:
-    """E307 for a cycle of left-out nodes; a passage has the name of its input."""
-    first, *others = loop
-    message = f"this node is left out, and its input `{first.name}`, which takes its place, depends on it"
-    notes = tuple(Note("by way of this node", each.span) for each in others[:SHOWN])
-    way_out = "change its `from` to an input or to a node that is not left out"
+    if first.passage:  # it has the name of its input
+        message = f"this node is left out, and its input `{first.name}`, which takes its place, depends on it"
+        way_out = "change its `from` to an input or to a node that is not left out"
+    else:
+        message = f"these nodes form a cycle: {_named(shown)}" if others else f"`{first.name}` takes itself as an input"
+    notes = tuple(
+        Note("by way of this node" if each.passage else f"`{each.name}` is here", each.span) for each in others[:SHOWN]
+    )
     return Diagnostic(Code.CYCLE, message, first.span, notes=notes, help=way_out)
 
 

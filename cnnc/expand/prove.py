@@ -11,7 +11,7 @@ from typing import Any
 from cnnc.analysis.cost import FLOAT, totals
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, counted
 from cnnc.diagnostics.suggestions import did_you_mean
-from cnnc.expand.blocks import Blocks
+from cnnc.expand.blocks import Blocks, Instance
 from cnnc.expand.edits import NOTHING, Edits
 from cnnc.expand.expander import Expander
 from cnnc.expand.hints import Hints
@@ -66,7 +66,7 @@ def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints, inferen
     top = Scope("", names, report, variables, work=work)
     blocks = Blocks(spec.blocks)
     expander = Expander(blocks, inference)
-    last = expander.fill(spec.items, top)
+    last = expander.expand_items(spec.items, top)
     _rehearse_blocks(blocks, inference, report)
     outputs = find_outputs(spec, last, top)
     return Graph(
@@ -96,7 +96,9 @@ def _rehearse_items(spec: Spec, variables: Variables, report: Report, work: Work
             report(diagnostic)
 
     blocks, inference = Blocks(spec.blocks), Inference(work=work)
-    Expander(blocks, inference).fill(spec.items, Scope("", Names(last=FAILED), report_sure, variables, work=work))
+    Expander(blocks, inference).expand_items(
+        spec.items, Scope("", Names(last=FAILED), report_sure, variables, work=work)
+    )
     _rehearse_blocks(blocks, inference, report)
 
 
@@ -110,9 +112,9 @@ def _rehearse_blocks(blocks: Blocks, used: Inference, report: Report) -> None:
         if name not in used.scopes.values():
             item = Item(name, block.span, Value({}, block.span))
             wires = tuple(UNKNOWN_WIRE for _ in block.inputs)
-            outside = Scope("", Names(), report_plainly, work=used.work)
+            instance = Instance(item, name, wires, Scope("", Names(), report_plainly, work=used.work))
             expander = Expander(blocks, Inference(work=used.work), rehearsed=True)
-            expander.expand(block, item, name, wires, outside, unknown=block.params.keys())
+            expander.expand_block(block, instance, {}, {}, block.params.keys())
 
 
 def _filled(inference: Inference) -> dict[str, str]:

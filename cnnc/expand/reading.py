@@ -12,7 +12,7 @@ from typing import NamedTuple
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.expand.attached_activations import Act, read_acts
 from cnnc.expand.blocks import Blocks
-from cnnc.expand.limits import MAX_FRUITLESS, link, step
+from cnnc.expand.limits import MAX_FRUITLESS, count_links, count_step
 from cnnc.expand.parameters import by_instance, condition, evaluate, indices, named_by_round, rounds
 from cnnc.expand.references import Source, not_yet_known, read_sources
 from cnnc.expand.scope import FAILED, SILENT, Scope, fail
@@ -66,7 +66,7 @@ class Reader:
             yield from self._item(item, scope)
 
     def _item(self, item: Item, scope: Scope) -> Iterator[Step]:
-        step(item.span, scope)
+        count_step(item.span, scope)
         try:
             yield from self._units(item, scope)
         except CnncError as error:
@@ -100,7 +100,7 @@ class Reader:
         except CnncError as error:
             scope.report_all(error)
             sources = [Source("", "", item.span, FAILED)] * self.blocks.fewest_inputs(item)
-        link(len(sources), item.span, scope)
+        count_links(len(sources), item.span, scope)
         return Unit(item, scope, name, sources, read_acts(item, scope))
 
     def _rounds(self, item: Item, scope: Scope) -> Iterator[Step]:
@@ -114,7 +114,7 @@ class Reader:
         group = replace(item, op="group", source=None) if item.name is not None else None
         around = scope if group or not item.allow else replace(scope, allow=(*item.allow, *scope.allow))
         for variables in rounds(item, scope):
-            step(item.span, scope)
+            count_step(item.span, scope)
             inner = around.with_variables(variables)
             yield from self._item(group, inner) if group else self._items(item.body.items, inner)
 

@@ -28,6 +28,7 @@ class Wire(NamedTuple):
     span: Span | None = None
 
 
+Wires = tuple[Wire, ...]
 UNKNOWN_WIRE = Wire(Ref(""), None)  # the output of a failed node
 
 
@@ -102,7 +103,7 @@ class Names:
         if name is None:
             name = str(position) if self.by_index else self._default(op)
         else:
-            self._pass(name)
+            self._reach(name)
             check_name(name, span, report)
         if name in self.given:
             report(_given_twice(name, span, self.given[name]))
@@ -120,7 +121,7 @@ class Names:
 
     def leave(self, name: str, binding: Binding) -> None:
         """Bind the name of a left-out node to its input."""
-        self._pass(name)
+        self._reach(name)
         self.absent[name] = binding
 
     def lose(self, name: str, span: Span) -> None:
@@ -133,7 +134,8 @@ class Names:
         """Mark the scope as read: no further names will be claimed."""
         self._ahead.clear()
 
-    def _pass(self, name: str) -> None:
+    def _reach(self, name: str) -> None:
+        """Count an item further down as read, if one has this explicit name."""
         self._ahead[name] -= self._ahead[name] > 0
 
     def _default(self, op: str) -> str:
