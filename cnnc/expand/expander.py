@@ -127,9 +127,10 @@ class Expander:
         """Bind the names of a unit and of its activations; those after instances that were not built fail."""
         names = unit.scope.local
         names.bind(unit.name, built.bound)
-        for act, bound in zip(unit.acts, chain(built.instances, repeat(FAILED)), strict=False):
-            if act is not None:
-                names.bind(act.name, bound)
+        if unit.acts:
+            for act, bound in zip(unit.acts, chain(built.instances, repeat(FAILED)), strict=False):
+                if act is not None:
+                    names.bind(act.name, bound)
 
     # -- one unit, whose inputs are known
 
@@ -166,11 +167,12 @@ class Expander:
             count_step(item.span, scope)
             if built or len(wires) > 1 < len(inners):
                 wires = (next_input(bound, item, wires),)
-            bound = self._instance(Instance(single, f"{path}.{inner.variables['i']}", wires, inner, act))
+            index = inner.variables["i"]
+            bound = self._instance(Instance(single, f"{path}.{index}", wires, inner, act))
             built.append(bound)
             if bound.failed:
                 return Built(FAILED, built)
-            taps[str(inner.variables["i"])] = bound.ports.get("", UNKNOWN_WIRE)
+            taps[str(index)] = bound.ports.get("", UNKNOWN_WIRE)
         return Built(Bound({**bound.ports, **taps}) if "" in bound.ports else bound, built)
 
     # -- one instance

@@ -6,6 +6,7 @@ reports diagnostics. The refusal of an op becomes a diagnostic with the data for
 
 import re
 from dataclasses import dataclass, field
+from math import prod
 from typing import NamedTuple
 
 from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Report, Span, counted
@@ -155,7 +156,7 @@ def _too_long(path: str, span: Span) -> Diagnostic:
 
 def known_elements(of: TensorType) -> int:
     """The number of elements of a type, with unknown sizes counted as 1."""
-    return TensorType(tuple(1 if size is None else size for size in of.shape)).elements or 0
+    return prod(1 if size is None else size for size in of.shape)
 
 
 def _bound(op: Op, path: str, span: Span, outputs: Types | None) -> Bound:

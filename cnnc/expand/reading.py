@@ -63,16 +63,13 @@ class Reader:
 
     def _items(self, items: Iterable[Item], scope: Scope) -> Iterator[Step]:
         for item in items:
-            yield from self._item(item, scope)
-
-    def _item(self, item: Item, scope: Scope) -> Iterator[Step]:
-        count_step(item.span, scope)
-        try:
-            yield from self._units(item, scope)
-        except CnncError as error:
-            scope.report_all(error)
-            self._lose(item, scope)
-            yield None
+            count_step(item.span, scope)
+            try:
+                yield from self._units(item, scope)
+            except CnncError as error:
+                scope.report_all(error)
+                self._lose(item, scope)
+                yield None
 
     def _units(self, item: Item, scope: Scope) -> Iterator[Step]:
         if item.broken or not self.blocks.knows(item.op):
@@ -85,7 +82,7 @@ class Reader:
         is_open = item.op == "each" and (item.name is None or named_by_round(item))
         if item.repeat is not None and (is_open or by_instance(item, item.name)):
             for variables in indices(item, scope):
-                yield from self._item(replace(item, repeat=None), scope.with_variables(variables))
+                yield from self._items([replace(item, repeat=None)], scope.with_variables(variables))
                 item = replace(item, source=None)
         elif is_open:
             yield from self._rounds(item, scope)
@@ -111,12 +108,12 @@ class Reader:
             if len(sources) > 1:
                 fail(Code.WRONG_ARITY, f"`each` takes one input, got {len(sources)}", item.source, None)
             yield Passage(item, scope, sources)
-        group = replace(item, op="group", source=None) if item.name is not None else None
-        around = scope if group or not item.allow else replace(scope, allow=(*item.allow, *scope.allow))
+        items = item.body.items if item.name is None else (replace(item, op="group", source=None),)
+        if item.name is None and item.allow:
+            scope = replace(scope, allow=(*item.allow, *scope.allow))
         for variables in rounds(item, scope):
             count_step(item.span, scope)
-            inner = around.with_variables(variables)
-            yield from self._item(group, inner) if group else self._items(item.body.items, inner)
+            yield from self._items(items, scope.with_variables(variables))
 
     def _leave(self, item: Item, scope: Scope) -> Iterator[Step]:
         """Leave out an item: its last input takes its place, also under its name."""
