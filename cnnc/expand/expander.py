@@ -25,7 +25,7 @@ from cnnc.text.value import Value
 Waiting = dict[Pending, Unit | Passage | None]  # None for an activation, which is bound with the unit before it
 
 
-class Built(NamedTuple):
+class BuiltUnit(NamedTuple):
     """The binding of a unit, and those of its instances, whose activations have the same bindings."""
 
     bound: Bound
@@ -123,7 +123,7 @@ class Expander:
             elif pending.bound is None:
                 pending.bound = FAILED  # its unit is on a cycle
 
-    def _bind(self, unit: Unit, built: Built) -> None:
+    def _bind(self, unit: Unit, built: BuiltUnit) -> None:
         """Bind the names of a unit and of its activations; those after instances that were not built fail."""
         names = unit.scope.local
         names.bind(unit.name, built.bound)
@@ -134,25 +134,25 @@ class Expander:
 
     # -- one unit, whose inputs are known
 
-    def _build(self, unit: Unit) -> Built:
+    def _build(self, unit: Unit) -> BuiltUnit:
         item, scope = unit.item, unit.scope
         wires = tuple(find_wire(source, scope) for source in unit.sources)
         try:
             if item.when is not None and item.repeat is None and not condition(item.when, scope):
                 self._note_passed_by(unit)
                 passed = Bound({"": wires[-1]})
-                return Built(passed, [passed])
+                return BuiltUnit(passed, [passed])
             if not scope.inside and (item.repeat is not None or not self._blocks.is_op(item)):
                 require_room(self._estimate.least(item, scope.variables), (item.repeat or item).span, scope)
             if item.repeat is not None:
                 return self._repeat(unit, wires)
             bound = self._instance(Instance(item, unit.path, wires, scope, next(iter(unit.acts), None)))
-            return Built(bound, [bound])
+            return BuiltUnit(bound, [bound])
         except CnncError as error:
             scope.report_all(error)
-            return Built(FAILED)
+            return BuiltUnit(FAILED)
 
-    def _repeat(self, unit: Unit, wires: Wires) -> Built:
+    def _repeat(self, unit: Unit, wires: Wires) -> BuiltUnit:
         """Build the instances `path.0`, `path.1` …, each the input of the next."""
         item, scope, path = unit.item, unit.scope, unit.path
         single = replace(item, repeat=None, name=None, when=None)
@@ -171,9 +171,9 @@ class Expander:
             bound = self._instance(Instance(single, f"{path}.{index}", wires, inner, act))
             built.append(bound)
             if bound.failed:
-                return Built(FAILED, built)
+                return BuiltUnit(FAILED, built)
             taps[str(index)] = bound.ports.get("", UNKNOWN_WIRE)
-        return Built(Bound({**bound.ports, **taps}) if "" in bound.ports else bound, built)
+        return BuiltUnit(Bound({**bound.ports, **taps}) if "" in bound.ports else bound, built)
 
     # -- one instance
 
