@@ -8,7 +8,7 @@ from onnx import helper
 from PIL import Image
 
 from cnnc.artifacts.contract import CONTRACT
-from cnnc.train import allocator
+from cnnc.train import memory
 
 # A worker of pytest-xdist is one of several: without this each would start as many threads as there are cores.
 # It stands before any test imports torch, which reads it once; processes that a test starts inherit it.
@@ -24,7 +24,7 @@ settings.load_profile("steady")
 os.environ.update(NO_COLOR="1", COLUMNS="120", TERM="dumb")
 
 # A training in the tests' own process must not keep the memory of all tests after it: of the largest, 15 GB.
-allocator.keep_memory = lambda: None
+memory.keep_memory = lambda: None
 
 
 LONGEST = ("tests/verification/test_planted_faults.py", "tests/mutants", "tests/agreement/test_random_specs.py")

@@ -120,8 +120,8 @@ def test_every_room_says_what_it_is_for(room):
 
 
 def test_imports_are_seen_wherever_they_stand():
-    hidden = "import cnnc.graph.text\ndef f():\n    from cnnc import ops\n    from cnnc.graph.graph import Graph\n"
-    assert imports(hidden, MODULES) == {"cnnc.graph.text", "cnnc.ops", "cnnc.graph.graph"}
+    hidden = "import cnnc.files.write\ndef f():\n    from cnnc import ops\n    from cnnc.graph.graph import Graph\n"
+    assert imports(hidden, MODULES) == {"cnnc.files.write", "cnnc.ops", "cnnc.graph.graph"}
 
 
 def modules_of(*arguments, cwd):

@@ -27,7 +27,7 @@ PLACES = {
     "warnings.simplefilter": {"data/pictures.py"},
     "torch.set_num_threads": {"targets/loaded_module.py"},
     "torch.default_generator.manual_seed": {"targets/torch_module.py"},
-    "os.environ.setdefault": {"train/allocator.py", "train/launch.py"},
+    "os.environ.setdefault": {"train/launch.py"},
 }
 PRIVATE = {
     "__main__.py": {"pydantic.plugin._loader"},

@@ -37,7 +37,7 @@ def run(given: Namespace) -> int:
     require_weights(given.weights, map=given.map, key=given.key)
 
     def after_pass(name: str, network: Any) -> None:
-        from cnnc.graph.text import text
+        from cnnc.graph.graph import text
 
         if name in (given.print_after or ()):
             print(text(network.graph))

@@ -83,8 +83,8 @@ def _train(given: Namespace, fields: dict[str, Any]) -> int:
     from pathlib import Path
 
     from cnnc.compiler import load
-    from cnnc.train.allocator import keep_memory
-    from cnnc.train.monitor.summary import summary
+    from cnnc.train.memory import keep_memory
+    from cnnc.train.monitor.console import summary
     from cnnc.train.run import train
 
     keep_memory()

@@ -138,3 +138,31 @@ _ELSEWHERE = "set CNNC_CACHE to a writable folder with enough space"
 
 def _failed(message: str, help: str) -> CnncError:
     return CnncError.of(Code.DOWNLOAD_FAILED, message, help=help)
+
+
+@contextmanager
+def shown() -> Iterator[Progress]:
+    """Yield the callable that `load` takes as `progress`. It draws nothing until a download starts."""
+    if not sys.stderr.isatty():
+        yield _line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    name, rate = TextColumn("{task.description}"), TransferSpeedColumn()
+    with Bars(name, BarColumn(), DownloadColumn(), rate, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+        tasks: dict[str, int] = {}
+
+        def draw(file: str, done: int, total: int | None) -> None:
+            if file not in tasks:
+                tasks[file] = bars.add_task(file, total=total)
+            bars.update(tasks[file], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield draw
+
+
+def _line(file: str, done: int, total: int | None) -> None:
+    if done == 0:
+        size = f" ({total:,} bytes)" if total else ""
+        print(f"downloading {file}{size}", file=sys.stderr, flush=True)

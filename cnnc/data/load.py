@@ -10,10 +10,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from cnnc.data import cifar, folder, idx, npz
-from cnnc.data.dataset import Data, DecodedSplit, Files, fingerprint, reading, unreadable
+from cnnc.data.dataset import Data, DecodedSplit, Files, fingerprint, first, hold_out, reading, unreadable
 from cnnc.data.download import Progress, cache_folder, fetch
 from cnnc.data.named_sets import CIFAR10, DIGITS, KNOWN, NamedSet, by_beginning, by_name
-from cnnc.data.subset import first, hold_out
 from cnnc.diagnostics import CnncError
 
 LAYOUTS = (

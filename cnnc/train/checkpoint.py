@@ -23,7 +23,7 @@ from cnnc.files.write import write_file
 from cnnc.graph.graph import Graph
 from cnnc.language.model import Train
 from cnnc.train.monitor import curves, metrics
-from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.monitor.metrics import EpochRecord
 
 if TYPE_CHECKING:
     from torch import Tensor

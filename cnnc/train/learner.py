@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from cnnc.data.preprocess import Preprocess
 from cnnc.graph.graph import Graph
 from cnnc.language.model import Train
+from cnnc.ops.conv import Conv, ConvTranspose
 from cnnc.train.augment import Augment
 from cnnc.train.compiled import compiled, compiling
 from cnnc.train.devices import Team
-from cnnc.train.diagnose import first_not_finite
 from cnnc.train.loss import Objective
-from cnnc.train.memory_format import channels_last
+from cnnc.train.not_finite import first_not_finite
 from cnnc.train.optimizer import optimizer, options
 
 if TYPE_CHECKING:
@@ -172,3 +172,17 @@ def _mark_last(batches: Iterable[Any]) -> Iterator[tuple[bool, Any]]:
         following = next(items, None)
         yield following is None, item
         item = following
+
+
+def channels_last(recipe: Train, graph: Graph, device: str, precision: str) -> bool:
+    """Return the recipe's choice, or whether channels last is faster on `device` (cpu, cuda, mps) in `precision`.
+
+    `precision` is Fabric's name of it, such as `32-true`.
+    """
+    if recipe.channels_last is not None:
+        return recipe.channels_last
+    if not any(isinstance(node.op, Conv | ConvTranspose) for node in graph.nodes):
+        return False
+    if device == "cuda":  # tensor cores use this format; in plain float32, cuDNN would convert from it
+        return recipe.tf32 or precision != "32-true"
+    return device == "cpu"  # oneDNN's training kernels use this format

@@ -17,13 +17,12 @@ from cnnc.train import checkpoint
 from cnnc.train.batches import BatchSource
 from cnnc.train.checkpoint import Checkpoint, Progress, RunIdentity
 from cnnc.train.devices import Team
-from cnnc.train.diagnose import not_finite
 from cnnc.train.epoch_order import Plan, Range, derive, order
 from cnnc.train.interrupt import StopRequest
 from cnnc.train.learner import Learner, NotFinite
-from cnnc.train.learning_rate import rate
-from cnnc.train.loss_check import LossCheck
-from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.monitor.metrics import EpochRecord
+from cnnc.train.not_finite import LossCheck, not_finite
+from cnnc.train.optimizer import rate
 
 if TYPE_CHECKING:
     from torch import Tensor

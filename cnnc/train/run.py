@@ -27,10 +27,10 @@ from cnnc.train.epoch_order import Plan
 from cnnc.train.interrupt import StopRequest, stop_on_signals
 from cnnc.train.learner import Learner
 from cnnc.train.loop import Loop
+from cnnc.train.memory import peak_memory
 from cnnc.train.monitor import Watcher
-from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.optimizer import initialise
-from cnnc.train.peak_memory import peak_memory
 from cnnc.train.recipe import recipe as merged
 from cnnc.train.recipe import resumed
 

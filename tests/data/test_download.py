@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cnnc.data import download
-from cnnc.data.download_progress import shown
+from cnnc.data.download import shown
 from cnnc.data.load import load
 from cnnc.data.named_sets import KNOWN, NamedSet, Remote
 from cnnc.diagnostics import Code

@@ -7,10 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from cnnc.data.dataset import DecodedSplit, describe
+from cnnc.data.dataset import DecodedSplit, describe, hold_out
 from cnnc.data.load import load
 from cnnc.data.named_sets import CIFAR10, DIGITS, FASHION, KNOWN, by_beginning, by_name
-from cnnc.data.subset import hold_out
 from cnnc.diagnostics import Code
 from tests.data.layouts import idx_bytes, write_cifar_binary, write_cifar_pickled, write_idx
 

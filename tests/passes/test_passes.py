@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cnnc.compiler import load
-from cnnc.graph.text import text
+from cnnc.graph.graph import text
 from cnnc.passes.drop_identities import drop_identities
 from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.fold_batch_norm import fold_batch_norm

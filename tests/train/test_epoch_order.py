@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cnnc.language.model import Train
 from cnnc.train.epoch_order import Plan, derive, order
-from cnnc.train.learning_rate import rate
+from cnnc.train.optimizer import rate
 
 sizes = st.builds(
     Plan,

@@ -5,8 +5,7 @@ import torch
 
 import cnnc
 from cnnc.language.model import Train
-from cnnc.train.learner import Learner
-from cnnc.train.memory_format import channels_last
+from cnnc.train.learner import Learner, channels_last
 from tests.train.conftest import spec
 
 FLAT = {**spec(), "nodes": ["flatten", {"linear": {"out": 4}}]}

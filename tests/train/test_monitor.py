@@ -16,11 +16,10 @@ from rich.console import Console
 
 from cnnc.diagnostics import CnncError
 from cnnc.train.monitor import Watcher, curves, metrics
-from cnnc.train.monitor.console import Bar, Lines, bar, display
+from cnnc.train.monitor.console import Bar, Lines, bar, display, summary
 from cnnc.train.monitor.draw_curves import draw
-from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.monitor.pace import Pace, seconds
-from cnnc.train.monitor.summary import summary
 
 ROOT = Path(__file__).parents[2]
 

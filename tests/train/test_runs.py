@@ -14,7 +14,7 @@ from cnnc.data import folder as picture_folder
 from cnnc.diagnostics import CnncError, missing_packages
 from cnnc.train import checkpoint
 from cnnc.train.learner import Learner
-from cnnc.train.monitor.summary import summary
+from cnnc.train.monitor.console import summary
 from cnnc.train.run import train
 from tests.damage import damaged
 from tests.train.conftest import draw, spec

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cnnc.train.monitor import metrics
 from cnnc.train.monitor.console import Display, display, line
 from cnnc.train.monitor.curves import Curves
-from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.monitor.pace import Pace
 from cnnc.train.monitor.tensorboard import Events
 

@@ -1,13 +1,15 @@
-"""Training progress on the terminal: a bar for the current epoch, and a line for each completed one.
+"""Training progress on the terminal: a bar for the current epoch, a line for each completed one, and a summary.
 
 A pipe, a log file or a dumb terminal gets only the lines. The bar shows step counts and the metrics of the last epoch:
 those of the current epoch stay on the device until its end.
 """
 
+import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.monitor.pace import Pace, seconds
 
 if TYPE_CHECKING:
@@ -123,3 +125,36 @@ def numbers(record: EpochRecord) -> list[str]:
     """Return loss and accuracies as text, in the format of *Dive into Deep Learning*."""
     shown = [f"loss {record.train_loss:.3f}", f"train acc {record.train_accuracy:.3f}"]
     return shown if record.test_accuracy is None else [*shown, f"test acc {record.test_accuracy:.3f}"]
+
+
+def summary(
+    spec: str, weights: Path, best: EpochRecord, last: EpochRecord, examples_per_second: float, peak_memory: int
+) -> str:
+    """Return the lines; `weights` is the file of the epoch `best`, `peak_memory` is in bytes.
+
+    There is no line about speed and memory if `examples_per_second` is 0: the run had nothing left to do.
+    """
+    has_trained = examples_per_second > 0
+    command = shlex.join(["cnnc", "build", spec, "--weights", str(weights)])
+    return "\n".join(
+        [
+            f"best  {_accuracy(best)} in epoch {best.epoch}",
+            f"last  {_accuracy(last)} in epoch {last.epoch}",
+            *(
+                [f"{examples_per_second:,.0f} examples/s, at most {_size(peak_memory)} of memory"]
+                if has_trained
+                else []
+            ),
+            f"next: {command}",
+        ]
+    )
+
+
+def _accuracy(record: EpochRecord) -> str:
+    if record.test_accuracy is None:
+        return f"train acc {record.train_accuracy:.4f}"
+    return f"test acc {record.test_accuracy:.4f}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cnnc.processes import start
-from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.monitor.metrics import EpochRecord
 
 NAME = "curves.png"
 PATIENCE = 20.0  # seconds for the last drawing

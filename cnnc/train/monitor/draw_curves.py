@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cnnc.diagnostics import CnncError
 from cnnc.files.write import write_file
-from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.monitor.metrics import EpochRecord
 
 # the colours and line styles of the figures in Dive into Deep Learning
 STROKES = (

@@ -1,4 +1,4 @@
-"""Read and write `metrics.jsonl`: one line of JSON per epoch, in order.
+"""The metrics of an epoch, and `metrics.jsonl`: one line of JSON per epoch, in order.
 
 The whole file is written and renamed into place. So it never ends in half a line, and a run that resumes from an
 earlier epoch leaves no lines of later epochs.
@@ -6,14 +6,31 @@ earlier epoch leaves no lines of later epochs.
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.write import write_file
-from cnnc.train.monitor.epoch import EpochRecord
 
 NAME = "metrics.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """The metrics of an epoch, counted from 1. Losses are means over examples, accuracies are 0..1; None if not tested.
+
+    `seconds` is the training time without the test, `examples_per_second` is the speed over that time, and `lr` is the
+    learning rate of the last step.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    test_loss: float | None
+    test_accuracy: float | None
+    lr: float
+    seconds: float
+    examples_per_second: float
 
 
 def write(folder: Path, records: Iterable[EpochRecord]) -> None:

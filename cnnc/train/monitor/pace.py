@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from time import monotonic
 
-from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.monitor.metrics import EpochRecord
 
 
 @dataclass(slots=True)

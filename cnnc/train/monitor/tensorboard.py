@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.train.monitor.epoch import EpochRecord
+from cnnc.train.monitor.metrics import EpochRecord
 
 TAGS = {
     "loss/train": "train_loss",

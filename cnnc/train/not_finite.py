@@ -1,19 +1,21 @@
-"""Find the source of a loss that is not finite: run the batch again and check the output of each node.
+"""Losses that are not finite: notice them without waiting for the device, and find their source.
 
-Takes the graph, the current weights and the pictures of the step. Returns E511, with the first node whose output is not
-finite.
+To find the source, the batch runs again and the output of each node is checked: takes the graph, the current weights
+and the pictures of the step, and returns E511 with the first node whose output is not finite.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Output, Ref
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
+EVERY = 50  # steps between two checks
 HELP = "lower `lr`, add `warmup` or `clip`, or use a higher `precision`; `--resume` continues from the last checkpoint"
 
 
@@ -38,3 +40,29 @@ def first_not_finite(graph: Graph, weights: "Mapping[str, Tensor]", images: "Ten
 def _cause(path: str, weights: "Mapping[str, Tensor]") -> str:
     bad = [key for key, each in weights.items() if key.startswith(f"{path}.") and not each.isfinite().all()]
     return f", as `{bad[0]}` is not finite" if bad else ""
+
+
+class LossCheck:
+    """Copies the totals from a GPU asynchronously, and checks a copy once it has arrived.
+
+    On other devices it does nothing: losses on the CPU are checked in every step, others at the end of the epoch.
+    """
+
+    def __init__(self, device: "torch.device") -> None:
+        self._active = device.type == "cuda"
+        self._copy: Tensor | None = None
+        self._arrived: Any = None
+
+    def failed(self, totals: "Tensor", step: int) -> bool:
+        """Return whether a loss up to some earlier step was not finite."""
+        if not self._active or step % EVERY:
+            return False
+        import torch
+
+        if self._copy is not None and not self._arrived.query():
+            return False
+        bad = self._copy is not None and not bool(self._copy.isfinite().all())
+        self._copy = torch.empty(totals.shape, dtype=totals.dtype, pin_memory=True).copy_(totals, non_blocking=True)
+        self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._arrived.record()
+        return bad
