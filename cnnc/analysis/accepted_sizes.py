@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import count, islice, product
 from math import prod
 
-from cnnc.analysis.size_questions import FAR_ENOUGH, TooLong, Trial
-from cnnc.analysis.sizes_of_several_inputs import examples
+from cnnc.analysis.size_questions import FAR_ENOUGH, TooLong, Trial, examples
 from cnnc.graph.graph import Graph
 from cnnc.ops.types import Types
 from cnnc.ops.window import SIDES

@@ -118,10 +118,10 @@ def _train(given: Namespace, fields: dict[str, Any]) -> int:
 def _require_fields(graph: Any, given: dict[str, Any]) -> None:
     """Raise WrongCall if the fields from the command line make the recipe wrong."""
     from cnnc.diagnostics import CnncError
-    from cnnc.train.recipe import recipe
+    from cnnc.train.recipe import merged_recipe
 
     try:
-        recipe(graph.train, given)
+        merged_recipe(graph.train, given)
     except CnncError as error:
         raise WrongCall("; ".join(each.message for each in error.diagnostics)) from None
 

@@ -17,8 +17,7 @@ from cnnc.language.model import Block, Budget, Header, Item, Library, Spec, Trai
 from cnnc.language.names import file_name
 from cnnc.language.nodes import given_twice, read_blocks, read_items, read_params
 from cnnc.language.validate import meant, salvage, show, validate
-from cnnc.language.version import check_version, top
-from cnnc.language.written import added
+from cnnc.language.version import added, check_version, top
 from cnnc.text.value import Value
 
 _INPUT = {"image": [1, 28, 28]}

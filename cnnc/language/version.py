@@ -1,9 +1,11 @@
-"""Checks the version of the spec language, the key `cnnc` at the top level of every file."""
+"""Check the version of the spec language, the key `cnnc` at the top level of every file, and say how to add a key."""
+
+import json
+from typing import Any
 
 from cnnc.diagnostics import Code, Diagnostic, Report, Span
 from cnnc.diagnostics.json_help import in_braces
 from cnnc.language.validate import show
-from cnnc.language.written import added
 from cnnc.text.value import Value
 
 VERSION = 1
@@ -32,3 +34,10 @@ def check_version(given: Value | None, root: Value, report: Report) -> bool:
 def top(root: Value) -> Span:
     """The span for diagnostics about the whole file: its first key."""
     return root.span if root.span.path else next(iter(root.keys.values()), root.span)
+
+
+def added(root: Value, key: str, value: Any) -> str:
+    """Return a key and its value as they are added: in JSON after the first brace, with a comma."""
+    if root.span.path or not in_braces(root.span.source):
+        return f"`{key}: {show(value)}`"
+    return f"`{json.dumps(key)}: {json.dumps(value)},` after the first brace"

@@ -17,7 +17,7 @@ from cnnc.text.value import Value
 FIXED = ("data", "limit", "val_split", "batch", "accumulate", "optimizer", "seed", "init")
 
 
-def recipe(written: Train | None, given: Mapping[str, Any]) -> Train:
+def merged_recipe(written: Train | None, given: Mapping[str, Any]) -> Train:
     """Return the recipe with the fields in `given` that are not None; raises E203."""
     for name, value in given.items():
         if isinstance(value, float) and not isfinite(value):
@@ -34,9 +34,9 @@ def recipe(written: Train | None, given: Mapping[str, Any]) -> Train:
     return result
 
 
-def resumed(began: Train, given: Mapping[str, Any]) -> Train:
+def resumed_recipe(began: Train, given: Mapping[str, Any]) -> Train:
     """Return the recipe of a resumed run; raises E512 for a change of a fixed field, E203."""
-    result = recipe(began, given)
+    result = merged_recipe(began, given)
     for name in FIXED:
         before, now = getattr(began, name), getattr(result, name)
         if before != now:

@@ -31,8 +31,7 @@ from cnnc.train.memory import peak_memory
 from cnnc.train.monitor import Watcher
 from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.optimizer import initialise
-from cnnc.train.recipe import recipe as merged
-from cnnc.train.recipe import resumed
+from cnnc.train.recipe import merged_recipe, resumed_recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,7 +89,7 @@ def train(
     require_utf8(folder, Code.NOT_WRITTEN, "write")
     saved = checkpoint.read(folder) if resume else None
     begun = Train.model_validate(saved.identity.recipe) if saved else None
-    recipe = resumed(begun, given) if begun else merged(graph.train, given)
+    recipe = resumed_recipe(begun, given) if begun else merged_recipe(graph.train, given)
     with settings(recipe):
         team = assemble(recipe, device, unused=sum(not each.train_only for each in graph.outputs) > 1)
         if team.rank:

@@ -5,7 +5,7 @@ import pytest
 import cnnc
 from cnnc.diagnostics import CnncError
 from cnnc.language.model import Train
-from cnnc.train.recipe import recipe, resumed
+from cnnc.train.recipe import merged_recipe, resumed_recipe
 from tests.train.conftest import spec
 
 
@@ -14,13 +14,13 @@ def read(**fields):
 
 
 def test_what_is_given_stands_in_the_specs_place():
-    found = recipe(read(lr=0.9, batch=64, momentum=0.5), {"lr": 0.1, "precision": "bf16", "seed": None})
+    found = merged_recipe(read(lr=0.9, batch=64, momentum=0.5), {"lr": 0.1, "precision": "bf16", "seed": None})
     assert (found.lr, found.batch, found.momentum, found.precision, found.seed) == (0.1, 64, 0.5, "bf16", None)
 
 
 def test_without_a_recipe_there_are_the_defaults():
-    assert recipe(None, {}) == read()
-    assert recipe(None, {"epochs": 3}).epochs == 3
+    assert merged_recipe(None, {}) == read()
+    assert merged_recipe(None, {"epochs": 3}).epochs == 3
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_without_a_recipe_there_are_the_defaults():
 )
 def test_values_are_held_to_the_specs_rules(given, says):
     with pytest.raises(CnncError, match="E203") as caught:
-        recipe(read(), given)
+        merged_recipe(read(), given)
     assert says in str(caught.value)
 
 
@@ -45,10 +45,10 @@ def test_precision_may_be_written_as_a_number():
 
 
 def test_a_resumed_run_keeps_its_recipe_and_may_go_on_longer_and_slower():
-    found = resumed(read(lr=0.9, batch=64), {"epochs": 20, "lr": 0.1, "batch": 64})
+    found = resumed_recipe(read(lr=0.9, batch=64), {"epochs": 20, "lr": 0.1, "batch": 64})
     assert (found.lr, found.batch, found.epochs) == (0.1, 64, 20)
 
 
 def test_a_resumed_run_cannot_take_another_batch():
     with pytest.raises(CnncError, match=r"E512.*started with `batch: 64`, and cannot continue with 32"):
-        resumed(read(batch=64), {"batch": 32})
+        resumed_recipe(read(batch=64), {"batch": 32})
