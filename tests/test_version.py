@@ -1,5 +1,6 @@
 """The version of cnnc/version.py is that of the command line and of all files of a build."""
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -32,6 +33,7 @@ def test_files_and_the_command_line_have_the_version(tmp_path):
         "manifest": manifest["tools"]["cnnc"],
     }
     assert set(versions.values()) == {version.__version__}
+    assert manifest["tools"]["torch"] == importlib.metadata.version("torch")
 
 
 def test_a_checkout_that_is_not_installed_has_its_version(tmp_path):
