@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cnnc.diagnostics import Allow, CnncError, Code, Note, counted
 from cnnc.diagnostics.suggestions import MOST, nearest
 from cnnc.expand.attached_activations import Act
-from cnnc.expand.references import read_source, wire
+from cnnc.expand.references import read_reference, wire
 from cnnc.expand.scope import FAILED, Binding, Bound, Names, Scope, Wire, Wires, fail
 from cnnc.expressions.strings import evaluate_value
 from cnnc.language.model import Block, Item
@@ -94,7 +94,7 @@ def block_outputs(block: Block, last: Bound | None, scope: Scope) -> Bound:
     ports = {}
     for port, value in block.outputs.items():
         try:
-            ports[port] = wire(read_source(evaluate_value(value, scope)), scope)
+            ports[port] = wire(read_reference(evaluate_value(value, scope)), scope)
         except CnncError as error:
             scope.report_all(error)
     if len(ports) < len(block.outputs):

@@ -17,7 +17,7 @@ from cnnc.expand.limits import Estimate, count_links, count_step, require_room
 from cnnc.expand.order import in_order
 from cnnc.expand.parameters import attributes, condition, instances, parameters, rounds
 from cnnc.expand.reading import Passage, Reader, Unit
-from cnnc.expand.references import Source, find_wire, known_wire, needs
+from cnnc.expand.references import InputReference, find_wire, known_wire, needs
 from cnnc.expand.scope import FAILED, UNKNOWN_WIRE, Bound, Pending, Scope, Wire, Wires
 from cnnc.language.model import Block, Item
 from cnnc.text.value import Value
@@ -43,7 +43,7 @@ class Expander:
         self._blocks, self._inference, self._rehearsed = blocks, inference, rehearsed
         self._reader = Reader(blocks)
         self._estimate = Estimate(blocks.by_name, inference.work)
-        self._passed_by: list[tuple[Source, Scope, Note]] = []
+        self._passed_by: list[tuple[InputReference, Scope, Note]] = []
 
     def expand_items(self, items: tuple[Item, ...], scope: Scope) -> Bound | None:
         """Expand the items of a scope; returns the binding of the last item, if there is any, or of the only input."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
-from cnnc.expand.references import find_wire, read_source
+from cnnc.expand.references import find_wire, read_reference
 from cnnc.expand.scope import Bound, Scope, Wire
 from cnnc.expressions.strings import evaluate_value
 from cnnc.graph.graph import Output
@@ -93,7 +93,7 @@ def _read(name: str, item: Value, span: Span, top: Scope) -> Iterator[_Shown]:
     part = part or validate(OutputPart, item, f"output `{name}`", top.report)
     if part is not None:
         source = item.at("from") if isinstance(item.data, dict) else item
-        wire = find_wire(read_source(evaluate_value(source, top)), top)
+        wire = find_wire(read_reference(evaluate_value(source, top)), top)
         yield _Shown(wire, name, span, part.only == "train", part.weight)
 
 

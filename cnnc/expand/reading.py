@@ -14,7 +14,7 @@ from cnnc.expand.attached_activations import Act, read_acts
 from cnnc.expand.blocks import Blocks
 from cnnc.expand.limits import MAX_FRUITLESS, count_links, count_step
 from cnnc.expand.parameters import by_instance, condition, evaluate, indices, named_by_round, rounds
-from cnnc.expand.references import Source, not_yet_known, read_sources
+from cnnc.expand.references import InputReference, not_yet_known, read_sources
 from cnnc.expand.scope import FAILED, SILENT, Scope, fail
 from cnnc.language.model import Item
 from cnnc.language.validate import show
@@ -30,7 +30,7 @@ class Unit(NamedTuple):
     item: Item
     scope: Scope
     name: str
-    sources: Sequence[Source]
+    sources: Sequence[InputReference]
     acts: Sequence[Act | None] = ()
 
     @property
@@ -43,7 +43,7 @@ class Passage(NamedTuple):
 
     item: Item
     scope: Scope
-    sources: Sequence[Source]
+    sources: Sequence[InputReference]
 
 
 Step = Unit | Passage | None  # None for an item that cannot be read
@@ -96,7 +96,7 @@ class Reader:
             sources = read_sources(item, scope)
         except CnncError as error:
             scope.report_all(error)
-            sources = [Source("", "", item.span, FAILED)] * self.blocks.fewest_inputs(item)
+            sources = [InputReference("", "", item.span, FAILED)] * self.blocks.fewest_inputs(item)
         count_links(len(sources), item.span, scope)
         return Unit(item, scope, name, sources, read_acts(item, scope))
 

@@ -1,6 +1,6 @@
 """Resolves `from`: the inputs of an item, by name or by position.
 
-Takes an item and its scope; returns `Source`s, which name values that may be further down, and then the `Wire`s for
+Takes an item and its scope; returns `InputReference`s to values that may be further down, and then the `Wire`s for
 them. Raises CnncError if there is no such value.
 """
 
@@ -19,7 +19,7 @@ from cnnc.text.value import Value
 Need = str | Pending
 
 
-class Source(NamedTuple):
+class InputReference(NamedTuple):
     """An input named by `from`, or the item before, which needs no name."""
 
     name: str
@@ -28,14 +28,14 @@ class Source(NamedTuple):
     before: Binding | None = None
 
 
-def read_sources(item: Item, scope: Scope) -> list[Source]:
+def read_sources(item: Item, scope: Scope) -> list[InputReference]:
     """The inputs of an item, at least one: those in `from`, or the item before."""
     if item.source is None:
         if scope.local.last is None:
             message = f"`{item.op}` is the first node here, and there are several inputs"
             way_out = f"name its input: `from: {next(iter(scope.local.bindings), 'input')}`"
             fail(Code.WRONG_ARITY, message, item.span, way_out)
-        return [Source("", "", item.span, scope.local.last)]
+        return [InputReference("", "", item.span, scope.local.last)]
     value = evaluate_value(item.source, scope)
     entries = value.data if isinstance(value.data, tuple) else (value,)
     if not entries:
@@ -47,7 +47,7 @@ def read_sources(item: Item, scope: Scope) -> list[Source]:
         if isinstance(entry.data, int) and entry.data < 0
     ]:
         raise CnncError(faults)
-    return [read_source(entry) for entry in entries]
+    return [read_reference(entry) for entry in entries]
 
 
 def _counted_back(entry: Value, at: int, alone: bool, scope: Scope) -> Diagnostic:
@@ -61,7 +61,7 @@ def _counted_back(entry: Value, at: int, alone: bool, scope: Scope) -> Diagnosti
     return Diagnostic(Code.UNKNOWN_NODE, f"`from` must name nodes, got {at}", entry.span, help=help)
 
 
-def read_source(entry: Value) -> Source:
+def read_reference(entry: Value) -> InputReference:
     """Read one entry of a `from`: a name, or a name and a port."""
     name = str(entry.data) if isinstance(entry.data, int) and not isinstance(entry.data, bool) else entry.data
     if not isinstance(name, str):
@@ -71,10 +71,10 @@ def read_source(entry: Value) -> Source:
         listed = f"`from: [{', '.join(part.strip() for part in name.split(','))}]`"
         fail(Code.UNKNOWN_NODE, f"{show(name)} is not the name of a node", entry, f"write several as a list: {listed}")
     head, _, port = name.partition(".")
-    return Source(head, port, entry.span)
+    return InputReference(head, port, entry.span)
 
 
-def needs(item: Item, sources: Iterable[Source], scope: Scope) -> tuple[Need, ...]:
+def needs(item: Item, sources: Iterable[InputReference], scope: Scope) -> tuple[Need, ...]:
     """The nodes further down that an item has to wait for, as inputs or in its expressions."""
     found: list[Need] = []
     for source in sources:
@@ -102,7 +102,7 @@ def not_yet_known(value: Value, scope: Scope) -> Iterator[Need]:
             yield name
 
 
-def find_wire(source: Source, scope: Scope) -> Wire:
+def find_wire(source: InputReference, scope: Scope) -> Wire:
     """The value that a source names; if there is none, reports the error and returns an unknown value."""
     try:
         return wire(source, scope)
@@ -111,19 +111,19 @@ def find_wire(source: Source, scope: Scope) -> Wire:
         return UNKNOWN_WIRE
 
 
-def known_wire(source: Source, scope: Scope) -> Wire | None:
+def known_wire(source: InputReference, scope: Scope) -> Wire | None:
     """The value that a source names; None if there is none."""
     binding = _bound(source, scope)
     return None if binding is None else binding.ports.get(source.port)
 
 
-def _bound(source: Source, scope: Scope) -> Bound | None:
+def _bound(source: InputReference, scope: Scope) -> Bound | None:
     """The binding of a source's name, once all names are known."""
     binding = source.before if source.before is not None else scope.find(source.name)
     return binding.bound or FAILED if isinstance(binding, Pending) else binding
 
 
-def wire(source: Source, scope: Scope) -> Wire:
+def wire(source: InputReference, scope: Scope) -> Wire:
     """The value that a source names, once it is known; raises CnncError if there is none."""
     binding = _bound(source, scope)
     if binding is None and (scope.local.lost or f"{source.name}.{source.port}" in scope.local.given):
@@ -156,7 +156,7 @@ def _known(name: str, scope: Scope) -> str | None:
     return way_out
 
 
-def _no_port(source: Source, binding: Bound, scope: Scope) -> NoReturn:
+def _no_port(source: InputReference, binding: Bound, scope: Scope) -> NoReturn:
     scope.spend(len(scope.local.bindings) // 8)
     name = source.name or next((name for name in scope.local.bindings if scope.find(name) is binding), "…")
     ports = [f"`{name}.{port}`" for port in binding.ports if port]
