@@ -26,8 +26,11 @@ class Act(NamedTuple):
     span: Span
 
 
-def read_acts(item: Item, scope: Scope) -> list[Act | None]:
-    """The activation of an item, or of each instance of a repeated item; None for an instance without one."""
+def read_acts(item: Item, scope: Scope) -> list[Act | None] | None:
+    """The activation of an item, or of each instance of a repeated item; None for an instance without one.
+
+    Returns None if there are activations, but the instances cannot be counted before nodes further down are built.
+    """
     assert isinstance(item.attributes.data, dict)
     act = item.attributes.data.get("act") if registry.takes_act(item.op) else None
     if act is None or act.data is None:
@@ -35,7 +38,7 @@ def read_acts(item: Item, scope: Scope) -> list[Act | None]:
     try:
         scopes = [scope] if item.repeat is None else instances(item, scope)
     except CnncError:
-        return []  # reported when the instances are built
+        return None  # reported when the instances are built
     return [_read(item.op, act, inner) for inner in scopes]
 
 

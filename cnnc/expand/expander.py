@@ -18,7 +18,7 @@ from cnnc.expand.order import in_order
 from cnnc.expand.parameters import attributes, condition, instances, parameters, rounds
 from cnnc.expand.reading import Passage, Reader, Unit
 from cnnc.expand.references import InputReference, find_wire, known_wire, needs
-from cnnc.expand.scope import FAILED, UNKNOWN_WIRE, Bound, Pending, Scope, Wire, Wires
+from cnnc.expand.scope import FAILED, UNKNOWN_WIRE, Bound, Pending, Scope, Wire, Wires, fail
 from cnnc.language.model import Block, Item
 from cnnc.text.value import Value
 
@@ -80,7 +80,7 @@ class Expander:
             pending = Pending(unit.path, unit.item.span, waits_for)
             names.bind(unit.name, pending)
             waiting[pending] = unit
-            for act in filter(None, unit.acts):
+            for act in filter(None, unit.acts or ()):
                 behind = Pending(unit.scope.path + act.name, act.span, (pending,))
                 names.bind(act.name, behind)
                 waiting[behind] = None
@@ -146,7 +146,7 @@ class Expander:
                 require_room(self._estimate.least(item, scope.variables), (item.repeat or item).span, scope)
             if item.repeat is not None:
                 return self._repeat(unit, wires)
-            bound = self._instance(Instance(item, unit.path, wires, scope, next(iter(unit.acts), None)))
+            bound = self._instance(Instance(item, unit.path, wires, scope, next(iter(unit.acts or ()), None)))
             return BuiltUnit(bound, [bound])
         except CnncError as error:
             scope.report_all(error)
@@ -157,6 +157,10 @@ class Expander:
         item, scope, path = unit.item, unit.scope, unit.path
         single = replace(item, repeat=None, name=None, when=None)
         inners = instances(item, scope)
+        if unit.acts is None:
+            message = f"`act` needs the number of instances of `{item.op}`, which depends on nodes further down"
+            way_out = "write the activation as a node after it in a block, and repeat the block"
+            fail(Code.BAD_REPEAT, message, item.attributes.at("act"), way_out)
         count_step(item.span, scope)
         if not self._blocks.is_op(item):
             self._inference.scopes[path] = item.op

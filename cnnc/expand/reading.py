@@ -23,15 +23,15 @@ from cnnc.language.validate import show
 class Unit(NamedTuple):
     """An item with one name in its scope: a node, an instance of a block, a `group`, an `each`, or a `repeat` of one.
 
-    `acts` are the activations after it, or after each of its instances. The item's `when` is None, unless it depends on
-    nodes further down.
+    `acts` are the activations after it, or after each of its instances; None if those cannot be counted yet. The item's
+    `when` is None, unless it depends on nodes further down.
     """
 
     item: Item
     scope: Scope
     name: str
     sources: Sequence[InputReference]
-    acts: Sequence[Act | None] = ()
+    acts: Sequence[Act | None] | None = ()
 
     @property
     def path(self) -> str:
