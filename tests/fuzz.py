@@ -74,7 +74,7 @@ def free(count: int, first: int, coverage: Coverage) -> None:
         try:
             tried = trial(spec)
         except Exception as error:
-            raise Found(_told(spec, error)) from None
+            raise Found(_failure_text(spec, error)) from None
         if tried.graph is None:
             coverage.refused += 1
         else:
@@ -82,7 +82,7 @@ def free(count: int, first: int, coverage: Coverage) -> None:
             coverage.targets.update(tried.targets)
 
 
-def _told(found: Drawn, error: Exception) -> str:
+def _failure_text(found: Drawn, error: Exception) -> str:
     """The fault, and the smallest spec that has it."""
 
     def fault(of: Drawn) -> str | None:

@@ -120,8 +120,9 @@ def test_nothing_of_the_callers_process_is_changed(tmp_path, monkeypatch):
 
 def test_expressions_leave_the_filters_to_other_threads(monkeypatch):
     """catch_warnings is not for threads: two that overlap restore each other's filters."""
-    monkeypatch.setattr(warnings, "catch_warnings", None)
-    assert grammar.parse("$(1 if on else 2)")
+    with monkeypatch.context() as patch:
+        patch.setattr(warnings, "catch_warnings", None)
+        assert grammar.parse("$(1 if on else 2)")
 
 
 LEAKS = {

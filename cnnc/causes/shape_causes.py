@@ -46,14 +46,14 @@ def explain(faults: list[Diagnostic], graph: Graph, spec: Spec, overrides: Mappi
     inputs = {each.name: each.type for each in graph.inputs}
     histories = Histories(graph.nodes, inputs, graph.scopes)
 
-    def told(fault: Diagnostic) -> Diagnostic:
+    def with_cause(fault: Diagnostic) -> Diagnostic:
         node = fault.origin
         if id(fault) not in chosen or not isinstance(node, Refused):
             return fault
         own = Histories(node.nodes, inputs, graph.scopes) if node.nodes else histories
         return _explained(fault, node, own, attempts)
 
-    return [told(fault) for fault in faults]
+    return [with_cause(fault) for fault in faults]
 
 
 def _has_cause(code: Code, node: Refused) -> bool:
@@ -124,13 +124,13 @@ def _two(node: Refused, a: Wire, b: Wire, histories: Histories) -> History | Non
     ways = tuple(tuple(step for step in causes if any(step in pair[at].steps for pair in pairs)) for at in (0, 1))
     even = all(each.rate is not None and each.rate == against.rate for each, against in pairs)
     before = _lost_before(meeting, a.type, b.type, axes, histories) if not even else []
-    told: dict[str, tuple[int, ...]] = {}
+    by_chain: dict[str, tuple[int, ...]] = {}
     for axis, pair in zip(axes, pairs, strict=True):
         for chain in pair:
             if len(chain.steps) > 1:
-                told[_chain(chain)] = (*told.get(_chain(chain), ()), axis)
-    notes = tuple(Note(f"the {sides(along)} {text}") for text, along in told.items())
-    blamed = causes if even or not told else ()  # strides that differ are seen in the chains
+                by_chain[_chain(chain)] = (*by_chain.get(_chain(chain), ()), axis)
+    notes = tuple(Note(f"the {sides(along)} {text}") for text, along in by_chain.items())
+    blamed = causes if even or not by_chain else ()  # strides that differ are seen in the chains
     return History(Found((*ways, tuple(before)), even), notes, blamed=(*before, *blamed))
 
 

@@ -86,7 +86,7 @@ def digest_from(path: str | Path, start: int) -> str:
     return result.hexdigest()
 
 
-def require_whole(path: Path, metadata: Mapping[str, str]) -> None:
+def require_intact(path: Path, metadata: Mapping[str, str]) -> None:
     """Raise Changed if a sealed file, or its external file with the weights, differs from what cnnc wrote.
 
     A file that another tool has rewritten has no seal and is accepted.

@@ -39,7 +39,7 @@ def _trailer(digest: str) -> bytes:
     return PREFIX + digest.encode() + b"\n"
 
 
-def require_whole(path: Path) -> bool:
+def require_intact(path: Path) -> bool:
     """Return whether the file has a hash line; raises Damaged if its hash is not that of the other bytes."""
     hash, rest = sha256(), max(0, path.stat().st_size - SIZE)
     with path.open("rb") as file:

@@ -62,7 +62,7 @@ def header(path: Path) -> tuple[dict[str, Any], int]:
         return json.loads(file.read(length)), ALIGNMENT + length
 
 
-def require_whole(data: bytes, weights: "Mapping[str, Tensor]") -> None:
+def require_intact(data: bytes, weights: "Mapping[str, Tensor]") -> None:
     """Raise Damaged if a safetensors file has a stamp that does not match `weights`, read from it, or its names."""
     text = _stamp(data)
     if text is None:

@@ -25,7 +25,7 @@ class OpenModel:
     data: str | None
     hashing: "tuple[_Hashing, ...]"
 
-    def require_whole(self) -> None:
+    def require_intact(self) -> None:
         """Wait for the hashes; raises CnncError (E501) if a file is not as cnnc wrote it."""
         for each in self.hashing:
             each.finish()

@@ -113,7 +113,7 @@ def load_model(
     try:
         return _load(opened, provider, allow_external=allow_external, timeout=timeout)
     finally:
-        opened.require_whole()  # damage is the likely cause of any other error, so it replaces that error
+        opened.require_intact()  # damage is the likely cause of any other error, so it replaces that error
 
 
 def _load(opened: OpenModel, provider: str, *, allow_external: bool, timeout: float) -> Model:
@@ -128,7 +128,7 @@ def _load(opened: OpenModel, provider: str, *, allow_external: bool, timeout: fl
     else:
         from cnnc.inference.child import Child
 
-        opened.require_whole()  # damage may have hidden the contract of a file of cnnc
+        opened.require_intact()  # damage may have hidden the contract of a file of cnnc
         runner = Child(file.path, provider, allow_external=allow_external, timeout=timeout)
     try:
         notes = [] if runner.choice.asked else [f"provider {runner.choice.name}: {runner.choice.reason}"]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cnnc.data.dataset import Data
 from cnnc.diagnostics import CnncError, Code, listed
-from cnnc.files.state_hash import Hashing, require_whole
+from cnnc.files.state_hash import Hashing, require_intact
 from cnnc.files.weights_stamp import Damaged, write_stamped
 from cnnc.files.write import write_file
 from cnnc.graph.graph import Graph
@@ -165,7 +165,7 @@ def _load(path: Path) -> Any:
     import torch
 
     try:
-        has_hash = require_whole(path)
+        has_hash = require_intact(path)
     except OSError as error:
         raise _not_resumable(path, (error.strerror or str(error)).lower()) from error
     plain = torch.load(path, map_location="cpu", weights_only=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.checks import require_file, require_utf8
 from cnnc.files.onnx_seal import is_sealed
-from cnnc.files.weights_stamp import Damaged, require_whole
+from cnnc.files.weights_stamp import Damaged, require_intact
 from cnnc.weights import onnx
 from cnnc.weights.zip_checkpoint import NEW_COPY, require_checkpoint, unreadable
 
@@ -113,7 +113,7 @@ def _load_safetensors(path: Path, head: bytes, file: BufferedReader) -> Any:
 
     data, weights = _guarded(path, lambda: _read_safetensors(path, file), say_why=True)
     try:
-        require_whole(data, weights)
+        require_intact(data, weights)
     except Damaged as error:
         raise unreadable(path, str(error), NEW_COPY) from error
     return weights

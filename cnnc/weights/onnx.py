@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.mapped_weights import InFile
-from cnnc.files.onnx_seal import Changed, require_whole
+from cnnc.files.onnx_seal import Changed, require_intact
 from cnnc.targets.onnx_parts import split
 from cnnc.weights.layers import KNOWN, Layer, Shape
 
@@ -49,7 +49,7 @@ def read(path: Path) -> OnnxWeights:
     """Return the weights of the ONNX file at `path`; raises E402."""
     try:
         model, floats = split(path)
-        require_whole(path, {each.key: each.value for each in model.metadata_props})
+        require_intact(path, {each.key: each.value for each in model.metadata_props})
         return _OnnxReader(path, model.graph, floats).read()
     except (CnncError, ImportError):  # a missing package has its own diagnostic
         raise

@@ -32,7 +32,7 @@ def require_checkpoint(path: Path, endings: str) -> None:
         with ZipFile(path) as archive:
             names = archive.namelist()
             _require_kind(path, names, endings)
-            if not state_hash.require_whole(path) and (record := _damaged_record(archive)):
+            if not state_hash.require_intact(path) and (record := _damaged_record(archive)):
                 raise Damaged(f"it is damaged: the CRC of its record `{record}` differs")
     except Damaged as error:
         raise unreadable(path, str(error), NEW_COPY) from error

@@ -51,13 +51,13 @@ def refused(path, **options):
     return f"{diagnostic.message} {diagnostic.help}"
 
 
-def require_whole(path):
-    open_model(path).require_whole()
+def require_intact(path):
+    open_model(path).require_intact()
 
 
 def test_a_file_is_its_seal_and_what_the_seal_says(model):
-    onnx_seal.require_whole(model, {})
-    require_whole(model)
+    onnx_seal.require_intact(model, {})
+    require_intact(model)
     keys = [each.key for each in onnx.load(model).metadata_props]
     assert keys[0] == onnx_seal.KEY
     assert len(keys) == len(set(keys))
@@ -69,9 +69,9 @@ def test_every_flipped_bit_is_noticed(model):
     for damage in [*head, *flipped(data, range(onnx_seal.SIZE, len(data), 3))]:
         model.write_bytes(damage)
         with pytest.raises(CnncError, match="E501"):
-            require_whole(model)
+            require_intact(model)
         with pytest.raises(onnx_seal.Changed):
-            onnx_seal.require_whole(model, {})
+            onnx_seal.require_intact(model, {})
 
 
 def test_zeros_and_missing_ends_are_noticed(model):
@@ -79,7 +79,7 @@ def test_zeros_and_missing_ends_are_noticed(model):
     for damage in [*zeroed(data, 200), *cut(data, 100)]:
         model.write_bytes(damage)
         with pytest.raises(CnncError, match="E501"):
-            require_whole(model)
+            require_intact(model)
 
 
 def test_a_damaged_model_is_said_to_be_one(model):
@@ -133,7 +133,7 @@ def test_a_model_that_another_tool_has_rewritten(model, tmp_path):
 
 def test_a_file_of_an_earlier_cnnc_has_no_seal(model):
     model.write_bytes(model.read_bytes()[onnx_seal.SIZE :])
-    require_whole(model)
+    require_intact(model)
     with load_model(model, "cpu") as loaded:
         assert loaded.contract.labels == ("boot", "bag", "coat")
 
