@@ -246,3 +246,18 @@ def test_the_outputs_of_a_block_have_names_of_their_own():
 def test_one_is_not_counted_as_many(numbers, message):
     image = {"shape": [3, 8, 8], "mean": numbers}
     assert faults({**net(conv()), "input": {"image": image}}) == [message]
+
+
+@pytest.mark.parametrize("side", ["$(1 / 0)", "$nope"])
+def test_an_input_whose_expression_fails_is_one_error(side):
+    """What follows from its shape is not reported."""
+    nodes = [{"conv": {"out": 2, "kernel": 9}}, "flatten", {"linear": {"out": 3}}]
+    spec = {"cnnc": 1, "input": {"x": [side, 4, 4]}, "nodes": nodes}
+    [fault] = check(spec).diagnostics
+    assert (fault.code, str(fault.span.path)) == ("E212", "input.x[0]")
+
+
+def test_an_activation_whose_expression_fails_is_one_error():
+    spec = {"cnnc": 1, "input": {"x": [3, 4, 4]}, "nodes": [{"conv": {"out": 2, "kernel": 1, "act": "$nope"}}, "relu"]}
+    [fault] = check(spec).diagnostics
+    assert (fault.code, fault.message) == ("E212", "there is no `nope` here")

@@ -135,3 +135,19 @@ def test_a_long_chain_of_files_is_refused(tmp_path):
         write(tmp_path / f"f{at}.yaml", f"cnnc: 1\nuse: [f{at + 1}.yaml]\nblocks:\n  b{at}: {{nodes: [relu]}}\n")
     [fault] = check(write(tmp_path / "net.yaml", SPEC % ("f0.yaml", "b0, b1"))).diagnostics
     assert str(fault).endswith("f99.yaml:2:7: error[E214]: the spec uses more than 100 files")
+
+
+def test_a_block_of_two_files_is_given_twice(tmp_path):
+    for name in ("one", "two"):
+        write(tmp_path / f"{name}.yaml", BLOCKS % ("b", "relu"))
+    [fault] = check(write(tmp_path / "net.yaml", SPEC % ("one.yaml, two.yaml", "b"))).diagnostics
+    assert (fault.code, fault.message) == ("E210", "there are two blocks `b`")
+    assert fault.span.source.name.endswith("two.yaml")
+    assert [note.span.source.name.rpartition("/")[2] for note in fault.notes] == ["one.yaml"]
+
+
+def test_a_file_of_another_version_is_refused(tmp_path):
+    write(tmp_path / "new.yaml", (BLOCKS % ("b", "relu")).replace("cnnc: 1", "cnnc: 2"))
+    [fault] = check(write(tmp_path / "net.yaml", SPEC % ("new.yaml", "b"))).diagnostics
+    assert (fault.code, fault.span.line) == ("E218", 1)
+    assert fault.span.source.name.endswith("new.yaml")
