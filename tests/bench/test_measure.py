@@ -6,6 +6,7 @@ import yaml
 from cnnc.compiler import load
 from tests.bench.cold import blocks, chain
 from tests.bench.measure import Comparison, Row, interleave, process, seconds
+from tests.bench.worst import measured
 
 
 def test_the_ratio_is_taken_pair_by_pair():
@@ -49,3 +50,12 @@ def test_the_generated_spec_has_the_nodes_that_it_says(tmp_path):
 
 def test_so_has_the_one_that_is_made_of_blocks(tmp_path):
     assert len(load(blocks(tmp_path / "blocks.yaml", 1_000)).nodes) == 1_000
+
+
+def test_an_expensive_spec_is_measured_in_a_process_of_its_own(tmp_path):
+    right, wrong = tmp_path / "right.yaml", tmp_path / "wrong.yaml"
+    right.write_text("cnnc: 1\ninput: {image: [1, 2, 2]}\nnodes: [relu]\n")
+    wrong.write_text("cnnc: 1\ninput: {image: [1, 2, 2]}\nnodes: [rleu]\n")
+    rows = [measured(path.stem, "check", path) for path in (right, wrong)]
+    assert [row.verdict for row in rows] == ["accepted", "E205"]
+    assert all(0 < row.seconds < 30 and 10 < row.megabytes < 1000 for row in rows)

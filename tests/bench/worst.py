@@ -48,21 +48,22 @@ def worst(folder: Path) -> Iterator[Worst]:
         path = folder / f"{name.replace(' ', '_')}.yaml"
         path.write_text(json.dumps(spec), encoding="utf-8")
         for way in ("text", "json"):
-            yield _measured(f"{name}, {way}", "check", "--format", way, path)
+            yield measured(f"{name}, {way}", "check", "--format", way, path)
 
 
 RUN = f"""
-import resource, sys
+import gc, resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, ({KILLED_AFTER}, {KILLED_AFTER}))
-from cnnc.__main__ import _run
-code = _run()
+gc.disable()  # as the command does
+from cnnc.cli.app import answer
+code = answer(sys.argv[1:])
 used = resource.getrusage(resource.RUSAGE_SELF)
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(code, used.ru_utime + used.ru_stime, int(peak.split()[1]) / 1024, file=sys.stderr)
 """
 
 
-def _measured(name: str, *arguments: str | Path) -> Worst:
+def measured(name: str, *arguments: str | Path) -> Worst:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", RUN, *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, check=False)
