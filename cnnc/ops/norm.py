@@ -233,10 +233,10 @@ class LocalResponseNorm(Local):
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         size, alpha = self._within(o.inputs[0].channels)
-        if TINY <= alpha <= self.k / 100:
+        if min(alpha, self.beta) >= TINY and alpha <= self.k / 100:
             return o.op("LRN", x, size=size, alpha=alpha, beta=self.beta, bias=self.k)
         # onnxruntime's LRN keeps a running sum of squares, whose rounding error must be small compared with k, and
-        # refuses an alpha that is zero in float32
+        # refuses an alpha or beta that is zero in float32
         squares = o.op("Reshape", o.op("Mul", x, x), o.constant([0, 1, o.inputs[0].channels, -1]))
         half = size // 2
         means = o.op("AveragePool", squares, kernel_shape=[size, 1], pads=[half, 0, half, 0], count_include_pad=1)

@@ -173,6 +173,7 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"size": 2**31 - 1, "alpha": 1e8}, MAP),
         ({"size": 101}, MAP),
         ({"size": 1, "alpha": 5e-324}, MAP),
+        ({"size": 3, "beta": 1e-300}, MAP),
         ({"size": 2**31 - 1, "alpha": 1e-37}, MAP),
     ],
     "linear": [({"out": 4}, VECTOR), ({"out": 1}, (1,)), ({"out": 4, "bias": False}, VECTOR)],
