@@ -4,11 +4,8 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
-
-from cnnc.__main__ import main
 
 SPEC = """cnnc: 1
 name: net
@@ -34,18 +31,8 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not i
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["cnnc", "diff", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return ended.value.code, said.out, said.err
-
-    monkeypatch.setattr("os._exit", sys.exit)  # with which commands end
-    monkeypatch.setattr("sys.stdout.reconfigure", lambda **_: None, raising=False)
-    monkeypatch.setattr("sys.stderr.reconfigure", lambda **_: None, raising=False)
-    return run
+def run(run):
+    return lambda *arguments: run("diff", *arguments)
 
 
 def write(folder, **files):

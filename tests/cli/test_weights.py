@@ -1,14 +1,12 @@
 """`cnnc weights` and `--map` as a user meets them."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 import torch
 
 import cnnc
-from cnnc.__main__ import main
 from cnnc.targets.torch_module import lower
 
 SPEC = """cnnc: 1
@@ -27,21 +25,10 @@ nodes:
 """
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["cnnc", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
-    monkeypatch.setattr("os._exit", sys.exit)  # with which commands end
-    monkeypatch.setattr("sys.stdout.reconfigure", lambda **_: None, raising=False)
-    monkeypatch.setattr("sys.stderr.reconfigure", lambda **_: None, raising=False)
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.yaml").write_text(SPEC, encoding="utf-8")
-    return run
 
 
 def theirs(**names):
