@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cnnc.ops import registry
-from cnnc.ops.attributes import ActivationName
-from cnnc.ops.base import Cost, Gives, OnnxBuilder, Op, Saves, TorchBuilder
+from cnnc.ops.attributes import ActivationName, Positive, Real
+from cnnc.ops.base import Cost, Gives, OnnxBuilder, Op, Saves, TorchBuilder, impossible
 from cnnc.ops.reach import Reaches
 from cnnc.ops.rectifier import Elementwise
 from cnnc.ops.softmax import Softmax
@@ -110,6 +110,55 @@ class Mish(Elementwise):
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         return o.op("Mul", x, o.op("Tanh", o.op("Softplus", x)))  # the op Mish is not in opset 17
+
+
+class Softplus(Elementwise):
+    """ln(1 + e^(beta·x)) / beta, a smooth `relu` (Dugas et al., 2001)."""
+
+    name: ClassVar[str] = "softplus"
+
+    beta: Positive = Field(1.0, description="sharpness of the bend; a large value approaches `relu`")
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("Softplus", x, beta=self.beta)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        if self.beta == 1:
+            return o.op("Softplus", x)
+        beta = o.constant(float(self.beta))
+        return o.op("Div", o.op("Softplus", o.op("Mul", x, beta)), beta)
+
+
+class Softsign(Elementwise):
+    """x / (1 + |x|)."""
+
+    name: ClassVar[str] = "softsign"
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("Softsign", x)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Softsign", x)
+
+
+class Hardtanh(Elementwise):
+    """min(max(x, `min`), `max`)."""
+
+    name: ClassVar[str] = "hardtanh"
+
+    min: Real = Field(-1.0, description="smallest value of the output")
+    max: Real = Field(1.0, description="largest value of the output")
+
+    def infer(self, x: TensorType) -> TensorType:
+        if self.min >= self.max:
+            impossible(self, f"`min` must be smaller than `max`, got {self.min} and {self.max}", "min", "swap them")
+        return x
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("Hardtanh", x, min_val=self.min, max_val=self.max)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Clip", x, o.constant(float(self.min)), o.constant(float(self.max)))
 
 
 class Activation(Op):

@@ -11,8 +11,10 @@ from cnnc.ops.activation_names import ACTIVATIONS
 
 LARGEST = 2**31 - 1
 LARGEST_WINDOW = 2**20
+MOST_AXES = 6
 
 Size = Annotated[int, Field(ge=1, le=LARGEST)]
+Factor = Annotated[int, Field(ge=1, le=1024)]
 Signed = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -77,6 +79,13 @@ def _int_list(value: Any) -> Any:
 
 
 IntList = Annotated[tuple[int, ...], BeforeValidator(_int_list)]
+AxesAttribute = Annotated[
+    tuple[int, ...],
+    BeforeValidator(
+        lambda value: _int_list([value] if _is_int(value) else value), json_schema_input_type=int | list[int]
+    ),
+    Field(max_length=MOST_AXES),
+]
 
 
 def _activation(value: Any) -> Any:

@@ -215,10 +215,10 @@ def require_divides(op: Op, size: int, parts: int, what: str, attribute: str = "
         )
 
 
-def position(op: Op, x: TensorType, axis: int) -> int:
+def position(op: Op, x: TensorType, axis: int, attribute: str = "axis") -> int:
     """Return `axis` counted from 0 without the batch (a negative one counts from the end); raises Refusal if absent."""
     rank = len(x.shape)
     if not -rank <= axis < rank:
-        way_out = f"use an axis from 0 to {rank - 1}; the batch is not counted" if rank > 1 else "use `axis: 0`"
-        impossible(op, f"axis {axis} is out of range for an input of {x}", "axis", way_out)
+        way_out = f"use an axis from 0 to {rank - 1}; the batch is not counted" if rank > 1 else f"use `{attribute}: 0`"
+        impossible(op, f"axis {axis} is out of range for an input of {x}", attribute, way_out)
     return axis % rank

@@ -1,82 +1,16 @@
-"""Ops that join or split paths: add, mul, concat and split.
+"""Ops that join and split values along an axis: concat and split."""
 
-If a height or width is unknown (None) in one input and a number in another, the two must be equal at run time, so the
-result has the number. A size of 1 is refused in this case, because torch and ONNX would silently broadcast it.
-"""
-
-from collections.abc import Sequence
-from functools import cache, reduce
-from itertools import islice
+from functools import cache
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import IntList, Signed
-from cnnc.ops.base import (
-    Gives,
-    Local,
-    OnnxBuilder,
-    Op,
-    Refusal,
-    Saves,
-    TorchBuilder,
-    impossible,
-    position,
-    require_divides,
-)
+from cnnc.ops.base import Gives, OnnxBuilder, Op, Refusal, Saves, TorchBuilder, impossible, position, require_divides
 from cnnc.ops.reach import ITSELF, Reaches
 from cnnc.ops.types import TensorType, Types
-
-MOST = 4096
-SHOWN = 4  # further inputs of different shapes that a Refusal lists
-
-
-class Add(Local):
-    """The elementwise sum of two or more values of the same shape."""
-
-    name: ClassVar[str] = "add"
-    gives: ClassVar[Gives] = "logits"
-    _saves: ClassVar[Saves] = "nothing"
-    least_inputs: ClassVar[int] = 2
-    most_inputs: ClassVar[int] = MOST
-
-    def infer(self, *xs: TensorType) -> TensorType:
-        which = range(len(xs))
-        merged = _unify(self, xs, which, "give all inputs of `add` the same shape")
-        _require_no_broadcast(self, xs, which, merged)
-        return merged
-
-    def to_torch(self, t: TorchBuilder, *xs: Any) -> Any:
-        return reduce(lambda x, y: t.call("operator.add", x, y), xs)
-
-    def to_onnx(self, o: OnnxBuilder, *xs: str) -> str:
-        return reduce(lambda x, y: o.op("Add", x, y), xs)
-
-
-class Mul(Local):
-    """The elementwise product of two or more values of the same shape, or of shape (C, 1, 1): a factor per channel."""
-
-    name: ClassVar[str] = "mul"
-    gives: ClassVar[Gives] = "logits"
-    least_inputs: ClassVar[int] = 2
-    most_inputs: ClassVar[int] = MOST
-
-    def infer(self, *xs: TensorType) -> TensorType:
-        factors = [k for k, x in enumerate(xs) if x.shape[1:] == (1, 1)]
-        full = [k for k in range(len(xs)) if k not in factors] or factors
-        way_out = "give all inputs of `mul` the same shape, or (C, 1, 1) for a factor per channel"
-        merged = _unify(self, xs, full, way_out)
-        _require_no_broadcast(self, xs, full, merged)
-        for k in factors:
-            _unify(self, xs, (full[0], k), way_out, free=(1, 2))
-        return merged
-
-    def to_torch(self, t: TorchBuilder, *xs: Any) -> Any:
-        return reduce(lambda x, y: t.call("operator.mul", x, y), xs)
-
-    def to_onnx(self, o: OnnxBuilder, *xs: str) -> str:
-        return reduce(lambda x, y: o.op("Mul", x, y), xs)
+from cnnc.ops.unify import MOST, unify
 
 
 class Concat(Op):
@@ -93,7 +27,7 @@ class Concat(Op):
     def infer(self, *xs: TensorType) -> TensorType:
         axis = position(self, xs[0], self.axis)
         way_out = f"give all inputs of `concat` the same sizes, except along axis {axis}, the joined one"
-        merged = _unify(self, xs, range(len(xs)), way_out, free=(axis,))
+        merged = unify(self, xs, range(len(xs)), way_out, free=(axis,))
         sizes = [x.shape[axis] for x in xs]
         total = None if None in sizes else sum(size or 0 for size in sizes)
         return TensorType((*merged.shape[:axis], total, *merged.shape[axis + 1 :]))
@@ -173,43 +107,3 @@ def _counted(parts: int) -> tuple[str, ...]:
 def _besides(axis: int) -> Reaches:
     """Positions map to themselves, except along the joined or split axis, where they depend on the part."""
     return (None if axis == 1 else ITSELF, None if axis == 2 else ITSELF)
-
-
-def _unify(op: Op, xs: Types, which: Sequence[int], way_out: str, free: tuple[int, ...] = ()) -> TensorType:
-    """Return the common shape of the inputs `which`, ignoring the axes `free`; raises Refusal if two differ."""
-    merged = xs[which[0]]
-    for k in which[1:]:
-        if not _agree(merged, xs[k], free):
-            j = next(j for j in which if not _agree(xs[j], xs[k], free))
-            others = [i for i in which if not any(_agree(xs[i], xs[shown], free) for shown in (j, k))]
-            distinct = dict.fromkeys(xs[i] for i in others)
-            raise Refusal(
-                Code.UNEQUAL_SHAPES,
-                f"{op.name}: input {k} is {xs[k]}, but input {j} is {xs[j]}",
-                inputs=(j, k, *(xs.index(each) for each in islice(distinct, SHOWN))),
-                label=f"{xs[j]} and {xs[k]}",
-                help=way_out,
-            )
-        merged = TensorType(tuple(b if a is None else a for a, b in zip(merged.shape, xs[k].shape, strict=True)))
-    return merged
-
-
-def _agree(x: TensorType, y: TensorType, free: tuple[int, ...]) -> bool:
-    """Whether two shapes can be equal, ignoring the axes `free`."""
-    if len(x.shape) != len(y.shape):
-        return False
-    sizes = enumerate(zip(x.shape, y.shape, strict=True))
-    return all(axis in free or a == b or a is None or b is None for axis, (a, b) in sizes)
-
-
-def _require_no_broadcast(op: Op, xs: Types, which: Sequence[int], merged: TensorType) -> None:
-    """Raise a Refusal if one input has a size of 1 where another's size is unknown."""
-    for k in which:
-        if any(size is None and known == 1 for size, known in zip(xs[k].shape, merged.shape, strict=True)):
-            raise Refusal(
-                Code.UNKNOWN_SIZE,
-                f"{op.name}: input {k} is {xs[k]} and must be {merged}, but its unknown sizes may differ",
-                inputs=tuple(which),
-                label=f"input {k} is {xs[k]}",
-                help="give the input a fixed height and width",
-            )

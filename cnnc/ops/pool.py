@@ -13,6 +13,7 @@ from cnnc.ops.types import TensorType
 from cnnc.ops.window import Placement, Window, Windowed, onnx_order, torch_order
 
 NONE = (0, 0, 0, 0)
+MOST_POWER = 16  # higher powers of ordinary values overflow float32
 
 
 class _Pool(Windowed):
@@ -130,14 +131,45 @@ class AvgPool(_Pool):
         return Window(self, self.kernel, self.stride or self.kernel, (1, 1), self.padding, self.ceil)
 
 
-class AdaptiveAvgPool(Op):
-    """The averages over a grid of windows that covers the map: (C, H, W) to (C, *size).
+class LpPool(_Pool):
+    """The p-norm of each window, (Σ|x|ᵖ)^(1/p) (Gulcehre et al., 2014): (C, H, W) to (C, H', W')."""
 
-    If the output size does not divide the map's, windows overlap by a row or column, as in torch: window `i` goes from
-    floor(i * H / size) to ceil((i + 1) * H / size).
-    """
+    name: ClassVar[str] = "lp_pool"
 
-    name: ClassVar[str] = "adaptive_avg_pool"
+    p: int = Field(
+        2, ge=1, le=MOST_POWER, description="the exponent: 1 sums magnitudes, a large one tends to their maximum"
+    )
+    kernel: SizePair = Field(description="height and width of the window")
+    stride: SizePair | None = Field(None, description="stride of the window; defaults to the kernel")
+    padding: PaddingAttribute = Field(NONE, description="zeros added around the input")
+    ceil: bool = Field(False, description="whether to keep a last window that starts in the input but ends beyond it")
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        pads = self._place(t.inputs[0]).all_pads
+        powers = t.call("torch.pow", t.call("torch.abs", x), self.p)
+        powers = powers if pads == NONE else t.call("torch.nn.functional.pad", powers, torch_order(pads))
+        sums = t.call(
+            "torch.nn.functional.avg_pool2d",
+            powers,
+            list(self.kernel),
+            list(self.stride or self.kernel),
+            divisor_override=1,
+        )
+        return t.call("torch.pow", sums, 1 / self.p)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        pads = self._place(o.inputs[0]).all_pads
+        if pads != NONE:
+            x = o.op("Pad", x, o.constant(onnx_order(pads)))
+        return o.op("LpPool", x, p=self.p, kernel_shape=self.kernel, strides=self.stride or self.kernel)
+
+    def _window(self) -> Window:
+        return Window(self, self.kernel, self.stride or self.kernel, (1, 1), self.padding, self.ceil)
+
+
+class _AdaptivePool(Op):
+    """A pool over a grid of windows that covers the map."""
+
     gives: ClassVar[Gives] = "logits"
 
     size: SizePair = Field(description="height and width of the output")
@@ -166,6 +198,16 @@ class AdaptiveAvgPool(Op):
                     "use a `size` that divides it, `global_avg_pool`, or `avg_pool` with explicit windows",
                 )
 
+
+class AdaptiveAvgPool(_AdaptivePool):
+    """The averages over a grid of windows that covers the map: (C, H, W) to (C, *size).
+
+    If the output size does not divide the map's, windows overlap by a row or column, as in torch: window `i` goes from
+    floor(i * H / size) to ceil((i + 1) * H / size).
+    """
+
+    name: ClassVar[str] = "adaptive_avg_pool"
+
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("AdaptiveAvgPool2d", x, output_size=self.size)
 
@@ -188,8 +230,48 @@ class AdaptiveAvgPool(Op):
 
 def _averages(size: int, windows: int) -> list[list[float]]:
     """Return the matrix (windows, size) whose product with a vector is the vector's averages over the windows."""
-    edges = [(i * size // windows, -(-(i + 1) * size // windows)) for i in range(windows)]
+    edges = _edges(size, windows)
     return [[1 / (end - start) if start <= j < end else 0.0 for j in range(size)] for start, end in edges]
+
+
+def _edges(size: int, windows: int) -> list[tuple[int, int]]:
+    """Return the first row of each window and the row after its last."""
+    return [(i * size // windows, -(-(i + 1) * size // windows)) for i in range(windows)]
+
+
+class AdaptiveMaxPool(_AdaptivePool):
+    """The largest values in a grid of windows that covers the map: (C, H, W) to (C, *size).
+
+    The windows are those of `adaptive_avg_pool`.
+    """
+
+    name: ClassVar[str] = "adaptive_max_pool"
+    _saves: ClassVar[Saves] = "inputs and indices"
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("AdaptiveMaxPool2d", x, output_size=self.size)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        if self.size == (1, 1):
+            return o.op("GlobalMaxPool", x)
+        for axis, (size, windows) in enumerate(zip(o.inputs[0].space, self.size, strict=True), start=2):
+            x = self._along(o, x, axis, size, windows)
+        return x
+
+    def _along(self, o: OnnxBuilder, x: str, axis: int, size: int | None, windows: int) -> str:
+        """Return the maxima of the windows along an axis; ONNX has no windows of unequal size, so gather their rows."""
+        if size is None:  # then the output size is 1, as `infer` requires
+            return self._largest(o, x, axis, keep=True)
+        edges = _edges(size, windows)
+        longest = max(end - start for start, end in edges)
+        rows = [min(start + k, end - 1) for start, end in edges for k in range(longest)]
+        x = o.op("Gather", x, o.op("Reshape", o.constant(rows), o.constant([windows, longest])), axis=axis)
+        return self._largest(o, x, axis + 1, keep=False)
+
+    def _largest(self, o: OnnxBuilder, x: str, axis: int, *, keep: bool) -> str:
+        if o.opset < 18:
+            return o.op("ReduceMax", x, axes=[axis], keepdims=int(keep))
+        return o.op("ReduceMax", x, o.constant([axis]), keepdims=int(keep))
 
 
 class GlobalAvgPool(Op):

@@ -100,9 +100,10 @@ def union(a: Reach | None, b: Reach | None) -> Reach | None:
     )
 
 
-def resized(size: int | None, wanted: int, factor: int | None, *, linear: bool, corners: bool = False) -> Reach | None:
-    """Return the reach along an axis resized from `size` to `wanted` positions, or by a factor: nearest or linear.
+def resized(size: int | None, wanted: int, factor: int | None, *, taps: int, corners: bool = False) -> Reach | None:
+    """Return the reach along an axis resized from `size` to `wanted` positions, or by a factor.
 
+    `taps` is the number of positions that the interpolation uses: 1 (nearest), 2 (linear) or 4 (cubic). The result is
     None if it depends on an unknown size.
     """
     if factor is not None and not corners:
@@ -115,12 +116,14 @@ def resized(size: int | None, wanted: int, factor: int | None, *, linear: bool, 
     step, period = top // gcd(top, bottom), bottom // gcd(top, bottom)
     if period > MOST_PHASES:
         return None
-    if not linear:
+    if taps == 1:
         starts = tuple(i * step // period for i in range(period))
         return Reach(step, starts, starts)
     below = 2 * period  # output i is at the input position above / below: i·step/period, half a pixel off if unaligned
     above = [2 * i * step if corners else (2 * i + 1) * step - period for i in range(period)]
-    return Reach(step, tuple(each // below for each in above), tuple(-(-each // below) for each in above))
+    more = [0 if each % below == 0 else taps // 2 - 1 for each in above]  # at a position all other taps are 0
+    starts = tuple(each // below - far for each, far in zip(above, more, strict=True))
+    return Reach(step, starts, tuple(-(-each // below) + far for each, far in zip(above, more, strict=True)))
 
 
 def divided(size: int | None, wanted: int) -> Reach | None:

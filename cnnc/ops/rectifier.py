@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from cnnc.ops.attributes import Real
+from cnnc.ops.attributes import Positive, Real
 from cnnc.ops.base import Cost, Gives, Local, OnnxBuilder, Saves, TorchBuilder
 from cnnc.ops.types import TensorType
 
@@ -90,3 +90,29 @@ class Elu(Elementwise):
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         return o.op("Elu", x, alpha=self.alpha)
+
+
+class Selu(Elementwise):
+    """A scaled ELU whose outputs keep mean 0 and variance 1 (Klambauer et al., 2017)."""
+
+    name: ClassVar[str] = "selu"
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("SELU", x)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Selu", x)
+
+
+class Celu(Elementwise):
+    """x if it is positive, otherwise alpha·(e^(x / alpha) - 1) (Barron, 2017)."""
+
+    name: ClassVar[str] = "celu"
+
+    alpha: Positive = Field(1.0, description="scale for negative values; the output tends to -alpha")
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("CELU", x, alpha=self.alpha)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Celu", x, alpha=self.alpha)

@@ -10,7 +10,9 @@ FAMILIES: dict[str, dict[str, str]] = {
     "pool": {
         "max_pool": "MaxPool",
         "avg_pool": "AvgPool",
+        "lp_pool": "LpPool",
         "adaptive_avg_pool": "AdaptiveAvgPool",
+        "adaptive_max_pool": "AdaptiveMaxPool",
         "global_avg_pool": "GlobalAvgPool",
         "global_max_pool": "GlobalMaxPool",
     },
@@ -29,6 +31,8 @@ FAMILIES: dict[str, dict[str, str]] = {
         "leaky_relu": "LeakyRelu",
         "prelu": "Prelu",
         "elu": "Elu",
+        "selu": "Selu",
+        "celu": "Celu",
     },
     "activation": {
         "sigmoid": "Sigmoid",
@@ -38,10 +42,32 @@ FAMILIES: dict[str, dict[str, str]] = {
         "hardswish": "Hardswish",
         "hardsigmoid": "Hardsigmoid",
         "mish": "Mish",
+        "softplus": "Softplus",
+        "softsign": "Softsign",
+        "hardtanh": "Hardtanh",
         "activation": "Activation",
     },
     "softmax": {"softmax": "Softmax", "log_softmax": "LogSoftmax"},
-    "merge": {"add": "Add", "mul": "Mul", "concat": "Concat", "split": "Split"},
+    "gate": {"glu": "Glu"},
+    "arithmetic": {
+        "add": "Add",
+        "sub": "Sub",
+        "mul": "Mul",
+        "div": "Div",
+        "maximum": "Maximum",
+        "minimum": "Minimum",
+    },
+    "function": {
+        "abs": "Abs",
+        "exp": "Exp",
+        "log": "Log",
+        "sqrt": "Sqrt",
+        "square": "Square",
+        "clip": "Clip",
+        "affine": "Affine",
+    },
+    "reduce": {"mean": "Mean", "sum": "Sum", "amax": "Amax", "l2_norm": "L2Norm"},
+    "merge": {"concat": "Concat", "split": "Split"},
     "shape": {
         "flatten": "Flatten",
         "reshape": "Reshape",
@@ -50,7 +76,8 @@ FAMILIES: dict[str, dict[str, str]] = {
         "pad": "Pad",
         "identity": "Identity",
     },
-    "resize": {"upsample": "Upsample"},
+    "cut": {"slice": "Slice", "crop": "Crop"},
+    "resize": {"upsample": "Upsample", "pixel_shuffle": "PixelShuffle", "pixel_unshuffle": "PixelUnshuffle"},
 }
 PLACES = {op: (family, kind) for family, kinds in FAMILIES.items() for op, kind in kinds.items()}
 

@@ -1,16 +1,19 @@
-"""Resizing of feature maps by nearest or bilinear interpolation."""
+"""Resizing of feature maps by interpolation, and by moving channels to positions or back."""
 
 from math import gcd
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cnnc.ops.attributes import SizePair
-from cnnc.ops.base import Gives, OnnxBuilder, Op, Saves, TorchBuilder, impossible, require_map
-from cnnc.ops.reach import Reaches, resized
+from cnnc.diagnostics import Code
+from cnnc.ops.attributes import Factor, SizePair
+from cnnc.ops.base import Gives, OnnxBuilder, Op, Refusal, Saves, TorchBuilder, impossible, require_map
+from cnnc.ops.reach import Reach, Reaches, resized
 from cnnc.ops.types import TensorType
+from cnnc.ops.window import SIDES
 
 FLOAT, INT64 = 1, 7  # onnx.TensorProto's numbers for its types
+TAPS = {"nearest": 1, "bilinear": 2, "bicubic": 4}  # input positions along an axis that an output depends on
 
 
 class Upsample(Op):
@@ -22,8 +25,10 @@ class Upsample(Op):
 
     factor: SizePair | None = Field(None, description="factors of the height and width")
     size: SizePair | None = Field(None, description="height and width of the output")
-    mode: Literal["nearest", "bilinear"] = Field("nearest", description="how to interpolate")
-    align_corners: bool = Field(False, description="whether `bilinear` aligns the centres of corners, not outer edges")
+    mode: Literal["nearest", "bilinear", "bicubic"] = Field("nearest", description="how to interpolate")
+    align_corners: bool = Field(
+        False, description="whether `bilinear` and `bicubic` align the centres of corners, not outer edges"
+    )
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
@@ -32,7 +37,7 @@ class Upsample(Op):
             problem = f"expected exactly one of `factor` and `size`, got {given}"
             impossible(self, problem, blamed, "write `factor: 2`, for example")
         if self.align_corners and self.mode == "nearest":
-            problem = "`align_corners` requires `mode: bilinear`, got `mode: nearest`"
+            problem = "`align_corners` requires `mode: bilinear` or `mode: bicubic`, got `mode: nearest`"
             impossible(self, problem, "align_corners", "remove `align_corners`, or write `mode: bilinear`")
         if self.factor is None:
             return TensorType((x.channels, *(self.size or ())))
@@ -42,13 +47,13 @@ class Upsample(Op):
     def reach(self, x: TensorType) -> Reaches:
         factors, sizes = self.factor or (None, None), self.infer(x).space
         height, width = (
-            resized(size, wanted or 0, factor, linear=self.mode == "bilinear", corners=self.align_corners)
+            resized(size, wanted or 0, factor, taps=TAPS[self.mode], corners=self.align_corners)
             for size, wanted, factor in zip(x.space, sizes, factors, strict=True)
         )
         return height, width
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        corners = {"align_corners": self.align_corners} if self.mode == "bilinear" else {}
+        corners = {} if self.mode == "nearest" else {"align_corners": self.align_corners}
         scale = None if self.factor is None else tuple(map(float, self.factor))
         return t.module("Upsample", x, size=self.size, scale_factor=scale, mode=self.mode, **corners)
 
@@ -59,9 +64,10 @@ class Upsample(Op):
                 x = o.op("Gather", x, self._nearest(o, x, axis, before, after), axis=axis)
             return x
         attributes = {
-            "mode": "nearest" if self.mode == "nearest" else "linear",
+            "mode": {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}[self.mode],
             "coordinate_transformation_mode": self._coordinates,
             "nearest_mode": "floor",
+            "cubic_coeff_a": -0.75,
         }
         if self.factor is not None:
             scales = o.constant([1.0, 1.0, *map(float, self.factor)])
@@ -91,6 +97,74 @@ class Upsample(Op):
         if self.mode == "nearest":
             return "asymmetric"
         return "align_corners" if self.align_corners else "half_pixel"
+
+
+class PixelShuffle(Op):
+    """Move groups of factor² channels to squares of positions (Shi et al., 2016): (C·f², H, W) to (C, f·H, f·W)."""
+
+    name: ClassVar[str] = "pixel_shuffle"
+    gives: ClassVar[Gives] = "reordered input"
+    _saves: ClassVar[Saves] = "nothing"
+
+    factor: Factor = Field(description="factor of the height and width")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        if x.channels % self.factor**2:
+            way_out = f"give its input a multiple of {self.factor**2} channels"
+            impossible(self, f"{x.channels} channels are no multiple of {self.factor}²", "factor", way_out)
+        sides = (None if size is None else size * self.factor for size in x.space)
+        return TensorType((x.channels // self.factor**2, *sides))
+
+    def reach(self, x: TensorType) -> Reaches:
+        along = resized(None, 0, self.factor, taps=1)
+        return along, along
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("PixelShuffle", x, upscale_factor=self.factor)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("DepthToSpace", x, blocksize=self.factor, mode="CRD")
+
+
+class PixelUnshuffle(Op):
+    """Move squares of positions to channels, also called space to depth: (C, f·H, f·W) to (C·f², H, W)."""
+
+    name: ClassVar[str] = "pixel_unshuffle"
+    gives: ClassVar[Gives] = "reordered input"
+    _saves: ClassVar[Saves] = "nothing"
+
+    factor: Factor = Field(description="divisor of the height and width")
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_map(self, x)
+        for side, size in zip(SIDES, x.space, strict=True):
+            if size is not None and size % self.factor:
+                raise Refusal(
+                    Code.INDIVISIBLE,
+                    f"{self.name}: the {side} is {size}, which is no multiple of {self.factor}",
+                    attribute="factor",
+                    label=f"its input is {x}",
+                    help=f"`pad` the input to a multiple of {self.factor}, or use another `factor`",
+                )
+        sides = (None if size is None else size // self.factor for size in x.space)
+        return TensorType((x.channels * self.factor**2, *sides))
+
+    def reach(self, x: TensorType) -> Reaches:
+        along = Reach(self.factor, (0,), (self.factor - 1,))
+        return along, along
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("PixelUnshuffle", x, downscale_factor=self.factor)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        """Reorder the channels of SpaceToDepth, which puts those of one position of a square side by side."""
+        y = o.op("SpaceToDepth", x, blocksize=self.factor)
+        shape = o.outputs[0]
+        parts = o.op("Reshape", y, o.constant([0, self.factor**2, o.inputs[0].channels, -1]))
+        parts = o.op("Transpose", parts, perm=[0, 2, 1, 3])
+        sizes = [size for size in shape.shape if size is not None]
+        return o.op("Reshape", parts, o.constant([0, *sizes]) if shape.known else o.op("Shape", y))
 
 
 def _divides(before: int | None, after: int) -> bool:

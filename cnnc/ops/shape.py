@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cnnc.diagnostics import Code
-from cnnc.ops.attributes import IntList, Real, Sides, Size
+from cnnc.ops.attributes import MOST_AXES, IntList, Real, Sides, Size
 from cnnc.ops.base import (
     Gives,
     Local,
@@ -24,8 +24,6 @@ from cnnc.ops.base import (
 from cnnc.ops.reach import GLOBAL, LOCAL, Reach, Reaches
 from cnnc.ops.types import TensorType
 from cnnc.ops.window import SIDES, onnx_order, torch_order
-
-MOST_AXES = 6
 
 
 class Flatten(Op):

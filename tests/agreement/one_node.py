@@ -53,9 +53,10 @@ def module_of(graph: Graph, seed: int = 0) -> torch.nn.Module:
     return module
 
 
-def inputs_of(shapes: Shapes, batch: int) -> list[torch.Tensor]:
+def inputs_of(shapes: Shapes, batch: int, *, positive: bool = False) -> list[torch.Tensor]:
     random = torch.Generator().manual_seed(batch)
-    return [torch.randn(batch, *shape, generator=random) * 2 for shape in concrete(shapes)]
+    drawn = [torch.randn(batch, *shape, generator=random) * 2 for shape in concrete(shapes)]
+    return [each.abs() + 0.1 for each in drawn] if positive else drawn
 
 
 def call(module: Any, inputs: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 MAP = (3, 7, 6)
 OPEN = (3, None, None)
 VECTOR = (5,)
+POSITIVE = ("log", "sqrt")  # ops of positive numbers
 Shape = tuple[int | None, ...]
 
 
@@ -75,6 +76,45 @@ def _with(extra: dict[str, Any], rows: list[tuple[Any, ...]]) -> list[tuple[Any,
 
 EVERY_SHAPE: list[tuple[Any, ...]] = [({}, MAP), ({}, VECTOR), ({}, OPEN), ({}, (2, 5))]
 
+PAIRS: list[tuple[Any, ...]] = [
+    ({}, MAP, MAP),
+    ({}, MAP, (3, 1, 1)),
+    ({}, (3, 1, 1), MAP),
+    ({}, MAP, (1, 7, 6)),
+    ({}, (1, 7, 6), MAP),
+    ({}, MAP, (1, 1, 1)),
+    ({}, (1,), MAP),
+    ({}, (3, 1, 1), (3, 1, 1)),
+    ({}, OPEN, (3, 1, 1)),
+    ({}, OPEN, (1, None, None)),
+    ({}, OPEN, (1, 7, 6)),
+    ({}, OPEN, MAP),
+    ({}, OPEN, (1,)),
+    ({}, VECTOR, VECTOR),
+    ({}, VECTOR, (1,)),
+    ({}, (2, 5), (2, 5)),
+    ({}, (2, 5), (1, 5)),
+    ({}, (2, 1), (2, 5)),
+]
+SEVERAL: list[tuple[Any, ...]] = [
+    ({}, MAP, MAP, MAP),
+    ({}, (3, 1, 1), (1, 7, 6), MAP),
+    ({}, VECTOR, VECTOR, VECTOR),
+    ({}, OPEN, (3, 7, None), MAP),
+]
+REDUCTIONS: list[tuple[Any, ...]] = [
+    ({"axes": [1, 2]}, MAP),
+    ({"axes": 0}, MAP),
+    ({"axes": [-1]}, OPEN),
+    ({"axes": [1, 2]}, OPEN),
+    ({"axes": [2, 0]}, MAP),
+    ({"axes": 0}, VECTOR),
+    ({"axes": 0, "keep": False}, (2, 5)),
+    ({"axes": 1, "keep": False}, (2, 5)),
+    ({"axes": [1, 2], "keep": False}, OPEN),
+    ({"axes": 0, "keep": False}, MAP),
+]
+
 TABLE: dict[str, list[tuple[Any, ...]]] = {
     "conv": [
         *_with({"out": 4}, WINDOWS),
@@ -128,6 +168,22 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"size": [9, 3]}, (3, 8, 9)),  # and windows of one row twice
         ({"size": [1, 3]}, (3, None, 9)),
         ({"size": [2, 1]}, (3, 8, None)),
+    ],
+    "adaptive_max_pool": [
+        ({"size": 1}, MAP),
+        ({"size": 1}, OPEN),
+        ({"size": [7, 6]}, MAP),
+        ({"size": [2, 3]}, (3, 8, 9)),
+        ({"size": [4, 5]}, (3, 14, 7)),
+        ({"size": [9, 3]}, (3, 8, 9)),
+        ({"size": [1, 3]}, (3, None, 9)),
+        ({"size": [2, 1]}, (3, 8, None)),
+    ],
+    "lp_pool": [
+        *POOLS,
+        ({"kernel": 2, "p": 1}, MAP),
+        ({"kernel": 3, "stride": 2, "p": 3}, MAP),
+        ({"kernel": [2, 3], "padding": [1, 2], "p": 5}, OPEN),
     ],
     "global_avg_pool": [({}, MAP), ({}, (10, 5, 5)), ({}, (3, 1, 1)), ({}, OPEN)],
     "global_max_pool": [({}, MAP), ({}, (3, 1, 1)), ({}, OPEN)],
@@ -213,7 +269,35 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"padding": [1, 2, 7, 6], "mode": "circular"}, MAP),
         ({"padding": [0, 2, 0, 0], "mode": "circular"}, OPEN),
     ],
+    "slice": [
+        ({"start": 1}, MAP),
+        ({"stop": 2}, OPEN),
+        ({"start": -2, "stop": -1}, MAP),
+        ({"axis": 1, "start": 1, "step": 2}, OPEN),
+        ({"axis": -1, "start": -4, "stop": 5, "step": 3}, MAP),
+        ({"axis": 2, "start": -3}, OPEN),
+        ({"axis": 1, "stop": -1}, OPEN),
+        ({"start": 3, "stop": 99}, VECTOR),
+        ({"axis": 1, "step": 2}, (2, 5)),
+    ],
+    "crop": [({"size": [4, 3]}, MAP), ({"size": 5}, MAP), ({"size": [7, 6]}, MAP)],
+    "pixel_shuffle": [
+        ({"factor": 2}, (8, 3, 5)),
+        ({"factor": 3}, (9, None, None)),
+        ({"factor": 1}, MAP),
+    ],
+    "pixel_unshuffle": [
+        ({"factor": 2}, (3, 6, 4)),
+        ({"factor": 3}, (2, 9, 6)),
+        ({"factor": 1}, OPEN),
+        ({"factor": 2}, (3, 8, None)),
+    ],
     "upsample": [
+        ({"factor": [2, 3], "mode": "bicubic"}, MAP),
+        ({"factor": [2, 3], "mode": "bicubic"}, OPEN),
+        ({"size": [14, 9], "mode": "bicubic"}, MAP),
+        ({"size": [5, 4], "mode": "bicubic"}, MAP),
+        ({"size": [14, 9], "mode": "bicubic", "align_corners": True}, OPEN),
         ({"factor": 2}, MAP),
         ({"factor": [3, 1]}, MAP),
         ({"factor": 2}, OPEN),
@@ -238,6 +322,23 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
     "relu6": EVERY_SHAPE,
     "leaky_relu": [*EVERY_SHAPE, ({"slope": 0.2}, MAP), ({"slope": -1}, MAP)],
     "prelu": [*EVERY_SHAPE, *_with({"per_channel": True}, EVERY_SHAPE), ({"slope": 0.1}, MAP)],
+    "selu": EVERY_SHAPE,
+    "celu": [*EVERY_SHAPE, ({"alpha": 0.3}, MAP)],
+    "softplus": [*EVERY_SHAPE, ({"beta": 2.5}, MAP)],
+    "softsign": EVERY_SHAPE,
+    "hardtanh": [*EVERY_SHAPE, ({"min": -0.5, "max": 2}, MAP)],
+    "glu": [({}, (6, 7, 5)), ({}, (4,)), ({}, (4, None, None)), ({"axis": -1}, MAP), ({"axis": 1}, (2, 4))],
+    "abs": EVERY_SHAPE,
+    "exp": EVERY_SHAPE,
+    "log": EVERY_SHAPE,
+    "sqrt": EVERY_SHAPE,
+    "square": EVERY_SHAPE,
+    "clip": [*_with({"min": -0.5}, EVERY_SHAPE), ({"max": 1}, MAP), ({"min": 0.5, "max": 0.5}, MAP)],
+    "affine": [*_with({"scale": -0.5}, EVERY_SHAPE), ({"shift": 1.5}, MAP), ({"scale": 2, "shift": -3}, OPEN)],
+    "mean": REDUCTIONS,
+    "sum": REDUCTIONS,
+    "amax": REDUCTIONS,
+    "l2_norm": [*EVERY_SHAPE, ({"axis": 1}, MAP), ({"axis": -1}, OPEN), ({"eps": 5.0}, MAP)],
     "elu": [*EVERY_SHAPE, ({"alpha": 0.3}, MAP)],
     "sigmoid": EVERY_SHAPE,
     "tanh": EVERY_SHAPE,
@@ -249,22 +350,12 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
     "hardsigmoid": EVERY_SHAPE,
     "mish": EVERY_SHAPE,
     "activation": [({"kind": "prelu"}, MAP), ({"kind": "softmax"}, VECTOR), ({"kind": "gelu"}, OPEN)],
-    "add": [
-        ({}, MAP, MAP),
-        ({}, VECTOR, VECTOR, VECTOR),
-        ({}, OPEN, OPEN),
-        ({}, OPEN, (3, 7, None), MAP),
-        ({}, (2, 5), (2, 5)),
-    ],
-    "mul": [
-        ({}, MAP, MAP, MAP),
-        ({}, MAP, (3, 1, 1)),
-        ({}, (3, 1, 1), MAP),
-        ({}, (3, 1, 1), (3, 1, 1)),
-        ({}, OPEN, (3, 1, 1)),
-        ({}, OPEN, MAP),
-        ({}, VECTOR, VECTOR),
-    ],
+    "add": [*PAIRS, *SEVERAL],
+    "sub": PAIRS,
+    "mul": [*PAIRS, *SEVERAL],
+    "div": PAIRS,
+    "maximum": [*PAIRS, *SEVERAL],
+    "minimum": [*PAIRS, *SEVERAL],
     "concat": [
         ({}, MAP, (2, 7, 6)),
         ({}, MAP, MAP, (1, 7, 6)),

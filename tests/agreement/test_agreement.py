@@ -12,7 +12,7 @@ from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.types import TensorType
 from tests.agreement import one_node
-from tests.agreement.rows import TABLE, Row, rows
+from tests.agreement.rows import POSITIVE, TABLE, Row, rows
 
 ROWS = list(rows())
 every_row = pytest.mark.parametrize("row", ROWS, ids=str)
@@ -30,7 +30,7 @@ def test_shapes_agree(row: Row):
     assert types == true or any(None in each for each in row.shapes)
 
     module = one_node.module_of(graph)
-    inputs = one_node.inputs_of(row.shapes, 3)
+    inputs = one_node.inputs_of(row.shapes, 3, positive=row.op in POSITIVE)
     assert [each.shape[1:] for each in one_node.call(module, inputs)] == true
     model = one_node.model_of(graph, module)
     assert one_node.inferred_by_onnx(model) == types
@@ -50,7 +50,7 @@ def test_values_agree(row: Row):
         onnx.checker.check_model(model, full_check=True)
         sessions[opset] = one_node.session_of(model)
     for batch in (1, 3):
-        inputs = one_node.inputs_of(row.shapes, batch)
+        inputs = one_node.inputs_of(row.shapes, batch, positive=row.op in POSITIVE)
         expected = one_node.call(module, inputs)
         assert all(each.isfinite().all() for each in expected)
         for found, wanted in zip(one_node.call(scripted, inputs), expected, strict=True):
