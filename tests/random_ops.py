@@ -20,15 +20,20 @@ Sizes = tuple[TensorType, ...]  # a value's type; where it has open sizes, also 
 
 SAMPLES = ((40, 33), (35, 54))  # heights and widths at which an open network is tried
 LARGEST = 3000  # elements of a value
-JOINS = ("add", "mul", "concat")
+JOINS = tuple(name for name in registry.names() if registry.get(name).least_inputs > 1)
 SINGLE = tuple(name for name in registry.names() if name not in JOINS)
 VECTOR = tuple(  # those that take a vector
     name
     for name in SINGLE
     if not name.startswith(("conv", "max_", "avg_", "adaptive_", "global_", "instance_", "local_", "channel_", "up"))
-    and name != "pad"
+    and name not in ("pad", "lp_pool", "crop", "pixel_shuffle", "pixel_unshuffle")
 )
-ONE_OF = {"split": ("parts", "sizes"), "upsample": ("factor", "size")}
+ONE_OF = {
+    "split": ("parts", "sizes"),
+    "upsample": ("factor", "size"),
+    "clip": ("min", "max"),
+    "affine": ("scale", "shift"),
+}
 
 
 def divisors(size: int) -> list[int]:
@@ -90,6 +95,11 @@ VALUES: Values = {
     "output_padding": lambda x, given: pair(0, 2),
     "groups": lambda x, given: st.sampled_from(divisors(x.channels)),
     "adaptive_avg_pool.size": lambda x, given: pair(1, 5),
+    "adaptive_max_pool.size": lambda x, given: pair(1, 5),
+    "crop.size": lambda x, given: pair(1, 5),
+    "pixel_shuffle.factor": one(1, 2),
+    "pixel_unshuffle.factor": one(1, 2, 3),
+    "p": one(1, 2, 3),
     "upsample.size": lambda x, given: pair(1, 9),
     "upsample.factor": lambda x, given: pair(1, 3),
     "local_response_norm.size": one(1, 3, 5, 7, 9),
@@ -104,7 +114,15 @@ VALUES: Values = {
     "alpha": one(1, 0.3, 2.0),
     "kind": one(*ACTIVATIONS),
     "axis": axis,
-    "axes": lambda x, given: st.permutations(range(len(x.shape))).map(list),
+    "permute.axes": lambda x, given: st.permutations(range(len(x.shape))).map(list),
+    "axes": lambda x, given: axis(x, given) | st.sets(st.integers(0, len(x.shape) - 1), min_size=1).map(sorted),
+    "start": one(0, 1, -1, -3, 2),
+    "stop": one(None, 1, 4, -1, 100),
+    "step": one(1, 2, 3),
+    "min": one(-1, -0.5, 0),
+    "max": one(0.5, 1, 6),
+    "scale": one(0.5, -1, 2.0),
+    "shift": one(1, -0.5, 3.0),
     "shape": lambda x, given: shapes(x.elements or 1),
     "parts": parts,
     "sizes": cuts,

@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.types import TensorType
 from tests.random_ops import JOINS, SAMPLES, Sizes, attributes, nodes, results
@@ -252,9 +253,10 @@ def joins(draw: Draw, name: str, values: Values) -> Item:
     """An add, mul or concat of values that fit, which a value does with itself at least."""
     first = draw(st.sampled_from(sorted(values.sizes)))
     op, x = draw(st.sampled_from(JOINS)), values.sizes[first]
+    most = registry.get(op).most_inputs
     given = draw(attributes(op, x[0]))
     fits = [each for each, y in sorted(values.sizes.items()) if results(op, given, [x, y])]
-    others = draw(st.lists(st.sampled_from(fits or [first]), min_size=1, max_size=2))
+    others = draw(st.lists(st.sampled_from(fits or [first]), min_size=1, max_size=min(2, most - 1)))
     found = results(op, given, [x, *(values.sizes[each] for each in others)])
     if found is None:  # too large, or no two of them fit each other
         op, given, others, found = "add", {}, [first], [x]

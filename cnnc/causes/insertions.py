@@ -9,6 +9,7 @@ from fractions import Fraction
 from cnnc.causes.remedy import Remedy, pair, written
 from cnnc.expand.edits import Attributes, Edit
 from cnnc.expand.infer_node import Refused
+from cnnc.ops.arithmetic import Arithmetic
 from cnnc.ops.types import TensorType, Types
 
 GATES = frozenset({"sigmoid", "hardsigmoid", "softmax"})  # ops whose outputs scale what they meet, as a rule
@@ -16,37 +17,24 @@ GATES = frozenset({"sigmoid", "hardsigmoid", "softmax"})  # ops whose outputs sc
 Maker = tuple[str, Attributes]
 
 
-def channel_factors(node: Refused, op_before: Mapping[str, str]) -> Iterator[Remedy]:
-    """Changes for a number per channel that meets a map: `mul`, and for a sum a copy of it at each position.
+def numbers_per_channel(node: Refused, op_before: Mapping[str, str]) -> Iterator[Remedy]:
+    """Changes for a vector of one number per channel that meets a map: a `reshape` to (C, 1, 1), which is broadcast.
 
-    `op_before` maps the paths of nodes to their ops.
+    `op_before` maps the paths of nodes to their ops: what scales other values as a rule is not added to them.
     """
-    for at, given, wanted in _against_maps(node):
-        name = node.wires[at].ref.node
-        way = f"to scale each channel by `{name}`"
-        if given.is_vector and given.channels == wanted.channels:
-            shape = {"shape": [given.channels, 1, 1]}
-            what = "put" if node.op.name == "mul" else "write `mul` and put"
-            text = f"{what} {written('reshape', shape)} between `{name}` and it, {way}"
-            yield Remedy(text, {node.span: Edit(op="mul", before={at: (("reshape", shape),)})})
-        if node.op.name != "add" or given.shape[1:] != (1, 1):
-            continue
-        ways = [Remedy(f"write `mul`, {way}", {node.span: Edit(op="mul")})]
-        if wanted.known:
-            spread = {"size": list(wanted.space)}
-            text = f"put {written('upsample', spread)} between `{name}` and `{node.path}`, to add it at each position"
-            ways.append(Remedy(text, {node.span: Edit(before={at: (("upsample", spread),)})}))
-        yield from ways if op_before.get(name) in GATES else reversed(ways)
-
-
-def _against_maps(node: Refused) -> Iterator[tuple[int, TensorType, TensorType]]:
-    """Inputs that have one number per channel, each with a map that it meets."""
-    if node.op.name not in ("add", "mul"):
+    if not isinstance(node.op, Arithmetic):
         return
     maps = [type for type in node.types if type.is_map and type.space != (1, 1)]
-    for at, type in enumerate(node.types):
-        if maps and (type.is_vector or type.shape[1:] == (1, 1)):
-            yield at, type, maps[0]
+    for at, given in enumerate(node.types):
+        if not (maps and given.is_vector and given.channels == maps[0].channels):
+            continue
+        name, shape = node.wires[at].ref.node, {"shape": [given.channels, 1, 1]}
+        before = {at: (("reshape", shape),)}
+        if node.op.name == "add" and op_before.get(name) in GATES:
+            text = f"write `mul` and put {written('reshape', shape)} between `{name}` and it"
+            yield Remedy(f"{text}, to scale each channel by `{name}`", {node.span: Edit(op="mul", before=before)})
+        text = f"put {written('reshape', shape)} between `{name}` and `{node.path}`, for a number per channel"
+        yield Remedy(text, {node.span: Edit(before=before)})
 
 
 def insertions(node: Refused, types: Types | None = None) -> Iterator[Remedy]:
@@ -57,7 +45,7 @@ def insertions(node: Refused, types: Types | None = None) -> Iterator[Remedy]:
     types = types or node.types
     if len(types) < len(node.wires):
         return
-    shapes = [type for type in types if not _is_factor(node, type)] or types
+    shapes = [type for type in types if not _is_per_channel(node, type)] or types
     for wanted in sorted(dict.fromkeys(shapes), key=lambda type: (-types.count(type), type.elements or 0)):
         unlike = [at for at, given in enumerate(types) if given != _like(node, given, wanted)]
         makers = {at: _maker(node, types[at], wanted) for at in unlike}
@@ -82,16 +70,16 @@ def projections(node: Refused) -> Iterator[Remedy]:
         yield Remedy(f"{text} follow `{like}` in each instance", {node.span: Edit(projected={at: other})})
 
 
-def _is_factor(node: Refused, type: TensorType) -> bool:
-    return node.op.name == "mul" and type.shape[1:] == (1, 1)
+def _is_per_channel(node: Refused, type: TensorType) -> bool:
+    return isinstance(node.op, Arithmetic) and type.shape[1:] == (1, 1)
 
 
 def _like(node: Refused, given: TensorType, wanted: TensorType) -> TensorType:
     """The shape that an input must have to fit another one: along the axis of a `concat`, its own.
 
-    A factor per channel of `mul` remains one.
+    A number per channel remains one.
     """
-    if _is_factor(node, given) and wanted.is_map:
+    if _is_per_channel(node, given) and wanted.is_map:
         return TensorType((wanted.channels, 1, 1))
     free, rank = getattr(node.op, "axis", None), len(wanted.shape)
     if free is None or len(given.shape) != rank:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from cnnc.causes.attempts import Attempts, Outcome
-from cnnc.causes.insertions import channel_factors, insertions, projections, space_ratio
+from cnnc.causes.insertions import insertions, numbers_per_channel, projections, space_ratio
 from cnnc.causes.nearest_inputs import nearest_inputs
 from cnnc.causes.remedy import Remedy, line, listed, pair
 from cnnc.causes.size_history import Histories, Step
@@ -48,13 +48,13 @@ def remedies(fault: Diagnostic, node: Refused, found: Found, histories: Historie
     elif fault.code == Code.WRONG_RANK:
         ways = tried(_to_a_rank(node, histories), 2)
     elif fault.code == Code.UNKNOWN_SIZE:
-        ways = tried(channel_factors(node, histories.ops), 2)
+        ways = tried(numbers_per_channel(node, histories.ops), 2)
     else:
         ways = tried(_paddings(found, histories), 1) or tried(_padding_numbers(found, histories), 1)
         if found.even:
             ways += tried(_own(node), MOST_PROPOSED)
             ways += _inputs(fault, node, histories, attempts)
-        ways = ways or tried(channel_factors(node, histories.ops), 2)
+        ways = ways or tried(numbers_per_channel(node, histories.ops), 2)
         ways += tried(_swaps(node), 1, strictly=bool(ways))
         ways = ways or tried(_after_padding(node, found, histories, attempts), 1, strictly=True)
         if not ways:

@@ -42,9 +42,7 @@ OTHERWISE = {  # by the plain name, or by the name with its `2d` or `3d`
         "and another `conv` with `kernel: 1` after it",
     ),
     **dict.fromkeys(("pointwiseconv", "pwconv"), "a pointwise convolution is a `conv` with `kernel: 1`"),
-    "pixelshuffle": _reshaped("a pixel shuffle by r", "[C, r, r, H, W]", "[0, 3, 1, 4, 2]", "[C, r·H, r·W]"),
     "depthtospace": _reshaped("depth to space by r", "[r, r, C, H, W]", "[2, 3, 0, 4, 1]", "[C, r·H, r·W]"),
-    "pixelunshuffle": _reshaped("a pixel unshuffle by r", "[C, H, r, W, r]", "[0, 2, 4, 1, 3]", "[r·r·C, H, W]"),
     "spacetodepth": _reshaped("space to depth by r", "[C, H, r, W, r]", "[2, 4, 0, 1, 3]", "[r·r·C, H, W]"),
     **dict.fromkeys(
         ("matmul", "mm", "bmm", "dot", "batchdot", "einsum"),

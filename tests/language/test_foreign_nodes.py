@@ -101,9 +101,9 @@ def test_an_axis_that_counts_the_batch_is_proved_without_it(node, shape):
     assert found.graph.nodes[-1].outputs[0].shape == shape
 
 
-@pytest.mark.parametrize("op", ["pixel_shuffle", "pixel_unshuffle", "DepthToSpace", "SpaceToDepth"])
-def test_the_three_ops_that_rearrange_blocks_do_what_the_foreign_op_does(op):
-    """Sizes are put in the place of the letters of the help, and the result is compared with torch's or ONNX's."""
+@pytest.mark.parametrize("op", ["DepthToSpace", "SpaceToDepth"])
+def test_the_three_ops_that_rearrange_squares_do_what_the_foreign_op_does(op):
+    """Sizes are put in the place of the letters of the help, and the result is compared with ONNX's."""
     (fault,) = check(net(op)).diagnostics
     to, axes, back = re.findall(r"\[[^\]]+\]", fault.help)
     shrinks = "H, r" in to
@@ -117,9 +117,6 @@ def test_the_three_ops_that_rearrange_blocks_do_what_the_foreign_op_does(op):
     nodes.append({"reshape": {"shape": evaluated(back)}})
     spec = {"cnnc": 1, "name": "net", "input": {"image": image}, "nodes": nodes}
     x = torch.randn(3, *image)
-    if "pixel" in op:
-        expected = getattr(torch.nn.functional, op)(x, 2)
-    else:
-        made = onnx.helper.make_node(op, ["x"], ["y"], blocksize=2)
-        expected = torch.from_numpy(ReferenceEvaluator(made).run(None, {"x": x.numpy()})[0])
+    made = onnx.helper.make_node(op, ["x"], ["y"], blocksize=2)
+    expected = torch.from_numpy(ReferenceEvaluator(made).run(None, {"x": x.numpy()})[0])
     assert torch.equal(compile(spec)(x), expected)
