@@ -14,6 +14,7 @@ from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.base import Op, Refusal
 from cnnc.ops.types import TensorType
+from tests.agreement.rows import TABLE
 
 Attributes = dict[str, Any]
 Sizes = tuple[TensorType, ...]  # a value's type; where it has open sizes, also its types at some that are not
@@ -22,12 +23,10 @@ SAMPLES = ((40, 33), (35, 54))  # heights and widths at which an open network is
 LARGEST = 3000  # elements of a value
 JOINS = tuple(name for name in registry.names() if registry.get(name).least_inputs > 1)
 SINGLE = tuple(name for name in registry.names() if name not in JOINS)
-VECTOR = tuple(  # those that take a vector
-    name
-    for name in SINGLE
-    if not name.startswith(("conv", "max_", "avg_", "adaptive_", "global_", "instance_", "local_", "channel_", "up"))
-    and name not in ("pad", "lp_pool", "crop", "pixel_shuffle", "pixel_unshuffle")
-)
+BY_RANK = {  # the ops that have a row in the agreement test for a value of so many axes
+    rank: tuple(name for name in SINGLE if any(len(shapes[0]) == rank for _, *shapes in TABLE[name]))
+    for rank in (1, 2, 3)
+}
 ONE_OF = {
     "split": ("parts", "sizes"),
     "upsample": ("factor", "size"),
@@ -119,6 +118,10 @@ VALUES: Values = {
     "start": one(0, 1, -1, -3, 2),
     "stop": one(None, 1, 4, -1, 100),
     "step": one(1, 2, 3),
+    "heads": lambda x, given: st.sampled_from(divisors(x.features)),
+    "height": lambda x, given: st.sampled_from(divisors(x.shape[0])),
+    "width": lambda x, given: st.just(x.shape[0] // given["height"]),
+    "dropout": one(0, 0.1),
     "min": one(-1, -0.5, 0),
     "max": one(0.5, 1, 6),
     "scale": one(0.5, -1, 2.0),
@@ -129,7 +132,7 @@ VALUES: Values = {
     "pad.padding": lambda x, given: sides(3) | sides(8),
     "value": one(0, -1.5, 2),
 }
-FIRST = ("groups", "axis")  # on which others depend
+FIRST = ("groups", "axis", "height")  # on which others depend
 
 
 def values(op: str, name: str, x: TensorType, given: Attributes) -> st.SearchStrategy:
@@ -177,7 +180,7 @@ def _outputs(node: Op, types: Sequence[TensorType]) -> tuple[TensorType, ...]:
 @st.composite
 def nodes(draw: st.DrawFn, x: Sizes, *, chained: bool = False) -> tuple[str, Attributes, list[Sizes]]:
     """An op that takes `x`, its attributes and what it gives; `chained`: one whose output goes by its own name."""
-    names = SINGLE if x[0].is_map else VECTOR
+    names = BY_RANK.get(len(x[0].shape), SINGLE)
     for _ in range(6):
         op = draw(st.sampled_from(names))
         given = draw(attributes(op, x[0]))

@@ -6,7 +6,7 @@ graph. They lower themselves through a `TorchBuilder` and an `OnnxBuilder`, each
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -72,6 +72,17 @@ class TorchBuilder(Protocol):
 
     def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Any:
         """Add a parameter, `PATH.name` in the state_dict, initialised to `fill`; not in a node that uses `module`."""
+        ...
+
+    def tensors(self, kind: str, names: Sequence[str], /, **arguments: Any) -> list[Any]:
+        """Register `torch.nn.<kind>(**arguments)` at the node's path, without applying it, and return its tensors.
+
+        `names` are their names in its state_dict. At most once per node, and not in one that uses `module`.
+        """
+        ...
+
+    def training(self) -> Any:
+        """Return whether the module is in training mode, a bool at run time."""
         ...
 
 
@@ -183,12 +194,18 @@ def require_map(op: Op, x: TensorType) -> None:
     if not x.is_map:
         raise Refusal(
             Code.WRONG_RANK,
-            f"{op.name} expects a feature map (C, H, W), got {'a vector of ' * x.is_vector}{x}",
+            f"{op.name} expects a feature map (C, H, W), got {x.described}",
             label=f"its input is {x}",
-            help="put it before the `flatten`, or `reshape` the vector to a map first"
-            if x.is_vector
-            else "`reshape` its input to (C, H, W) first; a shape does not count the batch",
+            help=_way_to_a_map(x),
         )
+
+
+def _way_to_a_map(x: TensorType) -> str:
+    if x.is_tokens:
+        return "put `untokens` before it, or `reshape` its input to (C, H, W) first; a shape does not count the batch"
+    if x.is_vector:
+        return "put it before the `flatten`, or `reshape` the vector to a map first"
+    return "`reshape` its input to (C, H, W) first; a shape does not count the batch"
 
 
 def require_known(op: Op, x: TensorType, why: str) -> None:

@@ -1,4 +1,4 @@
-"""The fully connected layer over vectors, and a learned factor per channel."""
+"""The fully connected layer over vectors and tokens, and a learned factor per channel."""
 
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from cnnc.ops.types import TensorType
 
 
 class Linear(Local):
-    """A fully connected layer, x·Wᵀ + b: (features,) to (out,)."""
+    """A fully connected layer, x·Wᵀ + b: (features,) to (out,), or (tokens, features) to (tokens, out)."""
 
     name: ClassVar[str] = "linear"
     gives: ClassVar[Gives] = "logits"
@@ -21,23 +21,27 @@ class Linear(Local):
     bias: bool = Field(True, description="whether to add a learned bias")
 
     def infer(self, x: TensorType) -> TensorType:
-        if not x.is_vector:
+        if not (x.is_vector or x.is_tokens):
             raise Refusal(
                 Code.WRONG_RANK,
                 f"{self.name} expects a vector, got {x}",
                 label=f"its input is {x}",
                 help=_way_to_a_vector(x),
             )
-        return TensorType((self.out,))
+        return TensorType((*x.shape[:-1], self.out))
 
     def cost(self, x: TensorType) -> Cost:
-        return Cost(params=self.out * (x.channels + self.bias), macs=self.out * x.channels)
+        return Cost(params=self.out * (x.features + self.bias), macs=self.out * (x.elements or 0))
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        return t.module("Linear", x, in_features=t.inputs[0].channels, out_features=self.out, bias=self.bias)
+        return t.module("Linear", x, in_features=t.inputs[0].features, out_features=self.out, bias=self.bias)
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        return o.op("Gemm", x, o.weight("weight"), *([o.weight("bias")] if self.bias else []), transB=1)
+        bias = [o.weight("bias")] if self.bias else []
+        if o.inputs[0].is_vector:
+            return o.op("Gemm", x, o.weight("weight"), *bias, transB=1)
+        y = o.op("MatMul", x, o.op("Transpose", o.weight("weight"), perm=[1, 0]))
+        return o.op("Add", y, *bias) if bias else y
 
 
 class Scale(Local):

@@ -4,6 +4,7 @@ All but local response normalisation compute (x - mean) / √(variance + eps). I
 a learned weight and add a learned bias. They keep the shape.
 """
 
+from math import prod
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -75,13 +76,18 @@ class BatchNorm(Local):
 
 
 class LayerNorm(Op):
-    """Normalise each sample by itself (Ba et al., 2016): each position over its channels, or the sample as a whole."""
+    """Normalise each sample by itself (Ba et al., 2016): each position over its channels, or the sample as a whole.
+
+    By default it normalises maps over the channels, and vectors and tokens over the features.
+    """
 
     name: ClassVar[str] = "layer_norm"
     gives: ClassVar[Gives] = "logits"
     normalises_channels: ClassVar[bool] = False
 
-    over: Literal["channels", "all"] = Field("channels", description="what to compute the mean and variance over")
+    over: Literal["channels", "features", "all"] | None = Field(
+        None, description="what to compute the mean and variance over: the first axis, the last, or all"
+    )
     eps: Positive = Field(1e-5, description=EPS)
     affine: bool = Field(True, description="whether to apply a learned weight and bias: per channel, or per element")
     bias: bool = Field(True, description="whether `affine` includes the bias")
@@ -89,34 +95,45 @@ class LayerNorm(Op):
     def infer(self, x: TensorType) -> TensorType:
         if self.over == "all":
             require_known(self, x, "with `over: all` needs every input size to be known")
+        if self.over == "features" and x.is_map:
+            problem = "`over: features` normalises vectors and tokens, but the input is a map"
+            impossible(self, problem, "over", "write `over: channels` or `over: all`")
         return x
 
     def reach(self, x: TensorType) -> Reaches:
-        return LOCAL if self.over == "channels" else BY_STATISTICS
+        return BY_STATISTICS if self.over == "all" else LOCAL
+
+    def _shape(self, x: TensorType) -> tuple[int | None, ...]:
+        """Return the shape of what is normalised together, which is that of the weight."""
+        if self.over == "all":
+            return x.shape
+        return x.shape[-1:] if self._over_the_last_axis(x) else x.shape[:1]
+
+    def _over_the_last_axis(self, x: TensorType) -> bool:
+        return x.is_vector or self.over == "features" or (self.over is None and x.is_tokens)
 
     def cost(self, x: TensorType) -> Cost:
-        size = x.channels if self.over == "channels" else x.elements or 0
-        return Cost(params=self.affine * (1 + self.bias) * size)
+        return Cost(params=self.affine * (1 + self.bias) * prod(size or 0 for size in self._shape(x)))
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        shape = t.inputs[0].shape
-        channels = self.over == "channels" and len(shape) > 1
-        y = t.call("torch.movedim", x, 1, -1) if channels else x
+        shape = self._shape(t.inputs[0])
+        moved = self.over != "all" and not self._over_the_last_axis(t.inputs[0])
+        y = t.call("torch.movedim", x, 1, -1) if moved else x
         y = t.module(
             "LayerNorm",
             y,
-            normalized_shape=shape[:1] if channels else shape,
+            normalized_shape=shape,
             eps=self.eps,
             elementwise_affine=self.affine,
             bias=self.bias,
         )
-        return t.call("torch.movedim", y, -1, 1) if channels else y
+        return t.call("torch.movedim", y, -1, 1) if moved else y
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         rank = len(o.inputs[0].shape)
         if self.over == "all":
             return self._normalise(o, x, 1)
-        if rank == 1:
+        if self._over_the_last_axis(o.inputs[0]):
             return self._normalise(o, x, -1)
         y = o.op("Transpose", x, perm=[0, *range(2, rank + 1), 1])
         return o.op("Transpose", self._normalise(o, y, -1), perm=[0, rank, *range(1, rank)])
@@ -126,7 +143,7 @@ class LayerNorm(Op):
             bias = [o.weight("bias")] if self.bias else []
             return o.op("LayerNormalization", x, o.weight("weight"), *bias, axis=axis, epsilon=self.eps)
         if axis == -1:
-            ones = o.constant([1.0] * o.inputs[0].channels)
+            ones = o.constant([1.0] * (self._shape(o.inputs[0])[0] or 0))
             return o.op("LayerNormalization", x, ones, axis=axis, epsilon=self.eps)
         return _by_group(o, x, 1, self.eps)  # a weight of ones for every element would bloat the file
 

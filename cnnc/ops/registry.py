@@ -76,6 +76,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "pad": "Pad",
         "identity": "Identity",
     },
+    "tokens": {"tokens": "Tokens", "untokens": "Untokens", "matmul": "Matmul", "attention": "Attention"},
     "cut": {"slice": "Slice", "crop": "Crop"},
     "resize": {"upsample": "Upsample", "pixel_shuffle": "PixelShuffle", "pixel_unshuffle": "PixelUnshuffle"},
 }

@@ -1,6 +1,7 @@
 """Tensor types: the shape of a value per sample, channels first, without the batch.
 
-`(C, H, W)` for a feature map, `(features,)` for a vector; a height or width may be unknown (None) until run time.
+`(C, H, W)` for a feature map, `(features,)` for a vector, `(tokens, features)` for the tokens of a transformer. A height
+or width may be unknown (None) until run time.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,16 @@ class TensorType:
         return len(self.shape) == 1
 
     @property
+    def is_tokens(self) -> bool:
+        """Whether these are tokens, (tokens, features)."""
+        return len(self.shape) == 2
+
+    @property
+    def described(self) -> str:
+        """The shape with its kind, if the shape alone may be misread: `a vector of 10`, `tokens of 197×768`."""
+        return f"{'a vector of ' * self.is_vector}{'tokens of ' * self.is_tokens}{self}"
+
+    @property
     def known(self) -> bool:
         """Whether every size is known."""
         return None not in self.shape
@@ -41,6 +52,12 @@ class TensorType:
         """The first size, which is always known: C of a map, the features of a vector."""
         assert self.shape[0] is not None
         return self.shape[0]
+
+    @property
+    def features(self) -> int:
+        """The last size, which must be known: the features of a vector or of tokens."""
+        assert self.shape[-1] is not None
+        return self.shape[-1]
 
     @property
     def space(self) -> tuple[int | None, int | None]:

@@ -6,7 +6,7 @@ hand-written one. The keys of its state_dict are the paths of the spec: node `la
 returns the output, or a tuple in the order of `graph.outputs` if there are several.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from importlib import import_module
@@ -96,6 +96,18 @@ class FxBuilder:
         target = f"{self._target}.{name}"
         _put(self._holder, target, torch.nn.Parameter(torch.full(shape, fill)))
         return self._fx.create_node("get_attr", target, name=target)
+
+    def tensors(self, kind: str, names: Sequence[str], /, **arguments: Any) -> list[Any]:
+        """Register `torch.nn.<kind>(**arguments)` at the node's path, and return its tensors with these names."""
+        import torch
+
+        _put(self._holder, self._target, getattr(torch.nn, kind)(**arguments))
+        paths = [f"{self._target}.{name}" for name in names]
+        return [self._fx.create_node("get_attr", path, name=path) for path in paths]
+
+    def training(self) -> Any:
+        """Return whether the module is in training mode."""
+        return self._fx.create_node("get_attr", "training")
 
 
 class _Forward:

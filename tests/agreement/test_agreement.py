@@ -73,7 +73,7 @@ def _macs(module: torch.nn.Module, inputs: list[torch.Tensor]) -> int:
     """Multiply-adds per sample, counted from the modules' weights and the shapes that go through."""
     layer = module.get_submodule("node")
     if isinstance(layer, torch.nn.Linear):
-        return layer.weight.numel()
+        return layer.weight.numel() * inputs[0][0].numel() // layer.in_features
     assert isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d)
     positions = inputs[0] if isinstance(layer, torch.nn.ConvTranspose2d) else one_node.call(module, inputs)[0]
     return layer.weight.numel() * positions[0, 0].numel()
@@ -85,6 +85,29 @@ def test_macs(row: Row):
     known = all(None not in shape for shape in row.shapes)
     expected = _macs(one_node.module_of(graph), one_node.inputs_of(row.shapes, 1)) if known else None
     assert graph.nodes[0].cost.macs == expected
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("others", [None, 4])
+def test_attention_is_that_of_torch(bias: bool, others: int | None):
+    shapes = ((7, 6),) if others is None else ((7, 6), (others, 6))
+    module = one_node.module_of(one_node.graph_of("attention", {"heads": 3, "bias": bias}, shapes))
+    torchs = torch.nn.MultiheadAttention(6, 3, bias=bias, batch_first=True).eval()
+    torchs.load_state_dict(module.get_submodule("node").state_dict())
+    inputs = one_node.inputs_of(shapes, 3)
+    expected, _ = torchs(inputs[0], inputs[-1], inputs[-1])
+    torch.testing.assert_close(one_node.call(module, inputs), [expected])
+
+
+def test_macs_of_matrix_products():
+    """Attention: 4 projections of 6×6 for each token, and queries by keys and scores by values for all heads."""
+    rows = [
+        ("matmul", {}, ((7, 5), (5, 4)), 7 * 5 * 4),
+        ("attention", {"heads": 2}, ((7, 6),), 4 * 36 * 7 + 2 * 7 * 7 * 6),
+        ("attention", {"heads": 2}, ((7, 6), (4, 6)), 36 * (2 * 7 + 2 * 4) + 2 * 7 * 4 * 6),
+    ]
+    for op, attributes, shapes, macs in rows:
+        assert one_node.graph_of(op, attributes, shapes).nodes[0].cost.macs == macs
 
 
 def test_every_op_has_a_row():
