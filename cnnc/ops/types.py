@@ -1,7 +1,7 @@
 """Tensor types: the shape of a value per sample, channels first, without the batch.
 
-`(C, H, W)` for a feature map, `(features,)` for a vector, `(tokens, features)` for the tokens of a transformer. A height
-or width may be unknown (None) until run time.
+`(C, H, W)` for a feature map, `(features,)` for a vector, `(tokens, features)` for the tokens of a transformer. A
+height or width may be unknown (None) until run time.
 """
 
 from dataclasses import dataclass

@@ -48,9 +48,14 @@ def _foldable(graph: Graph) -> dict[str, str]:
     """Return, for each foldable batch norm, the layer that it is folded into."""
     users = Counter(ref for node in graph.nodes for ref in node.inputs)
     users.update(each.ref for each in graph.outputs)
-    layers = {node.path for node in graph.nodes if type(node.op) in LAYERS and users[Ref(node.path)] == 1}
+    layers = {node.path for node in graph.nodes if _takes_a_factor(node.op) and users[Ref(node.path)] == 1}
     norms = (node for node in graph.nodes if type(node.op) is BatchNorm)
     return {node.path: node.inputs[0].node for node in norms if node.inputs[0].node in layers}
+
+
+def _takes_a_factor(op: Op) -> bool:
+    """Whether a factor of the op's weight is one of its output: standardizing the weight would remove it."""
+    return type(op) in LAYERS and not (isinstance(op, Conv) and op.standardize)
 
 
 def _biased(node: Node) -> Op:

@@ -98,7 +98,10 @@ class FxBuilder:
         return self._fx.create_node("get_attr", target, name=target)
 
     def tensors(self, kind: str, names: Sequence[str], /, **arguments: Any) -> list[Any]:
-        """Register `torch.nn.<kind>(**arguments)` at the node's path, and return its tensors with these names."""
+        """Register the tensors of `torch.nn.<kind>(**arguments)` at the node's path, and return those with these names.
+
+        fx copies only the tensors of a module that is not called, so TorchScript does not compile its forward pass.
+        """
         import torch
 
         _put(self._holder, self._target, getattr(torch.nn, kind)(**arguments))

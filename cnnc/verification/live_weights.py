@@ -36,6 +36,9 @@ def enliven(module: "torch.nn.Module", inputs: "Sequence[Tensor]", seed: int, ga
         for value in module.state_dict().values():
             if value.is_floating_point():
                 value.normal_(1, SPREAD, generator=random)
+        for each in module.modules():
+            if "in_proj_weight" in each._parameters:  # attention, which uses its weights without calling a module
+                _draw_attention(each, random)
         hooks = [hook for each in module.modules() for hook in _hooks(each, random, gain)]
         module(*inputs)
     for hook in hooks:
@@ -63,6 +66,15 @@ def _draw(layer: Any, random: "torch.Generator") -> None:
         layer.bias.zero_()
 
 
+def _draw_attention(module: Any, random: "torch.Generator") -> None:
+    """Draw weights that keep the variance, and with it the differences between the scores."""
+    for name, value in module.named_parameters():
+        if name.endswith("weight"):
+            value.normal_(0, value.shape[1] ** -0.5, generator=random)
+        else:
+            value.normal_(0, SPREAD, generator=random)
+
+
 def _scale(layer: Any, output: "Tensor", random: "torch.Generator", gain: float) -> "Tensor":
     """Scale a linear layer's weight by its output without bias, then set the bias; return the new output."""
     import torch
@@ -72,9 +84,10 @@ def _scale(layer: Any, output: "Tensor", random: "torch.Generator", gain: float)
     layer.weight.mul_(scale)
     output.mul_(scale)
     if layer.bias is not None:
-        average = _by_channel(mean) * scale
+        over_tokens = isinstance(layer, torch.nn.Linear) and output.ndim > 2
+        average = (mean.mean(0) if over_tokens else _by_channel(mean)) * scale
         layer.bias.copy_(LIFT + SPREAD * torch.randn(layer.bias.shape, generator=random) - average)
-        output.add_(layer.bias.reshape(-1, *[1] * (output.ndim - 2)))
+        output.add_(layer.bias if over_tokens else layer.bias.reshape(-1, *[1] * (output.ndim - 2)))
     return output
 
 

@@ -124,6 +124,9 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"out": 6, "kernel": 3, "groups": 2, "bias": False, "padding": 4}, (4, 5, 5)),
         ({"out": 4, "kernel": 3, "bias": False, "padding": [1, 0, 2, 0]}, MAP),
         ({"out": 1, "kernel": 3, "padding": 1}, (1, 1, 1)),
+        ({"out": 4, "kernel": 3, "padding": [1, 0], "standardize": True}, MAP),
+        ({"out": 4, "kernel": [2, 3], "standardize": True, "bias": False, "padding": [1, 0, 2, 0]}, OPEN),
+        ({"out": 6, "kernel": 2, "groups": 3, "stride": 2, "dilation": 2, "standardize": True}, MAP),
     ],
     "conv_transpose": [
         *_with({"out": 4}, [row for row in WINDOWS if row[0].get("padding") != [2, 1, 0, 2]]),

@@ -31,6 +31,7 @@ MAPS_ONLY: dict[str, dict[str, Any]] = {
 
 REFUSED: list[tuple[str, str, dict[str, Any], tuple[Any, ...], str]] = [
     *(("E302", op, attributes, (VECTOR,), "(C, H, W)") for op, attributes in MAPS_ONLY.items()),
+    ("E313", "conv", {"out": 3, "kernel": 1, "groups": 3, "standardize": True}, (MAP,), "a single weight"),
     ("E302", "linear", {"out": 4}, (MAP,), "3×7×6"),
     ("E302", "linear", {"out": 4}, (OPEN,), "3×?×?"),
     ("E302", "linear", {"out": 4}, ((2, 3, 4, 5),), "2×3×4×5"),

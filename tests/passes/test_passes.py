@@ -99,6 +99,11 @@ def test_a_network_of_identities_hands_its_input_through():
     assert torch.equal(compute(network, x)[0], x)
 
 
+def test_a_batch_norm_stays_after_a_convolution_whose_weights_are_standardized():
+    nodes = [{"conv": {"out": 4, "kernel": 3, "standardize": True}}, "batch_norm"]
+    assert ops(fold_batch_norm(network_of(single(nodes)))) == ["conv", "batch_norm"]
+
+
 def test_a_batch_norm_folds_into_a_convolution_without_a_bias():
     nodes = [{"conv": {"name": "conv", "out": 4, "kernel": 3, "bias": False}}, {"batch_norm": {"name": "norm"}}]
     network = fold_batch_norm(network_of(single(nodes)))
