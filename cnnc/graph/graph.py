@@ -102,6 +102,12 @@ class Graph:
         """The nodes by path."""
         return {node.path: node for node in self.nodes}
 
+    def owner(self, key: str) -> str | None:
+        """Return the path of the node whose tensor has this key in the state_dict; None if there is no such node."""
+        while key and key not in self.node:
+            key = key.rpartition(".")[0]
+        return key or None
+
     @cached_property
     def _derived(self) -> dict[Callable[["Graph"], Any], Any]:
         return {}

@@ -37,7 +37,7 @@ class Network:
         """
         graph = rebuild(self.graph, nodes, outputs)
         every = self.weights if weights is None else weights
-        owned = {key: value for key, value in every.items() if key.rpartition(".")[0] in graph.node}
+        owned = {key: value for key, value in every.items() if graph.owner(key) is not None}
         return Network(graph, owned, {**self.moved, **{new: self.origin(old) for new, old in (moved or {}).items()}})
 
     def origin(self, ref: Ref) -> Ref:

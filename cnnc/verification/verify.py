@@ -178,7 +178,9 @@ class Verification:
         other = self._other_weight(target, loaded, torch.own)
         if other and not rewritten:
             raise wrong(
-                target, f"`{other}` is missing or differs from the module's", self.graph.node[other.rpartition(".")[0]]
+                target,
+                f"`{other}` is missing or differs from the module's",
+                self.graph.node[self.graph.owner(other) or ""],
             )
         if other:
             own, own_sensitivity = self._outputs(target, loaded.run, torch.own)

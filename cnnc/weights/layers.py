@@ -44,6 +44,9 @@ def layers(shapes: Mapping[str, Shape]) -> list[Layer]:
     named: dict[str, dict[str, str]] = {}
     for key in shapes:
         name, _, role = key.rpartition(".")
+        parent, _, part = name.rpartition(".")
+        if part == "out_proj" and f"{parent}.in_proj_weight" in shapes:  # of torch's attention
+            name, role = parent, f"{part}.{role}"
         named.setdefault(name, {})[role] = key
     return [_layer(name, keys, shapes) for name, keys in named.items()]
 
