@@ -55,6 +55,13 @@ def one(*values: Any) -> Callable[[TensorType, Attributes], st.SearchStrategy]:
     return lambda x, given: st.sampled_from(values)
 
 
+def of_kind(attribute: str, *values: Any) -> Callable[[TensorType, Attributes], st.SearchStrategy]:
+    """Values for an attribute of `activation`, if its kind has it."""
+    return lambda x, given: st.sampled_from(
+        values if attribute in registry.get(given["kind"]).model_fields else (None,)
+    )
+
+
 def axis(x: TensorType, given: Attributes) -> st.SearchStrategy:
     return st.integers(-len(x.shape), len(x.shape) - 1)
 
@@ -109,6 +116,14 @@ VALUES: Values = {
     "momentum": one(0.1, 0, 0.5, 1, None),
     "init": one(1, 0.5, 1e-6),
     "rate": one(0.5, 0.2, 0),
+    "activation.axis": of_kind("axis", -1, 0),
+    "activation.slope": of_kind("slope", 0.2, -0.5),
+    "activation.alpha": of_kind("alpha", 0.3, 2.0),
+    "activation.beta": of_kind("beta", 0.5, 2.0),
+    "activation.min": of_kind("min", -0.5, 0),
+    "activation.max": of_kind("max", 0.5, 6),
+    "activation.per_channel": of_kind("per_channel", True, False),
+    "activation.approximate": of_kind("approximate", "none", "tanh"),
     "slope": one(0.01, 0.2, -0.5, 1),
     "alpha": one(1, 0.3, 2.0),
     "kind": one(*ACTIVATIONS),
@@ -132,7 +147,7 @@ VALUES: Values = {
     "pad.padding": lambda x, given: sides(3) | sides(8),
     "value": one(0, -1.5, 2),
 }
-FIRST = ("groups", "axis", "height")  # on which others depend
+FIRST = ("groups", "axis", "height", "kind")  # on which others depend
 
 
 def values(op: str, name: str, x: TensorType, given: Attributes) -> st.SearchStrategy:

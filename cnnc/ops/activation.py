@@ -3,10 +3,10 @@
 from math import pi, sqrt
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from cnnc.ops import registry
-from cnnc.ops.attributes import ActivationName, Positive, Real
+from cnnc.ops.attributes import ActivationName, Positive, Real, Signed
 from cnnc.ops.base import Cost, Gives, OnnxBuilder, Op, Saves, TorchBuilder, impossible
 from cnnc.ops.reach import Reaches
 from cnnc.ops.rectifier import Elementwise
@@ -162,11 +162,22 @@ class Hardtanh(Elementwise):
 
 
 class Activation(Op):
-    """The activation of the given name with its defaults, for a block that takes the activation as a parameter."""
+    """The activation of the given name, for a block that takes the activation as a parameter.
+
+    The other attributes are those of the activation; without them, it has its defaults.
+    """
 
     name: ClassVar[str] = "activation"
 
     kind: ActivationName = Field(description="the activation's name")
+    slope: Real | None = Field(None, description="`slope` of leaky_relu and prelu")
+    per_channel: bool | None = Field(None, description="`per_channel` of prelu")
+    alpha: Real | None = Field(None, description="`alpha` of elu and celu")
+    beta: Positive | None = Field(None, description="`beta` of softplus")
+    approximate: Literal["none", "tanh"] | None = Field(None, description="`approximate` of gelu")
+    min: Real | None = Field(None, description="`min` of hardtanh")
+    max: Real | None = Field(None, description="`max` of hardtanh")
+    axis: Signed | None = Field(None, description="`axis` of softmax and log_softmax")
 
     @property
     def gives(self) -> Gives:
@@ -177,7 +188,18 @@ class Activation(Op):
         return self._op.saves
 
     def infer(self, x: TensorType) -> TensorType:
-        return self._op.infer(x)
+        kind = registry.get(self.kind)
+        for attribute in self._given:
+            if attribute not in kind.model_fields:
+                has = ", ".join(f"`{each}`" for each in kind.model_fields) or "no attributes"
+                impossible(self, f"`{self.kind}` has no attribute `{attribute}`", attribute, f"it has {has}")
+        try:
+            op = self._op
+        except ValidationError as error:
+            fault = error.errors()[0]
+            problem = f"`{fault['loc'][0]}` does not fit `{self.kind}`: {fault['msg'].lower()}, got {fault['input']}"
+            impossible(self, problem, str(fault["loc"][0]), f"see the attributes of `{self.kind}`")
+        return op.infer(x)
 
     def reach(self, x: TensorType) -> Reaches:
         return self._op.reach(x)
@@ -192,7 +214,11 @@ class Activation(Op):
         return self._op.to_onnx(o, x)
 
     @property
+    def _given(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"kind"}, exclude_none=True)
+
+    @property
     def _op(self) -> "Elementwise | Softmax":
-        op = registry.get(self.kind).model_validate({})
+        op = registry.get(self.kind).model_validate(self._given)
         assert isinstance(op, Elementwise | Softmax)
         return op

@@ -130,6 +130,11 @@ def test_every_attribute_has_a_row(name: str):
         assert field.description, f"{name}: {attribute} has no description"
 
 
+def test_activation_takes_the_attributes_of_every_kind():
+    every = {name for kind in ACTIVATIONS for name in registry.get(kind).model_fields}
+    assert set(registry.get("activation").model_fields) == {"kind", *every}
+
+
 @pytest.mark.parametrize("kind", ACTIVATIONS)
 def test_activation_is_the_op_of_that_kind(kind: str):
     row = TensorType((3, 7, 6))

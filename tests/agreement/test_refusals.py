@@ -143,6 +143,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[Any, ...], str]] = [
     ("E313", "amax", {"axes": 0, "keep": False}, (VECTOR,), "leaves no axis"),
     ("E310", "mean", {"axes": 0, "keep": False}, (OPEN,), "first remaining axis"),
     ("E313", "l2_norm", {"axis": -2}, (VECTOR,), "axis -2 is out of range"),
+    ("E313", "activation", {"kind": "relu", "slope": 0.1}, (MAP,), "`relu` has no attribute `slope`"),
+    ("E313", "activation", {"kind": "celu", "alpha": -1.0}, (MAP,), "`alpha` does not fit `celu`"),
     ("E313", "clip", {}, (MAP,), "got neither"),
     ("E313", "clip", {"min": 2, "max": 1}, (MAP,), "got 2.0 and 1.0"),
     ("E313", "hardtanh", {"min": 1, "max": 1}, (MAP,), "got 1.0 and 1.0"),
