@@ -46,9 +46,8 @@ RESERVED = frozenset(
 
 TORCHSCRIPT = frozenset({"Ellipsis", "NoneType", "torch"})  # reserved in TorchScript source
 
-TAKEN = {
-    "a block": frozenset(),  # targets do not use its name
-    "a parameter": frozenset(),
+TAKEN = {  # a module's attributes are its nodes; targets use no names of blocks and parameters
+    **dict.fromkeys(("a block", "a parameter", "an input", "an output"), frozenset()),
     "a node": RESERVED | TORCHSCRIPT | {"self"},  # the first argument of `forward`, where the values are variables
 }
 
@@ -61,7 +60,7 @@ def check_name(name: str, span: Span, report: Report, what: str = "a node") -> b
         help = mistyped(name) or (f"{help}: `{hint}`" if hint else help)
     elif len(name) > LONGEST:
         message, help = f"the name {show(name)} has {len(name)} characters; at most {LONGEST} are allowed", "shorten it"
-    elif keyword.iskeyword(name) or name.startswith("__") or name in TAKEN.get(what, RESERVED):
+    elif keyword.iskeyword(name) or name.startswith("__") or name in TAKEN[what]:
         owner = "a keyword of Python" if keyword.iskeyword(name) else "an attribute of torch.nn.Module"
         owner = "reserved for Python" if name.startswith("__") or name == "self" else owner
         owner = "a word of TorchScript" if name in TORCHSCRIPT else owner

@@ -5,8 +5,11 @@ import keyword
 import pytest
 import torch
 
+import cnnc
 from cnnc.diagnostics import Code, Source, Span
 from cnnc.language.names import LONGEST, RESERVED, TORCHSCRIPT, check_name
+from cnnc.targets.registry import TABLE
+from tests.nets import net
 
 PLACE = Span(Source("net.yaml", "x"), 1, 1, 1, 2)
 
@@ -43,3 +46,21 @@ def test_what_no_target_can_hold_is_refused_with_a_way_out(name):
 @pytest.mark.parametrize("name", ["conv1", "0", "_", "Conv", "x" * LONGEST, "weight", "bias", "input", "print"])
 def test_what_every_target_can_hold_is_accepted(name):
     assert refusals(name) == []
+
+
+NAMES = sorted(RESERVED | {"self", "torch"})
+
+
+@pytest.mark.parametrize("target", TABLE)
+def test_an_input_may_have_the_name_of_an_attribute_of_a_module(target, tmp_path):
+    """Every such name at once; the build verifies what the file computes."""
+    spec = {**net({"concat": {"from": NAMES}}), "inputs": {name: [2] for name in NAMES}}
+    del spec["input"]
+    cnnc.build(spec, targets=[target], out=tmp_path)
+
+
+@pytest.mark.parametrize("target", TABLE)
+def test_an_output_may_have_the_name_of_an_attribute_of_a_module(target, tmp_path):
+    nodes = [{"affine": {"name": f"y{k}", "from": "image", "shift": k + 1}} for k in range(len(NAMES))]
+    outputs = {name: f"y{k}" for k, name in enumerate(NAMES)}
+    cnnc.build(net(*nodes, outputs=outputs), targets=[target], out=tmp_path)
