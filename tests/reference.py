@@ -7,23 +7,17 @@ import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from itertools import groupby
-from typing import Any
-
-from pydantic import BaseModel
 
 from cnnc.expand import blocks, infer_node
 from cnnc.expand.limits import MAX_LINKS, MAX_NODES
 from cnnc.expressions import budget, grammar, operations, strings
 from cnnc.language import imports, model, names
 from cnnc.ops import registry
-from cnnc.ops.activation_names import ACTIVATIONS
-from cnnc.ops.base import Op
+from cnnc.ops.describe import attributes, op_page, paragraphs
 from cnnc.targets import torch_module
 from cnnc.text import composer, source
 from tests.agreement.one_node import graph_of
 from tests.agreement.rows import rows
-
-VAST = 10**6  # bounds from here on only keep nonsense out, and are not worth a reader's time
 
 
 def ops() -> str:
@@ -34,40 +28,10 @@ def ops() -> str:
 
 def _family(family: str, learned: dict[str, list[str]]) -> Iterator[str]:
     module = import_module(f"cnnc.ops.{family}")
-    yield f"{_heading(family)}\n"
-    yield f"{_paragraph(module.__doc__ or '')}\n"
+    yield f"### {registry.TITLES[family]}\n"
+    yield f"{paragraphs(module.__doc__ or '')}\n"
     for name in registry.FAMILIES[family]:
-        op = registry.get(name)
-        yield f"#### `{name}`\n\n{_paragraph(op.__doc__ or '')}{_inputs(op)}{_state(learned.get(name, []))}\n"
-        if op.model_fields:
-            yield f"{attributes(op)}\n"
-
-
-def _heading(family: str) -> str:
-    return {
-        "conv": "### Convolutions",
-        "pool": "### Pools",
-        "norm": "### Normalisation",
-        "linear": "### Linear and scale",
-        "regularise": "### Regularisation",
-        "rectifier": "### Rectifiers",
-        "activation": "### Other activations",
-        "merge": "### Merging and splitting",
-        "shape": "### Shape",
-    }.get(family, f"### {family.capitalize()}")
-
-
-def _paragraph(doc: str) -> str:
-    """A docstring as Markdown, one line for each paragraph."""
-    return "\n\n".join(" ".join(each.split()) for each in doc.strip().split("\n\n"))
-
-
-def _inputs(op: type[Op]) -> str:
-    return "" if op.most_inputs == 1 else f" Takes {op.least_inputs} to {op.most_inputs} inputs."
-
-
-def _state(keys: list[str]) -> str:
-    return f" In the state_dict: {', '.join(f'`{key}`' for key in keys)}." if keys else ""
+        yield f"#### `{name}`\n\n{op_page(registry.get(name), learned.get(name, []))}\n"
 
 
 def state() -> dict[str, list[str]]:
@@ -82,57 +46,6 @@ def state() -> dict[str, list[str]]:
             keys.update({key.removeprefix("node."): None for key in module.state_dict()})
         found[name] = list(keys)
     return found
-
-
-def attributes(of: type[BaseModel]) -> str:
-    """The fields of a model as a table."""
-    properties = of.model_json_schema()["properties"]
-    lines = ["| attribute | takes | default | |", "| --- | --- | --- | --- |"]
-    for name, field in of.model_fields.items():
-        takes = ", ".join(dict.fromkeys(_kinds(name, properties[name])))
-        default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
-        lines.append(f"| `{name}` | {takes} | {default} | {field.description or ''} |")
-    return "\n".join(lines)
-
-
-def _kinds(name: str, schema: dict[str, Any]) -> Iterator[str]:
-    """What a value may be, in words, from its JSON schema."""
-    if name == "kind":
-        yield f"one of {', '.join(f'`{each}`' for each in ACTIVATIONS)}"
-    elif "anyOf" in schema:
-        takes_number = any(each.get("type") == "integer" for each in schema["anyOf"])
-        for each in schema["anyOf"]:
-            if each.get("type") == "array" and "prefixItems" not in each and takes_number:
-                yield "`[height, width]`"
-                yield "`[top, left, bottom, right]`"
-            elif each.get("type") != "null":
-                yield from _kinds(name, each)
-    elif "enum" in schema or "const" in schema:
-        yield from (f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
-    elif schema["type"] == "array":
-        inner = schema.get("items", {})
-        pair = "`[height, width]`"
-        words = " or ".join(_kinds(name, inner)) if "enum" in inner else "integers"
-        yield pair if "prefixItems" in schema and len(schema["prefixItems"]) == 2 else f"list of {words}"
-    else:
-        word = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "string"}
-        yield word[schema["type"]] + _bounds(schema)
-
-
-def _bounds(schema: dict[str, Any]) -> str:
-    words = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    found = [f"{sign} {schema[key]:g}" for key, sign in words.items() if key in schema and abs(schema[key]) < VAST]
-    return f" {' and '.join(found)}" if found else ""
-
-
-def _default(value: Any) -> str:
-    if isinstance(value, tuple) and len(set(value)) == 1:
-        value = value[0]
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    return f"`{re.sub(r'e-0*', 'e-', str(value))}`"
 
 
 def limits() -> str:

@@ -80,6 +80,25 @@ FAMILIES: dict[str, dict[str, str]] = {
     "cut": {"slice": "Slice", "crop": "Crop"},
     "resize": {"upsample": "Upsample", "pixel_shuffle": "PixelShuffle", "pixel_unshuffle": "PixelUnshuffle"},
 }
+TITLES = {
+    "conv": "Convolutions",
+    "pool": "Pools",
+    "norm": "Normalisation",
+    "linear": "Linear layers",
+    "regularise": "Regularisation",
+    "rectifier": "Rectifiers",
+    "activation": "Other activations",
+    "softmax": "Softmax",
+    "gate": "Gates",
+    "arithmetic": "Arithmetic of several values",
+    "function": "Mathematical functions",
+    "reduce": "Reductions",
+    "merge": "Joining and splitting",
+    "shape": "Shape",
+    "tokens": "Tokens and attention",
+    "cut": "Slices and crops",
+    "resize": "Resizing",
+}
 PLACES = {op: (family, kind) for family, kinds in FAMILIES.items() for op, kind in kinds.items()}
 
 
