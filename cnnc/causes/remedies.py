@@ -213,7 +213,7 @@ def _swaps(node: Refused) -> Iterator[Remedy]:
     bound = [(name, each.ports[""]) for name, each in names if isinstance(each, Bound) and "" in each.ports]
     for at, _, given, wanted in _pairs(node):
         rank = len(wanted.shape)
-        if given.is_map and (wanted.is_vector or wanted.space == (1, 1)):
+        if given.is_map and (not wanted.is_map or wanted.space == (1, 1)):
             continue  # a whole map would be lost
         axes = [axis for axis in range(rank) if free is None or axis != free % rank]
         for name, wire in bound:

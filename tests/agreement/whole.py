@@ -205,7 +205,9 @@ class _Largest(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
         if function is not torch.ops.aten.constant_pad_nd.default:  # before a max pool it adds -inf
-            found = [each.abs().max().item() for each in tree_leaves(result) if each.is_floating_point()]
+            found = [
+                each.abs().max().item() for each in tree_leaves(result) if each.is_floating_point() and each.numel()
+            ]
             self.largest = max([self.largest, *(inf if isnan(each) else each for each in found)])
         return result
 

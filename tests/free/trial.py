@@ -103,7 +103,8 @@ def built_as_promised(graph: Graph, path: Path, of: Drawn, targets: Sequence[str
             path, set=of.settings, weights=weights, opset=opset, targets=targets, out=path.parent / "build"
         )
     except CnncError as error:
-        if error.diagnostics[0].code == Code.NOT_VERIFIED and any(slack.overflows for *_, slack in asked):
+        not_finite = error.diagnostics[0].code in (Code.NOT_VERIFIED, Code.WEIGHTS_NOT_FINITE)
+        if not_finite and any(slack.overflows for *_, slack in asked):
             return  # what is infinite on the way is not the same everywhere
         raise
     said = json.loads((built.folder / "manifest.json").read_text(encoding="utf-8"))
