@@ -152,15 +152,15 @@ class SourceBuilder:
         self._forward.submodules.append(Submodule(self._target, "parameter", arguments))
         return Term(f'{access(self._target, self._forward.lists)}["{name}"]')
 
-    def tensors(self, kind: str, names: Sequence[str], /, **arguments: Any) -> list[Value]:
+    def tensors(self, kind: str, names: Sequence[str], /, **arguments: Any) -> list[Term]:
         """Add a module of torch.nn that is not called, and return its tensors."""
         self._forward.submodules.append(Submodule(self._target, f"nn.{kind}", arguments))
         module = access(self._target, self._forward.lists)
-        return [Value(f"{module}.{name}") for name in names]
+        return [Term(f"{module}.{name}") for name in names]
 
-    def training(self) -> Value:
+    def training(self) -> Term:
         """Return whether the module is in training mode."""
-        return Value("self.training")
+        return Term("self.training")
 
 
 def lists(paths: Iterable[str]) -> frozenset[str]:
