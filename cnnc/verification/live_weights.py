@@ -37,7 +37,7 @@ def enliven(module: "torch.nn.Module", inputs: "Sequence[Tensor]", seed: int, ga
             if value.is_floating_point():
                 value.normal_(1, SPREAD, generator=random)
         for each in module.modules():
-            if "in_proj_weight" in each._parameters:  # attention, which uses its weights without calling a module
+            if hasattr(each, "in_proj_weight"):  # attention, which uses its weights without calling a module
                 _draw_attention(each, random)
         hooks = [hook for each in module.modules() for hook in _hooks(each, random, gain)]
         module(*inputs)
