@@ -19,6 +19,7 @@ Signed = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e30)]
+NonNegative = Annotated[float, Field(ge=0, le=1e30)]
 Real = Annotated[float, Field(ge=-1e30, le=1e30)]
 
 Pair = tuple[int, int]
@@ -95,3 +96,10 @@ def _activation(value: Any) -> Any:
 
 
 ActivationName = Annotated[str, BeforeValidator(_activation)]
+
+
+def _node(value: Any) -> Any:
+    return str(value) if _is_int(value) else value
+
+
+NodeName = Annotated[str, BeforeValidator(_node, json_schema_input_type=str)]

@@ -70,8 +70,15 @@ class TorchBuilder(Protocol):
         """Apply a function given by its dotted name: `torch.cat`, `torch.nn.functional.pad`, `operator.add`."""
         ...
 
-    def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Any:
-        """Add a parameter, `PATH.name` in the state_dict, initialised to `fill`; not in a node that uses `module`."""
+    def parameter(self, name: str, shape: tuple[int, ...], fill: float, deviation: float = 0.0) -> Any:
+        """Add a parameter, `PATH.name` in the state_dict, or `PATH` if the name is empty; not in a node with `module`.
+
+        It is initialised to `fill`, or to a normal distribution around it with this standard deviation.
+        """
+        ...
+
+    def method(self, name: str, x: Any, *args: Any) -> Any:
+        """Call a method of a tensor: `x.size(2)`."""
         ...
 
     def tensors(self, kind: str, names: Sequence[str], /, **arguments: Any) -> list[Any]:
@@ -102,7 +109,7 @@ class OnnxBuilder(Protocol):
         ...
 
     def weight(self, name: str) -> str:
-        """Return the initializer that holds the node's `PATH.name` of the state_dict."""
+        """Return the initializer of `PATH.name` of the state_dict, or of `PATH` if the name is empty."""
         ...
 
     def constant(self, value: "list[int] | list[float] | list[list[float]] | int | float") -> str:
@@ -140,6 +147,11 @@ class Op(BaseModel):
     @abstractmethod
     def gives(self) -> Gives:
         """What the outputs hold in inference: the input's elements, or the kind of scores if they are an output."""
+
+    @property
+    def unread(self) -> tuple[int, ...]:
+        """The positions of inputs whose sizes the op uses, but not their elements."""
+        return ()
 
     @property
     def saves(self) -> Saves:

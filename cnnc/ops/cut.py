@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from cnnc.diagnostics import Code
-from cnnc.ops.attributes import Signed, Size, SizePair
+from cnnc.ops.attributes import NodeName, Signed, Size, SizePair
 from cnnc.ops.base import Gives, OnnxBuilder, Op, Refusal, Saves, TorchBuilder, impossible, position, require_map
 from cnnc.ops.reach import ITSELF, Reach, Reaches
 from cnnc.ops.types import TensorType
+from cnnc.ops.wanted_size import wanted_space
 from cnnc.ops.window import SIDES
 
 END = 2**62  # beyond the end of any axis
@@ -64,41 +65,69 @@ class Slice(Op):
 
 
 class Crop(Op):
-    """The centre of a map: (C, H, W) to (C, *size). If a margin is odd, its larger part is at the bottom or right."""
+    """The centre of a map, of a given size or the size of another map: (C, H, W) to (C, H', W').
+
+    If a margin is odd, its larger part is at the bottom or right.
+    """
 
     name: ClassVar[str] = "crop"
     gives: ClassVar[Gives] = "reordered input"
     _saves: ClassVar[Saves] = "nothing"
 
-    size: SizePair = Field(description="height and width of the output")
+    size: SizePair | None = Field(None, description="height and width of the output")
+    like: NodeName | None = Field(None, description="a node whose height and width the output has")
 
-    def infer(self, x: TensorType) -> TensorType:
+    @property
+    def unread(self) -> tuple[int, ...]:
+        return (1,) if self.like is not None else ()
+
+    def infer(self, x: TensorType, like: TensorType | None = None) -> TensorType:
         require_map(self, x)
-        for axis, (size, wanted) in enumerate(zip(x.space, self.size, strict=True)):
-            if size is None:
+        wanted = wanted_space(self, self.size, like)
+        for axis, (size, part) in enumerate(zip(x.space, wanted, strict=True)):
+            if size is None and like is None:
                 raise Refusal(
                     Code.UNKNOWN_SIZE,
                     f"{self.name} needs the input's {SIDES[axis]} to find its centre, but its input is {x}",
                     label=f"its input is {x}",
                     help=f"give the input a fixed {SIDES[axis]}",
                 )
-            if wanted > size:
-                problem = f"a {SIDES[axis]} of {wanted} does not fit into {size}"
-                impossible(self, problem, "size", f"use a {SIDES[axis]} of at most {size}")
-        return TensorType((x.channels, *self.size))
+            if size is not None and part is not None and part > size:
+                problem = f"a {SIDES[axis]} of {part} does not fit into {size}"
+                blamed = "size" if like is None else "like"
+                impossible(self, problem, blamed, f"use a {SIDES[axis]} of at most {size}")
+        return TensorType((x.channels, *wanted))
 
-    def _start(self, x: TensorType) -> list[int]:
-        return [(size or 0) - wanted >> 1 for size, wanted in zip(x.space, self.size, strict=True)]
+    def reach(self, x: TensorType, like: TensorType | None = None) -> Reaches:
+        wanted = self.infer(x, *([like] if like else [])).space
+        pairs = zip(x.space, wanted, strict=True)
+        height, width = (None if size is None or part is None else size - part >> 1 for size, part in pairs)
+        return (
+            None if height is None else Reach(1, (height,), (height,)),
+            None if width is None else Reach(1, (width,), (width,)),
+        )
 
-    def reach(self, x: TensorType) -> Reaches:
-        top, left = self._start(x)
-        return Reach(1, (top,), (top,)), Reach(1, (left,), (left,))
+    def to_torch(self, t: TorchBuilder, x: Any, like: Any = None) -> Any:
+        for axis, (size, part) in enumerate(zip(t.inputs[0].space, t.outputs[0].space, strict=True), 2):
+            if size is not None and part is not None:
+                x = t.call("torch.narrow", x, axis, size - part >> 1, part)
+                continue
+            length = t.method("size", like, axis)
+            rest = t.call("operator.sub", t.method("size", x, axis), length)
+            x = t.call("torch.narrow", x, axis, t.call("operator.floordiv", rest, 2), length)
+        return x
 
-    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        parts = (slice(start, start + size) for start, size in zip(self._start(t.inputs[0]), self.size, strict=True))
-        return t.call("operator.getitem", x, (slice(None), slice(None), *parts))
-
-    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        start = self._start(o.inputs[0])
-        stop = [a + b for a, b in zip(start, self.size, strict=True)]
-        return o.op("Slice", x, o.constant(start), o.constant(stop), o.constant([2, 3]))
+    def to_onnx(self, o: OnnxBuilder, x: str, like: str | None = None) -> str:
+        for axis, (size, part) in enumerate(zip(o.inputs[0].space, o.outputs[0].space, strict=True), 2):
+            if size is not None and part is not None:
+                start = size - part >> 1
+                x = o.op("Slice", x, o.constant([start]), o.constant([start + part]), o.constant([axis]))
+                continue
+            # not Slice: without constant bounds, ONNX infers none of its output's sizes
+            ends = (o.op("Shape", each, start=axis, end=axis + 1) for each in (x, like or ""))
+            whole, length = (o.op("Squeeze", each) for each in ends)
+            first = o.op("Div", o.op("Sub", whole, length), o.constant(2))
+            known = None if part is None else o.constant(list(range(part)))
+            rows = o.op("Add", first, known or o.op("Range", o.constant(0), length, o.constant(1)))
+            x = o.op("Gather", x, rows, axis=axis)
+        return x

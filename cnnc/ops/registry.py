@@ -77,6 +77,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "identity": "Identity",
     },
     "tokens": {"tokens": "Tokens", "untokens": "Untokens", "matmul": "Matmul", "attention": "Attention"},
+    "source": {"parameter": "Parameter", "constant": "Constant"},
     "cut": {"slice": "Slice", "crop": "Crop"},
     "resize": {"upsample": "Upsample", "pixel_shuffle": "PixelShuffle", "pixel_unshuffle": "PixelUnshuffle"},
 }
@@ -96,6 +97,7 @@ TITLES = {
     "merge": "Joining and splitting",
     "shape": "Shape",
     "tokens": "Tokens and attention",
+    "source": "Learned tensors and constants",
     "cut": "Slices and crops",
     "resize": "Resizing",
 }
@@ -118,3 +120,13 @@ def get(name: str) -> type[Op]:
 def takes_act(name: str) -> bool:
     """Whether there is an op of this name that takes the attribute `act`."""
     return name in PLACES and get(name).takes_act
+
+
+def takes_like(name: str) -> bool:
+    """Whether there is an op of this name that takes the attribute `like`: a node whose height and width it uses."""
+    return name in PLACES and "like" in get(name).model_fields
+
+
+def is_source(name: str) -> bool:
+    """Whether there is an op of this name that takes no input."""
+    return name in PLACES and get(name).most_inputs == 0

@@ -6,10 +6,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from cnnc.diagnostics import Code
-from cnnc.ops.attributes import Factor, SizePair
+from cnnc.ops.attributes import Factor, NodeName, SizePair
 from cnnc.ops.base import Gives, OnnxBuilder, Op, Refusal, Saves, TorchBuilder, impossible, require_map
 from cnnc.ops.reach import Reach, Reaches, resized
 from cnnc.ops.types import TensorType
+from cnnc.ops.wanted_size import wanted_space
 from cnnc.ops.window import SIDES
 
 FLOAT, INT64 = 1, 7  # onnx.TensorProto's numbers for its types
@@ -17,7 +18,7 @@ TAPS = {"nearest": 1, "bilinear": 2, "bicubic": 4}  # input positions along an a
 
 
 class Upsample(Op):
-    """Resize a map by a factor or to a size, larger or smaller: (C, H, W) to (C, H', W')."""
+    """Resize a map by a factor, to a size, or to the size of another map: (C, H, W) to (C, H', W')."""
 
     name: ClassVar[str] = "upsample"
     gives: ClassVar[Gives] = "logits"
@@ -25,43 +26,54 @@ class Upsample(Op):
 
     factor: SizePair | None = Field(None, description="factors of the height and width")
     size: SizePair | None = Field(None, description="height and width of the output")
+    like: NodeName | None = Field(None, description="a node whose height and width the output has")
     mode: Literal["nearest", "bilinear", "bicubic"] = Field("nearest", description="how to interpolate")
     align_corners: bool = Field(
         False, description="whether `bilinear` and `bicubic` align the centres of corners, not outer edges"
     )
 
-    def infer(self, x: TensorType) -> TensorType:
+    @property
+    def unread(self) -> tuple[int, ...]:
+        return (1,) if self.like is not None else ()
+
+    def infer(self, x: TensorType, like: TensorType | None = None) -> TensorType:
         require_map(self, x)
-        if (self.factor is None) == (self.size is None):
-            blamed, given = ("size", "both") if self.size else (None, "neither")
-            problem = f"expected exactly one of `factor` and `size`, got {given}"
-            impossible(self, problem, blamed, "write `factor: 2`, for example")
         if self.align_corners and self.mode == "nearest":
             problem = "`align_corners` requires `mode: bilinear` or `mode: bicubic`, got `mode: nearest`"
             impossible(self, problem, "align_corners", "remove `align_corners`, or write `mode: bilinear`")
+        given = [name for name in ("factor", "size", "like") if getattr(self, name) is not None]
+        if len(given) != 1:
+            problem = f"expected exactly one of `factor`, `size` and `like`, got {' and '.join(given) or 'none'}"
+            impossible(self, problem, given[-1] if given else None, "write `factor: 2`, for example")
         if self.factor is None:
-            return TensorType((x.channels, *(self.size or ())))
+            return TensorType((x.channels, *wanted_space(self, self.size, like)))
         sizes = zip(x.space, self.factor, strict=True)
         return TensorType((x.channels, *(None if size is None else size * factor for size, factor in sizes)))
 
-    def reach(self, x: TensorType) -> Reaches:
-        factors, sizes = self.factor or (None, None), self.infer(x).space
+    def reach(self, x: TensorType, like: TensorType | None = None) -> Reaches:
+        factors, sizes = self.factor or (None, None), self.infer(x, *([like] if like else [])).space
         height, width = (
-            resized(size, wanted or 0, factor, taps=TAPS[self.mode], corners=self.align_corners)
+            None
+            if wanted is None and factor is None
+            else resized(size, wanted or 0, factor, taps=TAPS[self.mode], corners=self.align_corners)
             for size, wanted, factor in zip(x.space, sizes, factors, strict=True)
         )
         return height, width
 
-    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+    def to_torch(self, t: TorchBuilder, x: Any, like: Any = None) -> Any:
         corners = {} if self.mode == "nearest" else {"align_corners": self.align_corners}
+        if like is not None and not t.outputs[0].known:
+            size = [t.method("size", like, 2), t.method("size", like, 3)]
+            return t.call("torch.nn.functional.interpolate", x, size, mode=self.mode, **corners)
         scale = None if self.factor is None else tuple(map(float, self.factor))
-        return t.module("Upsample", x, size=self.size, scale_factor=scale, mode=self.mode, **corners)
+        space = None if self.factor else t.outputs[0].space
+        return t.module("Upsample", x, size=space, scale_factor=scale, mode=self.mode, **corners)
 
-    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        space = o.inputs[0].space
-        if self.mode == "nearest" and self.size and not all(map(_divides, space, self.size)):
-            for axis, (before, after) in enumerate(zip(space, self.size, strict=True), 2):
-                x = o.op("Gather", x, self._nearest(o, x, axis, before, after), axis=axis)
+    def to_onnx(self, o: OnnxBuilder, x: str, like: str | None = None) -> str:
+        before, after = o.inputs[0].space, o.outputs[0].space
+        if self.mode == "nearest" and self.factor is None and not all(map(_divides, before, after)):
+            for axis in (2, 3):
+                x = o.op("Gather", x, self._nearest(o, x, axis, after[axis - 2], like), axis=axis)
             return x
         attributes = {
             "mode": {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}[self.mode],
@@ -72,25 +84,32 @@ class Upsample(Op):
         if self.factor is not None:
             scales = o.constant([1.0, 1.0, *map(float, self.factor)])
             return o.op("Resize", x, "", scales, **attributes)
-        size = o.constant(list(self.size or ()))
+        known = [each for each in after if each is not None]
+        size = o.constant(known) if len(known) == 2 else o.op("Shape", like or "", start=2, end=4)
         if o.opset >= 18:
             return o.op("Resize", x, "", "", size, axes=[2, 3], **attributes)
         whole = o.op("Concat", o.op("Shape", x, start=0, end=2), size, axis=0)
         return o.op("Resize", x, "", "", whole, **attributes)
 
-    def _nearest(self, o: OnnxBuilder, x: str, axis: int, before: int | None, after: int) -> str:
-        """Return the source index of each of the `after` rows: torch takes floor(i · (before / after)) in float32.
+    def _nearest(self, o: OnnxBuilder, x: str, axis: int, after: int | None, like: str | None) -> str:
+        """Return the source index of each output row: torch takes floor(i · (before / after)) in float32.
 
         Resize divides by the rounded after / before instead, so a result just below an integer gives the previous row.
         """
         import numpy as np
 
-        places = np.arange(after, dtype=np.float32)
-        if before is not None:
+        before = o.inputs[0].space[axis - 2]
+        if before is not None and after is not None:
+            places = np.arange(after, dtype=np.float32)
             return o.constant(np.floor(places * (np.float32(before) / np.float32(after))).astype(int).tolist())
         size = o.op("Cast", o.op("Shape", x, start=axis, end=axis + 1), to=FLOAT)
-        scale = o.op("Div", size, o.constant([float(after)]))
-        return o.op("Cast", o.op("Floor", o.op("Mul", o.constant(places.tolist()), scale)), to=INT64)
+        if after is not None:
+            rows, count = o.constant([float(each) for each in range(after)]), o.constant([float(after)])
+        else:
+            length = o.op("Shape", like or "", start=axis, end=axis + 1)
+            rows = o.op("Range", o.constant(0), o.op("Squeeze", length), o.constant(1))
+            rows, count = o.op("Cast", rows, to=FLOAT), o.op("Cast", length, to=FLOAT)
+        return o.op("Cast", o.op("Floor", o.op("Mul", rows, o.op("Div", size, count))), to=INT64)
 
     @property
     def _coordinates(self) -> str:
@@ -167,9 +186,9 @@ class PixelUnshuffle(Op):
         return o.op("Reshape", parts, o.constant([0, *sizes]) if shape.known else o.op("Shape", y))
 
 
-def _divides(before: int | None, after: int) -> bool:
+def _divides(before: int | None, after: int | None) -> bool:
     """Whether float32 represents after / before exactly: the reduced denominator is a power of two."""
-    if before is None:
+    if before is None or after is None:
         return False
     denominator = before // gcd(before, after)
     return denominator & (denominator - 1) == 0

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from cnnc.diagnostics import Code
-from cnnc.ops.attributes import Fraction, Size
+from cnnc.ops.attributes import Fraction, NodeName, Size
 from cnnc.ops.base import (
     Cost,
     Gives,
@@ -22,6 +22,7 @@ from cnnc.ops.base import (
 )
 from cnnc.ops.reach import GLOBAL, Reaches
 from cnnc.ops.types import TensorType, Types
+from cnnc.ops.wanted_size import wanted_space
 
 
 def require_tokens(op: Op, x: TensorType) -> None:
@@ -65,26 +66,41 @@ class Untokens(Op):
     gives: ClassVar[Gives] = "reordered input"
     _saves: ClassVar[Saves] = "nothing"
 
-    height: Size = Field(description="height of the map")
-    width: Size = Field(description="width of the map")
+    height: Size | None = Field(None, description="height of the map")
+    width: Size | None = Field(None, description="width of the map")
+    like: NodeName | None = Field(None, description="a map whose height and width the output has")
 
-    def infer(self, x: TensorType) -> TensorType:
+    @property
+    def unread(self) -> tuple[int, ...]:
+        return (1,) if self.like is not None else ()
+
+    def infer(self, x: TensorType, like: TensorType | None = None) -> TensorType:
         require_tokens(self, x)
-        if self.height * self.width != x.shape[0]:
-            positions = f"{self.height}×{self.width} = {self.height * self.width} positions"
-            problem = f"a map of {positions} cannot hold {x.shape[0]} tokens"
-            impossible(self, problem, "height", "use a height and width whose product is the number of tokens")
-        return TensorType((x.features, self.height, self.width))
+        height, width = self._space(like)
+        if height * width != x.shape[0]:
+            problem = f"a map of {height}×{width} = {height * width} positions cannot hold {x.shape[0]} tokens"
+            blamed = "height" if like is None else "like"
+            impossible(self, problem, blamed, "use a height and width whose product is the number of tokens")
+        return TensorType((x.features, height, width))
 
-    def reach(self, x: TensorType) -> Reaches:
+    def _space(self, like: TensorType | None) -> tuple[int, int]:
+        size = None if self.height is None or self.width is None else (self.height, self.width)
+        if size is None and like is None:
+            problem = "expected `height` and `width`, or `like`"
+            impossible(self, problem, None, "write `height: 14, width: 14`, for example")
+        height, width = wanted_space(self, size, like)
+        if height is None or width is None:
+            impossible(self, f"`like` must have a known height and width, got {like}", "like", "fix the input's size")
+        return height, width
+
+    def reach(self, x: TensorType, like: TensorType | None = None) -> Reaches:
         return GLOBAL
 
-    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        y = t.call("torch.transpose", x, 1, 2)
-        return t.call("torch.reshape", y, [-1, t.inputs[0].features, self.height, self.width])
+    def to_torch(self, t: TorchBuilder, x: Any, like: Any = None) -> Any:
+        return t.call("torch.reshape", t.call("torch.transpose", x, 1, 2), [-1, *t.outputs[0].shape])
 
-    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        shape = o.constant([0, o.inputs[0].features, self.height, self.width])
+    def to_onnx(self, o: OnnxBuilder, x: str, like: str | None = None) -> str:
+        shape = o.constant([0, *(size or 0 for size in o.outputs[0].shape)])
         return o.op("Reshape", o.op("Transpose", x, perm=[0, 2, 1]), shape)
 
 

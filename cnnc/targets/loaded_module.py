@@ -74,7 +74,7 @@ def run_torch(module: Callable[..., Any]) -> Runner:
     def run(inputs: "Sequence[Tensor]") -> "list[Array]":
         with torch.inference_mode():
             result = module(*inputs)
-        return [each.numpy() for each in (result if isinstance(result, tuple) else (result,))]
+        return [each.detach().numpy() for each in (result if isinstance(result, tuple) else (result,))]
 
     return run
 

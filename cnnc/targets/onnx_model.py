@@ -111,8 +111,8 @@ class NodeBuilder:
         return names
 
     def weight(self, name: str) -> str:
-        """Add the initializer of `PATH.name` and return its name."""
-        key = f"{self._path}.{name}"
+        """Add the initializer of `PATH.name`, or of `PATH` if the name is empty, and return its name."""
+        key = f"{self._path}.{name}" if name else self._path
         self._emitter.add_initializer(key, self._emitter.weights[key], "float32")
         return key
 

@@ -16,7 +16,15 @@ from typing import Any
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.targets.module_scopes import ModuleScope, called
 
-INFIX = {"operator.add": "+", "operator.mul": "*", "operator.sub": "-", "operator.truediv": "/"}
+INFIX = {
+    "operator.add": "+",
+    "operator.mul": "*",
+    "operator.sub": "-",
+    "operator.truediv": "/",
+    "operator.floordiv": "//",
+}
+METHOD = "Tensor."  # before the name of a method of a tensor
+TENSOR = "tensor"  # the kind of a submodule that is a parameter at its own path
 RESERVED = {"self", "torch", "nn", "F", "x", "y", *dir(builtins)}
 
 
@@ -33,9 +41,9 @@ class Term:
 
 @dataclass(frozen=True)
 class Submodule:
-    """`self.<target> = <kind>(<arguments>)`; `kind` is like `nn.Conv2d`, a generated class, or `parameter`.
+    """`self.<target> = <kind>(<arguments>)`; `kind` is like `nn.Conv2d`, a generated class, `parameter` or `tensor`.
 
-    For a parameter `weight` the arguments are called `weight.shape` and `weight.fill`.
+    For a parameter `weight` the arguments are called `weight.shape` and `weight.fill`; a tensor is itself a parameter.
     """
 
     target: str
@@ -59,6 +67,8 @@ class Statement:
             return f"{results} = {first}[{rest[0]}]"
         if self.function in INFIX:
             return f"{results} = {first} {INFIX[self.function]} {rest[0]}"
+        if self.function.startswith(METHOD):
+            return f"{results} = {first}.{self.function.removeprefix(METHOD)}({', '.join(rest)})"
         function = self.function.replace("torch.nn.functional.", "F.")
         named = [f"{key}={source(value)}" for key, value in self.keywords.items()]
         return f"{results} = {function}({', '.join([first, *rest, *named])})"
@@ -146,8 +156,18 @@ class SourceBuilder:
             return Term(f"{function.removeprefix('builtins.')}({', '.join(map(source, args))})")
         return self._forward.call(function, args, kwargs, [self._target])[0]
 
-    def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Term:
+    def method(self, name: str, x: Any, *args: Any) -> Term:
+        """Call a method of a tensor."""
+        return self._forward.call(f"{METHOD}{name}", [x, *args], {}, [f"{self._target}_{name}"])[0]
+
+    def parameter(self, name: str, shape: tuple[int, ...], fill: float, deviation: float = 0.0) -> Term:
         """Add a learned tensor."""
+        if not name:
+            arguments = {"shape": shape, "fill": fill, "deviation": deviation}
+            self._forward.submodules.append(Submodule(self._target, TENSOR, arguments))
+            return Term(
+                f"self.{self._target}" if self._target.isidentifier() else f'self.get_parameter("{self._target}")'
+            )
         arguments = {f"{name}.shape": shape, f"{name}.fill": fill}
         self._forward.submodules.append(Submodule(self._target, "parameter", arguments))
         return Term(f'{access(self._target, self._forward.lists)}["{name}"]')

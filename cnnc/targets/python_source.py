@@ -16,7 +16,7 @@ from typing import Any
 
 from cnnc.graph.graph import Graph
 from cnnc.targets.module_scopes import ModuleScope, divide
-from cnnc.targets.python_forward import ForwardSource, Submodule, access, identifier, source
+from cnnc.targets.python_forward import TENSOR, ForwardSource, Submodule, access, identifier, source
 
 WIDTH = 110
 PAIRS = ("kernel_size", "stride", "padding", "dilation")  # torch takes a single number for an equal pair
@@ -212,6 +212,13 @@ def _made(start: str, index: int, submodule: Submodule, parameters: Parameters, 
         names = [name.removesuffix(".shape") for name in shown if name.endswith(".shape")]
         items = [f'"{name}": torch.full({shown[f"{name}.shape"]}, {shown[f"{name}.fill"]})' for name in names]
         return _wrapped(f"{start}nn.ParameterDict({{", items, f"}}){end}")
+    if submodule.kind == TENSOR:
+        shape, fill, deviation = (
+            parameters.uses.get((index, name), value) for name, value in submodule.arguments.items()
+        )
+        drawn = f" + {deviation} * torch.randn({shape})" if deviation else ""
+        start = start.replace("add_module", "register_parameter")
+        return _wrapped(f"{start}nn.Parameter(", [f"torch.full({shape}, {fill}){drawn}"], f"){end}")
     default = _defaults(submodule.kind)
     items = []
     for name, value in submodule.arguments.items():

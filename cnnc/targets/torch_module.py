@@ -89,12 +89,17 @@ class FxBuilder:
         """Apply a function given by its dotted name."""
         return self._fx.create_node("call_function", resolve(function), args, kwargs, name=self._target)
 
-    def parameter(self, name: str, shape: tuple[int, ...], fill: float) -> Any:
-        """Add a parameter, `PATH.name`, initialised to `fill`."""
+    def method(self, name: str, x: Any, *args: Any) -> Any:
+        """Call a method of a tensor."""
+        return self._fx.create_node("call_method", name, (x, *args), name=f"{self._target}_{name}")
+
+    def parameter(self, name: str, shape: tuple[int, ...], fill: float, deviation: float = 0.0) -> Any:
+        """Add a parameter at `PATH.name` or `PATH`, and initialise it."""
         import torch
 
-        target = f"{self._target}.{name}"
-        _put(self._holder, target, torch.nn.Parameter(torch.full(shape, fill)))
+        target = f"{self._target}.{name}" if name else self._target
+        value = torch.full(shape, fill)
+        _put(self._holder, target, torch.nn.Parameter(value + deviation * torch.randn(shape) if deviation else value))
         return self._fx.create_node("get_attr", target, name=target)
 
     def tensors(self, kind: str, names: Sequence[str], /, **arguments: Any) -> list[Any]:

@@ -62,7 +62,7 @@ def inputs_of(shapes: Shapes, batch: int, *, positive: bool = False) -> list[tor
 def call(module: Any, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
     with torch.no_grad():
         result = module(*inputs)
-    return list(result) if isinstance(result, tuple) else [result]
+    return [each.detach() for each in (result if isinstance(result, tuple) else (result,))]
 
 
 def script(module: torch.nn.Module) -> Any:

@@ -246,7 +246,11 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"out": 4, "bias": False}, VECTOR),
     ],
     "tokens": [({}, MAP), ({}, (3, 1, 1))],
-    "untokens": [({"height": 4, "width": 3}, (12, 5)), ({"height": 1, "width": 1}, (1, 5))],
+    "untokens": [
+        ({"height": 4, "width": 3}, (12, 5)),
+        ({"height": 1, "width": 1}, (1, 5)),
+        ({"like": "other"}, (12, 5), (2, 4, 3)),
+    ],
     "matmul": [({}, (7, 5), (5, 4)), ({"transpose": True}, (7, 5), (4, 5)), ({}, (1, 1), (1, 3))],
     "attention": [
         ({"heads": 2}, (7, 6)),
@@ -302,7 +306,25 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"start": 3, "stop": 99}, VECTOR),
         ({"axis": 1, "step": 2}, (2, 5)),
     ],
-    "crop": [({"size": [4, 3]}, MAP), ({"size": 5}, MAP), ({"size": [7, 6]}, MAP)],
+    "parameter": [
+        ({"shape": [3, 1, 1], "init": 1e-6}, MAP),
+        ({"shape": [4], "deviation": 0.02}, VECTOR),
+        ({"shape": [1, 5], "batch": True}, OPEN),
+    ],
+    "constant": [
+        ({"shape": [2, 3, 4], "value": -1.5}, MAP),
+        ({"shape": [5]}, OPEN),
+        ({"shape": [2, 3, 4], "coordinates": True}, VECTOR),
+        ({"shape": [2, 1, 4], "coordinates": True}, OPEN),
+    ],
+    "crop": [
+        ({"like": "other"}, MAP, (2, 4, 3)),
+        ({"like": "other"}, OPEN, (2, 4, 3)),
+        ({"like": "other"}, (3, 9, 7), (1, 6, None)),
+        ({"size": [4, 3]}, MAP),
+        ({"size": 5}, MAP),
+        ({"size": [7, 6]}, MAP),
+    ],
     "pixel_shuffle": [
         ({"factor": 2}, (8, 3, 5)),
         ({"factor": 3}, (9, None, None)),
@@ -315,6 +337,11 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"factor": 2}, (3, 8, None)),
     ],
     "upsample": [
+        ({"like": "other"}, MAP, (2, 14, 9)),
+        ({"like": "other"}, (3, 5, 9), (1, None, 13)),
+        ({"like": "other"}, OPEN, (1, 10, 9)),
+        ({"like": "other", "mode": "bilinear"}, (3, 5, 9), (1, None, 13)),
+        ({"like": "other", "mode": "bicubic", "align_corners": True}, OPEN, OPEN),
         ({"factor": [2, 3], "mode": "bicubic"}, MAP),
         ({"factor": [2, 3], "mode": "bicubic"}, OPEN),
         ({"size": [14, 9], "mode": "bicubic"}, MAP),

@@ -136,7 +136,7 @@ def sizes_are_those_of(graph: Graph, space: sample_inputs.Space, wanted: Arrays,
 def call(module: Any, inputs: Any) -> Any:
     with torch.no_grad():
         result = module(*inputs)
-    return [each.numpy() for each in (result if isinstance(result, tuple) else (result,))]
+    return [each.detach().numpy() for each in (result if isinstance(result, tuple) else (result,))]
 
 
 def call_on_meta(module: torch.nn.Module, inputs: Any) -> Any:
