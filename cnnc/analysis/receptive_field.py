@@ -57,7 +57,8 @@ def reaches(graph: Graph, source: str) -> dict[str, Reaches]:
     """Return the reach, in the input `source`, of that input and of each node that depends on it."""
     found: dict[str, Reaches] = {source: LOCAL}
     for node in graph.nodes:
-        taken = [(index, found[ref.node]) for index, ref in enumerate(node.inputs) if ref.node in found]
+        read = [(index, ref.node) for index, ref in enumerate(node.inputs) if index not in node.op.unread]
+        taken = [(index, found[name]) for index, name in read if name in found]
         if taken:
             found[node.path] = _of(node, graph.input_types(node), taken)
     return found

@@ -89,7 +89,8 @@ class Inference:
         if (edit := self.edits.get(written.span)) and op is not None:
             op, wires = edit.apply(op), edit.connect(wires, scope)
             kind = type(op)
-        if not _arity_fits(kind, len(wires), written.source, scope.report) or op is None:
+        hidden = registry.is_source(written.op) or (op is not None and getattr(op, "like", None) is not None)
+        if not _arity_fits(kind, len(wires) - hidden, written.source, scope.report) or op is None:
             self.failures += 1
             return FAILED
         if allow := self.allowed(written.allow, scope.allow):

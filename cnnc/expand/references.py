@@ -14,6 +14,7 @@ from cnnc.expand.scope import FAILED, UNKNOWN_WIRE, Binding, Bound, Pending, Sco
 from cnnc.expressions.strings import evaluate_value, references
 from cnnc.language.model import Item
 from cnnc.language.validate import show
+from cnnc.ops import registry
 from cnnc.text.value import Value
 
 Need = str | Pending
@@ -29,7 +30,33 @@ class InputReference(NamedTuple):
 
 
 def read_sources(item: Item, scope: Scope) -> list[InputReference]:
-    """The inputs of an item, at least one: those in `from`, or the item before."""
+    """The inputs of an item, at least one: the node in `like`, and those in `from`, or the item before.
+
+    An op that takes no input has the first input of its scope as a hidden one, for the batch size.
+    """
+    if registry.is_source(item.op):
+        return [_of_batch(item, scope)]
+    assert isinstance(item.attributes.data, dict)
+    like = item.attributes.data.get("like") if registry.takes_like(item.op) else None
+    named = _named(item, scope)
+    if like is None or like.data is None:
+        return named
+    # first, because the last input takes the place of a left-out node
+    return [read_reference(evaluate_value(like, scope)), *named]
+
+
+def _of_batch(item: Item, scope: Scope) -> InputReference:
+    faults = {"from": item.source, "when": item.when, "repeat": item.repeat}
+    for word, value in faults.items():
+        if value is not None:
+            way_out = f"remove `{word}`" if word == "from" else f"put it into a `group` with the `{word}`"
+            fail(Code.WRONG_ARITY, f"`{item.op}` takes no input, so it cannot have `{word}`", value, way_out)
+    first = next(iter(scope.local.bindings.values()))
+    return InputReference("", "", item.span, first)
+
+
+def _named(item: Item, scope: Scope) -> list[InputReference]:
+    """The inputs in `from`, or the item before."""
     if item.source is None:
         if scope.local.last is None:
             message = f"`{item.op}` is the first node here, and there are several inputs"
