@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, ValidationError
 
 from cnnc.ops import registry
-from cnnc.ops.attributes import ActivationName, Positive, Real, Signed
+from cnnc.ops.attributes import ActivationName, Divisor, Real, Signed
 from cnnc.ops.base import Cost, Gives, OnnxBuilder, Op, Saves, TorchBuilder, impossible
 from cnnc.ops.reach import Reaches
 from cnnc.ops.rectifier import Elementwise
@@ -117,7 +117,7 @@ class Softplus(Elementwise):
 
     name: ClassVar[str] = "softplus"
 
-    beta: Positive = Field(1.0, description="sharpness of the bend; a large value approaches `relu`")
+    beta: Divisor = Field(1.0, description="sharpness of the bend; a large value approaches `relu`")
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("Softplus", x, beta=self.beta)
@@ -173,7 +173,7 @@ class Activation(Op):
     slope: Real | None = Field(None, description="`slope` of leaky_relu and prelu")
     per_channel: bool | None = Field(None, description="`per_channel` of prelu")
     alpha: Real | None = Field(None, description="`alpha` of elu and celu")
-    beta: Positive | None = Field(None, description="`beta` of softplus")
+    beta: Divisor | None = Field(None, description="`beta` of softplus")
     approximate: Literal["none", "tanh"] | None = Field(None, description="`approximate` of gelu")
     min: Real | None = Field(None, description="`min` of hardtanh")
     max: Real | None = Field(None, description="`max` of hardtanh")

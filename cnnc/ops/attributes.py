@@ -19,6 +19,7 @@ Signed = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e30)]
+Divisor = Annotated[float, Field(ge=1e-30, le=1e30)]  # not zero in float32
 NonNegative = Annotated[float, Field(ge=0, le=1e30)]
 Real = Annotated[float, Field(ge=-1e30, le=1e30)]
 

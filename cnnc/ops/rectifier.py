@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from cnnc.ops.attributes import Positive, Real
+from cnnc.ops.attributes import Divisor, Real
 from cnnc.ops.base import Cost, Gives, Local, OnnxBuilder, Saves, TorchBuilder
 from cnnc.ops.types import TensorType
 
@@ -109,7 +109,7 @@ class Celu(Elementwise):
 
     name: ClassVar[str] = "celu"
 
-    alpha: Positive = Field(1.0, description="scale for negative values; the output tends to -alpha")
+    alpha: Divisor = Field(1.0, description="scale for negative values; the output tends to -alpha")
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module("CELU", x, alpha=self.alpha)

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from cnnc.ops.attributes import AxesAttribute, Positive, Signed
+from cnnc.ops.attributes import AxesAttribute, Divisor, Signed
 from cnnc.ops.base import Gives, OnnxBuilder, Op, Saves, TorchBuilder, impossible, position, require_known
 from cnnc.ops.reach import EVERYTHING, GLOBAL, ITSELF, ITSELF_AND_ALL, Reaches
 from cnnc.ops.types import TensorType
@@ -85,7 +85,7 @@ class L2Norm(Op):
     gives: ClassVar[Gives] = "logits"
 
     axis: Signed = Field(0, description="axis of the norm, not counting the batch: 0 for channels or features")
-    eps: Positive = Field(1e-12, description="smallest divisor")
+    eps: Divisor = Field(1e-12, description="smallest divisor")
 
     def infer(self, x: TensorType) -> TensorType:
         position(self, x, self.axis)
