@@ -45,8 +45,8 @@ OTHERWISE = {  # by the plain name, or by the name with its `2d` or `3d`
     "depthtospace": _reshaped("depth to space by r", "[r, r, C, H, W]", "[2, 3, 0, 4, 1]", "[C, r·H, r·W]"),
     "spacetodepth": _reshaped("space to depth by r", "[C, H, r, W, r]", "[2, 4, 0, 1, 3]", "[r·r·C, H, W]"),
     **dict.fromkeys(
-        ("matmul", "mm", "bmm", "dot", "batchdot", "einsum"),
-        "no op multiplies two matrices: `mul` multiplies element by element, `linear` by a learned matrix",
+        ("einsum", "tensordot"),
+        "write a product of two matrices as `matmul`, one by element as `mul`, and one by a learned matrix as `linear`",
     ),
     **dict.fromkeys(
         ("conv3d", "convtranspose3d", "maxpool3d", "avgpool3d", "maxpooling3d", "averagepooling3d", "batchnorm3d"),
