@@ -22,7 +22,9 @@ Sizes = tuple[TensorType, ...]  # a value's type; where it has open sizes, also 
 SAMPLES = ((40, 33), (35, 54))  # heights and widths at which an open network is tried
 LARGEST = 3000  # elements of a value
 JOINS = tuple(name for name in registry.names() if registry.get(name).least_inputs > 1)
-SINGLE = tuple(name for name in registry.names() if name not in JOINS)
+SOURCES = tuple(filter(registry.is_source, registry.names()))
+LIKES = tuple(filter(registry.takes_like, registry.names()))
+SINGLE = tuple(name for name in registry.names() if name not in JOINS + SOURCES)
 BY_RANK = {  # the ops that have a row in the agreement test for a value of so many axes
     rank: tuple(name for name in SINGLE if any(len(shapes[0]) == rank for _, *shapes in TABLE[name]))
     for rank in (1, 2, 3)
@@ -133,9 +135,17 @@ VALUES: Values = {
     "start": one(0, 1, -1, -3, 2),
     "stop": one(None, 1, 4, -1, 100),
     "step": one(1, 2, 3),
+    "like": one(None),
+    "over": lambda x, given: st.sampled_from(["channels", "all"] if x.is_map else ["channels", "features", "all"]),
+    "deviation": one(0, 0.5),
+    "parameter.shape": one([1, 1, 1], [2, 4], [3, 1, 1], [5]),
+    "constant.shape": lambda x, given: (
+        st.just([2, 3, 4]) if given.get("coordinates") else one([3], [2, 2, 3])(x, given)
+    ),
+    "constant.value": lambda x, given: st.just(0) if given.get("coordinates") else one(0, 1.5, -2)(x, given),
     "heads": lambda x, given: st.sampled_from(divisors(x.features)),
     "height": lambda x, given: st.sampled_from(divisors(x.shape[0] or 1)),
-    "width": lambda x, given: st.just((x.shape[0] or 1) // given["height"]),
+    "width": lambda x, given: st.just((x.shape[0] or 1) // given.get("height", 1)),
     "dropout": one(0, 0.1),
     "min": one(-1, -0.5, 0),
     "max": one(0.5, 1, 6),
@@ -147,7 +157,7 @@ VALUES: Values = {
     "pad.padding": lambda x, given: sides(3) | sides(8),
     "value": one(0, -1.5, 2),
 }
-FIRST = ("groups", "axis", "height", "kind")  # on which others depend
+FIRST = ("groups", "axis", "height", "kind", "coordinates")  # on which others depend
 
 
 def values(op: str, name: str, x: TensorType, given: Attributes) -> st.SearchStrategy:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.types import TensorType
-from tests.random_ops import JOINS, SAMPLES, Sizes, attributes, nodes, results
+from tests.random_ops import JOINS, LIKES, SAMPLES, SOURCES, Sizes, attributes, nodes, results
 from tests.random_values import PARAMS, Scope, conditions, rewritten, written
 
 Item = dict[str, Any]
@@ -188,9 +188,10 @@ def _gathered(left: list[str], values: Values) -> list[Any]:
     for at, (name, size) in enumerate(zip(left, sizes, strict=True)):
         whole = size[0].known  # else it is flattened behind a pool that makes it known
         if not whole:
-            items.append({"global_avg_pool": {"name": f"pooled{at}", "from": name}})
+            op, given = ("global_avg_pool", {}) if size[0].is_map else ("mean", {"axes": 1, "keep": False})
+            items.append({op: {"name": f"pooled{at}", "from": name, **given}})
         items.append({"flatten": {"name": f"flat{at}", "from": name if whole else f"pooled{at}"}})
-        pooled = [size] if whole else results("global_avg_pool", {}, [size]) or []
+        pooled = [size] if whole else results(op, given, [size]) or []
         vectors += results("flatten", {}, pooled) or []
     total = tuple(TensorType((sum(each.channels for each in types),)) for types in zip(*vectors, strict=True))
     return [*items, {"concat": {"name": "last", "from": [f"flat{at}" for at in range(len(left))]}}, total]
@@ -249,10 +250,30 @@ def named(draw: Draw, name: str, values: Values, scope: Scope) -> Item:
 
 
 @st.composite
+def sources(draw: Draw, name: str, values: Values) -> Item:
+    """A value that takes no other."""
+    op, x = draw(st.sampled_from(SOURCES)), next(iter(values.sizes.values()))
+    given = draw(attributes(op, x[0]))
+    found = results(op, given, [x])
+    assert found is not None
+    values.give(name, found[0])
+    return {op: {**given, "name": name}}
+
+
+@st.composite
 def joins(draw: Draw, name: str, values: Values) -> Item:
-    """An add, mul or concat of values that fit, which a value does with itself at least."""
+    """A sum, a join or a value of another's size, of values that fit; a value fits itself at least."""
     first = draw(st.sampled_from(sorted(values.sizes)))
-    op, x = draw(st.sampled_from(JOINS)), values.sizes[first]
+    op, x = draw(st.sampled_from((*JOINS, *LIKES))), values.sizes[first]
+    if op in LIKES:
+        fits = [each for each, y in sorted(values.sizes.items()) if results(op, {"like": each}, [x, y])]
+        if not fits:
+            return draw(sources(name, values))
+        like = draw(st.sampled_from(fits))
+        found = results(op, {"like": like}, [x, values.sizes[like]])
+        assert found is not None
+        values.give(name, found[0])
+        return {op: {"name": name, "from": values.take(first), "like": values.take(like)}}
     most = registry.get(op).most_inputs
     given = draw(attributes(op, x[0]))
     fits = [each for each, y in sorted(values.sizes.items()) if results(op, given, [x, y])]

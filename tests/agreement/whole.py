@@ -93,9 +93,9 @@ def costs_are_those_of(graph: Graph, module: torch.nn.Module) -> None:
     params: Counter[str] = Counter()
     buffers: Counter[str] = Counter()
     for key, value in module.named_parameters():
-        params[key.rpartition(".")[0]] += value.numel()
+        params[graph.owner(key) or key] += value.numel()
     for key, buffer in module.named_buffers():
-        buffers[key.rpartition(".")[0]] += buffer.numel() * (not key.endswith("num_batches_tracked"))
+        buffers[graph.owner(key) or key] += buffer.numel() * (not key.endswith("num_batches_tracked"))
     assert params == Counter({node.path: node.cost.params for node in graph.nodes}), "parameters"
     assert buffers == Counter({node.path: node.cost.buffers for node in graph.nodes}), "running statistics"
 

@@ -200,7 +200,9 @@ def insert(rng: Random, draft: Draft) -> bool:
     words = attributes(rng, kind, draft.near)
     count = kind.least_inputs
     at = rng.randint(0, len(place.items))
-    if count > 1 or rng.random() < 0.5:
+    if "like" in words:
+        words["like"] = _value(rng, place, draft) if place.names else "image"
+    if count > 1 or (count and rng.random() < 0.5):
         if not place.names:
             return False
         sources = [_value(rng, place, draft) for _ in range(count)]

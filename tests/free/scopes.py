@@ -71,7 +71,7 @@ class Scope:
             self._use(self.before_name)
         for each in sources:
             self._use(each)
-        takes = {} if source is None else {"from": sources if len(sources) > 1 or rng.random() < 0.2 else sources[0]}
+        takes = {"from": sources if len(sources) > 1 or rng.random() < 0.2 else sources[0]} if sources else {}
         self.items.append({op: {**({} if name is None else {"name": name}), **takes, **words}})
         self._give(name, ports)
 
@@ -92,21 +92,36 @@ class Scope:
         rng = self.rng
         for _ in range(TRIES):
             kind = registry.get(rng.choice(registry.names()))
-            if kind.least_inputs > 1 and source is None:
+            if kind.least_inputs != 1 and source is None:
                 continue
             for _ in range(TRIES):
                 more = self._others(x, kind) if source else []
                 types = [x, *(self.values[each] for each in more)]
                 given = attributes(rng, kind, sizes(*types))
+                if "like" in kind.model_fields and (like := self._like(given)):
+                    types.append(self.values[like])
                 ports = outcome(kind, given, types)
                 if ports is not None and not (self.chained and "" not in ports):
-                    return kind.name, given, [source, *more] if source else [], ports
+                    self._use(given.get("like"))
+                    return kind.name, given, [source, *more] if source and kind.least_inputs else [], ports
         return "identity", {}, [source] if source else [], {"": x}
+
+    def _like(self, given: dict[str, Any]) -> str | None:
+        """Name a value in `like`, in place of the sizes, or do without it."""
+        given.pop("like", None)
+        if self.rng.random() < 0.5:
+            return None
+        for size in ("size", "factor", "height", "width"):
+            given.pop(size, None)
+        given["like"] = self.rng.choice([*self.values])
+        return given["like"]
 
     def _others(self, x: TensorType, kind: type[Op]) -> list[str]:
         """Further inputs, most of them of the same shape."""
         rng = self.rng
         alike = [name for name, each in self.values.items() if each == x]
+        if not kind.most_inputs:
+            return []
         count = rng.randint(max(0, kind.least_inputs - 1), min(kind.most_inputs, kind.least_inputs + 1) - 1)
         return [rng.choice(alike if rng.random() < 0.7 else [*self.values]) for _ in range(count)]
 
