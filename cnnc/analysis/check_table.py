@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cnnc.analysis.check_report import Order, Row, rows
 from cnnc.analysis.cost import Totals, totals
 from cnnc.columns import end, left, right, start, widest
+from cnnc.diagnostics import listed
 from cnnc.graph.graph import Graph
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ WIDTH = 120
 LONGEST, SHORTEST = 48, 10  # columns for a node's name and for its inputs
 HEAD = ("node", "op", "inputs", "output", "params", "MACs")
 MORE = ("kB", "field", "stride", "offset")
+LAYERS = ("conv", "linear", "conv_transpose")  # the footnote names two; matrix products are named if there are any
 TEXTS = 4  # number of text columns, which precede the numbers
 
 
@@ -39,7 +41,7 @@ def table(
     last = ("total", "", "", "", _number(sums.params), _number(sums.macs), *("",) * (len(MORE) * wide))
     body = _fitted([*cells, last])
     rule = "─" * widest(body)
-    notes = [_footnote(sums, batch or 1)]
+    notes = [_footnote(graph, sums, batch or 1)]
     if wide or batch is not None:
         notes += _costs(graph, sums, batch or 1)
     if wide or any(not each.type.known for each in graph.inputs):
@@ -98,11 +100,13 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
     return "  ".join(parts).rstrip()
 
 
-def _footnote(sums: Totals, batch: int) -> str:
+def _footnote(graph: Graph, sums: Totals, batch: int) -> str:
     running = f" and {sums.buffers:,} running statistics" if sums.buffers else ""
     alive = None if sums.activation_bytes is None else sums.activation_bytes * batch
     activations = f"activations {_megabytes(alive)} at batch {batch} in float32"
-    return f"{sums.params:,} parameters{running}; {activations}; MACs: conv and linear multiply-adds"
+    counted = dict.fromkeys([*LAYERS[:2], *(node.op.name for node in graph.nodes if node.cost.macs != 0)])
+    ops = listed([name for name in counted if name not in LAYERS[2:]])
+    return f"{sums.params:,} parameters{running}; {activations}; MACs: {ops} multiply-adds"
 
 
 def _costs(graph: Graph, sums: Totals, batch: int) -> list[str]:
