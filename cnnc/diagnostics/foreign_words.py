@@ -29,7 +29,7 @@ OURS: Final = {
     "hardtanh": "htanh",
     "selu": "scaledelu",
     "mean": "reducemean avg average",
-    "amax": "reducemax max",
+    "amax": "reducemax",
     "l2_norm": "normalize l2normalize l2normalization lpnormalization unitnormalization unitnorm",
     "exp": "exponential",
     "square": "pow",

@@ -29,8 +29,9 @@ class Blocks:
         self._meant_params: dict[int, set[str | None]] = {}  # by the value of the spec that holds them
 
     def knows(self, op: str) -> bool:
-        """Whether the name belongs to an op or to a block, but not to both."""
-        return (op in registry.PLACES) != (op in self.by_name) or op in ("group", "each")
+        """Whether the name belongs to an op or to a block, but not to both. A block may have the name of a later op."""
+        is_block = op in self.by_name
+        return registry.reserved(op) != is_block if is_block else op in registry.PLACES or op in ("group", "each")
 
     def is_op(self, item: Item) -> bool:
         """Whether an item is a single node."""

@@ -93,7 +93,7 @@ class Reader:
         span = item.name.span if item.name else item.span
         name = scope.local.claim(_name(item, scope), item.op, span, scope.report)
         try:
-            sources = read_sources(item, scope)
+            sources = read_sources(item, scope, is_op=self.blocks.is_op(item))
         except CnncError as error:
             scope.report_all(error)
             sources = [InputReference("", "", item.span, FAILED)] * self.blocks.fewest_inputs(item)
@@ -104,7 +104,7 @@ class Reader:
         """Read an open `each`: its nodes are in the scope around it, or each round is a group with its own name."""
         assert item.body is not None
         if item.source is not None:
-            sources = read_sources(item, scope)
+            sources = read_sources(item, scope, is_op=self.blocks.is_op(item))
             if len(sources) > 1:
                 fail(Code.WRONG_ARITY, f"`each` takes one input, got {len(sources)}", item.source, None)
             yield Passage(item, scope, sources)
@@ -118,7 +118,7 @@ class Reader:
     def _leave(self, item: Item, scope: Scope) -> Iterator[Step]:
         """Leave out an item: its last input takes its place, also under its name."""
         if item.source is not None:
-            yield Passage(item, scope, read_sources(item, scope))
+            yield Passage(item, scope, read_sources(item, scope, is_op=self.blocks.is_op(item)))
         last = scope.local.last
         if item.name is not None and last is not None:
             try:

@@ -29,15 +29,15 @@ class InputReference(NamedTuple):
     before: Binding | None = None
 
 
-def read_sources(item: Item, scope: Scope) -> list[InputReference]:
+def read_sources(item: Item, scope: Scope, *, is_op: bool) -> list[InputReference]:
     """The inputs of an item, at least one: the node in `like`, and those in `from`, or the item before.
 
     An op that takes no input has the first input of its scope as a hidden one, for the batch size.
     """
-    if registry.is_source(item.op):
+    if is_op and registry.is_source(item.op):
         return [_of_batch(item, scope)]
     assert isinstance(item.attributes.data, dict)
-    like = item.attributes.data.get("like") if registry.takes_like(item.op) else None
+    like = item.attributes.data.get("like") if is_op and registry.takes_like(item.op) else None
     named = _named(item, scope)
     if like is None or like.data is None:
         return named

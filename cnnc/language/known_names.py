@@ -45,7 +45,7 @@ class Known(NamedTuple):
             return replace(item, body=replace(item.body, items=self.mended(item.body.items, report)))
         if item.bare is not None:
             self._check_bare(item, item.bare, report)
-        if item.broken or (item.op in self.blocks and item.op in registry.PLACES):
+        if item.broken or (item.op in self.blocks and registry.reserved(item.op)):
             return item  # a block with the name of an op has been refused, and either may be meant
         if item.op in self.blocks or item.op in registry.PLACES:
             return self._with_attributes(item, report)

@@ -10,7 +10,7 @@ from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span
 from cnnc.diagnostics.json_help import in_braces
 from cnnc.diagnostics.suggestions import did_you_mean
 from cnnc.language.allow import read_allow
-from cnnc.language.foreign_nodes import OPS, WORDS, several_ops
+from cnnc.language.foreign_nodes import WORDS, several_ops
 from cnnc.language.model import Block, BlockPart, Item
 from cnnc.language.names import COUNTERS, check_name
 from cnnc.language.validate import meant, quote, salvage, show
@@ -48,8 +48,8 @@ def read_blocks(value: Value | None, report: Report) -> dict[str, Block]:
     for name, body in value.data.items():
         span = value.keys[name]
         check_name(name, span, report, "a block")
-        if name in OPS:
-            message = f"a block cannot be named `{name}`: there is an op has that name"
+        if registry.reserved(name) or name in ("group", "each"):
+            message = f"a block cannot be named `{name}`: there is an op of that name"
             report(Diagnostic(Code.DUPLICATE_NAME, message, span, help=f"rename it, for example to `{name}_block`"))
         blocks[name] = read_block(name, span, body, report)
     return blocks

@@ -116,7 +116,7 @@ def _spreads_over(x: TensorType, full: TensorType) -> bool:
     if len(x.shape) != len(full.shape) or not any(a == 1 != b for a, b in zip(x.shape, full.shape, strict=True)):
         return False
     per_channel = x.shape[0] == full.shape[0] and set(x.shape[1:]) == {1}
-    return per_channel or (x.shape[0] == 1 and agree(x, full, free=(0,)))
+    return per_channel or (x.shape[0] == 1 != full.shape[0] and agree(x, full, free=(0,)))
 
 
 def _is_number(x: TensorType) -> bool:

@@ -101,12 +101,25 @@ TITLES = {
     "cut": "Slices and crops",
     "resize": "Resizing",
 }
+LATER = frozenset(
+    """
+    sub div maximum minimum abs exp log sqrt square clip affine mean sum amax l2_norm selu celu softplus softsign
+    hardtanh glu lp_pool adaptive_max_pool tokens untokens matmul attention parameter constant slice crop pixel_shuffle
+    pixel_unshuffle
+    """.split()  # noqa: SIM905 - a list of words reads better than a list of quotes
+)
+"""Ops that came after the first release: a spec's own block of such a name comes before the op, as it did then."""
 PLACES = {op: (family, kind) for family, kinds in FAMILIES.items() for op, kind in kinds.items()}
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all ops, family by family."""
     return tuple(PLACES)
+
+
+def reserved(name: str) -> bool:
+    """Whether no block may have this name, because there has always been an op of the name."""
+    return name in PLACES and name not in LATER
 
 
 @cache

@@ -117,8 +117,9 @@ def test_rules_are_those_of_the_proof(passed):
             told = all(rule is None or rule.takes(n) for rule, n in ((rules.height, height), (rules.width, width)))
             told = told and (rules.either is None or rules.takes(height, width))
             assert taken or not told, (spec, height, width)
-            # `mul` takes a map of one position for a factor per channel, which is no size to count on
-            assert told or not taken or any("mul" in node for node in spec["nodes"]), (spec, height, width)
+            # `mul` and `add` take a map of one position for a number per channel, which is no size to count on
+            spread = any({"mul", "add"} & node.keys() for node in spec["nodes"])
+            assert told or not taken or spread, (spec, height, width)
 
 
 def test_what_passes_is_built(passed, tmp_path):

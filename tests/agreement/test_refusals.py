@@ -151,8 +151,17 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[Any, ...], str]] = [
     ("E313", "affine", {}, (MAP,), "other than 1"),
     ("E303", "lp_pool", {"kernel": 2, "padding": 2}, (MAP,), "entirely in the padding"),
     ("E310", "adaptive_max_pool", {"size": 2}, (OPEN,), "height"),
-    ("E313", "upsample", {}, (MAP,), "got neither"),
-    ("E313", "upsample", {"factor": 2, "size": 9}, (MAP,), "got both"),
+    ("E313", "upsample", {}, (MAP,), "got none"),
+    ("E313", "upsample", {"factor": 2, "size": 9}, (MAP,), "got factor and size"),
+    ("E313", "upsample", {"like": "a"}, (MAP, (2, 5)), "got tokens of 2×5"),
+    ("E313", "crop", {}, (MAP,), "got neither"),
+    ("E313", "crop", {"size": 2, "like": "a"}, (MAP, MAP), "got both"),
+    ("E313", "crop", {"like": "a"}, (MAP, (3, 8, 2)), "a height of 8 does not fit into 7"),
+    ("E313", "untokens", {}, ((12, 5),), "expected `height` and `width`, or `like`"),
+    ("E313", "untokens", {"like": "a"}, ((12, 5), (3, None, 4)), "must have a known height and width"),
+    ("E313", "parameter", {"shape": [0, 3]}, (MAP,), "at least 1"),
+    ("E313", "constant", {"shape": [3, 2, 2], "coordinates": True}, (MAP,), "[2, height, width]"),
+    ("E313", "constant", {"shape": [2, 2, 2], "coordinates": True, "value": 1}, (MAP,), "take no `value`"),
     ("E313", "upsample", {"factor": 2, "align_corners": True}, (MAP,), "bilinear"),
 ]
 
@@ -182,7 +191,7 @@ def test_unequal_shapes_name_the_two(shapes, inputs):
 
 @pytest.mark.parametrize(
     ("shape", "ways"),
-    [(MAP, ("`flatten`", "126", "`global_avg_pool`")), (OPEN, ("`global_avg_pool`",)), ((2, 5), ("`flatten`",))],
+    [(MAP, ("`flatten`", "126", "`global_avg_pool`")), (OPEN, ("`global_avg_pool`",)), ((2, 3, 4, 5), ("`flatten`",))],
 )
 def test_linear_proposes_a_way_to_a_vector(shape, ways):
     with pytest.raises(Refusal) as caught:

@@ -20,7 +20,6 @@ SPECS = ROOT / "specs"
 MENDED = {  # what the help says, and the spec with that done
     "E301-add": ("set `padding: same` in `a` and `b`", r"(kernel: \d)", r"\1, padding: same"),
     "E301-concat": ("put `max_pool: {kernel: 2}` between `image` and", r"\[image, max_pool\]", "[max_pool, max_pool]"),
-    "E301-factor": ("write `mul`", "- add:", "- mul:"),
     "E301-before": ("set `padding: same` in `d`", "kernel: 3", "kernel: 3, padding: same"),
     "E301-excite": ("put `conv: {out: 16, kernel: 1}` between `h` and `mul`", "out: 8", "out: 16"),
     "E301-flatten": (
@@ -28,7 +27,6 @@ MENDED = {  # what the help says, and the spec with that done
         r"- concat.*",
         "- flatten: {from: image}\n  - concat: {from: [flatten, embed]}",
     ),
-    "E301-gate": ("write `mul`, to scale each channel by `gate`, or put `upsample", "- add:", "- mul:"),
     "E301-gate-vector": (
         "write `mul` and put `reshape: {shape: [16, 1, 1]}` between `gate` and it",
         r"- add.*",
@@ -68,7 +66,6 @@ MENDED = {  # what the help says, and the spec with that done
     "E303-kernel": ("make `image` 37×37 or larger", "32, 32", "37, 37"),
     "E303-repeat": ("set `padding: 1` in `max_pool`", "kernel: 2", "kernel: 2, padding: 1"),
     "E303-stages": ("set `padding: 2` in `head`", "kernel: 7", "kernel: 7, padding: 2"),
-    "E310-gate": ("write `mul`", "- add:", "- mul:"),
 }
 
 

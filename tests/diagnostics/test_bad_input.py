@@ -100,7 +100,7 @@ NAMES = {
     "a list": (nodes("relu: {name: [a]}"), [("E209", 5, 18)]),
     "given twice": (nodes("relu: {name: a}", "tanh: {name: a}"), [("E210", 6, 18)]),
     "the input's": (nodes("relu: {name: image}"), [("E210", 5, 18)]),
-    "an input that none can hold": (TOP.replace("image", "to") + "nodes: [relu]\n", [("E209", 3, 9)]),
+    "an input that none can hold": (TOP.replace("image", "class") + "nodes: [relu]\n", [("E209", 3, 9)]),
     "a block that is an op": (f"{TOP}blocks:\n  conv: {{nodes: [relu]}}\nnodes: [relu]\n", [("E210", 5, 3)]),
     "a network": (nodes("relu").replace("net", "../net"), [("E209", 2, 7)]),
     "a near miss of an op": (nodes("Conv2d: {out: 3, kernel: 3}", "flatten"), [("E205", 5, 5)]),
@@ -158,7 +158,7 @@ GRAPHS = {
 }  # fmt: skip
 
 SHAPES = {
-    "an accidental broadcast": (nodes("global_avg_pool", "add: {from: [image, global_avg_pool]}"), [("E301", 6, 17)]),
+    "an accidental broadcast": (nodes("mean: {axes: 1}", "add: {from: [image, mean]}"), [("E301", 6, 17)]),
     "concat of unequal maps": (nodes("max_pool: {kernel: 2}", "concat: {from: [image, max_pool]}"), [("E301", 6, 20)]),
     "a kernel over its input": (nodes("conv: {out: 3, kernel: 33}"), [("E303", 5, 28)]),
     "nothing left after k stages": (

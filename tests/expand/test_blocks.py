@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from cnnc.compiler import check, compile, load
+from cnnc.ops import registry
 from tests.nets import codes, conv, faults, net, paths, shapes, sources
 
 TWICE = {"twice": {"nodes": ["relu", "relu"]}}
@@ -516,3 +517,11 @@ def test_a_block_may_be_called_what_no_node_may():
     assert checked.ok
     assert [node.path for node in checked.graph.nodes] == ["double_2.relu", "double_2.relu_2"]
     assert compile({"cnnc": 1, "input": {"x": [3]}, "blocks": {"double": block}, "nodes": ["double"]}).double_2
+
+
+@pytest.mark.parametrize("name", sorted(registry.LATER))
+def test_a_block_may_have_the_name_of_an_op_that_came_later(name):
+    """A spec that was right before there was this op means what it meant."""
+    blocks = {name: {"params": {"width": 2}, "nodes": [conv(out="$width", name="inner")]}}
+    spec = net({name: {"width": 5, "from": "image", "repeat": 2}}, blocks=blocks)
+    assert list(load(spec).node) == [f"{name}.0.inner", f"{name}.1.inner"]

@@ -60,7 +60,13 @@ TORCH: list[tuple[str, str, dict[str, str]]] = [
     ("gelu", "GELU", {}),
     ("upsample", "Upsample", {"factor": "scale_factor"}),
 ]
-OURS = {("layer_norm", "over"), ("prelu", "per_channel"), ("upsample", "align_corners")}
+OURS = {
+    ("conv", "standardize"),
+    ("layer_norm", "over"),
+    ("prelu", "per_channel"),
+    ("upsample", "align_corners"),
+    ("upsample", "like"),
+}
 
 
 @pytest.mark.parametrize(("op", "module", "names"), TORCH)
