@@ -39,10 +39,10 @@ def read_sources(item: Item, scope: Scope, *, is_op: bool) -> list[InputReferenc
     assert isinstance(item.attributes.data, dict)
     like = item.attributes.data.get("like") if is_op and registry.takes_like(item.op) else None
     named = _named(item, scope)
+    like = evaluate_value(like, scope) if like is not None else None
     if like is None or like.data is None:
         return named
-    # first, because the last input takes the place of a left-out node
-    return [read_reference(evaluate_value(like, scope)), *named]
+    return [read_reference(like), *named]  # first, because the last input takes the place of a left-out node
 
 
 def _of_batch(item: Item, scope: Scope) -> InputReference:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Real, Size
-from cnnc.ops.base import Cost, Gives, Local, OnnxBuilder, Refusal, TorchBuilder
+from cnnc.ops.base import Cost, Gives, Local, OnnxBuilder, Refusal, TorchBuilder, require_known
 from cnnc.ops.types import TensorType
 
 
@@ -28,6 +28,7 @@ class Linear(Local):
                 label=f"its input is {x}",
                 help=_way_to_a_vector(x),
             )
+        require_known(self, x, "needs the number of features")
         return TensorType((*x.shape[:-1], self.out))
 
     def cost(self, x: TensorType) -> Cost:

@@ -95,6 +95,8 @@ class LayerNorm(Op):
     def infer(self, x: TensorType) -> TensorType:
         if self.over == "all":
             require_known(self, x, "with `over: all` needs every input size to be known")
+        if self._over_the_last_axis(x):
+            require_known(self, x, "needs the number of features")
         if self.over == "features" and x.is_map:
             problem = "`over: features` normalises vectors and tokens, but the input is a map"
             impossible(self, problem, "over", "write `over: channels` or `over: all`")

@@ -34,6 +34,7 @@ def require_tokens(op: Op, x: TensorType) -> None:
             label=f"its input is {x}",
             help="put `tokens` before it, which makes a token of each position" if x.is_map else "`reshape` it first",
         )
+    require_known(op, x, "needs the number of features")
 
 
 class Tokens(Op):

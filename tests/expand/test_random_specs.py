@@ -7,6 +7,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 
 from cnnc.compiler import check, load
+from cnnc.ops.registry import is_source
 from tests.strategies import specs
 
 
@@ -42,26 +43,28 @@ def flat(graph):
         _, _, port = graph.spelling(ref)[len(ref.node) :].partition(".")
         return f"{names[ref.node]}.{port}" if port else names[ref.node]
 
-    nodes = [
-        {
-            node.op.name: {
-                **node.op.model_dump(mode="json", exclude_defaults=True),
-                "name": names[node.path],
-                "from": [spelt(ref) for ref in node.inputs],
-            }
-        }
-        for node in graph.nodes
-    ]
+    def written(node):
+        given = {**node.op.model_dump(mode="json", exclude_defaults=True), "name": names[node.path]}
+        sources = [spelt(ref) for ref in node.inputs]
+        if "like" in given:
+            given["like"] = sources.pop()
+        return {node.op.name: given if is_source(node.op.name) else {**given, "from": sources}}
+
+    nodes = [written(node) for node in graph.nodes]
     inputs = {each.name: list(each.type.shape) for each in graph.inputs}
     outputs = {f"out{at}": spelt(each.ref) for at, each in enumerate(graph.outputs)}
     return {"cnnc": 1, "name": "flat", "inputs": inputs, "outputs": outputs, "nodes": nodes}
+
+
+def nameless(op):
+    return op.model_copy(update={"like": "named"}) if getattr(op, "like", None) else op
 
 
 def facts(graph):
     """What does not depend on names."""
     place = {node.path: at for at, node in enumerate(graph.nodes)}
     return [
-        (node.op, node.outputs, node.cost, [(place.get(ref.node, ref.node), ref.port) for ref in node.inputs])
+        (nameless(node.op), node.outputs, node.cost, [(place.get(ref.node, ref.node), ref.port) for ref in node.inputs])
         for node in graph.nodes
     ]
 
