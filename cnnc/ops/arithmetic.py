@@ -43,7 +43,7 @@ class Arithmetic(Local):
     def to_torch(self, t: TorchBuilder, *xs: Any) -> Any:
         rank = len(t.outputs[0].shape)
         aligned = (
-            t.call("torch.reshape", x, [-1, *[1] * rank]) if _is_number(type) and rank > 1 else x
+            t.call("torch.reshape", x, [-1, *[1] * rank]) if _is_number(type) and len(type.shape) != rank else x
             for type, x in zip(t.inputs, xs, strict=True)
         )
         return reduce(lambda x, y: t.call(self._torch, x, y), aligned)
@@ -51,7 +51,7 @@ class Arithmetic(Local):
     def to_onnx(self, o: OnnxBuilder, *xs: str) -> str:
         rank = len(o.outputs[0].shape)
         aligned = (
-            o.op("Reshape", x, o.constant([0, *[1] * rank])) if _is_number(type) and rank > 1 else x
+            o.op("Reshape", x, o.constant([0, *[1] * rank])) if _is_number(type) and len(type.shape) != rank else x
             for type, x in zip(o.inputs, xs, strict=True)
         )
         return reduce(lambda x, y: o.op(self._onnx, x, y), aligned)
