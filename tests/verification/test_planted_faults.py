@@ -95,8 +95,8 @@ def larger_epsilon(written):
     node = middle(node for node in written.model.graph.node if attribute(node, "epsilon"))
     if node is None:
         return None
-    # added to a variance of about 1; 100 times 1e-6 would change the values by less than is tolerated
-    attribute(node, "epsilon").f = max(100 * attribute(node, "epsilon").f, 1e-3)
+    # 100 times 1e-6 would change values of a variance of 1 or more by less than is tolerated
+    attribute(node, "epsilon").f = max(100 * attribute(node, "epsilon").f, 0.02)
     return node.name
 
 
