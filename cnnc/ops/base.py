@@ -251,3 +251,10 @@ def position(op: Op, x: TensorType, axis: int, attribute: str = "axis") -> int:
         way_out = f"use an axis from 0 to {rank - 1}; the batch is not counted" if rank > 1 else f"use `{attribute}: 0`"
         impossible(op, f"axis {axis} is out of range for an input of {x}", attribute, way_out)
     return axis % rank
+
+
+def reduced(o: OnnxBuilder, op_type: str, x: str, axes: list[int], keep: bool = True, since: int = 18) -> str:
+    """Add an ONNX reduction over axes, which count the batch; from opset `since` on they are an input of the node."""
+    if o.opset >= since:
+        return o.op(op_type, x, o.constant(axes), keepdims=int(keep))
+    return o.op(op_type, x, axes=axes, keepdims=int(keep))

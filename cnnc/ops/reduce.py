@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from cnnc.ops.attributes import AxesAttribute, Divisor, Signed
-from cnnc.ops.base import Gives, OnnxBuilder, Op, Saves, TorchBuilder, impossible, position, require_known
+from cnnc.ops.base import Gives, OnnxBuilder, Op, Saves, TorchBuilder, impossible, position, reduced, require_known
 from cnnc.ops.reach import EVERYTHING, GLOBAL, ITSELF, ITSELF_AND_ALL, Reaches
 from cnnc.ops.types import TensorType
 
@@ -48,7 +48,8 @@ class _Reduction(Op):
         return t.call(self._torch, x, [1 + axis for axis in self._positions(t.inputs[0])], self.keep)
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        return _reduced(o, self._onnx, x, self._positions(o.inputs[0]), self.keep, self._axes_are_an_input_from)
+        axes = [1 + axis for axis in self._positions(o.inputs[0])]
+        return reduced(o, self._onnx, x, axes, self.keep, self._axes_are_an_input_from)
 
 
 class Mean(_Reduction):
@@ -100,13 +101,5 @@ class L2Norm(Op):
         return t.call("torch.nn.functional.normalize", x, 2.0, axis, float(self.eps))
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        norm = _reduced(o, "ReduceL2", x, [position(self, o.inputs[0], self.axis)], keep=True, since=18)
+        norm = reduced(o, "ReduceL2", x, [1 + position(self, o.inputs[0], self.axis)])
         return o.op("Div", x, o.op("Max", norm, o.constant(float(self.eps))))
-
-
-def _reduced(o: OnnxBuilder, op_type: str, x: str, axes: list[int], keep: bool, since: int) -> str:
-    """Add an ONNX reduction over axes that do not count the batch; from opset `since` on the axes are an input."""
-    dims = [1 + axis for axis in axes]
-    if o.opset >= since:
-        return o.op(op_type, x, o.constant(dims), keepdims=int(keep))
-    return o.op(op_type, x, axes=dims, keepdims=int(keep))

@@ -11,6 +11,8 @@ FAMILIES: dict[str, dict[str, str]] = {
         "max_pool": "MaxPool",
         "avg_pool": "AvgPool",
         "lp_pool": "LpPool",
+    },
+    "adaptive_pool": {
         "adaptive_avg_pool": "AdaptiveAvgPool",
         "adaptive_max_pool": "AdaptiveMaxPool",
         "global_avg_pool": "GlobalAvgPool",
@@ -83,7 +85,8 @@ FAMILIES: dict[str, dict[str, str]] = {
 }
 TITLES = {
     "conv": "Convolutions",
-    "pool": "Pools",
+    "pool": "Pools of sliding windows",
+    "adaptive_pool": "Adaptive and global pools",
     "norm": "Normalisation",
     "linear": "Linear layers",
     "regularise": "Regularisation",

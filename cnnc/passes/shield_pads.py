@@ -9,7 +9,8 @@ Before a convolution, where the fusion is correct and saves time, the zeros stay
 from dataclasses import replace
 
 from cnnc.graph.graph import Ref
-from cnnc.ops.pool import AdaptiveAvgPool, AvgPool, MaxPool
+from cnnc.ops.adaptive_pool import AdaptiveAvgPool
+from cnnc.ops.pool import AvgPool, MaxPool
 from cnnc.ops.shape import Pad
 from cnnc.passes.network import Network
 
