@@ -4,9 +4,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from cnnc.ops.along_axis import AlongAxis
 from cnnc.ops.attributes import AxesAttribute, Divisor, Signed
 from cnnc.ops.base import Gives, OnnxBuilder, Op, Saves, TorchBuilder, impossible, position, reduced, require_known
-from cnnc.ops.reach import EVERYTHING, GLOBAL, ITSELF, ITSELF_AND_ALL, Reaches
+from cnnc.ops.reach import EVERYTHING, GLOBAL, ITSELF, Reaches
 from cnnc.ops.types import TensorType
 
 
@@ -79,7 +80,7 @@ class Amax(_Reduction):
     _onnx: ClassVar[str] = "ReduceMax"
 
 
-class L2Norm(Op):
+class L2Norm(AlongAxis):
     """x divided by its Euclidean norm along an axis, or by `eps` if the norm is smaller. Keeps the shape."""
 
     name: ClassVar[str] = "l2_norm"
@@ -87,14 +88,6 @@ class L2Norm(Op):
 
     axis: Signed = Field(0, description="axis of the norm, not counting the batch: 0 for channels or features")
     eps: Divisor = Field(1e-12, description="smallest divisor")
-
-    def infer(self, x: TensorType) -> TensorType:
-        position(self, x, self.axis)
-        return x
-
-    def reach(self, x: TensorType) -> Reaches:
-        axis = position(self, x, self.axis)
-        return (ITSELF_AND_ALL if axis == 1 else ITSELF, ITSELF_AND_ALL if axis == 2 else ITSELF)
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         axis = 1 + position(self, t.inputs[0], self.axis)

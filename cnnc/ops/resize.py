@@ -9,6 +9,7 @@ from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Factor, NodeName, SizePair
 from cnnc.ops.base import Gives, OnnxBuilder, Op, Refusal, Saves, TorchBuilder, impossible, require_map
 from cnnc.ops.reach import Reach, Reaches, resized
+from cnnc.ops.shape import interleaved
 from cnnc.ops.types import TensorType
 from cnnc.ops.wanted_size import wanted_space
 from cnnc.ops.window import SIDES
@@ -179,11 +180,7 @@ class PixelUnshuffle(Op):
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         """Reorder the channels of SpaceToDepth, which puts those of one position of a square side by side."""
         y = o.op("SpaceToDepth", x, blocksize=self.factor)
-        shape = o.outputs[0]
-        parts = o.op("Reshape", y, o.constant([0, self.factor**2, o.inputs[0].channels, -1]))
-        parts = o.op("Transpose", parts, perm=[0, 2, 1, 3])
-        sizes = [size for size in shape.shape if size is not None]
-        return o.op("Reshape", parts, o.constant([0, *sizes]) if shape.known else o.op("Shape", y))
+        return interleaved(o, y, o.outputs[0], self.factor**2)
 
 
 def _divides(before: int | None, after: int | None) -> bool:

@@ -136,11 +136,15 @@ class ChannelShuffle(Local):
         return t.module("ChannelShuffle", x, groups=self.groups)
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        type = o.inputs[0]
-        y = o.op("Reshape", x, o.constant([0, self.groups, type.channels // self.groups, -1]))
-        y = o.op("Transpose", y, perm=[0, 2, 1, 3])
-        sizes = [size for size in type.shape if size is not None]
-        return o.op("Reshape", y, o.constant([0, *sizes]) if type.known else o.op("Shape", x))
+        return interleaved(o, x, o.inputs[0], self.groups)
+
+
+def interleaved(o: OnnxBuilder, x: str, type: TensorType, groups: int) -> str:
+    """Add the ONNX nodes that interleave the groups of channels of a map, as `channel_shuffle` does."""
+    y = o.op("Reshape", x, o.constant([0, groups, type.channels // groups, -1]))
+    y = o.op("Transpose", y, perm=[0, 2, 1, 3])
+    sizes = [size for size in type.shape if size is not None]
+    return o.op("Reshape", y, o.constant([0, *sizes]) if type.known else o.op("Shape", x))
 
 
 class Pad(Op):

@@ -4,13 +4,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from cnnc.ops.along_axis import AlongAxis
 from cnnc.ops.attributes import Signed
-from cnnc.ops.base import Gives, OnnxBuilder, Op, Saves, TorchBuilder, position
-from cnnc.ops.reach import ITSELF, ITSELF_AND_ALL, Reaches
-from cnnc.ops.types import TensorType
+from cnnc.ops.base import Gives, OnnxBuilder, Saves, TorchBuilder, position
 
 
-class Softmax(Op):
+class Softmax(AlongAxis):
     """eˣ divided by its sum over an axis, so that the results add up to 1. Keeps the shape."""
 
     name: ClassVar[str] = "softmax"
@@ -20,14 +19,6 @@ class Softmax(Op):
     _onnx: ClassVar[str] = "Softmax"
 
     axis: Signed = Field(0, description="axis to sum over, not counting the batch: 0 for channels or features")
-
-    def infer(self, x: TensorType) -> TensorType:
-        position(self, x, self.axis)
-        return x
-
-    def reach(self, x: TensorType) -> Reaches:
-        axis = position(self, x, self.axis)
-        return (ITSELF_AND_ALL if axis == 1 else ITSELF, ITSELF_AND_ALL if axis == 2 else ITSELF)
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
         return t.module(self._torch, x, dim=1 + position(self, t.inputs[0], self.axis))
