@@ -40,7 +40,10 @@ class Blocks:
     def fewest_inputs(self, item: Item) -> int:
         """The minimum number of inputs of an item."""
         block = self.by_name.get(item.op) or item.body
-        return len(block.inputs) if block else registry.get(item.op).least_inputs
+        if block:
+            return len(block.inputs)
+        like = registry.takes_like(item.op) and "like" in item.attributes.keys
+        return (registry.get(item.op).least_inputs or 1) + like  # a source has the hidden input of the batch
 
     def meant(self, op: str) -> str:
         """The known op or block that a misspelt op most likely means."""

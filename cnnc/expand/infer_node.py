@@ -89,7 +89,9 @@ class Inference:
         if (edit := self.edits.get(written.span)) and op is not None:
             op, wires = edit.apply(op), edit.connect(wires, scope)
             kind = type(op)
-        hidden = registry.is_source(written.op) or (op is not None and getattr(op, "like", None) is not None)
+        assert isinstance(written.attributes.data, dict)
+        like = written.attributes.data.get("like") if registry.takes_like(written.op) else None
+        hidden = registry.is_source(written.op) or (like is not None and like.data is not None)
         if not _arity_fits(kind, len(wires) - hidden, written.source, scope.report) or op is None:
             self.failures += 1
             return FAILED

@@ -42,7 +42,9 @@ def read_sources(item: Item, scope: Scope, *, is_op: bool) -> list[InputReferenc
     like = evaluate_value(like, scope) if like is not None else None
     if like is None or like.data is None:
         return named
-    return [read_reference(like), *named]  # first, because the last input takes the place of a left-out node
+    is_name = isinstance(like.data, str | int) and not isinstance(like.data, bool)  # otherwise the op refuses the value
+    found = read_reference(like) if is_name else InputReference("", "", like.span, FAILED)
+    return [found, *named]  # first, because the last input takes the place of a left-out node
 
 
 def _of_batch(item: Item, scope: Scope) -> InputReference:
