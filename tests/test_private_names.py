@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cnnc.diagnostics import CnncError
-from cnnc.targets import torchscript
+from cnnc.targets import pt2, torchscript
 from cnnc.train.compiled import compiling
 from cnnc.verification.rounding import with_rounding_errors
 from tests.test_house import MODULES, PACKAGE
@@ -33,8 +33,10 @@ PRIVATE = {
     "__main__.py": {"pydantic.plugin._loader"},
     "train/compiled.py": {"torch._dynamo.exc"},
     "verification/rounding.py": {"torch.utils._python_dispatch"},
+    "targets/pt2.py": {"torch.fx.experimental._config"},
     "targets/torchscript.py": {"module._modules"},
 }
+HIDDEN = {"pydantic.plugin._loader", "torch.fx.experimental._config"}  # imported by name
 OWN = {"self", "cls", "other", "os", "NamedTuple"}
 OF_NAMEDTUPLES = {"_replace", "_asdict", "_fields", "_field_defaults"}
 
@@ -54,7 +56,7 @@ def private(tree):
             base = ast.unparse(node.value)
             if base.split(".")[0] not in OWN and node.attr not in OF_NAMEDTUPLES:
                 yield f"{base}.{node.attr}"
-        elif isinstance(node, ast.Constant) and node.value == "pydantic.plugin._loader":
+        elif isinstance(node, ast.Constant) and node.value in HIDDEN:
             yield node.value
 
 
@@ -77,6 +79,12 @@ def test_rounding_without_the_private_name(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils._python_dispatch", None)
     module = torch.nn.Linear(2, 2)
     assert with_rounding_errors(module) is module
+
+
+def test_exporting_without_the_private_name(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.fx.experimental._config", None)
+    with pt2._general() as nothing:
+        assert nothing is None
 
 
 def test_a_failed_compilation_without_the_private_name(monkeypatch):

@@ -1,6 +1,8 @@
 """The pt2 target: a `torch.export` file, the successor of TorchScript, with a dynamic batch."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +26,21 @@ def write(graph: Graph, module: "GraphModule", path: Path) -> None:
     mode = module.training
     module.eval()
     try:
-        program = torch.export.export(module, example, dynamic_shapes=dynamic)
+        with _general():
+            program = torch.export.export(module, example, dynamic_shapes=dynamic)
     finally:
         module.train(mode)
     stage_file(path, lambda file: torch.export.save(program, file))
+
+
+def _general() -> AbstractContextManager[Any]:
+    """Keep torch from assuming, because the example has larger ones, that no map will be one row high or wide."""
+    try:  # private, but torch has no public name for this option
+        options: Any = import_module("torch.fx.experimental._config")
+    except ImportError:
+        return nullcontext()
+    general: AbstractContextManager[Any] = options.patch(backed_size_oblivious=True)
+    return general
 
 
 def load(path: Path) -> Callable[..., Any]:
