@@ -1,9 +1,10 @@
 """The ONNX target: emit an ONNX model directly from the graph and the state_dict.
 
 Takes a Graph and its weights by the keys of the state_dict; returns a ModelProto. A node and its value are named by the
-spec's path; if an op needs several ONNX nodes, the others are named like `PATH/Pad`. Initializers keep their keys, the
-value of a graph output has the output's name, and the batch is the dimension `batch`. Values carry the types that the
-graph has proved, so a model that disagrees with ONNX's shape inference fails its strict check.
+spec's path; if an op needs several ONNX nodes, the others are named like `PATH/Pad`. The value of a graph output has
+the output's name, an initializer has its key as its name (with `.weight` if an output has that name), and the batch is
+the dimension `batch`. Values carry the types that the graph has proved, so a model that disagrees with ONNX's shape
+inference fails its strict check.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,11 +29,15 @@ DIMENSIONS = ("height", "width")
 
 @dataclass(frozen=True)
 class Emitted:
-    """A model without its initializers, the initializers by name, and the names of the graph's values in it."""
+    """A model without its initializers, the initializers by name, and the names of the graph's values in it.
+
+    `keys` holds, by the names of the weights, their keys in the state_dict.
+    """
 
     model: "onnx.ModelProto"
     initializers: "Mapping[str, Array]"
     names: Mapping[Ref, str]
+    keys: Mapping[str, str]
 
 
 def lower(
@@ -69,7 +74,7 @@ def emit(
         producer_version=__version__,
     )
     helper.set_model_props(model, dict(metadata or {}))
-    return Emitted(model, emitter.initializers, emitter.values)
+    return Emitted(model, emitter.initializers, emitter.values, emitter.keys)
 
 
 def require_exportable(graph: Graph, opset: int) -> None:
@@ -113,8 +118,7 @@ class NodeBuilder:
     def weight(self, name: str) -> str:
         """Add the initializer of `PATH.name`, or of `PATH` if the name is empty, and return its name."""
         key = f"{self._path}.{name}" if name else self._path
-        self._emitter.add_initializer(key, self._emitter.weights[key], "float32")
-        return key
+        return self._emitter.add_weight(key)
 
     def constant(self, value: "list[int] | list[float] | list[list[float]] | int | float") -> str:
         """Add an initializer of int64 or float32 (a scalar, a vector or a matrix) and return its name."""
@@ -133,6 +137,7 @@ class Emitter:
         self.graph, self.weights, self.opset = graph, weights, opset
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, Array] = {}
+        self.keys: dict[str, str] = {}
         self.value_infos: list[onnx.ValueInfoProto] = []
         self.values = {Ref(each.name): each.name for each in graph.inputs}
         self.taken = {*weights, *self.values.values(), *(each.name for each in graph.outputs)}
@@ -161,6 +166,13 @@ class Emitter:
             self.values[ref] = renamed.get(value, value)
         _rename(builder.emitted, renamed, node.path)
         self.nodes += builder.emitted
+
+    def add_weight(self, key: str) -> str:
+        """Add a weight and return its name: its key, unless an output has this name."""
+        name = f"{key}.weight" if key in self.output_of.values() else key
+        self.keys[name] = key
+        self.add_initializer(name, self.weights[key], "float32")
+        return name
 
     def add_initializer(self, name: str, array: "Array", dtype: str) -> None:
         """Add a tensor unless its name exists already."""

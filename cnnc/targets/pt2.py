@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.files.write import stage_file
 from cnnc.graph.graph import Graph
-from cnnc.targets.sample_inputs import draw, spaces
+from cnnc.targets.sample_inputs import draw, extremes, is_open, spaces
 
 if TYPE_CHECKING:
+    from torch.export import ExportedProgram
     from torch.fx import GraphModule
 
 
@@ -18,23 +19,45 @@ def write(graph: Graph, module: "GraphModule", path: Path) -> None:
     """Export the graph's module in eval mode to a staged path; raises E405. The module's mode is restored."""
     import torch
 
-    example = draw(graph, 2, spaces(graph)[-1], 0)
-    dynamic = tuple(
-        {axis: torch.export.Dim.DYNAMIC for axis, size in enumerate((None, *each.type.shape)) if size is None}
-        for each in graph.inputs
-    )
     mode = module.training
     module.eval()
     try:
-        with _general():
-            program = torch.export.export(module, example, dynamic_shapes=dynamic)
+        program = _export(graph, module)
+        if is_open(graph) and not _takes_all_sizes(program, graph):
+            with _general():
+                program = _export(graph, module)
     finally:
         module.train(mode)
     stage_file(path, lambda file: torch.export.save(program, file))
 
 
+def _export(graph: Graph, module: "GraphModule") -> "ExportedProgram":
+    from torch.export import Dim, export
+
+    sizes = ((None, *each.type.shape) for each in graph.inputs)
+    dynamic = tuple({axis: Dim.DYNAMIC for axis, size in enumerate(each) if size is None} for each in sizes)
+    return export(module, draw(graph, 2, spaces(graph)[-1], 0), dynamic_shapes=dynamic)
+
+
+def _takes_all_sizes(program: "ExportedProgram", graph: Graph) -> bool:
+    """Whether the program runs on small and large inputs; it contains checks of their sizes."""
+    import torch
+
+    run = program.module()
+    try:
+        with torch.inference_mode():
+            for space in (*spaces(graph), *extremes(graph)):
+                run(*draw(graph, 1, space, 0))
+    except AssertionError:
+        return False
+    return True
+
+
 def _general() -> AbstractContextManager[Any]:
-    """Keep torch from assuming, because the example has larger ones, that no map will be one row high or wide."""
+    """Keep torch from assuming that no map is one row high or wide because none is for the example.
+
+    Not always: torch then fixes more of the strides, and for some networks with them the least batch.
+    """
     try:  # private, but torch has no public name for this option
         options: Any = import_module("torch.fx.experimental._config")
     except ImportError:

@@ -112,8 +112,8 @@ def _weights_in_onnx(made: Made, weights: "Weights") -> "Weights":
 
     given = dict(weights)
     passed = pipeline.run(Network(made.graph, given)).weights
-    found = {key: passed[key] for key in made.emitted.initializers if key in passed}
-    if isinstance(weights, InFile) and all(array is given[key] for key, array in found.items()):
+    found = {name: passed[key] for name, key in made.emitted.keys.items()}
+    if isinstance(weights, InFile) and all(array is given.get(name) for name, array in found.items()):
         return weights.only(found)
     return found
 

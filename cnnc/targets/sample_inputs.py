@@ -59,6 +59,17 @@ def spaces(graph: Graph) -> tuple[Space, ...]:
     return tuple(dict.fromkeys(pair for pair in pairs if rules.takes(*pair))) or ((smallest[0], smallest[1]),)
 
 
+def extremes(graph: Graph) -> tuple[Space, ...]:
+    """Return heights and widths of which one or both are the smallest that the network accepts, if there are any."""
+    rules = size_rules(graph)
+    if not is_open(graph) or rules.examples:
+        return ()
+    low = [rule.smallest or 1 for rule in rules.by_side]
+    high = [max(sizes) for sizes in zip(*spaces(graph), strict=True)]
+    pairs = ((low[0], low[1]), (low[0], high[1]), (high[0], low[1]))
+    return tuple(pair for pair in dict.fromkeys(pairs) if fits(graph, pair))
+
+
 def _first_space(graph: Graph, types: tuple[TensorType, ...]) -> Space:
     """Return the height and width of the first input that leaves them open."""
     first = next(index for index, each in enumerate(graph.inputs) if not each.type.known)

@@ -3,7 +3,8 @@
 Takes the graph, its torch module and the written files; returns how far each file's outputs are from the module's. The
 checks use random inputs in batches of 1 and 3, and of several sizes if heights and widths are open:
 
-1. the names of inputs and outputs, if the file has any, and the outputs' number, shapes and dtype match the spec;
+1. the names of inputs and outputs, if the file has any, and the outputs' number, shapes and dtype match the spec, also
+   for inputs of the smallest sizes;
 2. the file holds the module's weights, bit for bit, or the result of the passes on them;
 3. its outputs equal the module's, and are finite;
 4. its outputs equal the module's with live weights in both (see `live_weights`): with its own weights a network's
@@ -33,7 +34,7 @@ from cnnc.files.mapped_weights import InFile, park
 from cnnc.passes.network import Network
 from cnnc.targets import sample_inputs
 from cnnc.targets.choices import Target
-from cnnc.targets.loaded_module import prepared
+from cnnc.targets.loaded_module import prepared, run_torch
 from cnnc.targets.loaded_onnx import LoadedOnnx
 from cnnc.targets.registry import TABLE, Made
 from cnnc.targets.torch_module import lower
@@ -114,8 +115,9 @@ def verify(
 class Verification:
     """Compares files with torch's results for the same inputs. The module must stay in eval mode.
 
-    `judge` may be called from several threads after `reference`. If the network's weights are in a file, no weights
-    stay in memory between the steps: live ones are stored in `folder`.
+    Of inputs of the smallest sizes that the network accepts, only the shapes of the outputs are compared: their values
+    depend on little of the network. `judge` may be called from several threads after `reference`. If the network's
+    weights are in a file, no weights stay in memory between the steps: live ones are stored in `folder`.
     """
 
     def __init__(self, made: Made, seed: int, folder: Path | None = None) -> None:
@@ -125,11 +127,14 @@ class Verification:
         self.largest_batch = max(batches)
         sizes = [(batch, space) for space in self.spaces for batch in batches]
         self.inputs = [sample_inputs.draw(self.graph, *size, seed + at) for at, size in enumerate(sizes)]
+        self.smallest = [sample_inputs.draw(self.graph, 1, space, seed) for space in sample_inputs.extremes(self.graph)]
+        self.smallest_outputs: list[list[Array]] = []
 
     def reference(self) -> Reference:
         """Return torch's results; raises E404 if they are not finite."""
         own = self._answers(self.made.module)
         require_finite(own)
+        self.smallest_outputs = [run_torch(self.made.module)(each) for each in self.smallest]
         kept = self.made.network.weights
         if isinstance(kept, InFile):
             own.wait(kept.only(own.weights))
@@ -175,6 +180,8 @@ class Verification:
 
     def _judge(self, target: str, loaded: "Loaded", torch: Reference, rewritten: bool) -> Agreement:
         require_names(self.graph, target, loaded)
+        for inputs, outputs in zip(self.smallest, self.smallest_outputs, strict=True):
+            require_shapes(self.graph, target, loaded.run(inputs), outputs)
         other = self._other_weight(target, loaded, torch.own)
         if other and not rewritten:
             raise wrong(

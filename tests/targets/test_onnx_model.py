@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from cnnc.compiler import load
+from cnnc.compiler import build, load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files import onnx_seal
 from cnnc.graph.graph import Output, Ref
@@ -169,3 +169,14 @@ def test_a_field_longer_than_127_bytes_has_its_length_in_several():
     assert found.keys() == weights.keys()
     for key, array in weights.items():
         np.testing.assert_array_equal(found[key], array)
+
+
+@pytest.mark.parametrize("outputs", ["p", {"p": "relu", "r": "p"}])
+def test_an_output_may_have_the_name_of_a_parameter(tmp_path, outputs):
+    nodes = [{"relu": {}}, {"parameter": {"name": "p", "shape": [2], "init": 3}}]
+    spec = {"cnnc": 1, "name": "net", "input": {"x": [2]}, "nodes": nodes, "outputs": outputs}
+    if outputs == "p":
+        del nodes[0]
+    built = build(spec, out=tmp_path, targets=["onnx"])
+    model = onnx.load(built.folder / "net.onnx")
+    assert [each.name for each in model.graph.initializer if each.data_type == onnx.TensorProto.FLOAT] == ["p.weight"]

@@ -15,3 +15,19 @@ def test_a_map_of_open_size_may_be_one_row_high_or_wide(tmp_path, size):
     built = cnnc.build(spec, out=tmp_path, targets=["pt2"])
     x = torch.randn(3, 1, *size)
     torch.testing.assert_close(pt2.load(built.folder / "net.pt2")(x), cnnc.compile(spec).eval()(x))
+
+
+@pytest.mark.parametrize("width", [16, None])
+def test_a_batch_of_one_after_attention(tmp_path, width):
+    mixed = {"tokens": {"from": "image"}}, {"attention": {"heads": 2}}, {"untokens": {"height": 16, "width": 16}}
+    nodes = [*mixed, {"conv": {"out": 8, "kernel": 3}}, {"global_avg_pool": {"name": "pooled", "from": "other"}}]
+    inputs = {"image": [8, 16, 16], "other": [8, 16, width]}
+    spec = {"cnnc": 1, "name": "net", "inputs": inputs, "nodes": nodes, "outputs": ["conv", "pooled"]}
+    cnnc.build(spec, out=tmp_path, targets=["pt2"])
+
+
+def test_a_file_that_refuses_the_smallest_inputs_is_not_verified(tmp_path, monkeypatch):
+    monkeypatch.setattr(pt2, "_takes_all_sizes", lambda *_: True)
+    spec = {**OPEN, "nodes": [{"max_pool": {"kernel": 5, "stride": 2, "dilation": 7}}]}
+    with pytest.raises(cnnc.CnncError, match="E404.*pt2"):
+        cnnc.build(spec, out=tmp_path, targets=["pt2"])
