@@ -29,5 +29,5 @@ def test_a_batch_of_one_after_attention(tmp_path, width):
 def test_a_file_that_refuses_the_smallest_inputs_is_not_verified(tmp_path, monkeypatch):
     monkeypatch.setattr(pt2, "_takes_all_sizes", lambda *_: True)
     spec = {**OPEN, "nodes": [{"max_pool": {"kernel": 5, "stride": 2, "dilation": 7}}]}
-    with pytest.raises(cnnc.CnncError, match="E404.*pt2"):
+    with pytest.raises(cnnc.CnncError, match=r"E404.*pt2"):
         cnnc.build(spec, out=tmp_path, targets=["pt2"])
