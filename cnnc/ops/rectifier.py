@@ -104,6 +104,9 @@ class Selu(Elementwise):
         return o.op("Selu", x)
 
 
+LARGE = 10.0  # above it, onnxruntime's e^(x / alpha) - 1 cancels; 2·e^(x / 2 alpha)·sinh(x / 2 alpha) is the same
+
+
 class Celu(Elementwise):
     """x if it is positive, otherwise alpha·(e^(x / alpha) - 1) (Barron, 2017)."""
 
@@ -115,4 +118,8 @@ class Celu(Elementwise):
         return t.module("CELU", x, alpha=self.alpha)
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        return o.op("Celu", x, alpha=self.alpha)
+        if self.alpha <= LARGE:
+            return o.op("Celu", x, alpha=self.alpha)
+        half = o.op("Div", o.op("Min", x, o.constant(0.0)), o.constant(2 * self.alpha))
+        product = o.op("Mul", o.op("Exp", half), o.op("Sinh", half))
+        return o.op("Add", o.op("Relu", x), o.op("Mul", product, o.constant(2 * self.alpha)))

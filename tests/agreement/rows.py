@@ -373,7 +373,7 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
     "leaky_relu": [*EVERY_SHAPE, ({"slope": 0.2}, MAP), ({"slope": -1}, MAP)],
     "prelu": [*EVERY_SHAPE, *_with({"per_channel": True}, EVERY_SHAPE), ({"slope": 0.1}, MAP)],
     "selu": EVERY_SHAPE,
-    "celu": [*EVERY_SHAPE, ({"alpha": 0.3}, MAP)],
+    "celu": [*EVERY_SHAPE, ({"alpha": 0.3}, MAP), ({"alpha": 1e4}, MAP)],
     "softplus": [*EVERY_SHAPE, ({"beta": 2.5}, MAP)],
     "softsign": EVERY_SHAPE,
     "hardtanh": [*EVERY_SHAPE, ({"min": -0.5, "max": 2}, MAP)],
