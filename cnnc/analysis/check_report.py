@@ -19,7 +19,8 @@ Order = Literal["macs", "params", "memory"]
 class Row(NamedTuple):
     """One line of the table: a node, or a folded scope with its totals and the path of its last node.
 
-    `memory` is the size of its nodes' outputs in bytes per sample; like `macs`, None if a size is open.
+    `memory` is the size of its nodes' outputs in bytes per sample; like `macs`, None if a size is open. `shares`: whether
+    it has parameters that are counted elsewhere.
     """
 
     path: str
@@ -30,6 +31,7 @@ class Row(NamedTuple):
     macs: int | None
     memory: int | None
     last: str
+    shares: bool
 
 
 def rows(graph: Graph, depth: int | None = None, sort: Order | None = None) -> Iterator[Row]:
@@ -79,6 +81,7 @@ def _row(graph: Graph, nodes: list[Node], scope: str, depth: int | None) -> Row:
         macs=_sum([node.cost.macs for node in nodes]),
         memory=_sum([bytes_of(node.outputs) for node in nodes]),
         last=last.path,
+        shares=any(node.shares for node in nodes),
     )
 
 
@@ -126,6 +129,7 @@ def _node(graph: Graph, node: Node) -> dict[str, Any]:
         "params": node.cost.params,
         "macs": node.cost.macs,
         "line": node.span.line if node.span and node.span.path is None else None,
+        **({"shares": node.shares} if node.shares else {}),
         **_elsewhere(graph, node),
     }
 

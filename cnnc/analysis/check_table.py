@@ -56,7 +56,8 @@ def _fields(graph: Graph) -> "dict[str, Field]":
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    return row.path, row.op, row.inputs, row.shape, _number(row.params), _number(row.macs)
+    params = "shared" if row.shares and not row.params else _number(row.params)
+    return row.path, row.op, row.inputs, row.shape, params, _number(row.macs)
 
 
 def _more(row: Row, fields: "dict[str, Field]", batch: int) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ class Code(StrEnum):
     OVER_BUDGET = "E312"
     IMPOSSIBLE_ATTRIBUTE = "E313"
     PORT = "E314"
+    UNSHARABLE = "E315"
 
     UNEVEN_WINDOWS = "W301"
     LOST_ROWS = "W302"

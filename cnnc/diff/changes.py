@@ -39,7 +39,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A node that differs; `details` maps `op`, an attribute or `from` to its old and new value."""
+    """A node that differs; `details` maps `op`, an attribute, `from` or `share` to its old and new value."""
 
     kind: Kind
     old: Facts | None
@@ -123,6 +123,8 @@ def _details(old: Graph, new: Graph, before: Node, after: Node, moved_to: Pairs)
         found |= {key: (spell(was), spell(now)) for key, (was, now) in values.items() if was != now}
     if [(moved_to.get(ref.node), ref.port) for ref in before.inputs] != [(ref.node, ref.port) for ref in after.inputs]:
         found["from"] = (_sources(old, before), _sources(new, after))
+    if moved_to.get(before.shares or "") != after.shares:
+        found["share"] = spell(before.shares), spell(after.shares)
     return found
 
 

@@ -68,11 +68,12 @@ class Instance(NamedTuple):
     wires: Wires
     scope: Scope  # around it
     act: Act | None = None
+    shares: str | None = None  # the path of the instance whose parameters it shares
 
 
 def enter(block: Block, instance: Instance, variables: Mapping[str, object], allow: tuple[Allow, ...]) -> Scope:
     """The scope of an instance before its parameters are known; raises CnncError if the inputs do not fit."""
-    item, path, wires, scope, _ = instance
+    item, path, wires, scope, _, shares = instance
     if len(wires) != len(block.inputs):
         names = ", ".join(f"`{name}`" for name in block.inputs)
         count = counted(len(block.inputs), "input")
@@ -88,7 +89,8 @@ def enter(block: Block, instance: Instance, variables: Mapping[str, object], all
     local = Names(inputs, spans, block.index_names, scope.local, given[0] if len(given) == 1 else None)
     note = Note(f"in `{path}`" if item.body else f"in `{path}`, an instance of `{item.op}`", item.span)
     inside = (*scope.inside, item.op)
-    return Scope(f"{path}.", local, scope.sink, variables, (note, *scope.trail), inside, allow, scope.work)
+    shared = f"{shares}." if shares else ""
+    return Scope(f"{path}.", local, scope.sink, variables, (note, *scope.trail), inside, allow, scope.work, shared)
 
 
 def block_outputs(block: Block, last: Bound | None, scope: Scope) -> Bound:

@@ -74,7 +74,8 @@ class Expander:
     def _place(self, unit: Unit, waiting: Waiting) -> None:
         """Build a unit, or let it wait for nodes further down, and its activations for it."""
         names = unit.scope.local
-        waits_for = needs(unit.item, unit.sources, unit.scope)
+        named = unit.sources if unit.share is None else [*unit.sources, unit.share]
+        waits_for = needs(unit.item, named, unit.scope)
         if not waits_for:
             self._bind(unit, self._build(unit))
         else:
@@ -147,11 +148,20 @@ class Expander:
                 require_room(self._estimate.least(item, scope.variables), (item.repeat or item).span, scope)
             if item.repeat is not None:
                 return self._repeat(unit, wires)
-            bound = self._instance(Instance(item, unit.path, wires, scope, next(iter(unit.acts or ()), None)))
+            act, shares = next(iter(unit.acts or ()), None), self._shares(unit)
+            bound = self._instance(Instance(item, unit.path, wires, scope, act, shares))
             return BuiltUnit(bound, [bound])
         except CnncError as error:
             scope.report_all(error)
             return BuiltUnit(FAILED)
+
+    def _shares(self, unit: Unit) -> str | None:
+        """The path of the item whose parameters a unit shares; None if it has its own."""
+        if unit.share is None or self._rehearsed:
+            return unit.scope.shares + unit.name if unit.scope.shares else None
+        return self._inference.sharing.named(
+            unit.share, unit.item, unit.scope, is_op=self._blocks.is_op(unit.item)
+        )
 
     def _repeat(self, unit: Unit, wires: Wires) -> BuiltUnit:
         """Build the instances `path.0`, `path.1` …, each the input of the next."""
@@ -165,6 +175,8 @@ class Expander:
         count_step(item.span, scope)
         if not self._blocks.is_op(item):
             self._inference.scopes[path] = item.op
+        sharing, shares = self._inference.sharing, self._shares(unit)
+        sharing.repeated.add(path)
         built: list[Bound] = []
         taps: dict[str, Wire] = {}
         bound = Bound({"": wires[-1]})
@@ -173,7 +185,8 @@ class Expander:
             if built or len(wires) > 1 < len(inners):
                 wires = (next_input(bound, item, wires),)
             index = inner.variables["i"]
-            bound = self._instance(Instance(single, f"{path}.{index}", wires, inner, act))
+            shared = sharing.instance(shares, index)
+            bound = self._instance(Instance(single, f"{path}.{index}", wires, inner, act, shared))
             built.append(bound)
             if bound.failed:
                 return BuiltUnit(FAILED, built)
@@ -192,7 +205,7 @@ class Expander:
 
     def _node(self, instance: Instance) -> Bound:
         """Infer a node and the activation after it; the binding is that of the activation."""
-        item, path, wires, scope, act = instance
+        item, path, wires, scope, act, shares = instance
         values, unknown = attributes(item, scope)
         assert isinstance(values.data, dict)
         if "act" in item.attributes.keys:
@@ -201,14 +214,17 @@ class Expander:
         if registry.takes_like(item.op) and "like" in item.attributes.keys and len(wires) > 1:
             wires = (*wires[1:], wires[0])  # an op takes it last
         source = item.source.span if item.source else item.span
-        written = Written(item.op, values, item.span, source, unknown - {"act"}, item.allow)
-        bound = self._inference.add(written, path, wires, scope)
+        share = item.share.span if item.share else None
+        written = Written(item.op, values, item.span, source, unknown - {"act"}, item.allow, share)
+        bound = self._inference.add(written, path, wires, scope, shares)
         if act is None:
             return bound
         if act.op is None or bound.failed:
             return FAILED
         written = Written(act.op, Value({}, act.span), act.span, act.span, allow=item.allow)
-        return self._inference.add(written, scope.path + act.name, (bound.ports[""],), scope)
+        acts, behind = self._inference.sharing.acts, scope.path + act.name
+        acts[path] = behind
+        return self._inference.add(written, behind, (bound.ports[""],), scope, acts.get(shares or ""))
 
     def _block(self, instance: Instance) -> Bound:
         """Expand an instance of a block after checking its parameters."""
@@ -232,13 +248,15 @@ class Expander:
 
     def _each(self, instance: Instance, body: Block) -> Bound:
         """Expand an `each` with a name: every round is a separate scope, `path.0`, `path.1` …"""
-        item, path, wires, scope, _ = instance
+        item, path, wires, scope, _, shares = instance
         self._inference.scopes[path] = "each"
+        self._inference.sharing.repeated.add(path)
         taps: dict[str, Wire] = {}
         bound = Bound({"": wires[-1]})
         for variables in rounds(item, scope):
             count_step(item.span, scope)
-            turn = Instance(item, f"{path}.{variables['i']}", wires, scope)
+            shared = self._inference.sharing.instance(shares, variables["i"])
+            turn = Instance(item, f"{path}.{variables['i']}", wires, scope, shares=shared)
             bound = self.expand_block(body, turn, {**scope.variables, **variables}, {})
             if bound.failed:
                 return FAILED

@@ -13,6 +13,7 @@ from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Report, Span, counte
 from cnnc.expand.edits import Edits
 from cnnc.expand.limits import count_links, require_room
 from cnnc.expand.scope import FAILED, Bound, Scope, Wire, Wires
+from cnnc.expand.sharing import Sharing
 from cnnc.expressions.budget import Work
 from cnnc.graph.graph import Node, Ref
 from cnnc.language.names import LONGEST
@@ -37,6 +38,7 @@ class Written(NamedTuple):
     source: Span  # where its inputs are named
     unknown: frozenset[str] = frozenset()
     allow: tuple[Allow, ...] = ()
+    share: Span | None = None
 
 
 class Refused(NamedTuple):
@@ -71,12 +73,19 @@ class Inference:
     failures: int = 0
     work: Work = field(default_factory=Work)
     edits: Edits = field(default_factory=dict)
+    sharing: Sharing = field(init=False)
     _params: int = 0
     _ops: dict[int, tuple[Value, Op]] = field(default_factory=dict)
     _allowed: dict[tuple[int, int], tuple[tuple[Allow, ...], ...]] = field(default_factory=dict)
 
-    def add(self, written: Written, path: str, wires: Wires, scope: Scope) -> Bound:
-        """Check the node `path` and return the `Bound` for its name; the outputs of a node that fails are unknown."""
+    def __post_init__(self) -> None:
+        self.sharing = Sharing(self.nodes, self.scopes)
+
+    def add(self, written: Written, path: str, wires: Wires, scope: Scope, shares: str | None = None) -> Bound:
+        """Check the node `path` and return the `Bound` for its name; the outputs of a node that fails are unknown.
+
+        `shares` is the path of the node whose parameters it shares.
+        """
         require_room(1, written.span, scope)
         scope.work.nodes += 1
         if len(path) > LONGEST_PATH:
@@ -98,7 +107,7 @@ class Inference:
         if allow := self.allowed(written.allow, scope.allow):
             self.allows[path] = allow
         count_links(len(op.ports), written.span, scope)
-        found = self._infer(op, written, path, wires, scope)
+        found = self._infer(op, written, path, wires, scope, shares)
         self.failures += found is None
         return _bound(op, path, written.span, found)
 
@@ -122,7 +131,9 @@ class Inference:
             self._ops[key] = written.attributes, op  # keeps the objects alive, so that their ids stay valid
         return op
 
-    def _infer(self, op: Op, written: Written, path: str, wires: Wires, scope: Scope) -> Types | None:
+    def _infer(
+        self, op: Op, written: Written, path: str, wires: Wires, scope: Scope, shares: str | None
+    ) -> Types | None:
         types = tuple(wire.type for wire in wires)
         known = tuple(each for each in types if each is not None)
         if len(known) < len(types):
@@ -133,11 +144,18 @@ class Inference:
             scope.report(_refused(refusal, op, written, path, wires, scope))
             return None
         outputs = (found,) if isinstance(found, TensorType) else found
-        cost = op.cost(*known)
-        if objection := self._too_large(path, outputs, cost):
+        node = Node(path, op, tuple(wire.ref for wire in wires), outputs, op.cost(*known), written.span)
+        if shares is not None:
+            shared = self.sharing.shared(node, known, shares, written.share)
+            if isinstance(shared, Node):
+                node = shared
+            elif not self.failures:  # otherwise the other node may be missing because of another error
+                scope.report(shared)
+        if objection := self._too_large(path, outputs, node.cost):
             scope.report(Diagnostic(Code.TOO_BIG, objection, written.span, f"the output is {outputs[0]}", help=SMALLER))
             return None
-        self.nodes.append(Node(path, op, tuple(wire.ref for wire in wires), outputs, cost, written.span))
+        self.nodes.append(node)
+        self.sharing.inputs.append(known)
         return outputs
 
     def _too_large(self, path: str, outputs: Types, cost: Cost) -> str | None:

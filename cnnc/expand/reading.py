@@ -14,7 +14,7 @@ from cnnc.expand.attached_activations import Act, read_acts
 from cnnc.expand.blocks import Blocks
 from cnnc.expand.limits import MAX_FRUITLESS, count_links, count_step
 from cnnc.expand.parameters import by_instance, condition, evaluate, indices, named_by_round, rounds
-from cnnc.expand.references import InputReference, not_yet_known, read_sources
+from cnnc.expand.references import InputReference, not_yet_known, read_share, read_sources
 from cnnc.expand.scope import FAILED, SILENT, Scope, fail
 from cnnc.language.model import Item
 from cnnc.language.validate import show
@@ -24,7 +24,7 @@ class Unit(NamedTuple):
     """An item with one name in its scope: a node, an instance of a block, a `group`, an `each`, or a `repeat` of one.
 
     `acts` are the activations after it, or after each of its instances; None if those cannot be counted yet. The item's
-    `when` is None, unless it depends on nodes further down.
+    `when` is None, unless it depends on nodes further down. `share` is the item whose parameters it shares.
     """
 
     item: Item
@@ -32,6 +32,7 @@ class Unit(NamedTuple):
     name: str
     sources: Sequence[InputReference]
     acts: Sequence[Act | None] | None = ()
+    share: InputReference | None = None
 
     @property
     def path(self) -> str:
@@ -92,17 +93,22 @@ class Reader:
     def _unit(self, item: Item, scope: Scope) -> Unit:
         span = item.name.span if item.name else item.span
         name = scope.local.claim(_name(item, scope), item.op, span, scope.report)
+        share = None
         try:
+            share = read_share(item, scope)
             sources = read_sources(item, scope, is_op=self.blocks.is_op(item))
         except CnncError as error:
             scope.report_all(error)
             sources = [InputReference("", "", item.span, FAILED)] * self.blocks.fewest_inputs(item)
         count_links(len(sources), item.span, scope)
-        return Unit(item, scope, name, sources, read_acts(item, scope))
+        return Unit(item, scope, name, sources, read_acts(item, scope), share)
 
     def _rounds(self, item: Item, scope: Scope) -> Iterator[Step]:
         """Read an open `each`: its nodes are in the scope around it, or each round is a group with its own name."""
         assert item.body is not None
+        if item.share is not None and item.name is None:
+            message = "an `each` without a name cannot have `share`"
+            fail(Code.UNSHARABLE, message, item.share, "give it a `name`, or put `share` on the nodes in it")
         if item.source is not None:
             sources = read_sources(item, scope, is_op=self.blocks.is_op(item))
             if len(sources) > 1:

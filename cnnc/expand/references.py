@@ -28,6 +28,11 @@ class InputReference(NamedTuple):
     span: Span
     before: Binding | None = None
 
+    @property
+    def spelling(self) -> str:
+        """The reference as written."""
+        return f"{self.name}.{self.port}" if self.port else self.name
+
 
 def read_sources(item: Item, scope: Scope, *, is_op: bool) -> list[InputReference]:
     """The inputs of an item, at least one: the node in `like`, and those in `from`, or the item before.
@@ -45,6 +50,12 @@ def read_sources(item: Item, scope: Scope, *, is_op: bool) -> list[InputReferenc
     is_name = isinstance(like.data, str | int) and not isinstance(like.data, bool)  # otherwise the op refuses the value
     found = read_reference(like) if is_name else InputReference("", "", like.span, FAILED)
     return [found, *named]  # first, because the last input takes the place of a left-out node
+
+
+def read_share(item: Item, scope: Scope) -> InputReference | None:
+    """The node whose parameters an item shares; None if it has its own."""
+    value = None if item.share is None else evaluate_value(item.share, scope)
+    return None if value is None or value.data is None else read_reference(value, "share")
 
 
 def _of_batch(item: Item, scope: Scope) -> InputReference:
@@ -90,12 +101,13 @@ def _counted_back(entry: Value, at: int, alone: bool, scope: Scope) -> Diagnosti
     return Diagnostic(Code.UNKNOWN_NODE, f"`from` must name nodes, got {at}", entry.span, help=help)
 
 
-def read_reference(entry: Value) -> InputReference:
-    """Read one entry of a `from`: a name, or a name and a port."""
+def read_reference(entry: Value, word: str = "from") -> InputReference:
+    """Read one entry of a `from`: a name, or a name and a port; or the node in another `word`."""
     name = str(entry.data) if isinstance(entry.data, int) and not isinstance(entry.data, bool) else entry.data
     if not isinstance(name, str):
-        message = f"`from` must name nodes, got {show(entry.plain())}"
-        fail(Code.UNKNOWN_NODE, message, entry, "write `from: a` or `from: [a, b]`")
+        message = f"`{word}` must name {'nodes' if word == 'from' else 'a node'}, got {show(entry.plain())}"
+        way_out = "write `from: a` or `from: [a, b]`" if word == "from" else f"write `{word}: a`"
+        fail(Code.UNKNOWN_NODE, message, entry, way_out)
     if "," in name:
         listed = f"`from: [{', '.join(part.strip() for part in name.split(','))}]`"
         fail(Code.UNKNOWN_NODE, f"{show(name)} is not the name of a node", entry, f"write several as a list: {listed}")
@@ -142,11 +154,11 @@ def find_wire(source: InputReference, scope: Scope) -> Wire:
 
 def known_wire(source: InputReference, scope: Scope) -> Wire | None:
     """The value that a source names; None if there is none."""
-    binding = _bound(source, scope)
+    binding = bound(source, scope)
     return None if binding is None else binding.ports.get(source.port)
 
 
-def _bound(source: InputReference, scope: Scope) -> Bound | None:
+def bound(source: InputReference, scope: Scope) -> Bound | None:
     """The binding of a source's name, once all names are known."""
     binding = source.before if source.before is not None else scope.find(source.name)
     return binding.bound or FAILED if isinstance(binding, Pending) else binding
@@ -154,7 +166,7 @@ def _bound(source: InputReference, scope: Scope) -> Bound | None:
 
 def wire(source: InputReference, scope: Scope) -> Wire:
     """The value that a source names, once it is known; raises CnncError if there is none."""
-    binding = _bound(source, scope)
+    binding = bound(source, scope)
     if binding is None and (scope.local.lost or f"{source.name}.{source.port}" in scope.local.given):
         return UNKNOWN_WIRE  # a name that could not be read, or was refused for its dot
     if binding is None:

@@ -161,6 +161,7 @@ def _given_twice(name: str, span: Span, first: Span) -> Diagnostic:
 class Scope:
     """A scope as seen by one of its items. `path` ends in a dot or is empty.
 
+    `shares` is the path, ending in a dot, of the scope whose parameters this scope shares, or empty.
     `trail` holds notes on the instances around it; `allow` the warnings that are allowed in it, the innermost first;
     `inside` the scopes around it, each by the name of its block, `group` or `each`.
     """
@@ -173,12 +174,14 @@ class Scope:
     inside: tuple[str, ...] = ()
     allow: tuple[Allow, ...] = ()
     work: Work = field(default_factory=Work)
+    shares: str = ""
 
     def with_variables(self, more: Mapping[str, object]) -> "Scope":
         """The same scope with more variables, for a round of an `each` or a `repeat`. Copies no variables."""
         under = self.variables.maps if isinstance(self.variables, ChainMap) else [self.variables]
         variables: ChainMap[str, object] = ChainMap(*cast("list[dict[str, object]]", [more, *under]))
-        return Scope(self.path, self.local, self.sink, variables, self.trail, self.inside, self.allow, self.work)
+        own = self.path, self.local, self.sink, variables, self.trail, self.inside, self.allow, self.work, self.shares
+        return Scope(*own)
 
     def find(self, name: str) -> Binding | None:
         """The current binding of a name; None if it is not known yet."""

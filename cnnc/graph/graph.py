@@ -64,7 +64,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An op at its path, with its input values and output types."""
+    """An op at its path, with its input values and output types.
+
+    `shares` is the path of the node whose parameters it uses; its cost does not count them again.
+    """
 
     path: str
     op: Op
@@ -72,6 +75,12 @@ class Node:
     outputs: Types
     cost: Cost
     span: Span | None = None
+    shares: str | None = None
+
+    @property
+    def keys(self) -> str:
+        """The path under which its parameters are in the state_dict."""
+        return self.shares or self.path
 
 
 @dataclass(frozen=True)
@@ -103,10 +112,15 @@ class Graph:
         return {node.path: node for node in self.nodes}
 
     def owner(self, key: str) -> str | None:
-        """Return the path of the node whose tensor has this key in the state_dict; None if there is no such node."""
-        while key and key not in self.node:
+        """Return the path of a node whose tensor has this key in the state_dict; None if there is no such node."""
+        while key and key not in self._users:
             key = key.rpartition(".")[0]
-        return key or None
+        return self._users.get(key)
+
+    @cached_property
+    def _users(self) -> dict[str, str]:
+        """The first node that uses the parameters at each path."""
+        return {node.keys: node.path for node in reversed(self.nodes)}
 
     @cached_property
     def _derived(self) -> dict[Callable[["Graph"], Any], Any]:
@@ -174,4 +188,5 @@ def _line(graph: Graph, node: Node) -> str:
     attributes = node.op.model_dump(exclude_defaults=True)
     written = ", ".join(f"{name}={value!r}" for name, value in attributes.items())
     takes = ", ".join(graph.spelling(ref) for ref in node.inputs)
-    return f"{node.path} = {node.op.name}({written})({takes}) : {', '.join(map(str, node.outputs))}"
+    shared = f" sharing {node.shares}" if node.shares else ""
+    return f"{node.path} = {node.op.name}({written})({takes}) : {', '.join(map(str, node.outputs))}{shared}"

@@ -37,4 +37,5 @@ def _prove(node: Node, types: dict[Ref, TensorType]) -> Node:
     inferred = node.op.infer(*inputs)
     outputs = inferred if isinstance(inferred, tuple) else (inferred,)
     types.update((Ref(node.path, port), type) for port, type in enumerate(outputs))
-    return replace(node, outputs=outputs, cost=node.op.cost(*inputs))
+    cost = node.op.cost(*inputs)
+    return replace(node, outputs=outputs, cost=cost.shared if node.shares else cost)

@@ -17,7 +17,7 @@ from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.base import Op
 
-WORDS = ("name", "from", "when", "repeat", "allow")
+WORDS = ("name", "from", "when", "repeat", "share", "allow")
 LONGEST = 200  # characters of a line that a help proposes
 
 

@@ -22,11 +22,13 @@ from cnnc.language.foreign_nodes import (
     written_otherwise,
 )
 from cnnc.language.model import Block, Item
+from cnnc.language.nodes import LATER_WORDS
 from cnnc.language.validate import quote, show
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATION_FAMILIES
 from cnnc.text.value import Value
 
+FIELDS = {"name": "name", "from": "source", "when": "when", "repeat": "repeat", "share": "share"}  # words of an item
 KEEP_THE_SHAPE = ("norm", "regularise", *ACTIVATION_FAMILIES)  # families of ops
 
 
@@ -64,6 +66,7 @@ class Known(NamedTuple):
     def _with_attributes(self, item: Item, report: Report) -> Item:
         """The item with corrected attributes, after reporting."""
         if item.op in self.blocks:
+            item = _with_own_words(item, self.blocks[item.op])
             known, kind = (*self.blocks[item.op].params, *WORDS), "parameter"
         else:
             act = ("act",) if registry.takes_act(item.op) else ()
@@ -102,7 +105,7 @@ def _mended(item: Item, key: str, meant: Meant) -> Item:
     assert isinstance(item.attributes.data, dict)
     values = {name: each for name, each in item.attributes.data.items() if name != key}
     keys = {name: span for name, span in item.attributes.keys.items() if name != key}
-    words = {"name": item.name, "from": item.source, "when": item.when, "repeat": item.repeat}
+    words = {word: getattr(item, name) for word, name in FIELDS.items()}
     value, name = item.attributes.data[key], meant.attribute
     if meant.counted:
         if meant.counted.value is None:
@@ -115,14 +118,18 @@ def _mended(item: Item, key: str, meant: Meant) -> Item:
     elif not (meant.needless or (meant.op in registry.PLACES and registry.PLACES[meant.op][0] in KEEP_THE_SHAPE)):
         return item
     attributes = Value(values, item.attributes.span, keys)
-    return replace(
-        item,
-        attributes=attributes,
-        name=words["name"],
-        source=words["from"],
-        when=words["when"],
-        repeat=words["repeat"],
-    )
+    return replace(item, attributes=attributes, **{name: words[word] for word, name in FIELDS.items()})
+
+
+def _with_own_words(item: Item, block: Block) -> Item:
+    """The item with those words as attributes that are parameters of its block."""
+    own = {word: value for word in LATER_WORDS if word in block.params and (value := getattr(item, FIELDS[word]))}
+    if not own:
+        return item
+    assert isinstance(item.attributes.data, dict)
+    keys = {**item.attributes.keys, **{word: value.span for word, value in own.items()}}
+    attributes = Value({**item.attributes.data, **own}, item.attributes.span, keys)
+    return replace(item, attributes=attributes, **{FIELDS[word]: None for word in own})
 
 
 def _as_value(given: int | list[int], span: Span) -> Value:

@@ -185,7 +185,7 @@ class OutputPart(Part):
 class Item:
     """One entry of a list of nodes: an op, an instance of a block, a `group` or an `each`.
 
-    `attributes` holds all attributes except `name`, `from`, `when`, `repeat` and `allow`. A group or an `each` has a
+    `attributes` holds all attributes except `name`, `from`, `when`, `repeat`, `share` and `allow`. A group or an `each` has a
     `body`. An item that could not be read is `broken`: its outputs are unknown. `bare` is a value given instead of a
     mapping of attributes.
     """
@@ -197,6 +197,7 @@ class Item:
     source: Value | None = None
     when: Value | None = None
     repeat: Value | None = None
+    share: Value | None = None
     body: "Block | None" = None
     broken: bool = False
     bare: Value | None = None

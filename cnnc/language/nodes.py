@@ -20,7 +20,10 @@ from cnnc.text.value import Value
 GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
 EACH_KEYS = ("over", "names", "nodes")
 TAKEN = {name: f"in `repeat` and `each` it is the {what}" for name, what in COUNTERS.items()}
-WORD_TAKEN = dict.fromkeys(WORDS, "every node has an attribute of that name")  # so no instance could set it
+LATER_WORDS = ("share",)  # words that a block may have as a parameter, because it could before they existed
+WORD_TAKEN = {  # no instance could set it
+    word: "every node has an attribute of that name" for word in WORDS if word not in LATER_WORDS
+}
 
 
 def read_params(value: Value | None, what: str, report: Report, taken: Mapping[str, str] = TAKEN) -> dict[str, Value]:
@@ -163,6 +166,7 @@ def read_item(value: Value, report: Report) -> Item:
         words["from"],
         words["when"],
         words["repeat"],
+        words["share"],
         inner,
         allow=read_allow(words["allow"], report, Code.BAD_ATTRIBUTE),
     )

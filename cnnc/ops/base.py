@@ -23,6 +23,11 @@ class Cost(NamedTuple):
     buffers: int = 0
     macs: int | None = 0
 
+    @property
+    def shared(self) -> "Cost":
+        """The cost of a node that has the parameters of another."""
+        return Cost(macs=self.macs)
+
 
 class Refusal(Exception):
     """The error of an op that cannot take its input types.

@@ -1,5 +1,7 @@
 """Fold a batch norm into the convolution or linear layer before it, if the norm is the only user of its output.
 
+Layers that share their weight are folded only if all of them have the same norm.
+
 In inference, with the running mean m and variance v of each output channel,
 
     g (Wx + b - m) / sqrt(v + eps) + h  =  (s W) x + (s (b - m) + h),    s = g / sqrt(v + eps)
@@ -28,7 +30,7 @@ LAYERS = (Conv, Linear)  # their weights have the output channels first
 def fold_batch_norm(network: Network) -> Network:
     """Return the network with batch norms folded; those after any other op stay."""
     graph = network.graph
-    layer_of = _foldable(graph)
+    layer_of = _alike(graph, _foldable(graph))
     source = {Ref(norm): Ref(layer) for norm, layer in layer_of.items()}
     folded = set(layer_of.values())
     eps = {node.path: node.op.eps for node in graph.nodes if isinstance(node.op, BatchNorm)}
@@ -40,7 +42,7 @@ def fold_batch_norm(network: Network) -> Network:
     outputs = [replace(each, ref=source.get(each.ref, each.ref)) for each in graph.outputs]
     weights = dict(network.weights)
     for norm, layer in layer_of.items():
-        weights |= _fold(network.weights, layer, norm, eps[norm])
+        weights |= _fold(network.weights, graph.node[layer].keys, graph.node[norm].keys, eps[norm])
     return network.with_nodes(nodes, outputs, weights, moved={layer: norm for norm, layer in source.items()})
 
 
@@ -51,6 +53,17 @@ def _foldable(graph: Graph) -> dict[str, str]:
     layers = {node.path for node in graph.nodes if _takes_a_factor(node.op) and users[Ref(node.path)] == 1}
     norms = (node for node in graph.nodes if type(node.op) is BatchNorm)
     return {node.path: node.inputs[0].node for node in norms if node.inputs[0].node in layers}
+
+
+def _alike(graph: Graph, layer_of: dict[str, str]) -> dict[str, str]:
+    """Return the pairs without those of layers that share their weight, unless all of them fold the same norm."""
+    norm_of = {layer: graph.node[norm] for norm, layer in layer_of.items()}
+    folds: dict[str, set[object]] = {}
+    for node in graph.nodes:
+        if _takes_a_factor(node.op):
+            norm = norm_of.get(node.path)
+            folds.setdefault(node.keys, set()).add((norm.keys, norm.op) if norm else None)
+    return {norm: layer for norm, layer in layer_of.items() if len(folds[graph.node[layer].keys]) == 1}
 
 
 def _takes_a_factor(op: Op) -> bool:

@@ -100,7 +100,7 @@ class NodeBuilder:
 
     def __init__(self, emitter: "Emitter", node: Node) -> None:
         self.inputs, self.outputs, self.opset = emitter.graph.input_types(node), node.outputs, emitter.opset
-        self._emitter, self._path = emitter, node.path
+        self._emitter, self._path, self._keys = emitter, node.path, node.keys
         self.emitted: list[onnx.NodeProto] = []
 
     def op(self, op_type: str, *inputs: str, **attributes: Any) -> str:
@@ -117,8 +117,7 @@ class NodeBuilder:
 
     def weight(self, name: str) -> str:
         """Add the initializer of `PATH.name`, or of `PATH` if the name is empty, and return its name."""
-        key = f"{self._path}.{name}" if name else self._path
-        return self._emitter.add_weight(key)
+        return self._emitter.add_weight(f"{self._keys}.{name}" if name else self._keys)
 
     def constant(self, value: "list[int] | list[float] | list[list[float]] | int | float") -> str:
         """Add an initializer of int64 or float32 (a scalar, a vector or a matrix) and return its name."""

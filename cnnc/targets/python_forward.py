@@ -82,26 +82,30 @@ class ForwardSource:
         self.submodules: list[Submodule] = []
         self.statements: list[Statement] = []
         self._taken: set[str] = set(RESERVED)
-        self.lists = lists(scope.local(item.path) for item in scope.items)
+        self._inner = [f"{scope.local(item.path)}." for item in scope.items if isinstance(item, ModuleScope)]
+        self._targets: set[str] = set()
+        # the nodes of a scope without a module may share parameters, so their containers may have gaps
+        own = [item.path for item in scope.items if [scope.path, *graph.scopes_of(item.path)][-1] == scope.path]
+        self.lists = lists(map(scope.local, own))
         self.takes = [self._value(called(graph, ref)) for ref in scope.takes]
         self.values = dict(zip(scope.takes, self.takes, strict=True))
 
     def add_node(self, node: Node) -> None:
         """Add the statements of the node's op."""
-        target = self.scope.local(node.path)
-        builder = SourceBuilder(self, node, target)
+        builder = SourceBuilder(self, node, self.scope.local(node.path), self.scope.local(node.keys))
         result = node.op.to_torch(builder, *(self.values[ref] for ref in node.inputs))
         results = result if isinstance(result, tuple) else (result,)
         self.values.update((Ref(node.path, port), value) for port, value in enumerate(results))
 
     def add_scope(self, scope: ModuleScope, kind: str, arguments: dict[str, Any]) -> None:
         """Add a call of an inner scope's module, an instance of the class `kind`."""
-        target = self.scope.local(scope.path)
-        self.submodules.append(Submodule(target, kind, arguments))
+        target, module = self.scope.local(scope.path), self.scope.local(scope.runs or scope.path)
+        if scope.runs is None:
+            self.submodules.append(Submodule(target, kind, arguments))
         names = (
             [target] if len(scope.gives) == 1 else [self.scope.local(self.graph.spelling(ref)) for ref in scope.gives]
         )
-        results = self.call(access(target, self.lists), [self.values[ref] for ref in scope.takes], {}, names)
+        results = self.call(self.access(module), [self.values[ref] for ref in scope.takes], {}, names)
         self.values.update(zip(scope.gives, results, strict=True))
 
     def call(
@@ -113,6 +117,21 @@ class ForwardSource:
         results = tuple(map(self._value, names))
         self.statements.append(Statement(results, function, tuple(arguments), keywords))
         return results
+
+    def register(self, target: str, kind: str, arguments: dict[str, Any]) -> str:
+        """Add a submodule, unless there is one already, and return the expression by which it is accessed."""
+        if not self._is_inside(target) and target not in self._targets:
+            self._targets.add(target)
+            self.submodules.append(Submodule(target, kind, arguments))
+        return self.access(target)
+
+    def access(self, target: str) -> str:
+        """Return the expression by which the module accesses a submodule, which may be that of an inner scope."""
+        return f'self.get_submodule("{target}")' if self._is_inside(target) else access(target, self.lists)
+
+    def _is_inside(self, target: str) -> bool:
+        """Whether a target is in the module of an inner scope."""
+        return target.startswith(tuple(self._inner))
 
     def lines(self) -> list[str]:
         """Return the body of the forward method, after choosing final names."""
@@ -141,14 +160,14 @@ class ForwardSource:
 class SourceBuilder:
     """Writes the source of one node; see ops.base.TorchBuilder."""
 
-    def __init__(self, forward: ForwardSource, node: Node, target: str) -> None:
+    def __init__(self, forward: ForwardSource, node: Node, target: str, keys: str) -> None:
         self.inputs, self.outputs = forward.graph.input_types(node), node.outputs
-        self._forward, self._target = forward, target
+        self._forward, self._target, self._keys = forward, target, keys
 
     def module(self, kind: str, x: Any, /, **arguments: Any) -> Term:
         """Apply a module of torch.nn, at the node's path, to `x`."""
-        self._forward.submodules.append(Submodule(self._target, f"nn.{kind}", arguments))
-        return self._forward.call(access(self._target, self._forward.lists), [x], {}, [self._target])[0]
+        module = self._forward.register(self._keys, f"nn.{kind}", arguments)
+        return self._forward.call(module, [x], {}, [self._target])[0]
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Term:
         """Apply a function; a call of a builtin, such as `float("-inf")`, is written inline where it is used."""
@@ -164,18 +183,16 @@ class SourceBuilder:
         """Add a learned tensor."""
         if not name:
             arguments = {"shape": shape, "fill": fill, "deviation": deviation}
-            self._forward.submodules.append(Submodule(self._target, TENSOR, arguments))
-            return Term(
-                f"self.{self._target}" if self._target.isidentifier() else f'self.get_parameter("{self._target}")'
-            )
-        arguments = {f"{name}.shape": shape, f"{name}.fill": fill}
-        self._forward.submodules.append(Submodule(self._target, "parameter", arguments))
-        return Term(f'{access(self._target, self._forward.lists)}["{name}"]')
+            self._forward.register(self._keys, TENSOR, arguments)
+            return Term(f"self.{self._keys}" if self._keys.isidentifier() else f'self.get_parameter("{self._keys}")')
+        parameters = self._forward.register(
+            self._keys, "parameter", {f"{name}.shape": shape, f"{name}.fill": fill}
+        )
+        return Term(f'{parameters}["{name}"]')
 
     def tensors(self, kind: str, names: Sequence[str], /, **arguments: Any) -> list[Term]:
         """Add a module of torch.nn that is not called, and return its tensors."""
-        self._forward.submodules.append(Submodule(self._target, f"nn.{kind}", arguments))
-        module = access(self._target, self._forward.lists)
+        module = self._forward.register(self._keys, f"nn.{kind}", arguments)
         return [Term(f"{module}.{name}") for name in names]
 
     def training(self) -> Term:

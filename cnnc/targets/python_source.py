@@ -90,7 +90,10 @@ class _Writer:
     def _body(self, scope: ModuleScope) -> Body:
         forward = ForwardSource(self.graph, scope)
         for item in scope.items:
-            forward.add_scope(item, *self.made[item.path]) if isinstance(item, ModuleScope) else forward.add_node(item)
+            if isinstance(item, ModuleScope):
+                forward.add_scope(item, *self.made[item.runs or item.path])
+            else:
+                forward.add_node(item)
         lines = tuple(forward.lines())
         takes = tuple(map(repr, forward.takes))
         return Body(scope.block, tuple(forward.submodules), forward.lists, takes, len(scope.gives), lines)
@@ -120,7 +123,8 @@ def _by_height(root: ModuleScope) -> list[list[ModuleScope]]:
     levels: list[list[ModuleScope]] = []
 
     def visit(scope: ModuleScope) -> int:
-        height = max((visit(item) for item in scope.items if isinstance(item, ModuleScope)), default=-1) + 1
+        inner = (item for item in scope.items if isinstance(item, ModuleScope) and item.runs is None)
+        height = max(map(visit, inner), default=-1) + 1
         levels.extend([] for _ in range(height + 1 - len(levels)))
         levels[height].append(scope)
         return height

@@ -74,16 +74,17 @@ def resolve(function: str) -> Any:
 class FxBuilder:
     """Adds one node's computation to the fx graph of its scope; see ops.base.TorchBuilder."""
 
-    def __init__(self, graph: Graph, node: Node, target: str, fx: "torch.fx.Graph", holder: "torch.nn.Module") -> None:
+    def __init__(
+        self, graph: Graph, node: Node, target: str, keys: str, fx: "torch.fx.Graph", holder: "torch.nn.Module"
+    ) -> None:
         self.inputs, self.outputs = graph.input_types(node), node.outputs
         self._target, self._fx, self._holder = target, fx, holder
+        self._keys = keys
 
     def module(self, kind: str, x: Any, /, **arguments: Any) -> Any:
         """Apply `torch.nn.<kind>(**arguments)`, at the node's path, to `x`."""
-        import torch
-
-        _put(self._holder, self._target, getattr(torch.nn, kind)(**arguments))
-        return self._fx.create_node("call_module", self._target, (x,), name=self._target)
+        self._register(kind, arguments)
+        return self._fx.create_node("call_module", self._keys, (x,), name=self._target)
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
         """Apply a function given by its dotted name."""
@@ -97,9 +98,11 @@ class FxBuilder:
         """Add a parameter at `PATH.name` or `PATH`, and initialise it."""
         import torch
 
-        target = f"{self._target}.{name}" if name else self._target
-        value = torch.full(shape, fill)
-        _put(self._holder, target, torch.nn.Parameter(value + deviation * torch.randn(shape) if deviation else value))
+        target = f"{self._keys}.{name}" if name else self._keys
+        if not _has(self._holder, target):
+            value = torch.full(shape, fill)
+            value = value + deviation * torch.randn(shape) if deviation else value
+            _put(self._holder, target, torch.nn.Parameter(value))
         return self._fx.create_node("get_attr", target, name=target)
 
     def tensors(self, kind: str, names: Sequence[str], /, **arguments: Any) -> list[Any]:
@@ -107,15 +110,20 @@ class FxBuilder:
 
         fx copies only the tensors of a module that is not called, so TorchScript does not compile its forward pass.
         """
-        import torch
-
-        _put(self._holder, self._target, getattr(torch.nn, kind)(**arguments))
-        paths = [f"{self._target}.{name}" for name in names]
+        self._register(kind, arguments)
+        paths = [f"{self._keys}.{name}" for name in names]
         return [self._fx.create_node("get_attr", path, name=path) for path in paths]
 
     def training(self) -> Any:
         """Return whether the module is in training mode."""
         return self._fx.create_node("get_attr", "training")
+
+    def _register(self, kind: str, arguments: dict[str, Any]) -> None:
+        """Add a module of torch.nn, unless an earlier node that shares its parameters has added it."""
+        import torch
+
+        if not _has(self._holder, self._keys):
+            _put(self._holder, self._keys, getattr(torch.nn, kind)(**arguments))
 
 
 class _Forward:
@@ -149,16 +157,18 @@ class _Forward:
         return value
 
     def _add_node(self, node: Node) -> None:
-        target = self.scope.local(node.path)
-        builder = FxBuilder(self.graph, node, target, self.fx, self.holder)
+        target, keys = self.scope.local(node.path), self.scope.local(node.keys)
+        builder = FxBuilder(self.graph, node, target, keys, self.fx, self.holder)
         result = node.op.to_torch(builder, *(self.values[ref] for ref in node.inputs))
         self._bind([Ref(node.path, port) for port in range(len(node.outputs))], result)
 
     def _add_scope(self, scope: ModuleScope) -> None:
         target = self.scope.local(scope.path)
-        _put(self.holder, target, _Forward(self.graph, scope).finish())
+        if scope.runs is None:
+            _put(self.holder, target, _Forward(self.graph, scope).finish())
         takes = tuple(self.values[ref] for ref in scope.takes)
-        result = self.fx.create_node("call_module", target, takes, name=target)
+        module = self.scope.local(scope.runs) if scope.runs else target
+        result = self.fx.create_node("call_module", module, takes, name=target)
         ports = (self._port(result, index, ref) for index, ref in enumerate(scope.gives))
         self._bind(scope.gives, result if len(scope.gives) == 1 else tuple(ports))
 
@@ -184,6 +194,13 @@ def _hide_fx(module: "GraphModule") -> None:
     kind: Any = type(module)  # each has a class of its own
     kind.__jit_ignored_attributes__ = hidden
     kind.__annotations__ = dict.fromkeys(hidden, object)
+
+
+def _has(holder: "torch.nn.Module", target: str) -> bool:
+    """Whether `holder.<target>` exists."""
+    for part in target.split("."):
+        holder = getattr(holder, part, None)
+    return holder is not None
 
 
 def _put(holder: "torch.nn.Module", target: str, value: Any) -> None:

@@ -6,7 +6,8 @@ Takes the keys and shapes of a state_dict, or a graph; returns `Layer`s in order
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 
 from cnnc.graph.graph import Graph
 
@@ -59,15 +60,18 @@ def _layer(name: str, keys: Mapping[str, str], shapes: Mapping[str, Shape]) -> L
 def layers_of(graph: Graph, shapes: Mapping[str, Shape]) -> list[Layer]:
     """Return the layers of a network whose state_dict has these shapes, in the order of the graph."""
     found = {each.name: each for each in layers(shapes)}
-    return [found[node.path] for node in graph.nodes if node.path in found]
+    return [found[path] for path in dict.fromkeys(node.keys for node in graph.nodes) if path in found]
 
 
 def ancestors(graph: Graph, layers: Iterable[Layer]) -> dict[str, int]:
-    """Return, for each layer, a bit set of the layers that it depends on: bit `i` is the layer at index `i`."""
+    """Return, for each layer, a bit set of the layers that it depends on: bit `i` is the layer at index `i`.
+
+    Of a layer that several nodes share, the first node counts.
+    """
     bits = {each.name: 1 << index for index, each in enumerate(layers)}
-    seen: dict[str, int] = {}
+    seen, first = dict[str, int](), dict[str, int]()
     for node in graph.nodes:
-        seen[node.path] = 0
-        for ref in node.inputs:
-            seen[node.path] |= seen.get(ref.node, 0) | bits.get(ref.node, 0)
-    return {name: seen[name] for name in bits}
+        before = [graph.node[ref.node] for ref in node.inputs if ref.node in graph.node]
+        seen[node.path] = reduce(or_, (seen[each.path] | bits.get(each.keys, 0) for each in before), 0)
+        first.setdefault(node.keys, seen[node.path])
+    return {name: first[name] for name in bits}
