@@ -19,8 +19,8 @@ Order = Literal["macs", "params", "memory"]
 class Row(NamedTuple):
     """One line of the table: a node, or a folded scope with its totals and the path of its last node.
 
-    `memory` is the size of its nodes' outputs in bytes per sample; like `macs`, None if a size is open. `shares`: whether
-    it has parameters that are counted elsewhere.
+    `memory` is the size of its nodes' outputs in bytes per sample; like `macs`, None if a size is open. `shares`:
+    whether it has parameters that are counted elsewhere.
     """
 
     path: str

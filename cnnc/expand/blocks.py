@@ -5,13 +5,13 @@ A `group`, and each round of an `each`, is an instance of a block that is writte
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-from cnnc.diagnostics import Allow, CnncError, Code, Note, counted
+from cnnc.diagnostics import Allow, CnncError, Code, Note, counted, listed
 from cnnc.diagnostics.suggestions import MOST, nearest
 from cnnc.expand.attached_activations import Act
 from cnnc.expand.references import read_reference, wire
-from cnnc.expand.scope import FAILED, Binding, Bound, Names, Scope, Wire, Wires, fail
+from cnnc.expand.scope import FAILED, Binding, Bound, Names, Scope, Wires, fail
 from cnnc.expressions.strings import evaluate_value
 from cnnc.language.model import Block, Item
 from cnnc.ops import registry
@@ -44,6 +44,11 @@ class Blocks:
             return len(block.inputs)
         like = registry.takes_like(item.op) and "like" in item.attributes.keys
         return (registry.get(item.op).least_inputs or 1) + like  # a source has the hidden input of the batch
+
+    def inputs(self, item: Item) -> tuple[str, ...]:
+        """The names of the inputs of a block, group or `each`; empty for an op."""
+        block = self.by_name.get(item.op) or item.body
+        return block.inputs if block else ()
 
     def meant(self, op: str) -> str:
         """The known op or block that a misspelt op most likely means."""
@@ -108,12 +113,22 @@ def block_outputs(block: Block, last: Bound | None, scope: Scope) -> Bound:
     return Bound({"": next(iter(ports.values()))}) if len(ports) == 1 else Bound(ports)
 
 
-def next_input(bound: Bound, item: Item, wires: Wires) -> Wire:
-    """The single value that the next instance takes; raises E215 if there are several."""
-    if "" not in bound.ports or len(wires) > 1:
-        count = f"{len(wires)} inputs" if len(wires) > 1 else f"{len(bound.ports)} outputs"
-        word = "repeat" if item.repeat is not None else "each"
-        message = f"`{word}` chains nodes with one input and one output, but `{item.op}` has {count}"
-        way_out = "put it into a block with one input and one output, and repeat that"
-        fail(Code.BAD_REPEAT, message, item.repeat or item.span, way_out)
-    return bound.ports[""]
+def next_inputs(bound: Bound, item: Item, inputs: tuple[str, ...], wires: Wires) -> Wires:
+    """The values that the next instance takes: the only output, or the outputs with the names of the inputs.
+
+    Raises E215 if there are other outputs than inputs.
+    """
+    names = ("",) if len(wires) == 1 else inputs
+    if bound.ports.keys() != set(names):
+        _refuse_chain(bound, item, inputs, wires)
+    return tuple(bound.ports[name] for name in names)
+
+
+def _refuse_chain(bound: Bound, item: Item, inputs: tuple[str, ...], wires: Wires) -> NoReturn:
+    word, count = "repeat" if item.repeat is not None else "each", counted(len(wires), "input")
+    ports = [] if "" in bound.ports else [*bound.ports]
+    outputs = f"{counted(len(ports), 'output')} ({listed(ports)})" if ports else "1 output"
+    named = f" ({listed(inputs)})" if len(inputs) > 1 else ""
+    message = f"`{word}` needs an output for each input, but `{item.op}` has {count}{named} and {outputs}"
+    way_out = "give a block with several inputs an output of the same name for each, or put the node into such a block"
+    fail(Code.BAD_REPEAT, message, item.repeat or item.span, way_out)

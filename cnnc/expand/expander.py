@@ -11,7 +11,7 @@ from itertools import chain, repeat
 from typing import NamedTuple
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note
-from cnnc.expand.blocks import Blocks, Instance, block_outputs, enter, next_input
+from cnnc.expand.blocks import Blocks, Instance, block_outputs, enter, next_inputs
 from cnnc.expand.infer_node import Inference, Written
 from cnnc.expand.limits import Estimate, count_links, count_step, require_room
 from cnnc.expand.order import in_order
@@ -159,9 +159,7 @@ class Expander:
         """The path of the item whose parameters a unit shares; None if it has its own."""
         if unit.share is None or self._rehearsed:
             return unit.scope.shares + unit.name if unit.scope.shares else None
-        return self._inference.sharing.named(
-            unit.share, unit.item, unit.scope, is_op=self._blocks.is_op(unit.item)
-        )
+        return self._inference.sharing.named(unit.share, unit.item, unit.scope, is_op=self._blocks.is_op(unit.item))
 
     def _repeat(self, unit: Unit, wires: Wires) -> BuiltUnit:
         """Build the instances `path.0`, `path.1` …, each the input of the next."""
@@ -179,19 +177,19 @@ class Expander:
         sharing.repeated.add(path)
         built: list[Bound] = []
         taps: dict[str, Wire] = {}
-        bound = Bound({"": wires[-1]})
+        bound, inputs = Bound({"": wires[-1]}), self._blocks.inputs(item)
         for inner, act in zip(inners, chain(unit.acts, repeat(None)), strict=False):
             count_step(item.span, scope)
-            if built or len(wires) > 1 < len(inners):
-                wires = (next_input(bound, item, wires),)
+            if built or (len(wires) > 1 < len(inners) and not inputs):
+                wires = next_inputs(bound, item, inputs, wires)
             index = inner.variables["i"]
             shared = sharing.instance(shares, index)
             bound = self._instance(Instance(single, f"{path}.{index}", wires, inner, act, shared))
             built.append(bound)
             if bound.failed:
                 return BuiltUnit(FAILED, built)
-            taps[str(index)] = bound.ports.get("", UNKNOWN_WIRE)
-        return BuiltUnit(Bound({**bound.ports, **taps}) if "" in bound.ports else bound, built)
+            taps |= {f"{index}.{port}".rstrip("."): wire for port, wire in bound.ports.items()}
+        return BuiltUnit(Bound({**bound.ports, **taps}), built)
 
     # -- one instance
 
@@ -243,7 +241,8 @@ class Expander:
         if block.text is None or item.op in scope.inside:
             return FAILED
         if self._rehearsed:
-            return Bound(dict.fromkeys(block.outputs or [""], UNKNOWN_WIRE))
+            ports = block.outputs or {}
+            return Bound(dict.fromkeys(ports if len(ports) > 1 else [""], UNKNOWN_WIRE))
         return self.expand_block(block, instance, {}, values.data, block.params.keys() & {*unknown, *missing, *meant})
 
     def _each(self, instance: Instance, body: Block) -> Bound:
@@ -255,13 +254,14 @@ class Expander:
         bound = Bound({"": wires[-1]})
         for variables in rounds(item, scope):
             count_step(item.span, scope)
+            if taps:
+                wires = next_inputs(bound, item, body.inputs, wires)
             shared = self._inference.sharing.instance(shares, variables["i"])
             turn = Instance(item, f"{path}.{variables['i']}", wires, scope, shares=shared)
             bound = self.expand_block(body, turn, {**scope.variables, **variables}, {})
             if bound.failed:
                 return FAILED
-            wires = (next_input(bound, item, ()),)
-            taps[str(variables["i"])] = wires[0]
+            taps |= {f"{variables['i']}.{port}".rstrip("."): wire for port, wire in bound.ports.items()}
         return Bound({**bound.ports, **taps})
 
     def expand_block(

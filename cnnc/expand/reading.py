@@ -18,6 +18,7 @@ from cnnc.expand.references import InputReference, not_yet_known, read_share, re
 from cnnc.expand.scope import FAILED, SILENT, Scope, fail
 from cnnc.language.model import Item
 from cnnc.language.validate import show
+from cnnc.text.value import Value
 
 
 class Unit(NamedTuple):
@@ -83,8 +84,9 @@ class Reader:
         is_open = item.op == "each" and (item.name is None or named_by_round(item))
         if item.repeat is not None and (is_open or by_instance(item, item.name)):
             for variables in indices(item, scope):
-                yield from self._items([replace(item, repeat=None)], scope.with_variables(variables))
-                item = replace(item, source=None)
+                inner = scope.with_variables(variables)
+                yield from self._items([replace(item, repeat=None)], inner)
+                item = replace(item, source=self._handed_on(item, inner))
         elif is_open:
             yield from self._rounds(item, scope)
         else:
@@ -109,17 +111,42 @@ class Reader:
         if item.share is not None and item.name is None:
             message = "an `each` without a name cannot have `share`"
             fail(Code.UNSHARABLE, message, item.share, "give it a `name`, or put `share` on the nodes in it")
+        body = item.body
+        if item.name is not None:
+            for variables in rounds(item, scope):
+                count_step(item.span, scope)
+                inner = scope.with_variables(variables)
+                yield from self._items([replace(item, op="group")], inner)
+                item = replace(item, source=self._handed_on(item, inner))
+            return
         if item.source is not None:
             sources = read_sources(item, scope, is_op=self.blocks.is_op(item))
             if len(sources) > 1:
-                fail(Code.WRONG_ARITY, f"`each` takes one input, got {len(sources)}", item.source, None)
+                way_out = "give it a `name`, `inputs` and `outputs`, or name inputs in the nodes in it"
+                fail(
+                    Code.WRONG_ARITY,
+                    f"an `each` without a name takes one input, got {len(sources)}",
+                    item.source,
+                    way_out,
+                )
             yield Passage(item, scope, sources)
-        items = item.body.items if item.name is None else (replace(item, op="group", source=None),)
-        if item.name is None and item.allow:
+        if item.allow:
             scope = replace(scope, allow=(*item.allow, *scope.allow))
         for variables in rounds(item, scope):
             count_step(item.span, scope)
-            yield from self._items(items, scope.with_variables(variables))
+            yield from self._items(body.items, scope.with_variables(variables))
+
+    def _handed_on(self, item: Item, scope: Scope) -> Value | None:
+        """The `from` of the next of several items with names of their own: None for the output of this one.
+
+        A block with several inputs hands each on by the output of its name.
+        """
+        inputs = self.blocks.inputs(item)
+        if len(inputs) < 2:
+            return None
+        assert item.name is not None
+        name = evaluate(item.name, scope)
+        return Value(tuple(Value(f"{name}.{port}", item.span) for port in inputs), item.span)
 
     def _leave(self, item: Item, scope: Scope) -> Iterator[Step]:
         """Leave out an item: its last input takes its place, also under its name."""

@@ -86,7 +86,9 @@ class Sharing:
 ALIKE = "a node can share the parameters of one with the same op, attributes and input channels"
 
 
-def _refuse(problem: str, at: Span, help: str = "name a node with the same op, or an instance of the same block") -> NoReturn:
+def _refuse(
+    problem: str, at: Span, help: str = "name a node with the same op, or an instance of the same block"
+) -> NoReturn:
     fail(Code.UNSHARABLE, f"its parameters cannot be shared: {problem}", at, help)
 
 

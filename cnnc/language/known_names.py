@@ -22,7 +22,6 @@ from cnnc.language.foreign_nodes import (
     written_otherwise,
 )
 from cnnc.language.model import Block, Item
-from cnnc.language.nodes import LATER_WORDS
 from cnnc.language.validate import quote, show
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATION_FAMILIES
@@ -66,7 +65,7 @@ class Known(NamedTuple):
     def _with_attributes(self, item: Item, report: Report) -> Item:
         """The item with corrected attributes, after reporting."""
         if item.op in self.blocks:
-            item = _with_own_words(item, self.blocks[item.op])
+            item = _own_share(item, self.blocks[item.op])
             known, kind = (*self.blocks[item.op].params, *WORDS), "parameter"
         else:
             act = ("act",) if registry.takes_act(item.op) else ()
@@ -118,18 +117,18 @@ def _mended(item: Item, key: str, meant: Meant) -> Item:
     elif not (meant.needless or (meant.op in registry.PLACES and registry.PLACES[meant.op][0] in KEEP_THE_SHAPE)):
         return item
     attributes = Value(values, item.attributes.span, keys)
-    return replace(item, attributes=attributes, **{name: words[word] for word, name in FIELDS.items()})
+    mended: dict[str, Any] = {name: words[word] for word, name in FIELDS.items()}
+    return replace(item, attributes=attributes, **mended)
 
 
-def _with_own_words(item: Item, block: Block) -> Item:
-    """The item with those words as attributes that are parameters of its block."""
-    own = {word: value for word in LATER_WORDS if word in block.params and (value := getattr(item, FIELDS[word]))}
-    if not own:
+def _own_share(item: Item, block: Block) -> Item:
+    """The item with `share` as an attribute, if its block has a parameter of that name: it is older than the word."""
+    if item.share is None or "share" not in block.params:
         return item
     assert isinstance(item.attributes.data, dict)
-    keys = {**item.attributes.keys, **{word: value.span for word, value in own.items()}}
-    attributes = Value({**item.attributes.data, **own}, item.attributes.span, keys)
-    return replace(item, attributes=attributes, **{FIELDS[word]: None for word in own})
+    keys = {**item.attributes.keys, "share": item.share.span}
+    attributes = Value({**item.attributes.data, "share": item.share}, item.attributes.span, keys)
+    return replace(item, attributes=attributes, share=None)
 
 
 def _as_value(given: int | list[int], span: Span) -> Value:

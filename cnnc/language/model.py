@@ -185,9 +185,9 @@ class OutputPart(Part):
 class Item:
     """One entry of a list of nodes: an op, an instance of a block, a `group` or an `each`.
 
-    `attributes` holds all attributes except `name`, `from`, `when`, `repeat`, `share` and `allow`. A group or an `each` has a
-    `body`. An item that could not be read is `broken`: its outputs are unknown. `bare` is a value given instead of a
-    mapping of attributes.
+    `attributes` holds all attributes except `name`, `from`, `when`, `repeat`, `share` and `allow`. A group or an `each`
+    has a `body`. An item that could not be read is `broken`: its outputs are unknown. `bare` is a value that was given
+    instead of a mapping of attributes.
     """
 
     op: str

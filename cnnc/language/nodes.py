@@ -18,11 +18,10 @@ from cnnc.ops import registry
 from cnnc.text.value import Value
 
 GROUP_KEYS = ("params", "inputs", "outputs", "names", "nodes")
-EACH_KEYS = ("over", "names", "nodes")
+EACH_KEYS = ("over", "inputs", "outputs", "names", "nodes")
 TAKEN = {name: f"in `repeat` and `each` it is the {what}" for name, what in COUNTERS.items()}
-LATER_WORDS = ("share",)  # words that a block may have as a parameter, because it could before they existed
-WORD_TAKEN = {  # no instance could set it
-    word: "every node has an attribute of that name" for word in WORDS if word not in LATER_WORDS
+WORD_TAKEN = {  # no instance could set it; `share` is newer than blocks with a parameter of that name
+    word: "every node has an attribute of that name" for word in WORDS if word != "share"
 }
 
 
@@ -193,6 +192,12 @@ def _inner(op: str, span: Span, body: Value, report: Report) -> Block | None:
             Diagnostic(Code.MISSING_ATTRIBUTE, "`each` needs `over`", span, help="add `over: {channels: [64, 128]}`")
         )
         return None
+    if op == "each" and "name" not in body.data:
+        for key in ("inputs", "outputs"):
+            if key in kept:
+                message = f"an `each` without a name has no `{key}`: its nodes see the names around it"
+                report(Diagnostic(Code.UNKNOWN_ATTRIBUTE, message, body.keys[key], help="give it a `name`"))
+                del kept[key]
     part = salvage(BlockPart, Value(kept, span, body.keys), f"`{op}`", report)
     return None if part is None else _block(part, op, span, body, report)
 

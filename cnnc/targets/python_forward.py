@@ -185,9 +185,7 @@ class SourceBuilder:
             arguments = {"shape": shape, "fill": fill, "deviation": deviation}
             self._forward.register(self._keys, TENSOR, arguments)
             return Term(f"self.{self._keys}" if self._keys.isidentifier() else f'self.get_parameter("{self._keys}")')
-        parameters = self._forward.register(
-            self._keys, "parameter", {f"{name}.shape": shape, f"{name}.fill": fill}
-        )
+        parameters = self._forward.register(self._keys, "parameter", {f"{name}.shape": shape, f"{name}.fill": fill})
         return Term(f'{parameters}["{name}"]')
 
     def tensors(self, kind: str, names: Sequence[str], /, **arguments: Any) -> list[Term]:

@@ -198,9 +198,10 @@ def _hide_fx(module: "GraphModule") -> None:
 
 def _has(holder: "torch.nn.Module", target: str) -> bool:
     """Whether `holder.<target>` exists."""
+    found: Any = holder
     for part in target.split("."):
-        holder = getattr(holder, part, None)
-    return holder is not None
+        found = getattr(found, part, None)
+    return found is not None
 
 
 def _put(holder: "torch.nn.Module", target: str, value: Any) -> None:

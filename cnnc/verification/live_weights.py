@@ -7,11 +7,13 @@ means of 0 and variances of 1 hide a wrong batch norm in the same way.
 Takes a module in eval mode and a batch for each of its inputs; overwrites its weights, layer by layer, during a forward
 pass of that batch. Layers get random weights, scaled so that their outputs have unit variance around their channels'
 means, and biases that put these means near zero (like Mishkin and Matas, "All you need is a good init", 2016, but in a
-single pass). Norms get the statistics of their inputs, slightly changed. Everything else (factors, slopes) is drawn
-around 1. Integers, such as `num_batches_tracked`, stay.
+single pass). Norms get the statistics of their inputs, slightly changed. A module that runs several times keeps the
+weights of its first run. Everything else (factors, slopes) is drawn around 1. Integers, such as `num_batches_tracked`,
+stay.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,25 +41,36 @@ def enliven(module: "torch.nn.Module", inputs: "Sequence[Tensor]", seed: int, ga
         for each in module.modules():
             if hasattr(each, "in_proj_weight"):  # attention, which uses its weights without calling a module
                 _draw_attention(each, random)
-        hooks = [hook for each in module.modules() for hook in _hooks(each, random, gain)]
+        hooks = [_hooks(each, random, gain) for each in module.modules()]
         module(*inputs)
-    for hook in hooks:
+    for hook in chain(*hooks):
         hook.remove()
 
 
 def _hooks(module: "torch.nn.Module", random: "torch.Generator", gain: float) -> list[Any]:
-    """Register the hooks that set a layer's or norm's weights when it runs; return their handles."""
+    """Register the hooks that set a layer's or norm's weights when it runs for the first time; return their handles."""
     from torch import nn
+
+    handles: list[Any] = []
+
+    def drawn(layer: Any, _: Any) -> None:
+        handles.pop(0).remove()
+        _draw(layer, random)
+
+    def scaled(layer: Any, _: Any, output: "Tensor") -> "Tensor":
+        handles.pop(0).remove()
+        return _scale(layer, output, random, gain)
+
+    def watched(norm: Any, inputs: "tuple[Tensor]") -> None:
+        handles.pop(0).remove()
+        _watch(norm, inputs[0], random, gain)
 
     layers = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
     if isinstance(module, layers):
-        return [
-            module.register_forward_pre_hook(lambda layer, _: _draw(layer, random)),
-            module.register_forward_hook(lambda layer, _, output: _scale(layer, output, random, gain)),
-        ]
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-        return [module.register_forward_pre_hook(lambda norm, inputs: _watch(norm, inputs[0], random, gain))]
-    return []
+        handles += [module.register_forward_pre_hook(drawn), module.register_forward_hook(scaled)]
+    elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        handles.append(module.register_forward_pre_hook(watched))
+    return handles
 
 
 def _draw(layer: Any, random: "torch.Generator") -> None:
