@@ -143,7 +143,7 @@ VALUES: Values = {
         st.just([2, 3, 4]) if given.get("coordinates") else one([3], [2, 2, 3])(x, given)
     ),
     "constant.value": lambda x, given: st.just(0) if given.get("coordinates") else one(0, 1.5, -2)(x, given),
-    "heads": lambda x, given: st.sampled_from(divisors(x.features)),
+    "heads": lambda x, given: st.sampled_from(divisors(x.shape[-1] or 1)),
     "height": lambda x, given: st.sampled_from(divisors(x.shape[0] or 1)),
     "width": lambda x, given: st.just((x.shape[0] or 1) // given.get("height", 1)),
     "dropout": one(0, 0.1),

@@ -24,11 +24,23 @@ PLAIN = ["relu", "tanh", "batch_norm", "identity", "scale", {"prelu": {"per_chan
 
 
 @dataclass
+class Learned:
+    """An item with parameters, without its name and inputs: what it takes, and what it gives by port."""
+
+    name: str
+    op: str
+    words: Item
+    takes: list[Sizes]
+    gives: dict[str, Sizes]
+
+
+@dataclass
 class Values:
     """What a graph has to take from: names with their types, and those that nothing takes yet."""
 
     sizes: dict[str, Sizes]
     unused: list[str] = field(default_factory=list)
+    learned: list[Learned] = field(default_factory=list)
 
     def take(self, name: str) -> str:
         if name in self.unused:
@@ -225,12 +237,12 @@ def named(draw: Draw, name: str, values: Values, scope: Scope) -> Item:
     """An item of that name, which takes and gives values."""
     taken = draw(st.sampled_from(sorted(values.sizes)))
     x = values.sizes[taken]
-    kinds = ["op", "op", "op", "join", "absent", *["group", "block"] * (scope.depth < 2)]
-    kind = draw(st.sampled_from(kinds))
-    if kind == "join":
-        return draw(joins(name, values))
-    if kind == "block":
-        return draw(instances(name, values, scope))
+    kinds = ["op", "op", "op", "join", "absent", *["group", "block", "chain"] * (scope.depth < 2)]
+    kind = draw(st.sampled_from([*kinds, *["share"] * 2 * bool(values.learned)]))
+    if kind in ("share", "join"):
+        return draw((shared if kind == "share" else joins)(name, values))
+    if kind in ("chain", "block"):
+        return draw((repeats if kind == "chain" else instances)(name, values, scope))
     words: Item = {"name": name, "from": values.take(taken)}
     if kind == "absent":
         values.give(name, x)
@@ -246,7 +258,37 @@ def named(draw: Draw, name: str, values: Values, scope: Scope) -> Item:
     if op in ("conv", "linear"):
         words |= draw(st.sampled_from([{}, {"act": "relu"}, {"act": "hardswish"}]))
     asked = None if "." in taken else taken
-    return {op: draw(rewritten(given, Scope(asked, {}, scope.params), x)) | words}
+    item = draw(rewritten(given, Scope(asked, {}, scope.params), x)) | words
+    cost = registry.get(op).model_validate(given).cost(x[0])
+    if cost.params or cost.buffers:
+        gives = dict(zip([port.removeprefix(name) for port in ports], found, strict=True))
+        values.learned.append(Learned(name, op, {key: item[key] for key in item.keys() - {"name", "from"}}, [x], gives))
+    return {op: item}
+
+
+@st.composite
+def shared(draw: Draw, name: str, values: Values) -> Item:
+    """An item with the parameters of another, which takes the same or other values of the same types."""
+    other = draw(st.sampled_from(values.learned))
+    taken = [draw(st.sampled_from([each for each, y in values.sizes.items() if y == x])) for x in other.takes]
+    for port, y in other.gives.items():
+        values.give(name + port, y)
+    return {other.op: {**other.words, "name": name, "from": [*map(values.take, taken)], "share": other.name}}
+
+
+@st.composite
+def repeats(draw: Draw, name: str, values: Values, scope: Scope) -> Item:
+    """A chain of instances of a block that hands on two values by name."""
+    taken = draw(st.lists(st.sampled_from(sorted(values.sizes)), min_size=2, max_size=2))
+    sizes = dict(zip(("left", "right"), (values.sizes[each] for each in taken), strict=True))
+    ops = st.sampled_from(["relu", "tanh", "scale", "identity"])
+    items = [{draw(ops): {"name": f"{port}_out", "from": port}} for port in sizes]
+    outputs = {port: f"{port}_out" for port in draw(st.permutations(list(sizes)))}
+    block, count = f"block{len(scope.blocks)}", draw(st.integers(2, 3))
+    scope.blocks[block] = {"inputs": list(sizes), "outputs": outputs, "nodes": items}
+    for port, y in sizes.items():
+        values.give(f"{name}.{port}", y)
+    return {block: {"name": name, "from": [*map(values.take, taken)], "repeat": count}}
 
 
 @st.composite
@@ -300,4 +342,6 @@ def instances(draw: Draw, name: str, values: Values, scope: Scope) -> Item:
     block = f"block{len(scope.blocks)}"
     scope.blocks[block] = {"params": {"k": 3, "flag": True}, "inputs": inputs, "outputs": outputs, "nodes": items}
     given = draw(st.sampled_from([{}, {"flag": True}, {"k": draw(written(3, scope))}]))
+    gives = {f".{port}" if len(outputs) > 1 else "": inner.sizes[ends[end]] for port, end in outputs.items()}
+    values.learned.append(Learned(name, block, given, [values.sizes[each] for each in taken], gives))
     return {block: {**given, "name": name, "from": [values.take(each) for each in taken]}}

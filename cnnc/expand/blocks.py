@@ -116,19 +116,21 @@ def block_outputs(block: Block, last: Bound | None, scope: Scope) -> Bound:
 def next_inputs(bound: Bound, item: Item, inputs: tuple[str, ...], wires: Wires) -> Wires:
     """The values that the next instance takes: the only output, or the outputs with the names of the inputs.
 
-    Raises E215 if there are other outputs than inputs.
+    Raises E215 if there are no such outputs.
     """
-    names = ("",) if len(wires) == 1 else inputs
-    if bound.ports.keys() != set(names):
+    names = ("",) if "" in bound.ports and len(wires) == 1 else inputs
+    if not names or not bound.ports.keys() >= set(names):
         _refuse_chain(bound, item, inputs, wires)
     return tuple(bound.ports[name] for name in names)
 
 
 def _refuse_chain(bound: Bound, item: Item, inputs: tuple[str, ...], wires: Wires) -> NoReturn:
-    word, count = "repeat" if item.repeat is not None else "each", counted(len(wires), "input")
-    ports = [] if "" in bound.ports else [*bound.ports]
+    """Raise E215 with the names of the inputs and outputs."""
+    word = "repeat" if item.repeat is not None else "each"
+    ports = [f"`{port}`" for port in bound.ports if port and not port[0].isdecimal()]
     outputs = f"{counted(len(ports), 'output')} ({listed(ports)})" if ports else "1 output"
-    named = f" ({listed(inputs)})" if len(inputs) > 1 else ""
-    message = f"`{word}` needs an output for each input, but `{item.op}` has {count}{named} and {outputs}"
-    way_out = "give a block with several inputs an output of the same name for each, or put the node into such a block"
-    fail(Code.BAD_REPEAT, message, item.repeat or item.span, way_out)
+    named = f" ({listed([f'`{name}`' for name in inputs])})" if inputs else ""
+    message = f"`{word}` hands outputs on by the names of the inputs"
+    has = f"`{item.op}` has {counted(len(wires), 'input')}{named} and {outputs}"
+    way_out = "use a block with one input and one output, or with an output of the same name for each input"
+    fail(Code.BAD_REPEAT, f"{message}, but {has}", item.repeat or item.span, way_out)

@@ -98,10 +98,12 @@ class Reader:
         share = None
         try:
             share = read_share(item, scope)
+            if share is not None and share.spelling == name:
+                fail(Code.UNSHARABLE, f"`{name}` cannot share its own parameters", share.span, "name another node")
             sources = read_sources(item, scope, is_op=self.blocks.is_op(item))
         except CnncError as error:
             scope.report_all(error)
-            sources = [InputReference("", "", item.span, FAILED)] * self.blocks.fewest_inputs(item)
+            share, sources = None, [InputReference("", "", item.span, FAILED)] * self.blocks.fewest_inputs(item)
         count_links(len(sources), item.span, scope)
         return Unit(item, scope, name, sources, read_acts(item, scope), share)
 

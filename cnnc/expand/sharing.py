@@ -6,14 +6,13 @@ named item. What cannot be shared is E315.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Span
 from cnnc.expand.references import InputReference, bound, wire
 from cnnc.expand.scope import Scope, fail
 from cnnc.graph.graph import Node
 from cnnc.language.model import Item
-from cnnc.ops.recorder import Step, registered
+from cnnc.ops.recorder import Recording, registered
 from cnnc.ops.types import Types
 
 
@@ -37,20 +36,20 @@ class Sharing:
         found = bound(source, scope)
         if found is None:
             wire(source, scope)  # raises E306, unless the name may be that of an item that could not be read
-        if found is None or found.failed:
+        if found is None or found.failed or any(each.type is None for each in found.ports.values()):
             return None
-        name, path = source.name, scope.path + source.name
+        name, path = source.name, scope.path + source.spelling
         if name in scope.local.absent:
-            _refuse(f"`{name}` is left out", source.span)
-        if name not in scope.local.given:
-            _refuse(f"`{name}` is an input, which has no parameters", source.span)
-        if source.port:
-            path += f".{source.port}"
-            if path.rpartition(".")[0] not in self.repeated or not (path in self.scopes or self._known(path)):
-                _refuse(f"`{name}` has no instance `{source.port}`", source.span, f"write `share: {name}`")
+            fail(Code.UNSHARABLE, f"`{name}` is left out, so it has no parameters to share", source.span, OTHER)
+        if not (self._known(path) or path in self.scopes or path in self.repeated):
+            if source.port:
+                message, way_out = f"`{name}` has no instance `{source.port}`", f"write `share: {name}`"
+                fail(Code.UNSHARABLE, message, source.span, way_out)
+            fail(Code.UNSHARABLE, f"`{name}` is an input, so it has no parameters to share", source.span, OTHER)
         if not is_op and self.scopes.get(path) != item.op:
-            what = f"a `{self.scopes[path]}`" if path in self.scopes else "a node"
-            _refuse(f"`{source.spelling}` is {what}, and this is a `{item.op}`", source.span)
+            theirs = self.scopes.get(path) or (self.nodes[self._index[path]].op.name if self._known(path) else "node")
+            message = f"`{source.spelling}` is a `{theirs}`, so `{item.op}` cannot share its parameters"
+            fail(Code.UNSHARABLE, message, source.span, OTHER)
         return path
 
     def instance(self, path: str | None, index: object) -> str | None:
@@ -84,25 +83,20 @@ class Sharing:
 
 
 ALIKE = "a node can share the parameters of one with the same op, attributes and input channels"
-
-
-def _refuse(
-    problem: str, at: Span, help: str = "name a node with the same op, or an instance of the same block"
-) -> NoReturn:
-    fail(Code.UNSHARABLE, f"its parameters cannot be shared: {problem}", at, help)
+OTHER = "name a node with the same op, or another instance of the same block"
 
 
 def _fault(message: str, at: Span | None, help: str, notes: Sequence[Note] = ()) -> Diagnostic:
     return Diagnostic(Code.UNSHARABLE, message, at, notes=tuple(notes), help=help)
 
 
-def _difference(ours: Sequence[Step], theirs: Sequence[Step]) -> str | None:
+def _difference(ours: Sequence[Recording], theirs: Sequence[Recording]) -> str | None:
     """How the modules and tensors that two nodes register differ; None if they are equal."""
     if [each[:2] for each in ours] != [each[:2] for each in theirs]:
-        kinds = [", ".join(each.what for each in steps) or "none" for steps in (ours, theirs)]
-        return f"they are {kinds[0]} and {kinds[1]}"
+        kinds = [", ".join(each.what for each in steps) or "nothing" for steps in (ours, theirs)]
+        return f"it is a {kinds[0]}, not a {kinds[1]}"
     for mine, its in zip(ours, theirs, strict=True):
         for name, value in mine.arguments.items():
             if value != its.arguments.get(name):
-                return f"`{name}` is {value} and {its.arguments.get(name)}"
+                return f"its `{name}` is {value}, not {its.arguments.get(name)}"
     return None

@@ -11,7 +11,7 @@ from cnnc.ops.base import Op
 from cnnc.ops.types import Types
 
 
-class Step(NamedTuple):
+class Recording(NamedTuple):
     """One call of a method of a `TorchBuilder`, with all its arguments; `what` is a module, a function or a name."""
 
     method: str
@@ -37,7 +37,7 @@ class Recorder:
 
     def __init__(self, inputs: Types, outputs: Types) -> None:
         self.inputs, self.outputs = inputs, outputs
-        self.steps: list[Step] = []
+        self.steps: list[Recording] = []
 
     def module(self, kind: str, x: Any, /, **arguments: Any) -> Recorded:
         return self._record("module", kind, (x,), arguments)
@@ -59,17 +59,17 @@ class Recorder:
         return self._record("training", "", (), {})
 
     def _record(self, method: str, what: str, values: tuple[Any, ...], arguments: dict[str, Any]) -> Recorded:
-        self.steps.append(Step(method, what, values, arguments))
+        self.steps.append(Recording(method, what, values, arguments))
         return Recorded(len(self.steps) - 1)
 
 
-def record(op: Op, inputs: Types, outputs: Types) -> tuple[list[Step], Any]:
+def record(op: Op, inputs: Types, outputs: Types) -> tuple[list[Recording], Any]:
     """Return the steps of a node, and the value or values that it returns."""
     recorder = Recorder(inputs, outputs)
     result = op.to_torch(recorder, *(Recorded(-1 - index) for index in range(len(inputs))))
     return recorder.steps, result
 
 
-def registered(op: Op, inputs: Types, outputs: Types) -> list[Step]:
+def registered(op: Op, inputs: Types, outputs: Types) -> list[Recording]:
     """Return the steps of a node that add to the state_dict."""
     return [step for step in record(op, inputs, outputs)[0] if step.registers]

@@ -6,6 +6,7 @@ lists them; those of the top level's other keys stand in `edits_of_shell`.
 
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -113,6 +114,39 @@ def repeat(rng: Random, draft: Draft) -> bool:
     place, _, words = found
     count = rng.choice((1, 2, 2, 3))
     words["repeat"] = count if rng.random() < 0.7 else expression(rng, count, place.names, [], draft.near)
+    return True
+
+
+def share(rng: Random, draft: Draft) -> bool:
+    """One more item like another, with its parameters; or an item that shares those of any other."""
+    found = _item(rng, draft)
+    if found is None or not found[0].names:
+        return False
+    place, op, words = found
+    if rng.random() < 0.2:
+        words["share"] = rng.choice(place.names)
+        return True
+    old, new = words.setdefault("name", fresh(rng, set(place.names))), fresh(rng, set(place.names))
+    again = {**deepcopy(words), "name": new, "share": old}
+    if rng.random() < 0.4:
+        again["from"] = _value(rng, place, draft)
+    place.items.append({op: again})
+    _show(rng, draft, place, new)
+    return True
+
+
+def hand_on(rng: Random, draft: Draft) -> bool:
+    """A scope of several inputs that has an output for each, and is repeated."""
+    found = [each for each in places(draft.spec) if len(each.inputs) > 1 and each.kind in ("block", "group")]
+    if not found:
+        return False
+    inner = rng.choice(found)
+    inner.holder["outputs"] = {name: rng.choice((name, rng.choice(inner.names))) for name in inner.inputs}
+    for place in places(draft.spec):
+        for item in place.items:
+            for op, words in item.items():
+                if words is inner.holder or draft.spec.get("blocks", {}).get(op) is inner.holder:
+                    words["repeat"] = rng.randint(1, 3)
     return True
 
 
@@ -336,5 +370,5 @@ def enclose(rng: Random, draft: Draft) -> bool:
 
 OF_NODES: tuple[Edit, ...] = (
     *(set_attribute, set_attribute, rewire, rewire, leave_out, leave_out, repeat, add_act, compute, compute, lift),
-    *(insert, insert, instantiate, move, rename, name_by_index, drop, enclose),
+    *(insert, insert, instantiate, move, rename, name_by_index, drop, enclose, share, share, hand_on),
 )
