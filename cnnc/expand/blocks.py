@@ -127,7 +127,7 @@ def next_inputs(bound: Bound, item: Item, inputs: tuple[str, ...], wires: Wires)
 def _refuse_chain(bound: Bound, item: Item, inputs: tuple[str, ...], wires: Wires) -> NoReturn:
     """Raise E215 with the names of the inputs and outputs."""
     word = "repeat" if item.repeat is not None else "each"
-    ports = [f"`{port}`" for port in bound.ports if port and not port[0].isdecimal()]
+    ports = [] if "" in bound.ports else [f"`{port}`" for port in bound.ports if "." not in port]
     outputs = f"{counted(len(ports), 'output')} ({listed(ports)})" if ports else "1 output"
     named = f" ({listed([f'`{name}`' for name in inputs])})" if inputs else ""
     message = f"`{word}` hands outputs on by the names of the inputs"
