@@ -15,6 +15,7 @@ from cnnc.text.value import Value
 COUNTERS = {"i": "index of the round", "n": "number of rounds"}  # the variables of `repeat` and `each`
 LONGEST = 64
 PATTERN = re.compile(r"[A-Za-z0-9_]+")
+OF_A_NODE = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")  # not of values in expressions, where a hyphen subtracts
 FILE_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 # The attributes of torch.nn.Module and of torch.fx.GraphModule, which a submodule would hide. Listed here because
@@ -54,7 +55,7 @@ TAKEN = {  # a module's attributes are its nodes; targets use no names of blocks
 
 def check_name(name: str, span: Span, report: Report, what: str = "a node") -> bool:
     """Whether `name` is valid; reports the error if not."""
-    if not PATTERN.fullmatch(name):
+    if not (OF_A_NODE if what == "a node" else PATTERN).fullmatch(name):
         hint = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[:LONGEST]
         message, help = f"{show(name)} cannot be the name of {what}", "use only letters A–Z a–z, digits and _"
         help = mistyped(name) or (f"{help}: `{hint}`" if hint else help)
