@@ -18,6 +18,7 @@ from cnnc.targets.torch_module import shapes
 ROOT = Path(__file__).parents[2]
 ZOO = json.loads(gzip.decompress((ROOT / "tests/data/zoo.json.gz").read_bytes()))
 PLACES = {"resnet152": ROOT / "specs/resnet152.yaml"}
+PARAMETERS = {"yolov3_tiny": 8_852_366}  # of networks that torchvision does not have
 WITH_AUXILIARY = ("fcn_resnet50", "deeplabv3_resnet50")  # torchvision runs their auxiliary heads in evaluation, too
 COUNTER = "num_batches_tracked"
 
@@ -59,4 +60,9 @@ def test_checkpoints_load_by_name(published):
 
 def test_every_spec_of_the_zoo_is_held_to_numbers():
     specs = {path.stem for path in (ROOT / "specs/zoo").glob("*.yaml")}
-    assert specs == ZOO.keys() - PLACES.keys()
+    assert specs == (ZOO.keys() | PARAMETERS.keys()) - PLACES.keys()
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_parameters_are_the_published_ones(name):
+    assert totals(cnnc.load(place(name))).params == PARAMETERS[name]
