@@ -151,7 +151,7 @@ VALUES: Values = {
     "max": one(0.5, 1, 6),
     "scale": one(0.5, -1, 2.0),
     "shift": one(1, -0.5, 3.0),
-    "shape": lambda x, given: shapes(x.elements or 1),
+    "shape": lambda x, given: shapes(x.elements) if x.elements else st.sampled_from([[x.channels, -1], [1, 1, -1]]),
     "parts": parts,
     "sizes": cuts,
     "pad.padding": lambda x, given: sides(3) | sides(8),

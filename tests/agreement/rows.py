@@ -268,6 +268,8 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"shape": [-1]}, MAP),
         ({"shape": [5, 1, 1]}, VECTOR),
         ({"shape": [1, 3, 7, 2, 3]}, MAP),
+        ({"shape": [3, -1]}, OPEN),
+        ({"shape": [9, 2, -1]}, (3, None, 6)),
     ],
     "permute": [
         ({"axes": [1, 2, 0]}, MAP),

@@ -117,6 +117,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[Any, ...], str]] = [
     ("E313", "local_response_norm", {"size": 4}, (MAP,), "must be odd, got 4"),
     ("E313", "softmax", {"axis": 1}, (VECTOR,), "axis 1 is out of range"),
     ("E313", "log_softmax", {"axis": -4}, (MAP,), "axis -4 is out of range"),
+    ("E310", "reshape", {"shape": [-1, 3]}, (OPEN,), "needs a -1 after the first axis"),
+    ("E313", "reshape", {"shape": [5, -1]}, (OPEN,), "the input has a multiple of 3 elements, but"),
     ("E313", "reshape", {"shape": [5, 5]}, (MAP,), "the input has 126 elements, but the shape needs 5×5 = 25"),
     ("E313", "reshape", {"shape": [-1, 5]}, (MAP,), "the input has 126 elements, but the shape needs a multiple of 5"),
     ("E313", "reshape", {"shape": [-1, -1]}, (MAP,), "one of them"),
