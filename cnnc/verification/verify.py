@@ -76,8 +76,8 @@ class Agreement:
     own_sensitivity: float
 
     def __str__(self) -> str:
-        """The numbers as shown to the user."""
-        shown = f"within {self.largest_absolute:.1e} of torch, sensitivity {self.sensitivity:,.0f}"
+        """The numbers as shown to the user; a difference means little without the size of the output."""
+        shown = f"within {self.largest_relative:.1e} of torch, sensitivity {self.sensitivity:,.0f}"
         if self.own_sensitivity >= LEAST_SENSITIVITY:
             return shown
         own = f"{self.own_sensitivity:.0f}" if self.own_sensitivity >= 1 else f"{self.own_sensitivity:.1g}"
