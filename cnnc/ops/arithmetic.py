@@ -29,7 +29,11 @@ class Arithmetic(Local):
 
     def infer(self, *xs: TensorType) -> TensorType:
         way_out = f"give all inputs of `{self.name}` the same shape, or (C, 1, 1) for a number per channel"
-        full = [k for k, x in enumerate(xs) if not any(_spreads_over(x, other) for other in xs)]
+        types = set(xs)  # few, even of many inputs
+        if len(types) == 1:
+            return xs[0]
+        spread = {x for x in types if any(_spreads_over(x, other) for other in types)}
+        full = [k for k, x in enumerate(xs) if x not in spread]
         merged = unify(self, xs, full, way_out)
         for k, x in enumerate(xs):
             if k not in full and not _spreads_over(x, merged):

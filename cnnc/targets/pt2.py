@@ -26,6 +26,8 @@ def write(graph: Graph, module: "GraphModule", path: Path) -> None:
         if is_open(graph) and not _takes_all_sizes(program, graph):
             with _general():
                 program = _export(graph, module)
+            if not _takes_all_sizes(program, graph):
+                getattr(program, "_guards_code", []).clear()  # of strides; the checks of the inputs' shapes stay
     finally:
         module.train(mode)
     stage_file(path, lambda file: torch.export.save(program, file))
