@@ -28,13 +28,14 @@ Inputs = Sequence["Sequence[Tensor]"]
 class Answers:
     """The results of `module`, in eval mode, which holds the `weights`; node values are for the first input batch.
 
-    The weights may be stored in a file meanwhile.
+    The weights may be stored in a file meanwhile. Only the first `samples` inputs count for the sensitivity.
     """
 
     graph: Graph
     module: "GraphModule"
     weights: "Mapping[str, Array]"
     inputs: Inputs
+    samples: int | None = None  # all
 
     def wait(self, weights: InFile) -> None:
         """Compute outputs and sensitivity, then move the module's weights and these to a file."""
@@ -63,7 +64,7 @@ class Answers:
         import numpy as np
 
         samples: dict[tuple[tuple[int, ...], ...], list[list[Array]]] = {}  # by size, whatever the batch
-        for inputs, outputs in zip(self.inputs, self.outputs, strict=True):
+        for inputs, outputs in list(zip(self.inputs, self.outputs, strict=True))[: self.samples]:
             samples.setdefault(tuple(tuple(each.shape[1:]) for each in inputs), []).append(outputs)
         batches = (zip(zip(*each, strict=True), distances, strict=True) for each in samples.values())
         return min(sensitivity(np.concatenate(output), far) for batch in batches for output, far in batch)
