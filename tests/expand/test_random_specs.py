@@ -68,7 +68,7 @@ def facts(graph):
     return [
         (
             *(nameless(node.op), node.outputs, node.cost, place[node.keys]),
-            [(place.get(ref.node, ref.node), ref.port) for ref in node.inputs],
+            [(place.get(ref.node, ref.node), ref.port) for ref in node.inputs if not is_source(node.op.name)],
         )
         for node in graph.nodes
     ]

@@ -37,9 +37,9 @@ def constructs(of: Drawn, graph: Graph) -> Iterator[str]:
     yield from ["picture"] * any(each.picture is not None for each in graph.inputs)
     yield from ["far number"] * any(map(_is_far, _numbers(of.spec["nodes"])))
     for place in places(of.spec):
-        names = [next(iter(item.values())).get("name") for item in place.items]
-        for at, item in enumerate(place.items):
-            [words] = item.values()
+        items = [(next(iter(item.values())) or {}) if isinstance(item, dict) else {} for item in place.items]
+        names = [words.get("name") for words in items]
+        for at, words in enumerate(items):
             asked = re.findall(r"(\w+)\.(?:channels|height|width|features)", json.dumps(words))
             yield from ["size of a node in an expression"] * any(name in names for name in asked)
             when = re.findall(r"(\w+)\.\w+", str(words.get("when")))

@@ -134,7 +134,7 @@ def places(spec: dict[str, Any]) -> list[Place]:
     found += [Place(block, block["nodes"], "block", block.get("inputs", ["input"])) for block in blocks]
     for place in found:  # which grows on the way
         for item in place.items:
-            for op, words in item.items():
+            for op, words in item.items() if isinstance(item, dict) else ():  # damage may leave only the op
                 if op in OUTER:
                     found.append(Place(words, words["nodes"], op, words.get("inputs", ["input"])))
     return found
