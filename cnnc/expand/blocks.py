@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 from cnnc.diagnostics import Allow, CnncError, Code, Note, counted, listed
 from cnnc.diagnostics.suggestions import MOST, nearest
 from cnnc.expand.attached_activations import Act
-from cnnc.expand.references import read_reference, wire
+from cnnc.expand.references import hidden_inputs, read_reference, wire
 from cnnc.expand.scope import FAILED, Binding, Bound, Names, Scope, Wires, fail
 from cnnc.expressions.strings import evaluate_value
 from cnnc.language.model import Block, Item
@@ -42,8 +42,7 @@ class Blocks:
         block = self.by_name.get(item.op) or item.body
         if block:
             return len(block.inputs)
-        like = registry.takes_like(item.op) and "like" in item.attributes.keys
-        return (registry.get(item.op).least_inputs or 1) + like  # a source has the hidden input of the batch
+        return registry.get(item.op).least_inputs + hidden_inputs(item.op, item.attributes)
 
     def inputs(self, item: Item) -> tuple[str, ...]:
         """The names of the inputs of a block, group or `each`; empty for an op."""

@@ -17,10 +17,9 @@ from cnnc.expand.limits import Estimate, count_links, count_step, require_room
 from cnnc.expand.order import in_order
 from cnnc.expand.parameters import attributes, condition, instances, parameters, rounds
 from cnnc.expand.reading import Passage, Reader, Unit
-from cnnc.expand.references import InputReference, find_wire, known_wire, needs
+from cnnc.expand.references import InputReference, find_wire, hidden_inputs, known_wire, needs
 from cnnc.expand.scope import FAILED, UNKNOWN_WIRE, Bound, Pending, Scope, Wire, Wires, fail
 from cnnc.language.model import Block, Item
-from cnnc.ops import registry
 from cnnc.text.value import Value
 
 Waiting = dict[Pending, Unit | Passage | None]  # None for an activation, which is bound with the unit before it
@@ -209,8 +208,8 @@ class Expander:
         if "act" in item.attributes.keys:
             rest = {key: each for key, each in values.data.items() if key != "act"}
             values = Value(rest, values.span, {key: span for key, span in values.keys.items() if key != "act"})
-        if registry.takes_like(item.op) and "like" in item.attributes.keys and len(wires) > 1:
-            wires = (*wires[1:], wires[0])  # an op takes it last
+        hidden = hidden_inputs(item.op, values)
+        wires = (*wires[hidden:], *wires[:hidden])  # an op takes them last
         source = item.source.span if item.source else item.span
         share = item.share.span if item.share else None
         written = Written(item.op, values, item.span, source, unknown - {"act"}, item.allow, share)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Report, Span, counted
 from cnnc.expand.edits import Edits
 from cnnc.expand.limits import count_links, require_room
+from cnnc.expand.references import hidden_inputs
 from cnnc.expand.scope import FAILED, Bound, Scope, Wire, Wires
 from cnnc.expand.sharing import Sharing
 from cnnc.expressions.budget import Work
@@ -98,9 +99,7 @@ class Inference:
         if (edit := self.edits.get(written.span)) and op is not None:
             op, wires = edit.apply(op), edit.connect(wires, scope)
             kind = type(op)
-        assert isinstance(written.attributes.data, dict)
-        like = written.attributes.data.get("like") if registry.takes_like(written.op) else None
-        hidden = registry.is_source(written.op) or (like is not None and like.data is not None)
+        hidden = hidden_inputs(written.op, written.attributes)
         if not _arity_fits(kind, len(wires) - hidden, written.source, scope.report) or op is None:
             self.failures += 1
             return FAILED

@@ -35,9 +35,9 @@ class InputReference(NamedTuple):
 
 
 def read_sources(item: Item, scope: Scope, *, is_op: bool) -> list[InputReference]:
-    """The inputs of an item, at least one: the node in `like`, and those in `from`, or the item before.
+    """The inputs of an item, at least one: hidden ones, and those in `from`, or the item before.
 
-    An op that takes no input has the first input of its scope as a hidden one, for the batch size.
+    An op that takes no input has the first input of its scope as a hidden one.
     """
     if is_op and registry.is_source(item.op):
         return [_of_batch(item, scope)]
@@ -50,6 +50,16 @@ def read_sources(item: Item, scope: Scope, *, is_op: bool) -> list[InputReferenc
     is_name = isinstance(like.data, str | int) and not isinstance(like.data, bool)  # otherwise the op refuses the value
     found = read_reference(like) if is_name else InputReference("", "", like.span, FAILED)
     return [found, *named]  # first, because the last input takes the place of a left-out node
+
+
+def hidden_inputs(op: str, attributes: Value) -> int:
+    """The number of inputs that an op does not name in `from`; they come first.
+
+    They are the batch size of an op that takes no input, and the node in `like`.
+    """
+    assert isinstance(attributes.data, dict)
+    like = attributes.data.get("like") if registry.takes_like(op) else None
+    return int(registry.is_source(op) or (like is not None and like.data is not None))
 
 
 def read_share(item: Item, scope: Scope) -> InputReference | None:
