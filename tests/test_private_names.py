@@ -33,10 +33,10 @@ PRIVATE = {
     "__main__.py": {"pydantic.plugin._loader"},
     "train/compiled.py": {"torch._dynamo.exc"},
     "verification/rounding.py": {"torch.utils._python_dispatch"},
-    "targets/pt2.py": {"torch.fx.experimental._config"},
+    "targets/pt2.py": {"torch.fx.experimental._config", "_guards_code"},
     "targets/torchscript.py": {"module._modules"},
 }
-HIDDEN = {"pydantic.plugin._loader", "torch.fx.experimental._config"}  # imported by name
+HIDDEN = {"pydantic.plugin._loader", "torch.fx.experimental._config", "_guards_code"}  # by their names in strings
 OWN = {"self", "cls", "other", "os", "NamedTuple"}
 OF_NAMEDTUPLES = {"_replace", "_asdict", "_fields", "_field_defaults"}
 

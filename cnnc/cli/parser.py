@@ -110,7 +110,7 @@ class Parser(argparse.ArgumentParser):
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Return the values of a command line; raises WrongCall, or prints the help and exits."""
         options, arguments = self._separate(iter(words))
-        return self.parse_args([*options, "--", *arguments])
+        return self.parse_args([*options, "--", *arguments] if arguments else options)
 
     def _separate(self, words: Iterator[str]) -> tuple[list[str], list[str]]:
         """Return the options, each as one word with its value, and the arguments, which argparse needs side by side."""
@@ -148,5 +148,6 @@ class Parser(argparse.ArgumentParser):
         """Raise WrongCall with an error that argparse has found, reworded."""
         message = message.removeprefix("argument ")
         message = message.replace("the following arguments are required:", f"{self.prog} needs")
+        message = message.replace("unrecognized arguments: -- ", "unrecognized arguments: ")  # of a command without any
         message = message.replace("unrecognized arguments:", f"{self.prog} takes no argument")
         raise WrongCall(message, f"`{self.prog} --help` lists arguments and options")

@@ -121,3 +121,9 @@ def test_a_command_that_is_not_there():
     assert run_command("chekc", "x").stderr == "error: there is no command `chekc`\n  = help: did you mean `check`?\n"
     assert run_command("--versoin").exit_code == 2
     assert run_command("--", "check").exit_code == 2
+
+
+def test_a_command_may_take_nothing():
+    assert vars(Parser("cnnc try", "Try.").read([])) == {}
+    with pytest.raises(WrongCall, match="takes no argument x"):
+        Parser("cnnc try", "Try.").read(["x"])
