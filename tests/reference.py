@@ -1,6 +1,6 @@
-"""The generated parts of `specs/README.md`: the ops, the fields of `train`, and the limits.
+"""The generated parts of the pages in `specs`: the ops, the fields of `train`, the limits, and what is absent.
 
-Takes the page and returns it with these parts regenerated, each between `<!-- NAME -->` and `<!-- end NAME -->`.
+Takes a page and returns it with its parts regenerated, each between `<!-- NAME -->` and `<!-- end NAME -->`.
 """
 
 import re
@@ -11,7 +11,7 @@ from itertools import groupby
 from cnnc.expand import blocks, infer_node
 from cnnc.expand.limits import MAX_LINKS, MAX_NODES
 from cnnc.expressions import budget, grammar, operations, strings
-from cnnc.language import imports, model, names
+from cnnc.language import foreign_ops, imports, model, names
 from cnnc.ops import registry
 from cnnc.ops.describe import attributes, op_page, paragraphs
 from cnnc.targets import torch_module
@@ -80,14 +80,16 @@ def train() -> str:
     return attributes(model.Train)
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"train": train, "ops": ops, "limits": limits}
+def absent() -> str:
+    """Ops of other frameworks that the language does not have, and what to do instead."""
+    names = {", ".join(f"`{name}`" for name in group.split()): help for group, help in foreign_ops.ABSENT.items()}
+    return "\n".join(["| op | |", "| --- | --- |", *(f"| {group} | {help} |" for group, help in names.items())])
+
+
+SECTIONS: dict[str, Callable[[], str]] = {"train": train, "ops": ops, "limits": limits, "absent": absent}
+PART = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 
 def rewrite(text: str) -> str:
-    """The page with its sections written anew."""
-    for name, section in SECTIONS.items():
-        between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
-        if not between.search(text):
-            raise ValueError(f"the page has no section {name}")
-        text = between.sub(lambda found: f"{found[1]}{section()}\n{found[2]}", text)  # noqa: B023
-    return text
+    """The page with its parts written anew."""
+    return PART.sub(lambda found: f"{found[1]}{SECTIONS[found[2]]()}\n{found[3]}", text)

@@ -1,4 +1,4 @@
-"""The reference of the language holds what it says. `UPDATE_REFERENCE=1 pytest tests/test_reference.py` writes what
+"""The pages in `specs` hold what they say. `UPDATE_REFERENCE=1 pytest tests/test_reference.py` writes what
 the consoles print, and the sections that the code tells, anew.
 
 A block of YAML or JSON is written to `spec.yaml` (`spec.json`), or to the file that the words behind the fence name.
@@ -20,12 +20,16 @@ from cnnc.diagnostics import Code
 from tests import reference
 from tests.command import run_command
 
-PAGE = Path(__file__).parents[1] / "specs/README.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+FOLDER = Path(__file__).parents[1] / "specs"
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.md"))}
+TEXT = PAGES["README.md"]
 FENCE = re.compile(r"^```(\w+)(?: ([^\n]*))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK = re.compile(r"# ((?:[EW]\d{3} ?)+)")
-SECTIONS = re.split(r"^(?=## )", TEXT, flags=re.MULTILINE)
-TITLES = [section.splitlines()[0].strip("# ") for section in SECTIONS]
+SECTIONS = [
+    pytest.param(name, section, id=f"{name}: {section.splitlines()[0].strip('# ')}")
+    for name, page in PAGES.items()
+    for section in re.split(r"^(?=## )", page, flags=re.MULTILINE)
+]
 PUBLISHED = {
     "inception_v3": (27_161_264, 5_713_216_096),
     "regnet_y_400mf": (4_344_144, 401_842_848),
@@ -72,17 +76,18 @@ def shown(section: str) -> str:
     return FENCE.sub(one, section)
 
 
-@pytest.mark.parametrize("section", SECTIONS, ids=TITLES)
-def test_consoles_show_what_is_printed(section, tmp_path):
+@pytest.mark.parametrize(("page", "section"), SECTIONS)
+def test_consoles_show_what_is_printed(page, section, tmp_path):
     with chdir(tmp_path):
         found = shown(section)
     if os.environ.get("UPDATE_REFERENCE"):
-        PAGE.write_text(PAGE.read_text(encoding="utf-8").replace(section, found), encoding="utf-8")
+        path = FOLDER / page
+        path.write_text(path.read_text(encoding="utf-8").replace(section, found), encoding="utf-8")
     assert found == section
 
 
-@pytest.mark.parametrize("section", SECTIONS, ids=TITLES)
-def test_examples_are_right_or_wrong_as_they_say(section, tmp_path):
+@pytest.mark.parametrize(("page", "section"), SECTIONS)
+def test_examples_are_right_or_wrong_as_they_say(page, section, tmp_path):
     """A wrong one gives what it marks; a right one nothing, but where the console behind it shows the error."""
     blocks = list(FENCE.finditer(section))
     with chdir(tmp_path):
@@ -104,11 +109,17 @@ def marked(text: str) -> set[tuple[int, str]]:
     return {(number, code) for number, line in lines for mark in MARK.findall(line) for code in mark.split()}
 
 
-def test_the_code_tells_its_own_sections():
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_tells_its_own_sections(page):
+    path = FOLDER / page
     if os.environ.get("UPDATE_REFERENCE"):
-        PAGE.write_text(reference.rewrite(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    text = PAGE.read_text(encoding="utf-8")
+        path.write_text(reference.rewrite(path.read_text(encoding="utf-8")), encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
     assert reference.rewrite(text) == text
+
+
+def test_every_section_that_the_code_tells_is_on_a_page():
+    assert {found[1] for page in PAGES.values() for found in reference.PART.findall(page)} == {*reference.SECTIONS}
 
 
 def test_an_op_that_is_new_would_be_missed():
@@ -117,10 +128,16 @@ def test_an_op_that_is_new_would_be_missed():
     assert reference.rewrite(without) != without
 
 
-def test_links_lead_somewhere():
-    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", TEXT), re.MULTILINE)
-    anchors = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
-    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
+def anchors(page):
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", PAGES[page]), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for file, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", PAGES[page]):
+        assert (FOLDER / file).exists()
+        assert not anchor or anchor in anchors(file or page)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from cnnc.diagnostics.suggestions import did_you_mean, known_as, mistyped, nearest, needless, plain_name
+from cnnc.diagnostics.suggestions import did_you_mean, known_as, mistyped, nearest, needless
 from cnnc.language.foreign_axes import Counted, axis_of, shape_of, without_batch
+from cnnc.language.foreign_ops import help_for
 from cnnc.language.validate import show
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
@@ -19,40 +20,6 @@ from cnnc.ops.base import Op
 
 WORDS = ("name", "from", "when", "repeat", "share", "allow")
 LONGEST = 200  # characters of a line that a help proposes
-
-
-def _reshaped(what: str, shape: str, axes: str, result: str) -> str:
-    """A help line for an op that three of ours make."""
-    return f"{what} is a `reshape` to {shape}, a `permute` with `axes: {axes}` and a `reshape` to {result}"
-
-
-OTHERWISE = {  # by the plain name, or by the name with its `2d` or `3d`
-    **dict.fromkeys(
-        ("input", "inputs", "inputlayer", "placeholder", "net"),
-        "an input is not a node: write `input: {image: [3, 224, 224]}` at the top of the spec",
-    ),
-    **dict.fromkeys(("output", "outputs"), "an output is not a node: write `outputs: NAME` at the top of the spec"),
-    **dict.fromkeys(
-        ("depthwiseconv", "depthwise", "dwconv"),
-        "a depthwise convolution is a `conv` whose `out` and `groups` are the number of its input's channels",
-    ),
-    **dict.fromkeys(
-        ("separableconv", "depthwiseseparableconv", "sepconv"),
-        "a separable convolution is a `conv` whose `out` and `groups` are the number of its input's channels, "
-        "and another `conv` with `kernel: 1` after it",
-    ),
-    **dict.fromkeys(("pointwiseconv", "pwconv"), "a pointwise convolution is a `conv` with `kernel: 1`"),
-    "depthtospace": _reshaped("depth to space by r", "[r, r, C, H, W]", "[2, 3, 0, 4, 1]", "[C, r·H, r·W]"),
-    "spacetodepth": _reshaped("space to depth by r", "[C, H, r, W, r]", "[2, 4, 0, 1, 3]", "[r·r·C, H, W]"),
-    **dict.fromkeys(
-        ("einsum", "tensordot"),
-        "write a product of two matrices as `matmul`, one by element as `mul`, and one by a learned matrix as `linear`",
-    ),
-    **dict.fromkeys(
-        ("conv3d", "convtranspose3d", "maxpool3d", "avgpool3d", "maxpooling3d", "averagepooling3d", "batchnorm3d"),
-        "feature maps have only height and width: there are no ops for video or volumes",
-    ),
-}
 OPS = (*registry.PLACES, "group", "each")
 
 
@@ -127,11 +94,8 @@ def op_meant(op: str, given: Any, blocks: Iterable[str]) -> str | None:
 
 
 def written_otherwise(op: str, blocks: Iterable[str]) -> str | None:
-    """The help line for a foreign op that has no single counterpart and is not a block; None for other ops."""
-    if known_as(op, blocks):
-        return None
-    name = re.sub(r"[^a-z0-9]", "", op.rpartition(".")[2].lower())  # `input` of `keras.layers.Input`
-    return OTHERWISE.get(name) or OTHERWISE.get(plain_name(op))
+    """The help line for a foreign op that is several of ours or none, and is not a block; None for other ops."""
+    return None if known_as(op, blocks) else help_for(op)
 
 
 def several_ops(given: Mapping[str, Any]) -> str | None:

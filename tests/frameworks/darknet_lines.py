@@ -6,7 +6,7 @@ random, and are recorded in cnnc's order: the kernel before the batch norm, and 
 
 import re
 from collections.abc import Callable
-from math import sqrt
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -31,13 +31,14 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def answer(construct: str, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+def answer(construct: str, inputs: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
     """Return the output of a section, and its weights in cnnc's order."""
     layer, written = re.fullmatch(r"\[(\w+)\](.*)", construct).groups()  # type: ignore[union-attr]
     options = dict(each.split("=") for each in written.split())
     weights: list[Array] = []
     found = LAYERS[layer](Section(options, weights), *(each.numpy().astype(np.float64) for each in inputs))
-    return [torch.from_numpy(found).float()], [torch.from_numpy(each).float() for each in weights]
+    named = zip(map(str, count()), weights, strict=False)
+    return [torch.from_numpy(found).float()], {name: torch.from_numpy(each).float() for name, each in named}
 
 
 class Section:
@@ -188,7 +189,8 @@ def _reorg(x: Array, w: int, h: int, c: int, batch: int, stride: int) -> Array:
 
 
 def l2norm(s: Section, x: Array) -> Array:
-    return np.stack([each / np.array([sqrt(v) for v in (each**2).sum(0).ravel()]).reshape(each.shape[1:]) for each in x])
+    """`l2normalize_cpu`: over the channels of each position."""
+    return x / np.sqrt((x**2).sum(1, keepdims=True))
 
 
 def softmax(s: Section, x: Array) -> Array:

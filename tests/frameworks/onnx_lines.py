@@ -19,8 +19,8 @@ from tests.frameworks.page import NAMES
 OPSET = 21
 
 
-def answer(construct: str, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the outputs of a construct, and its initializers in order, in torch's layout."""
+def answer(construct: str, inputs: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Return the outputs of a construct, and its initializers by name, in order."""
     call = ast.parse(construct, mode="eval").body
     assert isinstance(call, ast.Call)
     assert isinstance(call.func, ast.Name)
@@ -31,8 +31,8 @@ def answer(construct: str, inputs: list[Tensor]) -> tuple[list[Tensor], list[Ten
     model = _model(node, inputs, {name: value for name, value in given if value is not None})
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     found = session.run(None, {name: x.numpy() for name, x in zip(NAMES, inputs, strict=False)})
-    weights = [value for name, value in given if value is not None and not name.startswith("constant")]
-    return [torch.from_numpy(each) for each in found], [torch.from_numpy(each.copy()) for each in weights]
+    weights = {name: value for name, value in given if value is not None and not name.startswith("constant")}
+    return [*map(torch.from_numpy, found)], {name: torch.from_numpy(each.copy()) for name, each in weights.items()}
 
 
 def _arguments(args: list[ast.expr]) -> Iterator[tuple[str, np.ndarray | None]]:

@@ -31,19 +31,18 @@ class _Parameters(SimpleNamespace):
         return getattr(nn, name)
 
 
-def answer(construct: str, inputs: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the outputs of a construct in inference, and its weights and running statistics in order."""
-    weights: list[Tensor] = []
+def answer(construct: str, inputs: list[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Return the outputs of a construct in inference, and its weights and running statistics by name, in order."""
+    weights: dict[str, Tensor] = {}
     inner: set[nn.Module] = set()
 
     def parameter(tensor: Tensor) -> Tensor:
-        weights.append(tensor.normal_())
-        return tensor
+        return weights.setdefault(str(len(weights)), tensor.normal_())
 
     def meet(module: nn.Module, _: Any) -> None:
         if module not in inner:
             inner.update(module.modules())
-            weights.extend(randomised(module.eval()))
+            weights.update(randomised(module.eval()))
 
     names = dict(zip(NAMES, inputs, strict=False))
     vision = SimpleNamespace(ops=SimpleNamespace(StochasticDepth=StochasticDepth))
@@ -58,9 +57,9 @@ def answer(construct: str, inputs: list[Tensor]) -> tuple[list[Tensor], list[Ten
     return list(found) if isinstance(found, list | tuple) else [found], weights
 
 
-def randomised(module: nn.Module) -> list[Tensor]:
-    """Give a module random weights and running statistics, and return them in the order of its state_dict."""
-    found = [value for value in module.state_dict().values() if value.is_floating_point()]
-    for value in found:
+def randomised(module: nn.Module) -> dict[str, Tensor]:
+    """Give a module random weights and running statistics, and return them in the order of its state_dict, by key."""
+    found = {key: value for key, value in module.state_dict().items() if value.is_floating_point()}
+    for value in found.values():
         value.uniform_(0.5, 1.5) if value.ndim == 1 else value.normal_()
     return found
