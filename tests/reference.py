@@ -1,4 +1,4 @@
-"""The generated parts of the pages in `specs`: the ops, the fields of `train`, the limits, and what is absent.
+"""The generated parts of the pages in `specs`: the ops, their index, the fields of `train`, the limits, what is absent.
 
 Takes a page and returns it with its parts regenerated, each between `<!-- NAME -->` and `<!-- end NAME -->`.
 """
@@ -12,7 +12,7 @@ from cnnc.expand import blocks, infer_node
 from cnnc.expand.limits import MAX_LINKS, MAX_NODES
 from cnnc.expressions import budget, grammar, operations, strings
 from cnnc.language import foreign_ops, imports, model, names
-from cnnc.ops import registry
+from cnnc.ops import purposes, registry
 from cnnc.ops.describe import attributes, op_page, paragraphs
 from cnnc.targets import torch_module
 from cnnc.text import composer, source
@@ -43,9 +43,20 @@ def state() -> dict[str, list[str]]:
         keys: dict[str, None] = {}
         for row in group:
             module = torch_module.lower(graph_of(row.op, row.attributes, row.shapes))
-            keys.update({key.removeprefix("node."): None for key in module.state_dict()})
+            keys.update({key.removeprefix("node."): None for key in module.state_dict() if key != "node"})
         found[name] = list(keys)
     return found
+
+
+def index() -> str:
+    """All ops by what they are for, with links."""
+    lines = ["| I want to | op | |", "| --- | --- | --- |"]
+    for purpose, ops in purposes.index():
+        starts = [f"**{purpose}**", *[""] * (len(ops) - 1)]
+        for start, (op, words) in zip(starts, ops, strict=True):
+            cells = (start, f"[`{op}`](#{op})", words.replace("|", r"\|"))
+            lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
+    return "\n".join(lines)
 
 
 def limits() -> str:
@@ -86,7 +97,13 @@ def absent() -> str:
     return "\n".join(["| op | |", "| --- | --- |", *(f"| {group} | {help} |" for group, help in names.items())])
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"train": train, "ops": ops, "limits": limits, "absent": absent}
+SECTIONS: dict[str, Callable[[], str]] = {
+    "train": train,
+    "index": index,
+    "ops": ops,
+    "limits": limits,
+    "absent": absent,
+}
 PART = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 

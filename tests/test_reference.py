@@ -17,6 +17,7 @@ import pytest
 
 import cnnc
 from cnnc.diagnostics import Code
+from cnnc.ops import purposes, registry
 from tests import reference
 from tests.command import run_command
 
@@ -123,9 +124,27 @@ def test_every_section_that_the_code_tells_is_on_a_page():
 
 
 def test_an_op_that_is_new_would_be_missed():
-    assert all(f"#### `{name}`" in TEXT for name in reference.registry.names())
+    assert all(f"#### `{name}`" in TEXT for name in registry.names())
     without = TEXT.replace("#### `relu`\n", "")
     assert reference.rewrite(without) != without
+
+
+def test_every_op_is_in_the_index():
+    index = TEXT.partition("<!-- index -->")[2].partition("<!-- end index -->")[0]
+    assert set(re.findall(r"\(#(\w+)\)", index)) == {*registry.names()}
+
+
+@pytest.mark.parametrize("op", registry.names())
+def test_the_index_describes_an_op_in_half_a_sentence(op):
+    words = purposes.brief(op)
+    assert 0 < len(words) <= 100
+    assert not re.search(r"\d{4}|\.$", words)
+
+
+def test_an_op_has_a_heading_of_its_own():
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", TEXT), re.MULTILINE)
+    for op in registry.names():
+        assert [each for each in headings if each.strip("`").lower() == op] == [f"`{op}`"]
 
 
 def anchors(page):

@@ -95,7 +95,7 @@ class Known(NamedTuple):
         way_out = op_meant(item.op, given, self.blocks)
         if way_out is None and not self.complete:
             return
-        way_out = way_out or "specs/README.md lists the ops; a block of your own is defined under `blocks`"
+        way_out = way_out or "`cnnc explain ops` lists the ops; a block of your own is defined under `blocks`"
         report(Diagnostic(Code.UNKNOWN_OP, f"there is no op or block {quote(item.op)}", item.span, help=way_out))
 
 

@@ -24,6 +24,7 @@ NonNegative = Annotated[float, Field(ge=0, le=1e30)]
 Real = Annotated[float, Field(ge=-1e30, le=1e30)]
 
 Pair = tuple[int, int]
+_Pads = int | Pair | tuple[int, int, int, int]
 Padding = tuple[int, int, int, int] | Literal["same", "same_lower", "valid"]
 
 
@@ -66,9 +67,9 @@ def _padding(value: Any) -> Any:
 
 SizePair = Annotated[tuple[int, int], _pair(1)]
 IndexPair = Annotated[tuple[int, int], _pair(0)]
-Sides = Annotated[tuple[int, int, int, int], BeforeValidator(_pads, json_schema_input_type=int | list[int])]
+Sides = Annotated[tuple[int, int, int, int], BeforeValidator(_pads, json_schema_input_type=_Pads)]
 PaddingAttribute = Annotated[
-    Padding, BeforeValidator(_padding, json_schema_input_type=int | list[int] | Literal["same", "same_lower", "valid"])
+    Padding, BeforeValidator(_padding, json_schema_input_type=_Pads | Literal["same", "same_lower", "valid"])
 ]
 
 

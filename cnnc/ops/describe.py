@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.base import Op
 
+TUPLES = {2: "`[height, width]`", 4: "`[top, left, bottom, right]`"}  # by their length
 VAST = 10**6  # bounds from here on only keep nonsense out, and are not worth a reader's time
 
 
@@ -28,7 +29,12 @@ def paragraphs(doc: str) -> str:
 
 
 def _inputs(op: type[Op]) -> str:
-    return "" if op.most_inputs == 1 else f" Takes {op.least_inputs} to {op.most_inputs} inputs."
+    least, most = op.least_inputs, op.most_inputs
+    if most == 0:
+        return " Takes no input."
+    if least == most:
+        return "" if most == 1 else f" Takes {most} inputs."
+    return f" Takes {least} to {most} inputs."
 
 
 def attributes(of: type[BaseModel]) -> str:
@@ -47,20 +53,15 @@ def _kinds(name: str, schema: dict[str, Any]) -> Iterator[str]:
     if name == "kind":
         yield f"one of {', '.join(f'`{each}`' for each in ACTIVATIONS)}"
     elif "anyOf" in schema:
-        takes_number = any(each.get("type") == "integer" for each in schema["anyOf"])
         for each in schema["anyOf"]:
-            if each.get("type") == "array" and "prefixItems" not in each and takes_number:
-                yield "`[height, width]`"
-                yield "`[top, left, bottom, right]`"
-            elif each.get("type") != "null":
+            if each.get("type") != "null":
                 yield from _kinds(name, each)
     elif "enum" in schema or "const" in schema:
         yield from (f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
     elif schema["type"] == "array":
         inner = schema.get("items", {})
-        pair = "`[height, width]`"
         words = " or ".join(_kinds(name, inner)) if "enum" in inner else "integers"
-        yield pair if "prefixItems" in schema and len(schema["prefixItems"]) == 2 else f"list of {words}"
+        yield TUPLES.get(len(schema.get("prefixItems", ())), f"list of {words}")
     else:
         word = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "string"}
         yield word[schema["type"]] + _bounds(schema)

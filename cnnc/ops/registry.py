@@ -92,7 +92,7 @@ TITLES = {
     "regularise": "Regularisation",
     "rectifier": "Rectifiers",
     "activation": "Other activations",
-    "softmax": "Softmax",
+    "softmax": "Softmax and log-softmax",
     "gate": "Gates",
     "arithmetic": "Arithmetic of several values",
     "function": "Mathematical functions",

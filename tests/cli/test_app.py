@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
+from cnnc.ops import registry
+
 ROOT = Path(__file__).parent.parent.parent
 LENET = ROOT / "specs/lenet.yaml"
 TINY = """
@@ -160,6 +162,19 @@ def test_explain_prints_a_page():
     done = cnnc("explain", "e301")
     assert done.returncode == 0
     assert done.stdout.startswith("# E301")
+
+
+def test_explain_prints_an_index_of_the_ops():
+    index = cnnc("explain", "ops").stdout
+    assert "\nupsample a map\n  upsample             Resize a map" in index
+    assert all(f"\n  {op} " in index for op in registry.names())
+    assert all(f"{op}" in cnnc("explain").stdout for op in ("conv", "attention"))
+
+
+def test_explain_helps_with_ops_of_other_frameworks():
+    done = cnnc("explain", "nn.LSTM")
+    assert done.returncode == 2
+    assert "help: there are no recurrent layers" in done.stderr
 
 
 def test_output_survives_an_ascii_terminal_and_no_home(tiny):
