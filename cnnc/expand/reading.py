@@ -7,7 +7,7 @@ or a name may use the sizes of nodes above it, so the caller binds each unit bef
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.expand.attached_activations import Act, read_acts
@@ -157,7 +157,7 @@ class Reader:
         last = scope.local.last
         if item.name is not None and last is not None:
             try:
-                name = evaluate(item.name, scope)
+                name = _evaluated_name(item, scope)
             except CnncError:
                 return  # errors in a left-out node are ignored
             if isinstance(name, str):
@@ -189,7 +189,7 @@ def _may_be_absent(item: Item, scope: Scope) -> bool:
 
 def _name(item: Item, scope: Scope) -> str | None:
     """The name of an item; None if it has none, or an invalid one that is not a string."""
-    given = evaluate(item.name, scope) if item.name is not None else None
+    given = _evaluated_name(item, scope)
     if given is None or isinstance(given, str):
         return given
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
@@ -197,6 +197,15 @@ def _name(item: Item, scope: Scope) -> str | None:
     span = item.name.span if item.name else item.span
     scope.report(Diagnostic(Code.BAD_NAME, f"a name must be a string, got {show(given)}", span, help=way_out))
     return str(given) if isinstance(given, int) and is_number and str(given) not in scope.local.given else None
+
+
+def _evaluated_name(item: Item, scope: Scope) -> Any:
+    """The value of `name`; an integer that an expression gives, as in `name: $i`, is its digits."""
+    if item.name is None:
+        return None
+    given = evaluate(item.name, scope)
+    is_index = isinstance(item.name.data, str) and isinstance(given, int) and not isinstance(given, bool)
+    return str(given) if is_index else given
 
 
 # -- the names further down
@@ -245,7 +254,7 @@ def _given_by(item: Item, scope: Scope) -> Iterator[tuple[str, bool]]:
     elif there and by_instance(item, item.name):
         scopes = [scope.with_variables(variables) for variables in indices(item, scope)]
     for inner in scopes:
-        name = evaluate(item.name, inner) if item.name is not None else None
+        name = _evaluated_name(item, inner)
         if isinstance(name, str):
             yield name, there
 

@@ -203,6 +203,18 @@ def test_a_name_may_hold_an_expression_instead():
     assert sources(spec)["add"] == ["layer1.relu_2", "layer2.relu_2"]
 
 
+def test_a_name_that_is_an_index_counts_as_one():
+    """As in `nn.Sequential(*[Block() for _ in range(3)], conv)`."""
+    nodes = [{"relu": {"name": "$i", "repeat": 3}}, conv(5), {"add": {"from": ["$(1 + 1)", "3"]}}]
+    spec = net(conv(5), {"group": {"name": "body", "names": "index", "nodes": nodes}})
+    assert sources(spec)["body.4"] == ["body.2", "body.3"]
+    left_out = net({"relu": {"name": "$i", "repeat": 2, "when": "$(i > 0)"}}, {"add": {"from": ["image", "0", "1"]}})
+    assert sources(left_out)["add"] == ["image", "image", "1"]
+    by_round = net({"each": {"name": "$out", "over": {"out": [8, 16]}, "nodes": [conv("$out")]}})
+    assert [*shapes(by_round)] == ["8.conv", "16.conv"]
+    assert codes(net({"relu": {"name": "$(0.5 + 1)"}})) == codes(net({"relu": {"name": "$(1 == 1)"}})) == ["E209"]
+
+
 def test_a_named_instance_may_be_tapped():
     spec = net(conv("$(i + 1)", name="c", repeat=3), {"concat": {"from": ["c.0", "c.1", "c"]}})
     assert sources(spec)["concat"] == ["c.0", "c.1", "c.2"]

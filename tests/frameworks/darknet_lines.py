@@ -6,7 +6,6 @@ random, and are recorded in cnnc's order: the kernel before the batch norm, and 
 
 import re
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -37,8 +36,31 @@ def answer(construct: str, inputs: list[Tensor]) -> tuple[list[Tensor], dict[str
     options = dict(each.split("=") for each in written.split())
     weights: list[Array] = []
     found = LAYERS[layer](Section(options, weights), *(each.numpy().astype(np.float64) for each in inputs))
-    named = zip(map(str, count()), weights, strict=False)
-    return [torch.from_numpy(found).float()], {name: torch.from_numpy(each).float() for name, each in named}
+    return [torch.from_numpy(found).float()], _numbered(weights)
+
+
+def network(cfg: str, image: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Return the outputs of all layers of a cfg file up to the first `[yolo]`, and its weights in cnnc's order."""
+    weights: list[Array] = []
+    found: list[Array] = []
+    for layer, body in re.findall(r"^\[(\w+)\]\n([^[]*)", cfg, re.MULTILINE):
+        options = dict(each.split("=") for each in body.splitlines() if "=" in each)
+        if layer == "net":
+            assert image.shape[1:] == tuple(int(options[name]) for name in ("channels", "height", "width"))
+        elif layer == "yolo":
+            break
+        else:
+            section = Section(options, weights)
+            section.random = np.random.default_rng(len(found))
+            named = options.get("layers", options.get("from"))
+            at = [int(each) for each in named.split(",")] if named else [-1]
+            sources = [found[k] for k in at] if found else [image.numpy().astype(np.float64)]
+            found.append(LAYERS[layer](section, *([found[-1], *sources] if "from" in options else sources)))
+    return [torch.from_numpy(each).float() for each in found], _numbered(weights)
+
+
+def _numbered(weights: list[Array]) -> dict[str, Tensor]:
+    return {str(k): torch.from_numpy(each).float() for k, each in enumerate(weights)}
 
 
 class Section:
