@@ -1,8 +1,8 @@
 """Elementwise arithmetic of several values, with explicit broadcasting.
 
 All inputs have the shape of the result, except those that hold one number for many elements: a number per channel,
-(C, 1, 1), a number per position, (1, H, W), or a number per sample, (1,) or (1, 1, 1). At least one input must have the
-full shape, so nothing is broadcast by accident.
+(C, 1, 1), per position, (1, H, W), per token, (tokens, 1), per feature of tokens, (1, features), or per sample, (1,) or
+(1, 1, 1). At least one input must have the full shape, so nothing is broadcast by accident.
 
 If a height or width is unknown (None) in one input and a number in another, the two must be equal at run time, so the
 result has the number. A size of 1 is refused in this case, because torch and ONNX would silently broadcast it.

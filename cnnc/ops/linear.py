@@ -1,5 +1,6 @@
-"""The fully connected layer over vectors and tokens, and a learned factor per channel."""
+"""The fully connected layer over vectors and tokens, and a learned factor per channel or feature."""
 
+from math import prod
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -46,7 +47,7 @@ class Linear(Local):
 
 
 class Scale(Local):
-    """A learned factor per channel (layer scale: Touvron et al., 2021): (C, …) to (C, …)."""
+    """A learned factor per channel (layer scale: Touvron et al., 2021), or per feature of tokens. Keeps the shape."""
 
     name: ClassVar[str] = "scale"
     gives: ClassVar[Gives] = "logits"
@@ -54,13 +55,20 @@ class Scale(Local):
     init: Real = Field(1.0, description="initial value of the factors")
 
     def infer(self, x: TensorType) -> TensorType:
+        if x.is_tokens and x.shape[-1] is None:
+            require_known(self, x, "needs the number of features")
         return x
 
     def cost(self, x: TensorType) -> Cost:
-        return Cost(params=x.channels)
+        return Cost(params=prod(self._shape(x)))
+
+    @staticmethod
+    def _shape(x: TensorType) -> tuple[int, ...]:
+        """The shape of the factors."""
+        return (x.features,) if x.is_tokens else (x.channels, *(1 for _ in x.shape[1:]))
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        shape = (t.inputs[0].channels, *(1 for _ in t.inputs[0].shape[1:]))
+        shape = self._shape(t.inputs[0])
         return t.call("torch.mul", x, t.parameter("weight", shape, self.init))
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:

@@ -38,6 +38,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[Any, ...], str]] = [
     ("E302", "conv", {"out": 4, "kernel": 1}, ((2, 5),), "got tokens of 2×5"),
     ("E310", "linear", {"out": 4}, ((3, None),), "needs the number of features"),
     ("E310", "layer_norm", {}, ((3, None),), "needs the number of features"),
+    ("E310", "scale", {}, ((3, None),), "needs the number of features"),
     ("E310", "attention", {"heads": 1}, ((3, None),), "needs the number of features"),
     ("E310", "matmul", {}, ((3, 4), (4, None)), "needs the number of features"),
     ("E302", "tokens", {}, (VECTOR,), "got a vector of 5"),
