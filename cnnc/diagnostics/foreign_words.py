@@ -90,6 +90,7 @@ OURS: Final = {
     "p": "normtype",
     "mode": "interpolation method paddingmode",
     "value": "constantvalue fill",
+    "shift": "offset",
     "parts": "chunks numsplits numoutputs sections",
     "sizes": "splitsize splitsizes",
     "count_padding": "countincludepad",
@@ -102,7 +103,8 @@ OURS: Final = {
     "repeat": "times repeats number",
     "when": "if condition enabled",
     # keys
-    "nodes": "layers network architecture backbone",
+    "nodes from": "layers",
+    "nodes": "network architecture backbone",
     "params": "parameters args",
     "use": "include includes import imports",
     "labels": "classes classnames",
@@ -118,13 +120,21 @@ _FOLLOWS = "remove it: it is inferred from the input"
 _FIRST = "remove it: channels always come first"
 _START = "remove it: `init` in `train` chooses the initial weights"
 _DECAY = "remove it: `weight_decay` in `train` applies to all weights"
+_KEEPS = "remove it: a global pool keeps both axes; a `flatten` after it drops them"
 NEEDLESS: Final[dict[str, str]] = {
     **dict.fromkeys(("inchannels", "infeatures", "inputchannels", "inputdim", "indim", "inputshape"), _FOLLOWS),
     **dict.fromkeys(("numfeatures", "numchannels", "normalizedshape", "batchinputshape"), _FOLLOWS),
+    **dict.fromkeys(("embeddim", "keydim"), _FOLLOWS),
     **dict.fromkeys(("dataformat", "channelslast", "memoryformat"), _FIRST),
     **dict.fromkeys(("kernelinitializer", "biasinitializer", "weightfiller", "biasfiller"), _START),
     **dict.fromkeys(("kernelregularizer", "biasregularizer", "lrmult", "decaymult"), _DECAY),
     "paddingmode": "remove it: a conv pads with zeros; for another mode, put a `pad` with a `mode` before it",
+    **dict.fromkeys(
+        ("keepdim", "keepdims"), "remove it: a global pool keeps both axes; a `flatten` after it drops them"
+    ),
+    "batchfirst": "remove it: the batch is always the first axis",
+    "depthmultiplier": "remove it: `out` is the number of the input's channels, times the multiplier",
+    "sharedaxes": "remove it: `per_channel: true` is a slope for each channel",
     "inplace": "remove it: nodes never work in place",
     "device": "remove it: the device is chosen when the network runs",
     "dtype": "remove it: all values are 32-bit floats",

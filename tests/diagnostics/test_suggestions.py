@@ -61,6 +61,20 @@ def test_what_is_inferred_is_left_out():
     assert did_you_mean("in_channels", ATTRIBUTES) == "remove it: it is inferred from the input"
 
 
+@pytest.mark.parametrize(
+    ("op", "word", "help"),
+    [
+        ("global_avg_pool", "keepdims", "remove it: a global pool keeps both axes; a `flatten` after it drops them"),
+        ("attention", "key_dim", "remove it: it is inferred from the input"),
+        ("attention", "batch_first", "remove it: the batch is always the first axis"),
+        ("prelu", "shared_axes", "remove it: `per_channel: true` is a slope for each channel"),
+        ("concat", "layers", "did you mean `from`?"),
+    ],
+)
+def test_attributes_of_others_that_ops_lack(op, word, help):
+    assert did_you_mean(word, (*registry.get(op).model_fields, "from", "name", "share")) == help
+
+
 def test_few_options_are_listed_and_many_are_not():
     assert did_you_mean("zzz", ["a", "b"]) == "choose one of `a`, `b`"
     assert did_you_mean("zzz", [f"name{k}" for k in range(FEW + 1)]) is None
@@ -143,6 +157,8 @@ def test_ops_of_others_are_known_without_a_guess(word, op):
         ("upsample", "interpolation", "mode"),
         ("split", "chunks", "parts"),
         ("activation", "activation", "kind"),
+        ("affine", "offset", "shift"),
+        ("mean", "keepdims", "keep"),
     ],
 )
 def test_attributes_of_others_are_known_without_a_guess(op, word, ours):
