@@ -129,9 +129,7 @@ NEEDLESS: Final[dict[str, str]] = {
     **dict.fromkeys(("kernelinitializer", "biasinitializer", "weightfiller", "biasfiller"), _START),
     **dict.fromkeys(("kernelregularizer", "biasregularizer", "lrmult", "decaymult"), _DECAY),
     "paddingmode": "remove it: a conv pads with zeros; for another mode, put a `pad` with a `mode` before it",
-    **dict.fromkeys(
-        ("keepdim", "keepdims"), "remove it: a global pool keeps both axes; a `flatten` after it drops them"
-    ),
+    **dict.fromkeys(("keepdim", "keepdims"), _KEEPS),
     "batchfirst": "remove it: the batch is always the first axis",
     "depthmultiplier": "remove it: `out` is the number of the input's channels, times the multiplier",
     "sharedaxes": "remove it: `per_channel: true` is a slope for each channel",
