@@ -298,3 +298,13 @@ def test_a_norm_of_a_constant_map_is_held_to_what_it_makes_of_rounding(seed, tmp
     nodes = ["log_softmax", {"conv_transpose": {"out": 1, "kernel": 2, "stride": 4}}, {"group_norm": {"groups": 1}}]
     graph = load({"cnnc": 1, "name": "net", "input": {"image": [1, None, 3]}, "nodes": nodes})
     verify(*write(graph, tmp_path, ["onnx"], seed=seed), seed)
+
+
+@pytest.mark.parametrize("act", ["sigmoid", "silu", "gelu", "mish", "softplus", "softmax", "elu"])
+def test_what_an_implementation_may_round_to_zero_is_noise(act):
+    """onnxruntime's sigmoid of -48 is 0, and its softplus of -20; torch's are 1e-21 and 2e-9."""
+    nodes = [{"affine": {"shift": -48}}, act]
+    graph = load({"cnnc": 1, "name": "n", "input": {"x": [2]}, "nodes": nodes})
+    module = lower(graph).eval()
+    answers = Answers(graph, module, module.state_dict(), [(torch.tensor([[0.0, 100.0]]),)])
+    assert answers.noise[0].largest >= 1e-9
