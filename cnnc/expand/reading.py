@@ -155,7 +155,9 @@ class Reader:
         if item.source is not None:
             yield Passage(item, scope, read_sources(item, scope, is_op=self.blocks.is_op(item)))
         last = scope.local.last
-        if item.name is not None and last is not None:
+        if item.name is None:
+            scope.local.nameless.add(item.op)
+        elif last is not None:
             try:
                 name = _evaluated_name(item, scope)
             except CnncError:

@@ -191,6 +191,8 @@ def wire(source: InputReference, scope: Scope) -> Wire:
 
 def _known(name: str, scope: Scope) -> str | None:
     """A help line with similar names in the scope, except those of items that wait for `name` itself."""
+    if name in scope.local.nameless:
+        return f"`when` leaves out the `{name}`: give it the name `{name}`, which then names its input"
     pending = {key: each for key, each in scope.local.bindings.items() if isinstance(each, Pending)}
     waiting = {key for key, each in pending.items() if name in each.needs}
     names = [key for key in (*scope.local.bindings, *scope.local.absent) if key not in waiting]

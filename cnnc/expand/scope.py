@@ -17,6 +17,7 @@ from cnnc.ops.types import TensorType
 from cnnc.text.value import Value
 
 SILENT = CnncError([])  # a consequence of an error that has been reported already
+_SIZES = {1: ("features",), 2: ("tokens", "features"), 3: ("channels", "height", "width")}  # by the number of axes
 UNKNOWN: Final = object()  # a parameter whose value failed: its uses report nothing
 
 
@@ -73,6 +74,7 @@ class Names:
     around: "Names | None" = None  # the enclosing scope, not visible from here; used in help lines
     last: Binding | None = None
     absent: dict[str, Binding] = field(default_factory=dict)  # the names of left-out nodes
+    nameless: set[str] = field(default_factory=set)  # the ops of left-out nodes without a name; used in help lines
     lost: bool = False  # an item failed before its names were known, so an unknown name may be its name
     _reserved: frozenset[str] = frozenset()
     _ahead: Counter[str] = field(default_factory=Counter)
@@ -232,13 +234,13 @@ class Scope:
 
 
 def size(name: str, of: TensorType, attribute: str) -> int:
-    """One of the four sizes of a type; raises CnncError if it has no such size."""
-    index = {"channels": 0, "features": 0, "height": 1, "width": 2}[attribute]
-    fits = of.is_map if attribute in ("height", "width") else of.is_vector if attribute == "features" else True
-    if not fits:
-        has = "`features`" if of.is_vector else "`channels`, `height` and `width`"
-        fail(Code.FAILED_EXPRESSION, f"`{name}` is {of}, which has no `{attribute}`", None, f"it has {has}")
-    found = of.shape[index]
+    """One of the sizes of a type; raises CnncError if it has no such size."""
+    names = _SIZES[len(of.shape)]
+    if attribute not in names and not (of.is_vector and attribute == "channels"):
+        *most, last = [f"`{each}`" for each in names]
+        help = f"it has {', '.join(most)}{' and ' * bool(most)}{last}"
+        fail(Code.FAILED_EXPRESSION, f"`{name}` is {of.described}, which has no `{attribute}`", None, help)
+    found = of.shape[names.index(attribute) if attribute in names else 0]
     if found is None:
         message = f"the {attribute} of `{name}` is unknown until run time"
         fail(Code.FAILED_EXPRESSION, message, None, "give the input a fixed height and width")

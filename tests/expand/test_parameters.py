@@ -47,6 +47,8 @@ def test_sizes_of_inputs_and_nodes_can_be_asked_for():
     assert only(net(conv("$(image.channels + image.height + image.width)"), image=(4, 9, 10))) == (23, 9, 10)
     features = net("flatten", {"linear": {"out": "$(flatten.features // 2)"}})
     assert shapes(features)["linear"] == (128,)
+    tokens = net("tokens", {"linear": {"out": "$(100 * tokens.tokens + tokens.features)"}}, image=(4, 9, 10))
+    assert shapes(tokens)["linear"] == (90, 9004)
 
 
 def test_a_block_instance_is_asked_as_its_last_node():
@@ -63,6 +65,8 @@ def test_the_name_of_an_absent_node_has_its_inputs_sizes():
     [
         "$(flatten.height)",
         "$(image.features)",
+        "$(image.tokens)",
+        "$(flatten.tokens)",
         "$(s.channels)",
         "$(nosuch.channels)",
         "$(image)",
@@ -78,6 +82,11 @@ def test_what_has_no_value_is_an_error(text):
         {"linear": {"out": text}},
     )
     assert codes(net(*nodes)) == ["E212"]
+
+
+@pytest.mark.parametrize("size", ["channels", "height", "width"])
+def test_tokens_have_no_sizes_of_a_map(size):
+    assert codes(net("tokens", {"linear": {"out": f"$(tokens.{size})"}})) == ["E212"]
 
 
 @pytest.mark.parametrize("text", ["$(", "$(image.shape)", "$(__import__('os'))", "$(x := 3)", "$", "$(lambda: 1)"])
