@@ -62,7 +62,7 @@ def check_name(name: str, span: Span, report: Report, what: str = "a node") -> b
     elif len(name) > LONGEST:
         message, help = f"the name {show(name)} has {len(name)} characters; at most {LONGEST} are allowed", "shorten it"
     elif keyword.iskeyword(name) or name.startswith("__") or name in TAKEN[what]:
-        owner = "a keyword of Python" if keyword.iskeyword(name) else "an attribute of torch.nn.Module"
+        owner = "a keyword of Python" if keyword.iskeyword(name) else "an attribute of torch modules"
         owner = "reserved for Python" if name.startswith("__") or name == "self" else owner
         owner = "a word of TorchScript" if name in TORCHSCRIPT else owner
         message, help = (

@@ -4,13 +4,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from cnnc.ops.attributes import IndexPair, PaddingAttribute, Size, SizePair
+from cnnc.ops.attributes import IndexPair, PaddingAttribute, Positive, Size, SizePair
 from cnnc.ops.base import Cost, Gives, OnnxBuilder, Op, TorchBuilder, impossible, require_divides, require_map
 from cnnc.ops.reach import Reaches
 from cnnc.ops.types import TensorType, Types
 from cnnc.ops.window import Placement, Window, Windowed, onnx_order, torch_order, widened
-
-STANDARD_EPS = 1e-5  # added to the variance of standardized weights
 
 
 class Conv(Windowed):
@@ -29,11 +27,14 @@ class Conv(Windowed):
     standardize: bool = Field(
         False, description="whether each output channel's weights are standardized (Qiao et al., 2019) before use"
     )
+    eps: Positive = Field(1e-5, description="added to the variance of weights that `standardize` standardizes")
 
     def infer(self, x: TensorType) -> TensorType:
         require_map(self, x)
         require_divides(self, x.channels, self.groups, "input channels")
         require_divides(self, self.out, self.groups, "output channels")
+        if not self.standardize and self.eps != Conv.model_fields["eps"].default:
+            impossible(self, "`eps` requires `standardize: true`", "eps", "remove `eps`, or add `standardize: true`")
         if self.standardize and self._weights_per_output(x) == 1:
             way_out = "remove `standardize`, or use a larger kernel or fewer `groups`"
             impossible(self, "each output channel has a single weight, which would become 0", "standardize", way_out)
@@ -69,7 +70,7 @@ class Conv(Windowed):
         weight, *bias = t.tensors("Conv2d", ["weight", *["bias"] * self.bias], **arguments)
         # over all axes but the first: a layer norm without a weight of its own
         shape = [t.inputs[0].channels // self.groups, *self.kernel]
-        weight = t.call("torch.nn.functional.layer_norm", weight, shape, eps=STANDARD_EPS)
+        weight = t.call("torch.nn.functional.layer_norm", weight, shape, eps=self.eps)
         places = [list(arguments[each]) for each in ("stride", "padding", "dilation")]
         return t.call("torch.nn.functional.conv2d", x, weight, *(bias or [None]), *places, self.groups)
 
@@ -80,7 +81,7 @@ class Conv(Windowed):
             fan_in = self._weights_per_output(o.inputs[0])
             flat = o.op("Reshape", weight, o.constant([self.out, fan_in]))
             ones = o.constant([1.0] * fan_in)
-            flat = o.op("LayerNormalization", flat, ones, axis=-1, epsilon=STANDARD_EPS)
+            flat = o.op("LayerNormalization", flat, ones, axis=-1, epsilon=self.eps)
             shape = o.constant([self.out, o.inputs[0].channels // self.groups, *self.kernel])
             weight = o.op("Reshape", flat, shape)
         return o.op(

@@ -102,15 +102,19 @@ class Affine(Elementwise):
     shift: Real = Field(0.0, description="number added after the factor")
 
     def infer(self, x: TensorType) -> TensorType:
-        if self.scale == 1 and self.shift == 0:
-            problem = "expected a `scale` other than 1, a `shift` other than 0, or both"
-            impossible(self, problem, None, "write `scale: 0.5`, for example, or remove the node")
+        if not self.model_fields_set:  # an expression may be 1
+            impossible(self, "expected `scale`, `shift` or both", None, "write `scale: 0.5`, for example")
         return x
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        x = x if self.scale == 1 else t.call("operator.mul", x, float(self.scale))
+        x = t.call("operator.mul", x, float(self.scale)) if self._multiplies else x
         return x if self.shift == 0 else t.call("operator.add", x, float(self.shift))
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        x = x if self.scale == 1 else o.op("Mul", x, o.constant(float(self.scale)))
+        x = o.op("Mul", x, o.constant(float(self.scale))) if self._multiplies else x
         return x if self.shift == 0 else o.op("Add", x, o.constant(float(self.shift)))
+
+    @property
+    def _multiplies(self) -> bool:
+        """Whether there is a multiplication: also by 1, if there would be no node at all without it."""
+        return self.scale != 1 or self.shift == 0

@@ -127,7 +127,7 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"out": 1, "kernel": 3, "padding": 1}, (1, 1, 1)),
         ({"out": 4, "kernel": 3, "padding": [1, 0], "standardize": True}, MAP),
         ({"out": 4, "kernel": [2, 3], "standardize": True, "bias": False, "padding": [1, 0, 2, 0]}, OPEN),
-        ({"out": 6, "kernel": 2, "groups": 3, "stride": 2, "dilation": 2, "standardize": True}, MAP),
+        ({"out": 6, "kernel": 2, "groups": 3, "stride": 2, "dilation": 2, "standardize": True, "eps": 0.01}, MAP),
     ],
     "conv_transpose": [
         *_with({"out": 4}, [row for row in WINDOWS if row[0].get("padding") != [2, 1, 0, 2]]),
@@ -386,7 +386,12 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
     "sqrt": EVERY_SHAPE,
     "square": EVERY_SHAPE,
     "clip": [*_with({"min": -0.5}, EVERY_SHAPE), ({"max": 1}, MAP), ({"min": 0.5, "max": 0.5}, MAP)],
-    "affine": [*_with({"scale": -0.5}, EVERY_SHAPE), ({"shift": 1.5}, MAP), ({"scale": 2, "shift": -3}, OPEN)],
+    "affine": [
+        *_with({"scale": -0.5}, EVERY_SHAPE),
+        ({"shift": 1.5}, MAP),
+        ({"scale": 2, "shift": -3}, OPEN),
+        ({"scale": 1}, MAP),
+    ],
     "mean": REDUCTIONS,
     "sum": REDUCTIONS,
     "amax": REDUCTIONS,

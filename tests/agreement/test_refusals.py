@@ -32,6 +32,7 @@ MAPS_ONLY: dict[str, dict[str, Any]] = {
 REFUSED: list[tuple[str, str, dict[str, Any], tuple[Any, ...], str]] = [
     *(("E302", op, attributes, (VECTOR,), "(C, H, W)") for op, attributes in MAPS_ONLY.items()),
     ("E313", "conv", {"out": 3, "kernel": 1, "groups": 3, "standardize": True}, (MAP,), "a single weight"),
+    ("E313", "conv", {"out": 3, "kernel": 3, "eps": 1e-6}, (MAP,), "`eps` requires `standardize: true`"),
     ("E302", "linear", {"out": 4}, (MAP,), "3×7×6"),
     ("E302", "linear", {"out": 4}, (OPEN,), "3×?×?"),
     ("E302", "linear", {"out": 4}, ((2, 3, 4, 5),), "2×3×4×5"),
@@ -155,7 +156,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[Any, ...], str]] = [
     ("E313", "clip", {}, (MAP,), "got neither"),
     ("E313", "clip", {"min": 2, "max": 1}, (MAP,), "got 2.0 and 1.0"),
     ("E313", "hardtanh", {"min": 1, "max": 1}, (MAP,), "got 1.0 and 1.0"),
-    ("E313", "affine", {}, (MAP,), "other than 1"),
+    ("E313", "affine", {}, (MAP,), "expected `scale`, `shift` or both"),
     ("E303", "lp_pool", {"kernel": 2, "padding": 2}, (MAP,), "entirely in the padding"),
     ("E310", "adaptive_max_pool", {"size": 2}, (OPEN,), "height"),
     ("E313", "upsample", {}, (MAP,), "got none"),

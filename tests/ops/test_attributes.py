@@ -62,6 +62,7 @@ TORCH: list[tuple[str, str, dict[str, str]]] = [
 ]
 OURS = {
     ("conv", "standardize"),
+    ("conv", "eps"),
     ("layer_norm", "over"),
     ("prelu", "per_channel"),
     ("upsample", "align_corners"),
