@@ -120,6 +120,7 @@ _FOLLOWS = "remove it: it is inferred from the input"
 _FIRST = "remove it: channels always come first"
 _START = "remove it: `init` in `train` chooses the initial weights"
 _DECAY = "remove it: `weight_decay` in `train` applies to all weights"
+_NO_MASK = "remove it: attention has no mask, so every token attends to every other"
 _KEEPS = "remove it: a global pool keeps both axes; a `flatten` after it drops them"
 NEEDLESS: Final[dict[str, str]] = {
     **dict.fromkeys(("inchannels", "infeatures", "inputchannels", "inputdim", "indim", "inputshape"), _FOLLOWS),
@@ -130,6 +131,7 @@ NEEDLESS: Final[dict[str, str]] = {
     **dict.fromkeys(("kernelregularizer", "biasregularizer", "lrmult", "decaymult"), _DECAY),
     "paddingmode": "remove it: a conv pads with zeros; for another mode, put a `pad` with a `mode` before it",
     **dict.fromkeys(("keepdim", "keepdims"), _KEEPS),
+    **dict.fromkeys(("attnmask", "attentionmask", "keypaddingmask", "iscausal", "causal", "usecausalmask"), _NO_MASK),
     "batchfirst": "remove it: the batch is always the first axis",
     "depthmultiplier": "remove it: `out` is the number of the input's channels, times the multiplier",
     "sharedaxes": "remove it: `per_channel: true` is a slope for each channel",

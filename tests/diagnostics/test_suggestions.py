@@ -66,6 +66,7 @@ def test_what_is_inferred_is_left_out():
     [
         ("global_avg_pool", "keepdims", "remove it: a global pool keeps both axes; a `flatten` after it drops them"),
         ("attention", "key_dim", "remove it: it is inferred from the input"),
+        ("attention", "is_causal", "remove it: attention has no mask, so every token attends to every other"),
         ("attention", "batch_first", "remove it: the batch is always the first axis"),
         ("prelu", "shared_axes", "remove it: `per_channel: true` is a slope for each channel"),
         ("concat", "layers", "did you mean `from`?"),
