@@ -8,9 +8,9 @@ Every list of nodes is expanded in a scope of its own (`scope`): that of the net
 2. Read (`reading.Reader`): `Item`s → `Unit`s, in the order of the file. Reading decides which items are present, counts
    the rounds of an `each`, and settles names and inputs. It may use the sizes of nodes above the item, never of those
    below it. A left-out item becomes a `Passage` of its last input to the item after it.
-3. Order (`order.in_order`): a unit that takes a value from further down (in `from`, in an attribute, in the count of
-   its `repeat`, or in the `when` of a named item) is bound to a `Pending`. After the whole scope has been read, the
-   pending units are put in order, inputs before their users; cycles are errors. Names never wait.
+3. Order (`order.in_order`): a unit that uses a node from further down (in `from` or `share`, in an attribute, in the
+   count of its `repeat`, or in the `when` of a named item) is bound to a `Pending`. After the whole scope has been
+   read, the pending units are put in order, inputs before their users; cycles are errors. Names never wait.
 4. Build (`expander.Expander`): `Unit` → `Bound`, once all its inputs are known. An op becomes a node (`infer_node`). A
    block, a group or a round of an `each` opens a scope, which goes through all stages before the unit is bound; so do
    the instances of a `repeat`, one after the other. So the nodes of a unit are contiguous, and no scope waits for a
