@@ -98,6 +98,8 @@ class Histories:
         while path in self.nodes:
             node = self.nodes[path]
             types = self.types(node)
+            if 0 in node.op.unread:  # `parameter` makes a vector of its own
+                return None
             if types[0].is_map and node.outputs[0].is_vector:
                 return node
             path = node.inputs[0].node

@@ -28,7 +28,8 @@ class Arithmetic(Local):
     _onnx: ClassVar[str]
 
     def infer(self, *xs: TensorType) -> TensorType:
-        way_out = f"give all inputs of `{self.name}` the same shape, or (C, 1, 1) for a number per channel"
+        part = "(1, features) for a number per feature" if xs[0].is_tokens else "(C, 1, 1) for a number per channel"
+        way_out = f"give all inputs of `{self.name}` the same shape, or {part}"
         types = set(xs)  # few, even of many inputs
         if len(types) == 1:
             return xs[0]

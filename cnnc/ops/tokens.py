@@ -1,7 +1,8 @@
 """Ops of transformers, on tokens of shape (tokens, features): maps to tokens and back, matrix products, attention."""
 
+from collections.abc import Sequence
 from math import sqrt
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field
 
@@ -23,6 +24,8 @@ from cnnc.ops.base import (
 from cnnc.ops.reach import GLOBAL, Reaches
 from cnnc.ops.types import TensorType, Types
 from cnnc.ops.wanted_size import wanted_space
+
+Input = TypeVar("Input")
 
 
 def require_tokens(op: Op, x: TensorType) -> None:
@@ -149,53 +152,64 @@ class Matmul(Op):
 class Attention(Op):
     """Multi-head attention (Vaswani et al., 2017) with the weights of `torch.nn.MultiheadAttention`.
 
-    One input attends to itself; with two, the tokens of the first attend to those of the second. Keeps the shape of the
-    first. The MACs of the projections and of both products, queries by keys and scores by values, are counted.
+    One input attends to itself; with two, the tokens of the first attend to those of the second; three are the queries,
+    keys and values. Keeps the shape of the first. The MACs of the projections and of both products, queries by keys and
+    scores by values, are counted.
     """
 
     name: ClassVar[str] = "attention"
     gives: ClassVar[Gives] = "logits"
-    most_inputs: ClassVar[int] = 2
+    most_inputs: ClassVar[int] = 3
 
     heads: Size = Field(description="number of heads, which must divide the features")
     bias: bool = Field(True, description="whether the projections add a learned bias")
     dropout: Fraction = Field(0.0, description="probability of leaving out a score in training")
 
-    def infer(self, x: TensorType, y: TensorType | None = None) -> TensorType:
+    def infer(self, *xs: TensorType) -> TensorType:
+        x = xs[0]
         require_tokens(self, x)
         require_divides(self, x.features, self.heads, "features", "heads")
-        if y is not None:
+        for k, y in enumerate(xs[1:], start=1):
             require_tokens(self, y)
             if y.features != x.features:
                 raise Refusal(
                     Code.UNEQUAL_SHAPES,
-                    f"{self.name}: input 1 has {y.features} features, but input 0 has {x.features}",
-                    inputs=(0, 1),
+                    f"{self.name}: input {k} has {y.features} features, but input 0 has {x.features}",
+                    inputs=(0, k),
                     label=f"{x} and {y}",
-                    help=f"put `linear: {{out: {x.features}}}` before input 1",
+                    help=f"put `linear: {{out: {x.features}}}` before input {k}",
                 )
+        _, keys, values = _roles(xs)
+        if keys.shape[0] != values.shape[0]:
+            raise Refusal(
+                Code.UNEQUAL_SHAPES,
+                f"{self.name}: there are {keys.shape[0]} keys, but {values.shape[0]} values",
+                inputs=(1, 2),
+                label=f"{keys} and {values}",
+                help="make the keys and the values of the same tokens",
+            )
         return x
 
-    def cost(self, x: TensorType, y: TensorType | None = None) -> Cost:
-        size, queries, keys = x.features, x.shape[0] or 0, (y or x).shape[0] or 0
+    def cost(self, *xs: TensorType) -> Cost:
+        size, queries, keys = xs[0].features, xs[0].shape[0] or 0, _roles(xs)[1].shape[0] or 0
         projections = size * size * (2 * queries + 2 * keys)
         return Cost(params=4 * size * (size + self.bias), macs=projections + 2 * queries * keys * size)
 
-    def reach(self, x: TensorType, y: TensorType | None = None) -> Reaches:
+    def reach(self, *xs: TensorType) -> Reaches:
         return GLOBAL
 
-    def between(self, x: TensorType, y: TensorType | None = None) -> Types:
+    def between(self, *xs: TensorType) -> Types:
         """Return the types of the queries, keys, values and scores."""
-        keys = y or x
-        return (x, keys, keys, TensorType((self.heads, x.shape[0], keys.shape[0])))
+        queries, keys, values = _roles(xs)
+        return (queries, keys, values, TensorType((self.heads, queries.shape[0], keys.shape[0])))
 
-    def to_torch(self, t: TorchBuilder, x: Any, y: Any = None) -> Any:
+    def to_torch(self, t: TorchBuilder, *xs: Any) -> Any:
         size, linear = t.inputs[0].features, "torch.nn.functional.linear"
         names = ["in_proj_weight", *["in_proj_bias"] * self.bias, "out_proj.weight", *["out_proj.bias"] * self.bias]
         given = t.tensors("MultiheadAttention", names, embed_dim=size, num_heads=self.heads, bias=self.bias)
         weight, bias, out_weight, out_bias = given if self.bias else (given[0], None, given[1], None)
-        if y is None:
-            parts = t.call("torch.chunk", t.call(linear, x, weight, bias), 3, dim=-1)
+        if len(xs) == 1:
+            parts = t.call("torch.chunk", t.call(linear, xs[0], weight, bias), 3, dim=-1)
             projected = [t.call("operator.getitem", parts, k) for k in range(3)]
         else:
             weights = t.call("torch.chunk", weight, 3)
@@ -203,11 +217,11 @@ class Attention(Op):
             projected = [
                 t.call(
                     linear,
-                    x if k == 0 else y,
+                    x,
                     t.call("operator.getitem", weights, k),
                     None if biases is None else t.call("operator.getitem", biases, k),
                 )
-                for k in range(3)
+                for k, x in enumerate(_roles(xs))
             ]
         counts = (t.inputs[0].shape[0], t.inputs[-1].shape[0], t.inputs[-1].shape[0])
         query, key, value = (self._heads(t, each, count, size) for each, count in zip(projected, counts, strict=True))
@@ -226,19 +240,18 @@ class Attention(Op):
         scores = t.call("torch.softmax", t.call("torch.matmul", scaled, t.call("torch.transpose", key, 2, 3)), -1)
         return t.call("torch.matmul", t.call("torch.nn.functional.dropout", scores, self.dropout, t.training()), value)
 
-    def to_onnx(self, o: OnnxBuilder, x: str, y: str | None = None) -> str:
+    def to_onnx(self, o: OnnxBuilder, *xs: str) -> str:
         size = o.inputs[0].features
         thirds = o.constant([size] * 3)
         weight = o.op("Transpose", o.weight("in_proj_weight"), perm=[1, 0])
-        if y is None:
-            parts = o.ops("Split", 3, self._projected(o, x, weight), thirds, axis=-1)
+        if len(xs) == 1:
+            parts = o.ops("Split", 3, self._projected(o, xs[0], weight), thirds, axis=-1)
         else:
             weights = o.ops("Split", 3, weight, thirds, axis=1)
             biases = o.ops("Split", 3, o.weight("in_proj_bias"), thirds, axis=0) if self.bias else ("", "", "")
-            sources = (x, y, y)
             parts = tuple(
                 o.op("Add", o.op("MatMul", source, w), b) if b else o.op("MatMul", source, w)
-                for source, w, b in zip(sources, weights, biases, strict=True)
+                for source, w, b in zip(_roles(xs), weights, biases, strict=True)
             )
         counts = (o.inputs[0].shape[0], o.inputs[-1].shape[0], o.inputs[-1].shape[0])
         query, key, value = (
@@ -256,3 +269,9 @@ class Attention(Op):
     def _projected(self, o: OnnxBuilder, x: str, weight: str) -> str:
         y = o.op("MatMul", x, weight)
         return o.op("Add", y, o.weight("in_proj_bias")) if self.bias else y
+
+
+def _roles(inputs: Sequence[Input]) -> tuple[Input, Input, Input]:
+    """Return the queries, keys and values of one, two or three inputs."""
+    queries, *others = inputs
+    return queries, (others or inputs)[0], inputs[-1]

@@ -259,6 +259,7 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"heads": 3, "dropout": 0.2}, (7, 6)),
         ({"heads": 2}, (7, 6), (4, 6)),
         ({"heads": 2, "bias": False, "dropout": 0.5}, (1, 4), (9, 4)),
+        ({"heads": 2}, (7, 6), (4, 6), (4, 6)),
     ],
     "scale": [*EVERY_SHAPE, ({"init": 1e-6}, MAP)],
     "flatten": [({}, MAP), ({}, VECTOR), ({}, (3, 1, 1)), ({}, (2, 5))],

@@ -52,6 +52,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], tuple[Any, ...], str]] = [
     ("E302", "attention", {"heads": 1}, (VECTOR,), "got a vector of 5"),
     ("E304", "attention", {"heads": 2}, ((2, 5),), "5 features cannot be divided into 2 equal heads"),
     ("E301", "attention", {"heads": 1}, ((2, 5), (3, 4)), "input 1 has 4 features, but input 0 has 5"),
+    ("E301", "attention", {"heads": 1}, ((2, 5), (3, 5), (3, 4)), "input 2 has 4 features, but input 0 has 5"),
+    ("E301", "attention", {"heads": 1}, ((2, 5), (3, 5), (4, 5)), "there are 3 keys, but 4 values"),
     ("E313", "layer_norm", {"over": "features"}, (MAP,), "over: features"),
     ("E302", "batch_norm", {}, ((2, 5),), "2×5"),
     ("E302", "drop_path", {"rate": 0.1}, ((2, 3, 4, 5),), "2×3×4×5"),

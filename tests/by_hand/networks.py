@@ -9,6 +9,7 @@ from torch import nn
 from tests.by_hand import (
     attention,
     darknet,
+    detr,
     hrnet,
     mixers,
     nf_resnet,
@@ -42,6 +43,13 @@ NETWORKS = [
         pyramid.RetinaNet,
         34_068_119,
         {"width": 4, "out": 8, "depths": ONE, "convs": 1, "size": 128},
+    ),
+    # the published 41,524,768, 53,120 of the batch norms, and 102,400 of the positions, which are waves there
+    Network(
+        "specs/zoo/detr_resnet50",
+        detr.DETR,
+        41_680_288,
+        {"size": 64, "depths": ONE, "width": 4, "features": 16, "heads": 2, "hidden": 32, "layers": 2, "dropout": 0},
     ),
     Network("specs/zoo/cbam_resnet18", attention.CBAMResNet18, 11_779_392, {"widths": WIDTHS, "classes": 10}),
     Network("specs/zoo/eca_resnet18", attention.ECAResNet18, 11_689_536, {"widths": WIDTHS, "classes": 10}),

@@ -189,7 +189,8 @@ class Weighted:
         return lambda x: x / (x * x).sum(axis, keepdim=True).sqrt()
 
     def MultiHeadAttention(self, num_heads: int, key_dim: int) -> Layer:
-        def call(query: Tensor, value: Tensor) -> Tensor:
+        def call(query: Tensor, value: Tensor, key: Tensor | None = None) -> Tensor:
+            key = value if key is None else key
             features = query.shape[-1]
             kernels = [torch.rand(features, num_heads, key_dim, generator=self.random) - 0.5 for _ in range(3)]
             biases = [torch.rand(num_heads, key_dim, generator=self.random) for _ in range(3)]
@@ -197,7 +198,7 @@ class Weighted:
             self.weights.append(torch.cat([each.flatten() for each in biases]))
             q, k, v = (
                 torch.einsum("btf,fhd->bthd", x, kernel) + bias
-                for x, kernel, bias in zip((query, value, value), kernels, biases, strict=True)
+                for x, kernel, bias in zip((query, key, value), kernels, biases, strict=True)
             )
             scores = torch.einsum("bthd,bshd->bhts", q, k) / key_dim**0.5
             mixed = torch.einsum("bhts,bshd->bthd", scores.softmax(-1), v)
