@@ -27,7 +27,9 @@ def write(graph: Graph, module: "GraphModule", path: Path) -> None:
             with _general():
                 program = _export(graph, module)
             if not _takes_all_sizes(program, graph):
-                getattr(program, "_guards_code", []).clear()  # of strides; the checks of the inputs' shapes stay
+                getattr(program, "_guards_code", []).clear()  # of strides; the checks of known sizes stay
+                ranges = program.range_constraints
+                ranges.update({size: type(each)(0, each.upper) for size, each in ranges.items()})
     finally:
         module.train(mode)
     stage_file(path, lambda file: torch.export.save(program, file))

@@ -17,6 +17,17 @@ def test_a_map_of_open_size_may_be_one_row_high_or_wide(tmp_path, size):
     torch.testing.assert_close(pt2.load(built.folder / "net.pt2")(x), cnnc.compile(spec).eval()(x))
 
 
+def test_strides_that_torch_would_fix_fit_the_smallest_input_too(tmp_path):
+    spec = {**OPEN, "input": {"image": [2, None, 12]}, "nodes": ["layer_norm", {"pixel_unshuffle": {"factor": 4}}]}
+    built = cnnc.build(spec, out=tmp_path, targets=["pt2"])
+    module = pt2.load(built.folder / "net.pt2")
+    for height in (4, 8, 64):
+        x = torch.randn(1, 2, height, 12)
+        torch.testing.assert_close(module(x), cnnc.compile(spec).eval()(x))
+    with pytest.raises(AssertionError):
+        module(torch.randn(1, 3, 8, 12))
+
+
 @pytest.mark.parametrize("width", [16, None])
 def test_a_batch_of_one_after_attention(tmp_path, width):
     mixed = {"tokens": {"from": "image"}}, {"attention": {"heads": 2}}, {"untokens": {"height": 16, "width": 16}}
