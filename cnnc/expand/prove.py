@@ -191,6 +191,7 @@ def _check_used(graph: Graph, report: Report) -> None:
     """Report nodes and inputs that no output needs; of a chain of such nodes, the last."""
     needed = graph.needed(graph.outputs)
     used = {ref.node for node in graph.nodes for ref in node.inputs}
+    elsewhere = {node.span for node in graph.nodes if node.path in needed}
     for each in graph.inputs:
         if each.name not in needed:
             message, way_out = f"the input `{each.name}` is not used", "remove it, or name it in a `from`"
@@ -199,6 +200,9 @@ def _check_used(graph: Graph, report: Report) -> None:
         if node.path not in needed and node.path not in used:
             message = f"nothing uses `{node.path}`, and it is not an output"
             way_out = "name it in a `from` or in `outputs`, or remove it"
+            if node.span in elsewhere:
+                last = "`when: $(not last)`, and `last: $(i == n - 1)` where the block is repeated"
+                way_out = f"other instances use theirs; leave this one out with a parameter of the block: {last}"
             report(Diagnostic(Code.DEAD_NODE, message, node.span, notes=_passed_by(graph, node.path), help=way_out))
 
 
