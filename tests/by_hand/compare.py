@@ -39,10 +39,13 @@ class Pair:
             into[other].copy_(ours[name].reshape(into[other].shape))
         self.ours.double(), self.theirs.double()
 
-    def agree(self) -> None:
-        """Assert that the outputs are equal in eval mode, at several sizes if the spec leaves them open."""
+    def agree(self, *spaces: tuple[int, int]) -> None:
+        """Assert that the outputs are equal in eval mode.
+
+        If the spec leaves sizes open, several are compared, and those of `spaces`.
+        """
         self.ours.eval(), self.theirs.eval()
-        for space in sample_inputs.spaces(self.graph)[:2]:
+        for space in (*sample_inputs.spaces(self.graph)[:2], *spaces):
             self._equal_outputs(space, batch=1)
 
     def agree_in_training(self) -> None:
