@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from cnnc.analysis.receptive_field import Field, Side
 
 WIDTH = 120
-LONGEST, SHORTEST = 48, 10  # columns for a node's name and for its inputs
+LONGEST = 48  # columns for a node's name, for its inputs and for its outputs
+SHORTEST = {2: 10, 0: 10, 3: 20}  # columns that are left of the inputs, the name and the outputs, clipped in this order
 HEAD = ("node", "op", "inputs", "output", "params", "MACs")
 MORE = ("kB", "field", "stride", "offset")
 LAYERS = ("conv", "linear", "conv_transpose")  # the footnote names two; matrix products are named if there are any
@@ -85,11 +86,11 @@ def _pair(sides: Iterable[str], between: str) -> str:
 
 
 def _fitted(cells: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return the lines; if they are too wide, clip first the inputs and then the names."""
+    """Return the lines; if they are too wide, clip the inputs, then the names, then long lists of outputs."""
     widths = [widest(column) for column in zip(*cells, strict=True)]
-    for column in (2, 0):
+    for column, shortest in SHORTEST.items():
         over = sum(widths) + 2 * (len(widths) - 1) - WIDTH
-        widths[column] = min(widths[column], LONGEST, max(SHORTEST, widths[column] - max(0, over)))
+        widths[column] = min(widths[column], LONGEST, max(shortest, widths[column] - max(0, over)))
     return [_line(line, widths) for line in cells]
 
 
