@@ -64,7 +64,10 @@ def specs(draw: Draw) -> dict[str, Any]:
     else:
         values = Values(dict(sizes), list(sizes))
         items, left = draw(graphs(values, scope))
-        ends = [{"scale": {"name": f"end{at}", "from": name}} for at, name in enumerate(left)]
+        scaled = ["scale" if results("scale", {}, [values.sizes[name]]) else "tanh" for name in left]
+        ends = [
+            {op: {"name": f"end{at}", "from": name}} for at, (op, name) in enumerate(zip(scaled, left, strict=True))
+        ]
         items, outputs = [*items, *ends], draw(shown([f"end{at}" for at in range(len(left))]))
     return {
         "cnnc": 1,
@@ -281,8 +284,10 @@ def repeats(draw: Draw, name: str, values: Values, scope: Scope) -> Item:
     """A chain of instances of a block that hands on two values by name."""
     taken = draw(st.lists(st.sampled_from(sorted(values.sizes)), min_size=2, max_size=2))
     sizes = dict(zip(("left", "right"), (values.sizes[each] for each in taken), strict=True))
-    ops = st.sampled_from(["relu", "tanh", "scale", "identity"])
-    items = [{draw(ops): {"name": f"{port}_out", "from": port}} for port in sizes]
+    items: list[Item] = []
+    for port, y in sizes.items():
+        ops = ["relu", "tanh", "identity", *["scale"] * bool(results("scale", {}, [y]))]
+        items.append({draw(st.sampled_from(ops)): {"name": f"{port}_out", "from": port}})
     outputs = {port: f"{port}_out" for port in draw(st.permutations(list(sizes)))}
     block, count = f"block{len(scope.blocks)}", draw(st.integers(2, 3))
     scope.blocks[block] = {"inputs": list(sizes), "outputs": outputs, "nodes": items}
