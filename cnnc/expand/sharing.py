@@ -12,7 +12,7 @@ from cnnc.expand.references import InputReference, bound, wire
 from cnnc.expand.scope import Scope, fail
 from cnnc.graph.graph import Node
 from cnnc.language.model import Item
-from cnnc.ops.recorder import Recording, registered
+from cnnc.ops.recorder import RecordedCall, registered
 from cnnc.ops.types import Types
 
 
@@ -90,7 +90,7 @@ def _fault(message: str, at: Span | None, help: str, notes: Sequence[Note] = ())
     return Diagnostic(Code.UNSHARABLE, message, at, notes=tuple(notes), help=help)
 
 
-def _difference(ours: Sequence[Recording], theirs: Sequence[Recording]) -> str | None:
+def _difference(ours: Sequence[RecordedCall], theirs: Sequence[RecordedCall]) -> str | None:
     """How the modules and tensors that two nodes register differ; None if they are equal."""
     if [each[:2] for each in ours] != [each[:2] for each in theirs]:
         kinds = [", ".join(each.what for each in steps) or "nothing" for steps in (ours, theirs)]

@@ -143,7 +143,7 @@ class _Plan:
         for mine, its in zip(*nodes, strict=True):
             if (
                 ours.local(mine.path) != theirs.local(its.path)
-                or (its.keys if mine.shares else mine.path) != mine.keys
+                or mine.shares not in (None, its.keys)
                 or [values.get(ref) for ref in mine.inputs] != list(its.inputs)
                 or self._recorded(mine) != self._recorded(its)
             ):
