@@ -14,15 +14,20 @@ def contract(shape=(1, 2, 2), mode="grey", labels=("boot", "bag", "coat"), score
     )
 
 
-def model_of(*nodes, weights=None, image=("N", 1, 2, 2), output=("N", 3), kinds=(TensorProto.FLOAT, TensorProto.FLOAT)):
+def network_of(*nodes, inputs, outputs, weights=None, kinds=(TensorProto.FLOAT, TensorProto.FLOAT)):
+    """A model with any inputs and outputs: their shapes by name, and the kinds of both."""
     graph = helper.make_graph(
         list(nodes),
         "g",
-        [helper.make_tensor_value_info("image", kinds[0], image)],
-        [helper.make_tensor_value_info("y", kinds[1], output)],
+        [helper.make_tensor_value_info(name, kinds[0], shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, kinds[1], shape) for name, shape in outputs.items()],
         [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def model_of(*nodes, image=("N", 1, 2, 2), output=("N", 3), **rest):
+    return network_of(*nodes, inputs={"image": image}, outputs={"y": output}, **rest)
 
 
 def linear(weights=WEIGHTS, **rest):

@@ -10,7 +10,7 @@ from cnnc.diff.changes import compare
 from cnnc.graph.graph import Graph, Node
 from cnnc.inference.confusion import per_class
 from cnnc.inference.confusion import table as scores
-from cnnc.inference.predict import Prediction, Result
+from cnnc.inference.results import Prediction, Result
 from tests.agreement.one_node import graph_of
 
 NAMES = ["cat", "猫", "ｃａｔ", "e\u0301te\u0301", "🐈", "кот", "고양이"]

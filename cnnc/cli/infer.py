@@ -33,7 +33,8 @@ def run(given: Namespace) -> int:
     from cnnc.inference.integrity import open_model
 
     opened = open_model(given.model, accept_changed=given.accept_changed)  # a thread hashes it during the imports
-    from cnnc.inference.predict import Failed, infer_many, load_model
+    from cnnc.inference.predict import infer_many, load_model
+    from cnnc.inference.results import Failed
 
     fine = True
     model = load_model(opened, given.provider, allow_external=given.allow_external, timeout=given.timeout)

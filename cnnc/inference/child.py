@@ -2,7 +2,7 @@
 
 Some models crash the process that runs them (even a valid model can, with a 1×1 picture), and some never finish. So
 models without a cnnc contract run here, with a time limit for loading and for each run. The child's stdin and stdout
-carry lines of JSON, each followed by the bytes of an array, which may be empty. Nothing is pickled, so the answers of a
+carry lines of JSON, each followed by the bytes of the arrays that it lists. Nothing is pickled, so the answers of a
 hostile model's process are only data.
 """
 
@@ -11,23 +11,23 @@ import math
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
+from types import MappingProxyType
 from typing import IO, Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.diagnostics.missing_packages import not_installed
 from cnnc.files.onnx_header import read_model
 from cnnc.inference.providers import TIMEOUT, Choice
-from cnnc.inference.session import Port, Session
+from cnnc.inference.session import Feeds, Outputs, Port, Session
 from cnnc.processes import end_after, reserve_stdout, start, stopped_after
 
-_Message = tuple[dict[str, Any], NDArray[Any]]  # a line of JSON, and the array that follows it
-_NOTHING = np.empty(0, np.float32)
+_Message = tuple[dict[str, Any], Outputs]  # a line of JSON, and the arrays that follow it, by name
 
 
 class Child:
@@ -44,13 +44,12 @@ class Child:
         self._timeout = timeout
         self._process = self._start()
 
-    def run(self, array: NDArray[np.float32], source: str, target: str) -> tuple[NDArray[Any], float]:
-        """Return output `target` for `array` at input `source`, and the milliseconds; raises CnncError (E507)."""
+    def run(self, feeds: Feeds, targets: Sequence[str]) -> tuple[Outputs, float]:
+        """Return the outputs `targets` for arrays of any batch, and the milliseconds; raises CnncError (E507)."""
         if self._process.poll() is not None:
             self._process = self._start()
-        doing = f"running the model on a picture of {array.shape[-2]} × {array.shape[-1]} (height × width)"
-        answer, output = self._request(self._process, doing, {"source": source, "target": target}, array)
-        return output, answer["milliseconds"]
+        answer, outputs = self._request(self._process, _running(feeds), {"targets": list(targets)}, feeds)
+        return outputs, answer["milliseconds"]
 
     def close(self) -> None:
         """End the process: it exits when its stdin closes."""
@@ -76,13 +75,13 @@ class Child:
         process: "subprocess.Popen[bytes]",
         doing: str,
         request: dict[str, Any],
-        array: NDArray[Any] = _NOTHING,
+        feeds: Feeds = MappingProxyType({}),
     ) -> _Message:
         assert process.stdin is not None  # both are pipes
         assert process.stdout is not None
         with stopped_after(self._timeout, process) as stopped:
             try:
-                _send(process.stdin, request, array)
+                _send(process.stdin, request, feeds)
                 message = _receive(process.stdout)
             except BrokenPipeError:
                 message = None
@@ -101,6 +100,15 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process,
     ):  # leaving the context closes the pipes and waits; data that a dead child has not read is lost
         pass
+
+
+def _running(feeds: Feeds) -> str:
+    """Return what the process does, for messages: the size of the first picture, and the batch if it has several."""
+    shape = next((each.shape for each in feeds.values() if each.ndim == 4), None)
+    if shape is None:
+        return "running the model"
+    many = "a picture" if shape[0] == 1 else f"{shape[0]} pictures"
+    return f"running the model on {many} of {shape[-2]} × {shape[-1]} (height × width)"
 
 
 def _too_slow(path: str, timeout: float, doing: str) -> CnncError:
@@ -128,9 +136,11 @@ def _signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _send(stream: IO[bytes], line: dict[str, Any], array: NDArray[Any] = _NOTHING) -> None:
-    stream.write(json.dumps({**line, "shape": array.shape, "type": array.dtype.name}).encode() + b"\n")
-    stream.write(array.tobytes())
+def _send(stream: IO[bytes], line: dict[str, Any], arrays: Feeds = MappingProxyType({})) -> None:
+    listed = [(name, each.shape, each.dtype.name) for name, each in arrays.items()]
+    stream.write(json.dumps({**line, "arrays": listed}).encode() + b"\n")
+    for each in arrays.values():
+        stream.write(each.tobytes())
     stream.flush()
 
 
@@ -140,11 +150,15 @@ def _receive(stream: IO[bytes]) -> _Message | None:
     if not text.endswith(b"\n"):
         return None
     line = json.loads(text)
-    kind = np.dtype(line["type"])
-    data = stream.read(math.prod(line["shape"]) * kind.itemsize)
-    if len(data) < math.prod(line["shape"]) * kind.itemsize:
-        return None
-    return line, np.frombuffer(data, kind).reshape(line["shape"])
+    arrays = {}
+    for name, shape, kind in line["arrays"]:
+        type = np.dtype(kind)
+        size = math.prod(shape) * type.itemsize
+        data = stream.read(size)
+        if len(data) < size:
+            return None
+        arrays[name] = np.frombuffer(data, type).reshape(shape)
+    return line, arrays
 
 
 def _load(job: dict[str, Any]) -> tuple[Session, dict[str, Any]]:
@@ -167,13 +181,13 @@ def _serve(requests: "SimpleQueue[_Message]", answers: IO[bytes]) -> NoReturn:
     session, ports = _load(requests.get()[0])
     _send(answers, ports)
     while True:
-        request, array = requests.get()
+        request, feeds = requests.get()
         try:
-            output, milliseconds = session.run(array, request["source"], request["target"])
+            outputs, milliseconds = session.run(feeds, request["targets"])
         except CnncError as error:
             _send(answers, _errors(error))
         else:
-            _send(answers, {"milliseconds": milliseconds}, output)
+            _send(answers, {"milliseconds": milliseconds}, outputs)
 
 
 def _errors(error: CnncError) -> dict[str, Any]:

@@ -2,78 +2,29 @@
 
 Takes an ONNX file and pictures, and yields a `Result` per picture. A model with a cnnc contract runs in this process,
 because every picture is checked against the contract first. Any other model must have one float32 input (N, 1 or 3, H,
-W); it runs in a child process, and gets pictures scaled to 0..1. Imports neither torch, onnx, networkx nor pydantic.
+W); it runs in a child process, and gets pictures scaled to 0..1. A picture takes three steps, which may run on
+different threads: `read_picture`, `run_batch`, `answer`. Imports neither torch, onnx, networkx nor pydantic.
 """
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.artifacts.contract import CONTRACT, Contract, InputContract
-from cnnc.columns import left, widest
 from cnnc.data.pictures import SUFFIXES, open_picture, prepare
 from cnnc.diagnostics import CnncError, Code
 from cnnc.diagnostics.missing_packages import named
-from cnnc.diagnostics.render import as_json, visible
 from cnnc.inference.integrity import OpenModel, open_model
 from cnnc.inference.providers import TIMEOUT
+from cnnc.inference.results import Failed, Prediction, Result
 from cnnc.inference.session import Port, Runner, Session
 from cnnc.ops.types import MODES
 
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """A class (its index, and its label if the model has labels) and its score, a probability."""
-
-    index: int
-    label: str | None
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The result of one picture: predictions (best first), provider, time of the run in milliseconds, notes."""
-
-    image: str
-    predictions: tuple[Prediction, ...]
-    provider: str
-    milliseconds: float
-    notes: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """The result as plain values for `json`."""
-        return asdict(self)
-
-    def as_text(self) -> str:
-        """The picture, and a line for each class with its rank, its label or index, and its score."""
-        names = [visible(each.label or f"class {each.index}") for each in self.predictions]
-        width = widest(names)
-        lines = [
-            f"{rank:3}. {left(name, width)}  {each.score:7.2%}"
-            for rank, (name, each) in enumerate(zip(names, self.predictions, strict=True), 1)
-        ]
-        notes = [f"  note: {visible(note)}" for note in self.notes]
-        return "\n".join([f"{visible(self.image)} ({self.provider}, {self.milliseconds:.1f} ms)", *notes, *lines])
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The error of a picture, or of a folder of pictures."""
-
-    image: str
-    error: CnncError
-
-    def as_json(self) -> dict[str, Any]:
-        """The keys of a result, without predictions, and the diagnostics."""
-        empty = asdict(Result(self.image, (), "", 0.0))
-        diagnostics = [as_json(each) for each in self.error.diagnostics]
-        return {**empty, "provider": None, "milliseconds": None, "diagnostics": diagnostics}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +93,22 @@ def _load(opened: OpenModel, provider: str, *, allow_external: bool, timeout: fl
     return Model(file.path, contract, runner, tuple(notes))
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A picture as the model takes it: float32 (C, H, W).
+
+    `size` is the picture's own height and width, before `resize` and `crop`. `notes` are about its conversion.
+    """
+
+    path: str
+    array: NDArray[np.float32]
+    size: tuple[int, int]
+    notes: tuple[str, ...] = ()
+
+
+Row = Mapping[str, NDArray[Any]]  # the outputs of one picture by name, each with a batch axis of 1
+
+
 def infer(model: Model, picture: str | os.PathLike[str], top_k: int = 5) -> Result:
     """Return the `top_k` best classes for one picture; `top_k` must be at least 1.
 
@@ -149,16 +116,47 @@ def infer(model: Model, picture: str | os.PathLike[str], top_k: int = 5) -> Resu
     """
     if top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k}")
+    prepared = read_picture(model, picture)
+    [row], milliseconds = run_batch(model, [prepared])
+    return answer(model, prepared, row, milliseconds, top_k)
+
+
+def read_picture(model: Model, picture: str | os.PathLike[str]) -> Prepared:
+    """Decode a picture and prepare it for the model, on any thread; raises CnncError (E503 to E505)."""
     opened = open_picture(picture)
-    array = prepare(opened, model.contract.input)[None]
-    output, milliseconds = model.runner.run(array, model.contract.input.name, model.contract.outputs[0])
-    scores = _scores(_vector(model, output), model.contract.scores)
+    size = opened.image.height, opened.image.width
+    return Prepared(opened.path, prepare(opened, model.contract.input), size, opened.notes)
+
+
+def run_batch(model: Model, pictures: Sequence[Prepared]) -> tuple[list[Row], float]:
+    """Run the model on pictures of one size, as one batch; return the outputs of each, and the milliseconds.
+
+    Raises CnncError: E507 if the run fails, E502 if an output does not have a row for each picture.
+    """
+    feeds = {model.contract.input.name: np.stack([each.array for each in pictures])}
+    outputs, milliseconds = model.runner.run(feeds, model.contract.outputs[:1])
+    if len(pictures) == 1:
+        return [outputs], milliseconds
+    for name, output in outputs.items():
+        if output.shape[:1] != (len(pictures),):
+            reason = f"its output {name!r} is {list(output.shape)} for a batch of {len(pictures)}"
+            raise _unsuited(model.path, reason)
+    rows: list[Row] = [{name: output[at : at + 1] for name, output in outputs.items()} for at in range(len(pictures))]
+    return rows, milliseconds
+
+
+def answer(model: Model, picture: Prepared, row: Row, milliseconds: float, top_k: int = 5) -> Result:
+    """Return the `top_k` best classes of a picture from its outputs, on any thread.
+
+    Raises CnncError: E502 if the output ranks no classes, E507 if it is not finite.
+    """
+    scores = _scores(_vector(model, row[model.contract.outputs[0]]), model.contract.scores)
     labels = model.contract.labels
     if labels is not None and len(labels) != len(scores):
         raise _unsuited(model.path, f"its contract has {len(labels)} classes, but its output has {len(scores)}")
     best = np.argsort(-scores, kind="stable")[:top_k]
     predictions = tuple(Prediction(int(i), labels[i] if labels else None, float(scores[i])) for i in best)
-    return Result(opened.path, predictions, model.runner.choice.name, milliseconds, opened.notes)
+    return Result(picture.path, predictions, model.runner.choice.name, milliseconds, picture.notes)
 
 
 def infer_many(model: Model, paths: Iterable[str | os.PathLike[str]], top_k: int = 5) -> Iterator[Result | Failed]:

@@ -59,8 +59,8 @@ def of_onnx(path: str, device: str = "auto", *, accept_changed: bool = False, ti
     source, target = model.contract.input.name, model.contract.outputs[0]
 
     def scores(pictures: "Tensor") -> "Tensor":
-        output, _ = model.runner.run(pictures.numpy(), source, target)
-        return torch.from_numpy(np.array(output, np.float32))
+        outputs, _ = model.runner.run({source: pictures.numpy()}, [target])
+        return torch.from_numpy(np.array(outputs[target], np.float32))
 
     sides = {port.name: port.shape for port in model.runner.inputs}[source]
     batch = sides[0] if sides else None

@@ -7,6 +7,7 @@ provider fails, the CPU replaces it only if the user did not name the provider. 
 import os
 import re
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +20,9 @@ from cnnc.inference.providers import Choice, cannot_run, choose, fall_back, outp
 
 if TYPE_CHECKING:
     import onnxruntime
+
+Feeds = Mapping[str, NDArray[Any]]  # inputs by name
+Outputs = dict[str, NDArray[Any]]  # outputs by name
 
 _FATAL = 4
 _LONGEST = 300
@@ -49,8 +53,8 @@ class Runner(Protocol):
     outputs: tuple[Port, ...]
     choice: Choice
 
-    def run(self, array: NDArray[np.float32], source: str, target: str) -> tuple[NDArray[Any], float]:
-        """Return output `target` for `array` at input `source`, and the milliseconds; raises CnncError (E507)."""
+    def run(self, feeds: Feeds, targets: Sequence[str]) -> tuple[Outputs, float]:
+        """Return the outputs `targets` for arrays of any batch, and the milliseconds; raises CnncError (E507)."""
 
     def close(self) -> None:
         """Release the model's resources."""
@@ -65,14 +69,15 @@ class Session:
         self.inputs = tuple(map(_port, self._session.get_inputs()))
         self.outputs = tuple(map(_port, self._session.get_outputs()))
 
-    def run(self, array: NDArray[np.float32], source: str, target: str) -> tuple[NDArray[Any], float]:
-        """Return output `target` for `array` at input `source`, and the milliseconds; raises CnncError (E507)."""
+    def run(self, feeds: Feeds, targets: Sequence[str]) -> tuple[Outputs, float]:
+        """Return the outputs `targets` for arrays of any batch, and the milliseconds; raises CnncError (E507)."""
         started = time.perf_counter()
         try:
-            output = self._session.run([target], {source: array})[0]
+            outputs = self._session.run(list(targets), dict(feeds))
         except Exception as error:  # onnxruntime's exceptions have no common base class
             raise CnncError.of(Code.MODEL_FAILED, f"onnxruntime could not run the model: {_plain(error)}") from error
-        return np.asarray(output), (time.perf_counter() - started) * 1000
+        milliseconds = (time.perf_counter() - started) * 1000
+        return {name: np.asarray(each) for name, each in zip(targets, outputs, strict=True)}, milliseconds
 
     def close(self) -> None:
         """Do nothing: the session is released with this object."""

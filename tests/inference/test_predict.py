@@ -15,8 +15,9 @@ from onnx import TensorProto, helper
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.inference import session
-from cnnc.inference.predict import Failed, Prediction, Result, infer, infer_many, load_model
+from cnnc.inference.predict import infer, infer_many, load_model
 from cnnc.inference.providers import Choice
+from cnnc.inference.results import Failed, Prediction, Result
 from tests.command import run_command
 from tests.onnx_files import RELU, WEIGHTS, contract, linear, means, model_of
 
