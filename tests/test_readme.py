@@ -24,6 +24,9 @@ VARIES = [
     (r"sensitivity [\d,]+", "sensitivity 0"),
     (r"\([\d.e+-]+ with its own weights", "(0 with its own weights"),
     (r" +[\d,.]+ [kMG]B", " 0 MB"),
+    (r"[0-9a-f]{12}…", "0…"),
+    (r"[\d,]+ bytes", "0 bytes"),
+    (r"(torch|onnx|onnxruntime(?:-gpu)?) \d+\.\d+\.\d+(?:\+\w+)?", r"\1 0"),
     # what is learnt, and how fast
     (r"(loss|acc|accuracy) [\d.]+", r"\1 0"),
     (r"[\d,]+ examples", "0 examples"),

@@ -7,6 +7,7 @@ values raises ValueError (a bug of the caller), and reading one from a file rais
 
 import json
 import reprlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
@@ -151,6 +152,11 @@ class Contract:
                 f"the model's contract (its {CONTRACT} metadata) cannot be read: {reason}",
                 help="the file was damaged, or a newer cnnc wrote it: build it again with `cnnc build`",
             ) from error
+
+
+def canonical(data: Mapping[str, Any]) -> str:
+    """Return plain data as the JSON whose SHA-256 is its hash: the order of keys and spaces do not count."""
+    return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def _frozen(value: Any) -> Any:

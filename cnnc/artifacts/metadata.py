@@ -26,12 +26,11 @@ TOOLS = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
 
 def metadata(graph: Graph, weights_sha256: str) -> dict[str, str]:
     """Return the `metadata_props` of the graph's ONNX file: its contract, spec, hashes, and the tools used."""
-    spec = _canonical(graph.spec)
     return {
         contract.CONTRACT: contract_of(graph).to_json(),
         contract.VERSION: __version__,
-        contract.SPEC: spec,
-        contract.SPEC_SHA256: sha256(spec.encode()).hexdigest(),
+        contract.SPEC: json.dumps(graph.spec, ensure_ascii=False),  # unsorted: the first output is the prediction
+        contract.SPEC_SHA256: spec_hash(graph.spec),
         contract.WEIGHTS_SHA256: weights_sha256,
         contract.TOOLS: json.dumps(tools()),
     }
@@ -157,8 +156,4 @@ def tools() -> dict[str, str]:
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a resolved spec."""
-    return sha256(_canonical(spec).encode()).hexdigest()
-
-
-def _canonical(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return sha256(contract.canonical(spec).encode()).hexdigest()

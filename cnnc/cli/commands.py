@@ -34,6 +34,7 @@ COMMANDS = {
         "cnnc.cli.eval",
         "Score a model on labelled pictures: accuracy, loss, and a table with a row for each class.",
     ),
+    "inspect": Command("cnnc.cli.inspect", "Print what an ONNX file contains: contract, labels, hashes, sizes, spec."),
     "diff": Command("cnnc.cli.diff", "Compare two networks: nodes added, removed and changed, and the change in cost."),
     "weights": Command(
         "cnnc.cli.weights",

@@ -41,6 +41,15 @@ def part(file: IO[bytes], span: Span) -> bytes:
     return file.read(span[1] - span[0])
 
 
+def number(file: IO[bytes], span: Span) -> int:
+    """Read the number of a varint field from its span; raises ValueError for a field of another kind."""
+    file.seek(span[0])
+    value = _varint(file)
+    if file.tell() > span[1]:
+        raise ValueError("a text where a number must be")
+    return value - 2**64 if value >= 2**63 else value
+
+
 def _varint(file: IO[bytes]) -> int:
     """Read a varint: seven bits per byte, the lowest first, at most ten bytes."""
     value = 0
