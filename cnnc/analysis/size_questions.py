@@ -130,9 +130,9 @@ class Trial:
         return reaches(self.graph, source.name)
 
     def period(self, axis: int) -> int:
-        """Return a number of rows (columns) that, added to the input, adds whole rows wherever values are merged.
+        """Return a number of rows (columns) that, added to the input, adds whole rows where remainders matter.
 
-        Only there does the remainder of a size by a stride matter: elsewhere a larger size is just as good.
+        They matter where values are merged, and for ops that need multiples. Elsewhere a larger size is just as good.
         """
         grows: list[Growth] = [(1, _opened(each.type, axis)) for each in self.graph.inputs]
         period = 1
@@ -144,7 +144,10 @@ class Trial:
             key = (op, taken, self.graph.input_types(node))
             if key not in self._grown:
                 self._grown[key] = self._growth(node.op, taken, self.graph.input_types(node))
-            grows += [self._grown[key]] * len(node.outputs)
+            by, grown = self._grown[key]
+            if node.op.needs_multiples and any(grown):
+                period = lcm(period, by)
+            grows += [(by, grown)] * len(node.outputs)
         return period
 
     def _growth(self, op: Op, taken: tuple[Growth, ...], types: Types) -> Growth:
@@ -158,8 +161,11 @@ class Trial:
         steps = [reach.step if reach else 1 for reach in own]
         rounds = lcm(*(step // gcd(rise, step) for rise, step in zip(most, steps, strict=True) if rise and step))
         by *= rounds
-        before = [_filled(each, (0, 0)) for each in types]
-        after = [_filled(t, (h * by // b, w * by // b)) for t, (b, (h, w)) in zip(types, taken, strict=True)]
+        large = FAR_ENOUGH * lcm(*(step for step in steps if step))  # a multiple, for the ops that need one
+        before = [_filled(each, (large, large)) for each in types]
+        after = [
+            _filled(t, (large + h * by // b, large + w * by // b)) for t, (b, (h, w)) in zip(types, taken, strict=True)
+        ]
         try:
             spaces = [_space(op.infer(*each)) for each in (before, after)]
         except Refusal:  # merged values grow differently: no class of sizes fits
@@ -174,11 +180,11 @@ def _opened(type: TensorType, axis: int) -> tuple[int, int]:
     return (1, 0) if axis == 0 else (0, 1)
 
 
-def _filled(type: TensorType, more: tuple[int, int]) -> TensorType:
-    """Return the type with its open sizes replaced by a large number plus `more`."""
+def _filled(type: TensorType, space: tuple[int, int]) -> TensorType:
+    """Return the type with its open sizes replaced by those of `space`."""
     if not type.is_map:
         return type
-    height, width = (FAR_ENOUGH + add if size is None else size for size, add in zip(type.space, more, strict=True))
+    height, width = (there if size is None else size for size, there in zip(type.space, space, strict=True))
     return TensorType((type.channels, height, width))
 
 

@@ -145,6 +145,8 @@ class Op(BaseModel):
     """Whether the op subtracts each channel's mean and divides by its standard deviation."""
     drops: ClassVar[bool] = False
     """Whether the op sets values to 0 at random in training."""
+    needs_multiples: ClassVar[bool] = False
+    """Whether the op refuses heights or widths by their remainder when divided by the step of `reach`."""
     takes_act: ClassVar[bool] = False
     """Whether the op takes the attribute `act`, which adds an activation after it."""
 

@@ -152,6 +152,7 @@ class PixelUnshuffle(Op):
 
     name: ClassVar[str] = "pixel_unshuffle"
     gives: ClassVar[Gives] = "reordered input"
+    needs_multiples: ClassVar[bool] = True
     _saves: ClassVar[Saves] = "nothing"
 
     factor: Factor = Field(description="divisor of the height and width")

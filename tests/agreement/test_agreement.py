@@ -1,6 +1,7 @@
 """For every row: what we infer, torch's meta device, ONNX's inference and onnxruntime give one shape, and torch,
 TorchScript and onnxruntime one value; and a node costs what its module has."""
 
+from contextlib import nullcontext, suppress
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
+from cnnc.ops.base import Refusal
 from cnnc.ops.types import TensorType
 from tests.agreement import one_node
 from tests.agreement.rows import POSITIVE, TABLE, Row, rows
@@ -37,6 +39,18 @@ def test_shapes_agree(row: Row):
     assert [each.shape[1:] for each in one_node.run(one_node.session_of(model), inputs)] == true
     meta = one_node.call(module.to("meta"), [each.to("meta") for each in inputs])
     assert [each.shape for each in meta] == [(3, *shape) for shape in true]
+
+
+OF_OPEN_MAPS = [row for row in ROWS if len(row.shapes) == 1 and None in row.shapes[0]]
+
+
+@pytest.mark.parametrize("row", OF_OPEN_MAPS, ids=str)
+def test_an_op_that_needs_multiples_says_so(row: Row):
+    op = registry.get(row.op).model_validate(row.attributes)
+    [shape] = row.shapes
+    with nullcontext() if not op.needs_multiples else suppress(Refusal):
+        for size in range(60, 72):  # large enough for every window
+            op.infer(TensorType(tuple(each or size for each in shape)))
 
 
 @every_row

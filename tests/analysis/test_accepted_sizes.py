@@ -83,8 +83,13 @@ def agree(graph, most=70):
           {"add": {"from": ["upsample", "a"]}}], Rule(6, 4, (2,))),
         ([conv(3, stride=3, name="a"), {"upsample": {"factor": 3}}, {"pad": {"padding": [0, 0, 1, 1]}},
           {"concat": {"from": ["pad", "image"]}}], Rule(4, 3, (1,))),
+        ([{"pixel_unshuffle": {"factor": 2}}], Rule(2, 2)),
+        ([{"pixel_unshuffle": {"factor": 5}}], Rule(5, 5)),
+        ([conv(3, stride=2), {"pixel_unshuffle": {"factor": 3}}, conv(2)], Rule(13, 6, (1, 2))),
+        ([{"pixel_unshuffle": {"factor": 3, "name": "a"}}, {"upsample": {"factor": 3, "mode": "nearest"}},
+          {"concat": {"from": ["upsample", "image"]}}], Rule(3, 3)),
     ],
-    ids=["u-net", "small u-net", "valid convs", "odd", "2 of 4", "1 of 3"],
+    ids=["u-net", "small u-net", "valid convs", "odd", "2 of 4", "1 of 3", "twos", "fives", "threes of twos", "back"],
 )  # fmt: skip
 def test_rules(nodes, rule):
     rules = agree(net(*nodes))
