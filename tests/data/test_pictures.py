@@ -262,6 +262,25 @@ def test_resizing_is_pillows_antialiased_bilinear(tmp_path):
     np.testing.assert_array_equal(array(path, contract(1, 20, 28))[0], wanted)
 
 
+@pytest.mark.parametrize("mode", ["grey", "rgb", "bgr"])
+@pytest.mark.parametrize("scale", [1, 255])
+@pytest.mark.parametrize("seed", range(5))
+def test_every_value_has_the_bits_of_the_definition(tmp_path, mode, scale, seed):
+    random = np.random.default_rng(seed)
+    channels = 1 if mode == "grey" else 3
+    mean = tuple((random.uniform(-1, 1, channels) * scale).tolist())
+    std = tuple((random.uniform(0.01, 1, channels) * scale).tolist())
+    values = np.stack([random.permutation(256) for _ in range(channels)], -1).astype(np.uint8).reshape(16, 16, channels)
+    Image.fromarray(values.squeeze()).save(tmp_path / "p.png")
+    found = array(tmp_path / "p.png", contract(channels, None, None, mode=mode, mean=mean, std=std, scale=scale))
+    assert found.flags.c_contiguous
+    seen = values[..., ::-1] if mode == "bgr" else values
+    for place, value in np.ndenumerate(seen.transpose(2, 0, 1)):
+        number = np.float32(value) / np.float32(255) if scale == 1 else np.float32(value)
+        wanted = (number - np.float32(mean[place[0]])) / np.float32(std[place[0]])
+        assert found[place].tobytes() == wanted.tobytes()
+
+
 def test_mean_and_std_are_applied_by_channel(tmp_path):
     path = save(tmp_path, Image.new("RGB", (2, 2), (255, 0, 51)), "p.png")
     found = array(path, contract(3, None, None, mode="rgb", mean=(0.5, 0.5, 0.2), std=(0.25, 0.5, 1)))
