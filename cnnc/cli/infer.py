@@ -4,49 +4,130 @@ Imports are few and late, so that the start takes little longer than importing o
 """
 
 import json
+import os
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from cnnc.cli.options import SECONDS
-from cnnc.cli.parser import Number, OneOf, Parser
+from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 from cnnc.diagnostics.render import show, visible
 from cnnc.inference.providers import TIMEOUT, WANTED
+
+if TYPE_CHECKING:
+    from cnnc.inference.integrity import OpenModel
+    from cnnc.inference.predict import Model
+
+LIST = "-"  # the argument for a list of paths on standard input
+ON_GPU = 32  # pictures of a batch, if their size is known
 
 
 def add_options(parser: Parser) -> None:
     """Add the arguments and options of `cnnc infer`."""
     parser.argument("model", "An ONNX file.")
-    parser.argument("images", "Pictures, or folders of them.", several=True)
+    images = "Pictures, or folders of them; - reads a list of them from standard input, one per line."
+    parser.argument("images", images, several=True)
     parser.option("--top", "-k", metavar="K", type=Number(least=1), default=5, help="Number of classes to show.")
-    provider = "The provider that runs the model; auto uses CUDA if it works."
-    parser.option("--provider", type=OneOf(WANTED), default="auto", help=provider)
+    parser.flag("--recursive", "-r", help="Search subfolders too; links to folders are not followed.")
+    parser.flag("--null", "-0", help="A NUL ends each path on standard input, as after `find -print0`.")
     formats = OneOf(("text", "json"))
     parser.option("--format", type=formats, default="text", help="A table, or one JSON line per picture.")
+    provider = "The provider that runs the model; auto uses CUDA if it works."
+    parser.option("--provider", type=OneOf(WANTED), default="auto", help=provider)
+    count = Number(least=1, most=4096)
+    batch = f"Pictures per run of the model; if left out, 1 on the CPU and {ON_GPU} on a GPU."
+    parser.option("--batch", type=count, help=batch)
+    workers = "Threads that decode pictures and run the model; if left out, one per core divided by --threads."
+    parser.option("--workers", type=count, help=workers)
+    threads = "Threads of each run on the CPU; if left out, 1 for several pictures and one per core for a single one."
+    parser.option("--threads", type=count, help=threads)
     parser.flag("--allow-external", help="Read weights in other files of the model's folder.")
     parser.flag("--accept-changed", help="Run a file of cnnc that another tool has rewritten, or that is damaged.")
-    timeout = "Time limit per picture for a model without cnnc's metadata."
+    timeout = "Time limit per run of a model without cnnc's metadata."
     parser.option("--timeout", metavar="SECONDS", type=SECONDS, default=TIMEOUT, help=timeout)
 
 
 def run(given: Namespace) -> int:
     """Run the model on each picture, and return the exit code; raises CnncError for a model that cannot run."""
+    if given.null and LIST not in given.images:
+        raise WrongCall("--null is for a list of paths on standard input", "give - in place of pictures")
     from cnnc.inference.integrity import open_model
 
     opened = open_model(given.model, accept_changed=given.accept_changed)  # a thread hashes it during the imports
     from cnnc.inference.predict import infer_many, load_model
     from cnnc.inference.results import Failed
 
-    fine = True
-    model = load_model(opened, given.provider, allow_external=given.allow_external, timeout=given.timeout)
-    with model:
+    failed = done = 0
+    threads = _threads(given, opened)
+    how = {"allow_external": given.allow_external, "timeout": given.timeout, "threads": threads}
+    with load_model(opened, given.provider, **how) as model:
         for note in model.notes:
             print(visible(note), file=sys.stderr)
-        for each in infer_many(model, given.images, given.top):
+        batch, workers = _batch(given, model), _workers(given, model, threads)
+        paths = _paths(given)
+        for each in infer_many(model, paths, given.top, recursive=given.recursive, batch=batch, workers=workers):
+            done += 1
             if isinstance(each, Failed):
-                fine = False
+                failed += 1
                 show(each.error.diagnostics)
             if given.format == "json":
-                print(json.dumps(each.as_json()))
+                print(json.dumps(each.as_json()), flush=True)
             elif not isinstance(each, Failed):
-                print(each.as_text())
-    return 0 if fine else 1
+                print(each.as_text(), flush=True)
+    if failed and done > 1:
+        print(f"{failed:,} of {done:,} pictures failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _several(given: Namespace) -> bool:
+    return len(given.images) > 1 or given.images[0] == LIST or os.path.isdir(given.images[0])
+
+
+def _paths(given: Namespace) -> Iterator[str]:
+    """Yield the paths of the command line, and in the place of LIST those on standard input."""
+    for path in given.images:
+        if path == LIST:
+            yield from _listed(b"\0" if given.null else b"\n")
+        else:
+            yield path
+
+
+def _listed(end: bytes) -> Iterator[str]:
+    """Yield the paths on standard input; raises CnncError (E503) if there are none."""
+    from cnnc.diagnostics import CnncError, Code
+    from cnnc.inference.sources import read_paths
+
+    empty = True
+    for path in read_paths(sys.stdin.buffer, end) if sys.stdin else ():
+        empty = False
+        yield path
+    if empty:
+        raise CnncError.of(Code.PICTURE_UNREADABLE, "standard input lists no pictures")
+
+
+def _threads(given: Namespace, opened: "OpenModel") -> int | None:
+    """Return the threads of a run: one if several pictures run at the same time, else all (None)."""
+    from cnnc.artifacts.contract import CONTRACT
+
+    together = _several(given) and CONTRACT in opened.file.metadata  # other models run in one process, in turns
+    threads: int | None = given.threads
+    return threads or (1 if together else None)
+
+
+def _batch(given: Namespace, model: "Model") -> int:
+    if given.batch is not None:
+        if given.batch > 1 and model.single:
+            print("note: the model takes one picture at a time: --batch is ignored", file=sys.stderr)
+        return int(given.batch)
+    return ON_GPU if model.runner.choice.name != "cpu" and None not in model.contract.input.shape else 1
+
+
+def _workers(given: Namespace, model: "Model", threads: int | None) -> int:
+    from cnnc.inference.pipeline import cores
+
+    if given.workers is not None:
+        return int(given.workers)
+    if not _several(given):
+        return 1
+    return max(1, cores() // (threads or 1)) if model.runner.choice.name == "cpu" else cores()

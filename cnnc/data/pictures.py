@@ -82,10 +82,12 @@ def prepare(picture: DecodedPicture, to: InputContract) -> NDArray[np.float32]:
 
 
 @contextmanager
-def decoders() -> Iterator[ThreadPoolExecutor]:
+def decoders(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
     """Yield threads on which pictures are decoded at the same time: Pillow releases the GIL."""
-    # each decoder silences warnings; this restores the filters, which they restore out of order
-    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    # each decoder silences Pillow's warnings, and restores the filters out of order: the first that ends would end the
+    # silence of the others
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
+        warnings.filterwarnings("ignore", module="PIL")
         yield pool
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
+from threading import Lock
 from types import MappingProxyType
 from typing import IO, Any, NoReturn
 
@@ -34,21 +35,29 @@ class Child:
     """A Runner in a child process; after a crash the next run starts a new process."""
 
     def __init__(
-        self, path: str, wanted: str = "auto", *, allow_external: bool = False, timeout: float = TIMEOUT
+        self,
+        path: str,
+        wanted: str = "auto",
+        *,
+        allow_external: bool = False,
+        timeout: float = TIMEOUT,
+        threads: int | None = None,
     ) -> None:
         """Start the process and load the model there; raises the errors of `Session`, and E507 if the process dies.
 
-        `timeout` is the limit in seconds for loading and for each run.
+        `timeout` is the limit in seconds for loading and for each run; `threads` as for `Session`.
         """
-        self._job = {"path": path, "wanted": wanted, "allow_external": allow_external}
+        self._job = {"path": path, "wanted": wanted, "allow_external": allow_external, "threads": threads}
+        self._turn = Lock()
         self._timeout = timeout
         self._process = self._start()
 
     def run(self, feeds: Feeds, targets: Sequence[str]) -> tuple[Outputs, float]:
         """Return the outputs `targets` for arrays of any batch, and the milliseconds; raises CnncError (E507)."""
-        if self._process.poll() is not None:
-            self._process = self._start()
-        answer, outputs = self._request(self._process, _running(feeds), {"targets": list(targets)}, feeds)
+        with self._turn:  # a crash is then that of one run
+            if self._process.poll() is not None:
+                self._process = self._start()
+            answer, outputs = self._request(self._process, _running(feeds), {"targets": list(targets)}, feeds)
         return outputs, answer["milliseconds"]
 
     def close(self) -> None:
@@ -162,7 +171,8 @@ def _receive(stream: IO[bytes]) -> _Message | None:
 
 
 def _load(job: dict[str, Any]) -> tuple[Session, dict[str, Any]]:
-    session = Session(read_model(job["path"]), job["wanted"], allow_external=job["allow_external"])
+    model = read_model(job["path"])
+    session = Session(model, job["wanted"], allow_external=job["allow_external"], threads=job["threads"])
     ports = {
         kind: [(port.name, port.type, port.shape) for port in ports]
         for kind, ports in (("inputs", session.inputs), ("outputs", session.outputs))

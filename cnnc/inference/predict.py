@@ -9,19 +9,22 @@ different threads: `read_picture`, `run_batch`, `answer`. Imports neither torch,
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.artifacts.contract import CONTRACT, Contract, InputContract
-from cnnc.data.pictures import SUFFIXES, open_picture, prepare
+from cnnc.data.pictures import open_picture, prepare
 from cnnc.diagnostics import CnncError, Code
 from cnnc.diagnostics.missing_packages import named
 from cnnc.inference.integrity import OpenModel, open_model
+from cnnc.inference.pipeline import in_order
 from cnnc.inference.providers import TIMEOUT
 from cnnc.inference.results import Failed, Prediction, Result
 from cnnc.inference.session import Port, Runner, Session
+from cnnc.inference.sources import find_pictures
 from cnnc.ops.types import MODES
 
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
@@ -35,6 +38,11 @@ class Model:
     contract: Contract
     runner: Runner
     notes: tuple[str, ...] = ()
+
+    @property
+    def single(self) -> bool:
+        """Whether the model takes only one picture at a time."""
+        return any(port.shape[:1] == (1,) for port in self.runner.inputs)
 
     def __enter__(self) -> "Model":
         return self
@@ -51,23 +59,25 @@ def load_model(
     allow_external: bool = False,
     accept_changed: bool = False,
     timeout: float = TIMEOUT,
+    threads: int | None = None,
 ) -> Model:
     """Load an ONNX file, from its path or an OpenModel. Use as a context manager.
 
     `provider` is `auto`, `cpu`, `cuda` or `tensorrt`. `allow_external` reads weights in other files of the model's
     folder, `accept_changed` accepts a file of cnnc that was damaged or rewritten. `timeout` is the limit in seconds for
-    loading, and for each run, of a model without cnnc's metadata.
+    loading, and for each run, of a model without cnnc's metadata. `threads` is the number of threads of each run on the
+    CPU, by default one per core.
     Raises CnncError: E501 if it is not an ONNX model or not as cnnc wrote it, E502 if it takes no picture or ranks no
     classes, E506 if the provider cannot run here, E507 if onnxruntime crashes or exceeds the timeout.
     """
     opened = model if isinstance(model, OpenModel) else open_model(model, accept_changed=accept_changed)
     try:
-        return _load(opened, provider, allow_external=allow_external, timeout=timeout)
+        return _load(opened, provider, allow_external=allow_external, timeout=timeout, threads=threads)
     finally:
         opened.require_intact()  # damage is the likely cause of any other error, so it replaces that error
 
 
-def _load(opened: OpenModel, provider: str, *, allow_external: bool, timeout: float) -> Model:
+def _load(opened: OpenModel, provider: str, *, allow_external: bool, timeout: float, threads: int | None) -> Model:
     file = opened.file
     text = file.metadata.get(CONTRACT)
     contract = Contract.from_json(text) if text is not None else None
@@ -75,12 +85,12 @@ def _load(opened: OpenModel, provider: str, *, allow_external: bool, timeout: fl
         raise _unsuited(file.path, f"its input {contract.input.name!r} {list(contract.input.shape)} is not a picture")
     runner: Runner
     if contract is not None:
-        runner = Session(file, provider, allow_external=allow_external or opened.data is not None)
+        runner = Session(file, provider, allow_external=allow_external or opened.data is not None, threads=threads)
     else:
         from cnnc.inference.child import Child
 
         opened.require_intact()  # damage may have hidden the contract of a file of cnnc
-        runner = Child(file.path, provider, allow_external=allow_external, timeout=timeout)
+        runner = Child(file.path, provider, allow_external=allow_external, timeout=timeout, threads=threads)
     try:
         notes = [] if runner.choice.asked else [f"provider {runner.choice.name}: {runner.choice.reason}"]
         if contract is None:
@@ -114,8 +124,7 @@ def infer(model: Model, picture: str | os.PathLike[str], top_k: int = 5) -> Resu
 
     Raises CnncError: E503 to E505 for the picture, E507 if the run fails, E502 if the output ranks no classes.
     """
-    if top_k < 1:
-        raise ValueError(f"top_k must be at least 1, got {top_k}")
+    _require_positive(top_k=top_k)
     prepared = read_picture(model, picture)
     [row], milliseconds = run_batch(model, [prepared])
     return answer(model, prepared, row, milliseconds, top_k)
@@ -159,40 +168,69 @@ def answer(model: Model, picture: Prepared, row: Row, milliseconds: float, top_k
     return Result(picture.path, predictions, model.runner.choice.name, milliseconds, picture.notes)
 
 
-def infer_many(model: Model, paths: Iterable[str | os.PathLike[str]], top_k: int = 5) -> Iterator[Result | Failed]:
-    """Classify each picture of `paths`, and of folders in `paths`, in order. An error does not stop later pictures."""
-    for path in paths:
+def infer_many(
+    model: Model,
+    paths: Iterable[str | os.PathLike[str]],
+    top_k: int = 5,
+    *,
+    recursive: bool = False,
+    batch: int = 1,
+    workers: int = 1,
+) -> Iterator[Result | Failed]:
+    """Yield the result of each picture of `paths`, and of folders in `paths`, in order; an error is its result.
+
+    `recursive` searches the subfolders too. `workers` threads decode pictures and run the model on them, `batch`
+    pictures at a time (1 if the model takes no more); a batch with an error runs again picture by picture. On the CPU,
+    several workers with a model that was loaded with `threads=1` are faster than batches.
+    """
+    _require_positive(top_k=top_k, batch=batch, workers=workers)
+    work = partial(_infer_batch, model, top_k)
+    batch = 1 if model.single else batch
+    return in_order(find_pictures(paths, recursive=recursive), work, batch=batch, workers=workers)
+
+
+def _require_positive(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}")
+
+
+def _infer_batch(model: Model, top_k: int, pictures: Sequence[str | Failed]) -> list[Result | Failed]:
+    """Return the results of pictures in their order; those that are prepared to one size run as one batch."""
+    done: dict[int, Result | Failed] = {}
+    sizes: dict[tuple[int, ...], dict[int, Prepared]] = {}
+    for index, picture in enumerate(pictures):
+        if isinstance(picture, Failed):
+            done[index] = picture
+            continue
         try:
-            for picture in _expand(os.fspath(path)):
-                yield _attempt(model, picture, top_k)
+            prepared = read_picture(model, picture)
         except CnncError as error:
-            yield Failed(os.fspath(path), error)
+            done[index] = Failed(picture, error)
+        else:
+            sizes.setdefault(prepared.array.shape, {})[index] = prepared
+    for same in sizes.values():
+        done.update(zip(same, _attempt(model, [*same.values()], top_k), strict=True))
+    return [done[index] for index in range(len(pictures))]
 
 
-def _attempt(model: Model, picture: str, top_k: int) -> Result | Failed:
+def _attempt(model: Model, pictures: Sequence[Prepared], top_k: int) -> list[Result | Failed]:
+    """Run one batch; if that fails, each picture alone, so that only those at fault fail."""
     try:
-        return infer(model, picture, top_k)
+        rows, milliseconds = run_batch(model, pictures)
     except CnncError as error:
-        return Failed(picture, error)
+        if len(pictures) == 1:
+            return [Failed(pictures[0].path, error)]
+        return [each for picture in pictures for each in _attempt(model, [picture], top_k)]
+    share = milliseconds / len(pictures)
+    return [_answered(model, picture, row, share, top_k) for picture, row in zip(pictures, rows, strict=True)]
 
 
-def _expand(path: str) -> list[str]:
-    """Return the path itself, or for a folder the pictures directly in it, sorted by name, without hidden files."""
-    if not os.path.isdir(path):
-        return [path]
+def _answered(model: Model, picture: Prepared, row: Row, milliseconds: float, top_k: int) -> Result | Failed:
     try:
-        names = sorted(name for name in os.listdir(path) if os.path.splitext(name)[1].lower() in SUFFIXES)
-    except OSError as error:
-        raise CnncError.of(Code.PICTURE_UNREADABLE, f"cannot read the folder {path}: {error.strerror}") from error
-    pictures = [os.path.join(path, name) for name in names if not name.startswith(".")]
-    pictures = [each for each in pictures if not os.path.isdir(each)]
-    if not pictures:
-        raise CnncError.of(
-            Code.PICTURE_UNREADABLE,
-            f"the folder {path} contains no pictures",
-            help=f"pictures are files that end in {', '.join(sorted(SUFFIXES))}; subfolders are not searched",
-        )
-    return pictures
+        return answer(model, picture, row, milliseconds, top_k)
+    except CnncError as error:
+        return Failed(picture.path, error)
 
 
 def _guess(path: str, runner: Runner) -> Contract:

@@ -8,7 +8,9 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -29,6 +31,7 @@ _LONGEST = 300
 # onnxruntime looks for external data in this folder; it cannot exist, so that every such file is missing
 _NOWHERE = os.path.join(os.devnull, "nowhere")
 _FOLDER = "session.model_external_initializers_file_folder_path"
+_SPINNING = "session.intra_op.allow_spinning"  # threads that wait for the next picture would use as much as the others
 _EXTERNAL_HELP = "--allow-external lets `cnnc infer` read weights in other files of the model's folder"
 _MISSING = re.compile(r'External data path does not exist: "(.+)"')
 _NOISE = re.compile(
@@ -47,7 +50,7 @@ class Port:
 
 
 class Runner(Protocol):
-    """A loaded model, in this process or in a child."""
+    """A loaded model, in this process or in a child; any number of threads may run it."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
@@ -63,32 +66,43 @@ class Runner(Protocol):
 class Session:
     """A Runner in this process."""
 
-    def __init__(self, model: ModelFile, wanted: str = "auto", *, allow_external: bool = False) -> None:
-        """Load; raises CnncError: E502 if onnxruntime cannot run the model, E506 if `wanted` cannot run here."""
-        self._session, self.choice = _create(model, choose(wanted), allow_external)
+    def __init__(
+        self, model: ModelFile, wanted: str = "auto", *, allow_external: bool = False, threads: int | None = None
+    ) -> None:
+        """Load; raises CnncError: E502 if onnxruntime cannot run the model, E506 if `wanted` cannot run here.
+
+        `threads` is the number of threads of each run on the CPU, by default one per core.
+        """
+        self._session, self.choice = _create(model, choose(wanted), allow_external, threads)
+        # each thread that runs on a GPU at the same time would keep memory of its own there
+        self._turn: AbstractContextManager[object] = nullcontext() if self.choice.name == "cpu" else Lock()
         self.inputs = tuple(map(_port, self._session.get_inputs()))
         self.outputs = tuple(map(_port, self._session.get_outputs()))
 
     def run(self, feeds: Feeds, targets: Sequence[str]) -> tuple[Outputs, float]:
         """Return the outputs `targets` for arrays of any batch, and the milliseconds; raises CnncError (E507)."""
-        started = time.perf_counter()
-        try:
-            outputs = self._session.run(list(targets), dict(feeds))
-        except Exception as error:  # onnxruntime's exceptions have no common base class
-            raise CnncError.of(Code.MODEL_FAILED, f"onnxruntime could not run the model: {_plain(error)}") from error
-        milliseconds = (time.perf_counter() - started) * 1000
+        with self._turn:
+            started = time.perf_counter()
+            try:
+                outputs = self._session.run(list(targets), dict(feeds))
+            except Exception as error:  # onnxruntime's exceptions have no common base class
+                message = f"onnxruntime could not run the model: {_plain(error)}"
+                raise CnncError.of(Code.MODEL_FAILED, message) from error
+            milliseconds = (time.perf_counter() - started) * 1000
         return {name: np.asarray(each) for name, each in zip(targets, outputs, strict=True)}, milliseconds
 
     def close(self) -> None:
         """Do nothing: the session is released with this object."""
 
 
-def _create(model: ModelFile, choice: Choice, allow_external: bool) -> "tuple[onnxruntime.InferenceSession, Choice]":
+def _create(
+    model: ModelFile, choice: Choice, allow_external: bool, threads: int | None
+) -> "tuple[onnxruntime.InferenceSession, Choice]":
     import onnxruntime  # noqa: F401 - outside `try`: a missing package is not an error of the model
 
     try:
         with output_suppressed():
-            session = _open(model, choice, allow_external)
+            session = _open(model, choice, allow_external, threads)
     except Exception as error:  # as above
         if choice.name == "cpu":
             raise _unsuited(model, error, allow_external) from error
@@ -98,18 +112,22 @@ def _create(model: ModelFile, choice: Choice, allow_external: bool) -> "tuple[on
             return session, choice
         fault = f"onnxruntime cannot load its {choice.providers[0]} (are CUDA and cuDNN installed?)"
     # if the CPU fails too, the model is at fault, not the provider
-    session, on_cpu = _create(model, fall_back(fault), allow_external)
+    session, on_cpu = _create(model, fall_back(fault), allow_external, threads)
     if choice.asked:
         raise cannot_run(choice.name, fault)
     return session, on_cpu
 
 
-def _open(model: ModelFile, choice: Choice, allow_external: bool) -> "onnxruntime.InferenceSession":
+def _open(
+    model: ModelFile, choice: Choice, allow_external: bool, threads: int | None
+) -> "onnxruntime.InferenceSession":
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(_FATAL)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL
+    options.intra_op_num_threads = threads or 0
+    options.add_session_config_entry(_SPINNING, "0")
     if not allow_external:
         options.add_session_config_entry(_FOLDER, _NOWHERE)
     return onnxruntime.InferenceSession(model.path, options, providers=list(choice.providers), enable_fallback=0)

@@ -287,8 +287,8 @@ def cuda_is_found(monkeypatch):
     load = session._open
 
     def fake(on_cuda):
-        def open_cuda(model, choice, external):
-            return load(model, choice, external) if choice.name == "cpu" else on_cuda()
+        def open_cuda(model, choice, *rest):
+            return load(model, choice, *rest) if choice.name == "cpu" else on_cuda()
 
         monkeypatch.setattr(session, "_open", open_cuda)
 
