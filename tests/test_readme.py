@@ -27,6 +27,13 @@ VARIES = [
     (r"[0-9a-f]{12}…", "0…"),
     (r"[\d,]+ bytes", "0 bytes"),
     (r"(torch|onnx|onnxruntime(?:-gpu)?) \d+\.\d+\.\d+(?:\+\w+)?", r"\1 0"),
+    # how fast it is, on a machine that may be busy
+    (r"(?m)^(model  .*  provider) .*\n.*$", r"\1"),
+    (r"(?m)^(build/\S+  +cpu  ).*$", r"\1"),
+    (r"[\d,]+ runs", "0 runs"),
+    (r"[\d,]+ GFLOP/s on", "0 GFLOP/s on"),
+    (r"(?m)^note: (other programs|the machine was noisy).*\n", ""),
+    (r"(?m)^(\S+|\(.*\)|total.*profiler)  +[\d.]+  +[\d.]+%.*$", r"\1 0 0%"),
     # what is learnt, and how fast
     (r"(loss|acc|accuracy) [\d.]+", r"\1 0"),
     (r"[\d,]+ examples", "0 examples"),

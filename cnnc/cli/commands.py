@@ -34,6 +34,9 @@ COMMANDS = {
         "cnnc.cli.eval",
         "Score a model on labelled pictures: accuracy, loss, and a table with a row for each class.",
     ),
+    "bench": Command(
+        "cnnc.cli.bench", "Measure ONNX files side by side: latency, pictures/s, memory, GFLOP/s, time of each block."
+    ),
     "inspect": Command("cnnc.cli.inspect", "Print what an ONNX file contains: contract, labels, hashes, sizes, spec."),
     "diff": Command("cnnc.cli.diff", "Compare two networks: nodes added, removed and changed, and the change in cost."),
     "weights": Command(

@@ -53,6 +53,17 @@ class Number:
         return number
 
 
+class SeveralOf:
+    """The type of an option that takes one or more values, with commas between them; `kind` is the type of each."""
+
+    def __init__(self, kind: OneOf | Number) -> None:
+        self._kind, self.words, self.bounds = kind, kind.words, kind.bounds
+        self.metavar = f"{kind.metavar},..."
+
+    def __call__(self, text: str) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(map(self._kind, text.split(","))))
+
+
 class Parser(argparse.ArgumentParser):
     """The parser of one command."""
 
@@ -80,7 +91,7 @@ class Parser(argparse.ArgumentParser):
         metavar: str = "TEXT",
     ) -> None:
         """Add an option with a value; `repeat` collects the values of all occurrences in a list, None without any."""
-        if isinstance(type, OneOf | Number):
+        if isinstance(type, OneOf | Number | SeveralOf):
             metavar = type.metavar
             help += f" [{type.bounds}]" if type.bounds else ""
         help += f" [default: {default}]" if default is not None else ""

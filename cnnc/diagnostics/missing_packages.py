@@ -32,7 +32,7 @@ NEEDS: Final = {
     **dict.fromkeys(("compile", "weights", "eval"), _COMPILE),
     **dict.fromkeys(("build", "verify"), _BUILD),
     "train": (*_COMPILE, *EXTRAS["train"]),
-    "infer": EXTRAS["infer"],
+    **dict.fromkeys(("infer", "bench"), EXTRAS["infer"]),
 }
 """The modules that each command or function needs in its usual form; some of its options need others."""
 

@@ -67,13 +67,20 @@ class Session:
     """A Runner in this process."""
 
     def __init__(
-        self, model: ModelFile, wanted: str = "auto", *, allow_external: bool = False, threads: int | None = None
+        self,
+        model: ModelFile,
+        wanted: str = "auto",
+        *,
+        allow_external: bool = False,
+        threads: int | None = None,
+        profile: str | None = None,
     ) -> None:
         """Load; raises CnncError: E502 if onnxruntime cannot run the model, E506 if `wanted` cannot run here.
 
-        `threads` is the number of threads of each run on the CPU, by default one per core.
+        `threads` is the number of threads of each run on the CPU, by default one per core. `profile` is the start of
+        the path of onnxruntime's profile, which `end_profile` writes.
         """
-        self._session, self.choice = _create(model, choose(wanted), allow_external, threads)
+        self._session, self.choice = _create(model, choose(wanted), allow_external, threads, profile)
         # each thread that runs on a GPU at the same time would keep memory of its own there
         self._turn: AbstractContextManager[object] = nullcontext() if self.choice.name == "cpu" else Lock()
         self.inputs = tuple(map(_port, self._session.get_inputs()))
@@ -91,18 +98,22 @@ class Session:
             milliseconds = (time.perf_counter() - started) * 1000
         return {name: np.asarray(each) for name, each in zip(targets, outputs, strict=True)}, milliseconds
 
+    def end_profile(self) -> str:
+        """Write the profile of all runs so far, and return its path."""
+        return str(self._session.end_profiling())
+
     def close(self) -> None:
         """Do nothing: the session is released with this object."""
 
 
 def _create(
-    model: ModelFile, choice: Choice, allow_external: bool, threads: int | None
+    model: ModelFile, choice: Choice, allow_external: bool, threads: int | None, profile: str | None
 ) -> "tuple[onnxruntime.InferenceSession, Choice]":
     import onnxruntime  # noqa: F401 - outside `try`: a missing package is not an error of the model
 
     try:
         with output_suppressed():
-            session = _open(model, choice, allow_external, threads)
+            session = _open(model, choice, allow_external, threads, profile)
     except Exception as error:  # as above
         if choice.name == "cpu":
             raise _unsuited(model, error, allow_external) from error
@@ -112,14 +123,14 @@ def _create(
             return session, choice
         fault = f"onnxruntime cannot load its {choice.providers[0]} (are CUDA and cuDNN installed?)"
     # if the CPU fails too, the model is at fault, not the provider
-    session, on_cpu = _create(model, fall_back(fault), allow_external, threads)
+    session, on_cpu = _create(model, fall_back(fault), allow_external, threads, profile)
     if choice.asked:
         raise cannot_run(choice.name, fault)
     return session, on_cpu
 
 
 def _open(
-    model: ModelFile, choice: Choice, allow_external: bool, threads: int | None
+    model: ModelFile, choice: Choice, allow_external: bool, threads: int | None, profile: str | None
 ) -> "onnxruntime.InferenceSession":
     import onnxruntime
 
@@ -128,6 +139,8 @@ def _open(
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads or 0
     options.add_session_config_entry(_SPINNING, "0")
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, profile
     if not allow_external:
         options.add_session_config_entry(_FOLDER, _NOWHERE)
     return onnxruntime.InferenceSession(model.path, options, providers=list(choice.providers), enable_fallback=0)
