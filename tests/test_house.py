@@ -41,6 +41,7 @@ ROOMS = [
     "data",
     "train",
     "inference",
+    "precision",  # int8 and fp16 files
     "compiler",
     "cli",
 ]

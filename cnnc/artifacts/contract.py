@@ -21,6 +21,8 @@ SPEC = "cnnc.spec"
 SPEC_SHA256 = "cnnc.spec_sha256"
 WEIGHTS_SHA256 = "cnnc.weights_sha256"
 TOOLS = "cnnc.tools"
+PRECISION = "cnnc.precision"  # JSON about an int8 or fp16 file
+FLOAT_WEIGHTS_SHA256 = "cnnc.float_weights_sha256"  # the weights that an int8 or fp16 file was made from
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 SCALES = (1, 255)

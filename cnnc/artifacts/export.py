@@ -5,7 +5,7 @@ Takes a proved graph, its torch module (the training one, with all weights), and
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 from warnings import catch_warnings
 
 from cnnc.artifacts.class_scores import Ranked, ranked
@@ -33,6 +33,7 @@ from cnnc.targets.registry import TABLE, Made
 from cnnc.verification.verify import Agreement, Verification, arrays
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.fx import GraphModule
 
     from cnnc.targets.loaded_module import Array
@@ -43,6 +44,29 @@ _ALONE = Lock()  # one build at a time: torch's number of threads and the warnin
 AfterPass = Callable[[str, Network], None]
 
 
+class Version(Protocol):
+    """A file made from the ONNX file of a build, such as one in int8; its text is its distance from that file."""
+
+    @property
+    def file(self) -> WrittenFile:
+        """The staged file."""
+
+    @property
+    def precision(self) -> str:
+        """Its precision, the key of its record in the manifest."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Remarks for the user."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Its record."""
+
+
+Versions = Callable[[Sequence[Path], "Sequence[Mapping[str, Array]]"], Sequence[Version]]
+"""Makes versions of an ONNX file and its external data, in its folder; also takes random inputs by name."""
+
+
 @dataclass(frozen=True)
 class Built:
     """The result of a build: its folder, the size in bytes of each file, and each export's distance from torch."""
@@ -51,6 +75,7 @@ class Built:
     files: Mapping[str, int]
     agreements: tuple[Agreement, ...]
     ranked: Ranked | None  # the pictures for which `cnnc infer` accepts the ONNX file
+    versions: tuple[Version, ...] = ()
 
     @property
     def ranks_pictures(self) -> bool:
@@ -60,9 +85,11 @@ class Built:
     def as_text(self) -> str:
         """Return the files with their sizes, each export's distance from torch, and the next command to run."""
         far = {TABLE[each.target].ending: str(each) for each in self.agreements}
+        near = {each.file.path.name: str(each) for each in self.versions}
         width = max(len(str(self.folder / name)) for name in self.files)
         lines = [
-            f"{self.folder / name!s:<{width}}  {_size(size):>9}  {far.get(name.rpartition('.')[2], '')}".rstrip()
+            f"{self.folder / name!s:<{width}}  {_size(size):>9}  "
+            f"{near.get(name) or far.get(name.rpartition('.')[2], '')}".rstrip()
             for name, size in self.files.items()
         ]
         model = next((self.folder / name for name in self.files if name.endswith(".onnx")), None)
@@ -104,8 +131,9 @@ def export(
     record: Record,
     progress: Callable[[str], None],
     after_pass: AfterPass | None = None,
+    versions: Versions | None = None,
 ) -> Built:
-    """Write the targets' files, the weights and the manifest to `out/NAME/`.
+    """Write the targets' files, their versions, the weights and the manifest to `out/NAME/`.
 
     The weights of a large network are written first. From then on the module's weights are memory-mapped from that
     file: they are loaded on use and released after each step.
@@ -140,12 +168,32 @@ def export(
         with prepared(deployed):
             verification = Verification(made, record.seed, stage if large else None)
             files, agreements = _write_verified(paths, write, verification, write_weights, 1 if large else 2)
-        text = json.dumps(manifest(graph, record, weights_sha256, files, agreements), indent=2, ensure_ascii=False)
+        others = tuple(versions(_onnx_files(files), _by_name(shown, verification.inputs)) if versions else ())
+        files = _beside_onnx(files, [each.file for each in others])
+        about = manifest(graph, record, weights_sha256, files, agreements)
+        if others:
+            about["precisions"] = {each.precision: each.as_json() for each in others}
+        text = json.dumps(about, indent=2, ensure_ascii=False)
         stage_file(stage / MANIFEST, f"{text}\n".encode(errors="backslashreplace"))
         staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
         sizes = {name: path.stat().st_size for name, path in staged.items()}
         publish(folder, staged)
-    return Built(folder, sizes, agreements, ranked(shown))
+    return Built(folder, sizes, agreements, ranked(shown), others)
+
+
+def _onnx_files(files: Sequence[WrittenFile]) -> list[Path]:
+    """Return the ONNX file of a build, and its external data if it has any."""
+    return [each.path for each in files if each.path.name.endswith((".onnx", ".onnx.data"))]
+
+
+def _beside_onnx(files: Sequence[WrittenFile], versions: Sequence[WrittenFile]) -> list[WrittenFile]:
+    """Return the files with the versions of the ONNX file after it."""
+    return [each for file in files for each in (file, *(versions if file.path.name.endswith(".onnx") else ()))]
+
+
+def _by_name(graph: Graph, inputs: "Sequence[Sequence[Tensor]]") -> "list[Mapping[str, Array]]":
+    names = [each.name for each in graph.inputs]
+    return [{name: each.numpy() for name, each in zip(names, batch, strict=True)} for batch in inputs]
 
 
 def deployable(graph: Graph, module: "GraphModule") -> "tuple[Graph, GraphModule]":

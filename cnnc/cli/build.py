@@ -8,6 +8,7 @@ from typing import Any
 
 from cnnc.cli.options import EMPTY_OUT, WEIGHTS, add_set, add_spec, add_weights, note, parameters, require_weights
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
+from cnnc.cli.precision import add_precision, request_of
 from cnnc.passes.pipeline import NAMES
 from cnnc.targets.choices import DEFAULTS, OPSET, OPSETS, Target
 
@@ -23,6 +24,7 @@ def add_options(parser: Parser) -> None:
     parser.option("--seed", type=seeds, default=0, help="Seed of random weights and of the verification.")
     opsets = Number(least=OPSETS[0], most=OPSETS[-1])
     parser.option("--opset", type=opsets, default=OPSET, help="ONNX operator set version.")
+    add_precision(parser)
     parser.option("--out", "-o", metavar="DIR", default="build", help="Write to DIR/NAME/.")
     passes = f"Print the graph after a pass ({', '.join(NAMES)}); may be repeated."
     parser.option("--print-after", metavar="PASS", type=OneOf(NAMES), repeat=True, help=passes)
@@ -35,6 +37,8 @@ def run(given: Namespace) -> int:
     if not given.out:
         raise WrongCall(EMPTY_OUT)
     require_weights(given.weights, map=given.map, key=given.key)
+    targets = tuple(given.target or DEFAULTS)
+    request = request_of(given, given.precision or (), trained=given.weights is not None, targets=targets)
 
     def after_pass(name: str, network: Any) -> None:
         from cnnc.graph.graph import text
@@ -45,18 +49,22 @@ def run(given: Namespace) -> int:
     with _progress() as progress:
         built = build(
             given.spec,
-            targets=given.target or DEFAULTS,
+            targets=targets,
             set=parameters(given.set),
             weights=given.weights,
             map=given.map,
             key=given.key,
             seed=given.seed,
             opset=given.opset,
+            precision=request,
             out=given.out,
             progress=progress,
             note=note,
             after_pass=after_pass,
         )
+    for each in built.versions:
+        for remark in each.remarks:
+            note(remark)
     print(built.as_text())
     return 0
 

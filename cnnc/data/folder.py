@@ -32,6 +32,11 @@ def find(folder: Path) -> bool:
     return os.path.isdir(folder / "train")
 
 
+def pictures_in(folder: Path) -> tuple[Path, ...]:
+    """Return the pictures directly in a folder, sorted by name; none for a folder of a data set."""
+    return () if find(folder) else tuple(folder / name for name in _names(folder))
+
+
 def read(folder: Path) -> tuple[Files, Files | None, tuple[str, ...]]:
     """Return training files, test files and class names; raises CnncError (E508). Opens no picture yet."""
     classes = tuple(_names(folder / "train", folders=True))

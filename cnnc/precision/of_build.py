@@ -1,0 +1,65 @@
+"""The int8 and fp16 files of a build, made in its staging folder from the ONNX file that has just been verified."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from cnnc.artifacts.contract import CONTRACT, Contract
+from cnnc.artifacts.export import Versions
+from cnnc.diagnostics import CnncError, Code
+from cnnc.files.onnx_header import read_model
+from cnnc.precision.reduce import LARGEST, FloatModel, Reduced, Reducer
+from cnnc.precision.request import Request
+from cnnc.precision.samples import read
+
+if TYPE_CHECKING:
+    from cnnc.precision.fidelity import Feed
+
+
+def versions_of(request: Request, progress: Callable[[str], None]) -> Versions | None:
+    """Return a function that writes the requested versions of a staged ONNX file beside it; None without any.
+
+    It raises E409, E410, and the errors of reading the data set.
+    """
+    return partial(_versions, request, progress) if request.precisions else None
+
+
+def _versions(
+    request: Request, progress: Callable[[str], None], files: Sequence[Path], random: "Sequence[Feed]"
+) -> tuple[Reduced, ...]:
+    import onnx
+
+    path = files[0]
+    if len(files) > 1 or path.stat().st_size > LARGEST:
+        raise CnncError.of(
+            Code.NOT_REDUCIBLE,
+            f"cannot write a version of {path.name} in {' or '.join(request.precisions)}: it is larger than 2 GiB",
+            help="leave out --precision",
+        )
+    metadata = read_model(path).metadata
+    contract = Contract.from_json(metadata[CONTRACT])
+    samples = None
+    if request.calibrate is not None:
+        require_picture(path.name, contract)
+        progress("reading the calibration pictures")
+        samples = read(request.calibrate, request.pictures)
+    source = FloatModel(path, onnx.load(path), metadata, contract, random=random)
+    with TemporaryDirectory(dir=path.parent) as folder:
+        reducer = Reducer(source, request, samples, Path(folder), progress)
+        return tuple(
+            reducer.reduce(precision, path.with_name(f"{path.stem}.{precision}.onnx"))
+            for precision in dict.fromkeys(request.precisions)
+        )
+
+
+def require_picture(name: str, contract: Contract) -> None:
+    """Raise E410 unless the only input is a picture."""
+    if contract.input.mode is None:
+        raise CnncError.of(
+            Code.NOT_REDUCIBLE,
+            f"pictures cannot calibrate {name}: its input `{contract.input.name}` is not its only input, or not a "
+            "picture",
+            help="leave out --precision int8; fp16 needs no pictures",
+        )

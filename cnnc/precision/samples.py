@@ -1,0 +1,77 @@
+"""The pictures of a quantization: some to calibrate with, and others to compare the outputs on.
+
+Takes a data set that `train` and `eval` take, or a folder of pictures without classes. Calibration uses the training
+part, the comparison the test part. Without a test part, it gets pictures of the training part that calibration does not
+use.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnc.artifacts.contract import InputContract
+from cnnc.data import load as data_sets
+from cnnc.data.dataset import DecodedSplit, Files, Part, unreadable
+from cnnc.data.folder import decode, pictures_in
+from cnnc.data.named_sets import by_name
+from cnnc.inference.evaluation_batches import feed
+from cnnc.precision.choices import HELD_OUT
+
+if TYPE_CHECKING:
+    Feed = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
+
+AT_ONCE = 8  # pictures of a calibration batch, the values of whose nodes are all in memory
+CALIBRATING = 0.75  # of a data set without a test part
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The pictures to calibrate with, and those to compare the outputs on; `labelled` if their labels are classes."""
+
+    calibration: Part
+    held_out: Part
+    labelled: bool
+
+    @property
+    def labels(self) -> "np.ndarray[Any, np.dtype[np.int64]] | None":
+        """The classes of the held-out pictures, if they have any."""
+        return self.held_out.labels if self.labelled else None
+
+    def calibration_feeds(self, to: InputContract, batch: int | None = None) -> "Iterator[Feed]":
+        """Yield the calibration pictures in batches, by the name of the input; raises E503 to E505 and E510."""
+        return _feeds(self.calibration, to, batch or (1 if None in to.shape else AT_ONCE))
+
+    def held_out_feeds(self, to: InputContract, batch: int | None = None) -> "Iterator[Feed]":
+        """Yield the other pictures in the same way."""
+        return _feeds(self.held_out, to, batch)
+
+
+def _feeds(part: Part, to: InputContract, batch: int | None) -> "Iterator[Feed]":
+    return ({to.name: pictures.numpy()} for pictures in feed(part, to, batch))
+
+
+def read(source: str, pictures: int, seed: int = 0) -> Samples:
+    """Return the samples of a data set, with at most `pictures` to calibrate with; raises the errors of `data.load`."""
+    path = Path(source)
+    if by_name(source) is None and os.path.isdir(path) and (found := pictures_in(path)):
+        every = decode(path, Files(found, np.zeros(len(found), np.int64)))
+        train, test, labelled = every, None, False
+    else:
+        data = data_sets.load(source)
+        train, test, labelled = data.train, data.test, True
+    order = np.random.default_rng(seed).permutation(len(train))
+    if test is not None:
+        others = np.random.default_rng(seed).permutation(len(test))
+        return Samples(_take(train, order[:pictures]), _take(test, others[:HELD_OUT]), labelled)
+    if len(train) < 2:
+        raise unreadable(path, "it has 1 picture, but calibration and the comparison need different ones")
+    count = min(pictures, max(1, int(CALIBRATING * len(train))))
+    return Samples(_take(train, order[:count]), _take(train, order[count : count + HELD_OUT]), labelled)
+
+
+def _take(part: Part, indices: "np.ndarray[Any, np.dtype[np.intp]]") -> DecodedSplit | Files:
+    return part.take(np.sort(indices))
