@@ -289,6 +289,5 @@ def _named_by(graph: Graph, weights: str | Path | None) -> Graph:
     from cnnc.files.weights_stamp import labels
 
     names = labels(Path(weights)) if weights is not None and graph.labels is None else None
-    shown = next(each for each in graph.outputs if not each.train_only)
-    fits = names is not None and graph.type_of(shown.ref).elements == len(names)
-    return replace(graph, labels=names) if fits else graph
+    named = replace(graph, labels=names)
+    return named if names is not None and named.labelled and named.labelled[1] == len(names) else graph

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from cnnc.analysis.cost import Totals, bytes_of, totals
 from cnnc.diagnostics import counted
-from cnnc.graph.graph import Graph, Node
+from cnnc.graph.graph import Graph, Node, Output
 from cnnc.ops.types import Types
 
 _NOT_KNOWN = dict.fromkeys(Totals._fields)
@@ -112,11 +112,16 @@ def as_json(graph: Graph | None, batch: int = 1) -> dict[str, Any]:
     seen = found.fields if found else receptive_fields(graph)
     return {
         "inputs": {each.name: {"shape": list(each.type.shape)} for each in graph.inputs},
-        "outputs": {each.name: {"shape": list(graph.type_of(each.ref).shape)} for each in graph.outputs},
+        "outputs": {each.name: _output(graph, each) for each in graph.outputs},
         "nodes": [{**_node(graph, node), **field_json(seen.get(node.path))} for node in graph.nodes],
         "totals": _NOT_KNOWN if graph.partial else totals(graph)._asdict(),
         "implies": implied_json(found) if found else None,
     }
+
+
+def _output(graph: Graph, output: Output) -> dict[str, Any]:
+    kind = None if output.train_only else graph.kind_of(output)
+    return {"shape": list(graph.type_of(output.ref).shape), "as": kind}
 
 
 def _node(graph: Graph, node: Node) -> dict[str, Any]:

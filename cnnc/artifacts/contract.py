@@ -13,6 +13,7 @@ from math import isfinite
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.graph.output_kinds import KINDS
 from cnnc.ops.types import CHANNELS
 
 CONTRACT = "cnnc.contract"
@@ -116,16 +117,56 @@ class InputContract:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contract:
-    """The input, the names of the outputs (the first is the prediction), and the kind of its scores.
+class OutputContract:
+    """What an output holds.
 
-    `scores` is one of SCORES, or None if unknown (a model that cnnc did not build); `labels` has a name for each class.
+    `kind` is one of `output_kinds.KINDS`, or None if only its shape at run time shows it. `scores` is one of SCORES, or
+    None if unknown. A segmentation has one pixel per `stride` pixels (high and wide) of the prepared picture; None if
+    unknown. A picture has the channels of `mode`; its pixels of 0..`scale` were normalised with `mean` and `std`, as in
+    an `InputContract`.
+    """
+
+    name: str
+    kind: str | None = None
+    scores: str | None = None
+    stride: tuple[float, float] | None = None
+    mode: str | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    scale: int = 1
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, naming the field, if a value is invalid."""
+        channels = CHANNELS.get(self.mode or "", 0)
+        _require(
+            self,
+            name=isinstance(self.name, str) and self.name != "",
+            kind=self.kind is None or self.kind in KINDS,
+            scores=self.scores is None or self.scores in SCORES,
+            stride=self.stride is None
+            or (len(self.stride) == 2 and _is_numbers(self.stride, 2) and min(self.stride) > 0),
+            mode=self.mode is None or self.mode in CHANNELS,
+            mean=_is_numbers(self.mean, channels),
+            std=_is_numbers(self.std, channels) and all(number > 0 for number in self.std),
+            scale=type(self.scale) is int and self.scale in SCALES,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """The inputs, the names of the outputs (the first is the prediction), and the kind of its scores.
+
+    `input` is the first picture, or the first input if there is no picture; `more_inputs` are the others. `scores` is
+    one of SCORES, or None if unknown (a model that cnnc did not build); `labels` has a name for each class. `details`
+    describe all outputs, in order; files of earlier versions of cnnc have none.
     """
 
     input: InputContract
     outputs: tuple[str, ...]
     labels: tuple[str, ...] | None = None
     scores: str | None = "logits"
+    more_inputs: tuple[InputContract, ...] = ()
+    details: tuple[OutputContract, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError, naming the field, if a value is invalid."""
@@ -134,7 +175,21 @@ class Contract:
             outputs=len(self.outputs) > 0 and _is_words(self.outputs),
             labels=self.labels is None or _is_words(self.labels),
             scores=self.scores is None or self.scores in SCORES,
+            more_inputs=len({each.name for each in self.inputs}) == len(self.inputs),
+            details=self.details == () or tuple(each.name for each in self.details) == self.outputs,
         )
+
+    @property
+    def inputs(self) -> tuple[InputContract, ...]:
+        """All inputs."""
+        return self.input, *self.more_inputs
+
+    @property
+    def described(self) -> tuple[OutputContract, ...]:
+        """What each output holds, as far as it is known."""
+        first, *others = self.outputs
+        unknown = (OutputContract(name=first, scores=self.scores), *(OutputContract(name=name) for name in others))
+        return self.details or unknown
 
     def to_json(self) -> str:
         """Return JSON that `from_json` reads back to an equal Contract."""
@@ -145,8 +200,12 @@ class Contract:
         """Read a contract; raises CnncError (E501) if this version of cnnc does not understand `text`."""
         try:
             fields = {key: _frozen(value) for key, value in json.loads(text).items()}
-            about = {key: _frozen(value) for key, value in fields.pop("input").items()}
-            return cls(input=InputContract(**about), **fields)
+            parts: dict[str, Any] = {
+                "input": InputContract(**_fields(fields.pop("input"))),
+                "more_inputs": tuple(InputContract(**_fields(each)) for each in fields.pop("more_inputs", ())),
+                "details": tuple(OutputContract(**_fields(each)) for each in fields.pop("details", ())),
+            }
+            return cls(**parts, **fields)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             reason = f"{error.args[0]!r} is unknown or missing" if isinstance(error, KeyError) else str(error)
             raise CnncError.of(
@@ -159,6 +218,10 @@ class Contract:
 def canonical(data: Mapping[str, Any]) -> str:
     """Return plain data as the JSON whose SHA-256 is its hash: the order of keys and spaces do not count."""
     return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _fields(given: dict[str, Any]) -> dict[str, Any]:
+    return {key: _frozen(value) for key, value in given.items()}
 
 
 def _frozen(value: Any) -> Any:

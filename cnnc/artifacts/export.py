@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from shlex import quote
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 from warnings import catch_warnings
 
 from cnnc.artifacts.class_scores import Ranked, ranked
 from cnnc.artifacts.metadata import Record, WrittenFile, manifest, metadata, written
+from cnnc.artifacts.next_command import next_command
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.checks import require_utf8
 from cnnc.files.mapped_weights import InFile, is_large, parked, take_over
@@ -74,12 +74,13 @@ class Built:
     folder: Path
     files: Mapping[str, int]
     agreements: tuple[Agreement, ...]
-    ranked: Ranked | None  # the pictures for which `cnnc infer` accepts the ONNX file
+    ranked: Ranked | None  # the pictures for which the first output is one score per class
     versions: tuple[Version, ...] = ()
+    next_command: str | None = None  # runs the ONNX file
 
     @property
     def ranks_pictures(self) -> bool:
-        """Whether `cnnc infer` accepts the ONNX file."""
+        """Whether the first output is one score per class for some pictures."""
         return self.ranked is not None
 
     def as_text(self) -> str:
@@ -92,18 +93,9 @@ class Built:
             f"{near.get(name) or far.get(name.rpartition('.')[2], '')}".rstrip()
             for name, size in self.files.items()
         ]
-        model = next((self.folder / name for name in self.files if name.endswith(".onnx")), None)
-        if model is not None and self.ranked is not None:
-            lines.append(f"next: cnnc infer {quote(str(model))} PICTURE{_limit(self.ranked)}")
+        if self.next_command is not None:
+            lines.append(f"next: {self.next_command}")
         return "\n".join(lines)
-
-
-def _limit(pictures: Ranked) -> str:
-    """Return the accepted picture sizes as a shell comment, so that the line can be pasted."""
-    if pictures.sizes is None:
-        return ""
-    least, most = (f"{height} × {width}" for height, width in pictures.sizes)
-    return f"  # of {least}{f' to {most}' if most != least else ''} pixels, which give one score a class"
 
 
 def _size(count: int) -> str:
@@ -178,7 +170,9 @@ def export(
         staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
         sizes = {name: path.stat().st_size for name, path in staged.items()}
         publish(folder, staged)
-    return Built(folder, sizes, agreements, ranked(shown), others)
+    pictures = ranked(shown)
+    model = next((str(folder / name) for name in sizes if name.endswith(".onnx")), None)
+    return Built(folder, sizes, agreements, pictures, others, model and next_command(shown, model, pictures))
 
 
 def _onnx_files(files: Sequence[WrittenFile]) -> list[Path]:

@@ -14,10 +14,11 @@ from typing import Any
 
 from cnnc.analysis.accepted_sizes import Rules, size_rules
 from cnnc.analysis.cost import totals
+from cnnc.analysis.receptive_field import receptive_fields
 from cnnc.artifacts import contract
-from cnnc.artifacts.contract import Contract, InputContract
-from cnnc.graph.graph import Graph, Ref
-from cnnc.ops.types import TensorType
+from cnnc.artifacts.contract import Contract, InputContract, OutputContract
+from cnnc.graph.graph import Graph, Input, Node, Output, Picture, Ref
+from cnnc.ops.types import CHANNELS, MODES, TensorType
 from cnnc.verification.verify import Agreement
 from cnnc.version import __version__
 
@@ -38,11 +39,22 @@ def metadata(graph: Graph, weights_sha256: str) -> dict[str, str]:
 
 def contract_of(graph: Graph) -> Contract:
     """Return the contract of a graph without train-only outputs: its preprocessing, and what its outputs are."""
-    first = graph.inputs[0]
-    picture = first.picture if len(graph.inputs) == 1 else None
-    about = InputContract(
-        name=first.name,
-        shape=first.type.shape,
+    first = next((each for each in graph.inputs if each.picture), graph.inputs[0])
+    return Contract(
+        input=_of_input(graph, first),
+        outputs=tuple(each.name for each in graph.outputs),
+        labels=graph.labels,
+        scores=scores_of(graph, graph.outputs[0].ref),
+        more_inputs=tuple(_of_input(graph, each) for each in graph.inputs if each is not first),
+        details=tuple(_of_output(graph, each, first) for each in graph.outputs),
+    )
+
+
+def _of_input(graph: Graph, given: Input) -> InputContract:
+    picture = given.picture
+    return InputContract(
+        name=given.name,
+        shape=given.type.shape,
         mode=picture.mode if picture else None,
         mean=picture.mean if picture else (),
         std=picture.std if picture else (),
@@ -50,10 +62,43 @@ def contract_of(graph: Graph) -> Contract:
         crop=picture.crop if picture else None,
         interpolation=picture.interpolation if picture else "bilinear",
         scale=picture.scale if picture else 1,
-        **({} if first.type.known else _demanded(first.type, size_rules(graph))),
+        **({} if given.type.known else _demanded(given.type, size_rules(graph))),
     )
-    names = tuple(each.name for each in graph.outputs)
-    return Contract(input=about, outputs=names, labels=graph.labels, scores=scores_of(graph, graph.outputs[0].ref))
+
+
+def _of_output(graph: Graph, output: Output, source: Input) -> OutputContract:
+    """Return what an output holds. Without `as`, the kind of one with an open size depends on the size."""
+    shape, kind = graph.type_of(output.ref), graph.kind_of(output)
+    return OutputContract(
+        name=output.name,
+        kind=kind if output.kind or shape.known else None,
+        scores=scores_of(graph, output.ref),
+        stride=_stride(graph, output.ref, source) if kind == "segmentation" else None,
+        **(_pixels(graph, output.ref, source.picture) if kind == "picture" else {}),
+    )
+
+
+def _stride(graph: Graph, ref: Ref, source: Input) -> tuple[float, float] | None:
+    field = receptive_fields(graph, source.name).get(ref.node)
+    if field is None or field.height.stride is None or field.width.stride is None:
+        return None
+    return float(field.height.stride), float(field.width.stride)
+
+
+def _pixels(graph: Graph, ref: Ref, source: Picture | None) -> dict[str, Any]:
+    """Return the fields for a picture as an output: its mode, and the range of its values.
+
+    A tanh gives -1..1 and a sigmoid 0..1. Otherwise the values are normalised as those of the picture that goes in, if
+    both have as many channels, or else in 0..1.
+    """
+    channels = graph.type_of(ref).channels
+    mode = "bgr" if source and source.mode == "bgr" and channels == 3 else MODES[channels]
+    last = _source(graph, ref)
+    if last and (last.op.name == "tanh" or getattr(last.op, "kind", None) == "tanh"):  # `activation: {kind: tanh}`
+        return {"mode": mode, "mean": (0.5,) * channels, "std": (0.5,) * channels}
+    if source is None or CHANNELS[source.mode] != channels or scores_of(graph, ref) == "probabilities":
+        return {"mode": mode}
+    return {"mode": mode, "mean": source.mean, "std": source.std, "scale": source.scale}
 
 
 def _demanded(type: TensorType, rules: Rules) -> dict[str, Any]:
@@ -78,11 +123,17 @@ def _demanded(type: TensorType, rules: Rules) -> dict[str, Any]:
 
 def scores_of(graph: Graph, ref: Ref) -> str:
     """Return the kind of scores of a value, one of `contract.SCORES`, by the op that computes it."""
+    node = _source(graph, ref)
+    return node.op.gives if node else "logits"  # without a node, the value is an input
+
+
+def _source(graph: Graph, ref: Ref) -> Node | None:
+    """Return the node that computes a value, before nodes that only pass on or reorder its elements."""
     while (node := graph.node.get(ref.node)) is not None:
         if node.op.gives not in ("input", "reordered input"):
-            return node.op.gives
+            return node
         ref = node.inputs[0]
-    return "logits"  # the value is an input
+    return None
 
 
 @dataclass(frozen=True, slots=True)

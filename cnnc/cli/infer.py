@@ -1,4 +1,4 @@
-"""`cnnc infer`: print the most likely classes of pictures.
+"""`cnnc infer`: print what a model shows for pictures: classes, masks, pictures or numbers.
 
 Imports are few and late, so that the start takes little longer than importing onnxruntime and numpy.
 """
@@ -7,7 +7,8 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from cnnc.cli.options import SECONDS
@@ -27,7 +28,11 @@ def add_options(parser: Parser) -> None:
     """Add the arguments and options of `cnnc infer`."""
     parser.argument("model", "An ONNX file.")
     images = "Pictures, or folders of them; - reads a list of them from standard input, one per line."
-    parser.argument("images", images, several=True)
+    parser.argument("images", images, several=True, required=False)
+    values = "The values of an input that is not the picture: a .npy or .npz file, or a picture; may be repeated."
+    parser.option("--input", metavar="NAME=FILE", repeat=True, help=values)
+    parser.option("--save", metavar="FOLDER", help="Write masks and pictures as PNG, other numbers as .npz.")
+    parser.flag("--overwrite", help="With --save: replace existing files.")
     parser.option("--top", "-k", metavar="K", type=Number(least=1), default=5, help="Number of classes to show.")
     parser.flag("--recursive", "-r", help="Search subfolders too; links to folders are not followed.")
     parser.flag("--null", "-0", help="A NUL ends each path on standard input, as after `find -print0`.")
@@ -54,19 +59,26 @@ def run(given: Namespace) -> int:
         raise WrongCall("--null is for a list of paths on standard input", "give - in place of pictures")
     from cnnc.inference.integrity import open_model
 
+    inputs = _inputs(given)
     opened = open_model(given.model, accept_changed=given.accept_changed)  # a thread hashes it during the imports
-    from cnnc.inference.predict import infer_many, load_model
-    from cnnc.inference.results import Failed
+    from cnnc.inference.output_folder import open_folder
+    from cnnc.inference.predict import infer_given, infer_many, load_model
+    from cnnc.inference.results import Failed, Result
 
     failed = done = 0
     threads = _threads(given, opened)
-    how = {"allow_external": given.allow_external, "timeout": given.timeout, "threads": threads}
-    with load_model(opened, given.provider, **how) as model:
+    how = {"allow_external": given.allow_external, "timeout": given.timeout, "threads": threads, "inputs": inputs}
+    with ExitStack() as stack:
+        model = stack.enter_context(load_model(opened, given.provider, **how))
+        if not given.images and model.source is not None:
+            raise WrongCall("cnnc infer needs IMAGES", "name pictures or folders after the model")
+        folder = stack.enter_context(open_folder(given.save, overwrite=given.overwrite)) if given.save else None
         for note in model.notes:
             print(visible(note), file=sys.stderr)
         batch, workers = _batch(given, model), _workers(given, model, threads)
-        paths = _paths(given)
-        for each in infer_many(model, paths, given.top, recursive=given.recursive, batch=batch, workers=workers):
+        options = {"recursive": given.recursive, "batch": batch, "workers": workers, "folder": folder}
+        results: Iterable[Result | Failed] = infer_many(model, _paths(given), given.top, **options)
+        for each in results if given.images else [infer_given(model, given.top, folder)]:
             done += 1
             if isinstance(each, Failed):
                 failed += 1
@@ -80,8 +92,25 @@ def run(given: Namespace) -> int:
     return 1 if failed else 0
 
 
+def _inputs(given: Namespace) -> dict[str, str]:
+    """Return the files of `--input NAME=FILE` by name; raises WrongCall, also if other options are wrong."""
+    if given.save == "":
+        raise WrongCall("--save: expected a folder, got an empty name; . is the current folder")
+    if given.overwrite and given.save is None:
+        raise WrongCall("--overwrite needs --save")
+    inputs: dict[str, str] = {}
+    for text in given.input or ():
+        name, equals, file = text.partition("=")
+        if not (name and equals and file):
+            raise WrongCall(f"--input: expected NAME=FILE, got {text!r}", "for example `--input extra=extra.npz`")
+        if name in inputs:
+            raise WrongCall(f"--input: {name} is given twice")
+        inputs[name] = file
+    return inputs
+
+
 def _several(given: Namespace) -> bool:
-    return len(given.images) > 1 or given.images[0] == LIST or os.path.isdir(given.images[0])
+    return len(given.images) > 1 or any(each == LIST or os.path.isdir(each) for each in given.images)
 
 
 def _paths(given: Namespace) -> Iterator[str]:

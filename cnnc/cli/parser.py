@@ -75,8 +75,8 @@ class Parser(argparse.ArgumentParser):
         self._add(("-h", "--help"), help="Show this message and exit.", action="help")
 
     def argument(self, name: str, help: str, *, several: bool = False, required: bool = True) -> None:
-        """Add a positional argument; `several` takes one or more values."""
-        nargs = "+" if several else None if required else "?"
+        """Add a positional argument; `several` takes one or more values, or any number if it is not required."""
+        nargs = ("+" if several else None) if required else "*" if several else "?"
         self._arguments.add_argument(name, help=help, metavar=name.upper(), nargs=nargs)
         self.usage = f"{self.usage} {name.upper() if required else f'[{name.upper()}]'}{'...' * several}"
 

@@ -21,6 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ExifTags import Base
 
 from cnnc.artifacts.contract import InputContract
+from cnnc.data.placement import Framing, Size, place
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.checks import require_file
 
@@ -66,7 +67,8 @@ def prepare(picture: DecodedPicture, to: InputContract) -> NDArray[np.float32]:
     if to.mode is None:
         raise CnncError.of(Code.MODEL_UNSUITED, f"the model's input {to.name!r} {list(to.shape)} is not a picture")
     image = picture.image.convert(_MODES[to.mode])
-    image = _crop(picture.path, _resize(picture.path, image, to), to.crop)
+    placed = place((image.height, image.width), to)
+    image = _crop(picture.path, _resize(picture.path, image, placed.resized, to.interpolation), placed)
     _check_fit(picture.path, image, to)
     pixels = np.asarray(image)
     pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
@@ -153,31 +155,16 @@ def _over_white(image: Image.Image, notes: list[str]) -> Image.Image:
     return Image.alpha_composite(white, picture).convert("RGB")
 
 
-def _resize(path: str, image: Image.Image, to: InputContract) -> Image.Image:
-    height, width = _target(image, to)
+def _resize(path: str, image: Image.Image, size: Size, interpolation: str) -> Image.Image:
+    height, width = size
     if (width, height) == image.size:
         return image
     _check_pixels(path, width, height, "would become")
-    return image.resize((width, height), RESAMPLINGS[to.interpolation])
+    return image.resize((width, height), RESAMPLINGS[interpolation])
 
 
-def _target(image: Image.Image, to: InputContract) -> tuple[int, int]:
-    """Return height and width after `resize`; the longer side is rounded down, as in torchvision."""
-    if isinstance(to.resize, int):
-        shorter = min(image.size)
-        return max(1, to.resize * image.height // shorter), max(1, to.resize * image.width // shorter)
-    if to.resize is not None:
-        return to.resize
-    _, height, width = to.shape
-    if to.crop is not None or height is None or width is None:
-        return image.height, image.width
-    return height, width
-
-
-def _crop(path: str, image: Image.Image, crop: tuple[int, int] | None) -> Image.Image:
-    if crop is None:
-        return image
-    height, width = crop
+def _crop(path: str, image: Image.Image, placed: Framing) -> Image.Image:
+    (top, left), (height, width) = placed.start, placed.prepared
     if height > image.height or width > image.width:
         raise CnncError.of(
             Code.PICTURE_MISFIT,
@@ -185,8 +172,7 @@ def _crop(path: str, image: Image.Image, crop: tuple[int, int] | None) -> Image.
             f"{height} × {width}",
             help="use a larger picture, or give the input a `resize` at least as large as its `crop`",
         )
-    left, top = round((image.width - width) / 2), round((image.height - height) / 2)  # torchvision's rounding
-    return image.crop((left, top, left + width, top + height))
+    return image if (width, height) == image.size else image.crop((left, top, left + width, top + height))
 
 
 def _check_fit(path: str, image: Image.Image, to: InputContract) -> None:

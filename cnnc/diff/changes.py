@@ -174,8 +174,9 @@ def _input(each: Input) -> str:
 def _output(graph: Graph, each: Output) -> str:
     source = graph.spelling(each.ref)
     come = f" from {source}" if source != each.name else ""
+    kind = "" if each.kind is None else f", as {each.kind}"
     weight = "" if each.weight is None else f", weight {each.weight:g}"
-    return f"{graph.type_of(each.ref)}{come}{', train only' if each.train_only else ''}{weight}"
+    return f"{graph.type_of(each.ref)}{come}{', train only' if each.train_only else ''}{weight}{kind}"
 
 
 def spell(value: Any) -> str:

@@ -12,6 +12,7 @@ from cnnc.expand.references import find_wire, read_reference
 from cnnc.expand.scope import Bound, Scope, Wire
 from cnnc.expressions.strings import evaluate_value
 from cnnc.graph.graph import Output
+from cnnc.graph.output_kinds import default_kind, misfit
 from cnnc.language.model import OutputPart, Spec
 from cnnc.language.names import check_name
 from cnnc.language.validate import show, validate
@@ -24,6 +25,8 @@ class _Shown(NamedTuple):
     span: Span
     train_only: bool = False
     weight: float | None = None
+    kind: str | None = None
+    kind_span: Span | None = None
 
 
 def find_outputs(spec: Spec, last: Bound | None, top: Scope) -> tuple[Output, ...]:
@@ -37,7 +40,9 @@ def find_outputs(spec: Spec, last: Bound | None, top: Scope) -> tuple[Output, ..
     shown = _last(spec, last, top) if spec.outputs is None else list(_named(spec.outputs, top))
     inputs = spec.inputs.plain() if spec.inputs else {}
     shown = [each for each in shown if _fits(each, inputs, top)]
-    found = tuple(Output(each.name, each.wire.ref, each.train_only, each.span, each.weight) for each in shown)
+    found = tuple(
+        Output(each.name, each.wire.ref, each.train_only, each.span, each.weight, each.kind) for each in shown
+    )
     if found and all(each.train_only for each in found):
         message = "every output is `only: train`, so nothing is left to export"
         way_out = "remove `only: train` from the output that predicts"
@@ -94,11 +99,11 @@ def _read(name: str, item: Value, span: Span, top: Scope) -> Iterator[_Shown]:
     if part is not None:
         source = item.at("from") if isinstance(item.data, dict) else item
         wire = find_wire(read_reference(evaluate_value(source, top)), top)
-        yield _Shown(wire, name, span, part.only == "train", part.weight)
+        yield _Shown(wire, name, span, part.only == "train", part.weight, part.kind, item.at("as").span)
 
 
 def _fits(shown: _Shown, inputs: Collection[str], top: Scope) -> bool:
-    """Whether an output is known, is not an input, and does not have the name of one."""
+    """Whether an output is known, is not an input, does not have the name of one, and can hold what its `as` says."""
     if shown.wire.type is None:
         return False
     if shown.wire.ref.node in inputs:
@@ -110,6 +115,11 @@ def _fits(shown: _Shown, inputs: Collection[str], top: Scope) -> bool:
     elif shown.name in inputs:
         message, way_out = f"an output and an input are both named `{shown.name}`", "rename the output"
         top.report(Diagnostic(Code.DUPLICATE_NAME, message, shown.span, help=way_out))
+    elif shown.kind is not None and (needed := misfit(shown.kind, shown.wire.type.shape)):
+        message = f"`as: {shown.kind}` needs {needed}, but the output `{shown.name}` is {shown.wire.type.described}"
+        notes = (Note(f"`{shown.wire.ref.node}` is {shown.wire.type}", shown.wire.span),)
+        way_out = f"write `as: {default_kind(shown.wire.type.shape)}`, or name another node"
+        top.report(Diagnostic(Code.BAD_VALUE, message, shown.kind_span, notes=notes, help=way_out))
     else:
         return True
     return False

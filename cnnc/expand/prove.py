@@ -26,6 +26,8 @@ from cnnc.graph.graph import Graph, Ref
 from cnnc.language.model import Item, Spec
 from cnnc.text.value import Value
 
+_OF_CLASSES = "only classes, probabilities and segmentations have labels; one channel is a segmentation of two classes"
+
 
 def prove(
     spec: Spec,
@@ -214,14 +216,17 @@ def _check_labels(graph: Graph, spec: Spec, report: Report) -> None:
     shown = [each for each in graph.outputs if not each.train_only]
     if not graph.labels or not shown:
         return
-    shape = graph.type_of(shown[0].ref)
-    if shape.elements != len(graph.labels):
-        what = f"has {counted(shape.channels, 'feature')}" if shape.is_vector else f"is {shape}, not a vector"
+    output, count = graph.labelled or (shown[0], None)
+    if count != len(graph.labels):
+        shape = graph.type_of(output.ref)
+        noun = "feature" if shape.is_vector else "channel"
+        what = f"is {shape}, not classes" if count is None else f"has {counted(shape.channels, noun)}"
         are = "is" if len(graph.labels) == 1 else "are"
-        message = f"there {are} {counted(len(graph.labels), 'label')}, but the output `{shown[0].name}` {what}"
-        notes = (Note(f"`{shown[0].ref.node}` is {shape}", graph.node[shown[0].ref.node].span),)
+        message = f"there {are} {counted(len(graph.labels), 'label')}, but the output `{output.name}` {what}"
+        notes = (Note(f"`{output.ref.node}` is {shape}", graph.node[output.ref.node].span),)
         span = spec.root.at("labels").span
-        report(Diagnostic(Code.BAD_VALUE, message, span, notes=notes, help="give one label for each feature, in order"))
+        help = f"give one label for each {noun}, in order" if count == shape.channels else _OF_CLASSES
+        report(Diagnostic(Code.BAD_VALUE, message, span, notes=notes, help=help))
 
 
 def _check_budget(graph: Graph, spec: Spec, report: Report) -> None:

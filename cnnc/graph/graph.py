@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from cnnc.diagnostics import Allow, Note, Span
+from cnnc.graph.output_kinds import class_count, default_kind
 from cnnc.ops.base import Cost, Op
 from cnnc.ops.types import TensorType, Types
 
@@ -52,7 +53,8 @@ class Input:
 class Output:
     """A graph output. A `train_only` one is an output of the training module only.
 
-    `weight` is then the weight of its loss, if the spec has one.
+    `weight` is then the weight of its loss, if the spec has one. `kind` is the `as` of the spec, one of
+    `output_kinds.KINDS`.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Output:
     train_only: bool = False
     span: Span | None = None
     weight: float | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,17 @@ class Graph:
         node = self.node.get(ref.node)
         return node.outputs[ref.port] if node else self._input_types[ref.node]
 
+    def kind_of(self, output: Output) -> str:
+        """Return what an output holds, one of `output_kinds.KINDS`: its `as`, or the default for its shape."""
+        return output.kind or default_kind(self.type_of(output.ref).shape, len(self.labels or ()))
+
+    @property
+    def labelled(self) -> tuple[Output, int] | None:
+        """The output that `labels` name the classes of, the first that has classes, and their number."""
+        shown = (each for each in self.outputs if not each.train_only)
+        counts = ((each, class_count(self.kind_of(each), self.type_of(each.ref).shape)) for each in shown)
+        return next(((each, count) for each, count in counts if count is not None), None)
+
     def input_types(self, node: Node) -> Types:
         """Return the types of a node's inputs."""
         return tuple(self.type_of(ref) for ref in node.inputs)
@@ -181,7 +195,9 @@ def _lines(graph: Graph) -> Iterator[str]:
     for node in graph.nodes:
         yield _line(graph, node)
     for output in graph.outputs:
-        yield f"output {output.name} = {graph.spelling(output.ref)}{' (train only)' if output.train_only else ''}"
+        marks = [*(["train only"] if output.train_only else []), *([f"as {output.kind}"] if output.kind else [])]
+        about = f" ({', '.join(marks)})" if marks else ""
+        yield f"output {output.name} = {graph.spelling(output.ref)}{about}"
 
 
 def _line(graph: Graph, node: Node) -> str:

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from cnnc.artifacts import contract as keys
-from cnnc.artifacts.contract import Contract, InputContract
+from cnnc.artifacts.contract import Contract, InputContract, OutputContract
 from cnnc.columns import left, widest
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.diagnostics.render import as_json, visible
@@ -85,11 +85,12 @@ class Inspection:
         yield "format", f"opset {opsets}; IR {structure.ir}; written by {structure.producer or 'an unknown tool'}"
         for each in structure.inputs:
             yield "input", _port(each)
-            if about and about.input.name == each.name:
-                yield from (("", line) for line in _preprocessing(about.input))
+            for source in about.inputs if about else ():
+                if source.name == each.name:
+                    yield from (("", line) for line in _preprocessing(source))
+        held = {each.name: _held(each) for each in about.described} if about else {}
         for each in structure.outputs:
-            first = about and about.outputs[0] == each.name
-            yield "output", _port(each) + (f" ({_scores(about)})" if about and first else "")
+            yield "output", _port(each) + (f" ({held[each.name]})" if held.get(each.name) else "")
         if about:
             yield "labels", _some(about.labels, len(about.labels)) if about.labels else "none"
         yield "nodes", _some([f"{count} {op}" for op, count in self.operators.items()], len(structure.nodes))
@@ -214,8 +215,11 @@ def _preprocessing(about: InputContract) -> Iterator[str]:
     yield f"values 0..{about.scale}{mean}{std}"
 
 
-def _scores(about: Contract) -> str:
-    return about.scores.replace("_", " ") if about.scores else "scores of an unknown kind"
+def _held(about: OutputContract) -> str:
+    """Return what an output holds, and the kind of its scores if it has classes."""
+    has_classes = about.kind in (None, "classes", "probabilities", "segmentation")
+    scores = about.scores.replace("_", " ") if about.scores and has_classes else ""
+    return ", ".join(filter(None, (about.kind, scores)))
 
 
 def _pair(sides: tuple[int | None, ...]) -> str:

@@ -168,9 +168,12 @@ class InputPart(Part):
 
 
 class OutputPart(Part):
-    """The long form of an output. `weight` is the weight of its loss in training."""
+    """The long form of an output. `weight` is the weight of its loss in training, `kind` is what it holds."""
 
     source: str = Field(alias="from")
+    kind: Literal["classes", "probabilities", "segmentation", "picture", "vector", "raw"] | None = Field(
+        None, alias="as"
+    )
     only: Literal["train"] | None = None
     weight: Annotated[float | None, Field(ge=0, le=1e6)] = None
 
@@ -178,6 +181,8 @@ class OutputPart(Part):
     def _fits_together(self) -> "OutputPart":
         if self.weight is not None and self.only is None:
             raise ValueError("has a `weight`, which only outputs with `only: train` take")
+        if self.kind is not None and self.only is not None:
+            raise ValueError("has an `as`, which outputs with `only: train` do not take")
         return self
 
 

@@ -1,5 +1,7 @@
 """`next: cnnc infer` stands below a build where `infer` takes pictures, and says of which sizes where it matters."""
 
+from contextlib import nullcontext
+
 import pytest
 from PIL import Image
 
@@ -58,5 +60,5 @@ def test_infer_takes_the_pictures_that_the_line_names(tmp_path, size, fine):
         if fine:
             assert len(infer(model, tmp_path / "p.png").predictions) == 3
         else:
-            with pytest.raises(CnncError, match=r"E50[25]"):
-                infer(model, tmp_path / "p.png")
+            with pytest.raises(CnncError, match="E505") if min(size) < 32 else nullcontext():
+                assert infer(model, tmp_path / "p.png").outputs["conv_3"].kind == "segmentation"

@@ -1,5 +1,6 @@
 """Model files of every kind, good and bad, and what comes out of them for good and bad pictures."""
 
+import dataclasses
 import json
 import os
 import platform
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from cnnc.artifacts.contract import OutputContract
 from cnnc.diagnostics import CnncError, Code
 from cnnc.inference import session
 from cnnc.inference.predict import infer, infer_many, load_model
@@ -112,11 +114,16 @@ def test_labels_that_do_not_count_up(save, picture):
     assert "has 1 classes, but its output has 3" in text
 
 
-def test_a_map_that_shows_only_at_run_time(save, picture):
-    path = save(model_of(RELU, image=("N", 1, "H", "W"), output=("N", 1, "H", "W")))
+def test_a_map_where_the_contract_has_classes(save, picture):
+    path = save(model_of(RELU, image=("N", 1, "H", "W"), output=("N", 1, "H", "W")), of_kind("classes"))
     code, text = fails(path, picture(size=(5, 4)))
     assert code == Code.MODEL_UNSUITED
-    assert "[1, 1, 4, 5]" in text
+    assert "its output 'y' is [1, 1, 4, 5], expected a vector, one score per class" in text
+
+
+def of_kind(kind):
+    details = (OutputContract(name="y", kind=kind),)
+    return dataclasses.replace(contract(shape=(1, None, None), labels=None), details=details)
 
 
 def dies_of_white():

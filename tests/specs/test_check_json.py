@@ -58,7 +58,7 @@ def test_the_line_of_a_right_spec(spec):
         "name": "tiny",
         "ok": True,
         "inputs": {"image": {"shape": [2, 6, 6]}},
-        "outputs": {"linear": {"shape": [3]}},
+        "outputs": {"linear": {"shape": [3], "as": "classes"}},
         "nodes": [
             node("layer1.0.conv1", "conv", ["image"], [2, 6, 6], (38, 1296), 7),
             node("layer1.0.add", "add", ["layer1.0.conv1", "image"], [2, 6, 6], (0, 0), 8),
@@ -159,7 +159,7 @@ def test_a_spec_whose_input_is_wrong_has_its_line_and_so_has_the_next(spec):
 def test_an_unknown_height_or_width_is_null():
     found = check(net(conv(8, 3), image=(4, None, 10))).as_json()
     assert found["inputs"] == {"image": {"shape": [4, None, 10]}}
-    assert found["outputs"] == {"conv": {"shape": [8, None, 8]}}
+    assert found["outputs"] == {"conv": {"shape": [8, None, 8], "as": "segmentation"}}
     assert found["nodes"][0]["shape"] == [8, None, 8]
     assert found["nodes"][0]["macs"] is None
 
