@@ -56,7 +56,7 @@ def _versions(
 
 def require_picture(name: str, contract: Contract) -> None:
     """Raise E410 unless the only input is a picture."""
-    if contract.input.mode is None:
+    if contract.input.mode is None or contract.more_inputs:
         raise CnncError.of(
             Code.NOT_REDUCIBLE,
             f"pictures cannot calibrate {name}: its input `{contract.input.name}` is not its only input, or not a "

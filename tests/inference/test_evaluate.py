@@ -235,6 +235,13 @@ def test_a_model_without_pictures_is_refused(tmp_path):
     error_of(lambda: evaluate(scorer, split()), "E502.*not a picture")
 
 
+def test_a_model_with_a_second_input_is_refused():
+    nodes = [{"add": {"from": ["a", "b"]}}, "flatten", {"linear": {"out": 2}}]
+    spec = {"cnnc": 1, "name": "two", "inputs": {"a": [1, 4, 4], "b": [1, 4, 4]}, "nodes": nodes}
+    scorer = scorers.of_graph("two", compiler.load(spec), compiler.compile(spec).state_dict(), "cpu")
+    error_of(lambda: evaluate(scorer, split()), r"E502.*it has 2 inputs \(a, b\)")
+
+
 def test_a_torchscript_file_needs_its_manifest_and_must_be_the_file_in_it(built):
     _, folder = built
     path, manifest = folder / "small.pt", folder / "manifest.json"
