@@ -15,7 +15,7 @@ CONSTRUCTS = (
     *("act", "when", "repeat", "each", "named each", "group", "block", "names: index", "parameter", "expression"),
     *("forward reference", "several inputs", "open size", "several outputs", "only: train", "inputs of a block"),
     *("outputs of a block", "block in a block", "node that is not there", "vector input", "share"),
-    *("repeat of several values",),
+    *("share: false", "repeat of several values"),
 )
 
 
@@ -107,7 +107,8 @@ def _constructs(spec: dict[str, Any], graph: Graph) -> Iterator[str]:
 
 
 def _of_item(op: str, words: dict[str, Any], blocks: dict[str, Any]) -> Iterator[str]:
-    yield from (word for word in ("act", "when", "repeat", "share") if words.get(word) is not None)
+    yield from (word for word in ("act", "when", "repeat", "share") if words.get(word) not in (None, False))
+    yield from ["share: false"] * (words.get("share") is False)
     several = len((blocks.get(op) or words).get("inputs") or "") > 1
     yield from ["repeat of several values"] * (several and ("repeat" in words or op == "each"))
     yield from ["node that is not there"] * (words.get("out") == "$(1 // 0)" or words.get("when") is False)

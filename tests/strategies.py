@@ -20,6 +20,7 @@ from tests.random_values import PARAMS, Scope, conditions, rewritten, written
 Item = dict[str, Any]
 Draw = st.DrawFn
 ALLOWED: st.SearchStrategy[Item] = st.sampled_from([{}, {}, {}, {"allow": "W302"}, {"allow": ["W304", "W303"]}])
+OWN: st.SearchStrategy[Item] = st.sampled_from([{}, {}, {}, {"share": False}])
 PLAIN = ["relu", "tanh", "batch_norm", "identity", "scale", {"prelu": {"per_channel": True}}, "instance_norm"]
 
 
@@ -141,7 +142,7 @@ def links(draw: Draw, x: Sizes, scope: Scope, at: int) -> tuple[Item | str, Size
         if chained:
             words["repeat"], y = draw(written(count, scope)), chained
             given = given | {"out": f"$({given['out']} + i * {int(grows)})"} if "out" in given else given
-    words |= draw(ALLOWED)
+    words |= draw(ALLOWED) | draw(OWN)
     if op in ("conv", "linear") and draw(st.booleans()):
         words["act"] = draw(written(draw(st.sampled_from([*ACTIVATIONS, None])), scope))
     if not given and not words and draw(st.booleans()):
@@ -253,13 +254,14 @@ def named(draw: Draw, name: str, values: Values, scope: Scope) -> Item:
     if kind == "group":
         items, y, outputs = draw(bodies(x, scope.inner()))
         values.give(name, y)
-        return {"group": {**words, "nodes": items, **outputs}}
+        return {"group": {**words, **draw(OWN), "nodes": items, **outputs}}
     op, given, found = draw(nodes(x))
     ports = [f"{name}.{port}" for port in range(len(found))] if op == "split" else [name]
     for port, y in zip(ports, found, strict=True):
         values.give(port, y)
     if op in ("conv", "linear"):
         words |= draw(st.sampled_from([{}, {"act": "relu"}, {"act": "hardswish"}]))
+    words |= draw(OWN)
     asked = None if "." in taken else taken
     item = draw(rewritten(given, Scope(asked, {}, scope.params), x)) | words
     cost = registry.get(op).model_validate(given).cost(x[0])

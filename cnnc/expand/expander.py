@@ -73,7 +73,7 @@ class Expander:
     def _place(self, unit: Unit, waiting: Waiting) -> None:
         """Build a unit, or let it wait for nodes further down, and its activations for it."""
         names = unit.scope.local
-        named = unit.sources if unit.share is None else [*unit.sources, unit.share]
+        named = [*unit.sources, unit.share] if unit.share else unit.sources
         waits_for = needs(unit.item, named, unit.scope)
         if not waits_for:
             self._bind(unit, self._build(unit))
@@ -156,6 +156,8 @@ class Expander:
 
     def _shares(self, unit: Unit) -> str | None:
         """The path of the item whose parameters a unit shares; None if it has its own."""
+        if unit.share is False:
+            return None
         if unit.share is None or self._rehearsed:
             return unit.scope.shares + unit.name if unit.scope.shares else None
         return self._inference.sharing.named(unit.share, unit.item, unit.scope, is_op=self._blocks.is_op(unit.item))

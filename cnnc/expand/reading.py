@@ -7,7 +7,7 @@ or a name may use the sizes of nodes above it, so the caller binds each unit bef
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.expand.attached_activations import Act, read_acts
@@ -25,7 +25,8 @@ class Unit(NamedTuple):
     """An item with one name in its scope: a node, an instance of a block, a `group`, an `each`, or a `repeat` of one.
 
     `acts` are the activations after it, or after each of its instances; None if those cannot be counted yet. The item's
-    `when` is None, unless it depends on nodes further down. `share` is the item whose parameters it shares.
+    `when` is None, unless it depends on nodes further down. `share` is the item whose parameters it shares, False if it
+    shares none, and None if it shares what the scope around it shares.
     """
 
     item: Item
@@ -33,7 +34,7 @@ class Unit(NamedTuple):
     name: str
     sources: Sequence[InputReference]
     acts: Sequence[Act | None] | None = ()
-    share: InputReference | None = None
+    share: InputReference | Literal[False] | None = None
 
     @property
     def path(self) -> str:
@@ -98,7 +99,7 @@ class Reader:
         share = None
         try:
             share = read_share(item, scope)
-            if share is not None and share.spelling == name:
+            if share and share.spelling == name:
                 fail(Code.UNSHARABLE, f"`{name}` cannot share its own parameters", share.span, "name another node")
             sources = read_sources(item, scope, is_op=self.blocks.is_op(item))
         except CnncError as error:

@@ -6,7 +6,7 @@ them. Raises CnncError if there is no such value.
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple, NoReturn
+from typing import Literal, NamedTuple, NoReturn
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Span, counted
 from cnnc.diagnostics.suggestions import did_you_mean, effort, nearest
@@ -62,10 +62,12 @@ def hidden_inputs(op: str, attributes: Value) -> int:
     return int(registry.is_source(op) or (like is not None and like.data is not None))
 
 
-def read_share(item: Item, scope: Scope) -> InputReference | None:
-    """The node whose parameters an item shares; None if it has its own."""
+def read_share(item: Item, scope: Scope) -> InputReference | Literal[False] | None:
+    """The node that `share` names, or False if the item must share nothing; None if it shares what its scope shares."""
     value = None if item.share is None else evaluate_value(item.share, scope)
-    return None if value is None or value.data is None else read_reference(value, "share")
+    if value is None or value.data is None:
+        return None
+    return False if value.data is False else read_reference(value, "share")
 
 
 def _of_batch(item: Item, scope: Scope) -> InputReference:

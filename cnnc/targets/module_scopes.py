@@ -4,8 +4,9 @@ Takes a Graph, in which the nodes of a scope are contiguous; returns its outermo
 and inner scopes in the graph's order. A scope takes the outside values that it uses and gives the values that are used
 outside, both in order of first use.
 
-A scope whose nodes share the parameters of another scope runs that scope's module, if its nodes do the same. Otherwise
-it has no module, and its nodes belong to the scope around it, whose module can reach the parameters.
+A scope whose nodes share the parameters of another scope runs that scope's module, if its nodes do the same and none
+has parameters of its own. Otherwise it has no module, and its nodes belong to the scope around it, whose module can
+reach the parameters.
 """
 
 from collections.abc import Collection, Iterator
@@ -143,6 +144,7 @@ class _Plan:
         for mine, its in zip(*nodes, strict=True):
             if (
                 ours.local(mine.path) != theirs.local(its.path)
+                or (mine.cost.params or mine.cost.buffers)  # those of its own
                 or mine.shares not in (None, its.keys)
                 or [values.get(ref) for ref in mine.inputs] != list(its.inputs)
                 or self._recorded(mine) != self._recorded(its)

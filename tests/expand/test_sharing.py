@@ -92,6 +92,47 @@ def test_null_shares_nothing_and_a_condition_may_decide():
     assert owners(spec) == {"c0": "c0", "c1": "c0"}
 
 
+def test_a_node_in_a_shared_block_may_keep_its_own_parameters():
+    unit = {"nodes": [conv(name="c", act="prelu"), {"batch_norm": {"share": "$(false if own else null)"}}, "scale"]}
+    blocks = {"unit": {"params": {"own": True}, **unit}}
+    first, *others = {"name": "a"}, {"name": "b", "share": "a"}, {"name": "d", "share": "b"}
+    spec = net(*({"unit": each} for each in (first, *others)), blocks=blocks)
+    assert [owners(spec)[f"{name}.c"] for name in "abd"] == ["a.c"] * 3
+    assert [owners(spec)[f"{name}.batch_norm"] for name in "abd"] == [f"{name}.batch_norm" for name in "abd"]
+    assert [owners(spec)[f"{name}.scale"] for name in "abd"] == ["a.scale"] * 3
+    assert [key for key in keys(spec) if key.startswith("b.")] == [
+        f"b.batch_norm.{name}" for name in ("weight", "bias", "running_mean", "running_var")
+    ]
+    together = net(*({"unit": {**each, "own": False}} for each in (first, *others)), blocks=blocks)
+    assert owners(together)["d.batch_norm"] == "a.batch_norm"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"group": {"name": "x", "share": False, "nodes": [conv()]}},
+        {"each": {"name": "x", "over": {"k": [1]}, "share": False, "nodes": [conv()]}},
+        {"inner": {"name": "x", "share": False}},
+        conv(name="x", share=False, act="prelu"),
+        conv(name="x", repeat=2, share=False),
+    ],
+)
+def test_whatever_may_share_may_keep_its_own_parameters(item):
+    blocks = {"inner": {"nodes": [conv()]}, "unit": {"nodes": [item, conv(name="c")]}}
+    found = owners(net({"unit": {"name": "a"}}, {"unit": {"name": "b", "share": "a"}}, blocks=blocks))
+    assert found.pop("b.c") == "a.c"
+    assert all(path == keys for path, keys in found.items())
+
+
+def test_nodes_of_a_shared_block_share_a_node_that_keeps_its_own_parameters():
+    twice = {"nodes": [conv(name="x", share=False), conv(name="y", share="x"), conv(name="z")]}
+    spec = net({"twice": {"name": "a"}}, {"twice": {"name": "b", "share": "a"}}, blocks={"twice": twice})
+    assert {path: of for path, of in owners(spec).items() if path.startswith("b")} == {
+        **{"b.x": "b.x", "b.y": "b.x"},
+        "b.z": "a.z",
+    }
+
+
 def test_a_block_may_have_a_parameter_called_share():
     blocks = {"b": {"params": {"share": 1}, "nodes": [conv(out="$share")]}}
     assert paths(net({"b": {"share": 3}}, blocks=blocks)) == ["b.conv"]

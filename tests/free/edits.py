@@ -118,13 +118,13 @@ def repeat(rng: Random, draft: Draft) -> bool:
 
 
 def share(rng: Random, draft: Draft) -> bool:
-    """One more item like another, with its parameters; or an item that shares those of any other."""
+    """One more item like another, with its parameters; or an item that shares those of any other, or none."""
     found = _item(rng, draft)
     if found is None or not found[0].names:
         return False
     place, op, words = found
-    if rng.random() < 0.2:
-        words["share"] = rng.choice(place.names)
+    if rng.random() < 0.4:
+        words["share"] = rng.choice((False, rng.choice(place.names)))
         return True
     old, new = words.setdefault("name", fresh(rng, set(place.names))), fresh(rng, set(place.names))
     again = {**deepcopy(words), "name": new, "share": old}

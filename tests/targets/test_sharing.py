@@ -112,6 +112,37 @@ class Folded(nn.Module):
         return self.o(self.c(s)), self.p(self.c(s)), self.c(s)
 
 
+def own_norms():
+    """A head whose convolutions are those of another level, with a norm of each level's own, of which one is nested."""
+    head = {
+        "nodes": [
+            conv(4, 3, name="a", padding=1, bias=False),
+            {"batch_norm": {"name": "n", "share": False}},
+            {"group": {"name": "g", "nodes": [conv(4, 1, name="b"), {"batch_norm": {"name": "m", "share": False}}]}},
+            "relu",
+            conv(3, 1, name="out"),
+        ]
+    }
+    nodes = [
+        {"head": {"name": "p3"}},
+        {"max_pool": {"name": "pool", "kernel": 2, "from": "image"}},
+        {"head": {"name": "p4", "from": "pool", "share": "p3"}},
+    ]
+    return net(*nodes, blocks={"head": head}, outputs=["p3", "p4"])
+
+
+class OwnNorms(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.n3 = nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.b, self.m3 = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.out, self.n4, self.m4 = nn.Conv2d(4, 3, 1), nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        levels = (x, self.n3, self.m3), (nn.functional.max_pool2d(x, 2), self.n4, self.m4)
+        return tuple(self.out(torch.relu(m(self.b(n(self.a(each)))))) for each, n, m in levels)
+
+
 def train_only():
     """The first use is only for training, so a deployed network has the parameters of a node that it lacks."""
     spec = siamese()
@@ -157,6 +188,7 @@ CASES = {
     "unrolled": (unrolled, Unrolled),
     "pyramid": (pyramid, Pyramid),
     "folded": (folded, Folded),
+    "own norms": (own_norms, OwnNorms),
     "train only": (train_only, TrainOnly),
     "bare tensors": (bare, Bare),
 }
@@ -216,6 +248,16 @@ def test_in_onnx_a_shared_weight_is_one_initializer_and_folds_only_if_all_uses_d
         *(f"{norm}.{name}" for norm in "op" for name in ("weight", "bias", "running_mean", "running_var")),
     }
     assert [node.op_type for node in model.graph.node].count("BatchNormalization") == 2
+
+
+def test_norms_of_their_own_are_not_folded_into_a_shared_convolution(tmp_path):
+    built = cnnc.build(own_norms(), out=tmp_path, targets=["onnx"])
+    graph = onnx.load(built.folder / "net.onnx").graph
+    norms = [f"{level}.{norm}" for level in ("p3", "p4") for norm in ("n", "g.m")]
+    assert {each.name for each in graph.initializer} == {
+        *("p3.a.weight", "p3.g.b.weight", "p3.g.b.bias", "p3.out.weight", "p3.out.bias"),
+        *(f"{norm}.{name}" for norm in norms for name in ("weight", "bias", "running_mean", "running_var")),
+    }
 
 
 def test_a_scope_runs_the_module_of_another_only_if_it_does_the_same():
