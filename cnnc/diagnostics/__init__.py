@@ -68,6 +68,7 @@ class Code(StrEnum):
     UNUSED_ALLOW = "W306"
     PIXEL_SCALE = "W307"
     COUNTED_BATCH = "W308"
+    OTHER_ROUND = "W309"
 
     WEIGHTS_MISMATCH = "E401"
     WEIGHTS_UNREADABLE = "E402"
@@ -159,7 +160,8 @@ class Note(NamedTuple):
 class Diagnostic:
     """An error or warning. `label` is printed under the marked place; `help` says what to do.
 
-    A warning that is `denied` counts as an error. `origin` is the input for the search for the cause (`cnnc.causes`).
+    A warning that is `denied` counts as an error; `allows` are the `allow`s around its place, innermost first. `origin`
+    is the input for the search for the cause (`cnnc.causes`).
     """
 
     code: Code
@@ -169,6 +171,7 @@ class Diagnostic:
     notes: tuple[Note, ...] = ()
     help: str | None = None
     denied: bool = False
+    allows: "tuple[Allow, ...]" = ()
     origin: object = field(default=None, compare=False, repr=False)
 
     @property

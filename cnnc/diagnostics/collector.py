@@ -64,7 +64,7 @@ class Collector:
     def add(self, diagnostic: Diagnostic) -> None:
         """Keep a new diagnostic; raises Enough if there are too many errors."""
         if diagnostic.code.severity == "warning":
-            self.warn(diagnostic)
+            self.warn(diagnostic, diagnostic.allows)
             return
         self.found.setdefault((diagnostic.code, diagnostic.span, _gist(diagnostic)), diagnostic)
         self.reported += 1

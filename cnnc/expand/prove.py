@@ -4,12 +4,13 @@ Takes a `Spec` and the caller's values for its parameters; returns a `Graph` tha
 Errors that only follow from a failed node are not reported.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from cnnc.analysis.cost import FLOAT, totals
-from cnnc.diagnostics import Code, Diagnostic, Note, Report, counted
+from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span, counted
 from cnnc.diagnostics.suggestions import did_you_mean
 from cnnc.expand.blocks import Blocks, Instance
 from cnnc.expand.edits import NOTHING, Edits
@@ -22,7 +23,7 @@ from cnnc.expand.network_outputs import find_outputs
 from cnnc.expand.parameters import Variables, parameters
 from cnnc.expand.scope import FAILED, UNKNOWN, UNKNOWN_WIRE, Binding, Bound, Names, Scope, Wire
 from cnnc.expressions.budget import OutOfWork, Work
-from cnnc.graph.graph import Graph, Ref
+from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.language.model import Item, Spec
 from cnnc.text.value import Value
 
@@ -193,7 +194,7 @@ def _check_used(graph: Graph, report: Report) -> None:
     """Report nodes and inputs that no output needs; of a chain of such nodes, the last."""
     needed = graph.needed(graph.outputs)
     used = {ref.node for node in graph.nodes for ref in node.inputs}
-    elsewhere = {node.span for node in graph.nodes if node.path in needed}
+    elsewhere: dict[Span | None, str] = {node.span: node.path for node in graph.nodes if node.path in needed}
     for each in graph.inputs:
         if each.name not in needed:
             message, way_out = f"the input `{each.name}` is not used", "remove it, or name it in a `from`"
@@ -203,9 +204,20 @@ def _check_used(graph: Graph, report: Report) -> None:
             message = f"nothing uses `{node.path}`, and it is not an output"
             way_out = "name it in a `from` or in `outputs`, or remove it"
             if node.span in elsewhere:
-                last = "`when: $(not last)`, and `last: $(i == n - 1)` where the block is repeated"
-                way_out = f"other instances use theirs; leave this one out with a parameter of the block: {last}"
+                way_out = _unlike_others(node, elsewhere[node.span])
             report(Diagnostic(Code.DEAD_NODE, message, node.span, notes=_passed_by(graph, node.path), help=way_out))
+
+
+def _unlike_others(node: Node, used: str) -> str:
+    """A help line for an unused node of a line whose node `used` is used."""
+    scope, _, name = node.path.rpartition(".")
+    if used.rpartition(".")[0] != scope:
+        last = "`when: $(not last)`, and `last: $(i == n - 1)` where the block is repeated"
+        return f"other instances use theirs; leave this one out with a parameter of the block: {last}"
+    if re.fullmatch(rf"{node.op.name}_\d+", name):
+        own = f"{node.op.name}_$i"
+        return f"in each round it has another name: write `name: {own}`, and `{own}` in the `from` that should take it"
+    return "other rounds use theirs; leave it out of this one, for example with `when: $(i < n - 1)`"
 
 
 def _passed_by(graph: Graph, name: str) -> tuple[Note, ...]:

@@ -4,12 +4,13 @@ Takes items and their scope; yields `Unit`s, which the caller builds or lets wai
 or a name may use the sizes of nodes above it, so the caller binds each unit before the next one is read.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic
+from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic
 from cnnc.expand.attached_activations import Act, read_acts
 from cnnc.expand.blocks import Blocks
 from cnnc.expand.limits import MAX_FRUITLESS, count_links, count_step
@@ -101,7 +102,7 @@ class Reader:
             share = read_share(item, scope)
             if share and share.spelling == name:
                 fail(Code.UNSHARABLE, f"`{name}` cannot share its own parameters", share.span, "name another node")
-            sources = read_sources(item, scope, is_op=self.blocks.is_op(item))
+            sources = self._sources(item, scope)
         except CnncError as error:
             scope.report_all(error)
             share, sources = None, [InputReference("", "", item.span, FAILED)] * self.blocks.fewest_inputs(item)
@@ -123,7 +124,7 @@ class Reader:
                 item = replace(item, source=self._handed_on(item, inner))
             return
         if item.source is not None:
-            sources = read_sources(item, scope, is_op=self.blocks.is_op(item))
+            sources = self._sources(item, scope)
             if len(sources) > 1:
                 way_out = "give it a `name`, `inputs` and `outputs`, or name inputs in the nodes in it"
                 fail(
@@ -137,7 +138,17 @@ class Reader:
             scope = replace(scope, allow=(*item.allow, *scope.allow))
         for variables in rounds(item, scope):
             count_step(item.span, scope)
+            scope.local.rounds.append({})
             yield from self._items(body.items, scope.with_variables(variables))
+            scope.local.rounds.pop()
+
+    def _sources(self, item: Item, scope: Scope) -> list[InputReference]:
+        """The inputs of an item; warns of those that are nodes of another round of an `each`."""
+        found = read_sources(item, scope, is_op=self.blocks.is_op(item))
+        for each in found if scope.local.rounds else ():
+            if each.before is None and (own := scope.local.in_this_round(each.name)):
+                scope.report(_of_another_round(each, own, (*item.allow, *scope.allow)))
+        return found
 
     def _handed_on(self, item: Item, scope: Scope) -> Value | None:
         """The `from` of the next of several items with names of their own: None for the output of this one.
@@ -154,7 +165,7 @@ class Reader:
     def _leave(self, item: Item, scope: Scope) -> Iterator[Step]:
         """Leave out an item: its last input takes its place, also under its name."""
         if item.source is not None:
-            yield Passage(item, scope, read_sources(item, scope, is_op=self.blocks.is_op(item)))
+            yield Passage(item, scope, self._sources(item, scope))
         last = scope.local.last
         if item.name is None:
             scope.local.nameless.add(item.op)
@@ -181,6 +192,14 @@ class Reader:
         else:
             names.lost = True
         names.last = FAILED
+
+
+def _of_another_round(source: InputReference, own: str, allows: tuple[Allow, ...]) -> Diagnostic:
+    """W309 for an input whose default name is that of another round; `own` is the name in this round."""
+    message = f"`{source.name}` is the node of another round; in this round its name is `{own}`"
+    op = re.sub(r"_\d+$", "", source.name)
+    way_out = f"give the node a name of its own in each round, for example `name: {op}_$i`, and write `{op}_$i` here"
+    return Diagnostic(Code.OTHER_ROUND, message, source.span, help=way_out, allows=allows)
 
 
 def _may_be_absent(item: Item, scope: Scope) -> bool:

@@ -75,11 +75,13 @@ class Names:
     last: Binding | None = None
     absent: dict[str, Binding] = field(default_factory=dict)  # the names of left-out nodes
     nameless: set[str] = field(default_factory=set)  # the ops of left-out nodes without a name; used in help lines
+    rounds: list[dict[Span, str]] = field(default_factory=list)  # default names by item; one for each `each` around
     lost: bool = False  # an item failed before its names were known, so an unknown name may be its name
     _reserved: frozenset[str] = frozenset()
     _ahead: Counter[str] = field(default_factory=Counter)
     _count: int = 0
     _defaults: Counter[str] = field(default_factory=Counter)
+    _items: dict[str, Span] = field(default_factory=dict)  # the items of the default names given in rounds
 
     def find(self, name: str) -> Binding | None:
         """The current binding of a name; None if it is not known yet."""
@@ -104,6 +106,9 @@ class Names:
         self._count += 1
         if name is None:
             name = str(position) if self.by_index else self._default(op)
+            if self.rounds:
+                self.rounds[-1][span] = name
+                self._items[name] = span
         else:
             self._reach(name)
             check_name(name, span, report)
@@ -135,6 +140,12 @@ class Names:
     def close(self) -> None:
         """Mark the scope as read: no further names will be claimed."""
         self._ahead.clear()
+
+    def in_this_round(self, name: str) -> str | None:
+        """The default name that the item with the default name `name` has in the current round, if it is another."""
+        span = self._items.get(name)
+        found = next((each[span] for each in reversed(self.rounds) if span in each), name) if span else name
+        return None if found == name else found
 
     def _reach(self, name: str) -> None:
         """Count an item further down as read, if one has this explicit name."""

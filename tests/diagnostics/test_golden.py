@@ -30,6 +30,7 @@ GENERATED = {  # files that no editor would keep, or that are not there
 ELSEWHERE = {code for code in Code if code.value[1] in "45"}  # of targets and the runtime: their own tests hold them
 
 COMPANIONS = {
+    "E308-round": {"W309"},  # the `from` that takes another node
     "E214-use": {"E101"},  # a file that `use` names and that is not there is said as any missing file
     "E309-input": {"E208"},  # without an input values are still looked at
 }
