@@ -226,6 +226,7 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     key: str | None = None,
     seed: int = 0,
     opset: int = OPSET,
+    uint8: bool = False,
     precision: "str | Iterable[str] | Request" = (),
     calibrate: str | Path | None = None,
     max_drop: float = MAX_DROP,
@@ -238,23 +239,26 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
 
     `targets` is one or several of onnx, torchscript, pt2 and python. Each file is verified before it gets its final
     name, and an interrupted build leaves the earlier files or none. `weights`, `map`, `key` and `note` are as in
-    `compile`. `precision` is one or several of int8 and fp16, for more ONNX files; int8 needs `calibrate`, a data set
-    or a folder of pictures, and may lose `max_drop` points of accuracy. `progress` is called with each stage, and
-    `after_pass` with the network after each pass, on threads of the build.
+    `compile`. With `uint8`, the ONNX file takes pictures as uint8 (N, H, W, C). `precision` is one or several of int8
+    and fp16, for more ONNX files; int8 needs `calibrate`, a data set or a folder of pictures, and may lose `max_drop`
+    points of accuracy. `progress` is called with each stage, and `after_pass` with the network after each pass, on
+    threads of the build.
     """
     progress("checking the spec")
     graph = load(spec, set=set)
     progress("loading torch")
-    from cnnc.artifacts.export import export, require_targets
+    from cnnc.artifacts.export import export, require_pixels, require_targets
     from cnnc.artifacts.metadata import Record
     from cnnc.precision.of_build import versions_of
 
     targets = require_targets(graph, [targets] if isinstance(targets, str) else targets, opset)
     request = Request.of(precision, calibrate, max_drop).require(trained=weights is not None, targets=targets)
+    if uint8:
+        require_pixels(graph, targets, request.precisions)
     module = _lower(graph, _Weights(weights, map, key), seed, note)
     graph = _named_by(graph, weights)
     weights_from, map_from = (None if path is None else str(path) for path in (weights, map))
-    record = Record(seed=seed, weights=weights_from, map=map_from, key=key, opset=opset)
+    record = Record(seed=seed, weights=weights_from, map=map_from, key=key, opset=opset, uint8=uint8)
     return export(graph, module, targets, Path(out), record, progress, after_pass, versions_of(request, progress))
 
 

@@ -41,7 +41,8 @@ class InputContract:
     If H or W is unknown, `smallest` (H, W) is the minimum, and both must be multiples of `divisor` (a pair if they
     differ), or leave one of the `remainders` (for H and for W) when divided by it. The sizes in `others` (for H and for
     W) fit as well; without remainders, they are the only ones. If `either` is given, H must be at least its first
-    number or W at least its second.
+    number or W at least its second. If `uint8`, the file itself takes pixels (H, W, C), in RGB or grey, and scales and
+    normalises them.
     """
 
     name: str
@@ -58,6 +59,7 @@ class InputContract:
     either: tuple[int, int] | None = None
     interpolation: str = "bilinear"
     scale: int = 1
+    uint8: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError, naming the field, if a value is invalid."""
@@ -74,11 +76,17 @@ class InputContract:
             divisor=self.divisor is None or _is_size(self.divisor) or _is_pair(self.divisor),
             interpolation=self.interpolation in INTERPOLATIONS,
             scale=type(self.scale) is int and self.scale in SCALES,
+            uint8=self.uint8 is False or (self.uint8 is True and self.mode is not None),
             others=self.others is None or _are_sizes(self.others),
             remainders=self.remainders is None
             or _are_remainders(self.remainders, self._divisors, self.others or ((), ())),
             either=self.either is None or _is_pair(self.either),
         )
+
+    @property
+    def array(self) -> tuple[str, tuple[int | None, ...]]:
+        """The type and the shape, without the batch, of the array that the file takes."""
+        return ("uint8", (*self.shape[1:], self.shape[0])) if self.uint8 else ("float32", self.shape)
 
     @property
     def _divisors(self) -> tuple[int, int]:

@@ -115,6 +115,21 @@ def require_targets(graph: Graph, targets: Iterable[str], opset: int) -> tuple[s
     return targets
 
 
+def require_pixels(graph: Graph, targets: tuple[str, ...], precisions: tuple[str, ...] = ()) -> None:
+    """Raise E406 unless the ONNX file of the graph can take pictures as uint8."""
+    reason = None
+    if precisions:
+        reason, help = f"{' and '.join(precisions)} files are made from a float32 file", "build them separately"
+    elif "onnx" not in targets:
+        reason, help = f"of the targets {', '.join(targets)}, none is an ONNX file", "add the target onnx"
+    elif len(graph.inputs) != 1 or graph.inputs[0].picture is None:
+        shown = ", ".join(f"{each.name} {list(each.type.shape)}" for each in graph.inputs)
+        reason = f"the network takes {shown}, and not one picture"
+        help = "leave out uint8, or give the spec one input of 1 or 3 channels"
+    if reason:
+        raise CnncError.of(Code.NOT_EXPORTABLE, f"no ONNX file can take pictures as uint8: {reason}", help=help)
+
+
 def export(
     graph: Graph,
     module: "GraphModule",
@@ -147,7 +162,9 @@ def export(
             take_over(module, parked(kept))
         weights: Mapping[str, Array] = parked(kept) if large else arrays(module.state_dict())
         shown, deployed = deployable(graph, module)
-        made = Made(Network(graph, weights), shown, deployed, record.opset, metadata(shown, weights_sha256), after_pass)
+        about_file = metadata(shown, weights_sha256, uint8=record.uint8)
+        pixels = shown.inputs[0].picture if record.uint8 else None
+        made = Made(Network(graph, weights), shown, deployed, record.opset, about_file, after_pass, pixels)
         paths = {target: stage / f"{name}.{TABLE[target].ending}" for target in targets}
 
         def write(target: str) -> list[WrittenFile]:

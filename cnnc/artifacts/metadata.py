@@ -6,7 +6,7 @@ build: the same spec, weights and tools give the same record.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import file_digest, sha256
 from importlib.metadata import distributions
 from pathlib import Path
@@ -25,10 +25,11 @@ from cnnc.version import __version__
 TOOLS = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
 
 
-def metadata(graph: Graph, weights_sha256: str) -> dict[str, str]:
+def metadata(graph: Graph, weights_sha256: str, *, uint8: bool = False) -> dict[str, str]:
     """Return the `metadata_props` of the graph's ONNX file: its contract, spec, hashes, and the tools used."""
+    about = contract_of(graph)
     return {
-        contract.CONTRACT: contract_of(graph).to_json(),
+        contract.CONTRACT: replace(about, input=replace(about.input, uint8=uint8)).to_json(),
         contract.VERSION: __version__,
         contract.SPEC: json.dumps(graph.spec, ensure_ascii=False),  # unsorted: the first output is the prediction
         contract.SPEC_SHA256: spec_hash(graph.spec),
@@ -138,13 +139,14 @@ def _source(graph: Graph, ref: Ref) -> Node | None:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A build's options: the seed of the weights, or their file, its map and its key, and the opset."""
+    """A build's options: the seed of the weights, or their file, its map and its key, the opset, the input's type."""
 
     seed: int
     weights: str | None
     map: str | None
     opset: int
     key: str | None = None
+    uint8: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ def manifest(
         "weights_sha256": weights_sha256,
         "seed": record.seed if record.weights is None else None,
         "opset": record.opset,
+        "uint8": record.uint8,
         "tools": tools(),
         "inputs": {each.name: list(each.type.shape) for each in graph.inputs},
         "outputs": {each.name: list(graph.type_of(each.ref).shape) for each in graph.outputs if not each.train_only},

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from cnnc.artifacts.export import deployable
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.checks import require_file
+from cnnc.files.onnx_graph import read_structure
 from cnnc.graph.graph import Graph
 from cnnc.passes.network import Network
+from cnnc.targets.choices import Target
 from cnnc.targets.registry import TABLE, Made
 from cnnc.verification.promises import FAULT_OF_CNNC
 from cnnc.verification.verify import Agreement, arrays, verify
@@ -43,7 +45,8 @@ def verify_file(
             help=f"use a file with one of the extensions {endings}",
         )
     shown, deployed = deployable(graph, module)
-    made = Made(Network(shown, arrays(deployed.state_dict())), shown, deployed)
+    pixels = shown.inputs[0].picture if target == Target.ONNX and _takes_pixels(path) else None
+    made = Made(Network(shown, arrays(deployed.state_dict())), shown, deployed, pixels=pixels)
     try:
         [agreement] = verify(made, {target: path}, seed, rewritten=True, before_run=before_run)
     except CnncError as error:
@@ -51,3 +54,11 @@ def verify_file(
             replace(each, help=WAY_OUT) if each.help == FAULT_OF_CNNC else each for each in error.diagnostics
         ) from error
     return agreement
+
+
+def _takes_pixels(path: Path) -> bool:
+    """Whether the only input of an ONNX file is uint8; False for an unreadable file, which has its own error."""
+    try:
+        return [each.type for each in read_structure(path).inputs] == ["uint8"]
+    except CnncError:
+        return False

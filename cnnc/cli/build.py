@@ -24,6 +24,8 @@ def add_options(parser: Parser) -> None:
     parser.option("--seed", type=seeds, default=0, help="Seed of random weights and of the verification.")
     opsets = Number(least=OPSETS[0], most=OPSETS[-1])
     parser.option("--opset", type=opsets, default=OPSET, help="ONNX operator set version.")
+    uint8 = "The ONNX file takes pictures as uint8 N×H×W×C, and scales, normalises and transposes them itself."
+    parser.flag("--uint8", help=uint8)
     add_precision(parser)
     parser.option("--out", "-o", metavar="DIR", default="build", help="Write to DIR/NAME/.")
     passes = f"Print the graph after a pass ({', '.join(NAMES)}); may be repeated."
@@ -38,6 +40,8 @@ def run(given: Namespace) -> int:
         raise WrongCall(EMPTY_OUT)
     require_weights(given.weights, map=given.map, key=given.key)
     targets = tuple(given.target or DEFAULTS)
+    if given.uint8 and given.precision:
+        raise WrongCall("--uint8 and --precision cannot be combined", "build them into different folders with --out")
     request = request_of(given, given.precision or (), trained=given.weights is not None, targets=targets)
 
     def after_pass(name: str, network: Any) -> None:
@@ -56,6 +60,7 @@ def run(given: Namespace) -> int:
             key=given.key,
             seed=given.seed,
             opset=given.opset,
+            uint8=given.uint8,
             precision=request,
             out=given.out,
             progress=progress,

@@ -1,7 +1,8 @@
 """Prepare a split of a data set as input batches of a model, in order.
 
-Takes a `DecodedSplit` or `Files`, and an `InputContract`. Yields float32 (N, C, H, W) on the CPU. The size of each
-batch is checked against the contract, as `cnnc infer` checks that of a picture.
+Takes a `DecodedSplit` or `Files`, and an `InputContract`. Yields float32 (N, C, H, W) on the CPU, or uint8 (N, H, W, C)
+for a model that normalises by itself. The size of each batch is checked against the contract, as `cnnc infer` checks
+that of a picture.
 """
 
 from collections.abc import Iterator
@@ -44,7 +45,13 @@ def _prepared(split: DecodedSplit, to: InputContract, batch: int) -> "Iterator[T
         images = torch.tensor(split.images[start : start + batch])  # a copy: the file's pages are read-only
         pictures = preprocess.resize(preprocess.settle(images))
         _require_fit(pictures.shape[-2], pictures.shape[-1], to)
-        yield preprocess.normalise(pictures)
+        yield _pixels(pictures, to) if to.uint8 else preprocess.normalise(pictures)
+
+
+def _pixels(pictures: "Tensor", to: InputContract) -> "Tensor":
+    """Return uint8 (N, C, H, W) in the input's colours as (N, H, W, C) in RGB or grey."""
+    last = pictures.permute(0, 2, 3, 1)
+    return (last.flip(-1) if to.mode == "bgr" else last).contiguous()
 
 
 def _read(files: Files, to: InputContract, batch: int) -> "Iterator[Tensor]":

@@ -212,7 +212,7 @@ def _preprocessing(about: InputContract) -> Iterator[str]:
     yield f"a {about.mode} picture{f', resized: {resize} ({about.interpolation})' if resize else ''}{crop}"
     mean = f", minus the mean {_listed(about.mean)}" if any(about.mean) else ""
     std = f", divided by {_listed(about.std)}" if any(each != 1 for each in about.std) else ""
-    yield f"values 0..{about.scale}{mean}{std}"
+    yield f"values 0..{about.scale}{mean}{std}{'; the file computes these from uint8 pixels' if about.uint8 else ''}"
 
 
 def _held(about: OutputContract) -> str:

@@ -48,10 +48,11 @@ def check_ports(path: str, contract: Contract, runner: Runner) -> None:
         if about.name not in inputs:
             raise unsuited(path, f"its contract names {about.name!r}, which is not in its graph")
         port = inputs[about.name]
-        if port.shape[1:] != about.shape and about.mode is not None:
-            raise unsuited(path, f"its input is {show(port)}, but its contract has {list(about.shape)}")
-        if about.mode and (port.type != "tensor(float)" or port.shape[0] not in (None, 1)):
-            raise unsuited(path, f"its input {show(port)} does not take one float32 picture")
+        dtype, shape = about.array
+        if port.shape[1:] != shape and about.mode is not None:
+            raise unsuited(path, f"its input is {show(port)}, but its contract has {list(shape)}")
+        if about.mode and (DTYPES.get(port.type) != dtype or port.shape[0] not in (None, 1)):
+            raise unsuited(path, f"its input {show(port)} does not take one {dtype} picture")
     for name in contract.outputs:
         if name not in outputs:
             raise unsuited(path, f"its contract names {name!r}, which is not in its graph")

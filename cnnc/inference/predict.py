@@ -40,13 +40,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture as the model takes it: float32 (C, H, W).
+    """A picture as the model takes it: float32 (C, H, W), or uint8 (H, W, C).
 
     `placed` undoes `resize` and `crop`. `notes` are about its conversion.
     """
 
     path: str
-    array: NDArray[np.float32]
+    array: NDArray[Any]
     placed: Framing | None = None
     notes: tuple[str, ...] = ()
 

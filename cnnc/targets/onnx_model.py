@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.graph.graph import Graph, Node, Ref
+from cnnc.graph.graph import Graph, Node, Picture, Ref
 from cnnc.ops.types import TensorType
 from cnnc.targets.choices import OPSET, OPSETS
 from cnnc.targets.onnx_writer import described
+from cnnc.targets.pixels import emit_normalised
 from cnnc.version import __version__
 
 if TYPE_CHECKING:
@@ -56,13 +57,20 @@ def lower(
 
 
 def emit(
-    graph: Graph, weights: "Mapping[str, Array]", opset: int = OPSET, metadata: Mapping[str, str] | None = None
+    graph: Graph,
+    weights: "Mapping[str, Array]",
+    opset: int = OPSET,
+    metadata: Mapping[str, str] | None = None,
+    pixels: Picture | None = None,
 ) -> Emitted:
-    """Emit the model without its initializers; otherwise like `lower`."""
+    """Emit the model without its initializers; otherwise like `lower`.
+
+    With `pixels`, the preprocessing of the only input, that input is uint8 (N, H, W, C), and the model normalises it.
+    """
     from onnx import helper
 
     require_exportable(graph, opset)
-    emitter = Emitter(graph, weights, opset)
+    emitter = Emitter(graph, weights, opset, pixels)
     for node in graph.nodes:
         emitter.add(node)
     opsets = [helper.make_opsetid("", opset)]
@@ -74,7 +82,8 @@ def emit(
         producer_version=__version__,
     )
     helper.set_model_props(model, dict(metadata or {}))
-    return Emitted(model, emitter.initializers, emitter.values, emitter.keys)
+    computed = {ref: name for ref, name in emitter.values.items() if ref.node in graph.node}
+    return Emitted(model, emitter.initializers, computed, emitter.keys)
 
 
 def require_exportable(graph: Graph, opset: int) -> None:
@@ -132,8 +141,8 @@ class NodeBuilder:
 class Emitter:
     """An ONNX graph under construction: its nodes, initializers, types, and the names in use."""
 
-    def __init__(self, graph: Graph, weights: "Mapping[str, Array]", opset: int) -> None:
-        self.graph, self.weights, self.opset = graph, weights, opset
+    def __init__(self, graph: Graph, weights: "Mapping[str, Array]", opset: int, pixels: Picture | None = None) -> None:
+        self.graph, self.weights, self.opset, self.pixels = graph, weights, opset, pixels
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, Array] = {}
         self.keys: dict[str, str] = {}
@@ -141,6 +150,9 @@ class Emitter:
         self.values = {Ref(each.name): each.name for each in graph.inputs}
         self.taken = {*weights, *self.values.values(), *(each.name for each in graph.outputs)}
         self.output_of = {each.ref: each.name for each in reversed(graph.outputs)}
+        if pixels:
+            name = graph.inputs[0].name
+            self.values[Ref(name)] = emit_normalised(self, name, pixels.mode, pixels)
 
     def name(self, wanted: str) -> str:
         """Return an unused value name: `wanted`, or `WANTED_2` and so on."""
@@ -149,6 +161,22 @@ class Emitter:
             count += 1
             name = f"{wanted}_{count}"
         self.taken.add(name)
+        return name
+
+    def apply(self, path: str, op_type: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node named like `PATH/OP` and return the name of its output."""
+        from onnx import helper
+
+        name = self.name(f"{path}/{op_type}")
+        self.nodes.append(helper.make_node(op_type, inputs, [name], name, **attributes))
+        return name
+
+    def small(self, path: str, value: Any, dtype: str) -> str:
+        """Add a constant named like `PATH/constant` and return its name."""
+        import numpy as np
+
+        name = self.name(f"{path}/constant")
+        self.add_initializer(name, np.asarray(value), dtype)
         return name
 
     def add(self, node: Node) -> None:
@@ -193,7 +221,7 @@ class Emitter:
         return helper.make_graph(
             self.nodes,
             self.graph.name,
-            [_value_info(each.name, each.type, self._dimensions(each.name)) for each in self.graph.inputs],
+            [_value_info(each.name, each.type, self._dimensions(each.name), self.pixels) for each in self.graph.inputs],
             [_value_info(each.name, self.graph.type_of(each.ref)) for each in self.graph.outputs],
             doc_string=self.graph.description,
             value_info=self.value_infos,
@@ -220,10 +248,14 @@ def _rename(nodes: "Sequence[onnx.NodeProto]", renamed: Mapping[str, str], path:
             names[:] = [renamed.get(name, name) for name in names]
 
 
-def _value_info(name: str, type: TensorType, unknown: tuple[str, str] | None = None) -> "onnx.ValueInfoProto":
+def _value_info(
+    name: str, type: TensorType, unknown: tuple[str, str] | None = None, pixels: Picture | None = None
+) -> "onnx.ValueInfoProto":
     from onnx import TensorProto, helper
 
     sizes: list[int | str | None] = list(type.shape)
     if unknown and type.is_map:
         sizes[1:] = [size or named for size, named in zip(type.space, unknown, strict=True)]
+    if pixels:
+        return helper.make_tensor_value_info(name, TensorProto.UINT8, ["batch", *sizes[1:], sizes[0]])
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])

@@ -17,7 +17,7 @@ from cnnc.targets.loaded_onnx import LoadedOnnx
 if TYPE_CHECKING:
     from torch.fx import GraphModule
 
-    from cnnc.graph.graph import Graph
+    from cnnc.graph.graph import Graph, Picture
     from cnnc.passes.network import Network
     from cnnc.targets.loaded_module import Array
     from cnnc.targets.onnx_model import Emitted
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class Made:
     """The source of exported files: a network, its deployed graph, and the torch module of that graph.
 
-    The network may have train-only outputs; `after_pass` is called with it after each pass.
+    The network may have train-only outputs; `after_pass` is called with it after each pass. `pixels` is the
+    preprocessing of the only input if the ONNX file takes pictures as uint8 and normalises them itself.
     """
 
     network: "Network"
@@ -38,6 +39,7 @@ class Made:
     opset: int = OPSET
     metadata: Mapping[str, str] = field(default_factory=dict)
     after_pass: "Callable[[str, Network], None] | None" = None
+    pixels: "Picture | None" = None
 
     @cached_property
     def exported(self) -> "Network":
@@ -51,7 +53,7 @@ class Made:
         """The ONNX model of the exported network."""
         from cnnc.targets import onnx_model
 
-        return onnx_model.emit(self.exported.graph, self.exported.weights, self.opset, self.metadata)
+        return onnx_model.emit(self.exported.graph, self.exported.weights, self.opset, self.metadata, self.pixels)
 
     def let_go(self) -> None:
         """Free the weights of the exported network after it has been written."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from cnnc.analysis.accepted_sizes import Rule, size_rules
 from cnnc.analysis.size_questions import Trial
-from cnnc.graph.graph import Graph
+from cnnc.graph.graph import Graph, Picture
 from cnnc.ops.types import TensorType
+from cnnc.targets.pixels import normalise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,3 +92,20 @@ def draw(graph: Graph, batch: int, space: Space, seed: int) -> "tuple[Tensor, ..
 
     generator = torch.Generator().manual_seed(seed)
     return tuple(torch.randn((batch, *shape), generator=generator) for shape in shapes(graph, space))
+
+
+def draw_pixels(graph: Graph, batch: int, space: Space, seed: int) -> "tuple[Tensor]":
+    """Return random pictures for the only input, uint8 (batch, H, W, C), determined by the arguments."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    [(channels, height, width)] = shapes(graph, space)
+    return (torch.randint(0, 256, (batch, height, width, channels), dtype=torch.uint8, generator=generator),)
+
+
+def normalised(picture: Picture, pixels: "tuple[Tensor]") -> "tuple[Tensor]":
+    """Return the network's input for the pixels of `draw_pixels`."""
+    import torch
+
+    channels_first = pixels[0].permute(0, 3, 1, 2).numpy()
+    return (torch.from_numpy(normalise(channels_first[:, ::-1] if picture.mode == "bgr" else channels_first, picture)),)

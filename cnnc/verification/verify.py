@@ -26,12 +26,10 @@ If a file is refused, E404 names the first node of the spec whose value differs.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cnnc.diagnostics import CnncError
 from cnnc.files.mapped_weights import InFile, park
-from cnnc.passes.network import Network
 from cnnc.targets import sample_inputs
 from cnnc.targets.choices import Target
 from cnnc.targets.loaded_module import prepared
@@ -41,6 +39,7 @@ from cnnc.targets.torch_module import lower
 from cnnc.verification.compare import NONE, Distance, Noise, compare, identical, worst
 from cnnc.verification.live_weights import enliven
 from cnnc.verification.memory_needed import batches_that_fit
+from cnnc.verification.node_values import require_values, require_values_of_writer
 from cnnc.verification.promises import (
     LEAST_SENSITIVITY,
     differs,
@@ -50,7 +49,7 @@ from cnnc.verification.promises import (
     require_shapes,
     wrong,
 )
-from cnnc.verification.torch_answers import Answers, every_value, refs, tensors
+from cnnc.verification.torch_answers import Answers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,7 +128,8 @@ class Verification:
         sizes = [(batch, space) for space in self.spaces for batch in batches]
         self.samples = len(sizes)
         sizes += [(1, space) for space in sample_inputs.extremes(self.graph) if space not in self.spaces]
-        self.inputs = [sample_inputs.draw(self.graph, *size, seed + at) for at, size in enumerate(sizes)]
+        self.pixels = [self._draw_pixels(*size, seed + at) for at, size in enumerate(sizes)] if made.pixels else []
+        self.inputs = [self._draw(*size, seed + at) for at, size in enumerate(sizes)]
 
     def reference(self) -> Reference:
         """Return torch's results; raises E404 if they are not finite."""
@@ -157,8 +157,21 @@ class Verification:
 
     def _with_gain(self, module: "GraphModule", gain: float) -> Answers:
         samples = self.largest_batch + 1  # fits in memory, because torch runs alone here
-        enliven(module, sample_inputs.draw(self.graph, samples, self.spaces[0], self.seed), self.seed, gain)
+        enliven(module, self._draw(samples, self.spaces[0], self.seed), self.seed, gain)
         return self._answers(module)
+
+    def _draw(self, batch: int, space: sample_inputs.Space, seed: int) -> "tuple[Tensor, ...]":
+        """Return inputs of the module: those that an ONNX file computes from pixels if it takes pixels."""
+        if not self.made.pixels:
+            return sample_inputs.draw(self.graph, batch, space, seed)
+        return sample_inputs.normalised(self.made.pixels, self._draw_pixels(batch, space, seed))
+
+    def _draw_pixels(self, batch: int, space: sample_inputs.Space, seed: int) -> "tuple[Tensor]":
+        return sample_inputs.draw_pixels(self.graph, batch, space, seed)
+
+    def _inputs_of(self, target: str) -> "Sequence[Sequence[Tensor]]":
+        """Return the inputs of a target's file, which may be the pixels of the module's inputs."""
+        return self.pixels if self.made.pixels and target == Target.ONNX else self.inputs
 
     def _answers(self, module: "GraphModule") -> Answers:
         return Answers(self.graph, module, arrays(module.state_dict()), self.inputs, self.samples)
@@ -214,7 +227,7 @@ class Verification:
 
         Raises E404 if the number or shapes of the outputs differ.
         """
-        given = [run(each) for each in self.inputs]
+        given = [run(each) for each in self._inputs_of(target)]
         for ours, theirs in zip(torch.outputs, given, strict=True):
             require_shapes(self.graph, target, theirs, ours)
         return _distance(given, torch)
@@ -235,7 +248,7 @@ class Verification:
     def _require_values(self, loaded: "Loaded", weights: "Mapping[str, Array]", torch: Answers) -> None:
         """Raise E404 for the first node whose value in an ONNX file, with these weights, differs from torch's."""
         if isinstance(loaded, LoadedOnnx):
-            require_values(self.made, loaded, weights, torch)
+            require_values(self.made, loaded, weights, torch, self._inputs_of(Target.ONNX)[0])
 
 
 def _distance(given: "Sequence[Sequence[Array]]", torch: Answers) -> tuple[Distance, float]:
@@ -254,45 +267,6 @@ def _distance(given: "Sequence[Sequence[Array]]", torch: Answers) -> tuple[Dista
         return worst(found), torch.sensitivity
     found = apart(torch.noise)
     return worst(found), torch.sensitivity_at([each.mean for each in found])
-
-
-def require_values(made: Made, loaded: LoadedOnnx, weights: "Mapping[str, Array]", torch: Answers) -> None:
-    """Raise E404 for the first node whose value in the file, with these weights, differs from torch's."""
-    exported = {name: ref for ref, name in made.emitted.names.items() if name in loaded.values()}
-    if not exported:  # only identities, which the file leaves out
-        return
-    given = dict(zip(exported, loaded.run_values(weights, exported)(torch.inputs[0]), strict=True))
-    for name, ref in exported.items():
-        origin = made.exported.origin(ref)
-        wanted = torch.values[origin]
-        if given[name].shape != wanted.shape:
-            shapes = f"`{name}` is {given[name].shape}, expected {wanted.shape}"
-            raise wrong(Target.ONNX, shapes, made.graph.node[ref.node])
-        distance = compare(given[name], wanted)
-        if not distance.ok:
-            distance = compare(given[name], wanted, torch.noise_of_values[origin])
-        if not distance.ok:
-            folded = "" if origin == ref else f", with all up to `{origin.node}` folded into it,"
-            raise differs(Target.ONNX, distance, made.graph.node[ref.node], folded)
-
-
-def require_values_of_writer(made: Made, target: str, torch: Answers) -> None:
-    """Raise E404 for the first node whose value differs from torch's in a file written with every value as an output.
-
-    Files of these targets do not expose node values, so the same writer writes another file that does.
-    """
-    whole = every_value(made.graph)
-    module = lower(whole, tensors(torch.weights)).eval()
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / target
-        TABLE[target].write(Made(Network(whole, torch.weights), whole, module), path)
-        given = TABLE[target].load(path, module).run(torch.inputs[0])
-    for ref, value in zip(refs(made.graph), given, strict=True):
-        distance = compare(value, torch.values[ref])
-        if not distance.ok:
-            distance = compare(value, torch.values[ref], torch.noise_of_values[ref])
-        if not distance.ok:
-            raise differs(target, distance, made.graph.node[ref.node])
 
 
 def arrays(weights: "Mapping[str, Tensor]") -> "dict[str, Array]":
