@@ -81,8 +81,8 @@ def evaluate(
     if to.mode is None:
         raise _unsuited(scorer, f"its input {to.name!r} {list(to.shape)} is not a picture")
     if scorer.contract.more_inputs:
-        names = ", ".join(each.name for each in scorer.contract.inputs)
-        raise _unsuited(scorer, f"it has {len(scorer.contract.inputs)} inputs ({names})")
+        inputs = [each.name for each in scorer.contract.inputs]
+        raise _unsuited(scorer, f"it has {len(inputs)} inputs ({', '.join(inputs)})")
     total, matrix, done = 0.0, None, 0
     labels = torch.tensor(split.labels)
     for pictures in feed(split, to, scorer.batch):

@@ -49,9 +49,9 @@ def _read(file: str, port: Port, about: InputContract | None) -> NDArray[np.gene
     if not fits or shape[:1] not in ((), (1,)):
         raise _misfit(file, array, port)
     array = array.reshape(shape)
-    height, width = shape[1:3] if about and about.uint8 else (*shape, 0, 0)[-4:-2]
-    if about is not None and len(about.shape) == 3 and (wanted := about.misfit(height, width)):
-        size = f"{height} × {width}"
+    sides = shape[1:3] if about and about.uint8 else shape[-2:]
+    if about is not None and len(about.shape) == 3 and (wanted := about.misfit(*sides)):
+        size = f"{sides[0]} × {sides[1]}"
         raise CnncError.of(
             Code.DATA_MISFIT, f"{file}: the array is {size} (height × width), the network takes {wanted}"
         )
