@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cnnc.targets.onnx_model import Emitter
-
 BGR = [2, 1, 0]
 
 
@@ -26,6 +24,14 @@ class Normalisation(Protocol):
 
     @property
     def std(self) -> tuple[float, ...]: ...
+
+
+class Adder(Protocol):
+    """An ONNX graph under construction; `onnx_model.Emitter` is one."""
+
+    def apply(self, path: str, op_type: str, *inputs: str, **attributes: Any) -> str: ...
+
+    def small(self, path: str, value: Any, dtype: str) -> str: ...
 
 
 def normalise(pixels: "NDArray[Any]", by: Normalisation) -> "NDArray[np.float32]":
@@ -43,7 +49,7 @@ def normalise(pixels: "NDArray[Any]", by: Normalisation) -> "NDArray[np.float32]
     return array
 
 
-def emit_normalised(emitter: "Emitter", name: str, mode: str, by: Normalisation) -> str:
+def emit_normalised(emitter: Adder, name: str, mode: str, by: Normalisation) -> str:
     """Add nodes that turn input `name`, uint8 (N, H, W, C) in RGB or grey, into what `normalise` returns.
 
     Returns the name of the result, (N, C, H, W).
