@@ -3,22 +3,27 @@
 Imports are few and late, so that the start takes little longer than importing onnxruntime and numpy.
 """
 
-import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from cnnc.cli.infer_output import add_output_options, open_output, require_output_options
 from cnnc.cli.options import SECONDS
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
+from cnnc.diagnostics import counted
 from cnnc.diagnostics.render import show, visible
 from cnnc.inference.providers import TIMEOUT, WANTED
 
 if TYPE_CHECKING:
+    from cnnc.cli.infer_output import Output
+    from cnnc.cli.progress import Progress
     from cnnc.inference.integrity import OpenModel
-    from cnnc.inference.predict import Model
+    from cnnc.inference.model import Model
+    from cnnc.inference.output_folder import OutputFolder
+    from cnnc.inference.results import Failed, Result
 
 LIST = "-"  # the argument for a list of paths on standard input
 ON_GPU = 32  # pictures of a batch, if their size is known
@@ -31,13 +36,10 @@ def add_options(parser: Parser) -> None:
     parser.argument("images", images, several=True, required=False)
     values = "The values of an input that is not the picture: a .npy or .npz file, or a picture; may be repeated."
     parser.option("--input", metavar="NAME=FILE", repeat=True, help=values)
-    parser.option("--save", metavar="FOLDER", help="Write masks and pictures as PNG, other numbers as .npz.")
-    parser.flag("--overwrite", help="With --save: replace existing files.")
     parser.option("--top", "-k", metavar="K", type=Number(least=1), default=5, help="Number of classes to show.")
     parser.flag("--recursive", "-r", help="Search subfolders too; links to folders are not followed.")
     parser.flag("--null", "-0", help="A NUL ends each path on standard input, as after `find -print0`.")
-    formats = OneOf(("text", "json"))
-    parser.option("--format", type=formats, default="text", help="A table, or one JSON line per picture.")
+    add_output_options(parser)
     provider = "The provider that runs the model; auto uses CUDA if it works."
     parser.option("--provider", type=OneOf(WANTED), default="auto", help=provider)
     count = Number(least=1, most=4096)
@@ -57,47 +59,81 @@ def run(given: Namespace) -> int:
     """Run the model on each picture, and return the exit code; raises CnncError for a model that cannot run."""
     if given.null and LIST not in given.images:
         raise WrongCall("--null is for a list of paths on standard input", "give - in place of pictures")
+    require_output_options(given)
     from cnnc.inference.integrity import open_model
 
     inputs = _inputs(given)
     opened = open_model(given.model, accept_changed=given.accept_changed)  # a thread hashes it during the imports
-    from cnnc.inference.output_folder import open_folder
-    from cnnc.inference.predict import infer_given, infer_many, load_model
-    from cnnc.inference.results import Failed, Result
+    from cnnc.inference.predict import load_model
 
-    failed = done = 0
     threads = _threads(given, opened)
     how = {"allow_external": given.allow_external, "timeout": given.timeout, "threads": threads, "inputs": inputs}
-    with ExitStack() as stack:
-        model = stack.enter_context(load_model(opened, given.provider, **how))
+    with load_model(opened, given.provider, **how) as model:
         if not given.images and model.source is not None:
             raise WrongCall("cnnc infer needs IMAGES", "name pictures or folders after the model")
-        folder = stack.enter_context(open_folder(given.save, overwrite=given.overwrite)) if given.save else None
         for note in model.notes:
             print(visible(note), file=sys.stderr)
-        batch, workers = _batch(given, model), _workers(given, model, threads)
-        options = {"recursive": given.recursive, "batch": batch, "workers": workers, "folder": folder}
-        results: Iterable[Result | Failed] = infer_many(model, _paths(given), given.top, **options)
-        for each in results if given.images else [infer_given(model, given.top, folder)]:
-            done += 1
-            if isinstance(each, Failed):
-                failed += 1
-                show(each.error.diagnostics)
-            if given.format == "json":
-                print(json.dumps(each.as_json()), flush=True)
-            elif not isinstance(each, Failed):
-                print(each.as_text(), flush=True)
-    if failed and done > 1:
+        done, failed = _infer_all(given, model, threads)
+    if given.output is not None:
+        of = f", {failed:,} failed" if failed else ""
+        print(f"{visible(given.output)}: {counted(done, 'picture')}{of}", file=sys.stderr)
+    elif failed and done > 1:
         print(f"{failed:,} of {done:,} pictures failed", file=sys.stderr)
     return 1 if failed else 0
 
 
+def _infer_all(given: Namespace, model: "Model", threads: int | None) -> tuple[int, int]:
+    """Write the results of all pictures; return how many there are, and how many failed."""
+    from cnnc.inference.output_folder import open_folder
+    from cnnc.inference.results import Failed
+
+    with ExitStack() as stack:
+        folder = None
+        if given.save:  # the row of a picture whose files are there may have been cut off
+            folder = stack.enter_context(open_folder(given.save, overwrite=given.overwrite or given.resume))
+        output = stack.enter_context(open_output(given, model))
+        progress = stack.enter_context(_progress(given, output.held))
+        done, failed = output.held, output.failed
+        for each in _results(given, model, threads, output, folder):
+            if isinstance(each, Failed):
+                failed += 1
+                progress.clear()
+                show(each.error.diagnostics)
+            output.write(each)
+            done += 1
+            progress.add()
+        output.finish()
+    return done, failed
+
+
+def _results(
+    given: Namespace, model: "Model", threads: int | None, output: "Output", folder: "OutputFolder | None"
+) -> "Iterator[Result | Failed]":
+    """Yield the results that `output` does not hold."""
+    from cnnc.inference.predict import GIVEN, infer_found, infer_given
+    from cnnc.inference.sources import find_pictures
+
+    if not given.images:
+        return (infer_given(model, given.top, folder) for _ in output.missing([GIVEN]))
+    found = output.missing(find_pictures(_paths(given), recursive=given.recursive))
+    batch, workers = _batch(given, model), _workers(given, model, threads)
+    return infer_found(model, found, given.top, batch=batch, workers=workers, folder=folder)
+
+
+def _progress(given: Namespace, held: int) -> "Progress":
+    """Return the progress of the pictures that are not `held` yet; none where the results show it."""
+    from cnnc.cli.progress import Progress
+    from cnnc.inference.sources import find_pictures
+
+    def count() -> int:
+        return sum(1 for _ in find_pictures(given.images, recursive=given.recursive)) - held
+
+    shown = _several(given) and (given.output is not None or not sys.stdout.isatty())
+    return Progress("pictures", None if LIST in given.images else count, shown=shown)  # a list can be read only once
+
+
 def _inputs(given: Namespace) -> dict[str, str]:
-    """Return the files of `--input NAME=FILE` by name; raises WrongCall, also if other options are wrong."""
-    if given.save == "":
-        raise WrongCall("--save: expected a folder, got an empty name; . is the current folder")
-    if given.overwrite and given.save is None:
-        raise WrongCall("--overwrite needs --save")
+    """Return the files of `--input NAME=FILE` by name; raises WrongCall for a malformed one."""
     inputs: dict[str, str] = {}
     for text in given.input or ():
         name, equals, file = text.partition("=")

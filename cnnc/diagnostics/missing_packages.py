@@ -24,6 +24,9 @@ EXTRAS: Final = {
 }
 """The modules that each extra of pyproject.toml adds; each extra contains those before it."""
 
+BESIDE: Final = {"parquet": ("pyarrow",)}
+"""The modules that each other extra adds to those of `infer`."""
+
 _CHECK = ("pydantic", "networkx", "yaml")
 _COMPILE = (*_CHECK, "numpy", "torch")
 _BUILD = (*_COMPILE, "onnx", "onnxruntime")
@@ -72,7 +75,7 @@ def _missing(needed: Collection[str], doing: str) -> CnncError | None:
     if not missing:
         return None
     message = f"{doing} needs {listed(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed"
-    extras = [extra for extra, modules in EXTRAS.items() if not {*modules}.isdisjoint(needed)]
+    extras = [extra for extra, modules in (EXTRAS | BESIDE).items() if not {*modules}.isdisjoint(needed)]
     return CnncError.of(Code.MISSING_EXTRA, message, help=_install(f"[{extras[-1]}]" if extras else ""))
 
 

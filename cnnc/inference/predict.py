@@ -26,16 +26,20 @@ from cnnc.inference.shown import npz, png, show
 from cnnc.inference.sources import find_pictures
 
 __all__ = [
+    "GIVEN",
     "Model",
     "Prepared",
     "answer",
     "infer",
+    "infer_found",
     "infer_given",
     "infer_many",
     "load_model",
     "read_picture",
     "run_batch",
 ]
+
+GIVEN = "output"  # in place of a picture's path, for a model that takes none
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def infer(model: Model, picture: str | os.PathLike[str], top_k: int = 5, folder:
 
 def infer_given(model: Model, top_k: int = 5, folder: OutputFolder | None = None) -> Result:
     """Return what a model without a `source` shows for the values of its inputs; otherwise as `infer`."""
-    return _infer(model, Prepared("output", np.empty(0, np.float32)), top_k, folder)
+    return _infer(model, Prepared(GIVEN, np.empty(0, np.float32)), top_k, folder)
 
 
 def _infer(model: Model, prepared: Prepared, top_k: int, folder: OutputFolder | None) -> Result:
@@ -157,10 +161,24 @@ def infer_many(
     pictures at a time (1 if the model takes no more); a batch with an error runs again picture by picture. On the CPU,
     several workers with a model that was loaded with `threads=1` are faster than batches. `folder` takes the files.
     """
+    found = find_pictures(paths, recursive=recursive)
+    return infer_found(model, found, top_k, batch=batch, workers=workers, folder=folder)
+
+
+def infer_found(
+    model: Model,
+    pictures: Iterable[str | Failed],
+    top_k: int = 5,
+    *,
+    batch: int = 1,
+    workers: int = 1,
+    folder: OutputFolder | None = None,
+) -> Iterator[Result | Failed]:
+    """Yield the result of each of `pictures`, which `find_pictures` has found; otherwise as `infer_many`."""
     _require_positive(top_k=top_k, batch=batch, workers=workers)
     work = partial(_infer_batch, model, top_k, folder)
     batch = 1 if model.single else batch
-    return in_order(find_pictures(paths, recursive=recursive), work, batch=batch, workers=workers)
+    return in_order(pictures, work, batch=batch, workers=workers)
 
 
 def _require_positive(**numbers: int) -> None:

@@ -36,8 +36,12 @@ def brought_by(message):
     """The modules that the extra in the help of a message brings, and those of a plain installation."""
     found = re.search(r"help: pip install .*\[(\w+)\]'?$", message, re.MULTILINE)
     order = [*missing_packages.EXTRAS]
-    extras = order[: order.index(found[1]) + 1] if found else []
-    brought = (each for extra in extras for each in missing_packages.EXTRAS[extra])
+    if found and found[1] in missing_packages.BESIDE:
+        extras = ["infer", found[1]]
+    else:
+        extras = order[: order.index(found[1]) + 1] if found else []
+    modules = missing_packages.EXTRAS | missing_packages.BESIDE
+    brought = (each for extra in extras for each in modules[extra])
     return {*modules_of(PROJECT["dependencies"]), *brought}
 
 
@@ -106,6 +110,7 @@ def python_without(modules, arguments, folder):
         ("PIL", ["infer", ONNX, PICTURE]),
         ("onnxruntime", ["infer", ONNX, PICTURE, "--provider", "cpu"]),
         ("onnxruntime", ["infer", "foreign.onnx", PICTURE, "--provider", "cpu"]),
+        ("pyarrow", ["infer", ONNX, PICTURE, "--provider", "cpu", "-o", "out.parquet"]),
         ("torch", ["eval", SCRIPT, "--data", "digits"]),
         ("onnxruntime", ["eval", ONNX, "--data", "digits", "--device", "cpu"]),
         ("matplotlib", ["eval", ONNX, "--data", "digits", "-o", "matrix.png"]),
@@ -173,7 +178,11 @@ def test_extras_are_those_of_pyproject():
         assert {each for each in listed if each.startswith("cnnc")} == ({f"cnnc[{contained}]"} if contained else set())
         assert modules_of(each for each in listed if not each.startswith("cnnc")) == set(modules)
         contained = extra
-    assert PROJECT["optional-dependencies"]["all"] == [f"cnnc[{contained}]"]
+    for extra, modules in missing_packages.BESIDE.items():
+        infer, *listed = PROJECT["optional-dependencies"][extra]
+        assert infer == "cnnc[infer]"
+        assert modules_of(listed) == set(modules)
+    assert PROJECT["optional-dependencies"]["all"] == [f"cnnc[{contained},parquet]"]
 
 
 def test_every_dependency_is_imported_and_every_import_is_a_dependency():
@@ -184,7 +193,8 @@ def test_every_dependency_is_imported_and_every_import_is_a_dependency():
                 imported |= {each.name.partition(".")[0] for each in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add(str(node.module).partition(".")[0])
-    extras = {each for modules in missing_packages.EXTRAS.values() for each in modules}
+    every = missing_packages.EXTRAS | missing_packages.BESIDE
+    extras = {each for modules in every.values() for each in modules}
     imported -= {*sys.stdlib_module_names, "cnnc", "pydantic_core"}  # pydantic contains pydantic_core
     assert imported == extras | modules_of(PROJECT["dependencies"])
 
