@@ -20,6 +20,7 @@ CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 VARIES = [
     (r"\d+\.\d ms", "0.0 ms"),
+    (r"(?m),cpu,[\d.]+,", ",cpu,0,"),
     (r"(within \S+ of|equal to) torch", "near torch"),
     (r"sensitivity [\d,]+", "sensitivity 0"),
     (r"\([\d.e+-]+ with its own weights", "(0 with its own weights"),

@@ -7,6 +7,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tests.bench.nodes import Nodes
     from tests.bench.worst import Worst
 
-MEASURES = ("check", "zoo", "scale", "build", "deep", "infer", "nodes", "latency", "step", "train", "worst")
+MEASURES = ("check", "zoo", "scale", "build", "deep", "infer", "pictures", "nodes", "latency", "step", "train", "worst")
 ZOO = tuple(f"zoo/{path.stem}" for path in sorted((ROOT / "specs" / "zoo").glob("*.yaml")))
 
 
@@ -39,10 +40,9 @@ def rows(measure: str, folder: Path, networks: Sequence[str]) -> Iterator["Row |
         from tests.bench.train import train
 
         return train(folder, by_hand)
-    if measure == "worst":
-        from tests.bench.worst import worst
-
-        return worst(folder)
+    if measure in ("pictures", "worst"):
+        found: Iterator[Row | Worst] = getattr(import_module(f"tests.bench.{measure}"), measure)(folder)
+        return found
     return {"scale": cold.scale, "build": cold.build, "deep": cold.deep, "infer": cold.infer}[measure](folder)
 
 

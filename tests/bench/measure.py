@@ -75,16 +75,21 @@ def seconds(value: float) -> str:
     return f"{value / 1e-6:.0f} µs"
 
 
-def timed(action: Callable[[], object], times: int = 1) -> float:
-    """Seconds that one of `times` calls takes."""
-    start = perf_counter()
+def timed(action: Callable[[], object], times: int = 1, clock: Callable[[], float] = perf_counter) -> float:
+    """Seconds that one of `times` calls takes, by `clock`."""
+    start = clock()
     for _ in range(times):
         action()
-    return (perf_counter() - start) / times
+    return (clock() - start) / times
 
 
 def interleave(
-    ours: Callable[[], object], theirs: Callable[[], object], *, lasting: float, at_least: int = 5
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    *,
+    lasting: float,
+    at_least: int = 5,
+    clock: Callable[[], float] = perf_counter,
 ) -> Comparison:
     """Time both in turns for about `lasting` seconds, but `at_least` pairs and at most 60.
 
@@ -99,10 +104,10 @@ def interleave(
     result: list[tuple[float, float]] = []
     for pair in range(pairs):
         if pair % 2:
-            second = timed(theirs, times)
-            result.append((timed(ours, times), second))
+            second = timed(theirs, times, clock)
+            result.append((timed(ours, times, clock), second))
         else:
-            result.append((timed(ours, times), timed(theirs, times)))
+            result.append((timed(ours, times, clock), timed(theirs, times, clock)))
     return Comparison(tuple(a for a, _ in result), tuple(b for _, b in result))
 
 
