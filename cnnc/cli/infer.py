@@ -18,7 +18,7 @@ from cnnc.diagnostics.render import show, visible
 from cnnc.inference.providers import TIMEOUT, WANTED
 
 if TYPE_CHECKING:
-    from cnnc.cli.infer_output import Output
+    from cnnc.cli.infer_output import Destination
     from cnnc.cli.progress import Progress
     from cnnc.inference.integrity import OpenModel
     from cnnc.inference.model import Model
@@ -107,7 +107,7 @@ def _infer_all(given: Namespace, model: "Model", threads: int | None) -> tuple[i
 
 
 def _results(
-    given: Namespace, model: "Model", threads: int | None, output: "Output", folder: "OutputFolder | None"
+    given: Namespace, model: "Model", threads: int | None, output: "Destination", folder: "OutputFolder | None"
 ) -> "Iterator[Result | Failed]":
     """Yield the results that `output` does not hold."""
     from cnnc.inference.predict import GIVEN, infer_found, infer_given

@@ -17,7 +17,7 @@ FORMATS = ("text", "json", "csv", "parquet")
 SUFFIXES = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
 
 
-class Output(Protocol):
+class Destination(Protocol):
     """The place for results. A file may have `held` some before this run, `failed` of them for broken pictures."""
 
     held: int
@@ -83,7 +83,7 @@ def require_output_options(given: Namespace) -> None:
         raise WrongCall("text cannot be resumed", "use --format json, csv or parquet")
 
 
-def open_output(given: Namespace, model: "Model") -> AbstractContextManager[Output]:
+def open_output(given: Namespace, model: "Model") -> AbstractContextManager[Destination]:
     """Open the output for results of a model; raises E405 for the file, E513 without pyarrow."""
     from cnnc.inference import rows
 
