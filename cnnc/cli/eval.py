@@ -1,6 +1,7 @@
-"""`cnnc eval`: score a model (ONNX, TorchScript, or a spec with weights) on labelled pictures."""
+"""`cnnc eval`: score a model (ONNX, TorchScript, or a spec with weights) on pictures with labels or with masks."""
 
 import json
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 if TYPE_CHECKING:
     from cnnc.data.dataset import Data, DecodedSplit, Files
     from cnnc.inference.evaluate import Evaluation
+    from cnnc.inference.evaluate_masks import MaskEvaluation
     from cnnc.inference.scorers import Scorer
 
 
@@ -31,6 +33,8 @@ def add_options(parser: Parser) -> None:
     """Add the arguments and options of `cnnc eval`."""
     parser.argument("model", "An .onnx file, a TorchScript .pt file of `cnnc build`, or a spec.")
     parser.option("--data", required=True, help="The name of a data set, or the path of its file or folder.")
+    masks = "For a segmentation: the folder of masks, if they are not in DATA/masks and the pictures in DATA/images."
+    parser.option("--masks", metavar="FOLDER", help=masks)
     add_weights(parser, f"With a spec: {WEIGHTS}.")
     add_set(parser, help="With a spec: set a parameter of it; may be repeated.")
     parser.option("--part", type=OneOf(("test", "train")), default="test", help="The part of the data to score.")
@@ -59,6 +63,8 @@ def run(given: Namespace) -> int:
     if given.out is not None:
         require(["matplotlib"], "drawing the confusion matrix")
     with _scorer(given) as scorer, _progress() as progress:
+        if _has_masks(given, scorer):
+            return _show(given, _of_masks(given, scorer, progress))
         how = {name: getattr(given, name) for name in ("limit", "val_split", "seed", "skip_unreadable")}
         loaded = load(given.data, **how)
         pictures = _part(loaded, given.part)
@@ -66,13 +72,48 @@ def run(given: Namespace) -> int:
             result = evaluate(scorer, pictures, loaded.classes, progress)
         except CnncError as error:
             raise all_unreadable(error, Path(loaded.source), pictures) from None
-    for each in (*note_on_skipped(loaded.source, pictures), *result.notes):
+    for each in note_on_skipped(loaded.source, pictures):
+        note(each)
+    return _show(given, result)
+
+
+def _show(given: Namespace, result: "Evaluation | MaskEvaluation") -> int:
+    """Print the result, and draw its confusion matrix if asked."""
+    for each in result.notes:
         note(each)
     print(json.dumps(result.as_json()) if given.format == "json" else result.as_text())
     if given.out is not None:
         _draw(result, Path(given.out))
         print(f"\n{given.out}", file=sys.stderr if given.format == "json" else sys.stdout)
     return 0
+
+
+def _has_masks(given: Namespace, scorer: "Scorer") -> bool:
+    """Whether the data are pictures with masks: `--masks` is given, or the model is a segmentation."""
+    from cnnc.data.masks import IMAGES, MASKS
+
+    kind = scorer.contract.described[0].kind
+    beside = all(os.path.isdir(os.path.join(given.data, each)) for each in (IMAGES, MASKS))
+    return given.masks is not None or kind == "segmentation" or (kind is None and beside)
+
+
+def _of_masks(given: Namespace, scorer: "Scorer", progress: Callable[[int, int], Any]) -> "MaskEvaluation":
+    from cnnc.data.folder import all_unreadable, note_on_skipped
+    from cnnc.data.masks import as_files, find_pairs
+    from cnnc.diagnostics import CnncError
+    from cnnc.inference.evaluate_masks import evaluate_masks
+
+    for name in ("val_split", "part"):
+        if getattr(given, name) not in (None, "test"):
+            raise WrongCall(f"--{name.replace('_', '-')} is for data with classes, not with masks")
+    pairs = find_pairs(Path(given.data), given.masks and Path(given.masks))[: given.limit]
+    try:
+        result = evaluate_masks(scorer, pairs, progress, skip_unreadable=given.skip_unreadable)
+    except CnncError as error:
+        raise all_unreadable(error, Path(given.data), as_files(pairs)) from None
+    for each in note_on_skipped(given.data, as_files(pairs, result.skipped)):
+        note(each)
+    return result
 
 
 def _scorer(given: Namespace) -> "Scorer":
@@ -121,7 +162,7 @@ def _part(data: "Data", part: str) -> "DecodedSplit | Files":
     return data.test
 
 
-def _draw(result: "Evaluation", path: Path) -> None:
+def _draw(result: "Evaluation | MaskEvaluation", path: Path) -> None:
     from cnnc.files.write import write_file
     from cnnc.inference.confusion import draw
 

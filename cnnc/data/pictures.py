@@ -49,8 +49,8 @@ def open_picture(path: str | os.PathLike[str]) -> DecodedPicture:
     name = os.fspath(path)
     require_file(name, Code.PICTURE_UNREADABLE, "picture")
     # a file, not a path: Pillow memory-maps a TIFF opened by path, and garbles it if EXIF orients it
-    with _decoding(name), open(name, "rb") as file, Image.open(file, formats=FORMATS) as image:
-        _check_pixels(name, image.width, image.height, "has")
+    with decoding(name), open(name, "rb") as file, Image.open(file, formats=FORMATS) as image:
+        check_pixels(name, image.width, image.height, "has")
         frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
         notes = [f"the first of {frames} frames"] if frames > 1 else []
         if image.getexif().get(Base.Orientation) in range(2, 9):
@@ -91,7 +91,7 @@ def decoders(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
 
 
 @contextmanager
-def _decoding(path: str) -> Iterator[None]:
+def decoding(path: str) -> Iterator[None]:
     """Turn Pillow's exceptions into E503 or E504, and suppress its warnings."""
     try:
         with warnings.catch_warnings():
@@ -118,7 +118,8 @@ def _too_large(path: str, reason: str) -> CnncError:
     return CnncError.of(Code.PICTURE_TOO_LARGE, message, help="scale the picture down first")
 
 
-def _check_pixels(path: str, width: int, height: int, verb: str) -> None:
+def check_pixels(path: str, width: int, height: int, verb: str) -> None:
+    """Raise CnncError (E504) if a picture has, or would have, more than MAX_PIXELS."""
     if width * height > MAX_PIXELS:
         raise _too_large(path, f"the picture {verb} {width:,} × {height:,} = {width * height:,} pixels")
 
@@ -156,7 +157,7 @@ def _resize(path: str, image: Image.Image, size: Size, interpolation: str) -> Im
     height, width = size
     if (width, height) == image.size:
         return image
-    _check_pixels(path, width, height, "would become")
+    check_pixels(path, width, height, "would become")
     return image.resize((width, height), RESAMPLINGS[interpolation])
 
 

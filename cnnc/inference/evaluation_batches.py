@@ -25,11 +25,11 @@ LARGEST = 512
 def feed(split: DecodedSplit | Files, to: InputContract, batch: int | None = None) -> "Iterator[Tensor]":
     """Yield the pictures of `split` in batches of `batch`; raises E503 to E505 for a picture, E510 for all of them."""
     if isinstance(split, Files):
-        return _read(split, to, batch or _batch(to.shape, 1))
-    return _prepared(split, to, batch or _batch(to.shape, LARGEST))
+        return _read(split, to, batch or batch_size(to.shape, 1))
+    return _prepared(split, to, batch or batch_size(to.shape, LARGEST))
 
 
-def _batch(shape: tuple[int | None, ...], unknown: int) -> int:
+def batch_size(shape: tuple[int | None, ...], unknown: int) -> int:
     """Return the batch size for an input shape; `unknown` if a side of the shape is open."""
     return unknown if None in shape else max(1, min(LARGEST, NUMBERS // prod(side or 1 for side in shape)))
 

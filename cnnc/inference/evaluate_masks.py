@@ -1,0 +1,227 @@
+"""Evaluate a segmentation on pictures with masks: `cnnc eval --masks`.
+
+Takes a `Scorer` whose first output is a segmentation, and pairs of pictures and masks; returns a `MaskEvaluation`.
+Masks are resized (to the nearest value) and cropped as their pictures, so every pixel that goes into the network counts
+once.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnc.artifacts.contract import InputContract, OutputContract
+from cnnc.columns import left, widest
+from cnnc.data.dataset import Unreadable
+from cnnc.data.masks import IGNORED, Pair, prepare_mask, read_mask
+from cnnc.data.pictures import decoders, open_picture, prepare
+from cnnc.data.placement import Framing, place
+from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics.render import visible
+from cnnc.graph.output_kinds import MOST_CLASSES, OUTSIDE, class_count
+from cnnc.inference import confusion
+from cnnc.inference.evaluation_batches import batch_size
+from cnnc.inference.scorers import Scorer
+from cnnc.inference.shown import spread, winners
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ClassOverlap:
+    """One class: intersection over union (None if it never occurs nor is predicted), and its number of pixels."""
+
+    index: int
+    label: str | None
+    iou: float | None
+    pixels: int
+
+
+@dataclass(frozen=True, eq=False)
+class MaskEvaluation:
+    """The result of `evaluate_masks`. `matrix` (K, K) counts pixels: rows are true classes, columns predicted ones.
+
+    `ignored` are the pixels without a true class, or outside the network's view.
+    """
+
+    model: str
+    matrix: confusion.Matrix
+    labels: tuple[str, ...] | None
+    device: str
+    examples: int
+    ignored: int
+    notes: tuple[str, ...] = ()
+    skipped: tuple[Unreadable, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """A name for each class."""
+        return self.labels or tuple(map(str, range(len(self.matrix))))
+
+    @property
+    def pixels(self) -> int:
+        return int(self.matrix.sum())
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """The fraction of pixels with the true class, 0..1."""
+        return int(self.matrix.trace()) / self.pixels
+
+    @property
+    def mean_iou(self) -> float:
+        """The mean intersection over union of the classes that occur or are predicted."""
+        found = [each.iou for each in self.per_class if each.iou is not None]
+        return sum(found) / len(found)
+
+    @property
+    def per_class(self) -> tuple[ClassOverlap, ...]:
+        both, true, predicted = self.matrix.diagonal(), self.matrix.sum(1), self.matrix.sum(0)
+        union = (true + predicted - both).tolist()
+        names: Sequence[str | None] = self.labels or [None] * len(union)
+        return tuple(
+            ClassOverlap(index, names[index], int(both[index]) / union[index] if union[index] else None, int(pixels))
+            for index, pixels in enumerate(true)
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `cnnc eval --format json`; its keys are a stable interface for other programs."""
+        return {
+            "mean_iou": self.mean_iou,
+            "pixel_accuracy": self.pixel_accuracy,
+            "examples": self.examples,
+            "pixels": self.pixels,
+            "ignored": self.ignored,
+            "skipped": len(self.skipped),
+            "classes": [
+                {"index": each.index, "label": each.label, "iou": each.iou, "pixels": each.pixels}
+                for each in self.per_class
+            ],
+        }
+
+    def as_text(self) -> str:
+        """One summary line, and a table with a row for each class."""
+        names = [visible(name) for name in self.classes]
+        width = widest([*names, "class"])
+        scores = f"mean IoU {self.mean_iou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
+        lines = [f"{self.model}: {scores}, {self.examples:,} examples ({self.device})", ""]
+        lines.append(f"{left('class', width)}     IoU  {'pixels':>13}")
+        for name, each in zip(names, self.per_class, strict=True):
+            iou = "–" if each.iou is None else f"{each.iou:.4f}"
+            lines.append(f"{left(name, width)}  {iou:>6}  {each.pixels:>13,}")
+        return "\n".join([*lines, *([f"ignored: {self.ignored:,} pixels"] if self.ignored else [])])
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    pair: Pair
+    array: NDArray[np.float32]
+    truth: NDArray[np.uint8]
+
+
+def evaluate_masks(
+    scorer: Scorer,
+    pairs: Sequence[Pair],
+    progress: Callable[[int, int], None] = lambda done, of: None,
+    *,
+    skip_unreadable: bool = False,
+) -> MaskEvaluation:
+    """Score every pair. `progress` gets the number done and of all. `skip_unreadable` leaves out what does not decode.
+
+    Raises CnncError: E502 if the model's first output is no segmentation, E503 to E505 for a picture or mask, E507 if
+    the model fails or its scores are not finite, E508 or E510 for a mask that does not fit.
+    """
+    to, about = scorer.contract.input, scorer.contract.described[0]
+    if to.mode is None or scorer.contract.more_inputs:
+        raise _unsuited(scorer, "a picture must be its only input")
+    if about.kind not in (None, "segmentation"):
+        raise _unsuited(scorer, f"its output {about.name!r} is {about.kind}, but masks score a segmentation")
+    labels = scorer.contract.labels
+    matrix, ignored, skipped, done = None, 0, list[Unreadable](), 0
+    for batch in _batches(pairs, to, scorer.batch or batch_size(to.shape, 1)):
+        fine = [each for each in batch if isinstance(each, _Example)]
+        for pair, each in zip(pairs[done:], batch, strict=False):
+            if isinstance(each, CnncError):
+                if not (skip_unreadable and each.diagnostics[0].code in _UNREADABLE):
+                    raise each
+                skipped.append(Unreadable(pair.picture, each.diagnostics[0].message))
+        done += len(batch)
+        if fine:
+            counted, left_out = _score(scorer, about, fine)
+            matrix = counted if matrix is None else matrix + counted
+            ignored += left_out
+        progress(done, len(pairs))
+    if matrix is None or not matrix.any():
+        raise CnncError.of(Code.DATA_MISFIT, f"no pixel of the masks has a class that counts: all are {IGNORED}")
+    count = len(pairs) - len(skipped)
+    names = labels if labels and len(labels) == len(matrix) else None
+    return MaskEvaluation(scorer.path, matrix, names, scorer.device, count, ignored, scorer.notes, tuple(skipped))
+
+
+_UNREADABLE = (Code.PICTURE_UNREADABLE, Code.PICTURE_TOO_LARGE)
+
+
+def _batches(pairs: Sequence[Pair], to: InputContract, size: int) -> Iterator[list[_Example | CnncError]]:
+    """Decode and prepare pairs on threads; yield them in batches, with an error in the place of a bad pair."""
+
+    def read(pair: Pair) -> _Example | CnncError:
+        try:
+            opened = open_picture(pair.picture)
+            own = opened.image.height, opened.image.width
+            truth = read_mask(pair, own)
+            return _Example(pair, prepare(opened, to), prepare_mask(truth, place(own, to)))
+        except CnncError as error:
+            return error
+
+    remaining = iter(pairs)
+    with decoders() as threads:
+        while chunk := list(islice(remaining, size)):
+            yield list(threads.map(read, chunk))
+
+
+def _score(scorer: Scorer, about: OutputContract, examples: Sequence[_Example]) -> tuple[confusion.Matrix, int]:
+    """Return the confusion matrix of a batch, and the number of pixels that are ignored."""
+    import torch
+
+    output = scorer.scores(torch.from_numpy(np.stack([each.array for each in examples])))
+    if output.dim() != 4 or len(output) != len(examples) or not 0 < output.shape[1] <= MOST_CLASSES:
+        raise _unsuited(scorer, f"its output is {list(output.shape)}, expected a map of scores per class")
+    _require_finite(scorer, output)
+    classes = class_count("segmentation", tuple(output.shape[1:])) or 0
+    total, ignored = np.zeros((classes, classes), np.int64), 0
+    for scores, example in zip(output.numpy(), examples, strict=True):
+        _require_known(scorer, example, classes)
+        size = (example.truth.shape[0], example.truth.shape[1])
+        found = spread(winners(scores, about.scores), Framing(size, size, (0, 0), size), about.stride)
+        counts = (example.truth != IGNORED) & (found != OUTSIDE)
+        total += confusion.count(example.truth[counts].astype(np.int64), found[counts].astype(np.int64), classes)
+        ignored += counts.size - int(counts.sum())
+    return total, ignored
+
+
+def _require_known(scorer: Scorer, example: _Example, classes: int) -> None:
+    wrong = example.truth[(example.truth >= classes) & (example.truth != IGNORED)]
+    if wrong.size:
+        raise CnncError.of(
+            Code.DATA_MISFIT,
+            f"the mask {example.pair.mask} has the class {wrong.max()}, but the model {scorer.path} has the classes "
+            f"0 to {classes - 1}",
+            help=f"evaluate it on masks of its own classes; {IGNORED} marks pixels that do not count",
+        )
+
+
+def _require_finite(scorer: Scorer, output: "Tensor") -> None:
+    if not output.isfinite().all():
+        bad = int((~output.isfinite()).sum())
+        raise CnncError.of(
+            Code.MODEL_FAILED,
+            f"{scorer.path}: {bad} of the {output.numel()} scores of a batch are not finite",
+            help="the weights are damaged or the training diverged: use an earlier checkpoint",
+        )
+
+
+def _unsuited(scorer: Scorer, reason: str) -> CnncError:
+    return CnncError.of(Code.MODEL_UNSUITED, f"eval cannot use the model {scorer.path}: {reason}")
