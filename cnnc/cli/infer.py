@@ -19,7 +19,7 @@ from cnnc.inference.providers import TIMEOUT, WANTED
 
 if TYPE_CHECKING:
     from cnnc.cli.infer_output import Destination
-    from cnnc.cli.progress import Progress
+    from cnnc.cli.progress import ProgressLine
     from cnnc.inference.integrity import OpenModel
     from cnnc.inference.model import Model
     from cnnc.inference.output_folder import OutputFolder
@@ -120,16 +120,18 @@ def _results(
     return infer_found(model, found, given.top, batch=batch, workers=workers, folder=folder)
 
 
-def _progress(given: Namespace, held: int) -> "Progress":
+def _progress(given: Namespace, held: int) -> "ProgressLine":
     """Return the progress of the pictures that are not `held` yet; none where the results show it."""
-    from cnnc.cli.progress import Progress
+    from cnnc.cli.progress import ProgressLine
     from cnnc.inference.sources import find_pictures
 
     def count() -> int:
         return sum(1 for _ in find_pictures(given.images, recursive=given.recursive)) - held
 
     shown = _several(given) and (given.output is not None or not sys.stdout.isatty())
-    return Progress("pictures", None if LIST in given.images else count, shown=shown)  # a list can be read only once
+    return ProgressLine(
+        "pictures", None if LIST in given.images else count, shown=shown
+    )  # a list can be read only once
 
 
 def _inputs(given: Namespace) -> dict[str, str]:

@@ -12,7 +12,7 @@ EVERY = 0.1  # seconds
 WIDTH = 24
 
 
-class Progress:
+class ProgressLine:
     """The progress of `what`, such as `pictures`. Use as a context manager."""
 
     def __init__(self, what: str, count: Callable[[], int] | None = None, *, shown: bool = True) -> None:
@@ -22,7 +22,7 @@ class Progress:
         if self._shown and count is not None:
             Thread(target=self._count, args=[count], daemon=True).start()
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ProgressLine":
         return self
 
     def __exit__(self, *_: object) -> None:

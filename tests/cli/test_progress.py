@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from cnnc.cli import progress
-from cnnc.cli.progress import Progress
+from cnnc.cli.progress import ProgressLine
 from tests.onnx_files import contract, linear
 
 ROOT = Path(__file__).parents[2]
 
 
 def line(done, of, seconds):
-    shown = Progress("pictures", shown=False)
+    shown = ProgressLine("pictures", shown=False)
     shown._start, shown._done, shown._of = 100.0, done, of
     return shown.line(100 + seconds)
 
@@ -83,7 +83,7 @@ def test_results_on_the_terminal_are_progress_enough(words):
 
 
 def test_without_a_terminal_there_is_none(capsys):
-    with Progress("pictures") as shown:
+    with ProgressLine("pictures") as shown:
         shown.add()
         shown.clear()
     assert capsys.readouterr() == ("", "")
@@ -92,7 +92,7 @@ def test_without_a_terminal_there_is_none(capsys):
 def test_the_number_of_all_is_counted_meanwhile(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setattr(progress, "EVERY", 0)
-    with Progress("pictures", lambda: 8) as shown:
+    with ProgressLine("pictures", lambda: 8) as shown:
         while not shown._of:
             pass
         shown.add()
