@@ -1,8 +1,9 @@
 """cnnc: a compiler from graph specs of convolutional networks to torch modules, TorchScript and ONNX.
 
-`check` proves a spec, `load` returns its typed graph, `compile` a `torch.nn.Module`, and `build` writes verified files.
-A spec is a path, `-` for standard input, or plain data. A user's mistake is a `Diagnostic`; functions that cannot
-continue raise `CnncError`, which holds all diagnostics. The package imports each public name on first use.
+`check` proves a spec, `load` returns its typed graph, `compile` a `torch.nn.Module`, `build` writes verified files, and
+`quantize` writes an ONNX file in int8. A spec is a path, `-` for standard input, or plain data. A user's mistake is a
+`Diagnostic`; functions that cannot continue raise `CnncError`, which holds all diagnostics. The package imports each
+public name on first use.
 """
 
 from importlib import import_module
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
     from cnnc.graph.graph import Graph
     from cnnc.ops.types import TensorType
+    from cnnc.precision.quantize import quantize
     from cnnc.version import __version__
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "check",
     "compile",
     "load",
+    "quantize",
     "verify",
 ]
 
@@ -37,6 +40,7 @@ _HOMES = {
     "cnnc.diagnostics": ("CnncError", "Code", "Diagnostic", "Note", "Span"),
     "cnnc.graph.graph": ("Graph",),
     "cnnc.ops.types": ("TensorType",),
+    "cnnc.precision.quantize": ("quantize",),
     "cnnc.version": ("__version__",),
 }
 

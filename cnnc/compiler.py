@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from cnnc.analysis.implied import Implied
     from cnnc.artifacts.export import Built
     from cnnc.passes.network import Network
+    from cnnc.precision.verify import VersionAgreement
     from cnnc.verification.verify import Agreement
 
 SpecLike = str | Path | Mapping[str, Any]
@@ -274,17 +275,21 @@ def verify(
     seed: int = 0,
     note: Callable[[str], None] | None = None,
     before_run: Callable[[], None] = lambda: None,
-) -> "Agreement":
+) -> "Agreement | VersionAgreement":
     """Compare a model file with the spec's torch module; raises CnncError if their outputs differ too much.
 
-    `model` has the suffix of its target (.onnx, .pt, .pt2, .py); another tool may have rewritten it. `weights`, `map`,
-    `key`, `seed` and `note` are as in `compile`; `seed` also draws the inputs. The file runs in this process,
-    without a time limit; `before_run` is called before it is loaded.
+    `model` has the suffix of its target (.onnx, .pt, .pt2, .py); another tool may have rewritten it. The module
+    `cnnc.precision.verify` says how an int8 or fp16 file is compared. `weights`, `map`, `key`, `seed` and `note` are as
+    in `compile`; `seed` also draws the inputs. The file runs in this process, without a time limit; `before_run` is
+    called before it is loaded.
     """
     graph = load(spec, set=set)
     from cnnc.artifacts.rewritten import verify_file
+    from cnnc.precision.verify import precision_of, verify_version
 
     module = _lower(graph, _Weights(weights, map, key), seed, note)
+    if (precision := precision_of(Path(model))) is not None:
+        return verify_version(graph, module, Path(model), precision, seed, before_run)
     return verify_file(graph, module, Path(model), seed, before_run)
 
 

@@ -50,7 +50,7 @@ def run(given: Namespace) -> int:
         if name in (given.print_after or ()):
             print(text(network.graph))
 
-    with _progress() as progress:
+    with shown_progress() as progress:
         built = build(
             given.spec,
             targets=targets,
@@ -75,7 +75,7 @@ def run(given: Namespace) -> int:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
+def shown_progress() -> Iterator[Callable[[str], None]]:
     """Show the current stage if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield lambda stage: None

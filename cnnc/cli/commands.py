@@ -29,6 +29,9 @@ COMMANDS = {
     "verify": Command(
         "cnnc.cli.verify", "Verify a model file against its spec, for example after another tool has rewritten it."
     ),
+    "quantize": Command(
+        "cnnc.cli.quantize", "Write an ONNX file in int8, calibrated and compared with the float32 file on pictures."
+    ),
     "infer": Command("cnnc.cli.infer", "Run an ONNX file on pictures and print the most likely classes of each."),
     "eval": Command(
         "cnnc.cli.eval",

@@ -33,7 +33,7 @@ _BUILD = (*_COMPILE, "onnx", "onnxruntime")
 NEEDS: Final = {
     **dict.fromkeys(("check", "load", "diff"), _CHECK),
     **dict.fromkeys(("compile", "weights", "eval"), _COMPILE),
-    **dict.fromkeys(("build", "verify"), _BUILD),
+    **dict.fromkeys(("build", "verify", "quantize"), _BUILD),
     "train": (*_COMPILE, *EXTRAS["train"]),
     **dict.fromkeys(("infer", "bench"), EXTRAS["infer"]),
 }

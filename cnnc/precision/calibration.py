@@ -20,7 +20,7 @@ OPTIONS: Mapping[Calibration, Mapping[str, Any]] = {
     Calibration.MINMAX: {},
     Calibration.PERCENTILE: {"symmetric": False, "percentile": 99.999, "num_bins": 2048},
     # with onnxruntime's 128 bins, no value can be cut off, so that `entropy` would be `minmax`
-    Calibration.ENTROPY: {"num_bins": 512, "num_quantized_bins": 128},
+    Calibration.ENTROPY: {"num_bins": 512, "num_quantized_bins": 256},
 }
 
 

@@ -163,7 +163,7 @@ def compare(
     if not classes or not counts.positions:
         return Fidelity(done, snr, relative)
     clear = counts.positions - counts.ties
-    agreement = counts.same / clear if clear else 1.0
+    agreement = counts.same / clear if clear else None
     if labels is None or counts.positions != done:
         return Fidelity(done, snr, relative, agreement, counts.ties)
     return Fidelity(done, snr, relative, agreement, counts.ties, counts.right / done, counts.right_in_float / done)

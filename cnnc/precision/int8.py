@@ -42,11 +42,16 @@ def prepared(model: "onnx.ModelProto") -> "onnx.ModelProto":
         foldable = node.op_type == "BatchNormalization" and len(node.output) == 1 and ranks.get(node.input[0]) == 4
         if foldable and all(name in known for name in node.input[1:]):
             _as_convolution(graph, node, known)
+    _drop_unused(graph)
+    return result
+
+
+def _drop_unused(graph: "onnx.GraphProto") -> None:
+    """Remove the initializers that no node takes; onnxruntime would warn of each."""
     used = {name for node in graph.node for name in node.input}
     kept = [each for each in graph.initializer if each.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
-    return result
 
 
 def typed(model: "onnx.ModelProto", folder: Path) -> "onnx.ModelProto":
@@ -125,6 +130,7 @@ def quantized(
     quantizer.quantize_model()
     result: onnx.ModelProto = quantizer.model.model
     _keep_outputs(result.graph)
+    _drop_unused(result.graph)
     return result
 
 

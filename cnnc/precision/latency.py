@@ -1,4 +1,4 @@
-"""The time that two models take for one picture, on one thread of the CPU.
+"""The time that two models take for one input, on one thread of the CPU.
 
 Takes two models and an input; they run in turns, so that a machine that slows down for a while slows down both.
 """
@@ -42,16 +42,15 @@ class Latency:
 
 
 def latency(reference: Path, other: "Path | onnx.ModelProto", feed: "Feed") -> Latency:
-    """Return the latencies of `other` and `reference` for the first sample of `feed`."""
-    one = {name: each[:1] for name, each in feed.items()}
+    """Return the latencies of `other` and `reference` for one batch."""
     both = [open_session(other, threads=1), open_session(reference, threads=1)]
     until = perf_counter() + LASTING
     for session in both:
-        _seconds(session, one)
+        _seconds(session, feed)
     times: list[tuple[float, float]] = []
     while len(times) < PAIRS[0] or (perf_counter() < until and len(times) < PAIRS[1]):
         first, second = both[:: -1 if len(times) % 2 else 1]
-        pair = _seconds(first, one), _seconds(second, one)
+        pair = _seconds(first, feed), _seconds(second, feed)
         times.append(pair[:: -1 if len(times) % 2 else 1])  # type: ignore[arg-type]
     ours, theirs = (statistics.median(each) * 1000 for each in zip(*times, strict=True))
     return Latency(ours, theirs, statistics.median(b / a for a, b in times))

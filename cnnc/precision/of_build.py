@@ -32,12 +32,7 @@ def _versions(
     import onnx
 
     path = files[0]
-    if len(files) > 1 or path.stat().st_size > LARGEST:
-        raise CnncError.of(
-            Code.NOT_REDUCIBLE,
-            f"cannot write a version of {path.name} in {' or '.join(request.precisions)}: it is larger than 2 GiB",
-            help="leave out --precision",
-        )
+    require_size(files, request.precisions)
     metadata = read_model(path).metadata
     contract = Contract.from_json(metadata[CONTRACT])
     samples = None
@@ -51,6 +46,16 @@ def _versions(
         return tuple(
             reducer.reduce(precision, path.with_name(f"{path.stem}.{precision}.onnx"))
             for precision in dict.fromkeys(request.precisions)
+        )
+
+
+def require_size(files: Sequence[Path], precisions: Sequence[str]) -> None:
+    """Raise E410 if the ONNX file, with its external data, is too large for protobuf."""
+    if sum(each.stat().st_size for each in files) > LARGEST:
+        raise CnncError.of(
+            Code.NOT_REDUCIBLE,
+            f"cannot write {files[0].name} in {' or '.join(precisions)}: it is larger than 2 GiB",
+            help="use the float32 file",
         )
 
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnc.diagnostics import CnncError, Code
+
 if TYPE_CHECKING:
     import numpy as np
     import onnx
@@ -54,24 +56,36 @@ def _import_tools() -> None:
 
 
 def open_session(model: "Path | onnx.ModelProto", threads: int = 0) -> "onnxruntime.InferenceSession":
-    """Return a session on the CPU; `threads` of 0 are as many as there are cores."""
+    """Return a session on the CPU; `threads` of 0 are as many as there are cores. Raises E502."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
     options.intra_op_num_threads = threads
     given = str(model) if isinstance(model, Path) else model.SerializeToString()
-    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base class
+        named = f" {model.name}" if isinstance(model, Path) else ""
+        message = f"onnxruntime cannot load the model{named}: {_first(error)}"
+        raise CnncError.of(Code.MODEL_UNSUITED, message) from error
+
+
+def _first(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:300]
 
 
 def runner(model: "Path | onnx.ModelProto") -> "Run":
-    """Return a function that runs a model on a batch and returns all outputs."""
+    """Return a function that runs a model on a batch and returns all outputs; raises E502 and E507."""
     from cnnc.targets.loaded_module import threads
 
     session = open_session(model, threads())
 
     def run(feed: "Feed") -> "list[Array]":
-        found: list[Array] = session.run(None, dict(feed))
+        try:
+            found: list[Array] = session.run(None, dict(feed))
+        except Exception as error:  # onnxruntime's exceptions have no common base class
+            raise CnncError.of(Code.MODEL_FAILED, f"onnxruntime could not run the model: {_first(error)}") from error
         return found
 
     return run

@@ -196,6 +196,8 @@ class Reducer:
         _describe(model, self.source.metadata, said)
         stage_file(target, lambda file: file.writelines(onnx_seal.sealed([model.SerializeToString()])))
         feed = self.source.random[0] if self.samples is None else next(iter(self._held_out()))
+        if self.source.batch is None:
+            feed = {name: each[:1] for name, each in feed.items()}
         self.progress("measuring the latency")
         time = latency(self.source.path, target, feed)
         calibrated = about["pictures"] if about else None

@@ -18,6 +18,7 @@ from cnnc.data import load as data_sets
 from cnnc.data.dataset import DecodedSplit, Files, Part, unreadable
 from cnnc.data.folder import decode, pictures_in
 from cnnc.data.named_sets import by_name
+from cnnc.diagnostics import CnncError, Code
 from cnnc.inference.evaluation_batches import feed
 from cnnc.precision.choices import HELD_OUT
 
@@ -42,16 +43,27 @@ class Samples:
         return self.held_out.labels if self.labelled else None
 
     def calibration_feeds(self, to: InputContract, batch: int | None = None) -> "Iterator[Feed]":
-        """Yield the calibration pictures in batches, by the name of the input; raises E503 to E505 and E510."""
-        return _feeds(self.calibration, to, batch or (1 if None in to.shape else AT_ONCE))
+        """Yield the calibration pictures in batches, by the name of the input; raises E503 to E505 and E510.
+
+        `batch` is the size of all batches if the model accepts no other.
+        """
+        return _feeds(self.calibration, to, batch, 1 if None in to.shape else AT_ONCE)
 
     def held_out_feeds(self, to: InputContract, batch: int | None = None) -> "Iterator[Feed]":
         """Yield the other pictures in the same way."""
-        return _feeds(self.held_out, to, batch)
+        return _feeds(self.held_out, to, batch, None)
 
 
-def _feeds(part: Part, to: InputContract, batch: int | None) -> "Iterator[Feed]":
-    return ({to.name: pictures.numpy()} for pictures in feed(part, to, batch))
+def _feeds(part: Part, to: InputContract, fixed: int | None, usual: int | None) -> "Iterator[Feed]":
+    if fixed is not None and len(part) < fixed:
+        raise CnncError.of(
+            Code.DATA_MISFIT,
+            f"the model takes batches of {fixed}, but there are only {len(part)} pictures",
+            help="use more pictures, or export the model with an open batch size",
+        )
+    for pictures in feed(part, to, fixed or usual):
+        if fixed is None or len(pictures) == fixed:
+            yield {to.name: pictures.numpy()}
 
 
 def read(source: str, pictures: int, seed: int = 0) -> Samples:

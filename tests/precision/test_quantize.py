@@ -1,0 +1,117 @@
+"""`cnnc quantize`: an ONNX file of cnnc or of another tool to int8."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+import cnnc
+from cnnc.artifacts import contract
+from cnnc.diagnostics import CnncError
+from cnnc.files.onnx_header import read_model
+from tests.command import run_command
+from tests.precision.quadrants import SPEC, data_set, drawn, trained
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory):
+    """A folder with a data set and three files: of cnnc, without its contract, and without an open batch."""
+    folder = tmp_path_factory.mktemp("kit")
+    data_set(folder / "quad.npz", test=0)
+    weights = trained(SPEC, folder / "quad.safetensors")
+    built = cnnc.build(SPEC, weights=weights, out=folder, targets="onnx")
+    (folder / "ours.onnx").write_bytes((built.folder / "quad.onnx").read_bytes())
+    model = onnx.load(folder / "ours.onnx")
+    del model.metadata_props[:]
+    mean, deviation = (numpy_helper.from_array(np.float32(each), name) for each, name in ((0.4, "m"), (0.25, "d")))
+    model.graph.initializer.extend([mean, deviation])
+    for name, node in (("Sub", ["image", "m"]), ("Div", ["less", "d"])):  # a foreign file gets pixels of 0..1
+        model.graph.node.append(helper.make_node(name, node, ["less" if name == "Sub" else "ready"]))
+    first = next(node for node in model.graph.node if node.name == "stem")
+    first.input[0] = "ready"
+    order = [*model.graph.node[-2:], *model.graph.node[:-2]]
+    del model.graph.node[:]
+    model.graph.node.extend(order)
+    onnx.save(model, folder / "theirs.onnx")
+    for port in (*model.graph.input, *model.graph.output):
+        port.type.tensor_type.shape.dim[0].dim_value = 7
+    del model.graph.value_info[:]
+    onnx.save(model, folder / "sevens.onnx")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["ours", "theirs", "sevens"])
+def test_a_file_is_quantized(kit, name):
+    done = run_command("quantize", kit / f"{name}.onnx", "--calibrate", kit / "quad.npz", "--format", "json")
+    assert done.exit_code == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["snr_db"]["head"] >= 25
+    assert said["float32_accuracy"] > 0.9
+    assert said["pictures"] == (75 if name != "sevens" else 70)  # a quarter of 300
+    target = kit / f"{name}.int8.onnx"
+    metadata = read_model(target).metadata
+    assert (contract.CONTRACT in metadata) == (name == "ours")
+    assert json.loads(metadata[contract.PRECISION])["calibration"] == {"method": "percentile", "pictures": 225}
+    pictures, labels = drawn(1, 2)
+    if name != "sevens":
+        Image.fromarray(pictures[0]).save(kit / "one.png")
+        done = run_command("infer", target, kit / "one.png", "--format", "json", "--top", 1)
+        assert json.loads(done.stdout)["predictions"][0]["index"] == labels[0]
+    assert not [each for each in kit.iterdir() if each.name.startswith(".cnnc")]
+
+
+def test_the_text_says_where_and_how_good(kit, tmp_path):
+    words = ["--calibrate", kit / "quad.npz", "--calibration", "minmax", "-o", tmp_path / "small.onnx"]
+    done = run_command("quantize", kit / "ours.onnx", *words)
+    assert done.exit_code == 0
+    assert done.stdout.startswith(f"{tmp_path / 'small.onnx'}  ")
+    assert " dB, " in done.stdout
+    assert [each.name for each in tmp_path.iterdir()] == ["small.onnx"]
+
+
+def test_calibration_is_required(kit):
+    done = run_command("quantize", kit / "ours.onnx")
+    assert done.exit_code == 2
+    assert "needs" in done.stderr
+    assert "--calibrate" in done.stderr
+
+
+def refusal(kit, model):
+    path = kit / "refused.onnx"
+    path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
+    done = run_command("quantize", path, "--calibrate", kit / "quad.npz")
+    assert done.exit_code == 1
+    assert not (kit / "refused.int8.onnx").exists()
+    return done.stderr
+
+
+def test_what_cannot_be_quantized_is_refused(kit):
+    quantized = kit / "again.onnx"
+    cnnc.quantize(kit / "theirs.onnx", calibrate=kit / "quad.npz", out=quantized)
+    assert "error[E410]: cannot quantize refused.onnx: it is quantized already" in refusal(kit, quantized.read_bytes())
+    model = onnx.load(kit / "theirs.onnx")
+    model.opset_import[0].version = 12
+    assert "error[E410]: cannot quantize refused.onnx: its opset is 12" in refusal(kit, model)
+    assert "error[E501]: cannot read the model" in refusal(kit, b"no model")
+    port = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in ("x", "y")]
+    weight = numpy_helper.from_array(np.eye(4, dtype=np.float32), "w")
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "g", port[:1], port[1:], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert "error[E502]: quantize cannot use the model" in refusal(kit, model)
+    assert "it does not take one float32 picture" in refusal(kit, model)
+
+
+def test_a_damaged_file_is_refused(kit):
+    data = bytearray((kit / "ours.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    assert "damaged" in refusal(kit, bytes(data))
+
+
+def test_an_unwritable_target_is_refused(kit, tmp_path):
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(CnncError, match=r"E405.*folder"):
+        cnnc.quantize(kit / "ours.onnx", calibrate=kit / "quad.npz", out=tmp_path / "folder.onnx")
