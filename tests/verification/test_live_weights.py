@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnc.compiler import load
+from cnnc.compiler import build, load
 from cnnc.passes.network import Network
 from cnnc.targets.loaded_module import prepared
 from cnnc.targets.registry import Made
@@ -33,6 +33,19 @@ def test_a_deep_residual_network_listens_to_its_input(act, norm, seed):
     with prepared(module):
         judge = Verification(Made(Network(graph, arrays(module.state_dict())), graph, module), seed)
         assert judge.reference().live.sensitivity >= LEAST_SENSITIVITY
+
+
+def test_the_outputs_of_all_sizes_stay_in_range(tmp_path):
+    """At the smallest size a map has one position, so all taps but one see padding; at larger sizes they do not."""
+    down = {"conv": {"out": 8, "kernel": 3, "stride": 2, "padding": 1, "repeat": 5}}
+    conv = {"conv": {"out": 8, "kernel": 3, "padding": 1}}
+    nodes = [conv, "batch_norm", "relu", {"conv": {**conv["conv"], "name": "last"}}, "batch_norm"]
+    nodes += [{"add": {"from": ["batch_norm_2", "input"]}}, "relu"]
+    body = [down, {"residual": {"repeat": 12}}]
+    spec = {"cnnc": 1, "name": "n", "input": {"image": [3, None, None]}, "blocks": {"residual": {"nodes": nodes}}}
+    [found] = build({**spec, "nodes": body}, targets="onnx", out=tmp_path).agreements
+    assert found.sensitivity >= LEAST_SENSITIVITY
+    assert found.largest_absolute < 0.01
 
 
 @pytest.mark.parametrize("layer", [nn.Conv2d(3, 256, 1), nn.BatchNorm2d(256)], ids=["conv", "norm"])
