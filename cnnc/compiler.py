@@ -79,11 +79,12 @@ class Checked:
         wide: bool = False,
         sort: check_report.Order | None = None,
         batch: int | None = None,
+        whole: bool = False,
     ) -> str:
         """The table of the network if there are no errors, else the number of errors; `brief` makes it one line.
 
         `depth` folds blocks, `wide` adds memory and receptive fields, `sort` puts the largest rows first, and `batch`
-        is the batch size for memory.
+        is the batch size for memory. `whole` paths are not shortened to make the table fit 120 columns.
         """
         path = rendering.visible(self.path)
         errors = len([each for each in self.diagnostics if each.severity == "error"])
@@ -93,7 +94,7 @@ class Checked:
             return f"{path}: fine, a file of blocks"
         if brief:
             return f"{path}: fine, {check_report.summary(self.graph)}"
-        return check_table.table(self.graph, depth, sort=sort, wide=wide, batch=batch)
+        return check_table.table(self.graph, depth, sort=sort, wide=wide, batch=batch, whole=whole)
 
 
 @named("check", "checking a spec")

@@ -4,11 +4,12 @@ Takes a graph, or None if the spec has none. The JSON format is stable.
 """
 
 from collections.abc import Iterator
+from itertools import dropwhile, groupby
 from typing import Any, Literal, NamedTuple
 
 from cnnc.analysis.cost import Totals, bytes_of, totals
 from cnnc.diagnostics import counted
-from cnnc.graph.graph import Graph, Node, Output
+from cnnc.graph.graph import Graph, Node, Output, Ref
 from cnnc.ops.types import Types
 
 _NOT_KNOWN = dict.fromkeys(Totals._fields)
@@ -68,15 +69,16 @@ def _folded_into(graph: Graph, path: str, depth: int | None) -> str:
 
 def _row(graph: Graph, nodes: list[Node], scope: str, depth: int | None) -> Row:
     """Return the row of a node, or of the nodes folded into a scope."""
-    inside = {node.path for node in nodes} if scope else set()
-    outside = [ref for node in nodes for ref in node.inputs if ref.node not in inside]
-    inputs = [_folded_into(graph, ref.node, depth) or graph.spelling(ref) for ref in outside]
     last = nodes[-1]
+    takes, shapes = last.inputs, last.outputs
+    if scope:
+        takes, gives = graph.boundaries[scope]
+        shapes = tuple(graph.type_of(ref) for ref in gives)
     return Row(
         path=scope or last.path,
         op=graph.scopes[scope] if scope else last.op.name,
-        inputs=", ".join(dict.fromkeys(inputs) if scope else inputs),
-        shape=_spell(last.outputs),
+        inputs=", ".join(_called(graph, ref, depth) for ref in takes),
+        shape=_spell(shapes),
         params=sum(node.cost.params for node in nodes),
         macs=_sum([node.cost.macs for node in nodes]),
         memory=_sum([bytes_of(node.outputs) for node in nodes]),
@@ -85,13 +87,26 @@ def _row(graph: Graph, nodes: list[Node], scope: str, depth: int | None) -> Row:
     )
 
 
+def _called(graph: Graph, ref: Ref, depth: int | None) -> str:
+    """Return the name of a value: one that a folded scope gives has that of the scope's output."""
+    folded = _folded_into(graph, ref.node, depth)
+    scopes = dropwhile(folded.__ne__, graph.scopes_of(ref.node)) if folded else ()
+    for scope in scopes:  # an output of an instance in a folded `repeat` may be used too
+        port = graph.boundaries[scope].gives.get(ref)
+        if port is not None:
+            return f"{scope}.{port}".rstrip(".")
+    return graph.spelling(ref)
+
+
 def _sum(numbers: list[int | None]) -> int | None:
     known = [each for each in numbers if each is not None]
     return sum(known) if len(known) == len(numbers) else None
 
 
 def _spell(types: Types) -> str:
-    return ", ".join(map(str, types))
+    """Return the types of several outputs: `4×8×8, 2×8×8`, or `4×8×8 (×3)` for equal ones."""
+    counts = ((spelled, len([*equal])) for spelled, equal in groupby(map(str, types)))
+    return ", ".join(f"{spelled} (×{count})" if count > 1 else spelled for spelled, count in counts)
 
 
 def summary(graph: Graph) -> str:

@@ -1,4 +1,4 @@
-"""The table that `cnnc check` prints, with its footnotes; at most 120 columns wide if names and shapes allow.
+"""The table that `cnnc check` prints, with its footnotes; in a terminal at most 120 columns wide if shapes allow.
 
 Takes a proved graph and returns text. By default it shows each node's inputs, output, parameters and MACs; `wide` adds
 its memory and receptive field, which are computed only then.
@@ -34,13 +34,17 @@ def table(
     sort: Order | None = None,
     wide: bool = False,
     batch: int | None = None,
+    whole: bool = False,
 ) -> str:
-    """Return the table with totals and footnotes; memory is for a batch of `batch` samples, by default 1."""
+    """Return the table with totals and footnotes; memory is for a batch of `batch` samples, by default 1.
+
+    `whole`: the table may be wider, so that no path is clipped.
+    """
     sums, fields = totals(graph), _fields(graph) if wide else {}
     cells = [HEAD + MORE * wide]
     cells += [_cells(row) + (_more(row, fields, batch or 1) if wide else ()) for row in rows(graph, depth, sort)]
     last = ("total", "", "", "", _number(sums.params), _number(sums.macs), *("",) * (len(MORE) * wide))
-    body = _fitted([*cells, last])
+    body = _fitted([*cells, last], whole=whole)
     rule = "─" * widest(body)
     notes = [_footnote(graph, sums, batch or 1)]
     if wide or batch is not None:
@@ -85,10 +89,18 @@ def _pair(sides: Iterable[str], between: str) -> str:
     return height if height == width else f"{height}{between}{width}"
 
 
-def _fitted(cells: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return the lines; if they are too wide, clip the inputs, then the names, then long lists of outputs."""
-    widths = [widest(column) for column in zip(*cells, strict=True)]
+def _fitted(cells: Sequence[tuple[str, ...]], *, whole: bool) -> list[str]:
+    """Return the lines; if they are too wide, clip the inputs, then the names, then long lists of outputs.
+
+    `whole`: clip only long lists.
+    """
+    columns = [*zip(*cells, strict=True)]
+    widths = [widest(column) for column in columns]
     for column, shortest in SHORTEST.items():
+        if whole:
+            single = widest(cell for cell in columns[column] if ", " not in cell)
+            widths[column] = min(widths[column], max(LONGEST, single))
+            continue
         over = sum(widths) + 2 * (len(widths) - 1) - WIDTH
         widths[column] = min(widths[column], LONGEST, max(shortest, widths[column] - max(0, over)))
     return [_line(line, widths) for line in cells]

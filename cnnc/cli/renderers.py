@@ -5,6 +5,7 @@ for standard output and standard error, and prints nothing itself.
 """
 
 import json
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
@@ -27,9 +28,13 @@ class Shown(NamedTuple):
 def _as_text(
     checked: "Checked", *, depth: int | None, wide: bool, sort: Order | None, batch: int | None, brief: bool
 ) -> Shown:
-    """Return the diagnostics and a table; `brief`, for one spec among several, replaces the table by a line."""
+    """Return the diagnostics and a table; `brief`, for one spec among several, replaces the table by a line.
+
+    Paths are shortened to fit a terminal, but not for other programs.
+    """
     diagnostics = for_terminal(checked.diagnostics)
-    text = checked.as_text(depth, brief=brief, wide=wide, sort=sort, batch=batch)
+    whole = not sys.stdout.isatty()
+    text = checked.as_text(depth, brief=brief, wide=wide, sort=sort, batch=batch, whole=whole)
     return Shown([text], diagnostics) if checked.ok else Shown([], [*diagnostics, text])
 
 

@@ -178,7 +178,7 @@ class Expander:
         sharing.repeated.add(path)
         built: list[Bound] = []
         taps: dict[str, Wire] = {}
-        bound, inputs = Bound({"": wires[-1]}), self._blocks.inputs(item)
+        takes, bound, inputs = wires, Bound({"": wires[-1]}), self._blocks.inputs(item)
         for inner, act in zip(inners, chain(unit.acts, repeat(None)), strict=False):
             count_step(item.span, scope)
             if built or (len(wires) > 1 < len(inners) and not inputs):
@@ -190,6 +190,7 @@ class Expander:
             if bound.failed:
                 return BuiltUnit(FAILED, built)
             taps |= {f"{index}.{port}".rstrip("."): wire for port, wire in bound.ports.items()}
+        self._inference.enclose(path, takes, bound)
         return BuiltUnit(Bound({**bound.ports, **taps}), built)
 
     # -- one instance
@@ -263,6 +264,7 @@ class Expander:
             if bound.failed:
                 return FAILED
             taps |= {f"{variables['i']}.{port}".rstrip("."): wire for port, wire in bound.ports.items()}
+        self._inference.enclose(path, instance.wires, bound)
         return Bound({**bound.ports, **taps})
 
     def expand_block(
@@ -283,4 +285,5 @@ class Expander:
         self._inference.scopes[at.path] = at.item.op
         inner = inner.with_variables(parameters(block.params, given, inner, unknown))
         count_links(len(block.outputs or ()), block.span, inner)
-        return block_outputs(block, self.expand_items(block.items, inner), inner)
+        bound = block_outputs(block, self.expand_items(block.items, inner), inner)
+        return self._inference.enclose(at.path, at.wires, bound)

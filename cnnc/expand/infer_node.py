@@ -16,7 +16,7 @@ from cnnc.expand.references import hidden_inputs
 from cnnc.expand.scope import FAILED, Bound, Scope, Wire, Wires
 from cnnc.expand.sharing import Sharing
 from cnnc.expressions.budget import Work
-from cnnc.graph.graph import Node, Ref
+from cnnc.graph.graph import Boundary, Node, Ref
 from cnnc.language.names import LONGEST
 from cnnc.language.validate import ATTRIBUTES, quote, validate
 from cnnc.ops import registry
@@ -70,6 +70,7 @@ class Inference:
 
     nodes: list[Node] = field(default_factory=list)
     scopes: dict[str, str] = field(default_factory=dict)
+    boundaries: dict[str, Boundary] = field(default_factory=dict)
     allows: dict[str, tuple[Allow, ...]] = field(default_factory=dict)
     failures: int = 0
     work: Work = field(default_factory=Work)
@@ -109,6 +110,14 @@ class Inference:
         found = self._infer(op, written, path, wires, scope, shares)
         self.failures += found is None
         return _bound(op, path, written.span, found)
+
+    def enclose(self, path: str, wires: Wires, bound: Bound) -> Bound:
+        """Record what a scope takes and gives, and return the latter."""
+        gives: dict[Ref, str] = {}
+        for port, wire in bound.ports.items():
+            gives.setdefault(wire.ref, port)
+        self.boundaries[path] = Boundary(tuple(wire.ref for wire in wires), gives)
+        return bound
 
     def allowed(self, own: tuple[Allow, ...], around: tuple[Allow, ...]) -> tuple[Allow, ...]:
         """The `allow`s of an item and of the scopes around it; the same tuple for all instances."""

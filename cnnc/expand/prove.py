@@ -78,6 +78,7 @@ def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints, inferen
         nodes=tuple(inference.nodes),
         outputs=outputs,
         scopes=_filled(inference),
+        boundaries=inference.boundaries,
         labels=spec.labels,
         description=spec.description,
         train=spec.train,

@@ -86,14 +86,22 @@ class Node:
         return self.shares or self.path
 
 
+class Boundary(NamedTuple):
+    """What a scope takes, in the order of `from`, and what it gives, with the names of the ports ("" if only one)."""
+
+    takes: tuple[Ref, ...]
+    gives: Mapping[Ref, str]
+
+
 @dataclass(frozen=True)
 class Graph:
     """A proved network.
 
     `scopes` maps the path of every block instance, group and round to the name of its block; the nodes of a scope are
-    contiguous in `nodes`. `spec` is the resolved spec as plain data, to be recorded in artifacts. `passed_by` holds the
-    nodes and inputs that an absent node would take, with a note on each. `allows` holds, by path, the warnings that the
-    spec allows at a node and around it, the innermost `allow` first.
+    contiguous in `nodes`. `boundaries` has an entry for each scope, until a pass changes the graph. `spec` is the
+    resolved spec as plain data, to be recorded in artifacts. `passed_by` holds the nodes and inputs that an absent node
+    would take, with a note on each. `allows` holds, by path, the warnings that the spec allows at a node and around it,
+    the innermost `allow` first.
     """
 
     name: str
@@ -101,6 +109,7 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[Output, ...]
     scopes: dict[str, str] = field(default_factory=dict)
+    boundaries: Mapping[str, Boundary] = field(default_factory=dict)
     labels: tuple[str, ...] | None = None
     description: str | None = None
     train: Any = None

@@ -22,6 +22,7 @@ def rebuild(graph: Graph, nodes: Iterable[Node], outputs: Iterable[Output] | Non
         graph,
         nodes=proved,
         outputs=outputs,
+        boundaries={},
         inputs=tuple(each for each in graph.inputs if Ref(each.name) not in lost),
     )
     alive = {path for node in proved for path in rest.scopes_of(node.path)}

@@ -1,6 +1,7 @@
 """What a check prints and says in JSON beyond shapes: columns, folding, order, memory, receptive fields, sizes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -91,13 +92,63 @@ def test_folded_rows_name_folded_inputs():
         ["layer1", "res", "image"],
         ["layer2", "res", "layer1"],
         ["fork", "two", "layer2"],
-        ["add", "add", "fork,"],
+        ["add", "add", "fork.left,"],
     ]
     assert [row[:3] for row in body(check(FOLDED).as_text(2))][:3] == [
         ["layer1.0", "res", "image"],
         ["layer1.1", "res", "layer1.0"],
         ["layer2.a", "conv", "layer1.1"],
     ]
+
+
+def columns(text, *wanted):
+    """These columns of the nodes' rows."""
+    head, _, *rows = (re.split("  +", line) for line in text.splitlines()[:-3])
+    return [[row[head.index(name)] for name in wanted] for row in rows]
+
+
+def test_a_folded_row_has_all_inputs_and_outputs_of_its_instance_in_their_order():
+    """By the names of its ports, of which two may be one value; an instance within a folded chain is named as well."""
+    block = {
+        "inputs": ["a", "b"],
+        "outputs": {"a": "big", "b": "small", "c": "big"},
+        "nodes": [
+            conv(name="small", out=2, kernel=1, **{"from": "b"}),
+            conv(name="big", padding=1, **{"from": "a"}),
+        ],
+    }
+    nodes = [
+        conv(name="x", padding=1),
+        {"b": {"name": "s", "from": ["image", "x"], "repeat": 2}},
+        {"concat": {"name": "y", "from": ["s.b", "s.c", "s.0.a"]}},
+    ]
+    text = check(spec(*nodes, blocks={"b": block})).as_text(1)
+    assert columns(text, "node", "inputs", "output") == [
+        ["x", "image", "4×8×8"],
+        ["s", "image, x", "4×8×8, 2×8×8"],
+        ["y", "s.b, s.a, s.0.a", "10×8×8"],
+    ]
+    text = check(spec(*nodes, blocks={"b": block})).as_text(2)
+    assert columns(text, "node", "inputs")[1:3] == [["s.0", "image, x"], ["s.1", "s.0.a, s.0.b"]]
+
+
+def test_equal_outputs_are_counted():
+    nodes = [{"split": {"parts": 4}}, {"split": {"name": "rest", "from": "image", "sizes": [1, 1, 2]}}]
+    outputs = [f"split.{k}" for k in range(4)] + [f"rest.{k}" for k in range(3)]
+    text = check(spec(*nodes, outputs=outputs)).as_text()
+    assert columns(text, "output") == [["1×8×8 (×4)"], ["1×8×8 (×2), 2×8×8"]]
+
+
+def test_paths_are_shortened_for_a_terminal_only(tmp_path):
+    names = [letter * 60 for letter in "ab"]
+    nodes = [{"relu": {"name": names[0]}}, {"tanh": {"name": names[1], "from": "image"}}]
+    nodes += [{"concat": {"from": [*names * 30]}}]
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps(spec(*nodes)))
+    done = run_command("check", path).stdout.splitlines()
+    assert [line.split()[0] for line in done[2:4]] == names
+    assert [*map(len, done[4].split()[:3])] == [6, 6, 48]
+    assert max(map(len, check(path).as_text().splitlines()[:5])) <= 120
 
 
 def test_folded_rows_add_up():
