@@ -20,8 +20,9 @@ from cnnc.cli.options import SECONDS, WEIGHTS, add_set, add_spec, add_weights, n
 from cnnc.cli.parser import Number, Parser
 from cnnc.diagnostics import CnncError, Code
 from cnnc.diagnostics.render import visible
-from cnnc.inference.providers import TIMEOUT
 from cnnc.processes import end, end_after, reserve_stdout, start, stopped_after
+
+TIMEOUT = 600.0  # large networks are run several times, also by torch, and the machine may be busy
 
 
 def add_options(parser: Parser) -> None:

@@ -74,9 +74,13 @@ def _shape(name: str, value: Value, scope: Scope, report: Report) -> TensorType 
 
 
 def _map_of(sizes: object) -> str:
-    """A help line for a shape with a wrong number of sizes: with the batch, or of a clip (C, T, H, W)."""
+    """A help line for a shape with a wrong number of sizes: of tokens, with the batch, or of a clip (C, T, H, W)."""
+    if isinstance(sizes, list) and len(sizes) == 2:
+        count, features = sizes
+        if (count is None or _is_count(count)) and _is_count(features):
+            return f"tokens come from a map: write `{_written([features, count, 1])}`, and `tokens` as the first node"
     if not isinstance(sizes, list) or len(sizes) != 4:
-        return "[3, 224, 224]"
+        return "for example `[3, 224, 224]`"
     channels, frames, *space = sizes
     if channels in PICTURES and frames not in (*PICTURES, 1) and _is_count(frames) and channels * frames <= LARGEST:
         stacked = _written([channels * frames, *space])

@@ -5,8 +5,10 @@ E211 for a malformed expression, E212 if it has no value. `grammar` parses and `
 expression. No code is executed, and the size of every result is limited.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from keyword import iskeyword
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
@@ -69,9 +71,17 @@ def evaluate(text: str, span: Span, lookup: Lookup) -> object:
         error.span = span
         raise
     except Fault as fault:
+        if fault.code == Code.BAD_EXPRESSION and _names_a_keyword(text, lookup):
+            raise CnncError([]) from None  # reported where the name is defined
         raise CnncError.of(fault.code, fault.message, _place(text, span, fault.extent), help=fault.help) from None
     except CnncError as error:
         raise CnncError(found if found.span else replace(found, span=span) for found in error.diagnostics) from None
+
+
+def _names_a_keyword(text: str, lookup: Lookup) -> bool:
+    """Whether the text may use a name in scope that is a keyword of Python, which no expression can contain."""
+    keywords = {word for word in re.findall(r"\w+", text) if iskeyword(word)}
+    return bool(keywords) and not keywords.isdisjoint(lookup.names())
 
 
 def evaluate_value(value: Value, lookup: Lookup) -> Value:

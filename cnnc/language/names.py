@@ -47,8 +47,12 @@ RESERVED = frozenset(
 
 TORCHSCRIPT = frozenset({"Ellipsis", "NoneType", "torch"})  # reserved in TorchScript source
 
+CONSTANTS = frozenset({"true", "false", "null"})  # of expressions
+IN_OVER = "a value in `over`"
+
 TAKEN = {  # a module's attributes are its nodes; targets use no names of blocks and parameters
-    **dict.fromkeys(("a block", "a parameter", "an input", "an output"), frozenset()),
+    **dict.fromkeys(("a block", "an input", "an output"), frozenset()),
+    **dict.fromkeys(("a parameter", IN_OVER), CONSTANTS),
     "a node": RESERVED | TORCHSCRIPT | {"self"},  # the first argument of `forward`, where the values are variables
 }
 
@@ -65,6 +69,7 @@ def check_name(name: str, span: Span, report: Report, what: str = "a node") -> b
         owner = "a keyword of Python" if keyword.iskeyword(name) else "an attribute of torch modules"
         owner = "reserved for Python" if name.startswith("__") or name == "self" else owner
         owner = "a word of TorchScript" if name in TORCHSCRIPT else owner
+        owner = "a constant in expressions" if name in CONSTANTS else owner
         message, help = (
             f"`{name}` cannot be the name of {what}: it is {owner}",
             f"rename it, for example to `{name.strip('_')}_1`",

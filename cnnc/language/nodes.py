@@ -12,7 +12,7 @@ from cnnc.diagnostics.suggestions import did_you_mean
 from cnnc.language.allow import read_allow
 from cnnc.language.foreign_nodes import WORDS, several_ops
 from cnnc.language.model import Block, BlockPart, Item
-from cnnc.language.names import COUNTERS, check_name
+from cnnc.language.names import COUNTERS, IN_OVER, check_name
 from cnnc.language.validate import meant, quote, salvage, show
 from cnnc.ops import registry
 from cnnc.text.value import Value
@@ -192,6 +192,9 @@ def _inner(op: str, span: Span, body: Value, report: Report) -> Block | None:
             Diagnostic(Code.MISSING_ATTRIBUTE, "`each` needs `over`", span, help="add `over: {channels: [64, 128]}`")
         )
         return None
+    if op == "each" and isinstance(body.data["over"].data, dict):
+        for name, at in body.data["over"].keys.items():
+            check_name(name, at, report, IN_OVER)
     if op == "each" and "name" not in body.data:
         for key in ("inputs", "outputs"):
             if key in kept:

@@ -14,6 +14,7 @@ import cnnc
 from cnnc.cli.app import answer
 from cnnc.targets.registry import TABLE
 from cnnc.verification.live_weights import enliven
+from tests.command import run_command
 
 SPEC = """cnnc: 1
 name: net
@@ -153,6 +154,10 @@ def after_image(built, *nodes, **initializers):
     model.graph.node.extend([*nodes, *rest])
     model.graph.initializer.extend(onnx.numpy_helper.from_array(each, name) for name, each in initializers.items())
     return model
+
+
+def test_the_time_limit_is_enough_for_a_large_network_on_a_busy_machine():
+    assert "[default: 600.0]" in run_command("verify", "--help").stdout
 
 
 def test_an_endless_loop_is_stopped(verify, built, tmp_path):
