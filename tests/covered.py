@@ -13,7 +13,7 @@ from cnnc.ops import registry
 
 CONSTRUCTS = (
     *("act", "when", "repeat", "each", "named each", "group", "block", "names: index", "parameter", "expression"),
-    *("forward reference", "several inputs", "open size", "several outputs", "only: train", "inputs of a block"),
+    *("forward reference", "several inputs", "open size", "several outputs", "only: train", "as", "inputs of a block"),
     *("outputs of a block", "block in a block", "node that is not there", "vector input", "share"),
     *("share: false", "repeat of several values"),
 )
@@ -94,6 +94,7 @@ def _constructs(spec: dict[str, Any], graph: Graph) -> Iterator[str]:
     yield from ["vector input"] * any(each.type.is_vector for each in graph.inputs)
     yield from ["open size"] * any(not each.type.known for each in graph.inputs)
     yield from ["several outputs"] * (len(graph.outputs) > 1)
+    yield from ["as"] * any(each.kind is not None for each in graph.outputs)
     yield from ["only: train"] * any(each.train_only for each in graph.outputs)
     for block in blocks.values():
         yield from ["inputs of a block"] * (len(block.get("inputs", [])) > 1)

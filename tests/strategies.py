@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from cnnc.graph.output_kinds import KINDS, misfit
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.types import TensorType
@@ -69,7 +70,10 @@ def specs(draw: Draw) -> dict[str, Any]:
         ends = [
             {op: {"name": f"end{at}", "from": name}} for at, (op, name) in enumerate(zip(scaled, left, strict=True))
         ]
-        items, outputs = [*items, *ends], draw(shown([f"end{at}" for at in range(len(left))]))
+        items, outputs = (
+            [*items, *ends],
+            draw(shown({f"end{at}": values.sizes[name][0] for at, name in enumerate(left)})),
+        )
     return {
         "cnnc": 1,
         "name": "random",
@@ -101,17 +105,26 @@ def _at_samples(shape: list[int | None]) -> Sizes:
 
 
 @st.composite
-def shown(draw: Draw, names: list[str]) -> Any:
-    """The outputs of a spec, of which one at least is for more than training."""
+def shown(draw: Draw, types: dict[str, TensorType]) -> Any:
+    """The outputs of a spec, of which one at least is for more than training; some say what they hold."""
+    names = [*types]
     if len(names) == 1:
-        return draw(st.sampled_from([names[0], names, None]))
+        return draw(st.sampled_from([names[0], names, None, {"only": draw(of_a_kind(names[0], types[names[0]]))}]))
     if draw(st.booleans()):
         return names
     only = draw(st.lists(st.booleans(), min_size=len(names) - 1, max_size=len(names) - 1))
     return {
-        f"shown{at}": {"from": name, "only": "train"} if train else name
+        f"shown{at}": {"from": name, "only": "train"} if train else draw(of_a_kind(name, types[name]))
         for at, (name, train) in enumerate(zip(names, [False, *only], strict=True))
     }
+
+
+@st.composite
+def of_a_kind(draw: Draw, name: str, type: TensorType) -> Any:
+    """An output, which may say what it holds."""
+    kinds = [kind for kind in KINDS if misfit(kind, type.shape) is None]
+    kind = draw(st.sampled_from([None, *kinds]))
+    return name if kind is None else {"from": name, "as": kind}
 
 
 @st.composite

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cnnc.artifacts.contract import Contract, InputContract
+from cnnc.artifacts.contract import Contract, InputContract, OutputContract
 from cnnc.diagnostics import CnncError, Code
 
 FULL = Contract(
@@ -30,10 +30,19 @@ CAFFE = Contract(
     ),
     outputs=("prob",),
 )
+MANY = Contract(
+    input=SMALL.input,
+    outputs=("mask", "drawn"),
+    more_inputs=(InputContract(name="age", shape=(1,), mode=None), CAFFE.input),
+    details=(
+        OutputContract(name="mask", kind="segmentation", scores="logits", stride=(2.0, 0.5)),
+        OutputContract(name="drawn", kind="picture", mode="bgr", mean=(104, 117, 123), std=(1, 1, 1), scale=255),
+    ),
+)
 VECTOR = Contract(input=InputContract(name="x", shape=(10,), mode=None), outputs=("y",), scores=None)
 
 
-@pytest.mark.parametrize("contract", [FULL, SMALL, CAFFE, VECTOR])
+@pytest.mark.parametrize("contract", [FULL, SMALL, CAFFE, MANY, VECTOR])
 def test_round_trip(contract):
     assert Contract.from_json(contract.to_json()) == contract
 
@@ -41,7 +50,14 @@ def test_round_trip(contract):
 def test_a_contract_of_an_earlier_version_means_what_it_meant():
     said = json.loads(FULL.to_json())
     del said["input"]["interpolation"], said["input"]["scale"]
-    assert Contract.from_json(json.dumps(said)) == FULL
+    del said["more_inputs"], said["details"]
+    found = Contract.from_json(json.dumps(said))
+    assert found == FULL
+    assert found.inputs == (FULL.input,)
+    assert [(each.name, each.kind, each.scores) for each in found.described] == [
+        ("fc", None, "probabilities"),
+        ("aux1", None, None),
+    ]
     assert (FULL.input.interpolation, FULL.input.scale) == ("bilinear", 1)
 
 
@@ -61,6 +77,18 @@ def changed(about=None, **fields):
         "[" * 100_000,
         changed(input=None),
         changed(newer_field=1),
+        changed(details=[{"name": "fc"}]),
+        changed(details=[{"name": "aux1"}, {"name": "fc"}]),
+        changed(details=[{"name": "fc", "kind": "mask"}, {"name": "aux1"}]),
+        changed(details=[{"name": "fc", "stride": [0, 1]}, {"name": "aux1"}]),
+        changed(details=[{"name": "fc", "mode": "rgb", "mean": [1]}, {"name": "aux1"}]),
+        changed(details=[{"name": "fc", "mode": {"rgb": 1}}, {"name": "aux1"}]),
+        changed(details=[{"name": "fc", "scale": 2}, {"name": "aux1"}]),
+        changed(details=["fc", "aux1"]),
+        changed(details=None),
+        changed(more_inputs=[{"name": "image", "shape": [1], "mode": None}]),
+        changed(more_inputs=[{"name": "age"}]),
+        changed(more_inputs=1),
         changed(outputs=[]),
         changed(outputs="fc"),
         changed(outputs=None),

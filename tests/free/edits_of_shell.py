@@ -6,6 +6,7 @@ As those of `edits`: each changes a `Draft` in place, and gives False where ther
 from random import Random
 from typing import Any
 
+from cnnc.graph.output_kinds import KINDS
 from cnnc.language.model import Train
 from tests.free.attributes import attributes
 from tests.free.draft import Draft, places
@@ -66,6 +67,20 @@ def train_only(rng: Random, draft: Draft) -> bool:
     else:
         weight = {"weight": rng.choice((0, 0.3, 1, 1e6))} if rng.random() < 0.4 else {}
         outputs[name] = {"from": shown, "only": "train", **weight}
+    return True
+
+
+def say_kind(rng: Random, draft: Draft) -> bool:
+    """An output that says what it holds, rightly or not, or no longer says so."""
+    outputs = _shown(draft)
+    if outputs is None:
+        return False
+    name = rng.choice([*outputs])
+    shown = outputs[name]
+    if isinstance(shown, dict) and "as" in shown:
+        outputs[name] = shown["from"]
+    else:
+        outputs[name] = {**(shown if isinstance(shown, dict) else {"from": shown}), "as": rng.choice(KINDS)}
     return True
 
 
@@ -156,8 +171,7 @@ def tell_about(rng: Random, draft: Draft) -> bool:
     elif key == "budget":
         spec["budget"] = {rng.choice(("params", "macs", "activations")): rng.choice(("1M", 10**9, "2.5G", 0))}
     elif key == "labels":
-        shown = next((each for each in graph.outputs if not each.train_only), None)
-        count = graph.type_of(shown.ref).elements if shown else 1
+        count = graph.labelled[1] if graph.labelled else 1
         spec["labels"] = [rng.choice(("a", "b c", "é", "7", "")) + str(at) for at in range(min(count or 1, 100))]
     elif key == "train":
         spec["train"] = attributes(rng, Train, draft.near)
@@ -167,6 +181,18 @@ def tell_about(rng: Random, draft: Draft) -> bool:
 
 
 OF_SHELL = (
-    *(rename_output, show_more, show_more, show_less, show_less, train_only, train_only, reorder_outputs, list_outputs),
+    *(
+        rename_output,
+        show_more,
+        show_more,
+        show_less,
+        show_less,
+        train_only,
+        train_only,
+        say_kind,
+        say_kind,
+        reorder_outputs,
+        list_outputs,
+    ),
     *(reshape_input, reshape_input, describe_input, add_input, tell_about),
 )

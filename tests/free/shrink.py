@@ -148,7 +148,7 @@ def _smaller_values(value: Any) -> Iterator[Any]:
         yield from dict.fromkeys(value)
     elif isinstance(value, str) and value.startswith("$("):
         yield from (1, 2, True)
-    elif isinstance(value, dict) and {"from", "only"} <= value.keys():
+    elif isinstance(value, dict) and "from" in value and {"only", "as"} & value.keys():
         yield value["from"]
 
 
