@@ -19,7 +19,7 @@ from cnnc.data.dataset import Unreadable
 from cnnc.data.masks import IGNORED, Pair, prepare_mask, read_mask
 from cnnc.data.pictures import decoders, open_picture, prepare
 from cnnc.data.placement import Framing, place
-from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.render import visible
 from cnnc.graph.output_kinds import MOST_CLASSES, OUTSIDE, class_count
 from cnnc.inference import confusion
@@ -107,7 +107,7 @@ class MaskEvaluation:
         names = [visible(name) for name in self.classes]
         width = widest([*names, "class"])
         scores = f"mean IoU {self.mean_iou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
-        lines = [f"{self.model}: {scores}, {self.examples:,} examples ({self.device})", ""]
+        lines = [f"{self.model}: {scores}, {counted(self.examples, 'example')} ({self.device})", ""]
         lines.append(f"{left('class', width)}     IoU  {'pixels':>13}")
         for name, each in zip(names, self.per_class, strict=True):
             iou = "–" if each.iou is None else f"{each.iou:.4f}"
@@ -150,8 +150,8 @@ def evaluate_masks(
                 skipped.append(Unreadable(pair.picture, each.diagnostics[0].message))
         done += len(batch)
         if fine:
-            counted, left_out = _score(scorer, about, fine)
-            matrix = counted if matrix is None else matrix + counted
+            found, left_out = _score(scorer, about, fine)
+            matrix = found if matrix is None else matrix + found
             ignored += left_out
         progress(done, len(pairs))
     if matrix is None or not matrix.any():
