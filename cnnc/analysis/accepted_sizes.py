@@ -20,7 +20,8 @@ from cnnc.ops.window import SIDES
 
 LONGEST_PERIOD = 1024
 SCANNED = 1024  # if no class fits, single sizes up to here are tried
-SAMPLED = 3  # number of heights and of widths whose pairs are all tried
+SAMPLED = 3  # number of smallest heights and widths; all pairs of them and of larger ones are tried
+LARGER = (32, 66, 1024)  # a small picture, its double, and a large one
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,9 @@ def _first_that(rule: Rule, fits: Callable[[int], bool]) -> int | None:
 
 
 def _samples(rule: Rule, more: int | None) -> list[int]:
-    return [*islice(rule.sizes(), SAMPLED), *islice(rule.sizes(more or 1), 1 if more else 0)]
+    """Return the smallest sizes, and the first from each of some larger ones on."""
+    larger = [least for least in (more, *LARGER) if least is not None]
+    return [*islice(rule.sizes(), SAMPLED), *(size for least in larger for size in islice(rule.sizes(least), 1))]
 
 
 def _least(low: int, narrow: int, either: tuple[int, int] | None) -> tuple[int, int]:

@@ -228,6 +228,14 @@ def test_several_inputs_may_each_need_a_size_of_their_own():
     assert str(rules) == "the inputs' sizes depend on each other: 1×32×32, 1×16×16, for example"
 
 
+def test_a_height_of_one_input_may_bound_the_width_of_another():
+    """A width of up to 4 fits a height of 1, so only larger ones show that the axes depend on each other."""
+    nodes = [{"reshape": {"from": "x", "shape": [1, 1, -1]}}, {"crop": {"from": "reshape", "like": "y"}}]
+    graph = load({"cnnc": 1, "inputs": {"x": [2, None, 2], "y": [1, None, None]}, "nodes": nodes})
+    assert all(x.space[0] * 4 >= y.space[1] for x, y in size_rules(graph).examples)
+    assert size_rules(graph).examples
+
+
 def test_a_rule_for_several_inputs_is_one_for_inputs_of_one_size():
     nodes = [
         {"max_pool": {"name": "p", "from": "x", "kernel": 3}},
