@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnnc.cli.infer_output import add_output_options, open_output, require_output_options
 from cnnc.cli.options import SECONDS
@@ -49,6 +49,10 @@ def add_options(parser: Parser) -> None:
     parser.option("--workers", type=count, help=workers)
     threads = "Threads of each run on the CPU; if left out, 1 for several pictures and one per core for a single one."
     parser.option("--threads", type=count, help=threads)
+    engine = (
+        "The machine that runs the model: this one, or those of a Ray cluster, each with the model and the pictures."
+    )
+    parser.option("--engine", type=OneOf(("local", "ray")), default="local", help=engine)
     parser.flag("--allow-external", help="Read weights in other files of the model's folder.")
     parser.flag("--accept-changed", help="Run a file of cnnc that another tool has rewritten, or that is damaged.")
     timeout = "Time limit per run of a model without cnnc's metadata."
@@ -66,14 +70,19 @@ def run(given: Namespace) -> int:
     opened = open_model(given.model, accept_changed=given.accept_changed)  # a thread hashes it during the imports
     from cnnc.inference.predict import load_model
 
-    threads = _threads(given, opened)
-    how = {"allow_external": given.allow_external, "timeout": given.timeout, "threads": threads, "inputs": inputs}
-    with load_model(opened, given.provider, **how) as model:
+    options = {
+        "allow_external": given.allow_external,
+        "timeout": given.timeout,
+        "threads": _threads(given, opened),
+        "inputs": inputs,
+    }
+    provider = given.provider if given.engine == "local" else "cpu"  # other machines may have what this one has not
+    with load_model(opened, provider, **options) as model:
         if not given.images and model.source is not None:
             raise WrongCall("cnnc infer needs IMAGES", "name pictures or folders after the model")
         for note in model.notes:
             print(visible(note), file=sys.stderr)
-        done, failed = _infer_all(given, model, threads)
+        done, failed = _infer_all(given, model, options)
     if given.output is not None:
         of = f", {failed:,} failed" if failed else ""
         print(f"{visible(given.output)}: {counted(done, 'picture')}{of}", file=sys.stderr)
@@ -82,7 +91,7 @@ def run(given: Namespace) -> int:
     return 1 if failed else 0
 
 
-def _infer_all(given: Namespace, model: "Model", threads: int | None) -> tuple[int, int]:
+def _infer_all(given: Namespace, model: "Model", options: dict[str, Any]) -> tuple[int, int]:
     """Write the results of all pictures; return how many there are, and how many failed."""
     from cnnc.inference.output_folder import open_folder
     from cnnc.inference.results import Failed
@@ -94,7 +103,7 @@ def _infer_all(given: Namespace, model: "Model", threads: int | None) -> tuple[i
         output = stack.enter_context(open_output(given, model))
         progress = stack.enter_context(_progress(given, output.held))
         done, failed = output.held, output.failed
-        for each in _results(given, model, threads, output, folder):
+        for each in _results(given, model, options, output, folder):
             if isinstance(each, Failed):
                 failed += 1
                 progress.clear()
@@ -107,7 +116,7 @@ def _infer_all(given: Namespace, model: "Model", threads: int | None) -> tuple[i
 
 
 def _results(
-    given: Namespace, model: "Model", threads: int | None, output: "Destination", folder: "OutputFolder | None"
+    given: Namespace, model: "Model", options: dict[str, Any], output: "Destination", folder: "OutputFolder | None"
 ) -> "Iterator[Result | Failed]":
     """Yield the results that `output` does not hold."""
     from cnnc.inference.predict import GIVEN, infer_found, infer_given
@@ -116,7 +125,13 @@ def _results(
     if not given.images:
         return (infer_given(model, given.top, folder) for _ in output.missing([GIVEN]))
     found = output.missing(find_pictures(_paths(given), recursive=given.recursive))
-    batch, workers = _batch(given, model), _workers(given, model, threads)
+    batch = _batch(given, model)
+    if given.engine == "ray":
+        from cnnc.inference.on_ray import RayJob, infer_on_ray
+
+        options |= {"provider": given.provider, "accept_changed": given.accept_changed}
+        return infer_on_ray(RayJob(model.path, options, given.top, batch, folder), found, workers=given.workers)
+    workers = _workers(given, model, options["threads"])
     return infer_found(model, found, given.top, batch=batch, workers=workers, folder=folder)
 
 

@@ -214,6 +214,10 @@ class CnncError(Exception):
             "\n".join(f"{each}\n  = help: {each.help}" if each.help else str(each) for each in self.diagnostics)
         )
 
+    def __reduce__(self) -> tuple[type["CnncError"], tuple[tuple[Diagnostic, ...]]]:
+        """Pickle the diagnostics: other processes send results with errors."""
+        return type(self), (self.diagnostics,)
+
     @classmethod
     def of(
         cls,

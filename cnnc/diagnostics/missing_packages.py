@@ -24,7 +24,7 @@ EXTRAS: Final = {
 }
 """The modules that each extra of pyproject.toml adds; each extra contains those before it."""
 
-BESIDE: Final = {"parquet": ("pyarrow",)}
+BESIDE: Final = {"parquet": ("pyarrow",), "ray": ("ray",)}
 """The modules that each other extra adds to those of `infer`."""
 
 _CHECK = ("pydantic", "networkx", "yaml")
