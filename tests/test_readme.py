@@ -123,6 +123,7 @@ def test_the_python_of_the_tour_runs(folder):
     assert "conv.weight" in printed
     assert "E303 conv: a kernel of 9 does not fit" in printed
     assert (folder / "build/lenet/lenet.onnx").exists()
+    assert printed.count("{'image': 'tests/data/") == 2
 
 
 def test_the_tour_names_files_that_are_there():
