@@ -20,7 +20,12 @@ ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"
 WHEEL = f"cnnc-{__version__}-py3-none-any.whl"
 SDIST = f"cnnc-{__version__}.tar.gz"
-COMMANDS = {"--version": f"{__version__}\n", "explain E301": "# E301", "check specs/lenet.yaml": "61,706 parameters"}
+COMMANDS = {
+    "--version": f"{__version__}\n",
+    "explain E301": "# E301",
+    "explain share": "# `share`",
+    "check specs/lenet.yaml": "61,706 parameters",
+}
 
 
 class Environment:

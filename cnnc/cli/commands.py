@@ -46,7 +46,7 @@ COMMANDS = {
         "cnnc.cli.weights",
         "Propose a map from a checkpoint's names to a spec's, by order and shape. Exits with 1 if any is undecided.",
     ),
-    "explain": Command("cnnc.cli.explain", "Print the page about a diagnostic code or an op."),
+    "explain": Command("cnnc.cli.explain", "Print the page about a diagnostic code, an op or a word."),
     "train": Command(
         "cnnc.cli.train",
         "Train a spec by its recipe. The options from --data to --compile override fields of the recipe.",

@@ -1,9 +1,11 @@
-"""`cnnc explain`: print the page about a diagnostic code or an op."""
+"""`cnnc explain`: print the page about a diagnostic code, an op or a word of the language."""
 
 from argparse import Namespace
 
 from cnnc.cli.parser import Parser, WrongCall
+from cnnc.cli.reference import WORDS, section_of
 from cnnc.diagnostics import Code
+from cnnc.diagnostics.suggestions import did_you_mean, nearest
 from cnnc.language.foreign_nodes import op_meant
 from cnnc.ops import purposes, registry
 from cnnc.ops.describe import op_page
@@ -12,8 +14,8 @@ from cnnc.ops.describe import op_page
 def add_options(parser: Parser) -> None:
     """Add the argument of `cnnc explain`."""
     about = (
-        "A code such as E301, an op such as conv, or the word ops, for an index of the ops. Without it, all codes and "
-        "ops are listed."
+        "A code such as E301, an op such as conv, a word of the language such as share, or the word ops, for an index "
+        "of the ops. Without it, all of them are listed."
     )
     parser.argument("subject", about, required=False)
 
@@ -24,6 +26,7 @@ def run(given: Namespace) -> int:
         print("\n".join(each.page.partition("\n")[0].lstrip("# ") for each in Code))
         print("\nOps, described by `cnnc explain ops`:")
         print("\n".join(f"{purpose}: {', '.join(ops.split())}" for purpose, ops in purposes.PURPOSES.items()))
+        print(f"\nWords of the language: {', '.join(WORDS)}")
         return 0
     codes = {each.value: each for each in Code}
     if given.subject.upper() in codes:
@@ -32,9 +35,12 @@ def run(given: Namespace) -> int:
         print("\n\n".join(_purpose(purpose, ops) for purpose, ops in purposes.index()))
     elif given.subject in registry.PLACES:
         print(f"# {given.subject}\n\n{op_page(registry.get(given.subject))}")
+    elif section := section_of(given.subject):
+        print(section)
     else:
-        help = op_meant(given.subject, None, ()) or "`cnnc explain` lists all codes and ops"
-        raise WrongCall(f"there is no code or op {given.subject}", help)
+        words = did_you_mean(given.subject, WORDS) if nearest(given.subject, WORDS) else None
+        help = words or op_meant(given.subject, None, ()) or "`cnnc explain` lists all codes, ops and words"
+        raise WrongCall(f"there is no code, op or word {given.subject}", help)
     return 0
 
 

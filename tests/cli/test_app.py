@@ -14,7 +14,12 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
+from cnnc.cli import reference
+from cnnc.language import foreign_nodes
+from cnnc.language.model import BlockPart, Header
+from cnnc.language.nodes import EACH_KEYS
 from cnnc.ops import registry
+from tests.command import run_command
 
 ROOT = Path(__file__).parent.parent.parent
 LENET = ROOT / "specs/lenet.yaml"
@@ -29,6 +34,7 @@ nodes:
   - flatten
   - linear: {out: $classes}
 """
+REFERENCE = (ROOT / "specs/README.md").read_text(encoding="utf-8")
 WRONG = TINY.replace("linear: {out", "linaer: {out")
 
 
@@ -169,6 +175,28 @@ def test_explain_prints_an_index_of_the_ops():
     assert "\nupsample a map\n  upsample             Resize a map" in index
     assert all(f"\n  {op} " in index for op in registry.names())
     assert all(f"{op}" in cnnc("explain").stdout for op in ("conv", "attention"))
+
+
+@pytest.mark.parametrize("word", reference.WORDS)
+def test_explain_prints_what_the_reference_says_about_a_word(word):
+    page = run_command("explain", word).stdout
+    title, _, text = page.partition("\n")
+    assert title.startswith("# ")
+    assert f"`{word}`" in page or word in title.lower()
+    assert len(text) > 100
+    assert "## " not in text
+    for line in text.splitlines():
+        assert line in REFERENCE.splitlines()
+
+
+def test_every_word_of_the_language_is_explained():
+    keys = {*Header.model_fields, *BlockPart.model_fields, *foreign_nodes.WORDS, *EACH_KEYS}
+    assert {*keys, "group", "each", "act", "like"} <= {*reference.WORDS}
+
+
+def test_explain_proposes_a_word():
+    done = run_command("explain", "shares")
+    assert (done.exit_code, "did you mean `share`?" in done.stderr) == (2, True)
 
 
 def test_explain_helps_with_ops_of_other_frameworks():

@@ -1,0 +1,60 @@
+"""Finds what the reference of the spec language says about a word: `share`, `each`, `from`, `params` …
+
+Takes a word; returns Markdown from `specs/README.md`, which a wheel contains as `cnnc/reference.md`: the section whose
+heading names the word, or the paragraph that begins with it, with the examples after it.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from itertools import takewhile
+from pathlib import Path
+
+ELSEWHERE = {  # the words that neither a heading nor the beginning of a paragraph names, by the heading
+    "Values": ("params",),
+    "Inputs": ("input",),
+    "Warnings": ("allow",),
+    "`each`": ("over",),
+    "The file": ("cnnc", "description"),
+}
+WORDS = (
+    *("from", "name", "when", "repeat", "each", "group", "names", "share", "act", "like", "allow", "over", "nodes"),
+    *("blocks", "params", "values", "use", "input", "inputs", "outputs", "labels", "budget", "train", "paths"),
+    *("cnnc", "description", "limits"),
+)
+_FENCED = re.compile(r"^```.*?^```$\n?", re.MULTILINE | re.DOTALL)
+
+
+def section_of(word: str) -> str | None:
+    """Return what the reference says about a word of the language; None if it is none."""
+    if word not in WORDS:
+        return None
+    text = _text()
+    if found := re.search(rf"^\*\*`{word}\b", text, re.MULTILINE):
+        about, *rest = _parts(text[found.start() :])
+        examples = takewhile(lambda part: part.startswith("```"), rest)
+        return "\n\n".join([f"# {word}", about, *examples])
+    heading = next((heading for heading, words in ELSEWHERE.items() if word in words), None)
+    for section in re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]:
+        title = section.partition("\n")[0].removeprefix("## ")
+        if title == heading or (heading is None and word in re.findall(r"\w+", title.lower())):
+            return re.sub(r"<!-- .* -->\n", "", section[1:]).rstrip()  # a title, as of a page
+    raise LookupError(word)
+
+
+@cache
+def _text() -> str:
+    """Return the reference, from the package or from the checkout."""
+    packed = files("cnnc").joinpath("reference.md")
+    place = packed if packed.is_file() else Path(__file__).parents[2] / "specs/README.md"
+    return place.read_text(encoding="utf-8")
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield the paragraphs of a text; a fenced block is one part."""
+    while text := text.lstrip("\n"):
+        fenced = _FENCED.match(text)
+        end = fenced.end() if fenced else text.find("\n\n")
+        yield text[: end if end >= 0 else None].rstrip("\n")
+        text = text[end:] if end >= 0 else ""
