@@ -239,8 +239,8 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
 ) -> "Built":
     """Write `out/NAME/`: the targets' files, the weights and the manifest; raises CnncError.
 
-    `targets` is one or several of onnx, torchscript, pt2 and python. Each file is verified before it gets its final
-    name, and an interrupted build leaves the earlier files or none. `weights`, `map`, `key` and `note` are as in
+    `targets` is one or several of onnx, torchscript, pt2, python and triton. Each file is verified before it gets its
+    final name, and an interrupted build leaves the earlier files or none. `weights`, `map`, `key` and `note` are as in
     `compile`. With `uint8`, the ONNX file takes pictures as uint8 (N, H, W, C). `precision` is one or several of int8
     and fp16, for more ONNX files; int8 needs `calibrate`, a data set or a folder of pictures, and may lose `max_drop`
     points of accuracy. `progress` is called with each stage, and `after_pass` with the network after each pass, on

@@ -90,12 +90,18 @@ class Built:
         width = max(len(str(self.folder / name)) for name in self.files)
         lines = [
             f"{self.folder / name!s:<{width}}  {_size(size):>9}  "
-            f"{near.get(name) or far.get(name.rpartition('.')[2], '')}".rstrip()
+            f"{near.get(name) or far.get(_ending(name), '')}".rstrip()
             for name, size in self.files.items()
         ]
         if self.next_command is not None:
             lines.append(f"next: {self.next_command}")
         return "\n".join(lines)
+
+
+def _ending(name: str) -> str:
+    """Return the ending of the target whose model is in this file of a build; an empty one if none is."""
+    first, _, inside = name.partition("/")
+    return first.rpartition(".")[2] if not inside or inside.endswith(".onnx") else ""
 
 
 def _size(count: int) -> str:
@@ -110,7 +116,7 @@ def require_targets(graph: Graph, targets: Iterable[str], opset: int) -> tuple[s
             raise CnncError.of(
                 Code.NOT_EXPORTABLE, f"there is no target `{target}`", help=f"use one of: {', '.join(TABLE)}"
             )
-    if "onnx" in targets:
+    if {"onnx", "triton"} & {*targets}:
         onnx_model.require_exportable(drop_train_only(Network(graph, {})).graph, opset)
     return targets
 
@@ -120,7 +126,7 @@ def require_pixels(graph: Graph, targets: tuple[str, ...], precisions: tuple[str
     reason = None
     if precisions:
         reason, help = f"{' and '.join(precisions)} files are made from a float32 file", "build them separately"
-    elif "onnx" not in targets:
+    elif not {"onnx", "triton"} & {*targets}:
         reason, help = f"of the targets {', '.join(targets)}, none is an ONNX file", "add the target onnx"
     elif len(graph.inputs) != 1 or graph.inputs[0].picture is None:
         shown = ", ".join(f"{each.name} {list(each.type.shape)}" for each in graph.inputs)
@@ -172,7 +178,7 @@ def export(
             files = TABLE[target].write(made, paths[target])
             if isinstance(weights, InFile):
                 take_over(deployed, weights)
-            return [written(each) for each in files]
+            return [written(each, stage) for each in files]
 
         with prepared(deployed):
             verification = Verification(made, record.seed, stage if large else None)
@@ -184,7 +190,7 @@ def export(
             about["precisions"] = {each.precision: each.as_json() for each in others}
         text = json.dumps(about, indent=2, ensure_ascii=False)
         stage_file(stage / MANIFEST, f"{text}\n".encode(errors="backslashreplace"))
-        staged = {each.name: each for each in [*(each.path for each in files), stage / MANIFEST]}
+        staged = {**{each.name: each.path for each in files}, MANIFEST: stage / MANIFEST}
         sizes = {name: path.stat().st_size for name, path in staged.items()}
         publish(folder, staged)
     pictures = ranked(shown)
@@ -194,12 +200,13 @@ def export(
 
 def _onnx_files(files: Sequence[WrittenFile]) -> list[Path]:
     """Return the ONNX file of a build, and its external data if it has any."""
-    return [each.path for each in files if each.path.name.endswith((".onnx", ".onnx.data"))]
+    return [each.path for each in files if each.name == each.path.name and each.name.endswith((".onnx", ".onnx.data"))]
 
 
 def _beside_onnx(files: Sequence[WrittenFile], versions: Sequence[WrittenFile]) -> list[WrittenFile]:
     """Return the files with the versions of the ONNX file after it."""
-    return [each for file in files for each in (file, *(versions if file.path.name.endswith(".onnx") else ()))]
+    model = next((each for each in files if each.name == each.path.name and each.name.endswith(".onnx")), None)
+    return [each for file in files for each in (file, *(versions if file is model else ()))]
 
 
 def _by_name(graph: Graph, inputs: "Sequence[Sequence[Tensor]]") -> "list[Mapping[str, Array]]":

@@ -151,17 +151,19 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """A staged file of a build: its path, its hash, and its size in bytes."""
+    """A staged file of a build: its path, its hash, its size in bytes, and its name in the folder of the build."""
 
     path: Path
     sha256: str
     bytes: int
+    name: str
 
 
-def written(path: Path) -> WrittenFile:
-    """Return the record of a file that has just been written."""
+def written(path: Path, stage: Path | None = None) -> WrittenFile:
+    """Return the record of a file that has just been written, directly in the folder `stage` or deeper."""
+    name = path.name if stage is None else path.relative_to(stage).as_posix()
     with path.open("rb") as file:
-        return WrittenFile(path, file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+        return WrittenFile(path, file_digest(file, "sha256").hexdigest(), path.stat().st_size, name)
 
 
 def manifest(
@@ -188,7 +190,7 @@ def manifest(
             "macs": sums.macs,
             "activation_bytes": sums.activation_bytes,
         },
-        "files": {each.path.name: {"sha256": each.sha256, "bytes": each.bytes} for each in files},
+        "files": {each.name: {"sha256": each.sha256, "bytes": each.bytes} for each in files},
         "verification": {
             each.target: {
                 "largest_absolute": each.largest_absolute,

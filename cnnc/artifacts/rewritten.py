@@ -35,8 +35,9 @@ def verify_file(
 
     Raises E501 if there is no file, E406 if its extension is no target's, and E404 if the distance is too large.
     """
-    require_file(path, Code.MODEL_UNREADABLE, "model")
     target = next((name for name, row in TABLE.items() if path.name.endswith(f".{row.ending}")), None)
+    file = path if target is None else TABLE[target].file(path)
+    require_file(file, Code.MODEL_UNREADABLE, "model")
     if target is None:
         endings = ", ".join(f".{row.ending}" for row in TABLE.values())
         raise CnncError.of(
@@ -45,7 +46,7 @@ def verify_file(
             help=f"use a file with one of the extensions {endings}",
         )
     shown, deployed = deployable(graph, module)
-    pixels = shown.inputs[0].picture if target == Target.ONNX and _takes_pixels(path) else None
+    pixels = shown.inputs[0].picture if target in (Target.ONNX, Target.TRITON) and _takes_pixels(file) else None
     made = Made(Network(shown, arrays(deployed.state_dict())), shown, deployed, pixels=pixels)
     try:
         [agreement] = verify(made, {target: path}, seed, rewritten=True, before_run=before_run)

@@ -8,6 +8,7 @@ was killed. The note has the format of sha256sum.
 
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from hashlib import file_digest
 from os.path import isfile, islink
 from pathlib import Path
@@ -46,8 +47,12 @@ def remove(folder: Path, written: Written, keep: Collection[str]) -> None:
     """Remove the `written` files that are unchanged and not in `keep`; raises OSError."""
     for name in sorted({name for _, name in written} - set(keep)):
         path = folder / name
-        if isfile(path) and not islink(path) and (_hash(path), name) in written:
+        inside = [each for each in path.parents if folder in each.parents]  # the innermost first
+        if isfile(path) and not any(map(islink, [path, *inside])) and (_hash(path), name) in written:
             path.unlink()
+            with suppress(OSError):  # of a folder that is not empty
+                for each in inside:
+                    each.rmdir()
 
 
 def _hash(path: Path) -> str:
@@ -56,5 +61,6 @@ def _hash(path: Path) -> str:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name is that of a file directly in the folder that a build could have written."""
-    return name == Path(name).name and not name.startswith(".") and name.isprintable()
+    """Whether a name is that of a file in the folder, or in a subfolder, that a build could have written."""
+    parts = name.split("/")
+    return all(each and each == Path(each).name and not each.startswith(".") and each.isprintable() for each in parts)

@@ -100,6 +100,8 @@ def flush_staged(path: Path) -> None:
 def publish(folder: Path, files: Mapping[str, Path]) -> None:
     """Rename staged files to their names in `folder`, the last one (the manifest) after all others.
 
+    Names may contain subfolders, with `/` between them.
+
     A lock keeps two builds from mixing their files. The old manifest is removed first, so that an interrupted build
     leaves no manifest rather than one that does not match its files. Files of earlier builds that this one does not
     write are removed.
@@ -107,6 +109,7 @@ def publish(folder: Path, files: Mapping[str, Path]) -> None:
     *names, manifest = files
     with reported(folder), _alone(folder / f"{STAGE}{LOCK}"):
         for name in files:
+            make_folder((folder / name).parent)
             _place(folder / name)
         written = leftovers.noted(folder) | leftovers.named(folder / manifest) | leftovers.named(files[manifest])
         note = files[manifest].with_name(leftovers.NOTE)

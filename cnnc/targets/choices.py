@@ -14,6 +14,7 @@ class Target(StrEnum):
     TORCHSCRIPT = "torchscript"
     PT2 = "pt2"
     PYTHON = "python"
+    TRITON = "triton"
 
 
 DEFAULTS = (Target.ONNX, Target.TORCHSCRIPT)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnc.files.mapped_weights import InFile
+from cnnc.targets import triton
 from cnnc.targets.choices import OPSET, Target
 from cnnc.targets.loaded_module import Loaded, load_pt2, load_python, load_torchscript
 from cnnc.targets.loaded_onnx import LoadedOnnx
@@ -68,6 +69,7 @@ class Made:
 class TargetRow:
     """`write` writes to a staged path, returns the paths of all files written, and raises E405; `load` loads the file.
 
+    `path` is a file, or for a target of several files their folder; `file` returns the model file of such a path.
     `weights` returns what the file contains if the deployed graph has these weights, by the keys of the state_dict.
     """
 
@@ -75,6 +77,7 @@ class TargetRow:
     write: Callable[[Made, Path], list[Path]]
     load: "Callable[[Path, GraphModule], Loaded]"
     weights: "Callable[[Made, Weights], Weights]" = lambda made, weights: weights
+    file: Callable[[Path], Path] = lambda path: path
 
 
 def _write_onnx(made: Made, path: Path) -> list[Path]:
@@ -107,6 +110,20 @@ def _write_python(made: Made, path: Path) -> list[Path]:
     return [path]
 
 
+def _write_triton(made: Made, path: Path) -> list[Path]:
+    from cnnc.files.write import make_folder, stage_file
+    from cnnc.targets import onnx_writer
+
+    folder = path / made.graph.name
+    make_folder(folder / "1")
+    texts = triton.texts(made.graph, uint8=made.pixels is not None)
+    for name, text in texts.items():
+        stage_file(folder / name, text.encode())
+    emitted = replace(made, after_pass=None).emitted  # that of `made` may be freed after the ONNX file is written
+    beside = [folder / name for name in texts]
+    return [*beside, *onnx_writer.write(folder / "1" / triton.MODEL, emitted.model, emitted.initializers)]
+
+
 def _weights_in_onnx(made: Made, weights: "Weights") -> "Weights":
     """Return the weights after the passes that are initializers of the ONNX model."""
     from cnnc.passes import pipeline
@@ -125,4 +142,11 @@ TABLE: Mapping[str, TargetRow] = {
     Target.TORCHSCRIPT: TargetRow("pt", _write_torchscript, lambda path, module: load_torchscript(path)),
     Target.PT2: TargetRow("pt2", _write_pt2, lambda path, module: load_pt2(path)),
     Target.PYTHON: TargetRow("py", _write_python, load_python),
+    Target.TRITON: TargetRow(
+        "triton",
+        _write_triton,
+        lambda path, module: LoadedOnnx(triton.model_in(path)),
+        _weights_in_onnx,
+        triton.model_in,
+    ),
 }

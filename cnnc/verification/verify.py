@@ -173,7 +173,7 @@ class Verification:
 
     def _inputs_of(self, target: str) -> "Sequence[Sequence[Tensor]]":
         """Return the inputs of a target's file, which may be the pixels of the module's inputs."""
-        return self.pixels if self.made.pixels and target == Target.ONNX else self.inputs
+        return self.pixels if self.made.pixels and target in (Target.ONNX, Target.TRITON) else self.inputs
 
     def _answers(self, module: "GraphModule") -> Answers:
         return Answers(self.graph, module, arrays(module.state_dict()), self.inputs, self.samples)

@@ -78,14 +78,15 @@ def test_a_large_network_becomes_the_same_files(tmp_path, large, monkeypatch):
     assert [each.target for each in built.agreements] == list(TABLE)
     monkeypatch.undo()
     small = cnnc.build(LARGE, targets=list(TABLE), out=tmp_path / "small")
-    assert set(built.files) == {*small.files, "net.onnx.data"}
+    assert set(built.files) == {*small.files, "net.onnx.data", "net.triton/net/1/model.onnx.data"}
     for name in ("net.safetensors", "net.py"):
         assert (built.folder / name).read_bytes() == (small.folder / name).read_bytes()
     ours, theirs = (onnx.load(each.folder / "net.onnx").graph for each in (built, small))
     for one in ours.initializer:
         one.ClearField("data_location")
     assert ours == theirs
-    assert {each.name for each in built.folder.iterdir() if each.name[0] != "."} == set(built.files)
+    found = {each.relative_to(built.folder).as_posix() for each in built.folder.rglob("*") if each.is_file()}
+    assert {name for name in found if name[0] != "."} == set(built.files)
 
 
 @pytest.mark.parametrize("fault", ["onnx", "torchscript"])
