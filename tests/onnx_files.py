@@ -43,3 +43,17 @@ def means(channels=3, **rest):
 
 
 RELU = helper.make_node("Relu", ["image"], ["y"])
+
+
+def dies_of_white():
+    """For white -2^31 / -1, which the processor answers with a signal; black is fine."""
+    nodes = [
+        helper.make_node("ReduceMax", ["image", "axes"], ["max"], keepdims=0),
+        helper.make_node("Cast", ["max"], ["white"], to=TensorProto.INT32),
+        helper.make_node("Sub", ["one", "white"], ["less"]),
+        helper.make_node("Sub", ["less", "white"], ["divisor"]),
+        helper.make_node("Div", ["lows", "divisor"], ["quotient"]),
+        helper.make_node("Cast", ["quotient"], ["y"], to=TensorProto.FLOAT),
+    ]
+    lows, one = np.array([[1, 2, -(2**31)]], np.int32), np.array([1], np.int32)
+    return model_of(*nodes, weights={"axes": np.array([1, 2, 3]), "lows": lows, "one": one})

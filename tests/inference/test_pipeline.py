@@ -1,5 +1,6 @@
 """Many pictures on several threads: the same numbers in the same order, in bounded memory."""
 
+import platform
 import threading
 import time
 import warnings
@@ -13,7 +14,7 @@ from cnnc.data.pictures import decoders, open_picture
 from cnnc.inference.pipeline import AHEAD, in_order
 from cnnc.inference.predict import infer, infer_many, load_model
 from cnnc.inference.results import Failed, Result
-from tests.onnx_files import contract, linear, means, model_of
+from tests.onnx_files import contract, dies_of_white, linear, means, model_of
 
 
 @pytest.mark.parametrize(("batch", "workers"), [(1, 1), (3, 1), (1, 4), (3, 4)])
@@ -161,6 +162,18 @@ def fails_on_white():
         helper.make_node("Add", ["flat", "none"], ["y"]),
     ]
     return model_of(*nodes, weights={"one": np.zeros(1, "f4")}, output=("N", 4))
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors do not trap here")
+@pytest.mark.parametrize(("batch", "workers"), [(1, 3), (4, 1), (4, 3)])
+def test_a_model_that_kills_its_process_fails_for_that_picture_alone(save, tmp_path, batch, workers):
+    folder = tmp_path / "f"
+    folder.mkdir()
+    for number in range(10):
+        Image.new("L", (2, 2), 255 if number in (3, 4) else 0).save(folder / f"{number}.png")
+    with load_model(save(dies_of_white()), "cpu") as model:
+        found = [*infer_many(model, [folder], batch=batch, workers=workers)]
+    assert [each.image[-5:] for each in found if isinstance(each, Failed)] == ["3.png", "4.png"]
 
 
 @pytest.mark.parametrize("option", ["top_k", "batch", "workers"])

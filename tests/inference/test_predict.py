@@ -21,7 +21,7 @@ from cnnc.inference.predict import infer, infer_many, load_model
 from cnnc.inference.providers import Choice
 from cnnc.inference.results import Failed, Prediction, Result
 from tests.command import run_command
-from tests.onnx_files import RELU, WEIGHTS, contract, linear, means, model_of
+from tests.onnx_files import RELU, WEIGHTS, contract, dies_of_white, linear, means, model_of
 
 
 def predict(path, *pictures, top_k=3):
@@ -124,20 +124,6 @@ def test_a_map_where_the_contract_has_classes(save, picture):
 def of_kind(kind):
     details = (OutputContract(name="y", kind=kind),)
     return dataclasses.replace(contract(shape=(1, None, None), labels=None), details=details)
-
-
-def dies_of_white():
-    """For white -2^31 / -1, which the processor answers with a signal; black is fine."""
-    nodes = [
-        helper.make_node("ReduceMax", ["image", "axes"], ["max"], keepdims=0),
-        helper.make_node("Cast", ["max"], ["white"], to=TensorProto.INT32),
-        helper.make_node("Sub", ["one", "white"], ["less"]),
-        helper.make_node("Sub", ["less", "white"], ["divisor"]),
-        helper.make_node("Div", ["lows", "divisor"], ["quotient"]),
-        helper.make_node("Cast", ["quotient"], ["y"], to=TensorProto.FLOAT),
-    ]
-    lows, one = np.array([[1, 2, -(2**31)]], np.int32), np.array([1], np.int32)
-    return model_of(*nodes, weights={"axes": np.array([1, 2, 3]), "lows": lows, "one": one})
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors do not trap here")
