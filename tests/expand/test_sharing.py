@@ -36,6 +36,16 @@ def test_a_block_shares_node_by_node_also_in_groups():
     assert owners(spec)["b.group.scale"] == "a.group.scale"
 
 
+def test_a_node_shares_one_in_an_instance():
+    spec = net(
+        {"unit": {"name": "a"}},
+        conv(name="b", kernel=3, padding=1, share="a.c"),
+        {"scale": {"share": "a.group.scale"}},
+        blocks=UNIT,
+    )
+    assert (owners(spec)["b"], owners(spec)["scale"]) == ("a.c", "a.group.scale")
+
+
 def test_who_shares_with_a_sharer_shares_with_the_first():
     spec = net(
         *({"unit": {"name": name, "share": of}} for name, of in (("a", None), ("b", "a"), ("c", "b"))), blocks=UNIT
