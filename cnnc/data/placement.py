@@ -5,6 +5,7 @@ pictures with it, and masks are prepared and brought back to the size of their p
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +30,17 @@ class Framing:
         It is -1 for pixels outside the crop. The output spans the prepared picture. But if it has a pixel per `stride`
         pixels of that, and so spans at least one stride less (convolutions without padding), it spans its centre.
         """
-        own, length = self.size[axis], self.prepared[axis]
-        spanned = length if stride is None or length - count * stride < stride else count * stride
-        centres = (np.arange(own) + 0.5) * (self.resized[axis] / own) - self.start[axis]
-        found = np.floor((centres - (length - spanned) / 2) * (count / spanned)).astype(np.intp)
-        return np.where((centres >= 0) & (centres < length) & (found >= 0) & (found < count), found, -1)
+        own, resized, start, length = (each[axis] for each in (self.size, self.resized, self.start, self.prepared))
+        spanned = Fraction(length)
+        if stride is not None and length - count * stride >= stride:
+            spanned = count * Fraction(stride)
+        wide, parts = spanned.numerator, spanned.denominator
+        # the centre of each pixel in the prepared picture is `centres / (2 * own)`; in whole numbers nothing is rounded
+        fits = 4 * own * resized * parts * count < 2**63
+        centres = (2 * np.arange(own).astype(np.int64 if fits else object) + 1) * resized - 2 * own * start
+        found = (centres * parts - own * (length * parts - wide)) * count // (2 * own * wide)
+        seen = (centres >= 0) & (centres < 2 * own * length) & (found >= 0) & (found < count)
+        return np.where(seen, found, -1).astype(np.intp)
 
 
 def place(size: Size, to: InputContract) -> Framing:

@@ -49,6 +49,15 @@ def test_a_network_does_not_differ_from_itself():
     assert formats.table(found) == "no difference"
 
 
+def test_what_an_output_holds_is_a_change():
+    def network(kind):
+        return net(conv(name="a"), outputs={"mask": {"from": "a", **({"as": kind} if kind else {})}})
+
+    (end,) = compare(network(None), network("raw")).ends
+    assert (end.what, end.old, end.new) == ("output mask", "8×14×14 from a", "8×14×14 from a, as raw")
+    assert compare(network("raw"), network("raw")).same
+
+
 def test_an_attribute_is_a_change_and_what_follows_is_affected():
     found = compare(net(conv(name="a", kernel=5), "relu", *HEAD), net(conv(name="a", kernel=3), "relu", *HEAD))
     changed, *affected = found.changes

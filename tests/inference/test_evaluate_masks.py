@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import cnnc
 from cnnc import compiler
 from cnnc.artifacts.contract import OutputContract
 from cnnc.data.masks import Pair, find_pairs, prepare_mask, read_mask
-from cnnc.data.placement import place
+from cnnc.data.placement import Framing, place
 from cnnc.diagnostics import CnncError
 from cnnc.inference import scorers
 from cnnc.inference.evaluate_masks import evaluate_masks
@@ -210,6 +211,30 @@ def test_a_mask_is_prepared_as_pillow_does(tmp_path):
         left, top = round((image.width - 16) / 2), round((image.height - 18) / 2)
         expected = np.asarray(image.crop((left, top, left + 16, top + 18)))
         np.testing.assert_array_equal(prepare_mask(mask, placed), expected)
+
+
+def test_positions_are_exact():
+    """The centre of a pixel goes through the resize and the crop as a fraction, so a tie is never rounded away."""
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        own, resized, length, count = (int(each) for each in rng.integers(1, 40, 4))
+        length = min(length, resized)
+        start, stride = int(rng.integers(0, resized - length + 1)), [None, 1.0, 2.0, 0.5][rng.integers(4)]
+        framed = Framing((own, 1), (resized, 1), (start, 0), (length, 1))
+        valid = stride is not None and length - count * stride >= stride
+        spanned = count * Fraction(stride) if valid else Fraction(length)
+        expected = []
+        for pixel in range(own):
+            centre = Fraction(2 * pixel + 1, 2) * resized / own - start
+            found = (centre - (length - spanned) / 2) * count / spanned
+            expected.append(int(found) if 0 <= centre < length and 0 <= found < count else -1)
+        assert framed.positions(0, count, stride).tolist() == expected
+
+
+def test_positions_of_a_very_long_picture():
+    side = 1_400_000
+    framed = Framing((side, 1), (side, 1), (0, 0), (side, 1))
+    assert (framed.positions(0, side) == np.arange(side)).all()
 
 
 def test_a_mask_of_bits(tmp_path):

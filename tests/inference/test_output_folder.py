@@ -53,6 +53,23 @@ def test_an_existing_file_is_not_replaced_unless_asked(masks, picture, tmp_path,
     assert sorted(os.listdir(tmp_path)) == ["m.onnx", "p.png", "p.png.y.png"]
 
 
+def test_several_workers_write_what_one_writes(masks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("in")
+    for at in range(12):
+        pixels = np.random.default_rng(at).integers(0, 256, (5 + at % 2, 7, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(f"in/{at}.png")
+    for folder, options in (("one", []), ("many", ["--workers", 3]), ("batches", ["--workers", 2, "--batch", 4])):
+        done = run_command("infer", masks, "in", "--provider", "cpu", "--save", folder, *options)
+        assert done.exit_code == 0, done.stderr
+    names = sorted(os.listdir("one/in"))
+    assert names == sorted(f"{at}.png.y.png" for at in range(12))
+    for folder in ("many", "batches"):
+        assert [(tmp_path / folder / "in" / name).read_bytes() for name in sorted(os.listdir(f"{folder}/in"))] == [
+            (tmp_path / "one" / "in" / name).read_bytes() for name in names
+        ]
+
+
 def test_a_folder_that_cannot_be_written_is_a_diagnostic(masks, picture, tmp_path):
     (tmp_path / "file").write_text("")
     done = run_command("infer", masks, picture((9, 0, 0), mode="RGB"), "--save", tmp_path / "file")

@@ -203,6 +203,13 @@ def test_the_text_form():
     ]
 
 
+def test_the_text_form_of_outputs():
+    spec = {"cnnc": 1, "name": "n", "input": {"x": [2, 4, 4]}, "nodes": [{"relu": {"name": "a"}}]}
+    outputs = {"mask": {"from": "a", "as": "raw"}, "aux": {"from": "a", "only": "train"}}
+    last = text(load({**spec, "outputs": outputs})).splitlines()[-2:]
+    assert last == ["output mask = a (as raw)", "output aux = a (train only)"]
+
+
 def test_scopes_that_lost_their_nodes_are_gone():
     spec = {
         "cnnc": 1,
