@@ -19,12 +19,15 @@ LARGEST = 65504.0
 
 def in_fp16(model: "onnx.ModelProto") -> "onnx.ModelProto":
     """Return the converted model; call it inside `quantizing`."""
+    from onnxruntime.quantization.onnx_model import ONNXModel
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     copy = type(model)()
     copy.CopyFrom(model)
-    converted: onnx.ModelProto = convert_float_to_float16(copy, keep_io_types=True)
-    return converted
+    model = ONNXModel(convert_float_to_float16(copy, keep_io_types=True))
+    model.topological_sort()  # the casts of the inputs are last
+    result: onnx.ModelProto = model.model
+    return result
 
 
 def require_range(model: "onnx.ModelProto", feed: "Feed") -> None:

@@ -128,6 +128,7 @@ def quantized(
         extra_options={},
     )
     quantizer.quantize_model()
+    quantizer.model.topological_sort()
     result: onnx.ModelProto = quantizer.model.model
     _keep_outputs(result.graph)
     _drop_unused(result.graph)

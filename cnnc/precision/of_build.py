@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cnnc.artifacts.contract import CONTRACT, Contract
 from cnnc.artifacts.export import Versions
-from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics import CnncError, Code, listed
 from cnnc.files.onnx_header import read_model
 from cnnc.precision.reduce import LARGEST, FloatModel, Reduced, Reducer
 from cnnc.precision.request import Request
@@ -64,7 +64,7 @@ def require_picture(name: str, contract: Contract) -> None:
     if contract.input.mode is None or contract.more_inputs:
         raise CnncError.of(
             Code.NOT_REDUCIBLE,
-            f"pictures cannot calibrate {name}: its input `{contract.input.name}` is not its only input, or not a "
-            "picture",
+            f"pictures cannot calibrate {name}: its inputs are "
+            f"{listed([f'`{each.name}` {list(each.shape)}' for each in contract.inputs])}, expected one picture",
             help="leave out --precision int8; fp16 needs no pictures",
         )

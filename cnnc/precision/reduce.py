@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cnnc.artifacts import contract as keys
 from cnnc.artifacts.contract import Contract
 from cnnc.artifacts.metadata import WrittenFile, written
-from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.files import onnx_seal
 from cnnc.files.weights_stamp import digest
 from cnnc.files.write import stage_file
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 FEW = 32  # calibration pictures that rank the layers
 CLOSE = 0.02  # relative error of fp16 for random inputs
+RANKED = ("classes", "segmentation", None)  # kinds of outputs whose best class counts; None is unknown
 LARGEST = 2**31 - 2**20  # bytes of a model that protobuf can hold
 
 
@@ -63,7 +64,7 @@ class Reduced:
 
     def __str__(self) -> str:
         far = str(self.fidelity) if self.on_data else f"within {self.fidelity.relative:.1e} of float32"
-        kept = f", {len(self.in_float)} layers in float32" if self.in_float else ""
+        kept = f", {counted(len(self.in_float), 'layer')} in float32" if self.in_float else ""
         return f"{far}, {self.latency}{kept}"
 
 
@@ -145,7 +146,9 @@ class Reducer:
     ) -> "tuple[Fidelity, onnx.ModelProto]":
         with quantizing(self.folder):
             reduced = int8.quantized(model, ranges, in_float=in_float)
-        self.progress("comparing int8 with float32" + (f", {len(in_float)} layers in float32" if in_float else ""))
+        self.progress(
+            "comparing int8 with float32" + (f", {counted(len(in_float), 'layer')} in float32" if in_float else "")
+        )
         return self._judge(reduced), reduced
 
     def _with_float_layers(
@@ -172,7 +175,7 @@ class Reducer:
     def _judge(self, model: "onnx.ModelProto") -> Fidelity:
         feeds: Iterable[Feed] = self.source.random if self.samples is None else self._held_out()
         labels = None if self.samples is None else self.samples.labels
-        classes = self.samples is not None
+        classes = self.samples is not None and self.source.contract.described[0].kind in RANKED
         return compare(self.reference, runner(model), self.source.outputs, feeds, labels, classes=classes)
 
     def _calibrating(self) -> "Iterable[Feed]":

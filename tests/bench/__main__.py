@@ -19,7 +19,21 @@ if TYPE_CHECKING:
     from tests.bench.nodes import Nodes
     from tests.bench.worst import Worst
 
-MEASURES = ("check", "zoo", "scale", "build", "deep", "infer", "pictures", "nodes", "latency", "step", "train", "worst")
+MEASURES = (
+    "check",
+    "zoo",
+    "scale",
+    "build",
+    "deep",
+    "infer",
+    "pictures",
+    "nodes",
+    "latency",
+    "int8",
+    "step",
+    "train",
+    "worst",
+)
 ZOO = tuple(f"zoo/{path.stem}" for path in sorted((ROOT / "specs" / "zoo").glob("*.yaml")))
 
 
@@ -40,7 +54,7 @@ def rows(measure: str, folder: Path, networks: Sequence[str]) -> Iterator["Row |
         from tests.bench.train import train
 
         return train(folder, by_hand)
-    if measure in ("pictures", "worst"):
+    if measure in ("int8", "pictures", "worst"):
         found: Iterator[Row | Worst] = getattr(import_module(f"tests.bench.{measure}"), measure)(folder)
         return found
     return {"scale": cold.scale, "build": cold.build, "deep": cold.deep, "infer": cold.infer}[measure](folder)
