@@ -49,6 +49,15 @@ class Inspection:
         """The number of nodes of each operator, the most frequent first."""
         return dict(Counter(node.op for node in self.structure.nodes).most_common())
 
+    @property
+    def precision(self) -> dict[str, Any] | None:
+        """The metadata of a file in int8 or fp16: its precision, calibration, and layers in float32."""
+        try:
+            about = json.loads(self.metadata[keys.PRECISION])
+        except (LookupError, ValueError, RecursionError):
+            return None
+        return about if isinstance(about, dict) else None
+
     def as_json(self) -> dict[str, Any]:
         """The object that `cnnc inspect --format json` prints; its keys are a stable interface for other programs."""
         structure = self.structure
@@ -62,6 +71,7 @@ class Inspection:
             "outputs": [asdict(each) for each in structure.outputs],
             "operators": self.operators,
             "weights": {"elements": dict(structure.elements), "bytes": structure.bytes},
+            "precision": self.precision,
             "contract": json.loads(self.contract.to_json()) if self.contract else None,
             "hashes": dict(self.hashes),
             "spec_sha256": self.metadata.get(keys.SPEC_SHA256),
@@ -96,6 +106,8 @@ class Inspection:
         yield "nodes", _some([f"{count} {op}" for op, count in self.operators.items()], len(structure.nodes))
         kinds = " and ".join(f"{count:,} {kind}" for kind, count in structure.elements.items())
         yield "weights", f"{kinds or 'none'}: {structure.bytes:,} bytes{self._hash_of(keys.WEIGHTS_SHA256)}"
+        if self.precision:
+            yield "precision", _precision(self.precision)
         if self.spec is not None:
             damaged = "" if self.hashes["spec"] else ", which is not its hash"
             yield "spec", f"{self.spec.get('name', 'unnamed')}{self._hash_of(keys.SPEC_SHA256)}{damaged}"
@@ -213,6 +225,14 @@ def _preprocessing(about: InputContract) -> Iterator[str]:
     mean = f", minus the mean {_listed(about.mean)}" if any(about.mean) else ""
     std = f", divided by {_listed(about.std)}" if any(each != 1 for each in about.std) else ""
     yield f"values 0..{about.scale}{mean}{std}{'; the file computes these from uint8 pixels' if about.uint8 else ''}"
+
+
+def _precision(about: Mapping[str, Any]) -> str:
+    """Return the precision in words; the metadata may be that of a newer cnnc."""
+    by, kept = about.get("calibration"), about.get("in_float32")
+    calibrated = f", calibrated with {by.get('pictures')} pictures ({by.get('method')})" if isinstance(by, dict) else ""
+    names = [str(each) for each in kept] if isinstance(kept, list) else []
+    return f"{about.get('precision')}{calibrated}{f'; in float32: {_some(names, len(names))}' if names else ''}"
 
 
 def _held(about: OutputContract) -> str:

@@ -36,9 +36,9 @@ class Latency:
         return {name.replace("float_", "float32_"): round(each, 4) for name, each in asdict(self).items()}
 
     def __str__(self) -> str:
-        if self.speedup >= 1:
-            return f"{self.speedup:.1f} × as fast"
-        return f"{1 / self.speedup:.1f} × slower"
+        ours, theirs = (f"{each:.3g}" for each in (self.milliseconds, self.float_milliseconds))
+        ratio = f"{self.speedup:.1f} × as fast" if self.speedup >= 1 else f"{1 / self.speedup:.1f} × slower"
+        return f"{ratio} ({ours} ms, float32 {theirs} ms)"
 
 
 def latency(reference: Path, other: "Path | onnx.ModelProto", feed: "Feed") -> Latency:

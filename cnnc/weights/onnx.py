@@ -50,6 +50,9 @@ def read(path: Path) -> OnnxWeights:
     try:
         model, floats = split(path)
         require_intact(path, {each.key: each.value for each in model.metadata_props})
+        if any(node.op_type == "DequantizeLinear" for node in model.graph.node):
+            help = "pass the float32 ONNX file that it was made from, or the .safetensors file of the build"
+            raise unreadable(path, "they are quantized to 8 bits", help)
         return _OnnxReader(path, model.graph, floats).read()
     except (CnncError, ImportError):  # a missing package has its own diagnostic
         raise

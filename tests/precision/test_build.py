@@ -104,6 +104,21 @@ def test_infer_and_eval_take_the_files(kit, built, kind):
     assert json.loads(done.stdout)["accuracy"] == record["accuracy"]
 
 
+def test_inspect_says_how_a_file_was_quantized(built):
+    done = run_command("inspect", built[0] / "quad.int8.onnx")
+    assert "precision  int8, calibrated with 256 pictures (percentile)" in done.stdout
+    done = run_command("inspect", built[0] / "quad.fp16.onnx", "--format", "json")
+    assert json.loads(done.stdout)["precision"] == {"precision": "fp16", "calibration": None, "in_float32": []}
+    assert json.loads(run_command("inspect", built[0] / "quad.onnx", "--format", "json").stdout)["precision"] is None
+
+
+def test_quantized_weights_are_no_weights(kit, built):
+    done = run_command("build", kit / "quad.yaml", "--weights", built[0] / "quad.int8.onnx", "-o", kit / "no")
+    assert done.exit_code == 1
+    assert "error[E402]: cannot read weights from" in done.stderr
+    assert "they are quantized to 8 bits" in done.stderr
+
+
 def test_a_damaged_int8_file_is_refused(built, kit, tmp_path):
     data = bytearray((built[0] / "quad.int8.onnx").read_bytes())
     data[len(data) // 2] ^= 1
