@@ -35,6 +35,10 @@ VARIES = [
     (r"[\d,]+ GFLOP/s on", "0 GFLOP/s on"),
     (r"(?m)^note: (other programs|the machine was noisy).*\n", ""),
     (r"(?m)^(\S+|\(.*\)|total.*profiler)  +[\d.]+  +[\d.]+%.*$", r"\1 0 0%"),
+    (r"[\d.]+ × (as fast|slower) \([\d.e-]+ ms, float32 [\d.e-]+ ms\)", "0 × as fast"),
+    # how near int8 is to float32
+    (r"[\d.]+ dB, [\d.]+% same class", "0 dB"),
+    (r"accuracy [\d.]+% \(float32 [\d.]+%\)", "accuracy 0"),
     # what is learnt, and how fast
     (r"(loss|acc|accuracy) [\d.]+", r"\1 0"),
     (r"[\d,]+ examples", "0 examples"),

@@ -37,7 +37,7 @@ class Latency:
 
     def __str__(self) -> str:
         ours, theirs = (f"{each:.3g}" for each in (self.milliseconds, self.float_milliseconds))
-        ratio = f"{self.speedup:.1f} × as fast" if self.speedup >= 1 else f"{1 / self.speedup:.1f} × slower"
+        ratio = f"{self.speedup:.1f} × as fast" if self.speedup >= 0.95 else f"{1 / self.speedup:.1f} × slower"
         return f"{ratio} ({ours} ms, float32 {theirs} ms)"
 
 
