@@ -1,5 +1,6 @@
 # make demo   build a model from a spec and classify a picture   make lint         run the linter and the type checker
 # make test   run everything that CI runs                        make bench        measure the performance budgets, as ratios
+# make bench-gpu   measure training and inference on a GPU; where none is, try the script on the CPU in tiny sizes
 # make clean  remove generated files, but not the environments   make fuzz         test N=1000 more random networks of each kind
 #                                                                make mutants      plant N=120 small faults, to see whether tests find them
 # make dist   build the wheel and the sdist, and try them        make constraints  pin the newest packages that pyproject.toml allows
@@ -28,7 +29,7 @@ DEV := $(VENV)/.installed-dev
 # pip also builds cnnc itself with pinned packages: older versions read the first variable for that, newer ones the second
 INSTALL := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) $(BIN)/python -m pip install --quiet --compile --editable
 
-.PHONY: demo test lint bench fuzz mutants dist constraints clean
+.PHONY: demo test lint bench bench-gpu fuzz mutants dist constraints clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.compiled
@@ -45,6 +46,9 @@ lint: $(DEV)
 
 bench: $(DEV) $(VENV)/.compiled
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-gpu: $(DEV) $(VENV)/.compiled
+	$(BIN)/python -m tests.bench.gpu $(ARGS)
 
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(N) $(ARGS)

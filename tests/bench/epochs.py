@@ -1,15 +1,19 @@
-"""`python -m tests.bench.epochs ours|course NETWORK FOLDER`: train a network, an epoch for each line of stdin.
+"""`python -m tests.bench.epochs ours|course NETWORK FOLDER [JSON]`: train a network, an epoch for each line of stdin.
 
 Out: the seconds of each epoch, a line each. Both kinds train on the same noise of Fashion-MNIST's shape, on a GPU where
 there is one. Ours begins anew in every turn and says of itself how long its third epoch took: beside the second, what
-draws the curves is still being loaded. Checkpoints, which a course does not write, are left out of it.
+draws the curves is still being loaded. Checkpoints, which a course does not write, are left out of it. JSON has the
+`size` (examples of an epoch, and of a batch), and with `given` fields of our recipe.
 """
 
+import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -36,7 +40,9 @@ def noise(count: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, 256, (count, 28, 28), dtype=np.uint8), rng.integers(0, 10, count)
 
 
-def ours(name: str, folder: Path, device: str, size: tuple[int, int]) -> Callable[[], float]:
+def ours(
+    name: str, folder: Path, device: str, size: tuple[int, int], more: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[], float]:
     """`cnnc train`, as a library; `size` is the examples of an epoch, and of a batch."""
     from cnnc import compiler
     from cnnc.train import checkpoint
@@ -46,7 +52,7 @@ def ours(name: str, folder: Path, device: str, size: tuple[int, int]) -> Callabl
     images, labels = noise(examples)
     np.savez(folder / f"{name}.npz", x_train=images, y_train=labels)
     graph = compiler.load(ROOT / "specs" / f"{name}.yaml", set={"size": SIDES[name]} if name in SIDES else None)
-    given = {"data": str(folder / f"{name}.npz"), "batch": batch, "lr": RATE, "epochs": 3}
+    given = {"data": str(folder / f"{name}.npz"), "batch": batch, "lr": RATE, "epochs": 3, **more}
 
     def epoch() -> float:
         with patch.object(checkpoint, "write"), patch.object(checkpoint, "write_weights"):
@@ -74,10 +80,12 @@ def main() -> None:
     """Serve one parent until it closes our stdin. What training prints goes to stderr: stdout is the parent's."""
     import torch
 
-    kind, name, folder = sys.argv[1:]
+    kind, name, folder, *more = sys.argv[1:]
+    about = json.loads(more[0]) if more else {}
     device = "cuda" if torch.cuda.is_available() else "cpu"
     size = ON_GPU if device == "cuda" else EPOCHS.get(name, OTHERS)
-    epoch = {"ours": ours, "course": course}[kind](name, Path(folder), device, size)
+    where = (name, Path(folder), device, about.get("size", size))
+    epoch = course(*where) if kind == "course" else ours(*where, about.get("given", {}))
     for _ in sys.stdin:
         with redirect_stdout(sys.stderr):
             seconds = epoch()

@@ -24,9 +24,9 @@ def train(folder: Path, networks: Sequence[str]) -> Iterator[Row]:
 
 
 @contextmanager
-def trainer(kind: str, name: str, folder: Path) -> Iterator[Callable[[], float]]:
-    """An action that trains an epoch in another process, and gives the seconds that it took."""
-    command = [sys.executable, "-m", "tests.bench.epochs", kind, name, str(folder)]
+def trainer(kind: str, name: str, folder: Path, *more: str) -> Iterator[Callable[[], float]]:
+    """An action that trains an epoch in another process, and gives the seconds that it took; `more` is of `epochs`."""
+    command = [sys.executable, "-m", "tests.bench.epochs", kind, name, str(folder), *more]
     log = folder / f"{kind}-{name}.log"
     with (
         log.open("w") as errors,
