@@ -6,6 +6,7 @@ from shlex import quote
 
 from cnnc.cli.options import WEIGHTS, add_key, add_set, add_spec, note, parameters
 from cnnc.cli.parser import Parser
+from cnnc.diagnostics import counted
 
 
 def add_options(parser: Parser) -> None:
@@ -13,6 +14,8 @@ def add_options(parser: Parser) -> None:
     add_spec(parser)
     parser.argument("checkpoint", f"{WEIGHTS.capitalize()}.")
     parser.option("--out", "-o", metavar="MAP", help="Write the map to this file, not to standard output.")
+    by_order = "Pair by their order alone the layers that are left, if the checkpoint is in the order of a network."
+    parser.flag("--by-order", help=by_order)
     add_key(parser)
     add_set(parser)
 
@@ -31,13 +34,18 @@ def run(given: Namespace) -> int:
     graph = load(given.spec, set=parameters(given.set))
     shapes = torch_module.shapes(graph)
     found = files.checkpoint(path, shapes, given.key, note)
-    proposal = map_file.propose(graph, shapes, found.layers, ordered=found.ordered)
+    proposal = map_file.propose(graph, shapes, found.layers, ordered=found.ordered, by_order=given.by_order)
     text = proposal.as_yaml(f"The tensors of {path.name} that are the weights of {graph.name}.")
     if given.out is None:
         print(text, end="")
     else:
         write_file(Path(given.out), text.encode())
         print(f"{given.out}: {len(proposal.map)} of {len(shapes)} tensors")
+    if proposal.by_order:
+        count = counted(len(proposal.by_order), "tensor")
+        note(f"{count} matched by order alone, `# by order` in the map: compare the outputs with the original's")
+    elif given.by_order and proposal.undecided:
+        note(f"nothing is matched by order: the order of {path.name} is not that of the network")
     proposal.require_decided(path)
     if given.out is not None:
         spec, checkpoint, out = map(quote, (given.spec, given.checkpoint, given.out))

@@ -22,7 +22,7 @@ from cnnc.text.reader import parse_text
 from cnnc.text.source import read as read_text
 from cnnc.text.value import Value
 from cnnc.weights.layers import COUNTER, Layer, Shape, ancestors, layers_of, squeezed
-from cnnc.weights.match import match_layers
+from cnnc.weights.match import match_layers, pair_by_order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,18 +33,25 @@ _PLAIN = re.compile(r"[A-Za-z_][\w.-]*\.[\w.-]*\w|(?!(?i:true|false|null|yes|no|
 
 @dataclass(frozen=True)
 class Proposal:
-    """A map as far as it is certain; for each undecided layer, the candidate layers of the checkpoint."""
+    """A map as far as it is certain; for each undecided layer, the candidate layers of the checkpoint.
+
+    `by_order` are the keys in the map that were matched by order alone.
+    """
 
     map: Mapping[str, str]
     undecided: tuple[tuple[Layer, list[Layer]], ...]
     unused: tuple[tuple[str, Shape], ...]
+    by_order: frozenset[str] = frozenset()
 
     def as_yaml(self, about: str) -> str:
         """Return the file's text; candidates for undecided layers are comments, one per line."""
         lines = [
             f"# {about}",
             "weights:",
-            *(f"  {_written(ours)}: {_written(theirs)}" for ours, theirs in self.map.items()),
+            *(
+                f"  {_written(ours)}: {_written(theirs)}{'  # by order' * (ours in self.by_order)}"
+                for ours, theirs in self.map.items()
+            ),
         ]
         if self.undecided:
             lines += ["", "# Undecided. Uncomment the right lines."]
@@ -66,7 +73,8 @@ class Proposal:
             Code.WEIGHTS_UNDECIDED,
             f"{len(self.undecided)} layer{'s' * several} of the network cannot be matched for certain in {checkpoint}",
             notes=tuple(notes),
-            help="choose among the candidates in the map's comments, then build with --weights and --map"
+            help="choose among the candidates in the map's comments, or pair them by order with `--by-order`; then "
+            "build with --weights and --map"
             if any(found for _, found in self.undecided)
             else "use weights of this network; if they belong to other `params`, set these with --set",
         )
@@ -79,10 +87,19 @@ def _bad(message: str, span: Span, help: str | None) -> Diagnostic:
     return Diagnostic(Code.BAD_WEIGHT_MAP, message, span, help=help)
 
 
-def propose(graph: Graph, shapes: Mapping[str, Shape], theirs: list[Layer], *, ordered: bool) -> Proposal:
-    """Propose a map for a network and its state_dict's shapes; `ordered`: `theirs` are in their network's order."""
+def propose(
+    graph: Graph, shapes: Mapping[str, Shape], theirs: list[Layer], *, ordered: bool, by_order: bool = False
+) -> Proposal:
+    """Propose a map for a network and its state_dict's shapes; `ordered`: `theirs` are in their network's order.
+
+    `by_order`: pair what is left by that order.
+    """
     ours = layers_of(graph, shapes)
-    pairs, left = match_layers(ours, theirs, ancestors(graph, ours), ordered=ordered)
+    before = ancestors(graph, ours)
+    pairs, groups = match_layers(ours, theirs, before, ordered=ordered)
+    guessed = pair_by_order(ours, theirs, before, groups) if by_order and ordered else {}
+    left = {each.name: group[1] for group in groups for each in group[0] if each.name not in guessed}
+    pairs |= guessed
     found = {
         each.keys[role]: pairs[each.name].keys[role]
         for each in ours
@@ -94,7 +111,9 @@ def propose(graph: Graph, shapes: Mapping[str, Shape], theirs: list[Layer], *, o
     free = {key: each.shapes[role] for each in theirs for role, key in each.keys.items() if key not in taken}
     undecided = tuple((each, left[each.name] or _tensors(each, free)) for each in ours if each.name in left)
     offered = {key for _, candidates in undecided for each in candidates for key in each.keys.values()}
-    return Proposal(found, undecided, tuple((key, shape) for key, shape in free.items() if key not in offered))
+    unused = tuple((key, shape) for key, shape in free.items() if key not in offered)
+    marked = frozenset(key for each in ours if each.name in guessed for key in each.keys.values())
+    return Proposal(found, undecided, unused, marked)
 
 
 def _tensors(ours: Layer, free: Mapping[str, Shape]) -> list[Layer]:

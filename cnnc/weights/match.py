@@ -1,6 +1,6 @@
 """Match the layers of a checkpoint to those of a network: by tensor shapes, by order, and by scope.
 
-Takes the layers of both sides; returns pairs, and the candidates of each unmatched layer. Nothing is guessed:
+Takes the layers of both sides; returns pairs, and the groups of unmatched layers. `match_layers` guesses nothing:
 
 * Layers of a kind (roles and shapes) are paired only if both sides have the same number of them.
 * Equal names pair if every layer of a group has its name on the other side.
@@ -8,6 +8,8 @@ Takes the layers of both sides; returns pairs, and the candidates of each unmatc
   counts if it is that of a module's construction or of an ONNX file's nodes. Otherwise only the numbers in names that
   are equal apart from them count. The order used must agree with the graph everywhere.
 * A scope with the same layers in it, or with a pair already, separates its layers from those of other scopes.
+
+`pair_by_order` pairs what is left by order alone, which the user has to ask for.
 """
 
 import re
@@ -27,8 +29,8 @@ _NUMBER = re.compile(r"\d+")
 
 def match_layers(
     ours: Sequence[Layer], theirs: Sequence[Layer], ancestors: Mapping[str, int], *, ordered: bool
-) -> tuple[dict[str, Layer], dict[str, list[Layer]]]:
-    """Return the pairs by the name of the network's layer, and the candidates of its unpaired layers.
+) -> tuple[dict[str, Layer], list[Group]]:
+    """Return the pairs by the name of the network's layer, and the groups of its unpaired layers with candidates.
 
     `ours` are in topological order; in `ancestors`, bit `i` is the layer at index `i`. `ordered`: `theirs` are in the
     order of their network.
@@ -48,7 +50,30 @@ def match_layers(
         elif denied:
             trusted -= denied
         else:
-            return pairs, {each.name: group[1] for group in left for each in group[0]}
+            return pairs, left
+
+
+def pair_by_order(
+    ours: Sequence[Layer], theirs: Sequence[Layer], ancestors: Mapping[str, int], left: Iterable[Group]
+) -> dict[str, Layer]:
+    """Return pairs of the layers in `left`: the first with the first, in every group with as many on both sides.
+
+    Returns none if the checkpoint's order is that of the alphabet, or if in these pairs it contradicts the graph. Other
+    layers may be out of order: a module may register a layer long before it runs.
+    """
+    place = {each.name: index for index, each in enumerate(ours)}
+    rank = {each.name: index for index, each in enumerate(theirs)}
+    found = {
+        mine.name: its
+        for group in left
+        if len(group[0]) == len(group[1])
+        for mine, its in zip(
+            sorted(group[0], key=lambda each: place[each.name]),
+            sorted(group[1], key=lambda each: rank[each.name]),
+            strict=True,
+        )
+    }
+    return found if not _alphabetical(theirs) and _in_step(ours, theirs, ancestors, found) else {}
 
 
 def _in_step(

@@ -65,6 +65,22 @@ def test_what_cannot_be_told_is_written_as_comments(run, tmp_path):
     assert "the map lacks `left.weight`, `left.bias`, `right.weight`, `right.bias`" in err
 
 
+def test_what_cannot_be_told_is_paired_by_order_on_demand(run, tmp_path):
+    state = theirs(left="two", right="one")
+    code, out, err = run("weights", "net.yaml", "t.pth", "-o", "map.yaml", "--by-order")
+    assert (code, out.splitlines()[0]) == (0, "map.yaml: 10 of 10 tensors")
+    assert err.startswith("note: 4 tensors matched by order alone, `# by order` in the map: ")
+    assert "  left.weight: two.weight  # by order\n" in (tmp_path / "map.yaml").read_text(encoding="utf-8")
+    module = cnnc.compile("net.yaml", weights="t.pth", map="map.yaml")
+    assert all(torch.equal(each, state[key]) for key, each in module.state_dict().items())
+
+
+def test_an_order_that_is_none_pairs_nothing(run):
+    theirs(left="one", right="two", fc="zero")  # sorted
+    code, _, err = run("weights", "net.yaml", "t.pth", "--by-order")
+    assert (code, err.startswith("note: nothing is matched by order: the order of t.pth is not that")) == (1, True)
+
+
 def test_without_a_file_the_map_is_printed(run):
     theirs()
     code, out, _ = run("weights", "net.yaml", "t.pth")

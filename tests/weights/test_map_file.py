@@ -75,13 +75,19 @@ def counted(keys):
     return {key: f"l{names.index(key.rpartition('.')[0])}.{key.rpartition('.')[2]}" for key in keys}
 
 
-def proposal(graph, names, *, ordered=True, order=None):
+def counted_down(keys):
+    """Names that count, but against the alphabet, so that the order of the layers counts as well."""
+    layers = list(dict.fromkeys(key.rpartition(".")[0] for key in keys))
+    return {key: f"{chr(ord('z') - layers.index(key.rpartition('.')[0]))}.{key.rpartition('.')[2]}" for key in keys}
+
+
+def proposal(graph, names, *, ordered=True, order=None, by_order=False):
     """The proposal for a checkpoint with these names, its layers in this order."""
     expected = shapes(graph)
     found = layers({names[key]: shape for key, shape in expected.items()})
     if order is not None:
         found.sort(key=order)
-    return propose(graph, expected, found, ordered=ordered)
+    return propose(graph, expected, found, ordered=ordered, by_order=by_order)
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -120,6 +126,36 @@ def test_parallel_branches_of_equal_shapes_are_not_guessed():
     assert diagnostic.code == Code.WEIGHTS_UNDECIDED
     assert f"{len(undecided)} layers" in diagnostic.message
     assert any(note.message.startswith("layer1.short: may be ") for note in diagnostic.notes)
+
+
+def test_what_is_left_is_paired_by_order_on_demand():
+    names = counted_down(shapes(PARALLEL))
+    sure, found = proposal(PARALLEL, names), proposal(PARALLEL, names, by_order=True)
+    assert (found.map, found.undecided) == (names, ())
+    assert found.by_order == {key for key in names if key not in sure.map} != set()
+    text = found.as_yaml("about")
+    assert f"  layer1.short.weight: {names['layer1.short.weight']}  # by order\n" in text
+    assert text.count("# by order") == len(found.by_order)
+
+
+def test_a_layer_that_is_registered_early_does_not_change_the_order_of_others():
+    names = counted_down(shapes(PARALLEL))
+    last = names["fc.weight"].partition(".")[0]
+    found = proposal(PARALLEL, names, order=lambda each: each.name != last, by_order=True)
+    assert (found.map, found.undecided) == (names, ())
+
+
+@pytest.mark.parametrize("how", ["sorted", "convolutions first"])
+def test_an_order_that_is_not_the_networks_pairs_nothing(how):
+    names = counted_down(shapes(PARALLEL))
+    assert not proposal(PARALLEL, names, order=disorder(how), by_order=True).by_order
+    assert not proposal(PARALLEL, names, ordered=False, by_order=True).by_order
+
+
+def test_a_second_copy_is_not_paired_by_order():
+    expected = shapes(PLAIN)
+    both = {f"{prefix}.{theirs(key)}": shape for prefix in ("model", "average") for key, shape in expected.items()}
+    assert propose(PLAIN, expected, layers(both), ordered=True, by_order=True).map == {}
 
 
 def test_branches_in_the_middle_leave_the_ends_decided():
