@@ -14,12 +14,28 @@ from pathlib import Path
 ELSEWHERE = {  # the words that neither a heading nor the beginning of a paragraph names, by the heading
     "Values": ("params",),
     "Inputs": ("input",),
+    "Outputs": ("as",),
     "Warnings": ("allow",),
     "`each`": ("over",),
     "The file": ("cnnc", "description"),
 }
 WORDS = (
-    *("from", "name", "when", "repeat", "each", "group", "names", "share", "act", "like", "allow", "over", "nodes"),
+    *(
+        "from",
+        "name",
+        "when",
+        "repeat",
+        "each",
+        "group",
+        "names",
+        "share",
+        "act",
+        "as",
+        "like",
+        "allow",
+        "over",
+        "nodes",
+    ),
     *("blocks", "params", "values", "use", "input", "inputs", "outputs", "labels", "budget", "train", "paths"),
     *("cnnc", "description", "limits"),
 )
@@ -46,9 +62,10 @@ def section_of(word: str) -> str | None:
 @cache
 def _text() -> str:
     """Return the reference, from the package or from the checkout."""
-    packed = files("cnnc").joinpath("reference.md")
-    place = packed if packed.is_file() else Path(__file__).parents[2] / "specs/README.md"
-    return place.read_text(encoding="utf-8")
+    try:
+        return files("cnnc").joinpath("reference.md").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return (Path(__file__).parents[2] / "specs/README.md").read_text(encoding="utf-8")
 
 
 def _parts(text: str) -> Iterator[str]:
