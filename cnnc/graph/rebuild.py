@@ -14,7 +14,9 @@ from cnnc.ops.types import TensorType
 def rebuild(graph: Graph, nodes: Iterable[Node], outputs: Iterable[Output] | None = None) -> Graph:
     """Return `graph` with these nodes and outputs, without scopes and inputs that lost their last user."""
     types = {Ref(each.name): each.type for each in graph.inputs}
-    proved = tuple(_prove(node, types) for node in nodes)
+    nodes = tuple(nodes)
+    owned = {node.path for node in nodes}
+    proved = tuple(_prove(node, types, owned) for node in nodes)
     outputs = graph.outputs if outputs is None else tuple(outputs)
     used = _used(proved, outputs)
     lost = _used(graph.nodes, graph.outputs) - used
@@ -33,10 +35,13 @@ def _used(nodes: Iterable[Node], outputs: Iterable[Output]) -> set[Ref]:
     return {ref for node in nodes for ref in node.inputs} | {each.ref for each in outputs}
 
 
-def _prove(node: Node, types: dict[Ref, TensorType]) -> Node:
+def _prove(node: Node, types: dict[Ref, TensorType], owned: set[str]) -> Node:
+    """Return the node with its types and cost; of parameters whose own node is gone, the first user counts them."""
     inputs = tuple(types[ref] for ref in node.inputs)
     inferred = node.op.infer(*inputs)
     outputs = inferred if isinstance(inferred, tuple) else (inferred,)
     types.update((Ref(node.path, port), type) for port, type in enumerate(outputs))
     cost = node.op.cost(*inputs)
-    return replace(node, outputs=outputs, cost=cost.shared if node.shares else cost)
+    counted = node.shares is not None and node.shares in owned
+    owned.add(node.keys)
+    return replace(node, outputs=outputs, cost=cost.shared if counted else cost)

@@ -94,12 +94,12 @@ def _place(node: Node, around: list[ModuleScope]) -> None:
     around[-1].items.append(node)
 
 
-def _scopes(scope: ModuleScope) -> Iterator[ModuleScope]:
+def scopes(scope: ModuleScope) -> Iterator[ModuleScope]:
     """Yield the scopes in a scope, each before those in it."""
     for item in scope.items:
         if isinstance(item, ModuleScope):
             yield item
-            yield from _scopes(item)
+            yield from scopes(item)
 
 
 def _nodes(scope: ModuleScope) -> Iterator[Node]:
@@ -112,7 +112,7 @@ class _Plan:
 
     def __init__(self, graph: Graph, root: ModuleScope) -> None:
         self._graph = graph
-        self._scopes = {scope.path: scope for scope in _scopes(root)}
+        self._scopes = {scope.path: scope for scope in scopes(root)}
         self.runs: dict[str, str] = {}
         self.without_module: set[str] = set()
         self._visit(root)
@@ -161,17 +161,17 @@ class _Plan:
 
         Returns further uses of values that some of them do not give yet.
         """
-        scopes = {scope.path: scope for scope in _scopes(root)}
+        by_path = {scope.path: scope for scope in scopes(root)}
         place = {node.path: index for index, node in enumerate(self._graph.nodes)}
         given: dict[str, set[Ref]] = {}
         alike = [*self.runs.items(), *((module, module) for module in dict.fromkeys(self.runs.values()))]
         for path, module in alike:
-            local = {Ref(scopes[path].local(ref.node), ref.port) for ref in scopes[path].gives}
+            local = {Ref(by_path[path].local(ref.node), ref.port) for ref in by_path[path].gives}
             given[module] = given.get(module, set()) | local
         missing = set()
         for path, module in alike:
-            scopes[path].runs = module if path != module else None
+            by_path[path].runs = module if path != module else None
             every = [Ref(f"{path}.{ref.node}", ref.port) for ref in given[module]]
-            missing |= {(path, ref) for ref in set(every) - set(scopes[path].gives)}
-            scopes[path].gives = sorted(every, key=lambda ref: (place[ref.node], ref.port))
+            missing |= {(path, ref) for ref in set(every) - set(by_path[path].gives)}
+            by_path[path].gives = sorted(every, key=lambda ref: (place[ref.node], ref.port))
         return missing

@@ -148,7 +148,8 @@ class Emitter:
         self.keys: dict[str, str] = {}
         self.value_infos: list[onnx.ValueInfoProto] = []
         self.values = {Ref(each.name): each.name for each in graph.inputs}
-        self.taken = {*weights, *self.values.values(), *(each.name for each in graph.outputs)}
+        self.shown = {each.name for each in graph.outputs}
+        self.taken = {*weights, *self.values.values(), *self.shown}
         self.output_of = {each.ref: each.name for each in reversed(graph.outputs)}
         if pixels:
             name = graph.inputs[0].name
@@ -196,7 +197,7 @@ class Emitter:
 
     def add_weight(self, key: str) -> str:
         """Add a weight and return its name: its key, unless an output has this name."""
-        name = f"{key}.weight" if key in self.output_of.values() else key
+        name = f"{key}.weight" if key in self.shown else key
         self.keys[name] = key
         self.add_initializer(name, self.weights[key], "float32")
         return name

@@ -8,13 +8,14 @@ needed). All other values have the names of their nodes.
 import builtins
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from keyword import iskeyword
 from typing import Any
 
 from cnnc.graph.graph import Graph, Node, Ref
-from cnnc.targets.module_scopes import ModuleScope, called
+from cnnc.targets.module_scopes import ModuleScope, called, scopes
 
 INFIX = {
     "operator.add": "+",
@@ -44,11 +45,13 @@ class Submodule:
     """`self.<target> = <kind>(<arguments>)`; `kind` is like `nn.Conv2d`, a generated class, `parameter` or `tensor`.
 
     For a parameter `weight` the arguments are called `weight.shape` and `weight.fill`; a tensor is itself a parameter.
+    `within` is the inner scope whose module it is added to, if a node of that scope, now gone, had these parameters.
     """
 
     target: str
     kind: str
     arguments: dict[str, Any]
+    within: str = ""
 
 
 @dataclass
@@ -82,7 +85,7 @@ class ForwardSource:
         self.submodules: list[Submodule] = []
         self.statements: list[Statement] = []
         self._taken: set[str] = set(RESERVED)
-        self._inner = [f"{scope.local(item.path)}." for item in scope.items if isinstance(item, ModuleScope)]
+        self._modules = sorted(scope.local(each.path) for each in scopes(scope) if each.runs is None)
         self._targets: set[str] = set()
         # the nodes of a scope without a module may share parameters, so their containers may have gaps
         own = [item.path for item in scope.items if [scope.path, *graph.scopes_of(item.path)][-1] == scope.path]
@@ -118,20 +121,36 @@ class ForwardSource:
         self.statements.append(Statement(results, function, tuple(arguments), keywords))
         return results
 
-    def register(self, target: str, kind: str, arguments: dict[str, Any]) -> str:
-        """Add a submodule, unless there is one already, and return the expression by which it is accessed."""
-        if not self._is_inside(target) and target not in self._targets:
+    def register(self, target: str, kind: str, arguments: dict[str, Any], *, owned: bool) -> str:
+        """Add a submodule, unless there is one already, and return the expression by which it is accessed.
+
+        A target in an inner scope exists unless the node that registers it has `owned` parameters.
+        """
+        within = self._around(target)
+        if target not in self._targets and (owned or not within):
+            for holder in self._missing(within, target) if within else ():
+                self._targets.add(holder)
+                self.submodules.append(Submodule(holder, "nn.ModuleDict", {}, within))
             self._targets.add(target)
-            self.submodules.append(Submodule(target, kind, arguments))
+            self.submodules.append(Submodule(target, kind, arguments, within))
         return self.access(target)
+
+    def _missing(self, within: str, target: str) -> Iterator[str]:
+        """Yield the containers between a scope's module and a target in it that no other node has made."""
+        parts = target.removeprefix(f"{within}.").split(".")[:-1]
+        for holder in accumulate(parts, "{}.{}".format, initial=within):
+            others = (self.scope.local(node.path) for node in self.graph.nodes if not node.shares)
+            made = any(each.startswith(f"{holder}.") for each in others)
+            if holder not in (within, *self._targets) and not made:
+                yield holder
 
     def access(self, target: str) -> str:
         """Return the expression by which the module accesses a submodule, which may be that of an inner scope."""
-        return f'self.get_submodule("{target}")' if self._is_inside(target) else access(target, self.lists)
+        return f'self.get_submodule("{target}")' if self._around(target) else access(target, self.lists)
 
-    def _is_inside(self, target: str) -> bool:
-        """Whether a target is in the module of an inner scope."""
-        return target.startswith(tuple(self._inner))
+    def _around(self, target: str) -> str:
+        """Return the innermost scope in this one whose module contains a target; empty if there is none."""
+        return next((path for path in reversed(self._modules) if target.startswith(f"{path}.")), "")
 
     def lines(self) -> list[str]:
         """Return the body of the forward method, after choosing final names."""
@@ -163,10 +182,11 @@ class SourceBuilder:
     def __init__(self, forward: ForwardSource, node: Node, target: str, keys: str) -> None:
         self.inputs, self.outputs = forward.graph.input_types(node), node.outputs
         self._forward, self._target, self._keys = forward, target, keys
+        self._owned = bool(node.cost.params or node.cost.buffers)
 
     def module(self, kind: str, x: Any, /, **arguments: Any) -> Term:
         """Apply a module of torch.nn, at the node's path, to `x`."""
-        module = self._forward.register(self._keys, f"nn.{kind}", arguments)
+        module = self._register(f"nn.{kind}", arguments)
         return self._forward.call(module, [x], {}, [self._target])[0]
 
     def call(self, function: str, *args: Any, **kwargs: Any) -> Term:
@@ -183,19 +203,22 @@ class SourceBuilder:
         """Add a learned tensor."""
         if not name:
             arguments = {"shape": shape, "fill": fill, "deviation": deviation}
-            self._forward.register(self._keys, TENSOR, arguments)
+            self._register(TENSOR, arguments)
             return Term(f"self.{self._keys}" if self._keys.isidentifier() else f'self.get_parameter("{self._keys}")')
-        parameters = self._forward.register(self._keys, "parameter", {f"{name}.shape": shape, f"{name}.fill": fill})
+        parameters = self._register("parameter", {f"{name}.shape": shape, f"{name}.fill": fill})
         return Term(f'{parameters}["{name}"]')
 
     def tensors(self, kind: str, names: Sequence[str], /, **arguments: Any) -> list[Term]:
         """Add a module of torch.nn that is not called, and return its tensors."""
-        module = self._forward.register(self._keys, f"nn.{kind}", arguments)
+        module = self._register(f"nn.{kind}", arguments)
         return [Term(f"{module}.{name}") for name in names]
 
     def training(self) -> Term:
         """Return whether the module is in training mode."""
         return Term("self.training")
+
+    def _register(self, kind: str, arguments: dict[str, Any]) -> str:
+        return self._forward.register(self._keys, kind, arguments, owned=self._owned)
 
 
 def lists(paths: Iterable[str]) -> frozenset[str]:

@@ -188,6 +188,11 @@ def _submodules(body: Body, parameters: Parameters) -> Iterator[str]:
     """Yield the assignments of the constructor; a container is created before its first child."""
     started: set[str] = set()
     for index, submodule in enumerate(body.submodules):
+        if submodule.within:
+            place, _, name = submodule.target.rpartition(".")
+            start = f'        self.get_submodule("{place}").add_module("{name}", '
+            yield from _made(start, index, submodule, parameters, ")")
+            continue
         holders = list(accumulate(submodule.target.split(".")[:-1], "{}.{}".format))
         for holder in holders:
             if holder not in started:

@@ -171,12 +171,14 @@ def test_a_field_longer_than_127_bytes_has_its_length_in_several():
         np.testing.assert_array_equal(found[key], array)
 
 
-@pytest.mark.parametrize("outputs", ["p", {"p": "relu", "r": "p"}])
+@pytest.mark.parametrize("outputs", ["p", {"p": "relu", "r": "p"}, {"r": "relu", "q": "gone", "p": "p"}])
 def test_an_output_may_have_the_name_of_a_parameter(tmp_path, outputs):
     nodes = [{"relu": {}}, {"parameter": {"name": "p", "shape": [2], "init": 3}}]
     spec = {"cnnc": 1, "name": "net", "input": {"x": [2]}, "nodes": nodes, "outputs": outputs}
     if outputs == "p":
         del nodes[0]
+    if "q" in outputs:
+        nodes.append({"identity": {"name": "gone"}})  # two outputs then have the same value
     built = build(spec, out=tmp_path, targets=["onnx"])
     model = onnx.load(built.folder / "net.onnx")
     assert [each.name for each in model.graph.initializer if each.data_type == onnx.TensorProto.FLOAT] == ["p.weight"]
