@@ -256,7 +256,7 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     targets = require_targets(graph, [targets] if isinstance(targets, str) else targets, opset)
     request = Request.of(precision, calibrate, max_drop).require(trained=weights is not None, targets=targets)
     if uint8:
-        require_pixels(graph, targets, request.precisions)
+        require_pixels(graph, targets)
     module = _lower(graph, _Weights(weights, map, key), seed, note)
     graph = _named_by(graph, weights)
     weights_from, map_from = (None if path is None else str(path) for path in (weights, map))

@@ -121,12 +121,10 @@ def require_targets(graph: Graph, targets: Iterable[str], opset: int) -> tuple[s
     return targets
 
 
-def require_pixels(graph: Graph, targets: tuple[str, ...], precisions: tuple[str, ...] = ()) -> None:
+def require_pixels(graph: Graph, targets: tuple[str, ...]) -> None:
     """Raise E406 unless the ONNX file of the graph can take pictures as uint8."""
     reason = None
-    if precisions:
-        reason, help = f"{' and '.join(precisions)} files are made from a float32 file", "build them separately"
-    elif not {"onnx", "triton"} & {*targets}:
+    if not {"onnx", "triton"} & {*targets}:
         reason, help = f"of the targets {', '.join(targets)}, none is an ONNX file", "add the target onnx"
     elif len(graph.inputs) != 1 or graph.inputs[0].picture is None:
         shown = ", ".join(f"{each.name} {list(each.type.shape)}" for each in graph.inputs)
@@ -183,7 +181,11 @@ def export(
         with prepared(deployed):
             verification = Verification(made, record.seed, stage if large else None)
             files, agreements = _write_verified(paths, write, verification, write_weights, 1 if large else 2)
-        others = tuple(versions(_onnx_files(files), _by_name(shown, verification.inputs)) if versions else ())
+        others = tuple(
+            versions(_onnx_files(files), _by_name(shown, verification.pixels or verification.inputs))
+            if versions
+            else ()
+        )
         files = _beside_onnx(files, [each.file for each in others])
         about = manifest(graph, record, weights_sha256, files, agreements)
         if others:

@@ -40,8 +40,6 @@ def run(given: Namespace) -> int:
         raise WrongCall(EMPTY_OUT)
     require_weights(given.weights, map=given.map, key=given.key)
     targets = tuple(given.target or DEFAULTS)
-    if given.uint8 and given.precision:
-        raise WrongCall("--uint8 and --precision cannot be combined", "build them into different folders with --out")
     request = request_of(given, given.precision or (), trained=given.weights is not None, targets=targets)
 
     def after_pass(name: str, network: Any) -> None:

@@ -153,9 +153,12 @@ def test_what_takes_no_pixels(tmp_path, change, targets, reason):
     assert not list(tmp_path.iterdir())
 
 
-def test_precisions_are_built_separately(tmp_path):
-    (tmp_path / "net.json").write_text(json.dumps(spec("rgb")))
-    done = run_command("build", tmp_path / "net.json", "--uint8", "--precision", "fp16", "-o", tmp_path)
-    assert done.exit_code == 2
-    with pytest.raises(CnncError, match="E406"):
-        cnnc.build(spec("rgb"), uint8=True, precision="fp16", out=tmp_path)
+def test_other_precisions_take_pixels_too(tmp_path, photo):
+    cnnc.build(spec("bgr"), targets=["onnx"], uint8=True, precision="fp16", max_drop=100, out=tmp_path)
+    found = []
+    for name in ("net.onnx", "net.fp16.onnx"):
+        with load_model(tmp_path / "net" / name, "cpu") as model:
+            assert model.contract.input.uint8
+            found.append({each.index: each.score for each in infer(model, photo).predictions})
+    assert found[0] == pytest.approx(found[1], rel=1e-2)
+    assert found[0] != found[1]
