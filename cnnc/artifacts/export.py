@@ -181,11 +181,8 @@ def export(
         with prepared(deployed):
             verification = Verification(made, record.seed, stage if large else None)
             files, agreements = _write_verified(paths, write, verification, write_weights, 1 if large else 2)
-        others = tuple(
-            versions(_onnx_files(files), _by_name(shown, verification.pixels or verification.inputs))
-            if versions
-            else ()
-        )
+        random = _by_name(shown, verification.pixels or verification.inputs)
+        others = tuple(versions(_onnx_files(files), random) if versions else ())
         files = _beside_onnx(files, [each.file for each in others])
         about = manifest(graph, record, weights_sha256, files, agreements)
         if others:

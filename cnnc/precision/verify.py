@@ -90,7 +90,8 @@ def verify_version(
     except (CnncError, ImportError):
         raise
     except Exception as error:  # the libraries that read and run files raise any type
-        raise _wrong(precision, f"it cannot be run: {str(error).strip().splitlines()[0]}") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise _wrong(precision, f"it cannot be run: {reason}") from error
 
 
 def _verified(
@@ -107,10 +108,10 @@ def _verified(
     _require_layers(wanted, given, precision)
     count = _require_weights(wanted, given, precision)
     before_run()
+    pairs_of_inputs = list(_inputs(shown, seed, pixels=_takes_pixels(given)))
+    feeds = [feed for feed, _ in pairs_of_inputs]
     with prepared(deployed):
-        feeds = list(_inputs(shown, seed))
-        torch_run = run_torch(deployed)
-        reference = [torch_run(_tensors(each)) for each in feeds]
+        reference = [run_torch(deployed)(tensors) for _, tensors in pairs_of_inputs]
     run = runner(path)
     outputs = [run(each) for each in feeds]
     for ours, theirs in zip(reference, outputs, strict=True):
@@ -123,28 +124,35 @@ def _verified(
     return VersionAgreement(precision, count, found.relative, found.first_snr)
 
 
-def _tensors(feed: "Feed") -> "list[Tensor]":
-    import torch
+def _takes_pixels(model: "onnx.ModelProto") -> bool:
+    from onnx import TensorProto
 
-    return [torch.from_numpy(each) for each in feed.values()]
+    return [each.type.tensor_type.elem_type for each in model.graph.input] == [TensorProto.UINT8]
 
 
-def _inputs(graph: Graph, seed: int) -> "Iterator[Feed]":
-    """Yield random inputs of several sizes: pictures of noise, or normal numbers for other inputs."""
+def _inputs(graph: Graph, seed: int, *, pixels: bool) -> "Iterator[tuple[Feed, tuple[Tensor, ...]]]":
+    """Yield random inputs of several sizes for the file and for torch.
+
+    They are pictures of noise, or normal numbers for other inputs.
+    """
+    first = graph.inputs[0]
     for at, space in enumerate(sample_inputs.spaces(graph)):
-        drawn = sample_inputs.draw(graph, BATCH, space, seed + at)
-        yield {each.name: _noise(tensor, each.picture) for each, tensor in zip(graph.inputs, drawn, strict=True)}
+        if pixels and first.picture is not None:
+            drawn = sample_inputs.draw_pixels(graph, BATCH, space, seed + at)
+            yield {first.name: drawn[0].numpy()}, sample_inputs.normalised(first.picture, drawn)
+            continue
+        normal = sample_inputs.draw(graph, BATCH, space, seed + at)
+        given = tuple(_noise(tensor, each.picture) for each, tensor in zip(graph.inputs, normal, strict=True))
+        yield {each.name: tensor.numpy() for each, tensor in zip(graph.inputs, given, strict=True)}, given
 
 
-def _noise(normal: "Tensor", picture: Picture | None) -> "Array":
+def _noise(normal: "Tensor", picture: Picture | None) -> "Tensor":
     """Return normal numbers as they are, or as the pixels of a picture, uniformly distributed."""
     if picture is None:
-        return normal.numpy()
+        return normal
     pixels = picture.scale * 0.5 * (1 + (normal / 2**0.5).erf())
-    mean, deviation = (
-        pixels.new_tensor(each or default) for each, default in ((picture.mean, [0]), (picture.std, [1]))
-    )
-    return ((pixels - mean.reshape(-1, 1, 1)) / deviation.reshape(-1, 1, 1)).numpy()
+    mean, deviation = (pixels.new_tensor(each or [other]) for each, other in ((picture.mean, 0), (picture.std, 1)))
+    return (pixels - mean.reshape(-1, 1, 1)) / deviation.reshape(-1, 1, 1)
 
 
 def _initializers(model: "onnx.ModelProto") -> "dict[str, Array]":

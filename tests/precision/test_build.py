@@ -265,3 +265,17 @@ def test_the_tools_leave_no_trace(kit, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
     assert sys.path == path
     assert tempfile.tempdir == folder
+
+
+def test_files_that_take_pixels_are_reduced_as_well(kit, tmp_path):
+    done = build(kit, tmp_path, "--precision", "int8", "--precision", "fp16", "--uint8")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads((tmp_path / "quad" / "manifest.json").read_text())["precisions"]
+    for kind in ("int8", "fp16"):
+        file = tmp_path / "quad" / f"quad.{kind}.onnx"
+        assert onnx.load(file).graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+        assert found[kind]["snr_db"]["head"] > (50 if kind == "fp16" else 25)
+        assert f"{kind}: 6 weight tensors" in str(cnnc.verify(SPEC, file, weights=kit / "quad.safetensors"))
+    assert "within" in str(cnnc.build(SPEC, precision="fp16", uint8=True, targets="onnx", out=tmp_path).versions[0])
+    again = run_command("quantize", tmp_path / "quad" / "quad.onnx", "--calibrate", kit / "quad.npz")
+    assert again.exit_code == 0, again.stderr
