@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Run = Callable[[Feed], Sequence[Array]]
 
 LIMIT = 200.0  # dB, so that equal and constant outputs have a finite number
+BETTER = 0.1  # of the distance between guessing and perfect
 TIE = 0.01  # of the range of the scores: if the two best are closer, their order means nothing
 
 
@@ -28,7 +29,7 @@ class Fidelity:
     `snr` is the signal-to-noise ratio of each output in dB, `relative` the largest RMS error of an output relative to
     its RMS. For scores of classes in the first output (also for each
     position): `agreement` is the fraction with the same best class, without the `near_ties`; `float_accuracy` and
-    `accuracy` are those of the two models if the pictures have labels.
+    `accuracy` are those of the two models if the pictures have labels, `chance` is that of guessing.
     """
 
     pictures: int
@@ -38,15 +39,21 @@ class Fidelity:
     near_ties: int = 0
     accuracy: float | None = None
     float_accuracy: float | None = None
+    chance: float = 0.0
 
     @property
     def first_snr(self) -> float:
         return next(iter(self.snr.values()))
 
     @property
+    def labels_fit(self) -> bool:
+        """Whether float32 finds the classes of the data, clearly better than by guessing."""
+        return self.float_accuracy is not None and self.float_accuracy > self.chance + BETTER * (1 - self.chance)
+
+    @property
     def drop(self) -> float | None:
-        """The points of accuracy lost; without labels, the percentage of other classes; None without classes."""
-        if self.accuracy is not None and self.float_accuracy is not None:
+        """The points of accuracy lost, or without labels that fit the percentage of other classes; None without classes."""
+        if self.accuracy is not None and self.float_accuracy is not None and self.labels_fit:
             return 100 * (self.float_accuracy - self.accuracy)
         return None if self.agreement is None else 100 * (1 - self.agreement)
 
@@ -112,6 +119,7 @@ class _Classes:
     same: int = 0
     right: int = 0
     right_in_float: int = 0
+    classes: int = 1
 
     def add(self, wanted: "Array", given: "Array", labels: "Array | None") -> None:
         """Count the positions of a batch; raises E510 for a label that is not a class."""
@@ -119,6 +127,7 @@ class _Classes:
         ranked = np.partition(wanted, -2, axis=1)
         margin, spread = ranked[:, -1] - ranked[:, -2], ranked[:, -1] - wanted.min(1)
         clear = margin > TIE * spread
+        self.classes = wanted.shape[1]
         self.positions += best.size
         self.ties += int((~clear).sum())
         self.same += int(((best == ours) & clear).sum())
@@ -166,4 +175,5 @@ def compare(
     agreement = counts.same / clear if clear else None
     if labels is None or counts.positions != done:
         return Fidelity(done, snr, relative, agreement, counts.ties)
-    return Fidelity(done, snr, relative, agreement, counts.ties, counts.right / done, counts.right_in_float / done)
+    right, right_in_float = counts.right / done, counts.right_in_float / done
+    return Fidelity(done, snr, relative, agreement, counts.ties, right, right_in_float, 1 / counts.classes)

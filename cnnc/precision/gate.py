@@ -20,7 +20,7 @@ def refused(precision: str, found: Fidelity, max_drop: float, in_float: Sequence
     if found.drop is None:
         lost = f"its outputs have a signal-to-noise ratio of {found.first_snr:.1f} dB {pictures}, at least "
         lost += f"{GOOD_SNR:g} dB is needed"
-    elif found.accuracy is not None:
+    elif found.accuracy is not None and found.labels_fit:
         lost = f"it loses {found.drop:.2f} points of accuracy {pictures}, {max_drop:g} are accepted: "
         lost += f"{found.accuracy:.2%} instead of {found.float_accuracy:.2%}"
     else:
@@ -45,6 +45,11 @@ def remarks(found: Fidelity, calibrated: int | None) -> tuple[str, ...]:
         said.append(
             f"int8: calibrated with {counted(calibrated, 'picture')}; with fewer than {FEWEST}, the ranges of values "
             "are unreliable"
+        )
+    if found.float_accuracy is not None and not found.labels_fit:
+        said.append(
+            f"the float32 file classifies {found.float_accuracy:.1%} of the pictures as the data does, hardly better "
+            "than guessing: the data has other classes than the network, so only the best class of float32 counted"
         )
     if calibrated is not None and found.first_snr < GOOD_SNR:
         said.append(

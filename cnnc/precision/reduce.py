@@ -7,6 +7,7 @@ is lost, E410 if the model has no such version, and the errors of reading pictur
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +159,8 @@ class Reducer:
 
         `without` is the fidelity of the model without any.
         """
-        few = [next(iter(self._calibrating()))]
+        first = next(iter(self._calibrating()))
+        few = [first, *islice(self._calibrating(), 1, FEW // len(first[self.source.contract.input.name]))]
         ranked = keep_float.worst_first(
             model, ranges, self.reference, self.source.outputs, few, self.folder, self.progress
         )

@@ -279,3 +279,17 @@ def test_files_that_take_pixels_are_reduced_as_well(kit, tmp_path):
     assert "within" in str(cnnc.build(SPEC, precision="fp16", uint8=True, targets="onnx", out=tmp_path).versions[0])
     again = run_command("quantize", tmp_path / "quad" / "quad.onnx", "--calibrate", kit / "quad.npz")
     assert again.exit_code == 0, again.stderr
+
+
+def test_labels_of_another_data_set_do_not_decide(kit, tmp_path, monkeypatch):
+    """float32 finds none of them, and so does a file that is broken."""
+    pictures, labels = drawn(300, 1)
+    np.savez(kit / "others.npz", x_train=pictures, y_train=(labels + 1) % 4)
+    done = build(kit, tmp_path, "--precision", "int8", calibrate="others.npz")
+    assert done.exit_code == 0
+    assert "hardly better than guessing" in done.stderr
+    monkeypatch.setattr(int8, "quantized", zeroed)
+    monkeypatch.setattr(int8, "layers", lambda model: [node for node in model.graph.node if node.name == "head"])
+    done = build(kit, tmp_path, "--precision", "int8", calibrate="others.npz")
+    assert done.exit_code == 1
+    assert "of the scores another best class" in done.stderr
