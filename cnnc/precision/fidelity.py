@@ -52,7 +52,7 @@ class Fidelity:
 
     @property
     def drop(self) -> float | None:
-        """The points of accuracy lost, or without labels that fit the percentage of other classes; None without classes."""
+        """The points of accuracy lost, or the percentage of other classes without labels that fit; None without any."""
         if self.accuracy is not None and self.float_accuracy is not None and self.labels_fit:
             return 100 * (self.float_accuracy - self.accuracy)
         return None if self.agreement is None else 100 * (1 - self.agreement)
