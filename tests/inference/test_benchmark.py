@@ -157,6 +157,16 @@ def test_an_event_without_a_node_of_its_op_belongs_to_the_node_that_it_is_named_
     assert assigned(NODES, [("relu_kernel_time", "Clip"), ("stem_kernel_time", "QLinearConv")]) == ["relu", "stem"]
 
 
+def test_events_of_a_quantized_file_belong_to_its_nodes():
+    events = [
+        ("stem_token_2_kernel_time", "QLinearConv"),
+        ("relu_token_7_kernel_time", "NhwcMaxPool"),
+        ("fc_kernel_time", "QGemm"),
+        ("Transpose_token_5_kernel_time", "Transpose"),
+    ]
+    assert assigned(NODES, events) == ["stem", "relu", "fc", None]
+
+
 def test_paths_fold():
     assert [folded("a.b.c", depth, ".") for depth in (None, 1, 2, 5)] == ["a.b.c", "a", "a.b", "a.b.c"]
 
