@@ -20,7 +20,6 @@ from cnnc.inference.providers import TIMEOUT, WANTED
 if TYPE_CHECKING:
     from cnnc.cli.infer_output import Destination
     from cnnc.cli.progress import ProgressLine
-    from cnnc.inference.integrity import OpenModel
     from cnnc.inference.model import Model
     from cnnc.inference.output_folder import OutputFolder
     from cnnc.inference.results import Failed, Result
@@ -73,7 +72,8 @@ def run(given: Namespace) -> int:
     options = {
         "allow_external": given.allow_external,
         "timeout": given.timeout,
-        "threads": _threads(given, opened),
+        "threads": given.threads,
+        "at_once": _several(given),
         "inputs": inputs,
     }
     provider = given.provider if given.engine == "local" else "cpu"  # other machines may have what this one has not
@@ -129,9 +129,9 @@ def _results(
     if given.engine == "ray":
         from cnnc.inference.on_ray import RayJob, infer_on_ray
 
-        options |= {"provider": given.provider, "accept_changed": given.accept_changed}
+        options |= {"provider": given.provider, "accept_changed": given.accept_changed, "threads": given.threads or 1}
         return infer_on_ray(RayJob(model.path, options, given.top, batch, folder), found, workers=given.workers)
-    workers = _workers(given, model, options["threads"])
+    workers = _workers(given, model)
     return infer_found(model, found, given.top, batch=batch, workers=workers, folder=folder)
 
 
@@ -188,15 +188,6 @@ def _listed(end: bytes) -> Iterator[str]:
         raise CnncError.of(Code.PICTURE_UNREADABLE, "standard input lists no pictures")
 
 
-def _threads(given: Namespace, opened: "OpenModel") -> int | None:
-    """Return the threads of a run: one if several pictures run at the same time, else all (None)."""
-    from cnnc.artifacts.contract import CONTRACT
-
-    together = _several(given) and CONTRACT in opened.file.metadata  # other models run in one process, in turns
-    threads: int | None = given.threads
-    return threads or (1 if together else None)
-
-
 def _batch(given: Namespace, model: "Model") -> int:
     if given.batch is not None:
         if given.batch > 1 and model.single:
@@ -205,11 +196,11 @@ def _batch(given: Namespace, model: "Model") -> int:
     return ON_GPU if model.runner.choice.name != "cpu" and None not in model.contract.input.shape else 1
 
 
-def _workers(given: Namespace, model: "Model", threads: int | None) -> int:
+def _workers(given: Namespace, model: "Model") -> int:
     from cnnc.inference.pipeline import cores
 
     if given.workers is not None:
         return int(given.workers)
     if not _several(given):
         return 1
-    return max(1, cores() // (threads or 1)) if model.runner.choice.name == "cpu" else cores()
+    return max(1, cores() // (given.threads or 1)) if model.runner.choice.name == "cpu" else cores()

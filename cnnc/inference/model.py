@@ -53,6 +53,7 @@ class _Options(NamedTuple):
     allow_external: bool
     timeout: float
     threads: int | None
+    at_once: bool
 
 
 @named("infer", "running a model")
@@ -64,6 +65,7 @@ def load_model(
     accept_changed: bool = False,
     timeout: float = TIMEOUT,
     threads: int | None = None,
+    at_once: bool = False,
     inputs: Mapping[str, str] | None = None,
 ) -> Model:
     """Load an ONNX file, from its path or an OpenModel. Use as a context manager.
@@ -71,14 +73,15 @@ def load_model(
     `provider` is `auto`, `cpu`, `cuda` or `tensorrt`. `allow_external` reads weights in other files of the model's
     folder, `accept_changed` accepts a file of cnnc that was damaged or rewritten. `timeout` is the limit in seconds for
     loading, and for each run, of a model without cnnc's metadata. `threads` is the number of threads of each run on the
-    CPU, by default one per core. `inputs` are the files with the values of all inputs but the picture.
+    CPU, by default one per core; or one, if runs are to be `at_once` and the model allows that. `inputs` are the files
+    with the values of all inputs but the picture.
     Raises CnncError: E501 if it is not an ONNX model or not as cnnc wrote it, E502 if its inputs are not a picture and
     those of `inputs`, E506 if the provider cannot run here, E507 if onnxruntime crashes or exceeds the timeout, E508 or
     E510 for one of `inputs`.
     """
     opened = model if isinstance(model, OpenModel) else open_model(model, accept_changed=accept_changed)
     try:
-        return _load(opened, _Options(provider, allow_external, timeout, threads), inputs or {})
+        return _load(opened, _Options(provider, allow_external, timeout, threads, at_once), inputs or {})
     finally:
         opened.require_intact()  # damage is the likely cause of any other error, so it replaces that error
 
@@ -104,14 +107,15 @@ def _load(opened: OpenModel, options: _Options, inputs: Mapping[str, str]) -> Mo
 
 
 def _start(opened: OpenModel, contract: Contract | None, options: _Options) -> Runner:
-    file, provider, threads = opened.file, options.provider, options.threads
+    file, provider = opened.file, options.provider
     external = options.allow_external or (contract is not None and opened.data is not None)
     if contract is not None and _is_safe(contract):
-        return Session(file, provider, allow_external=external, threads=threads)
+        one_each = 1 if options.at_once else None
+        return Session(file, provider, allow_external=external, threads=options.threads or one_each)
     from cnnc.inference.child import Child
 
     opened.require_intact()  # damage may have hidden the contract of a file of cnnc
-    return Child(file.path, provider, allow_external=external, timeout=options.timeout, threads=threads)
+    return Child(file.path, provider, allow_external=external, timeout=options.timeout, threads=options.threads)
 
 
 def _is_safe(contract: Contract) -> bool:

@@ -4,6 +4,7 @@ import platform
 import threading
 import time
 import warnings
+from functools import partialmethod
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from onnx import helper
 from PIL import Image
 
 from cnnc.data.pictures import decoders, open_picture
+from cnnc.inference import child, session
 from cnnc.inference.pipeline import AHEAD, in_order
 from cnnc.inference.predict import infer, infer_many, load_model
 from cnnc.inference.results import Failed, Result
@@ -180,3 +182,19 @@ def test_a_model_that_kills_its_process_fails_for_that_picture_alone(save, tmp_p
 def test_numbers_below_one(save, option):
     with load_model(save(linear(), contract()), "cpu") as model, pytest.raises(ValueError, match=option):
         infer_many(model, [], **{option: 0})
+
+
+@pytest.mark.parametrize(("about", "expected"), [(OPEN, 1), (None, None)])
+def test_runs_at_once_have_a_thread_each_if_the_model_allows_them(save, monkeypatch, about, expected):
+    seen = []
+    for kind in (session.Session, child.Child):
+        monkeypatch.setattr(kind, "__init__", partialmethod(record_threads, seen, kind.__init__))
+    load_model(save(means(), about), "cpu", at_once=True).runner.close()
+    load_model(save(means(), about), "cpu").runner.close()
+    load_model(save(means(), about), "cpu", at_once=True, threads=2).runner.close()
+    assert seen == [expected, None, 2]
+
+
+def record_threads(self, seen, load, *words, **how):
+    seen.append(how["threads"])
+    load(self, *words, **how)
