@@ -1,5 +1,6 @@
 """Where `--save` writes: a name for each picture, and nothing is lost."""
 
+import csv
 import json
 import os
 
@@ -92,3 +93,19 @@ def test_outputs_names_become_parts_of_file_names():
     found = file_names(("x/y:0", "x/y/0", "../up", "n" * 300))
     assert len(set(found.values())) == 4
     assert all(len(each) < 90 and "/" not in each for each in found.values())
+
+
+def test_a_table_has_the_outputs_as_json_and_a_resumed_run_replaces_files_without_a_row(
+    masks, picture, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    picture((0, 255, 0), (4, 3), "RGB", "p.png")
+    words = ("infer", masks, "p.png", "--save", "out", "-o", "r.csv")
+    for options in ((), ("--resume",)):
+        assert run_command(*words, *options).exit_code == 0
+        with open("r.csv", newline="", encoding="utf-8") as file:
+            (row,) = csv.DictReader(file)
+        assert json.loads(row["outputs"])["y"]["file"] == os.path.join("out", "p.png.y.png")
+        assert row["error"] == ""
+        header = (tmp_path / "r.csv").read_text().partition("\n")[0]
+        (tmp_path / "r.csv").write_text(header + "\np.p")
