@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +67,14 @@ def essence(results):
 
 
 def actors():
-    """The processes of Ray that hold a model."""
-    names = {
-        int(each.parent.name): each.read_bytes() for each in Path("/proc").glob("[0-9]*/cmdline") if readable(each)
-    }
-    return {number for number, name in names.items() if name.startswith(b"ray::") and b"MapWorker" in name}
+    """The processes of this test's cluster that hold a model."""
+    parents, names = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            names[int(folder.name)] = (folder / "cmdline").read_bytes()
+            parents[int(folder.name)] = int(status(folder)[1])
+    own = [number for number, parent in parents.items() if parents.get(parent) == os.getpid()]  # of our raylet
+    return [number for number in own if b"MapWorker" in names[number]]
 
 
 def busiest(processes):
@@ -85,14 +89,12 @@ def busiest(processes):
 
 def cpu_time(process):
     """Ticks of a process, in user mode."""
-    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11])
+    return int(status(Path(f"/proc/{process}"))[11])
 
 
-def readable(path):
-    try:
-        return bool(path.read_bytes())
-    except OSError:
-        return False
+def status(folder):
+    """The fields of a process after its name: its state, its parent …"""
+    return (folder / "stat").read_text().rpartition(")")[2].split()
 
 
 def test_results_are_those_of_this_machine_also_if_an_actor_is_killed(cluster, model, folder):
