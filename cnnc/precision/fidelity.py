@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Run = Callable[[Feed], Sequence[Array]]
 
 LIMIT = 200.0  # dB, so that equal and constant outputs have a finite number
+CONSTANT = 1e-12  # of the squares of an output: less variance than this is rounding
 BETTER = 0.1  # of the distance between guessing and perfect
 TIE = 0.01  # of the range of the scores: if the two best are closer, their order means nothing
 
@@ -88,8 +89,9 @@ class _Powers:
     noise: float = 0.0
 
     def add(self, wanted: "Array", given: "Array") -> None:
-        wanted = np.moveaxis(wanted.astype(np.float64), 1, -1) if wanted.ndim > 1 else wanted.astype(np.float64)
-        given = np.moveaxis(given, 1, -1) if given.ndim > 1 else given
+        if wanted.ndim == 1:
+            wanted, given = wanted[:, None], given[:, None]
+        wanted, given = np.moveaxis(wanted.astype(np.float64), 1, -1), np.moveaxis(given, 1, -1)
         flat = wanted.reshape(-1, wanted.shape[-1])
         self.count += len(flat)
         self.total = self.total + flat.sum(0)
@@ -99,8 +101,12 @@ class _Powers:
     @property
     def snr(self) -> float:
         signal = self.squares - float((self.total**2).sum()) / max(1, self.count)
-        if not np.isfinite(self.noise) or signal <= 0:
+        if not np.isfinite(self.noise):
             return -LIMIT
+        if signal <= CONSTANT * self.squares:  # all pictures have the same outputs
+            signal = self.squares
+        if not signal:
+            return -LIMIT if self.noise else LIMIT
         return float(np.clip(10 * np.log10(signal / self.noise), -LIMIT, LIMIT)) if self.noise else LIMIT
 
     @property
