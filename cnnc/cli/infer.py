@@ -62,6 +62,8 @@ def run(given: Namespace) -> int:
     """Run the model on each picture, and return the exit code; raises CnncError for a model that cannot run."""
     if given.null and LIST not in given.images:
         raise WrongCall("--null is for a list of paths on standard input", "give - in place of pictures")
+    if not given.images and not given.input:
+        raise WrongCall("cnnc infer needs IMAGES", "name pictures or folders after the model")
     require_output_options(given)
     from cnnc.inference.integrity import open_model
 

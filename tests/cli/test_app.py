@@ -135,7 +135,7 @@ def test_github_annotations_go_to_standard_output(tiny):
 
 def test_set_gives_values_to_parameters(tiny):
     done = cnnc("check", "tiny.yaml", "--set", "classes=7", "--format", "json", cwd=tiny)
-    assert json.loads(done.stdout)["outputs"] == {"linear": {"shape": [7]}}
+    assert json.loads(done.stdout)["outputs"] == {"linear": {"shape": [7], "as": "classes"}}
 
 
 @pytest.mark.parametrize(

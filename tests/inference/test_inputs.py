@@ -134,7 +134,7 @@ def test_a_model_without_pictures_runs_once(save, picture, files):
         assert infer_given(loaded).predictions[0].index == 1
         with pytest.raises(CnncError, match=r"E502.*takes no picture"):
             infer(loaded, picture())
-    assert run_command("infer", path, *options).exit_code == 1
+    assert run_command("infer", path, *options).exit_code == 2
 
 
 @pytest.mark.parametrize(
