@@ -22,7 +22,8 @@ def draw(found: Sequence[Measurement], format: str) -> bytes:
     rates = speed.barh(places, [each.pictures_per_second for each in found], color="tab:blue")
     speed.bar_label(rates, [f"{each.pictures_per_second:,.1f}" for each in found], padding=3)
     speed.set_xlabel("pictures/s")
-    speed.margins(x=0.15)
+    speed.locator_params(axis="x", nbins=4)
+    speed.set_xlim(0, 1.35 * max(each.pictures_per_second for each in found))  # space for the figures
     names = [visible(str(each.configuration)).replace("$", r"\$") for each in found]  # a formula is between dollars
     speed.set_yticks(places, names)
     speed.invert_yaxis()
