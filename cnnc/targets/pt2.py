@@ -38,9 +38,14 @@ def write(graph: Graph, module: "GraphModule", path: Path) -> None:
 def _export(graph: Graph, module: "GraphModule") -> "ExportedProgram":
     from torch.export import Dim, export
 
-    sizes = ((None, *each.type.shape) for each in graph.inputs)
-    dynamic = tuple({axis: Dim.DYNAMIC for axis, size in enumerate(each) if size is None} for each in sizes)
-    return export(module, draw(graph, 2, spaces(graph)[-1], 0), dynamic_shapes=dynamic)
+    example = draw(graph, 2, spaces(graph)[-1], 0)
+    shapes = zip([(None, *each.type.shape) for each in graph.inputs], [each.shape for each in example], strict=True)
+    dynamic = tuple(
+        # an open size is 1 in the example only if the network accepts no other
+        {axis: Dim.DYNAMIC for axis, sizes in enumerate(zip(*each, strict=True)) if sizes[0] is None and sizes[1] > 1}
+        for each in shapes
+    )
+    return export(module, example, dynamic_shapes=dynamic)
 
 
 def _takes_all_sizes(program: "ExportedProgram", graph: Graph) -> bool:

@@ -42,3 +42,10 @@ def test_a_file_that_refuses_the_smallest_inputs_is_not_verified(tmp_path, monke
     spec = {**OPEN, "nodes": [{"max_pool": {"kernel": 5, "stride": 2, "dilation": 7}}]}
     with pytest.raises(cnnc.CnncError, match=r"E404.*pt2"):
         cnnc.build(spec, out=tmp_path, targets=["pt2"])
+
+
+def test_an_open_size_of_which_only_1_is_accepted(tmp_path):
+    nodes = [{"adaptive_max_pool": {"size": 1}}, {"crop": {"like": "image"}}]
+    built = cnnc.build({**OPEN, "nodes": nodes}, out=tmp_path, targets=["pt2"])
+    module, x = pt2.load(built.folder / "net.pt2"), torch.randn(3, 1, 1, 1)
+    torch.testing.assert_close(module(x), x)
