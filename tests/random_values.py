@@ -35,20 +35,21 @@ def conditions(draw: Draw, scope: Scope) -> tuple[bool, Any]:
 @st.composite
 def rewritten(draw: Draw, given: Attributes, scope: Scope, x: Sizes) -> Attributes:
     """The attributes with expressions in the place of some values."""
-    return {key: draw(written(value, scope, x[0].channels)) for key, value in given.items()}
+    size = "tokens" if x[0].is_tokens else "channels", x[0].shape[0] or 0
+    return {key: draw(written(value, scope, size)) for key, value in given.items()}
 
 
 @st.composite
-def written(draw: Draw, value: Any, scope: Scope, channels: int = 0) -> Any:
+def written(draw: Draw, value: Any, scope: Scope, size: tuple[str, int] = ("channels", 0)) -> Any:
     """The value itself, mostly, or an expression of what the scope sees that has it."""
     is_written = isinstance(value, str) and value.startswith("$")
     if is_written or draw(st.integers(0, 3)) < 3:
         return value
-    return draw(st.sampled_from(_expressions(value, scope, channels)))
+    return draw(st.sampled_from(_expressions(value, scope, *size)))
 
 
-def _expressions(value: Any, scope: Scope, channels: int) -> list[Any]:
-    """Ways to write a value."""
+def _expressions(value: Any, scope: Scope, size: str, known_size: int) -> list[Any]:
+    """Ways to write a value; the input of the scope has this `size`."""
     params = [name for name, given in scope.params.items() if given == value and type(given) is type(value)]
     ways: list[Any] = [f"${name}" for name in params]
     if isinstance(value, bool):
@@ -57,8 +58,8 @@ def _expressions(value: Any, scope: Scope, channels: int) -> list[Any]:
     elif isinstance(value, int):
         ways += [f"$({name} + {value - known})" for name, known in scope.params.items() if type(known) is int]
         ways += [f"$(min({value}, {value} + 1))", f"$(len([0, 0]) * {value} // 2)"]
-        if scope.source and channels:
-            ways += [f"$({scope.source}.channels - ({channels - value}))"]
+        if scope.source and known_size:
+            ways += [f"$({scope.source}.{size} - ({known_size - value}))"]
         if "widths" in scope.params:
             ways += [f"$(widths[-1] + {value} - 3)"]
     elif isinstance(value, list):
