@@ -7,7 +7,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from cnnc.cli.infer_output import add_output_options, open_output, require_output_options
@@ -131,10 +131,30 @@ def _results(
     if given.engine == "ray":
         from cnnc.inference.on_ray import RayJob, infer_on_ray
 
+        _disconnect_on_interrupt()
         options |= {"provider": given.provider, "accept_changed": given.accept_changed, "threads": given.threads or 1}
         return infer_on_ray(RayJob(model.path, options, given.top, batch, folder), found, workers=given.workers)
     workers = _workers(given, model)
     return infer_found(model, found, given.top, batch=batch, workers=workers, folder=folder)
+
+
+def _disconnect_on_interrupt() -> None:
+    """On SIGINT, let Ray stop the processes that it has started for this command, and exit with 130."""
+    import signal
+    from threading import Thread
+
+    import ray
+
+    from cnnc.processes import end_on_interrupt
+
+    def stop(*_: object) -> None:
+        stopping = Thread(target=ray.shutdown, daemon=True)  # this thread may be inside a call of Ray
+        stopping.start()
+        stopping.join(10)
+        end_on_interrupt()
+
+    with suppress(ValueError):  # only the main thread may do that
+        signal.signal(signal.SIGINT, stop)
 
 
 def _progress(given: Namespace, held: int) -> "ProgressLine":
