@@ -17,7 +17,6 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
-import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -58,7 +57,7 @@ def right(count: int, first: int, coverage: Coverage) -> None:
             coverage.add(spec, graph)
             agree(graph, drawn)
         except Exception as error:
-            error.add_note(yaml.safe_dump(spec, sort_keys=False, default_flow_style=None) + f"# seed {drawn}")
+            error.add_note(f"{as_yaml(spec)}# seed {drawn}")
             raise
 
     try:

@@ -256,14 +256,15 @@ def _wrapped(start: str, items: list[str], end: str) -> Iterator[str]:
         yield line
         return
     indent = " " * (len(start) - len(start.lstrip()))
-    holder, inside, call = start.rpartition("(")[0].rpartition("(")
+    call = start.removesuffix("{").removesuffix("(")
+    holder, inside, arguments = call.rpartition("(")
     if inside and end.endswith("))"):  # the call is the last argument of another
-        *before, kind = call.split(", ")
+        *before, kind = arguments.split(", ")
         yield f"{holder}("
         yield from (f"{indent}    {each}," for each in before)
-        yield f"{indent}    {kind}("
+        yield f"{indent}    {kind}{start[len(call) :]}"
         yield from (f"{indent}        {each}," for each in items)
-        yield f"{indent}    ){',' if before else ''}"
+        yield f"{indent}    {end[:-1]}{',' if before else ''}"
         yield f"{indent})"
         return
     yield start

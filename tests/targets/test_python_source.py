@@ -91,6 +91,14 @@ def test_a_description_cannot_break_it(description):
     assert max(map(len, source.splitlines())) <= 120
 
 
+@pytest.mark.parametrize("op", [{"scale": {}}, {"prelu": {}}, {"conv": {"out": 300, "kernel": 3, "padding": 1}}])
+def test_long_lines_are_wrapped(op):
+    [(name, attributes)] = op.items()
+    node = {name: {"name": "a-" + "very-" * 9 + "long-name", **attributes}}
+    source, _ = compiled(load({"cnnc": 1, "name": "n", "input": {"image": [100, 2, 2]}, "nodes": [node]}))
+    assert max(map(len, source.splitlines())) <= 120
+
+
 CHAINS = {
     "cnnc": 1,
     "name": "residual",  # which a block would like to be called as well
