@@ -101,7 +101,7 @@ def refused_file(tmp_path, monkeypatch):
 
 def damaged_file(tmp_path):
     (tmp_path / "damaged.onnx").write_bytes(b"onnx")
-    with pytest.raises(cnnc.CnncError, match="E404"):
+    with pytest.raises(cnnc.CnncError, match="E501"):
         cnnc.verify(tmp_path / "tiny.yaml", tmp_path / "damaged.onnx")
 
 

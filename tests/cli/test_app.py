@@ -445,8 +445,8 @@ def test_a_parameter_is_set_in_those_of_several_specs_that_have_it(tiny):
     done = cnnc("check", "tiny.yaml", "plain.yaml", "--set", "classes=30", "--format", "json", cwd=tiny)
     assert done.returncode == 0
     found = {line["name"]: line["outputs"] for line in map(json.loads, done.stdout.splitlines())}
-    assert found["tiny"] == {"linear": {"shape": [30]}}
-    assert found["plain"] == {"linear": {"shape": [2]}}
+    assert found["tiny"] == {"linear": {"shape": [30], "as": "classes"}}
+    assert found["plain"] == {"linear": {"shape": [2], "as": "classes"}}
     done = cnnc("check", "tiny.yaml", "plain.yaml", "--set", "clases=30", cwd=tiny)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -465,13 +465,13 @@ def test_the_nodes_of_another_file_say_which(tiny):
     ]
 
 
-def test_infer_is_next_for_pictures_alone_and_its_path_can_be_pasted(tiny):
+def test_infer_is_next_with_what_the_network_takes_and_its_path_can_be_pasted(tiny):
     done = cnnc("build", "tiny.yaml", "--target", "onnx", "-o", "my builds", cwd=tiny)
     assert "next: cnnc infer 'my builds/tiny/tiny.onnx' PICTURE" in done.stdout
     (tiny / "vector.yaml").write_text("cnnc: 1\ninput: {x: [4]}\nnodes: [{linear: {out: 2}}]\n", encoding="utf-8")
     done = cnnc("build", "vector.yaml", "--target", "onnx", cwd=tiny)
     assert done.returncode == 0
-    assert "next:" not in done.stdout
+    assert "next: cnnc infer build/vector/vector.onnx --input x=FILE" in done.stdout
 
 
 def test_an_empty_name_is_no_folder(tiny):
