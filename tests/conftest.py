@@ -27,7 +27,15 @@ os.environ.update(NO_COLOR="1", COLUMNS="120", TERM="dumb")
 memory.keep_memory = lambda: None
 
 
-LONGEST = ("tests/verification/test_planted_faults.py", "tests/mutants", "tests/agreement/test_random_specs.py")
+LONGEST = (
+    *(
+        "tests/test_readme.py",
+        "tests/mutants",
+        "tests/verification/test_planted_faults.py",
+        "tests/train/test_processes.py",
+    ),
+    *("tests/agreement/test_random_specs.py", "tests/inference/test_benchmark.py"),
+)
 
 
 def pytest_collection_modifyitems(items):
