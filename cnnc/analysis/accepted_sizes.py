@@ -10,7 +10,7 @@ Within a class, if windows fit at a size they fit at all larger ones, so bisecti
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count, islice, product
+from itertools import chain, count, islice, product
 from math import prod
 
 from cnnc.analysis.size_questions import FAR_ENOUGH, TooLong, Trial, examples
@@ -20,8 +20,8 @@ from cnnc.ops.window import SIDES
 
 LONGEST_PERIOD = 1024
 SCANNED = 1024  # if no class fits, single sizes up to here are tried
-SAMPLED = 3  # number of smallest heights and widths; all pairs of them and of larger ones are tried
-LARGER = (32, 66, 1024)  # a small picture, its double, and a large one
+SAMPLED = 3  # number of smallest heights and widths whose pairs are all tried
+LARGER = (32,)  # sizes that are tried with the smallest, and with each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,10 @@ def _rules_of_two_axes(trial: Trial, height: Rule, width: Rule) -> Rules:
         if tall is None or wide is None:
             return Rules(height, width, (None, None), clash=(low, narrow))
         either = (tall, wide)
-    pairs = product(_samples(height, either and either[0]), _samples(width, either and either[1]))
+    pairs = chain(
+        product(_samples(height, either and either[0]), _samples(width, either and either[1])),
+        *(product(*each) for least in LARGER for each in _beside(height, width, least)),
+    )
     rules = Rules(height, width, _least(low, narrow, either), either)
     clash = next((pair for pair in pairs if rules.takes(*pair) and not trial.takes(*pair)), None)
     return replace(rules, clash=clash)
@@ -232,9 +235,15 @@ def _first_that(rule: Rule, fits: Callable[[int], bool]) -> int | None:
 
 
 def _samples(rule: Rule, more: int | None) -> list[int]:
-    """Return the smallest sizes, and the first from each of some larger ones on."""
-    larger = [least for least in (more, *LARGER) if least is not None]
-    return [*islice(rule.sizes(), SAMPLED), *(size for least in larger for size in islice(rule.sizes(least), 1))]
+    return [*islice(rule.sizes(), SAMPLED), *islice(rule.sizes(more or 1), 1 if more else 0)]
+
+
+def _beside(height: Rule, width: Rule, least: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield a height and a width, as lists of one or no size, of which one or both are the first from `least` on."""
+    tall, wide = list(islice(height.sizes(least), 1)), list(islice(width.sizes(least), 1))
+    yield list(islice(height.sizes(), 1)), wide
+    yield tall, list(islice(width.sizes(), 1))
+    yield tall, wide
 
 
 def _least(low: int, narrow: int, either: tuple[int, int] | None) -> tuple[int, int]:

@@ -51,7 +51,10 @@ GLOBAL: Reaches = (EVERYTHING, EVERYTHING)
 
 
 def through(op: Reach | None, source: Reach | None) -> Reach | None:
-    """Return what an op's outputs see of the network's input if the op's own input sees `source`."""
+    """Return what an op's outputs see of the network's input if the op's own input sees `source`.
+
+    The result is None if it has too many phases, or steps that are longer than any input.
+    """
     if op is EVERYTHING:
         return EVERYTHING
     if op is None or source is None or op is ITSELF:
@@ -60,10 +63,11 @@ def through(op: Reach | None, source: Reach | None) -> Reach | None:
         return source
     if source.period == op.period == 1 and op.starts[0] <= op.ends[0]:  # the common case in deep networks
         start, end = source.start(op.starts[0]), source.end(op.ends[0])
-        return Reach(op.step * source.step, (start,), (end,), op.whole or source.whole)
+        step = op.step * source.step
+        return Reach(step, (start,), (end,), op.whole or source.whole) if step < FAR else None
     rounds = source.period // gcd(op.step, source.period)
     period, step = op.period * rounds, op.step * rounds // source.period * source.step
-    if period > MOST_PHASES:
+    if period > MOST_PHASES or step >= FAR:
         return None
     fields = [_field(op, source, phase) for phase in range(period)]
     starts, ends = zip(*fields, strict=True)

@@ -265,6 +265,15 @@ def test_paths_that_drift_apart_have_no_field():
     assert fields["global_avg_pool"].height.whole
 
 
+def test_steps_longer_than_any_input_have_no_field():
+    """A hundred halvings, each padded again: a stride of 2^100, which grows without bound if it is kept."""
+    blocks = {"b": {"nodes": [{"max_pool": {"kernel": 2}}, {"pad": {"padding": [0, 0, 17, 17]}}]}}
+    spec = {"cnnc": 1, "input": {"x": [1, 33, 33]}, "blocks": blocks, "nodes": [{"b": {"repeat": 100}}]}
+    fields = receptive_fields(load(spec))
+    assert fields["b.40.max_pool"].height.stride == 2**41
+    assert fields["b.99.pad"].height == Side()
+
+
 def test_each_input_is_seen_by_its_own_nodes():
     graph = load(
         {

@@ -72,6 +72,8 @@ def measured(name: str, *arguments: str | Path) -> Worst:
         return Worst(name, inf, inf, f"exit code {done.returncode}")
     *_, last = said.splitlines()
     code, seconds, megabytes = map(float, last.split())
+    if code not in (0, 1):
+        return Worst(name, inf, inf, f"exit code {code:g}")
     codes = re.search(r"^error\[(\w+)\]", said, re.MULTILINE)
     return Worst(name, seconds, megabytes, "accepted" if code == 0 else codes[1] if codes else "refused")
 
