@@ -44,7 +44,6 @@ VARIES = [
     (r"[\d,]+ examples", "0 examples"),
     (r"  [\d.]+ s\b", "  0 s"),
     (r"  \d+:\d\d left", "  0 s left"),
-    (r"  \d+:\d\d left", "  0 s left"),
     (r"in epoch \d+", "in epoch 0"),
     (r"(?m)^(\d) +[01]\.\d{4} +[01]\.\d{4} +\d+$", r"\1 0 0 0"),
     (r"(?m)^  (\d)\. (class )?\d +[\d.]+%$", r"  \1. \g<2>0"),
