@@ -73,9 +73,9 @@ def prepare(picture: DecodedPicture, to: InputContract) -> NDArray[Any]:
     placed = place((image.height, image.width), to)
     image = _crop(picture.path, _resize(picture.path, image, placed.resized, to.interpolation), placed)
     _check_fit(picture.path, image, to)
-    pixels = np.asarray(image)
+    pixels: NDArray[np.uint8] = np.asarray(image)
     if to.uint8:
-        return np.atleast_3d(pixels)
+        return pixels if pixels.ndim == 3 else pixels[:, :, None]
     pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     return normalise(pixels[::-1] if to.mode == "bgr" else pixels, to)
 

@@ -108,7 +108,7 @@ def winners(array: NDArray[Any], scores: str | None) -> NDArray[np.uint8]:
 def spread(classes: NDArray[np.uint8], placed: Framing, stride: tuple[float, float] | None = None) -> NDArray[np.uint8]:
     """Return the class of each pixel of the picture, or OUTSIDE: the nearest of those that the network computes."""
     rows, columns = (placed.positions(axis, classes.shape[axis], stride[axis] if stride else None) for axis in (0, 1))
-    mask = classes[np.ix_(rows, columns)]
+    mask: NDArray[np.uint8] = classes[np.ix_(rows, columns)]
     mask[rows < 0] = OUTSIDE
     mask[:, columns < 0] = OUTSIDE
     return mask
@@ -133,7 +133,7 @@ def _pixels(array: NDArray[Any], about: OutputContract) -> NDArray[np.uint8]:
         values = values * np.asarray(about.std)[:, None, None]
     if about.mean:
         values = values + np.asarray(about.mean)[:, None, None]
-    pixels = np.rint(values * (255 if about.scale == 1 else 1)).clip(0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(values * (255 if about.scale == 1 else 1)).clip(0, 255).astype(np.uint8)
     if about.mode == "bgr":
         pixels = pixels[::-1]
     return pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
@@ -157,7 +157,7 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     with zipfile.ZipFile(stream, "w") as archive:  # numpy.savez takes no array called `file`
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+                np.save(member, array, allow_pickle=False)
     return stream.getvalue()
 
 
