@@ -243,8 +243,7 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     final name, and an interrupted build leaves the earlier files or none. `weights`, `map`, `key` and `note` are as in
     `compile`. With `uint8`, the ONNX file takes pictures as uint8 (N, H, W, C). `precision` is one or several of int8
     and fp16, for more ONNX files; int8 needs `calibrate`, a data set or a folder of pictures, and may lose `max_drop`
-    points of accuracy. `progress` is called with each stage, and `after_pass` with the network after each pass, on
-    threads of the build.
+    points of accuracy. `progress` gets each stage, `after_pass` the network after each pass, on the build's threads.
     """
     progress("checking the spec")
     graph = load(spec, set=set)
@@ -259,8 +258,7 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
         require_pixels(graph, targets)
     module = _lower(graph, _Weights(weights, map, key), seed, note)
     graph = _named_by(graph, weights)
-    weights_from, map_from = (None if path is None else str(path) for path in (weights, map))
-    record = Record(seed=seed, weights=weights_from, map=map_from, key=key, opset=opset, uint8=uint8)
+    record = Record(seed, str(weights) if weights else None, str(map) if map else None, opset, key, uint8)
     return export(graph, module, targets, Path(out), record, progress, after_pass, versions_of(request, progress))
 
 
@@ -279,10 +277,9 @@ def verify(
 ) -> "Agreement | VersionAgreement":
     """Compare a model file with the spec's torch module; raises CnncError if their outputs differ too much.
 
-    `model` has the suffix of its target (.onnx, .pt, .pt2, .py); another tool may have rewritten it. The module
-    `cnnc.precision.verify` says how an int8 or fp16 file is compared. `weights`, `map`, `key`, `seed` and `note` are as
-    in `compile`; `seed` also draws the inputs. The file runs in this process, without a time limit; `before_run` is
-    called before it is loaded.
+    `model` has the suffix of its target (.onnx, .pt, .pt2, .py); another tool may have rewritten it. For int8 and fp16
+    see `cnnc.precision.verify`. `weights`, `map`, `key`, `seed` and `note` are as in `compile`; `seed` also draws the
+    inputs. The file runs in this process, without a time limit; `before_run` is called before it is loaded.
     """
     graph = load(spec, set=set)
     from cnnc.artifacts.rewritten import verify_file

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Thread
 from time import perf_counter, process_time
 from typing import Any
@@ -135,11 +136,10 @@ def measure_peak(job: dict[str, Any]) -> dict[str, Any]:
 
 def peak_memory() -> int | None:
     """Return the peak of this process's memory in bytes; None if the system has no figure."""
-    try:  # ru_maxrss would include the memory of the parent
-        with open("/proc/self/status", encoding="utf-8") as status:
-            return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
-    except OSError:
-        pass
+    with suppress(OSError), open("/proc/self/status", encoding="utf-8") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):  # ru_maxrss would include the memory of the parent
+                return 1024 * int(line.split()[1])
     try:
         import resource
     except ImportError:  # Windows
