@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.files.write import stage_file
 from cnnc.graph.graph import Graph
-from cnnc.targets.sample_inputs import draw, extremes, is_open, spaces
+from cnnc.targets.sample_inputs import draw, extremes, is_open, shapes, spaces
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -38,14 +38,16 @@ def write(graph: Graph, module: "GraphModule", path: Path) -> None:
 def _export(graph: Graph, module: "GraphModule") -> "ExportedProgram":
     from torch.export import Dim, export
 
-    example = draw(graph, 2, spaces(graph)[-1], 0)
-    shapes = zip([(None, *each.type.shape) for each in graph.inputs], [each.shape for each in example], strict=True)
+    tried = [shapes(graph, space) for space in (*spaces(graph), *extremes(graph))]
     dynamic = tuple(
-        # an open size is 1 in the example only if the network accepts no other
-        {axis: Dim.DYNAMIC for axis, sizes in enumerate(zip(*each, strict=True)) if sizes[0] is None and sizes[1] > 1}
-        for each in shapes
+        # an open size is not dynamic if the network accepts only one: torch would find it constant, and refuse
+        {
+            0: Dim.DYNAMIC,
+            **{axis: Dim.DYNAMIC for axis, sizes in enumerate(zip(*each, strict=True), 1) if len({*sizes}) > 1},
+        }
+        for each in zip(*tried, strict=True)
     )
-    return export(module, example, dynamic_shapes=dynamic)
+    return export(module, draw(graph, 2, spaces(graph)[-1], 0), dynamic_shapes=dynamic)
 
 
 def _takes_all_sizes(program: "ExportedProgram", graph: Graph) -> bool:

@@ -11,7 +11,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,11 +32,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "channels last": {"channels_last": True},
     "tf32": {"tf32": True},
     "bf16": {"precision": "bf16"},
-    "bf16, compiled": {"precision": "bf16", "compile": True},
+    "bf16 compiled": {"precision": "bf16", "compile": True},
 }
 TINY = (16, 8)  # examples of an epoch, and of a batch
 EXAMPLES = 60_000
 PICTURES = 2_000
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a part measures; it may write to the `folder`."""
+
+    networks: Sequence[str]
+    variants: Sequence[str]  # of the recipe
+    examples: int  # of an epoch
+    folder: Path
+    tiny: bool
 
 
 def gpu() -> str | None:
@@ -45,17 +57,18 @@ def gpu() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
-def train(networks: Iterable[str], folder: Path, tiny: bool) -> Iterator[str]:
-    """Examples/s of the second epoch of the course's loop, and of ours in each variant; in tiny sizes of the first."""
+def train(task: Task) -> Iterator[str]:
+    """Examples/s of the second epoch of the course's loop, and of the third of ours in each variant."""
     yield f"{'network':<14}{'loop':<18}{'examples/s':>12}{'× the loop':>12}{'the book':>12}"
-    for name in networks:
-        size = TINY if tiny else (EXAMPLES, BATCHES.get(name, 128))
+    rows = [("course", "by hand", {}), *(("ours", each, VARIANTS[each]) for each in task.variants)]
+    for name in task.networks:
+        size = TINY if task.tiny else (task.examples, BATCHES.get(name, 128))
         base = None
-        for kind, label, given in (("course", "by hand", {}), *(("ours", *each) for each in VARIANTS.items())):
+        for kind, label, given in rows:
             try:
-                with trainer(kind, name, folder, json.dumps({"size": size, "given": given})) as epoch:
-                    if not tiny:
-                        epoch()  # compiles, and starts workers
+                with trainer(kind, name, task.folder, json.dumps({"size": size, "given": given})) as epoch:
+                    if kind == "course":
+                        epoch()  # starts workers
                     rate = size[0] / epoch()
             except RuntimeError as error:
                 yield f"{name:<14}{label:<18}failed: {str(error).strip().splitlines()[-1]}"
@@ -65,37 +78,45 @@ def train(networks: Iterable[str], folder: Path, tiny: bool) -> Iterator[str]:
             yield f"{name:<14}{label:<18}{rate:>12,.0f}{rate / base:>12.2f}{book:>12}".rstrip()
 
 
-def bench(networks: Iterable[str], folder: Path, tiny: bool) -> Iterator[str]:
+def bench(task: Task) -> Iterator[str]:
     """The table of `cnnc bench` for each provider."""
-    batches = "1,2" if tiny else "1,8,32,64,128,256"
-    speed = ("--rounds", "1", "--seconds", "0.05") if tiny else ("--rounds", "3", "--seconds", "1")
-    for name in networks:
-        path = built(name, folder)
-        for provider in ("cpu",) if tiny and gpu() is None else ("cuda", "tensorrt", "cpu"):
+    batches = "1,2" if task.tiny else "1,8,32,64,128,256"
+    speed = ("--rounds", "1", "--seconds", "0.05" if task.tiny else "0.5")
+    for name in task.networks:
+        path = built(name, task.folder)
+        for provider in ("cpu",) if gpu() is None else ("cuda", "tensorrt"):
             words = ("--provider", provider, "--precision", "fp32,fp16", "--batch", batches)
             yield cnnc("bench", path, *words, *speed)
 
 
-def infer(networks: Iterable[str], folder: Path, tiny: bool) -> Iterator[str]:
+def infer(task: Task) -> Iterator[str]:
     """Pictures/s of `cnnc infer`, with its start, for a folder of JPEGs."""
-    pictures, count = folder / "pictures", 20 if tiny else PICTURES
+    pictures, count = task.folder / "pictures", 20 if task.tiny else PICTURES
     pictures.mkdir()
     random = np.random.default_rng(0)
     for at in range(count):
         Image.fromarray(random.integers(0, 256, (240, 320, 3), np.uint8)).save(pictures / f"{at}.jpg")
     provider = "cpu" if gpu() is None else "cuda"
-    for name in networks:
-        for batch in (1, 8) if tiny else (1, 32, 256):
+    for name in task.networks:
+        for batch in (1, 8) if task.tiny else (1, 32, 256):
             start = perf_counter()
             said = cnnc(
-                "infer", built(name, folder), pictures, "--provider", provider, "--batch", batch, "--format", "json"
+                "infer",
+                built(name, task.folder),
+                pictures,
+                "--provider",
+                provider,
+                "--batch",
+                batch,
+                "--format",
+                "json",
             )
             seconds, lines = perf_counter() - start, said.splitlines()
             shown = f"{count / seconds:,.1f} pictures/s" if len(lines) >= count else f"failed: {lines[-1]}"
             yield f"infer {name}, {provider}, batch {batch}: {shown}"
 
 
-def verify(networks: Iterable[str], folder: Path, tiny: bool) -> Iterator[str]:
+def verify(task: Task) -> Iterator[str]:
     """The distance of the outputs of the GPU, in torch and in onnxruntime, from torch's on the CPU."""
     import torch
 
@@ -104,11 +125,11 @@ def verify(networks: Iterable[str], folder: Path, tiny: bool) -> Iterator[str]:
     from cnnc.inference.session import Session
 
     device = "cpu" if gpu() is None else "cuda"
-    for name in networks:
-        path = built(name, folder)
+    for name in task.networks:
+        path = built(name, task.folder)
         module = compiled(name, path)
         shape = json.loads(cnnc("inspect", path, "--format", "json"))["contract"]["input"]["shape"]
-        pictures = torch.randn((2 if tiny else 16, *shape), generator=torch.Generator().manual_seed(0))
+        pictures = torch.randn((2 if task.tiny else 16, *shape), generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
             wanted = module(pictures)
             there = module.to(device)(pictures.to(device)).cpu()
@@ -171,16 +192,19 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.gpu", description="cnnc on a GPU, in figures.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--networks", default=",".join(BOOK), help=f"with commas (default: {','.join(BOOK)})")
+    parser.add_argument("--variants", default=",".join(VARIANTS), help=f"of training (default: {','.join(VARIANTS)})")
+    parser.add_argument("--examples", type=int, default=EXAMPLES, help=f"of an epoch (default: {EXAMPLES})")
     parser.add_argument("--tiny", action="store_true", help="tiny sizes, to see whether the script works")
     given = parser.parse_args(words)
-    if unknown := [*({*given.parts} - {*PARTS}), *({*given.networks.split(",")} - {*BOOK})]:
+    networks, variants = given.networks.split(","), given.variants.split(",")
+    if unknown := [*({*given.parts} - {*PARTS}), *({*networks} - {*BOOK}), *({*variants} - {*VARIANTS})]:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     device = gpu()
     tiny = given.tiny or device is None
     print(device or "no GPU: all runs on the CPU in tiny sizes, and the figures mean nothing", flush=True)
     for part in given.parts or PARTS:
         with tempfile.TemporaryDirectory(prefix="cnnc-gpu-") as folder:
-            for line in globals()[part](given.networks.split(","), Path(folder), tiny):
+            for line in globals()[part](Task(networks, variants, given.examples, Path(folder), tiny)):
                 print(line, flush=True)
     return 0
 

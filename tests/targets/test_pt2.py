@@ -44,6 +44,17 @@ def test_a_file_that_refuses_the_smallest_inputs_is_not_verified(tmp_path, monke
         cnnc.build(spec, out=tmp_path, targets=["pt2"])
 
 
+def test_an_open_size_of_which_only_2_is_accepted(tmp_path):
+    inputs = {"image": [3, None, None], "strip": [3, None, 2]}
+    built = cnnc.build(
+        {"cnnc": 1, "name": "net", "inputs": inputs, "nodes": [{"sub": {"from": ["image", "strip"]}}]},
+        out=tmp_path,
+        targets=["pt2"],
+    )
+    module, x = pt2.load(built.folder / "net.pt2"), torch.randn(3, 3, 5, 2)
+    torch.testing.assert_close(module(x, x / 2), x / 2)
+
+
 def test_an_open_size_of_which_only_1_is_accepted(tmp_path):
     nodes = [{"adaptive_max_pool": {"size": 1}}, {"crop": {"like": "image"}}]
     built = cnnc.build({**OPEN, "nodes": nodes}, out=tmp_path, targets=["pt2"])
