@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cnnc.inference.rows import Rows
 
 FORMATS = ("text", "json", "csv", "parquet")
-SUFFIXES = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
+SUFFIXES = {"": "text", ".txt": "text", ".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet"}
 
 
 class Destination(Protocol):
@@ -67,7 +67,11 @@ def require_output_options(given: Namespace) -> None:
     if given.output == "":
         raise WrongCall("--output: expected a file, got an empty name")
     if given.format is None:
-        given.format = SUFFIXES.get(Path(given.output or "").suffix.lower(), "text")
+        suffix = Path(given.output or "").suffix.lower()
+        if suffix not in SUFFIXES:
+            known = ", ".join(filter(None, SUFFIXES))
+            raise WrongCall(f"--output: no format is known for {suffix}", f"use one of {known}, or add --format")
+        given.format = SUFFIXES[suffix]
     if given.save == "":
         raise WrongCall("--save: expected a folder, got an empty name; . is the current folder")
     if given.overwrite and given.output is None and given.save is None:

@@ -251,6 +251,7 @@ def test_the_suffix_names_the_format(save, picture, tmp_path):
         (["-o", "r.json", "--resume", "--overwrite"], "only one of them"),
         (["-o", "r.txt", "--resume"], "text cannot be resumed"),
         (["-o", ""], "got an empty name"),
+        (["-o", "r.jsn"], "no format is known for .jsn"),
     ],
 )
 def test_options_that_do_not_fit_together(save, picture, options, says):
