@@ -25,6 +25,7 @@ ROOMS = [
     "diagnostics",  # what is wrong, where, and a way out
     "files",  # files opened, written and sealed
     "text",  # a file to values with places
+    "formatting",  # values to a file's text
     "expressions",
     "ops",
     "language",  # values to a Spec

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cnnc.cli.options import add_set, parameters
+from cnnc.cli.options import add_exclude, add_set, parameters
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 from cnnc.cli.renderers import ORDERS, RENDERERS, Shown, failure_lines
 from cnnc.cli.tally import Tally
@@ -16,7 +16,6 @@ from cnnc.diagnostics import CnncError, Code, Diagnostic
 if TYPE_CHECKING:
     from cnnc.compiler import Checked
     from cnnc.diagnostics.levels import Levels
-    from cnnc.text.find_specs import FoundSpecs
 
 
 def add_options(parser: Parser) -> None:
@@ -32,16 +31,17 @@ def add_options(parser: Parser) -> None:
     parser.option("--allow", metavar="CODE", repeat=True, help="Do not report this warning; may be repeated.")
     denied = "Make this warning an error (`warnings`: all warnings); may be repeated."
     parser.option("--deny", metavar="CODE", repeat=True, help=denied)
-    parser.option("--exclude", metavar="GLOB", repeat=True, help="Leave these files out; may be repeated.")
+    add_exclude(parser)
 
 
 def run(given: Namespace) -> int:
     """Prove specs without running them, and return the exit code."""
     from cnnc.cli.project import project_of
+    from cnnc.cli.selection import select
     from cnnc.compiler import check
 
     set, from_options = parameters(given.set), _levels(given.allow, given.deny)
-    paths, passed_over, _ = _select(given.specs, given.exclude or ())
+    paths, passed_over, _ = select(given.specs, given.exclude or ())
     levels = {path: from_options.over(project_of(path).levels) for path in paths}
     if set and len(paths) > 1 and "-" in paths:
         raise WrongCall("--set cannot be used if standard input is one of several specs")  # it would be read twice
@@ -88,33 +88,6 @@ def _levels(allow: Sequence[str] | None, deny: Sequence[str] | None) -> "Levels"
         return Levels.of(allow or (), deny or ())
     except ValueError as error:
         raise WrongCall(f"--allow and --deny: {error}") from None
-
-
-def _select(specs: Sequence[str], exclude: Sequence[str]) -> "FoundSpecs":
-    """Return the specs to check; raises WrongCall if `--exclude` leaves none.
-
-    A project's `exclude` applies only to files found in folders.
-    """
-    from cnnc.cli.project import project_of
-    from cnnc.text.find_specs import FoundSpecs, find_specs
-    from cnnc.text.globs import Globs
-
-    globs = Globs(exclude, ".")
-    found = find_specs(specs, lambda path: globs.match(path) or project_of(path).leaves_out(path))
-    kept = tuple(path for path in found.specs if path == "-" or not globs.match(path))
-    if not kept and found.emptied:
-        raise _emptied(", ".join(found.emptied), by_call=bool(exclude))
-    if not kept:
-        raise WrongCall(f"--exclude: all specs match {', '.join(exclude)}, none is left to check")
-    return FoundSpecs(kept, found.passed_over)
-
-
-def _emptied(folders: str, by_call: bool) -> Exception:
-    """Return the error for folders whose specs are all left out."""
-    if by_call:
-        return WrongCall(f"--exclude leaves out all specs in {folders}")
-    message = f"`exclude` of `[tool.cnnc]` leaves out all specs in {folders}"
-    return CnncError.of(Code.UNREADABLE, message, help="name a spec file, which `exclude` does not leave out")
 
 
 def _settings(paths: Sequence[str], given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -42,6 +42,9 @@ COMMANDS = {
     ),
     "inspect": Command("cnnc.cli.inspect", "Print what an ONNX file contains: contract, labels, hashes, sizes, spec."),
     "diff": Command("cnnc.cli.diff", "Compare two networks: nodes added, removed and changed, and the change in cost."),
+    "fmt": Command(
+        "cnnc.cli.fmt", "Format specs in place: order of keys, one line or several by length, comments kept."
+    ),
     "weights": Command(
         "cnnc.cli.weights",
         "Propose a map from a checkpoint's names to a spec's, by order and shape. Exits with 1 if any is undecided.",

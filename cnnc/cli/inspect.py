@@ -21,10 +21,10 @@ def run(given: Namespace) -> int:
 
     found = inspect(given.model)
     if given.spec:
-        from cnnc.text.written import as_yaml
+        from cnnc.formatting import write
 
         spec = require_spec(found)
-        print(json.dumps(spec, ensure_ascii=False) if given.format == "json" else as_yaml(spec).rstrip())
+        print(json.dumps(spec, ensure_ascii=False) if given.format == "json" else write(spec).rstrip())
     else:
         print(json.dumps(found.as_json()) if given.format == "json" else found.as_text())
     show(found.faults)

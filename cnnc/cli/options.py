@@ -22,6 +22,11 @@ def add_set(parser: Parser, name: str = "--set", help: str = "Set a parameter of
     parser.option(name, metavar="NAME=VALUE", repeat=True, help=help)
 
 
+def add_exclude(parser: Parser) -> None:
+    """Add the option for globs of files to leave out."""
+    parser.option("--exclude", metavar="GLOB", repeat=True, help="Leave these files out; may be repeated.")
+
+
 def add_weights(parser: Parser, help: str) -> None:
     """Add the options for a file of weights, its map and its key."""
     parser.option("--weights", help=help)

@@ -35,7 +35,7 @@ class Tally:
     def closing(self, format: str, passed_over: Sequence[str]) -> Shown:
         """Return the last lines of a run."""
         specs = self.fine + self.wrong + self.failed
-        skipped = [_skipped(passed_over)] if passed_over else []
+        skipped = [skipped_line(passed_over)] if passed_over else []
         counts = [f"{counted(specs, 'spec')}: {self._count_specs()}; {self._count_diagnostics()}"]
         if specs == 1 or format == "json":
             counts = []
@@ -51,7 +51,8 @@ class Tally:
         return ", ".join(counted(len(found), severity) for severity, found in self._diagnostics.items())
 
 
-def _skipped(files: Sequence[str]) -> str:
+def skipped_line(files: Sequence[str]) -> str:
+    """Return the line that names the files in folders that are not specs."""
     named = ", ".join(map(visible, files[:MOST]))
     more = f" and {len(files) - MOST:,} more" if len(files) > MOST else ""
     return f"skipped, without a top-level `{'`, `'.join(KEYS[:-1])}` or `{KEYS[-1]}`: {named}{more}"

@@ -35,6 +35,7 @@ NEEDS: Final = {
     **dict.fromkeys(("compile", "weights", "eval"), _COMPILE),
     **dict.fromkeys(("build", "verify", "quantize"), _BUILD),
     "train": (*_COMPILE, *EXTRAS["train"]),
+    "fmt": ("yaml",),
     **dict.fromkeys(("infer", "bench"), EXTRAS["infer"]),
 }
 """The modules that each command or function needs in its usual form; some of its options need others."""

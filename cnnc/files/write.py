@@ -1,7 +1,7 @@
 """Atomic writing of files: a new file is complete, or the old one is unchanged.
 
 Data is written to a staging folder next to the target, flushed to the disk, and renamed. A writer locks its staging
-folder; the next writer removes folders of writers that were killed. Files get the mode of the umask. Errors of the
+folder; the next writer removes folders of writers that were killed. New files get the mode of the umask. Errors of the
 system become the diagnostic E405.
 """
 
@@ -48,6 +48,30 @@ def write_file(path: Path, data: Data) -> None:
         with _staging(place.parent) as stage:
             _write(stage / place.name, data)
             _rename(stage / place.name, place)
+
+
+def rewrite_file(path: Path, data: Data) -> None:
+    """Like `write_file`, but for a file that exists: it keeps its mode and, if possible, its owner.
+
+    Raises E405 also if the file is read-only.
+    """
+    with reported(path):
+        place = _place(path)
+        if not os.access(place, os.W_OK):
+            message = f"cannot write {path}: it is read-only"
+            raise CnncError.of(Code.NOT_WRITTEN, message, help="make it writable; the file is unchanged")
+        with _staging(place.parent) as stage:
+            _write(stage / place.name, data)
+            _copy_owner_and_mode(place, stage / place.name)
+            _rename(stage / place.name, place)
+
+
+def _copy_owner_and_mode(old: Path, new: Path) -> None:
+    if sys.platform != "win32":
+        status = old.stat()
+        with suppress(OSError):  # only root may give a file away
+            os.chown(new, status.st_uid, status.st_gid)
+    shutil.copymode(old, new)
 
 
 @contextmanager

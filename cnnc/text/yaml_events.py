@@ -53,7 +53,7 @@ def place(source: Source, index: int, length: int = 1) -> Span:
 def events(source: Source) -> Iterator[Event]:
     """The events of a text; raises CnncError (E103, E104, E106) and PyYAML's errors as they occur."""
     text = source.text
-    if text.lstrip(" \t\r\n")[:1] in ("{", "[") and _is_json(text):
+    if is_json(text):
         return _json_events(source)
     if found := _CONTROL.search(text):
         raise CnncError.of(
@@ -136,7 +136,10 @@ def refused_tab(span: Span) -> CnncError:
     )
 
 
-def _is_json(text: str) -> bool:
+def is_json(text: str) -> bool:
+    """Whether a text is a valid JSON list or object, with finite numbers."""
+    if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
+        return False
     try:
         json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
     except (ValueError, RecursionError):
