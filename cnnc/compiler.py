@@ -209,12 +209,11 @@ def _lower(graph: Graph, given: _Weights, seed: int, note: Callable[[str], None]
     import numpy  # noqa: F401 - torch without it fails late, with an error of its own
 
     from cnnc.targets import torch_module
-    from cnnc.weights.load import log, read
+    from cnnc.weights.load import read_for
 
     if given.file is None:
         return torch_module.lower(graph, seed=seed)
-    map = None if given.map is None else Path(given.map)
-    return torch_module.lower(graph, read(Path(given.file), torch_module.shapes(graph), map, given.key, note or log))
+    return torch_module.lower(graph, read_for(graph, given.file, given.map, given.key, note))
 
 
 @named("build", "building a network")

@@ -145,12 +145,10 @@ def _scorer(given: Namespace) -> "Scorer":
 def _of_spec(given: Namespace) -> "Scorer":
     from cnnc.compiler import load
     from cnnc.inference import scorers
-    from cnnc.targets import torch_module
-    from cnnc.weights import load as weight_files
+    from cnnc.weights.load import read_for
 
     graph = load(given.model, set=parameters(given.set))
-    map = None if given.map is None else Path(given.map)
-    found = weight_files.read(Path(given.weights), torch_module.shapes(graph), map, given.key, note)
+    found = read_for(graph, given.weights, given.map, given.key, note)
     return scorers.of_graph(given.model, graph, found, given.device)
 
 

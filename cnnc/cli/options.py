@@ -44,7 +44,7 @@ def note(remark: str) -> None:
     print(f"note: {visible(remark)}", file=sys.stderr)
 
 
-def require_weights(weights: str | None, **given: str | None) -> None:
+def require_weights(weights: str | None, **given: object) -> None:
     """Raise WrongCall if an option that describes weights, such as `map`, is given without `weights`."""
     for name, value in given.items():
         if value is not None and weights is None:

@@ -3,7 +3,8 @@
 import os
 import shlex
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
+from math import isfinite, nan
 from typing import Any
 
 from cnnc.cli.options import EMPTY_OUT, WEIGHTS, add_set, add_weights, note, parameters, require_weights
@@ -60,11 +61,29 @@ def _add_recipe(parser: Parser) -> None:
     parser.switch("--tf32", help="Let GPUs multiply in TF32.")
     parser.switch("--channels-last", help="Use the channels-last memory format; by default if it is faster.")
     parser.switch("--compile", help="Use torch.compile.")
+    fresh = "Draw these weights anew in spite of --weights: a path (fc) or a pattern ('head.*'); may be repeated."
+    parser.option("--fresh", metavar="PATTERN", repeat=True, help=fresh)
+    freeze = "Do not train these weights, nor the statistics of batch norms; may be repeated."
+    parser.option("--freeze", metavar="PATTERN", repeat=True, help=freeze)
+    scale = "Multiply the learning rate of these weights; may be repeated."
+    parser.option("--lr-scale", metavar="PATTERN=NUMBER", type=_scaled, repeat=True, help=scale)
+
+
+def _scaled(text: str) -> tuple[str, float]:
+    """Return the pattern and the factor of `PATTERN=NUMBER`."""
+    pattern, _, number = text.rpartition("=")
+    try:
+        factor = float(number)
+    except ValueError:
+        factor = nan
+    if not pattern or not isfinite(factor):
+        raise ArgumentTypeError(f"expected PATTERN=NUMBER, got {text!r}")
+    return pattern, factor
 
 
 def run(given: Namespace) -> int:
     """Train, or start one process per device that trains, and return the exit code."""
-    require_weights(given.weights, map=given.map, key=given.key)
+    require_weights(given.weights, map=given.map, key=given.key, fresh=given.fresh)
     from cnnc.diagnostics.missing_packages import NEEDS, require
     from cnnc.files.checks import is_utf8
     from cnnc.train.launch import launch, started_by_launcher
@@ -76,7 +95,8 @@ def run(given: Namespace) -> int:
     require(NEEDS["train"], "training")
     if not started_by_launcher() and given.devices > 1:
         return launch(sys.argv[1:], given.devices)
-    return _train(given, {name: value for name, value in vars(given).items() if name not in OTHERS})
+    fields = {name: value for name, value in vars(given).items() if name not in OTHERS}
+    return _train(given, {**fields, "lr_scale": dict(given.lr_scale) if given.lr_scale else None})
 
 
 def _train(given: Namespace, fields: dict[str, Any]) -> int:
@@ -92,8 +112,16 @@ def _train(given: Namespace, fields: dict[str, Any]) -> int:
     graph = load(spec, set=parameters(given.set))
     if not resume:
         _require_fields(graph, fields)
-    weights = _weights(graph, given)
-    trained = train(graph, fields, Path(out), resume=resume, weights=weights, device=given.device, say=note)
+    trained = train(
+        graph,
+        fields,
+        Path(out),
+        resume=resume,
+        weights=_weights(graph, given),
+        weights_file=given.weights,
+        device=given.device,
+        say=note,
+    )
     if trained.signal:
         if trained.first:
             again = ["cnnc", "train", spec, *(word for each in given.set or () for word in ("--set", each))]
@@ -128,13 +156,11 @@ def _require_fields(graph: Any, given: dict[str, Any]) -> None:
 
 def _weights(graph: Any, given: Namespace) -> Any:
     """Return the initial weights, None without `--weights`; only the first rank prints notes about them."""
-    from pathlib import Path
-
-    from cnnc.targets import torch_module
-    from cnnc.weights import load as files
+    from cnnc.train.recipe import merged_recipe
+    from cnnc.weights.load import read_start
 
     if given.weights is None:
         return None
     say = note if os.environ.get("RANK", "0") == "0" else lambda remark: None
-    map = None if given.map is None else Path(given.map)
-    return files.read(Path(given.weights), torch_module.shapes(graph), map, given.key, say)
+    fresh = merged_recipe(graph.train, {"fresh": given.fresh}).fresh
+    return read_start(graph, given.weights, fresh, given.map, given.key, say)

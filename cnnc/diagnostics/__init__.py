@@ -97,6 +97,7 @@ class Code(StrEnum):
     NO_DEVICE = "E514"
     RANK_DIED = "E515"
     NOT_COMPILED = "E516"
+    WEIGHTS_UNSELECTED = "E517"
 
     @property
     def severity(self) -> str:

@@ -37,6 +37,10 @@ Count = Annotated[int, BeforeValidator(_count), Field(ge=0, le=2**62)]
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0, le=2**62)]
 
 
+Pattern = Annotated[str, Field(min_length=1, max_length=256)]
+"""A pattern of weights; see `cnnc.weights.patterns`."""
+
+
 def _word(value: Any) -> Any:
     """Convert an integer to a string: `precision: 32` means "32"."""
     return str(value) if type(value) is int else value
@@ -95,6 +99,11 @@ class Train(Part):
     tf32: bool = Field(False, description="multiply float32 with 10-bit mantissas, on GPUs that support it")
     channels_last: bool | None = Field(None, description="channels-last memory format; default: if it is faster")
     compile: bool = Field(False, description="train through `torch.compile`")
+    fresh: list[Pattern] = Field([], description="weights to draw anew, although a run starts from `--weights`")
+    freeze: list[Pattern] = Field([], description="weights that are not trained, with the statistics of batch norms")
+    lr_scale: dict[Pattern, Annotated[float, Field(gt=0, le=1e6)]] = Field(
+        {}, description="factors of the learning rate by weights; the last that matches counts"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Train":

@@ -60,8 +60,10 @@ def _kinds(name: str, schema: dict[str, Any]) -> Iterator[str]:
         yield from (f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
     elif schema["type"] == "array":
         inner = schema.get("items", {})
-        words = " or ".join(_kinds(name, inner)) if "enum" in inner else "integers"
+        words = " or ".join(_kinds(name, inner)) if "enum" in inner else f"{inner.get('type', 'integer')}s"
         yield TUPLES.get(len(schema.get("prefixItems", ())), f"list of {words}")
+    elif schema["type"] == "object":
+        yield f"mapping to {' or '.join(_kinds(name, schema['additionalProperties'])).replace('number', 'numbers')}"
     else:
         word = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "string"}
         yield word[schema["type"]] + _bounds(schema)

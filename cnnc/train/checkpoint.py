@@ -40,7 +40,8 @@ KEPT = "cnnc then renames the folder and keeps it"
 class RunIdentity:
     """What defines a run: hashes of the network and the data, its recipe, and the recipe in the spec (`written`).
 
-    `skipped` are the paths of the pictures that were left out because they cannot be read.
+    `skipped` are the paths of the pictures that were left out because they cannot be read. `weights` is the file with
+    the initial weights, `parameters` are the numbers of learned and of frozen ones.
     """
 
     name: str
@@ -51,6 +52,8 @@ class RunIdentity:
     written: dict[str, Any]
     labels: tuple[str, ...] | None
     skipped: list[str] = field(default_factory=list)
+    weights: str | None = None
+    parameters: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, graph: Graph, recipe: Train, data: Data) -> "RunIdentity":

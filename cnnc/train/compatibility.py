@@ -6,10 +6,14 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Output
 from cnnc.language.model import Train
 from cnnc.ops.norm import BatchNorm
+from cnnc.train.selection import WHOLE, Selection
 
 
-def require_fit(graph: Graph, recipe: Train, data: Data, world: int) -> None:
-    """Raise E510 unless the data's pictures fit the input, its classes the outputs, and the batch the batch norms."""
+def require_fit(graph: Graph, recipe: Train, data: Data, world: int, selection: Selection = WHOLE) -> None:
+    """Raise E510 unless the data's pictures fit the input, its classes the outputs, and the batch the batch norms.
+
+    Batch norms that are frozen do not count: they normalise by their running statistics.
+    """
     if len(graph.inputs) != 1 or not graph.inputs[0].type.is_map:
         taken = ", ".join(f"{each.name} {each.type}" for each in graph.inputs)
         raise _misfit(
@@ -28,12 +32,12 @@ def require_fit(graph: Graph, recipe: Train, data: Data, world: int) -> None:
     else:
         first = Preprocess(graph.inputs[0])
         first.require(*data.train.images.shape[1:])
-    _require_batch(graph, recipe, data, world)
+    _require_batch(graph, recipe, data, world, selection)
 
 
-def least_share(graph: Graph) -> int:
+def least_share(graph: Graph, selection: Selection = WHOLE) -> int:
     """Return the fewest examples per batch and rank: two with batch norm, which may not work with one, else one."""
-    return 2 if any(_is_norm(node) for node in graph.nodes) else 1
+    return 2 if any(_is_norm(node) and not selection.is_frozen(node) for node in graph.nodes) else 1
 
 
 def _require_classes(graph: Graph, output: Output, data: Data) -> None:
@@ -48,9 +52,10 @@ def _require_classes(graph: Graph, output: Output, data: Data) -> None:
     raise _misfit(f"the output `{output.name}` is {shape}, but {data.name} has {data.num_classes} classes", help)
 
 
-def _require_batch(graph: Graph, recipe: Train, data: Data, world: int) -> None:
+def _require_batch(graph: Graph, recipe: Train, data: Data, world: int, selection: Selection) -> None:
     smallest = min(recipe.batch, len(data.train)) // world
-    alone = [node for node in graph.nodes if _is_norm(node) and graph.input_types(node)[0].is_vector]
+    norms = [node for node in graph.nodes if _is_norm(node) and not selection.is_frozen(node)]
+    alone = [node for node in norms if graph.input_types(node)[0].is_vector]
     if smallest < 2 and alone:
         raise _misfit(
             f"with {smallest} example{'s' * (smallest != 1)} per batch on each device, `{alone[0].path}` gets at most "

@@ -19,6 +19,7 @@ from cnnc.train.devices import Team
 from cnnc.train.loss import Objective
 from cnnc.train.not_finite import first_not_finite
 from cnnc.train.optimizer import optimizer, options
+from cnnc.train.selection import Selection
 
 if TYPE_CHECKING:
     import torch
@@ -32,9 +33,12 @@ class NotFinite(Exception):
 class Learner:
     """Trains `module`, the module of the graph, on one rank."""
 
-    def __init__(self, team: Team, graph: Graph, module: "torch.nn.Module", recipe: Train) -> None:
+    def __init__(
+        self, team: Team, graph: Graph, module: "torch.nn.Module", recipe: Train, selection: Selection
+    ) -> None:
         import torch
 
+        self._selection = selection
         self._team, self._graph, self._recipe = team, graph, recipe
         self.module, self.preprocess = module, Preprocess(graph.inputs[0])
         self._augment = Augment(recipe.augment)
@@ -44,7 +48,9 @@ class Learner:
         last = channels_last(recipe, graph, team.device.type, precision)
         self._format = torch.channels_last if last else torch.contiguous_format
         module.to(memory_format=self._format)  # type: ignore[call-overload]
-        made = optimizer(module, recipe)
+        groups = selection.groups(module)
+        self._scales = [scale for scale, _ in groups]
+        made = optimizer(module, recipe, [parameters for _, parameters in groups])
         self._model, self._optimizer = team.fabric.setup(compiled(module) if recipe.compile else module, made)
         self.watchful = team.device.type == "cpu"
         self.totals = self._zeros()
@@ -52,6 +58,7 @@ class Learner:
     def begin(self) -> None:
         """Start an epoch: training mode, totals at zero."""
         self.module.train()
+        self._selection.evaluate(self.module)
         self.totals = self._zeros()
 
     def step(self, batches: Iterable[tuple["Tensor", "Tensor", bool]], size: int, rate: float) -> None:
@@ -64,8 +71,8 @@ class Learner:
             self._step(batches, size, rate)
 
     def _step(self, batches: Iterable[tuple["Tensor", "Tensor", bool]], size: int, rate: float) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        for group, scale in zip(self._optimizer.param_groups, self._scales, strict=True):
+            group["lr"] = rate * scale
         self._optimizer.zero_grad()
         for last, (images, labels, counts) in _mark_last(batches):
             held = self._team.world > 1 and not last
@@ -93,7 +100,7 @@ class Learner:
         import torch
 
         with torch.no_grad(), self._team.fabric.autocast():
-            return first_not_finite(self._graph, self.module.state_dict(), inputs)
+            return first_not_finite(self._graph, self.module.state_dict(), inputs, self._selection.evaluate)
 
     def test(self, batches: Iterable[tuple["Tensor", "Tensor"]]) -> None:
         """Sum loss and correct predictions over test batches."""

@@ -29,6 +29,11 @@ class Objective:
         self._probabilities = [scores_of(graph, each.ref) == "probabilities" for each in graph.outputs]
         self._smoothing = smoothing
 
+    @property
+    def heads(self) -> list[int]:
+        """The positions of the outputs that the loss depends on."""
+        return [self.prediction, *self._weights]
+
     def __call__(self, outputs: Any, labels: "Tensor") -> "tuple[Tensor, Tensor, Tensor]":
         """Return the total loss and the prediction's own loss, summed over the batch, and the scores (N, classes)."""
         given = outputs if isinstance(outputs, tuple) else (outputs,)

@@ -4,7 +4,7 @@ To find the source, the batch runs again and the output of each node is checked:
 and the pictures of the step, and returns E511 with the first node whose output is not finite.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,23 @@ def not_finite(epoch: int, step: int, source: str) -> CnncError:
     return CnncError.of(Code.NOT_FINITE, f"the loss is not finite in epoch {epoch}, step {step}: {source}", help=HELP)
 
 
-def first_not_finite(graph: Graph, weights: "Mapping[str, Tensor]", images: "Tensor") -> str:
-    """Describe the first node, in the graph's order, with a NaN or an infinity in its output, in training mode."""
+def first_not_finite(
+    graph: Graph,
+    weights: "Mapping[str, Tensor]",
+    images: "Tensor",
+    prepare: "Callable[[torch.nn.Module], None]" = lambda module: None,
+) -> str:
+    """Describe the first node, in the graph's order, with a NaN or an infinity in its output, in training mode.
+
+    `prepare` puts the parts that are frozen in evaluation mode.
+    """
     from cnnc.targets.torch_module import lower
 
     refs = [Ref(node.path, port) for node in graph.nodes for port in range(len(node.outputs))]
     every = replace(graph, outputs=tuple(Output(graph.spelling(ref), ref) for ref in refs))
-    outputs = lower(every, weights)(images)
+    module = lower(every, weights)
+    prepare(module)
+    outputs = module(images)
     for ref, values in zip(refs, outputs if isinstance(outputs, tuple) else (outputs,), strict=True):
         if not values.isfinite().all():
             return f"`{graph.spelling(ref)}` is the first node with a non-finite output{_cause(ref.node, weights)}"

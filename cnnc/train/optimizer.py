@@ -1,5 +1,6 @@
 """Initialise the weights, and create the optimizer and the learning rate of each step, by the recipe."""
 
+from collections.abc import Sequence
 from math import cos, pi
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from cnnc.train.epoch_order import derive
 
 if TYPE_CHECKING:
     import torch
+    from torch.nn import Parameter
     from torch.optim import Optimizer
 
 
@@ -45,8 +47,8 @@ def options(recipe: Train) -> dict[str, Any]:
     return given
 
 
-def optimizer(module: "torch.nn.Module", recipe: Train) -> "Optimizer":
-    """Return the recipe's optimizer for all parameters of the module."""
+def optimizer(module: "torch.nn.Module", recipe: Train, groups: "Sequence[Sequence[Parameter]]" = ()) -> "Optimizer":
+    """Return the recipe's optimizer for groups of parameters, by default one group with all of the module's."""
     import torch
 
     kinds: dict[str, Any] = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
@@ -54,7 +56,8 @@ def optimizer(module: "torch.nn.Module", recipe: Train) -> "Optimizer":
     # the fused kernel is faster, but with fp16's loss scaling it does not support gradient clipping
     if recipe.optimizer != "rmsprop" and not (recipe.precision == "16" and recipe.clip):
         given["fused"] = True
-    made: Optimizer = kinds[recipe.optimizer](module.parameters(), lr=recipe.lr, **given)
+    learned: Any = [{"params": group} for group in groups] or module.parameters()
+    made: Optimizer = kinds[recipe.optimizer](learned, lr=recipe.lr, **given)
     return made
 
 

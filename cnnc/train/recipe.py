@@ -14,7 +14,19 @@ from cnnc.language.validate import show, validate
 from cnnc.text.python_data import overrides
 from cnnc.text.value import Value
 
-FIXED = ("data", "limit", "val_split", "batch", "accumulate", "optimizer", "seed", "init")
+FIXED = (
+    "data",
+    "limit",
+    "val_split",
+    "batch",
+    "accumulate",
+    "optimizer",
+    "seed",
+    "init",
+    "fresh",
+    "freeze",
+    "lr_scale",
+)
 
 
 def merged_recipe(written: Train | None, given: Mapping[str, Any]) -> Train:

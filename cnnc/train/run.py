@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from os.path import exists
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnc.data import folder as picture_folder
 from cnnc.data.dataset import Data
@@ -18,6 +18,7 @@ from cnnc.diagnostics.missing_packages import NEEDS, require
 from cnnc.files.checks import require_utf8
 from cnnc.graph.graph import Graph
 from cnnc.language.model import Train
+from cnnc.targets.torch_module import lower, shapes
 from cnnc.train import checkpoint
 from cnnc.train.batches import source
 from cnnc.train.checkpoint import Checkpoint, Progress, RunIdentity
@@ -32,6 +33,8 @@ from cnnc.train.monitor import Watcher
 from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.optimizer import initialise
 from cnnc.train.recipe import merged_recipe, resumed_recipe
+from cnnc.train.selection import Selection, counts, require_learning
+from cnnc.weights.patterns import all_selected, names_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +62,13 @@ class Trained:
         return self.folder / checkpoint.BEST
 
 
+class _Start(NamedTuple):
+    """The initial weights, and the file that they come from."""
+
+    weights: "Mapping[str, Tensor] | None"
+    file: str | None
+
+
 class Silent:
     """A watcher that does nothing, for all ranks but the first."""
 
@@ -76,12 +86,14 @@ def train(
     *,
     resume: bool = False,
     weights: "Mapping[str, Tensor] | None" = None,
+    weights_file: str | None = None,
     device: str = "auto",
     say: Callable[[str], None] = lambda text: None,
 ) -> Trained:
     """Train `graph` by its recipe, overridden by the fields `given`, into `out/NAME/`; raises CnncError.
 
-    `weights` are the initial weights; without them, they are drawn. `resume` continues the run in the folder, or starts
+    `weights` are the initial weights; those that are missing and `fresh` in the recipe are drawn, as are all without
+    `weights`. `weights_file` is recorded as their source. `resume` continues the run in the folder, or starts
     one if there is none. `say` is called with notes for the user, on the first rank.
     """
     require(NEEDS["train"], "training")
@@ -97,7 +109,7 @@ def train(
         for remark in _notes_on_resuming(folder, saved, recipe, weights is not None) if resume else ():
             say(remark)
         with team.report_once():
-            return _run(graph, recipe, folder, saved, weights, team, say)
+            return _run(graph, recipe, folder, saved, _Start(weights, weights_file), team, say)
 
 
 def _run(
@@ -105,19 +117,25 @@ def _run(
     recipe: Train,
     folder: Path,
     saved: Checkpoint | None,
-    weights: "Mapping[str, Tensor] | None",
+    start: "_Start",
     team: Team,
     say: Callable[[str], None],
 ) -> Trained:
+    selection = Selection.of(graph, recipe)
     data = team.in_turn(lambda: _load(recipe))
     for remark in picture_folder.note_on_skipped(data.source, data.train, data.test):
         say(remark)
-    require_fit(graph, recipe, data, team.world)
-    identity = RunIdentity.of(graph, recipe, data)
+    require_fit(graph, recipe, data, team.world, selection)
+    module = _module(graph, recipe, start.weights)
+    selection.freeze(module)
+    if selection.frozen:
+        require_learning(graph, module)
+        say("{learned:,} parameters are learned, {frozen:,} are frozen".format_map(counts(module)))
+    identity = replace(RunIdentity.of(graph, recipe, data), weights=start.file, parameters=counts(module))
     if saved:
         checkpoint.require_same(saved.identity, identity, folder)
         identity = replace(saved.identity, recipe=recipe.model_dump())
-    learner = Learner(team, graph, _module(graph, recipe, weights), recipe)
+    learner = Learner(team, graph, module, recipe, selection)
     progress = saved.progress if saved else Progress()
     if saved:
         learner.restore(saved.learner)
@@ -130,7 +148,7 @@ def _run(
         team,
         learner,
         recipe,
-        Plan(len(data.train), recipe.batch, recipe.accumulate, team.world, least_share(graph) * team.world),
+        Plan(len(data.train), recipe.batch, recipe.accumulate, team.world, least_share(graph, selection) * team.world),
         source(data.train, learner.preprocess, team.device, team.local),
         test,
         folder,
@@ -195,12 +213,16 @@ def _say_nothing(_: str) -> None:
 
 
 def _module(graph: Graph, recipe: Train, weights: "Mapping[str, Tensor] | None") -> Any:
-    from cnnc.targets.torch_module import lower
-
+    """Return the module with the weights, of which the recipe's `fresh` are drawn."""
     seed = recipe.seed or 0
-    module = lower(graph, weights, seed)
-    if weights is None:
-        initialise(module, recipe.init, seed)
+    fresh = all_selected(names_of(graph, shapes(graph)), recipe.fresh) if weights is not None and recipe.fresh else ()
+    if weights is not None and not fresh:
+        return lower(graph, weights, seed)
+    module = lower(graph, None, seed)
+    initialise(module, recipe.init, seed)
+    if weights is not None:
+        drawn = module.state_dict()
+        module = lower(graph, {**weights, **{key: drawn[key] for key in fresh}})
     return module
 
 

@@ -7,24 +7,26 @@ number must be finite (E403).
 """
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnc.diagnostics import CnncError, Code, Note
+from cnnc.diagnostics import CnncError, Code, counted
+from cnnc.graph.graph import Graph
+from cnnc.targets import torch_module
 from cnnc.weights import checkpoint_file, map_file, state_dict
-from cnnc.weights.layers import COUNTER, Layer, layers, squeezed
+from cnnc.weights.layers import COUNTER, Layer, layers
+from cnnc.weights.mismatch import Advise, Mismatch, Shapes
 from cnnc.weights.onnx import OnnxWeights
+from cnnc.weights.patterns import Names, all_selected, around, names_of, require_matches
 from cnnc.weights.zip_checkpoint import unreadable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Shapes = Mapping[str, tuple[int, ...]]
 Tell = Callable[[str], None]
 
 SHOWN = 10
@@ -49,25 +51,95 @@ class WeightsFile:
     shared: bool
 
 
+@dataclass(frozen=True)
+class Fresh:
+    """The weights that a training draws anew, which are not read: patterns, and the names of the network's keys."""
+
+    patterns: Sequence[str] = ()
+    names: Names = field(default_factory=dict)
+
+    @property
+    def drawn(self) -> frozenset[str]:
+        """The keys of the network that are drawn anew."""
+        return all_selected(self.names, self.patterns)
+
+    def left_out(self, path: Path, keys: AbstractSet[str]) -> frozenset[str]:
+        """Return those of the file's keys that are not read; raises E517 if a pattern matches nothing anywhere."""
+        theirs = {key: around(key) for key in keys if key not in self.names}
+        require_matches("fresh", self.patterns, {**self.names, **theirs}, f"the network or {path}")
+        return self.drawn | all_selected(theirs, self.patterns)
+
+
 def read(
-    path: Path, expected: Shapes, map: Path | None = None, key: str | None = None, note: Tell = log
+    path: Path,
+    expected: Shapes,
+    map: Path | None = None,
+    key: str | None = None,
+    note: Tell = log,
+    *,
+    fresh: Fresh = Fresh(),
+    advise: Advise = lambda _: None,
 ) -> "dict[str, Tensor]":
     """Return the tensors of the file, in the order of `expected`; raises E401, E402, E403, or E408 for a wrong `map`.
 
     Other floating types become float32. A batch norm's `num_batches_tracked` may be missing and is then 0. `key`
     selects one of several state_dicts; `note` is called with which one was used and what was stripped from its keys.
+    Keys that are `fresh` are left out. `advise` returns the help of E401.
     """
+    wanted = None if map is None else map_file.read_map(map)
+    drawn = fresh.drawn
+    expected = {name: shape for name, shape in expected.items() if name not in drawn}
+    source = _checkpoint(path, expected, map_file.names(wanted) if wanted else expected.keys(), key, note)
+    left_out = fresh.left_out(path, source.tensors.keys())
+    found = {name: tensor for name, tensor in source.tensors.items() if name not in left_out or wanted}
+    if wanted is not None:
+        found = map_file.use(wanted, path, found, expected, shared=source.shared, drawn=drawn)
+    return _settled(path, key, found, expected, advise)
+
+
+def read_for(
+    graph: Graph, path: str | Path, map: str | Path | None = None, key: str | None = None, note: Tell | None = None
+) -> "dict[str, Tensor]":
+    """Return all weights of the graph's module; see `read`. E401 proposes a way that has been tried."""
+    from cnnc.weights.advice import for_use
+
+    map = None if map is None else Path(map)
+    return read(Path(path), torch_module.shapes(graph), map, key, note or log, advise=partial(for_use, graph))
+
+
+def read_start(
+    graph: Graph,
+    path: str | Path,
+    patterns: Sequence[str],
+    map: str | Path | None = None,
+    key: str | None = None,
+    note: Tell | None = None,
+) -> "dict[str, Tensor]":
+    """Return the weights from which a training starts, without those that the patterns select; see `read`."""
+    from cnnc.weights.advice import for_training
+
+    shapes, say = torch_module.shapes(graph), note or log
+    fresh = Fresh(patterns, names_of(graph, shapes))
+    map = None if map is None else Path(map)
+    found = read(Path(path), shapes, map, key, say, fresh=fresh, advise=partial(for_training, graph))
+    if patterns:
+        anew = [*dict.fromkeys(name.rpartition(".")[0] or name for name in shapes if name not in found)]
+        listed = ", ".join(f"`{name}`" for name in anew[:SHOWN]) + ", …" * (len(anew) > SHOWN)
+        say(f"{path}: {len(found)} of {counted(len(shapes), 'tensor')}" + f"; drawn anew: {listed}" * bool(anew))
+    return found
+
+
+def _settled(
+    path: Path, key: str | None, found: "dict[str, Tensor]", expected: Shapes, advise: Advise
+) -> "dict[str, Tensor]":
+    """Return the tensors as float32, each with its own memory; raises E401 and E403."""
     import torch
 
-    wanted = None if map is None else map_file.read_map(map)
-    source = _checkpoint(path, expected, map_file.names(wanted) if wanted else expected.keys(), key, note)
-    found = dict(source.tensors)
-    if wanted is not None:
-        found = map_file.use(wanted, path, found, expected, shared=source.shared)
     for name in expected:
         if name.rpartition(".")[2] == COUNTER:
             found[name] = found.get(name, torch.tensor(0)).to(torch.int64)
-    _require_match(path, key, {name: tuple(tensor.shape) for name, tensor in found.items()}, expected)
+    if mismatch := Mismatch(path, key, shapes(found), expected):
+        raise mismatch.error(advise)
     taken: set[int] = set()
     weights = {name: _own(_numbers(path, name, found[name]), taken) for name in expected}
     _require_finite(path, weights)
@@ -118,56 +190,6 @@ def _require_dense(path: Path, tensors: "Mapping[str, Tensor]") -> None:
             raise unreadable(path, f"`{key}` is a sparse, quantized or empty (meta) tensor", "save dense float32")
 
 
-def _require_match(path: Path, key: str | None, found: Shapes, expected: Shapes) -> None:
-    missing = [name for name in expected if name not in found]
-    unexpected = [name for name in found if name not in expected]
-    misshapen = [name for name in expected if name in found and found[name] != expected[name]]
-    if not missing + unexpected + misshapen:
-        return
-    rest = unexpected[:2000]  # finding close matches among very many keys is slow
-    notes = [
-        *_list(
-            "missing", [f"{name} {_size(expected[name])}{_near(name, rest)}" for name in missing[:SHOWN]], len(missing)
-        ),
-        *_list("unexpected", [f"{name} {_size(found[name])}" for name in unexpected[:SHOWN]], len(unexpected)),
-        *_list(
-            "misshapen",
-            [f"{name} is {_size(found[name])}, the spec has {_size(expected[name])}" for name in misshapen[:SHOWN]],
-            len(misshapen),
-        ),
-    ]
-    counts = [(len(missing), "missing"), (len(unexpected), "unexpected"), (len(misshapen), "misshapen")]
-    summary = ", ".join(f"{count} {what}" for count, what in counts if count)
-    raise CnncError.of(
-        Code.WEIGHTS_MISMATCH,
-        f"{path} does not fit this network: of {len(expected)} keys expected, {summary}",
-        notes=tuple(notes),
-        help=_way_out(path, key, found, expected),
-    )
-
-
-def _list(what: str, lines: list[str], count: int) -> Iterator[Note]:
-    yield from (Note(f"{what}: {line}") for line in lines)
-    if count > len(lines):
-        yield Note(f"{what}: … and {count - len(lines)} more")
-
-
-def _near(key: str, keys: list[str]) -> str:
-    match = get_close_matches(key, keys, 1, 0.8)
-    return f" (the file has `{match[0]}`)" if match else ""
-
-
-def _way_out(path: Path, key: str | None, found: Shapes, expected: Shapes) -> str:
-    needed, there = (
-        Counter(squeezed(shape) for name, shape in shapes.items() if COUNTER not in name)
-        for shapes in (expected, found)
-    )
-    if needed <= there:
-        map = f"`cnnc weights SPEC {path}{f' --key {key}' if key else ''} -o map.yaml`"
-        return f"the file has tensors of all these shapes: {map} proposes a map for `--map map.yaml`"
-    return "check that these weights belong to this network and its `params`; keys are the paths of the spec's nodes"
-
-
 def _numbers(path: Path, key: str, tensor: "Tensor") -> "Tensor":
     import torch
 
@@ -206,7 +228,3 @@ def _require_finite(path: Path, weights: "Mapping[str, Tensor]") -> None:
 def _is_finite(tensor: "Tensor") -> bool:
     """Whether all elements are finite, by the extremes, which propagate NaN: `isfinite` would allocate a mask."""
     return tensor.numel() == 0 or all(bool(each.isfinite()) for each in tensor.aminmax())
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape)) or "scalar"

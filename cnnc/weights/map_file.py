@@ -11,6 +11,7 @@ used.
 import json
 import re
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from cnnc.text.source import read as read_text
 from cnnc.text.value import Value
 from cnnc.weights.layers import COUNTER, Layer, Shape, ancestors, layers_of, squeezed
 from cnnc.weights.match import match_layers, pair_by_order
+from cnnc.weights.mismatch import size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,11 +152,6 @@ def _written(key: str) -> str:
     return key if _PLAIN.fullmatch(key) else json.dumps(key)
 
 
-def size(shape: Shape) -> str:
-    """Return a shape as shown in messages."""
-    return "×".join(map(str, shape)) or "scalar"
-
-
 def read_map(path: Path) -> Value:
     """Return the `weights` of a map file; raises E1xx if the YAML is invalid, E408 if it is not a map."""
     root = parse_text(read_text(path))
@@ -182,9 +179,18 @@ def names(map: Value) -> set[str]:
 
 
 def use(
-    map: Value, checkpoint: Path, tensors: "Mapping[str, Tensor]", expected: Mapping[str, Shape], *, shared: bool
+    map: Value,
+    checkpoint: Path,
+    tensors: "Mapping[str, Tensor]",
+    expected: Mapping[str, Shape],
+    *,
+    shared: bool,
+    drawn: AbstractSet[str] = frozenset(),
 ) -> "dict[str, Tensor]":
-    """Return the network's tensors by its keys; raises E408. `shared`: a tensor may be several weights, as in ONNX."""
+    """Return the network's tensors by its keys; raises E408. `shared`: a tensor may be several weights, as in ONNX.
+
+    `drawn` are keys of the network that are not needed: the map may name them.
+    """
     assert isinstance(map.data, dict)
     faults: list[Diagnostic] = []
     found: dict[str, Tensor] = {}
@@ -192,6 +198,8 @@ def use(
     for key, value in map.data.items():
         name = str(value.data)
         tensor = tensors.get(name)
+        if key in drawn:
+            continue
         if key not in expected:
             faults.append(_bad(f"the network has no `{key}`", map.keys[key], did_you_mean(key, expected)))
         elif tensor is None:

@@ -76,10 +76,11 @@ def trained(tmp_path, pictures, monkeypatch):
     monkeypatch.setattr(run, "Watcher", Quiet)
     data = pictures()
 
-    def go(source=None, out="runs", *, resume=False, **given):
+    def go(source=None, out="runs", *, resume=False, weights=None, **given):
         graph = cnnc.load(source or spec())
         given = {"data": data, **given}
-        return train(graph, given, tmp_path / out, resume=resume, device="cpu", say=go.said.append)
+        say = go.said.append
+        return train(graph, given, tmp_path / out, resume=resume, weights=weights, device="cpu", say=say)
 
     go.said = []
     return go

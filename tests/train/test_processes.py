@@ -85,6 +85,18 @@ def test_a_run_that_is_killed_goes_on_bit_for_bit(start, tmp_path):
     assert curve(tmp_path / "whole") == curve(tmp_path / "cut")
 
 
+def test_two_processes_fine_tune_as_one_does(start, tmp_path):
+    # frozen batch norms normalise by their statistics, so that the ranks agree
+    recipe = {"freeze": ["batch_norm", "conv.bias"], "lr_scale": {"conv": 0.1}, "weight_decay": 0.01, "seed": 1}
+    source = spec(dropout=0, batch=16, **recipe)
+    finish(start("one", source=source))
+    finish(start("two", "--devices", "2", source=source))
+    assert curve(tmp_path / "two") == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
+    one, two = (load_file(tmp_path / out / "net" / "last.safetensors") for out in ("one", "two"))
+    for key, value in one.items():
+        assert (two[key] - value).abs().max() < 1e-4
+
+
 def test_ctrl_c_keeps_the_step_and_says_how_to_go_on(start, tmp_path):
     run = start("cut", "--epochs", "5000")
     wait_for(run, "epoch    2/5000")
