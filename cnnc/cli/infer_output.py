@@ -67,11 +67,7 @@ def require_output_options(given: Namespace) -> None:
     if given.output == "":
         raise WrongCall("--output: expected a file, got an empty name")
     if given.format is None:
-        suffix = Path(given.output or "").suffix.lower()
-        if suffix not in SUFFIXES:
-            known = ", ".join(filter(None, SUFFIXES))
-            raise WrongCall(f"--output: no format is known for {suffix}", f"use one of {known}, or add --format")
-        given.format = SUFFIXES[suffix]
+        given.format = _format_of(given.output or "")
     if given.save == "":
         raise WrongCall("--save: expected a folder, got an empty name; . is the current folder")
     if given.overwrite and given.output is None and given.save is None:
@@ -85,6 +81,14 @@ def require_output_options(given: Namespace) -> None:
         raise WrongCall("--resume continues the file, --overwrite replaces it: give only one of them")
     if given.resume and given.format == "text":
         raise WrongCall("text cannot be resumed", "use --format json, csv or parquet")
+
+
+def _format_of(output: str) -> str:
+    suffix = Path(output).suffix.lower()
+    if suffix not in SUFFIXES:
+        known = ", ".join(filter(None, SUFFIXES))
+        raise WrongCall(f"--output: no format is known for {suffix}", f"use one of {known}, or add --format")
+    return SUFFIXES[suffix]
 
 
 def open_output(given: Namespace, model: "Model") -> AbstractContextManager[Destination]:

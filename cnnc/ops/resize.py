@@ -76,6 +76,9 @@ class Upsample(Op):
             for axis in (2, 3):
                 x = o.op("Gather", x, self._nearest(o, x, axis, after[axis - 2], like), axis=axis)
             return x
+        if self.mode == "bicubic":
+            # holds transposes off: onnxruntime would move them past this node, whose kernel then refuses the layout
+            x = o.op("Reshape", x, o.constant([0, 0, 0, 0]))
         attributes = {
             "mode": {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}[self.mode],
             "coordinate_transformation_mode": self._coordinates,
@@ -87,8 +90,7 @@ class Upsample(Op):
             return o.op("Resize", x, "", scales, **attributes)
         known = [each for each in after if each is not None]
         size = o.constant(known) if len(known) == 2 else o.op("Shape", like or "", start=2, end=4)
-        if o.opset >= 18:
-            return o.op("Resize", x, "", "", size, axes=[2, 3], **attributes)
+        # `axes` (opset 18) would spare this, but onnxruntime 1.31 ignores it when it moves a Transpose past the Resize
         whole = o.op("Concat", o.op("Shape", x, start=0, end=2), size, axis=0)
         return o.op("Resize", x, "", "", whole, **attributes)
 

@@ -182,3 +182,14 @@ def test_an_output_may_have_the_name_of_a_parameter(tmp_path, outputs):
     built = build(spec, out=tmp_path, targets=["onnx"])
     model = onnx.load(built.folder / "net.onnx")
     assert [each.name for each in model.graph.initializer if each.data_type == onnx.TensorProto.FLOAT] == ["p.weight"]
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [{"factor": 2}, {"size": [12, 5]}, {"like": "other"}])
+def test_a_resized_map_between_transposes(tmp_path, mode, size):
+    # onnxruntime moves the Transpose of the norm past the Resize, to meet the other one
+    inputs = {name: [3, None, None] for name in ("image", *size.values()) if isinstance(name, str)}
+    nodes = [{"layer_norm": {"from": "image"}}, {"upsample": {"mode": mode, **size}}, {"permute": {"axes": [0, 2, 1]}}]
+    spec = {"cnnc": 1, "name": "net", "inputs": inputs, "nodes": nodes}
+    for opset in (17, 18):
+        assert build(spec, out=tmp_path, targets=["onnx"], opset=opset).folder.is_dir()
