@@ -85,6 +85,10 @@ def _array(rng: Random, schema: Schema, near: Near) -> list[Any]:
     return rng.choice((_order, _parts, _factors, _few))(rng, near)
 
 
+def _object(rng: Random, schema: Schema, near: Near) -> dict[str, Any]:
+    return {rng.choice(ACTIVATIONS): value(rng, schema["additionalProperties"], near) for _ in range(rng.randrange(3))}
+
+
 def _order(rng: Random, near: Near) -> list[int]:
     """The numbers below a small one, each once."""
     count = rng.randint(1, 4)
@@ -132,5 +136,6 @@ KINDS: dict[str, Callable[[Random, Schema, Near], Any]] = {
     "number": _number,
     "string": lambda rng, schema, near: rng.choice(ACTIVATIONS),
     "array": _array,
+    "object": _object,
     "null": lambda rng, schema, near: None,
 }
