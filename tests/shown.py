@@ -1,15 +1,20 @@
-"""Every way in which `cnnc check` can show a spec: each renderer of the product's table, with each option it heeds.
+"""Every way in which `cnnc check` can show a spec: each renderer of the product's table with each option, each report.
 
-All of it is read from the product: a renderer, or an option of one, that is added there is tried here.
+All of it is read from the product: a renderer or a report that is added there, or an option, is tried here.
 """
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from inspect import Parameter, signature
+from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+from xml.etree import ElementTree
 
-from cnnc.cli import renderers
+from jsonschema import Draft4Validator
+
+from cnnc.cli import renderers, reports
 from cnnc.compiler import Checked
 
 PLAIN = {"depth": None, "wide": False, "sort": None, "batch": None, "brief": False}
@@ -53,7 +58,24 @@ def show_every_way(checked: Checked) -> None:
             [line] = shown.out
             found = json.loads(line, parse_constant=_refuse)
             assert (found["spec"], found["ok"]) == (checked.path, checked.ok)
+    for format, report in reports.REPORTS.items():
+        text = report([reports.SpecFindings(checked.path, checked.diagnostics)])
+        assert all(f"{each.code}" in text for each in checked.diagnostics), format
+        PARSERS[format](text)
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _gitlab(text: str) -> None:
+    for each in json.loads(text):
+        assert set(each) == {"description", "check_name", "fingerprint", "severity", "location"}
+        assert each["severity"] in ("info", "minor", "major", "critical", "blocker")
+        assert each["location"]["lines"]["begin"] > 0
+
+
+SARIF = Draft4Validator(
+    json.loads(gzip.decompress((Path(__file__).parent / "diagnostics/sarif-2.1.0.json.gz").read_bytes()))
+)
+PARSERS = {"sarif": lambda text: SARIF.validate(json.loads(text)), "junit": ElementTree.fromstring, "gitlab": _gitlab}

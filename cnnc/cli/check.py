@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cnnc.cli.options import add_exclude, add_set, parameters
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 from cnnc.cli.renderers import ORDERS, RENDERERS, Shown, failure_lines
+from cnnc.cli.reports import REPORTS
 from cnnc.cli.tally import Tally
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 
@@ -26,8 +27,8 @@ def add_options(parser: Parser) -> None:
     parser.flag("--wide", help="Show memory and receptive field of every node, and the memory of training.")
     parser.option("--sort", type=OneOf(ORDERS), help="Sort the rows by this column, largest first.")
     parser.option("--batch", type=Number(least=1, most=2**20), help="Batch size for memory.")
-    formats = "A table, one JSON line per spec, or GitHub annotations."
-    parser.option("--format", type=OneOf(RENDERERS), default="text", help=formats)
+    formats = "A table, one JSON line per spec, GitHub annotations, or one SARIF, JUnit or GitLab report of all specs."
+    parser.option("--format", type=OneOf((*RENDERERS, *REPORTS)), default="text", help=formats)
     parser.option("--allow", metavar="CODE", repeat=True, help="Do not report this warning; may be repeated.")
     denied = "Make this warning an error (`warnings`: all warnings); may be repeated."
     parser.option("--deny", metavar="CODE", repeat=True, help=denied)
@@ -52,14 +53,14 @@ def run(given: Namespace) -> int:
     for path, settings in _settings(paths, set).items():
         try:
             checked = check(path, set=settings, allow=levels[path].allow, deny=levels[path].deny)
-            shown = RENDERERS[given.format](checked, **view, brief=brief)
+            shown = _show(given.format, checked, **view, brief=brief)
         except (ModuleNotFoundError, CnncError):  # the other specs need that package as well
             raise
         except Exception as error:  # an internal error: continue with the other specs
             from cnnc.cli.internal import EXIT_CODE, report_internal
 
             report_internal(error, path)
-            tally.failed += 1
+            tally.fail(path, error)
             code, shown = EXIT_CODE, Shown(failure_lines(given.format, path, error), [])
         else:
             _require_params(checked)
@@ -71,6 +72,10 @@ def run(given: Namespace) -> int:
         _print(shown)
     _print(tally.closing(given.format, passed_over))
     return code
+
+
+def _show(format: str, checked: "Checked", **view: Any) -> Shown:
+    return Shown([], []) if format in REPORTS else RENDERERS[format](checked, **view)
 
 
 def _print(shown: Shown) -> None:

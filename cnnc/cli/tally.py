@@ -1,4 +1,4 @@
-"""The last lines of a check of several files: the files that it skipped, and the counts of specs and diagnostics.
+"""The end of a check of several files: the files that it skipped, and the counts of specs and diagnostics, or a report.
 
 Takes the result of each check and returns the lines for standard output and standard error. The JSON format has no such
 lines: it stays one object per spec.
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cnnc.cli.renderers import Shown
+from cnnc.cli.reports import REPORTS, SpecFindings
 from cnnc.diagnostics import counted
 from cnnc.diagnostics.render import visible
 from cnnc.text.find_specs import KEYS
@@ -24,18 +25,27 @@ class Tally:
     def __init__(self) -> None:
         self.fine = self.wrong = self.failed = 0
         self._diagnostics: dict[str, set[str]] = {"error": set(), "warning": set()}
+        self._results: list[SpecFindings] = []
 
     def add(self, checked: "Checked") -> None:
         """Count the result of a check."""
         self.fine += checked.ok
         self.wrong += not checked.ok
+        self._results.append(SpecFindings(checked.path, checked.diagnostics))
         for each in checked.diagnostics:
             self._diagnostics[each.severity].add(str(each))
+
+    def fail(self, path: str, error: Exception) -> None:
+        """Count a spec on which cnnc itself failed."""
+        self.failed += 1
+        self._results.append(SpecFindings(path, (), f"{type(error).__name__}: {error}"))
 
     def closing(self, format: str, passed_over: Sequence[str]) -> Shown:
         """Return the last lines of a run."""
         specs = self.fine + self.wrong + self.failed
         skipped = [skipped_line(passed_over)] if passed_over else []
+        if format in REPORTS:
+            return Shown([REPORTS[format](self._results)], skipped)
         counts = [f"{counted(specs, 'spec')}: {self._count_specs()}; {self._count_diagnostics()}"]
         if specs == 1 or format == "json":
             counts = []

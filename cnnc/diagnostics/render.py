@@ -97,10 +97,11 @@ def as_github(diagnostic: Diagnostic) -> str:
     properties["title"] = diagnostic.code.value
     order = ("file", "line", "col", "endLine", "endColumn", "title")
     written = ",".join(f"{key}={_escape_property(str(properties[key]))}" for key in order if key in properties)
-    return f"::{diagnostic.severity} {written}::{_escape_data(_annotation(diagnostic))}"
+    return f"::{diagnostic.severity} {written}::{_escape_data(annotation(diagnostic))}"
 
 
-def _annotation(diagnostic: Diagnostic) -> str:
+def annotation(diagnostic: Diagnostic) -> str:
+    """Return the message with its label, notes and help, a line each: for tools that show the place themselves."""
     path = diagnostic.span.path if diagnostic.span else None
     lines = [f"{path}: {diagnostic.message}" if path else diagnostic.message]
     if diagnostic.label:
