@@ -1,6 +1,6 @@
 """Reports of a whole `cnnc check` for CI: SARIF, JUnit XML and GitLab's code quality. `REPORTS` is the table of them.
 
-A report takes the `SpecFindings` of every spec and returns one document for standard output. A diagnostic of a file that
+A report takes the `SpecFindings` of every spec and returns one document. A diagnostic of a file that
 several specs use appears once in SARIF and GitLab; JUnit has it in each spec that it fails.
 """
 
