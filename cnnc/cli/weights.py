@@ -28,13 +28,13 @@ def run(given: Namespace) -> int:
     from cnnc.files.write import write_file
     from cnnc.targets import torch_module
     from cnnc.weights import load as files
-    from cnnc.weights import map_file
+    from cnnc.weights.proposal import propose
 
     path = Path(given.checkpoint)
     graph = load(given.spec, set=parameters(given.set))
     shapes = torch_module.shapes(graph)
     found = files.checkpoint(path, shapes, given.key, note)
-    proposal = map_file.propose(graph, shapes, found.layers, ordered=found.ordered, by_order=given.by_order)
+    proposal = propose(graph, shapes, found.layers, ordered=found.ordered, by_order=given.by_order)
     text = proposal.as_yaml(f"The tensors of {path.name} that are the weights of {graph.name}.")
     if given.out is None:
         print(text, end="")

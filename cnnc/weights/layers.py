@@ -1,9 +1,10 @@
 """Group weights into layers: tensors whose names differ only in the last part.
 
 Takes the keys and shapes of a state_dict, or a graph; returns `Layer`s in order, each with its tensors by role:
-`weight`, `bias`, `running_mean`, `running_var`.
+`weight`, `bias`, `running_mean`, `running_var`. Keys may be those of other frameworks, such as `conv1/kernel:0`.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -14,7 +15,13 @@ from cnnc.graph.graph import Graph
 Shape = tuple[int, ...]
 
 COUNTER = "num_batches_tracked"
-ROLES = {"gamma": "weight", "beta": "bias", "layer_scale": "weight"}  # names that other frameworks use
+ROLES = {  # names that other frameworks use
+    **dict.fromkeys(("gamma", "layer_scale", "kernel", "depthwise_kernel", "pointwise_kernel"), "weight"),
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    **dict.fromkeys(("moving_variance", "moving_var"), "running_var"),
+}
+SEPARABLE = ("depthwise_kernel", "pointwise_kernel")  # of one layer in Keras, of two in torch
 KNOWN = ("weight", "bias", "running_mean", "running_var", COUNTER)
 
 
@@ -44,12 +51,27 @@ def layers(shapes: Mapping[str, Shape]) -> list[Layer]:
     """Return the layers of a state_dict, in the order of their first tensors."""
     named: dict[str, dict[str, str]] = {}
     for key in shapes:
-        name, _, role = key.rpartition(".")
+        name, role = split(key)
         parent, _, part = name.rpartition(".")
         if part == "out_proj" and f"{parent}.in_proj_weight" in shapes:  # of torch's attention
             name, role = parent, f"{part}.{role}"
         named.setdefault(name, {})[role] = key
-    return [_layer(name, keys, shapes) for name, keys in named.items()]
+    return [_layer(each, roles, shapes) for name, keys in named.items() for each, roles in _separated(name, keys)]
+
+
+def split(key: str) -> tuple[str, str]:
+    """Return the name of a tensor's layer, and its role there."""
+    *around, role = re.split(r"[./](?=[^./]*$)", re.sub(r":\d+$", "", key))
+    return "".join(around), role
+
+
+def _separated(name: str, keys: Mapping[str, str]) -> list[tuple[str, Mapping[str, str]]]:
+    """Return the depthwise and the pointwise part of Keras' separable convolution; other layers are not divided."""
+    if not all(role in keys for role in SEPARABLE):
+        return [(name, keys)]
+    first, *_ = SEPARABLE
+    rest = {role: key for role, key in keys.items() if role != first}
+    return [(f"{name}/depthwise", {first: keys[first]}), (f"{name}/pointwise", rest)]
 
 
 def _layer(name: str, keys: Mapping[str, str], shapes: Mapping[str, Shape]) -> Layer:

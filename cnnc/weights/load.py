@@ -18,6 +18,7 @@ from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.graph.graph import Graph
 from cnnc.targets import torch_module
 from cnnc.weights import checkpoint_file, map_file, state_dict
+from cnnc.weights.channels_last import flattened, is_kernel, reorder, to_torch
 from cnnc.weights.layers import COUNTER, Layer, layers
 from cnnc.weights.mismatch import Advise, Mismatch, Shapes
 from cnnc.weights.onnx import OnnxWeights
@@ -42,13 +43,14 @@ class WeightsFile:
     """The contents of a weights file.
 
     `ordered`: its layers are in the order of the network that they come from. `shared`: a tensor may be used for
-    several weights.
+    several weights. `turned` are the tensors that had the layout of Keras.
     """
 
     tensors: "Mapping[str, Tensor]"
     layers: list[Layer]
     ordered: bool
     shared: bool
+    turned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,14 @@ def read(
     *,
     fresh: Fresh = Fresh(),
     advise: Advise = lambda _: None,
+    graph: Graph | None = None,
 ) -> "dict[str, Tensor]":
     """Return the tensors of the file, in the order of `expected`; raises E401, E402, E403, or E408 for a wrong `map`.
 
     Other floating types become float32. A batch norm's `num_batches_tracked` may be missing and is then 0. `key`
     selects one of several state_dicts; `note` is called with which one was used and what was stripped from its keys.
-    Keys that are `fresh` are left out. `advise` returns the help of E401.
+    Keys that are `fresh` are left out. `advise` returns the help of E401. Weights of Keras for a linear layer after
+    `flatten` need the `graph`.
     """
     wanted = None if map is None else map_file.read_map(map)
     drawn = fresh.drawn
@@ -94,6 +98,9 @@ def read(
     found = {name: tensor for name, tensor in source.tensors.items() if name not in left_out or wanted}
     if wanted is not None:
         found = map_file.use(wanted, path, found, expected, shared=source.shared, drawn=drawn)
+        after = {} if graph is None or not source.turned else flattened(graph)
+        pairs = map_file.tensor_names(wanted)
+        found |= {ours: reorder(found[ours], after[ours]) for ours in after if pairs.get(ours) in source.turned}
     return _settled(path, key, found, expected, advise)
 
 
@@ -103,8 +110,8 @@ def read_for(
     """Return all weights of the graph's module; see `read`. E401 proposes a way that has been tried."""
     from cnnc.weights.advice import for_use
 
-    map = None if map is None else Path(map)
-    return read(Path(path), torch_module.shapes(graph), map, key, note or log, advise=partial(for_use, graph))
+    map, advise = None if map is None else Path(map), partial(for_use, graph)
+    return read(Path(path), torch_module.shapes(graph), map, key, note or log, advise=advise, graph=graph)
 
 
 def read_start(
@@ -121,7 +128,7 @@ def read_start(
     shapes, say = torch_module.shapes(graph), note or log
     fresh = Fresh(patterns, names_of(graph, shapes))
     map = None if map is None else Path(map)
-    found = read(Path(path), shapes, map, key, say, fresh=fresh, advise=partial(for_training, graph))
+    found = read(Path(path), shapes, map, key, say, fresh=fresh, advise=partial(for_training, graph), graph=graph)
     if patterns:
         anew = [*dict.fromkeys(name.rpartition(".")[0] or name for name in shapes if name not in found)]
         listed = ", ".join(f"`{name}`" for name in anew[:SHOWN]) + ", …" * (len(anew) > SHOWN)
@@ -163,7 +170,9 @@ def _checkpoint(path: Path, expected: Shapes, names: AbstractSet[str], key: str 
     _require_dense(path, state.tensors)
     if state.remark:
         note(state.remark)
-    return WeightsFile(state.tensors, layers(shapes(state.tensors)), ordered=file.ordered, shared=False)
+    turned = {name for name, each in state.tensors.items() if name not in expected and is_kernel(name, each.shape)}
+    tensors = {name: to_torch(name, each) if name in turned else each for name, each in state.tensors.items()}
+    return WeightsFile(tensors, layers(shapes(tensors)), file.ordered, shared=False, turned=frozenset(turned))
 
 
 def _require_norms(path: Path, found: OnnxWeights, expected: Shapes) -> None:

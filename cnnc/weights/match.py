@@ -3,11 +3,13 @@
 Takes the layers of both sides; returns pairs, and the groups of unmatched layers. `match_layers` guesses nothing:
 
 * Layers of a kind (roles and shapes) are paired only if both sides have the same number of them.
-* Equal names pair if every layer of a group has its name on the other side.
+* Equal names pair if every layer of a group has its name on the other side, at least when spelt alike (`names.py`).
 * Order pairs layers that depend on each other; layers of parallel branches may come in any order. A checkpoint's order
   counts if it is that of a module's construction or of an ONNX file's nodes. Otherwise only the numbers in names that
   are equal apart from them count. The order used must agree with the graph everywhere.
 * A scope with the same layers in it, or with a pair already, separates its layers from those of other scopes.
+* A batch norm whose name is that of a convolution, but for the word for its kind, comes after it.
+* A word that has one meaning in all libraries, such as `shortcut`, separates layers whose names contain it from others.
 
 `pair_by_order` pairs what is left by order alone, which the user has to ask for.
 """
@@ -18,6 +20,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from cnnc.weights.layers import Kind, Layer
+from cnnc.weights.names import FAMILIES, bare, is_norm, marked, plain
 
 Group = tuple[list[Layer], list[Layer]]
 """Layers of the network and of the checkpoint that may match, each side in its order."""
@@ -113,6 +116,7 @@ class _Matcher:
         self.bit = {each.name: 1 << index for index, each in enumerate(ours)}
         self.scopes = _Scopes(ours), _Scopes(theirs)
         self.marks = [tuple(side.contents(level) for side in self.scopes) for level in range(LEVELS)]
+        self.marks += [tuple(marked(side, family) for side in (ours, theirs)) for family in FAMILIES]
         self.pairs: dict[str, Layer] = {}
 
     def match(self) -> tuple[dict[str, Layer], list[Group]]:
@@ -133,15 +137,29 @@ class _Matcher:
         for each in self.theirs:
             if each.name not in taken and each.kind in groups:
                 groups[each.kind][1].append(each)
-        links = _linked(*self.scopes, self.pairs)
-        return [left for group in groups.values() for left in self._solve(group, [links, *self.marks])]
+        known = [_linked(*self.scopes, self.pairs), self._beside()]
+        return [left for group in groups.values() for left in self._solve(group, [*known, *self.marks])]
+
+    def _beside(self) -> tuple[Marks, Marks]:
+        """Return, for each batch norm, the name of the layer before it, without the word for its kind.
+
+        On the network's side, this is the checkpoint's name of that layer: `conv1_bn` comes after `conv1_conv`.
+        """
+        before = {each.name: self._before(each) for each in self.ours if is_norm(each)}
+        found = {name: bare(self.pairs[other].name) for name, other in before.items() if other in self.pairs}
+        return found, {each.name: bare(each.name) for each in self.theirs if is_norm(each)}
+
+    def _before(self, layer: Layer) -> str | None:
+        """Return the layer that all paths to this one come through last; None if there is no such layer."""
+        ancestors = self.ancestors[layer.name]
+        last = self.ours[ancestors.bit_length() - 1].name if ancestors else None
+        return last if last is not None and self.ancestors[last] | self.bit[last] == ancestors else None
 
     def _solve(self, group: Group, marks: "list[tuple[Marks, ...]]") -> Iterator[Group]:
         """Pair the layers of a group as far as possible; yield what remains of it."""
         ours, theirs = group
-        names = {each.name: each for each in theirs}
-        if all(each.name in names for each in ours):
-            self.pairs |= {each.name: names[each.name] for each in ours}
+        if found := _by_name(ours, theirs):
+            self.pairs |= found
         elif len(ours) != len(theirs):
             yield group
         elif len(ours) == 1:
@@ -184,6 +202,19 @@ class _Matcher:
             bit = self.bit[each.name]
             after = len(ours) - 1 - place if chain else sum(1 for o in ours if self.ancestors[o.name] & bit)
             yield place, len(ours) - after, each
+
+
+def _by_name(ours: Sequence[Layer], theirs: Sequence[Layer]) -> dict[str, Layer] | None:
+    """Return the pairs of equal names if every layer of the network is in one; None if a name is missing or not unique.
+
+    Names that are only spelt alike count if the exact ones are not there.
+    """
+    for spell in (str, plain):
+        names = {spell(each.name): each for each in theirs}
+        mine = [spell(each.name) for each in ours]
+        if all(name in names for name in mine) and len({*mine}) == len(mine) and len(names) == len(theirs):
+            return {each.name: names[name] for each, name in zip(ours, mine, strict=True)}
+    return None
 
 
 def _pattern(each: Layer) -> str:

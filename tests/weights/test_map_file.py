@@ -12,7 +12,7 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.targets.torch_module import lower, shapes
 from cnnc.weights.layers import layers
 from cnnc.weights.load import checkpoint, read
-from cnnc.weights.map_file import Proposal, propose
+from cnnc.weights.proposal import Proposal, propose
 
 CONV = {"kernel": 3, "padding": 1, "bias": False}
 RESIDUAL = {

@@ -12,7 +12,7 @@ import cnnc
 from cnnc.diagnostics import CnncError, Code
 from cnnc.targets.torch_module import lower, shapes
 from cnnc.weights.load import checkpoint, read
-from cnnc.weights.map_file import propose
+from cnnc.weights.proposal import propose
 
 HEAD = ["flatten", {"linear": {"name": "fc1", "out": 6}}, "relu", {"linear": {"name": "fc2", "out": 6}}]
 
