@@ -42,7 +42,7 @@ def _entry(lead: str, entry: Entry, indent: int) -> Iterator[str]:
         yield from _scalar(lead, value, entry.beside, indent)
         return
     column = len(lead) + 1
-    flow = None if value.style is Style.BLOCK and value.entries else _flow(value)
+    flow = _flow(value)
     if flow is not None and column + len(flow) <= WIDTH:
         yield _with(f"{lead} {flow}", entry.beside)
     elif flow is not None and (filled := _filled(value, column)):
@@ -85,9 +85,9 @@ def _scalar(lead: str, text: Leaf, beside: Comment | None, indent: int) -> Itera
 
 
 def _flow(collection: Collection) -> str | None:
-    """Return a collection on one line; None if a comment, a block of text, or a part that needs lines is in it."""
+    """Return a collection on one line; None if it, or a part of it, has comments or takes several lines."""
     parts = []
-    if collection.closing:
+    if collection.closing or (collection.style in (Style.BLOCK, Style.NODE) and collection.entries):
         return None
     for entry in collection.entries:
         part = None if entry.beside or any(entry.above) else _flow_value(entry.value)
@@ -100,7 +100,7 @@ def _flow(collection: Collection) -> str | None:
 
 def _flow_value(value: Leaf | Collection) -> str | None:
     if isinstance(value, Collection):
-        return None if value.style is Style.BLOCK and value.entries else _flow(value)
+        return _flow(value)
     if isinstance(value.data, str) and "\n" in value.data and block(value.data, WIDTH):
         return None
     return spell(value, in_flow=True)

@@ -52,7 +52,7 @@ def _arrange_nodes(nodes: Collection) -> None:
     nodes.style = Style.BLOCK
     for item in nodes.entries:
         if isinstance(node := item.value, Collection):
-            node.style = Style.BLOCK
+            node.style = Style.NODE
             for entry in node.entries:
                 if isinstance(entry.value, Collection):
                     _arrange_attributes(entry.value)

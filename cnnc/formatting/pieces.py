@@ -13,11 +13,12 @@ from cnnc.text.value import Scalar
 
 
 class Style(Enum):
-    """How a collection is laid out that does not fit into one line; BLOCK applies even if it fits."""
+    """How a collection is laid out that does not fit into one line; BLOCK and NODE apply even if it fits."""
 
     AUTO = auto()  # a list of scalars is filled, others have one entry per line
     FILL = auto()  # in flow style over several lines, aligned after the bracket
     BLOCK = auto()  # one entry per line
+    NODE = auto()  # like BLOCK in YAML (`- conv: …`), like AUTO in JSON
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class Comment:
     column: int
     gap: int
     aligned: bool = False
-    """Whether it keeps its column."""
+    """Whether it keeps its column, which another comment has too, rather than the number of spaces."""
 
 
 @dataclass(slots=True)

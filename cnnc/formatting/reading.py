@@ -15,7 +15,6 @@ from cnnc.formatting.pieces import Collection, Comment, Entry, Leaf, Style
 from cnnc.text.value import Value
 
 _HEADER_COMMENT = re.compile(r"[|>][-+0-9]*[ \t]+(#.*)")
-_NARROW = 2  # a wider gap before a comment means that it is aligned with others
 
 Position = tuple[int, int]
 _END: Position = (1 << 62, 0)
@@ -135,7 +134,7 @@ class _Walk:
         entry.beside = comment
 
     def _comment(self, found: _Found) -> Comment:
-        aligned = found.gap > _NARROW or (found.gap > 0 and self._columns[found.column] > 1)
+        aligned = found.gap > 0 and self._columns[found.column] > 1
         return Comment(found.text, found.column - 1, found.gap, aligned)
 
     def _text(self, value: Value, entry: Entry) -> Leaf:
@@ -179,6 +178,8 @@ def _end(value: Value) -> Position:
 
 def _comments(source: Source, root: Value) -> Iterator[_Found]:
     """Yield the comments of a text: each begins at the first `#` of a line that is not in a scalar."""
+    if "#" not in source.text:
+        return
     covered: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for span in _scalars(root):
         for line in range(span.line, span.end_line + 1):

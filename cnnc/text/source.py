@@ -33,7 +33,7 @@ _WIDE_BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-1
     b"\xfe\xff": "UTF-16",
 }
 _WAYS_OUT = {
-    "a folder": "name a spec file; in a folder, `cnnc check` looks for .yaml, .yml and .json files with `cnnc`, "
+    "a folder": "name a spec file; in a folder, cnnc looks for .yaml, .yml and .json files with `cnnc`, "
     "`nodes`, `input` or `blocks` at their top level, and found none",
     "a named pipe": "pipe the text in and give `-` as the file",
 }

@@ -18,6 +18,7 @@ ONNX, WEIGHTS, MAP = "build/tiny/tiny.onnx", "build/tiny/tiny.safetensors", "map
 
 COMMANDS = [
     "check PATH",
+    "fmt PATH",
     "build PATH",
     "build tiny.yaml --weights PATH",
     f"build tiny.yaml --weights {WEIGHTS} --map PATH",
