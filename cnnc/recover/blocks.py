@@ -1,0 +1,139 @@
+"""Equal scopes as instances of a block, whose parameters are the numbers in which they differ.
+
+Takes the scopes of a tree, the inner ones first, and turns them into instances; returns the definitions of the blocks.
+Two scopes are equal if they have the same nodes with the same wiring, whatever the values of their attributes. A scope
+that lacks one or two nodes of another is an instance of the same block, in which a `when` leaves them out.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cnnc.graph.graph import Graph, Ref
+from cnnc.recover.layout import Plain
+from cnnc.recover.layout import scope as written
+from cnnc.recover.parameters import parametrize
+from cnnc.recover.tree import GROUP, Item
+from cnnc.recover.words import block_name
+
+MOST_ABSENT = 2
+LARGEST_WITH_ABSENT = 40  # items of a block in which a node may be absent
+Absent = frozenset[int]
+
+
+@dataclass(eq=False)
+class Kind:
+    """Equal scopes: the largest of them, and every instance with the positions of the nodes that it lacks."""
+
+    template: Item
+    instances: list[tuple[Item, Absent]] = field(default_factory=list)
+
+
+class Blocks:
+    """The blocks found so far, by name."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.found: dict[str, Plain] = {}
+
+    def find(self, scopes: list[Item], due: Callable[[Item], bool]) -> list[Item]:
+        """Make blocks of those of these scopes that are equal to others; return the scopes that have to wait.
+
+        A scope that is not `due` waits for others that may turn out to be instances of the same block, unless it is
+        equal to one that is due.
+        """
+        kinds: dict[Any, Kind] = {}
+        for scope in scopes:
+            kinds.setdefault(skeleton(scope), Kind(scope)).instances.append((scope, frozenset()))
+        waiting = {key: kind for key, kind in kinds.items() if not any(due(each) for each, _ in kind.instances)}
+        for kind in _with_absent({key: kind for key, kind in kinds.items() if key not in waiting}):
+            if len(kind.instances) > 1:
+                self._define(kind)
+        return [scope for kind in waiting.values() for scope, _ in kind.instances]
+
+    def _define(self, kind: Kind) -> None:
+        template = kind.template
+        kind.instances.sort(key=lambda each: each[0] is not template)  # the template's own values come first
+        instances = [instance for instance, _ in kind.instances]
+        rows = [_row(instance, absent, len(template.items)) for instance, absent in kind.instances]
+        name = block_name([each.name or "" for each in instances], template, self.found)
+        channels = [self.graph.type_of(next(iter(each.takes))) if len(each.takes) == 1 else None for each in instances]
+        params, values = parametrize(rows, channels)
+        body = written(template)
+        self.found[name] = {**({"params": params} if params else {}), **body}
+        for at, instance in enumerate(instances):
+            instance.op = name
+            instance.attributes = {key: values[key][at] for key in params}
+            instance.usual = {key: value for key, value in params.items() if value is not None}
+            instance.by_index = False
+
+
+def _row(instance: Item, absent: Absent, size: int) -> list[Item | None]:
+    """Return the items of an instance at the positions of the template."""
+    items = iter(instance.items)
+    return [None if at in absent else next(items) for at in range(size)]
+
+
+# -- equality
+
+
+def skeleton(scope: Item, absent: Absent = frozenset()) -> Any:
+    """Return what equal scopes have in common, without the items at the positions in `absent`."""
+    places: dict[Ref, Any] = {ref: ("input", at) for at, ref in enumerate(scope.takes)}
+    rows = []
+    for at, item in enumerate(scope.items):
+        if at in absent:
+            places |= dict.fromkeys(item.outputs, places.get(item.inputs[-1]) if item.inputs else None)
+            continue
+        places |= {ref: (len(rows), port) for ref, port in item.outputs.items()}
+        rows.append(_row_of(item, scope, places))
+    outputs = tuple(sorted((port, places[ref]) for ref, port in scope.outputs.items())) if len(
+        scope.outputs
+    ) > 1 else tuple(places[ref] for ref in scope.outputs)
+    return scope.by_index, tuple(scope.takes.values()), tuple(rows), outputs
+
+
+def _row_of(item: Item, scope: Item, places: Mapping[Ref, Any]) -> Any:
+    name = None if scope.by_index or not item.exact else item.name
+    taken = tuple(places[ref] for ref in item.used)
+    about = tuple((key, _form(value)) for key, value in sorted(item.attributes.items()))
+    whole = id(item) if item.op == GROUP or item.share is not None else None
+    times = None if item.repeat is None else ("last", item.repeat) if item.last and _named(item, scope) else "times"
+    return item.op, name, taken, item.like is not None, about, whole, item.when, times, tuple(item.outputs.values())
+
+
+def _named(item: Item, scope: Item) -> bool:
+    """Whether something refers to a repeated item by name."""
+    return item is not scope.items[-1]
+
+
+def _form(value: Any) -> Any:
+    """Return the part of an attribute's value that equal scopes share: whether there is one, and its expression."""
+    if value is None or (isinstance(value, str) and "$" in value):
+        return value
+    return "value"
+
+
+def _with_absent(kinds: dict[Any, Kind]) -> Iterator[Kind]:
+    """Yield the kinds, the largest first, each with the instances that lack some of its nodes."""
+    order = sorted(kinds, key=lambda key: -len(kinds[key].template.items))
+    for key in order:
+        kind = kinds.pop(key, None)
+        if kind is None:
+            continue
+        waiting = [frozenset[int]()]
+        while waiting:
+            without = waiting.pop()
+            for absent in _one_more(kind.template, without):
+                other = kinds.pop(skeleton(kind.template, absent), None)
+                if other is not None:
+                    kind.instances += [(instance, absent) for instance, _ in other.instances]
+                    waiting.append(absent)
+        yield kind
+
+
+def _one_more(template: Item, absent: Absent) -> Iterator[Absent]:
+    if len(absent) < MOST_ABSENT and len(template.items) <= LARGEST_WITH_ABSENT:
+        for at, item in enumerate(template.items):
+            if at not in absent and item.inputs and len(item.outputs) == 1 and item.repeat is None and not item.like:
+                yield absent | {at}

@@ -1,0 +1,138 @@
+"""Expressions for a value that differs between the instances of a block, or of a `repeat`.
+
+Takes vectors: one value for each instance, or `ANY` if the instance does not have the node. Returns the text of an
+expression that gives exactly these values, or None.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+ANY: Final = object()
+
+def is_size(name: str) -> bool:
+    """Whether an attribute, or a parameter of a block, is a number of channels, which often is a multiple of others."""
+    return name in ("out", "groups", "width", "size") or (name[0] == "c" and name[1:].isdigit())
+
+
+Vector = Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A value that an expression can use: its text there, and its vector."""
+
+    text: str
+    vector: Vector
+
+
+def agree(first: Vector, second: Vector) -> bool:
+    """Whether two vectors have equal values, of the same type, in every instance that has both, and there is one."""
+    both = [(a, b) for a, b in zip(first, second, strict=True) if a is not ANY and b is not ANY]
+    return bool(both) and all(same(a, b) for a, b in both)
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two plain values are written alike."""
+    return bool(first == second) and type(first) is type(second)
+
+
+def only(vector: Vector) -> Any:
+    """Return the value that all instances have; ANY if they differ."""
+    values = [each for each in vector if each is not ANY]
+    return values[0] if values and all(same(each, values[0]) for each in values) else ANY
+
+
+def merged(first: Vector, second: Vector) -> list[Any]:
+    """Return a vector with the values of both."""
+    return [b if a is ANY else a for a, b in zip(first, second, strict=True)]
+
+
+def of_known(attribute: str, vector: Vector, known: Sequence[Known]) -> str | None:
+    """Return an expression over one known value: itself, a multiple, a part, or half of a kernel as padding."""
+    if not all(each is ANY or type(each) is int for each in vector):
+        return None
+    for each in known:
+        if _covers(each.vector, vector) and agree(each.vector, vector):
+            return each.text
+    for each in known:
+        if not _covers(each.vector, vector):
+            continue
+        pairs = [(a, b) for a, b in zip(vector, each.vector, strict=True) if a is not ANY]
+        if attribute == "padding" and "kernel" in each.text and all(a == b // 2 for a, b in pairs):
+            return f"{each.text} // 2"
+        if is_size(attribute) and len({b for _, b in pairs}) > 1 and (text := _scaled(each.text, pairs)):
+            return text
+    return None
+
+
+def _covers(known: Vector, vector: Vector) -> bool:
+    return all(b is ANY or type(a) is int for a, b in zip(known, vector, strict=True))
+
+
+def _scaled(text: str, pairs: Sequence[tuple[int, int]]) -> str | None:
+    (a, b), *_ = pairs
+    if b and a % b == 0 and a > b and all(x == y * (a // b) for x, y in pairs):
+        return f"{a // b} * {text}"
+    if a and b % a == 0 and b > a and all(x == y // (b // a) for x, y in pairs):
+        return f"{text} // {b // a}"
+    return None
+
+
+def conditions(present: Sequence[bool], stride: Known | None, channels: Known | None, outs: Sequence[Known]) -> str | None:
+    """Return a condition over the stride and the channels that is true for the instances that have a node."""
+    for text, vector in _tests(stride, channels, outs):
+        if list(vector) == list(present):
+            return text
+    return None
+
+
+def _tests(stride: Known | None, channels: Known | None, outs: Sequence[Known]) -> Iterator[tuple[str, list[bool]]]:
+    steps = [each not in (1, ANY) for each in stride.vector] if stride else None
+    if steps and stride:
+        yield f"{stride.text} == 1", [not each for each in steps]
+        yield f"{stride.text} != 1", steps
+    for each in [*outs] if channels else ():
+        if each.text == "expand":
+            yield "expand != 1", [value not in (1, ANY) for value in each.vector]
+    for out in outs if channels else ():
+        assert channels is not None
+        if any(type(each) is not int for each in (*channels.vector, *out.vector)):
+            continue
+        equal = [a == b for a, b in zip(channels.vector, out.vector, strict=True)]
+        yield f"{channels.text} == {out.text}", equal
+        yield f"{channels.text} != {out.text}", [not each for each in equal]
+        if steps and stride:
+            keeps = [not a and b for a, b in zip(steps, equal, strict=True)]
+            yield f"{stride.text} == 1 and {channels.text} == {out.text}", keeps
+            yield f"{stride.text} != 1 or {channels.text} != {out.text}", [not each for each in keeps]
+
+
+def of_index(attribute: str, vector: Vector) -> Any:
+    """Return the value, or an expression over the index `i`, that gives each instance of a `repeat` its value.
+
+    None if there is none. Numbers of channels only fit if they are all equal: at another number, another stage begins.
+    """
+    value = only(vector)
+    if value is not ANY:
+        return value
+    first, *rest = vector
+    if is_size(attribute) or any(isinstance(each, str) and "$" in each for each in vector):
+        return None
+    if only(rest) is not ANY:
+        if isinstance(first, bool) and isinstance(rest[0], bool):
+            return "$(i == 0)" if first else "$(i != 0)"
+        if type(first) in (int, float) and type(rest[0]) in (int, float):
+            return f"$({first} if i == 0 else {rest[0]})"
+        return None
+    return _linear(vector)
+
+
+def _linear(vector: Vector) -> str | None:
+    if len(vector) < 3 or len({type(each) for each in vector}) > 1 or type(vector[0]) not in (int, float):
+        return None
+    start, step = vector[0], vector[1] - vector[0]
+    if step <= 0 or any(each != start + step * at for at, each in enumerate(vector)):
+        return None
+    term = "i" if step == 1 else f"{step} * i"
+    return f"$({start} + {term})" if start else f"$({term})"

@@ -1,0 +1,212 @@
+"""The parameters of a block: the attributes in which its instances differ.
+
+Takes the items of every instance, side by side; writes `$NAME` and expressions into the items of the first, and returns
+the parameters with their defaults, and their values in each instance.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cnnc.ops.types import TensorType
+from cnnc.recover.fits import ANY, Known, Vector, agree, conditions, is_size, merged, of_known, only
+from cnnc.recover.tree import Item
+from cnnc.recover.words import unused_parameter as unused
+
+Row = Sequence[Item | None]
+
+
+@dataclass(eq=False)
+class Param:
+    """A parameter in the making: the attributes that it is the value of, as items and keys."""
+
+    attribute: str
+    vector: list[Any]
+    uses: list[tuple[Item, str]] = field(default_factory=list)
+    name: str = ""
+
+
+def parametrize(
+    rows: Sequence[Row], inputs: Sequence[TensorType | None]
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Return the parameters with their defaults, and their values by instance."""
+    template = rows[0]
+    channels = _channels(inputs)
+    params: list[Param] = []
+    for at, item in enumerate(template):
+        assert item is not None
+        for key in [*item.attributes, *(["repeat"] if item.repeat is not None else [])]:
+            _collect(params, item, key, [_value(row[at], key) for row in rows], channels)
+        item.allow = set().union(*(row[at].allow for row in rows if row[at] is not None))  # type: ignore[union-attr]
+    kept = _reduced(params, channels)
+    found = {param.name: param.vector for param in kept}
+    _add_conditions(rows, params, kept, channels, found)
+    usual = {name: _default(name, vector) for name, vector in found.items()}
+    values = {name: [usual_value(each, vector) for each in vector] for name, vector in found.items()}
+    order = sorted(found, key=lambda name: usual[name] is not None)
+    return {name: usual[name] for name in order}, values
+
+
+def _value(item: Item | None, key: str) -> Any:
+    if item is None:
+        return ANY
+    return item.repeat if key == "repeat" else item.attributes[key]
+
+
+def _channels(inputs: Sequence[TensorType | None]) -> Known | None:
+    types = [each for each in inputs if each is not None]
+    if len(types) < len(inputs) or any(each.is_tokens for each in types):
+        return None
+    return Known("input.channels", [each.shape[0] for each in types])
+
+
+def _collect(params: list[Param], item: Item, key: str, vector: list[Any], channels: Known | None) -> None:
+    """Add an attribute to the parameter with its values, or make a parameter of it, unless its value never differs."""
+    if only(vector) is not ANY:
+        return
+    if channels and is_size(key) and agree(channels.vector, vector):
+        _set(item, key, f"$({channels.text})")
+        return
+    for param in params:
+        kin = param.attribute == key or (is_size(param.attribute) and is_size(key))
+        if kin and agree(param.vector, vector):
+            param.vector = merged(param.vector, vector)
+            param.uses.append((item, key))
+            return
+    params.append(Param(key, list(vector), [(item, key)]))
+
+
+def _set(item: Item, key: str, text: str) -> None:
+    if key == "repeat":
+        item.repeat = text
+    else:
+        item.attributes[key] = text
+
+
+# -- names
+
+
+def _name(params: list[Param], *, is_scaled: bool) -> None:
+    """Name the parameters: `out` is that of the last layer, and `width` what others have, or a multiple of."""
+    outs = [param for param in params if param.attribute == "out"]
+    names = [f"c{at + 1}" for at in range(len(outs))]
+    if len(outs) < 3:
+        names = ["width", "out"][-len(outs) :] if outs and not (is_scaled and len(outs) == 1) else ["width"][: len(outs)]
+    for param, name in zip(outs, names, strict=True):
+        param.name = name
+    taken = {param.name for param in outs}
+    for param in params:
+        if not param.name:
+            param.name = unused("depth" if param.attribute == "repeat" else param.attribute, taken)
+            taken.add(param.name)
+
+
+def _reduced(params: list[Param], channels: Known | None) -> list[Param]:
+    """Return the parameters that do not follow from others, with names; write the rest as expressions."""
+    kept: list[Param] = []
+    for at, param in enumerate(params):
+        param.name = f"{param.attribute}_{at}"
+        if of_known(param.attribute, param.vector, [Known(each.name, each.vector) for each in kept]) is None:
+            kept.append(param)
+    derived = [param for param in params if param not in kept]
+    for param in kept:
+        param.name = ""
+    _name(kept, is_scaled=any(param.attribute == "out" for param in derived))
+    scaled = _ratio(kept, channels) if channels else None
+    others = [Known(each.name, each.vector) for each in kept]
+    texts = {id(param): of_known(param.attribute, param.vector, others) for param in derived}
+    for param in kept:
+        text = of_known(param.attribute, param.vector, [channels]) if channels and is_size(param.attribute) else None
+        texts[id(param)] = text or (EXPANDED if param is scaled else None)
+    for param in params:
+        text = texts[id(param)]
+        for item, key in param.uses:
+            _set(item, key, f"$({text})" if text else f"${param.name}")
+    return [param for param in kept if param is scaled or not texts[id(param)]]
+
+
+EXPANDED = "expand * input.channels"
+
+
+def _ratio(kept: list[Param], channels: Known) -> Param | None:
+    """Turn the first width that is a multiple of the input's channels into their ratio, if there are few ratios."""
+    for param in kept:
+        pairs = [(a, b) for a, b in zip(param.vector, channels.vector, strict=True) if a is not ANY]
+        if param.attribute != "out" or any(type(a) is not int or a % b for a, b in pairs) or param is _last_out(kept):
+            continue
+        ratios = {a // b for a, b in pairs}
+        if len(pairs) > 2 and len(ratios) <= 2 < len({a for a, _ in pairs}):
+            param.name = "expand"
+            param.vector = [ANY if a is ANY else a // b for a, b in zip(param.vector, channels.vector, strict=True)]
+            return param
+    return None
+
+
+def _last_out(kept: list[Param]) -> Param:
+    return [param for param in kept if param.attribute == "out"][-1]
+
+
+# -- absent nodes
+
+
+def _add_conditions(
+    rows: Sequence[Row],
+    params: list[Param],
+    kept: list[Param],
+    channels: Known | None,
+    found: dict[str, list[Any]],
+) -> None:
+    stride = next((Known(param.name, param.vector) for param in kept if param.attribute == "stride"), None)
+    outs = list(_outs(rows, kept))
+    for at, item in enumerate(rows[0]):
+        present = [row[at] is not None for row in rows]
+        if item is None or all(present):
+            continue
+        text = conditions(present, stride, channels, outs)
+        if text is None:
+            name = _flag(item, found)
+            found[name] = list(present)
+            item.when = f"${name}"
+        else:
+            item.when = f"$({text})"
+
+
+def _outs(rows: Sequence[Row], kept: list[Param]) -> Iterator[Known]:
+    """Yield what the channels of the input may be compared with: the parameters, the last of them first."""
+    for param in reversed(kept):
+        if param.attribute == "out":
+            yield Known(param.name, param.vector)
+    for at in range(len(rows[0]) - 1, -1, -1):
+        item = rows[0][at]
+        text = item.attributes.get("out") if item is not None else None
+        if isinstance(text, str) and text.startswith("$(") and "input" not in text:
+            for param in kept:
+                if text.endswith(f" * {param.name})"):
+                    factor = int(text[2:].split(" ")[0])
+                    yield Known(text[2:-1], [each if each is ANY else factor * each for each in param.vector])
+
+
+def _flag(item: Item, found: dict[str, list[Any]]) -> str:
+    base = "residual" if item.op == "add" else item.name if item.name and not item.name[0].isdigit() else item.op
+    return unused(base.replace("-", "_"), {*found})
+
+
+# -- defaults
+
+
+def _default(name: str, vector: Vector) -> Any:
+    """Return the most frequent value as the default of what is not a size; None: every instance gives it."""
+    values = [repr(each) for each in vector if each is not ANY]
+    [(most, count)] = Counter(values).most_common(1)
+    value = next(each for each in vector if each is not ANY and repr(each) == most)
+    return None if name == "depth" or (is_size(name) and name != "groups") or (count * 2 <= len(values) and not isinstance(value, bool)) else value
+
+
+def usual_value(value: Any, vector: Vector) -> Any:
+    """Return the value of a parameter in an instance; any will do where no node has it."""
+    if value is not ANY:
+        return value
+    values = Counter(repr(each) for each in vector if each is not ANY)
+    most = values.most_common(1)[0][0]
+    return next(each for each in vector if each is not ANY and repr(each) == most)

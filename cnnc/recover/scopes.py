@@ -1,0 +1,146 @@
+"""What the scopes of a tree need before they can be written: activations as `act`, `names: index`, and `share`.
+
+Takes the outermost scope of a tree and changes it in place.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from cnnc.graph.graph import Graph, Node, Ref
+from cnnc.ops import registry
+from cnnc.ops.activation_names import ACTIVATIONS
+from cnnc.recover.attributes import without_defaults
+from cnnc.recover.tree import Item
+
+
+class Inexpressible(Exception):
+    """The paths of a network cannot be those of a spec."""
+
+
+def scopes(root: Item) -> list[Item]:
+    """Return all scopes of a tree, the inner ones first."""
+    found, stack = [], [root]
+    while stack:
+        scope = stack.pop()
+        found.append(scope)
+        stack += [item for item in scope.items if item.is_scope]
+    return found[::-1]
+
+
+def users(graph: Graph) -> Counter[Ref]:
+    """Return how often each value is used."""
+    return Counter([ref for node in graph.nodes for ref in node.inputs] + [each.ref for each in graph.outputs])
+
+
+def attach_activations(root: Item, graph: Graph) -> None:
+    """Write activations that follow the only layer that they use as its `act`."""
+    uses = users(graph)
+    for scope in scopes(root):
+        items: list[Item] = []
+        for item in scope.items:
+            if items and _is_act(items[-1], item, uses) and items[-1].outputs.keys().isdisjoint(scope.outputs):
+                items[-1] = _with_act(items[-1], item)
+            else:
+                items.append(item)
+        scope.items = items
+
+
+def _is_act(layer: Item, item: Item, uses: Counter[Ref]) -> bool:
+    fits = layer.node is not None and registry.takes_act(layer.op) and item.op in ACTIVATIONS and not item.exact
+    if not fits or item.inputs != [*layer.outputs] or without_defaults(item.op, item.attributes):
+        return False
+    return uses[item.inputs[0]] == 1
+
+
+def _with_act(layer: Item, act: Item) -> Item:
+    found = Item(layer.op, {**layer.attributes, "act": act.op}, layer.inputs, act.outputs, items=[layer, act])
+    found.name, found.exact, found.allow = layer.name, layer.exact, layer.allow | act.allow
+    found.like, found.shares = layer.like, layer.shares
+    return found
+
+
+def mark_exact(root: Item) -> None:
+    """Mark the scopes that hold parameters: their names are part of keys of the state_dict."""
+    for scope in scopes(root):
+        scope.exact = any(item.exact for item in scope.items)
+
+
+def number(root: Item) -> None:
+    """Find the scopes whose names are the positions of their items: `names: index`."""
+    for scope in scopes(root):
+        position = 0
+        matches = []
+        for item in scope.items:
+            if item.name is not None and item.name.isdigit():
+                matches.append(item.name == str(position))
+            position += item.positions
+        exact = [item for item in scope.items if item.exact]
+        scope.by_index = bool(matches) and all(matches) and all(str(item.name).isdigit() for item in exact)
+
+
+# -- shared parameters
+
+
+def share(root: Item, graph: Graph) -> set[int]:
+    """Set `share` of the items whose parameters are those of others; return the ids of all scopes involved.
+
+    Raises Inexpressible if no `share` says it.
+    """
+    if not any(node.shares for node in graph.nodes):
+        return set()
+    chains = dict(_chains(root, []))
+    involved: set[int] = set()
+    given: dict[int, tuple[str, ...]] = {}  # the path that a scope shares, by the id of the scope's item
+    for node in graph.nodes:
+        ours = chains[node.path]
+        if node.shares is None:
+            if (node.cost.params or node.cost.buffers) and any(id(scope) in given for scope in ours):
+                ours[-1].share = False
+            continue
+        owner = graph.owner(node.shares)
+        assert owner is not None
+        theirs = chains[owner]
+        involved |= {id(scope) for scope in (*ours[:-1], *theirs[:-1])}
+        if _is_inherited(ours, theirs, given):
+            continue
+        _set_share(ours, theirs, given)
+    return involved - {id(root)}
+
+
+def _chains(scope: Item, around: list[Item]) -> Iterator[tuple[str, list[Item]]]:
+    chain = [*around, scope]
+    for item in scope.items:
+        if item.is_scope:
+            yield from _chains(item, chain)
+        else:
+            for node in item.nodes():
+                yield node.path, [*chain, item]
+
+
+def _path(chain: list[Item]) -> tuple[str, ...]:
+    return tuple(str(item.name) for item in chain[1:])
+
+
+def _is_inherited(ours: list[Item], theirs: list[Item], given: dict[int, tuple[str, ...]]) -> bool:
+    """Whether the innermost scope around that shares another makes the node share these parameters."""
+    for at in range(len(ours) - 1, 0, -1):
+        if id(ours[at]) in given:
+            return given[id(ours[at])] + _path(ours)[at:] == _path(theirs)
+    return False
+
+
+def _set_share(ours: list[Item], theirs: list[Item], given: dict[int, tuple[str, ...]]) -> None:
+    apart = next(at for at, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a is not b)
+    item, other = ours[apart], theirs[apart]
+    rest = _path(ours)[apart:]
+    there = _path(theirs)
+    shared = there[: len(there) - len(rest)] if rest else there
+    if (rest and there[len(there) - len(rest) :] != rest) or len(shared) < apart or item.share is not None:
+        raise Inexpressible
+    item.share = other, ".".join(shared[apart:])
+    given[id(item)] = shared
+
+
+def is_layer(node: Node) -> bool:
+    """Whether a node has parameters or running statistics."""
+    return bool(node.cost.params or node.cost.buffers or node.shares)

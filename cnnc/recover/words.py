@@ -1,0 +1,94 @@
+"""Names for nodes, blocks and parameters: valid ones, and those that a person would give."""
+
+import keyword
+import re
+from collections.abc import Collection
+
+from cnnc.graph.graph import Node
+from cnnc.language.names import CONSTANTS, COUNTERS, LONGEST, TAKEN
+from cnnc.ops import registry
+from cnnc.ops.conv import Conv
+from cnnc.recover.tree import Item
+
+
+def valid(path: str) -> str:
+    """Return a path as a valid name of a node."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", path) if not re.fullmatch(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*", path) else path
+    name = name.strip("_") if name.startswith("__") else name
+    return name[-LONGEST:].lstrip("_-") or "node"
+
+
+def unused(name: str, taken: set[str]) -> str:
+    """Return a name that is not taken, and that a node may have."""
+    base, count = name, 1
+    while name in taken or name in TAKEN["a node"] or keyword.iskeyword(name):
+        count += 1
+        end = f"_{count}"
+        name = f"{base[: LONGEST - len(end)]}{end}"
+    return name
+
+
+NOT_PARAMETERS = CONSTANTS | COUNTERS.keys() | {"name", "from", "when", "repeat", "allow", "share", "over", "nodes"}
+
+
+def unused_parameter(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken, and that a parameter of a block may have."""
+    found, count = name, 1
+    while found in taken or found in NOT_PARAMETERS or keyword.iskeyword(found):
+        count += 1
+        found = f"{name}_{count}"
+    return found
+
+
+# -- blocks
+
+VAGUE = frozenset({"layer", "layers", "block", "blocks", "stage", "conv", "features", "module", "body", "group"})
+"""Names of instances that do not say what they are."""
+
+
+def block_name(names: Collection[str], template: Item, taken: Collection[str]) -> str:
+    """Return a name for a block: what the names of its instances have in common, or else what is in it."""
+    stems = {re.sub(r"(?<=[A-Za-z])_?\d.*$", "", name) for name in names}
+    stem = next(iter(stems)).lower() if len(stems) == 1 else ""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{2,}", stem) or stem in VAGUE:
+        stem = _by_content(template)
+    name, count = stem, 1
+    while name in taken or name in registry.PLACES or name in ("group", "each") or keyword.iskeyword(name):
+        count += 1
+        name = f"{stem}_{count}" if stem not in registry.PLACES else f"{stem}_block"
+        stem = name if stem in registry.PLACES else stem
+    return name
+
+
+def _by_content(template: Item) -> str:
+    nodes = [*template.nodes()]
+    ops = [node.op.name for node in nodes]
+    joins = [item for item in template.items if item.op in ("add", "concat", "mul")]
+    if joins and (name := _by_join(joins[-1], template, nodes)):
+        return name
+    if ops[:2] == ["conv", "batch_norm"] and len(ops) <= 3:
+        return "conv_bn"
+    if len({item.op for item in template.items}) == 1 or any(item.repeat is not None for item in template.items):
+        return "stage"
+    if ops[0] == "batch_norm" and "conv" in ops:
+        return "transition" if "pool" in ops[-1] else "bn_conv"
+    if "linear" in ops:
+        return "head"
+    return "down" if "pool" in ops[0] else "pooled" if "pool" in ops[-1] else "unit"
+
+
+def _by_join(join: Item, template: Item, nodes: list[Node]) -> str | None:
+    ops = {node.op.name for node in nodes}
+    convs = [node.op for node in nodes if isinstance(node.op, Conv)]
+    kernels = [max(op.kernel) for op in convs]
+    if join.op == "mul":
+        return "squeeze_excitation" if ops & {"global_avg_pool", "mean"} else "gate"
+    if join.op == "concat":
+        return "dense_layer" if any(ref in template.takes for ref in join.inputs) else "inception"
+    if "attention" in ops:
+        return "encoder_block"
+    if any(op.groups == op.out > 1 for op in convs) and kernels[-1:] == [1]:
+        return "inverted_residual"
+    if kernels[:1] == [1] and max(kernels) > 1:
+        return "bottleneck"
+    return "basic_block" if convs else "residual"
