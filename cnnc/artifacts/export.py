@@ -101,7 +101,8 @@ class Built:
 def _ending(name: str) -> str:
     """Return the ending of the target whose model is in this file of a build; an empty one if none is."""
     first, _, inside = name.partition("/")
-    return first.rpartition(".")[2] if not inside or inside.endswith(".onnx") else ""
+    endings = (row.ending for row in TABLE.values() if not inside or inside.endswith(".onnx"))
+    return next((ending for ending in endings if first.endswith(f".{ending}")), "")
 
 
 def _size(count: int) -> str:

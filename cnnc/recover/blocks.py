@@ -5,7 +5,7 @@ Two scopes are equal if they have the same nodes with the same wiring, whatever 
 that lacks one or two nodes of another is an instance of the same block, in which a `when` leaves them out.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from cnnc.recover.words import block_name
 
 MOST_ABSENT = 2
 LARGEST_WITH_ABSENT = 40  # items of a block in which a node may be absent
+SMALL = 12  # items of a block in which any two nodes may be absent
 Absent = frozenset[int]
 
 
@@ -36,16 +37,16 @@ class Blocks:
         self.graph = graph
         self.found: dict[str, Plain] = {}
 
-    def find(self, scopes: list[Item], due: Callable[[Item], bool]) -> list[Item]:
+    def find(self, scopes: list[Item], due: Collection[int]) -> list[Item]:
         """Make blocks of those of these scopes that are equal to others; return the scopes that have to wait.
 
-        A scope that is not `due` waits for others that may turn out to be instances of the same block, unless it is
-        equal to one that is due.
+        `due` are ids of scopes. The others wait for scopes that may turn out to be instances of the same block, unless
+        they are equal to one that is due.
         """
         kinds: dict[Any, Kind] = {}
         for scope in scopes:
             kinds.setdefault(skeleton(scope), Kind(scope)).instances.append((scope, frozenset()))
-        waiting = {key: kind for key, kind in kinds.items() if not any(due(each) for each, _ in kind.instances)}
+        waiting = {key: kind for key, kind in kinds.items() if not any(id(each) in due for each, _ in kind.instances)}
         for kind in _with_absent({key: kind for key, kind in kinds.items() if key not in waiting}):
             if len(kind.instances) > 1:
                 self._define(kind)
@@ -80,16 +81,18 @@ def _row(instance: Item, absent: Absent, size: int) -> list[Item | None]:
 def skeleton(scope: Item, absent: Absent = frozenset()) -> Any:
     """Return what equal scopes have in common, without the items at the positions in `absent`."""
     places: dict[Ref, Any] = {ref: ("input", at) for at, ref in enumerate(scope.takes)}
-    rows = []
+    rows: list[Any] = []
     for at, item in enumerate(scope.items):
         if at in absent:
             places |= dict.fromkeys(item.outputs, places.get(item.inputs[-1]) if item.inputs else None)
             continue
         places |= {ref: (len(rows), port) for ref, port in item.outputs.items()}
         rows.append(_row_of(item, scope, places))
-    outputs = tuple(sorted((port, places[ref]) for ref, port in scope.outputs.items())) if len(
-        scope.outputs
-    ) > 1 else tuple(places[ref] for ref in scope.outputs)
+    outputs = (
+        tuple(sorted((port, places[ref]) for ref, port in scope.outputs.items()))
+        if len(scope.outputs) > 1
+        else tuple(places[ref] for ref in scope.outputs)
+    )
     return scope.by_index, tuple(scope.takes.values()), tuple(rows), outputs
 
 
@@ -121,13 +124,16 @@ def _with_absent(kinds: dict[Any, Kind]) -> Iterator[Kind]:
         kind = kinds.pop(key, None)
         if kind is None:
             continue
-        waiting = [frozenset[int]()]
+        waiting, known = [frozenset[int]()], {frozenset[int]()}
         while waiting:
-            without = waiting.pop()
-            for absent in _one_more(kind.template, without):
+            for absent in _one_more(kind.template, waiting.pop()):
+                if absent in known:
+                    continue
+                known.add(absent)
                 other = kinds.pop(skeleton(kind.template, absent), None)
                 if other is not None:
                     kind.instances += [(instance, absent) for instance, _ in other.instances]
+                if other is not None or len(kind.template.items) <= SMALL:
                     waiting.append(absent)
         yield kind
 
@@ -135,5 +141,11 @@ def _with_absent(kinds: dict[Any, Kind]) -> Iterator[Kind]:
 def _one_more(template: Item, absent: Absent) -> Iterator[Absent]:
     if len(absent) < MOST_ABSENT and len(template.items) <= LARGEST_WITH_ABSENT:
         for at, item in enumerate(template.items):
-            if at not in absent and item.inputs and len(item.outputs) == 1 and item.repeat is None and not item.like:
+            plain = item.inputs and len(item.outputs) == 1 and item.repeat is None and not item.like
+            if at not in absent and plain and _leaves_most(template, absent | {at}):
                 yield absent | {at}
+
+
+def _leaves_most(template: Item, absent: Absent) -> bool:
+    sizes = [sum(1 for _ in item.nodes()) for item in template.items]
+    return 2 * sum(sizes[at] for at in absent) <= sum(sizes)

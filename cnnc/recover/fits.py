@@ -10,9 +10,10 @@ from typing import Any, Final
 
 ANY: Final = object()
 
+
 def is_size(name: str) -> bool:
     """Whether an attribute, or a parameter of a block, is a number of channels, which often is a multiple of others."""
-    return name in ("out", "groups", "width", "size") or (name[0] == "c" and name[1:].isdigit())
+    return is_width(name) or name in ("groups", "size")
 
 
 Vector = Sequence[Any]
@@ -24,6 +25,11 @@ class Known:
 
     text: str
     vector: Vector
+
+
+def is_width(name: str) -> bool:
+    """Whether an attribute, or a parameter of a block, is the number of channels that a layer gives."""
+    return name in ("out", "width") or (name[0] == "c" and name[1:].isdigit())
 
 
 def agree(first: Vector, second: Vector) -> bool:
@@ -79,7 +85,9 @@ def _scaled(text: str, pairs: Sequence[tuple[int, int]]) -> str | None:
     return None
 
 
-def conditions(present: Sequence[bool], stride: Known | None, channels: Known | None, outs: Sequence[Known]) -> str | None:
+def conditions(
+    present: Sequence[bool], stride: Known | None, channels: Known | None, outs: Sequence[Known]
+) -> str | None:
     """Return a condition over the stride and the channels that is true for the instances that have a node."""
     for text, vector in _tests(stride, channels, outs):
         if list(vector) == list(present):
@@ -108,6 +116,10 @@ def _tests(stride: Known | None, channels: Known | None, outs: Sequence[Known]) 
             yield f"{stride.text} != 1 or {channels.text} != {out.text}", [not each for each in keeps]
 
 
+STEPS = ("stride", "dilation", "expand")
+"""Attributes of which the first instance in a stage often has another value."""
+
+
 def of_index(attribute: str, vector: Vector) -> Any:
     """Return the value, or an expression over the index `i`, that gives each instance of a `repeat` its value.
 
@@ -122,17 +134,30 @@ def of_index(attribute: str, vector: Vector) -> Any:
     if only(rest) is not ANY:
         if isinstance(first, bool) and isinstance(rest[0], bool):
             return "$(i == 0)" if first else "$(i != 0)"
-        if type(first) in (int, float) and type(rest[0]) in (int, float):
+        if type(first) is int and type(rest[0]) is int and attribute.startswith(STEPS):
             return f"$({first} if i == 0 else {rest[0]})"
-        return None
-    return _linear(vector)
+    kinds = {type(each) for each in vector}
+    return _linear(vector) if kinds == {int} else _fraction(vector) if kinds == {float} else None
 
 
 def _linear(vector: Vector) -> str | None:
-    if len(vector) < 3 or len({type(each) for each in vector}) > 1 or type(vector[0]) not in (int, float):
-        return None
     start, step = vector[0], vector[1] - vector[0]
-    if step <= 0 or any(each != start + step * at for at, each in enumerate(vector)):
+    if len(vector) < 3 or step <= 0 or any(each != start + step * at for at, each in enumerate(vector)):
         return None
     term = "i" if step == 1 else f"{step} * i"
     return f"$({start} + {term})" if start else f"$({term})"
+
+
+RATES = (0.1, 0.2, 0.05, 0.3, 0.4, 0.5, 0.25, 0.15)
+
+
+def _fraction(vector: Vector) -> str | None:
+    """Return `RATE * (START + i) / COUNT`, as the rate of `drop_path` grows with the depth."""
+    step = vector[1] - vector[0]
+    if not 0 < step < 1:
+        return None
+    for rate in RATES:
+        count, start = round(rate / step), round(vector[0] / step)
+        if count and all(rate * (start + at) / count == each for at, each in enumerate(vector)):
+            return f"$({rate} * ({start} + i) / {count})" if start else f"$({rate} * i / {count})"
+    return None

@@ -1,6 +1,6 @@
 """A network as a flat spec: a list of nodes, without blocks and groups.
 
-Takes a proved graph; returns the plain spec, and the paths that its nodes have in the graph, by their names in the spec.
+Takes a proved graph; returns the plain spec, and the paths of its nodes in the graph, by their names in the spec.
 """
 
 from typing import Any, NamedTuple

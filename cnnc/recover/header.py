@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnc.graph.graph import Graph, Input, Output, Picture, Ref
-
 from cnnc.ops.types import MODES, TensorType
 from cnnc.recover.words import unused
 

@@ -75,8 +75,7 @@ def _names(
     """Return the name of each item, and the positions of those that have to be written."""
     needed = {at for at, item in enumerate(items) if item.exact or not named.isdisjoint(item.outputs)}
     needed |= {at for at, item in enumerate(items) if id(item) in shared}
-    wanted = {at: items[at].name for at in sorted(needed) if items[at].name}
-    wanted = _distinct(wanted, items, set(inputs))
+    wanted = _distinct({at: name for at in sorted(needed) if (name := items[at].name)}, items, set(inputs))
     explicit = {at for at, name in wanted.items() if not _may_be_default(name, items[at], by_index)}
     explicit |= {at for at in wanted if items[at].when and not named.isdisjoint(items[at].outputs)}
     while True:
@@ -88,11 +87,11 @@ def _names(
         explicit |= wrong
 
 
-def _distinct(wanted: dict[int, str | None], items: list[Item], taken: set[str]) -> dict[int, str]:
+def _distinct(wanted: dict[int, str], items: list[Item], taken: set[str]) -> dict[int, str]:
     """Return the names with those changed that are given twice; the names of exact items come first."""
     found: dict[int, str] = {}
     for at in sorted(wanted, key=lambda at: not items[at].exact):
-        name = base = str(wanted[at])
+        name = base = wanted[at]
         count = 1
         while name in taken or (items[at].repeat is not None and name in TAKEN["a node"]):
             count += 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cnnc.ops.types import TensorType
-from cnnc.recover.fits import ANY, Known, Vector, agree, conditions, is_size, merged, of_known, only
+from cnnc.recover.fits import ANY, Known, Vector, agree, conditions, is_size, is_width, merged, of_known, only
 from cnnc.recover.tree import Item
 from cnnc.recover.words import unused_parameter as unused
 
@@ -43,7 +43,7 @@ def parametrize(
     found = {param.name: param.vector for param in kept}
     _add_conditions(rows, params, kept, channels, found)
     usual = {name: _default(name, vector) for name, vector in found.items()}
-    values = {name: [usual_value(each, vector) for each in vector] for name, vector in found.items()}
+    values = {name: _filled(vector, usual[name]) for name, vector in found.items()}
     order = sorted(found, key=lambda name: usual[name] is not None)
     return {name: usual[name] for name in order}, values
 
@@ -89,10 +89,12 @@ def _set(item: Item, key: str, text: str) -> None:
 
 def _name(params: list[Param], *, is_scaled: bool) -> None:
     """Name the parameters: `out` is that of the last layer, and `width` what others have, or a multiple of."""
-    outs = [param for param in params if param.attribute == "out"]
+    outs = [param for param in params if is_width(param.attribute)]
     names = [f"c{at + 1}" for at in range(len(outs))]
     if len(outs) < 3:
-        names = ["width", "out"][-len(outs) :] if outs and not (is_scaled and len(outs) == 1) else ["width"][: len(outs)]
+        names = (
+            ["width", "out"][-len(outs) :] if outs and not (is_scaled and len(outs) == 1) else ["width"][: len(outs)]
+        )
     for param, name in zip(outs, names, strict=True):
         param.name = name
     taken = {param.name for param in outs}
@@ -110,41 +112,49 @@ def _reduced(params: list[Param], channels: Known | None) -> list[Param]:
         if of_known(param.attribute, param.vector, [Known(each.name, each.vector) for each in kept]) is None:
             kept.append(param)
     derived = [param for param in params if param not in kept]
-    for param in kept:
-        param.name = ""
-    _name(kept, is_scaled=any(param.attribute == "out" for param in derived))
-    scaled = _ratio(kept, channels) if channels else None
-    others = [Known(each.name, each.vector) for each in kept]
-    texts = {id(param): of_known(param.attribute, param.vector, others) for param in derived}
-    for param in kept:
-        text = of_known(param.attribute, param.vector, [channels]) if channels and is_size(param.attribute) else None
-        texts[id(param)] = text or (EXPANDED if param is scaled else None)
+    texts = {id(param): _of_channels(param, channels) for param in kept}
+    left = [param for param in kept if not texts[id(param)]]
+    scaled = _ratio(left, channels) if channels else None
+    named = [param for param in left if param is not scaled]
     for param in params:
-        text = texts[id(param)]
+        param.name = ""
+    _name(named, is_scaled=any(is_width(param.attribute) for param in derived))
+    others = [Known(texts[id(each)] or (EXPANDED if each is scaled else each.name), each.vector) for each in kept]
+    for param, other in zip(derived, [others] * len(derived), strict=True):
+        texts[id(param)] = of_known(param.attribute, param.vector, other)
+    if scaled is not None:
+        texts[id(scaled)] = EXPANDED
+        _become_ratio(scaled, channels)
+    for param in params:
+        text = texts.get(id(param))
         for item, key in param.uses:
             _set(item, key, f"$({text})" if text else f"${param.name}")
-    return [param for param in kept if param is scaled or not texts[id(param)]]
+    return [param for param in left if param is scaled or not texts[id(param)]]
+
+
+def _of_channels(param: Param, channels: Known | None) -> str | None:
+    return of_known(param.attribute, param.vector, [channels]) if channels and is_size(param.attribute) else None
 
 
 EXPANDED = "expand * input.channels"
 
 
 def _ratio(kept: list[Param], channels: Known) -> Param | None:
-    """Turn the first width that is a multiple of the input's channels into their ratio, if there are few ratios."""
-    for param in kept:
+    """Return the first width that is a multiple of the input's channels, by few factors, unless it is the only one."""
+    widths = [param for param in kept if is_width(param.attribute)]
+    for param in widths[:-1]:
         pairs = [(a, b) for a, b in zip(param.vector, channels.vector, strict=True) if a is not ANY]
-        if param.attribute != "out" or any(type(a) is not int or a % b for a, b in pairs) or param is _last_out(kept):
+        if any(type(a) is not int or a % b for a, b in pairs):
             continue
-        ratios = {a // b for a, b in pairs}
-        if len(pairs) > 2 and len(ratios) <= 2 < len({a for a, _ in pairs}):
-            param.name = "expand"
-            param.vector = [ANY if a is ANY else a // b for a, b in zip(param.vector, channels.vector, strict=True)]
+        if len(pairs) > 2 and len({a // b for a, b in pairs}) <= 2 < len({a for a, _ in pairs}):
             return param
     return None
 
 
-def _last_out(kept: list[Param]) -> Param:
-    return [param for param in kept if param.attribute == "out"][-1]
+def _become_ratio(param: Param, channels: Known | None) -> None:
+    assert channels is not None
+    param.name = "expand"
+    param.vector = [ANY if a is ANY else a // b for a, b in zip(param.vector, channels.vector, strict=True)]
 
 
 # -- absent nodes
@@ -157,6 +167,9 @@ def _add_conditions(
     channels: Known | None,
     found: dict[str, list[Any]],
 ) -> None:
+    for param in kept:
+        if param.name in ("stride", "expand"):  # no node has it, so it may say that there is none
+            found[param.name][:] = [1 if each is ANY else each for each in param.vector]
     stride = next((Known(param.name, param.vector) for param in kept if param.attribute == "stride"), None)
     outs = list(_outs(rows, kept))
     for at, item in enumerate(rows[0]):
@@ -164,7 +177,10 @@ def _add_conditions(
         if item is None or all(present):
             continue
         text = conditions(present, stride, channels, outs)
-        if text is None:
+        flag = next((name for name, vector in found.items() if vector == present), None)
+        if text is None and flag:
+            item.when = f"${flag}"
+        elif text is None:
             name = _flag(item, found)
             found[name] = list(present)
             item.when = f"${name}"
@@ -175,7 +191,7 @@ def _add_conditions(
 def _outs(rows: Sequence[Row], kept: list[Param]) -> Iterator[Known]:
     """Yield what the channels of the input may be compared with: the parameters, the last of them first."""
     for param in reversed(kept):
-        if param.attribute == "out":
+        if is_width(param.attribute) and param.name != "expand":
             yield Known(param.name, param.vector)
     for at in range(len(rows[0]) - 1, -1, -1):
         item = rows[0][at]
@@ -197,16 +213,17 @@ def _flag(item: Item, found: dict[str, list[Any]]) -> str:
 
 def _default(name: str, vector: Vector) -> Any:
     """Return the most frequent value as the default of what is not a size; None: every instance gives it."""
+    if name == "depth" or (is_size(name) and name != "groups"):
+        return None
     values = [repr(each) for each in vector if each is not ANY]
     [(most, count)] = Counter(values).most_common(1)
     value = next(each for each in vector if each is not ANY and repr(each) == most)
-    return None if name == "depth" or (is_size(name) and name != "groups") or (count * 2 <= len(values) and not isinstance(value, bool)) else value
-
-
-def usual_value(value: Any, vector: Vector) -> Any:
-    """Return the value of a parameter in an instance; any will do where no node has it."""
-    if value is not ANY:
+    if isinstance(value, bool) or count * 2 > len(values):
         return value
-    values = Counter(repr(each) for each in vector if each is not ANY)
-    most = values.most_common(1)[0][0]
-    return next(each for each in vector if each is not ANY and repr(each) == most)
+    return 0.0 if isinstance(value, float) and len(values) < len(vector) else None  # where no node has it
+
+
+def _filled(vector: Vector, usual: Any) -> list[Any]:
+    """Return the values of a parameter in all instances; any will do where no node has it."""
+    first = next(each for each in vector if each is not ANY)
+    return [(first if usual is None else usual) if each is ANY else each for each in vector]

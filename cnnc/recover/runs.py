@@ -54,7 +54,13 @@ def _may_repeat(item: Item) -> bool:
     is_block = item.is_scope and item.op != GROUP
     is_layer = item.op != GROUP and ("act" in item.attributes or item.exact)
     plain = item.repeat is None and item.when is None and item.share is None and item.shares is None
-    return (is_block or is_layer) and plain and not item.like and [*item.outputs.values()] == [""] and len(item.inputs) == 1
+    return (
+        (is_block or is_layer)
+        and plain
+        and not item.like
+        and [*item.outputs.values()] == [""]
+        and len(item.inputs) == 1
+    )
 
 
 def _attributes(run: list[Item]) -> dict[str, object] | None:
@@ -102,7 +108,13 @@ def _joined(run: list[Item], scope: Item, at: int, free: bool) -> Item | None:
 
 def _may_become(scope: Item, item: Item) -> bool:
     plain = item.name is None or item.name == "$(i)"
-    return plain and scope.op == GROUP and len(scope.takes) == 1 and [*scope.takes] == item.inputs and bool(scope.path or scope.name)
+    return (
+        plain
+        and scope.op == GROUP
+        and len(scope.takes) == 1
+        and [*scope.takes] == item.inputs
+        and bool(scope.path or scope.name)
+    )
 
 
 def _become(scope: Item, item: Item) -> None:

@@ -14,7 +14,11 @@ from cnnc.recover.tree import Item
 
 
 class Inexpressible(Exception):
-    """The paths of a network cannot be those of a spec."""
+    """No `share` gives a node its parameters at its path; `path` is one at which it has them."""
+
+    def __init__(self, node: Node, path: str) -> None:
+        super().__init__(f"{node.path} cannot share {node.shares}")
+        self.node, self.path = node, path
 
 
 def scopes(root: Item) -> list[Item]:
@@ -84,7 +88,7 @@ def number(root: Item) -> None:
 def share(root: Item, graph: Graph) -> set[int]:
     """Set `share` of the items whose parameters are those of others; return the ids of all scopes involved.
 
-    Raises Inexpressible if no `share` says it.
+    Raises Inexpressible if a node's path has to change for that; it has no keys of its own in the state_dict.
     """
     if not any(node.shares for node in graph.nodes):
         return set()
@@ -103,7 +107,10 @@ def share(root: Item, graph: Graph) -> set[int]:
         involved |= {id(scope) for scope in (*ours[:-1], *theirs[:-1])}
         if _is_inherited(ours, theirs, given):
             continue
-        _set_share(ours, theirs, given)
+        if not _set_share(ours, theirs, given):
+            around = next(at for at, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a is not b) - 1
+            path = _path(ours)
+            raise Inexpressible(node, ".".join([*path[:around], "_".join(path[around:])]))
     return involved - {id(root)}
 
 
@@ -129,16 +136,18 @@ def _is_inherited(ours: list[Item], theirs: list[Item], given: dict[int, tuple[s
     return False
 
 
-def _set_share(ours: list[Item], theirs: list[Item], given: dict[int, tuple[str, ...]]) -> None:
+def _set_share(ours: list[Item], theirs: list[Item], given: dict[int, tuple[str, ...]]) -> bool:
+    """Set the `share` of the outermost item that differs; return whether that is right for the node."""
     apart = next(at for at, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a is not b)
     item, other = ours[apart], theirs[apart]
     rest = _path(ours)[apart:]
     there = _path(theirs)
     shared = there[: len(there) - len(rest)] if rest else there
     if (rest and there[len(there) - len(rest) :] != rest) or len(shared) < apart or item.share is not None:
-        raise Inexpressible
+        return False
     item.share = other, ".".join(shared[apart:])
     given[id(item)] = shared
+    return True
 
 
 def is_layer(node: Node) -> bool:

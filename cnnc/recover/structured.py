@@ -5,10 +5,11 @@ compared with the network before it is returned; if it differs, a result with le
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from cnnc.diagnostics import CnncError
+from cnnc.diagnostics import CnncError, Diagnostic, Source
 from cnnc.expand.prove import prove
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.language.parse import parse
@@ -24,19 +25,52 @@ from cnnc.text.python_data import from_data
 from cnnc.text.reader import parse_text
 
 Plain = dict[str, Any]
+Paths = Mapping[str, str]
+Attempt = tuple[Plain, list[Node]]
 
 
-class Structured(NamedTuple):
-    """A spec with structure, and the keys of its state_dict by those of the network that it was made from."""
+@dataclass(frozen=True)
+class Structured:
+    """A spec with structure, its graph, and the path in it of each node of the network that it was made from.
+
+    `faults` say why results with more structure were not the same network; there are none unless something is wrong.
+    """
 
     spec: Plain
-    paths: dict[str, str]
+    graph: Graph
+    paths: Paths
+    faults: tuple[str, ...] = ()
+
+    def keys(self, before: Graph, keys: Iterable[str]) -> dict[str, str]:
+        """Return the keys of the state_dict by those of the network before."""
+        owners = {node.keys: self.graph.node[self.paths[node.path]].keys for node in before.nodes}
+        found = {}
+        for key in keys:
+            path = key
+            while path and path not in owners:
+                path = path.rpartition(".")[0]
+            found[key] = owners[path] + key[len(path) :]
+        return found
 
 
-def graph_of(spec: Mapping[str, Any]) -> Graph:
+def structured(spec: Mapping[str, Any], paths: Paths | None = None) -> Structured:
+    """Return a plain spec with structure.
+
+    `paths` are the paths of its nodes, with dots, by their names in the spec: the scopes that they describe become
+    groups and blocks, and the paths the keys of the state_dict. Without them, blocks are found by structure alone.
+    """
+    graph = proved(spec)
+    return recovered(graph, paths and {node.path: paths.get(node.path, node.path) for node in graph.nodes})
+
+
+def proved(spec: Mapping[str, Any]) -> Graph:
     """Return the proved graph of a plain spec; raises CnncError if it is wrong."""
-    faults: list[Any] = []
-    source = from_data(spec)
+    return proved_from(from_data(spec))
+
+
+def proved_from(source: Source) -> Graph:
+    """Return the proved graph of the text of a spec; raises CnncError if it is wrong."""
+    faults: list[Diagnostic] = []
     parsed = parse(source, parse_text(source), faults.append)
     graph = prove(parsed, {}, faults.append) if parsed is not None else None
     errors = [each for each in faults if each.severity == "error"]
@@ -45,40 +79,57 @@ def graph_of(spec: Mapping[str, Any]) -> Graph:
     return graph
 
 
-def structured(graph: Graph, paths: Mapping[str, str] | None = None) -> Structured:
-    paths = paths or {node.path: node.path for node in graph.nodes}
-    attempts: tuple[Callable[[], tuple[Plain, list[Node]]], ...] = (
-        lambda: _grouped(graph, paths, blocks=True),
-        lambda: _grouped(graph, paths, blocks=False),
-        lambda: (flat(graph), [*graph.nodes]),
-    )
-    for attempt in attempts:
+def recovered(graph: Graph, paths: Paths | None = None) -> Structured:
+    """Return a network as a spec with structure; for `paths` see `structured`."""
+    faults: list[str] = []
+    for spec, order in _attempts(graph, paths):
         try:
-            spec, order = attempt()
-            found = graph_of(spec)
-        except (Inexpressible, CnncError) as e:
-            print("FAILED", repr(e)[:2000])
+            found = proved(spec)
+        except CnncError as error:
+            faults.append(str(error))
             continue
-        if (d:=difference(graph, found, order)) is None:
-            return Structured(spec, {ours.path: theirs.path for ours, theirs in zip(order, found.nodes, strict=True)})
-        print("DIFF", d)
-    raise AssertionError("a flat spec is the same network")
+        fault = difference(graph, found, order)
+        if fault is None:
+            places = {ours.path: theirs.path for ours, theirs in zip(order, found.nodes, strict=True)}
+            return Structured(spec, found, places, tuple(faults))
+        faults.append(fault)
+    raise AssertionError(f"a flat spec is the same network, but: {faults}")
 
 
-def _grouped(graph: Graph, paths: Mapping[str, str], *, blocks: bool) -> tuple[Plain, list[Node]]:
-    root = grown(graph, paths)
-    attach_activations(root, graph)
-    mark_exact(root)
-    number(root)
-    shared = share(root, graph)
+def _attempts(graph: Graph, paths: Paths | None) -> Iterator[Attempt]:
+    """Yield specs of a network, each with the network's nodes in its order; the last is flat."""
+    if paths is not None:
+        yield _grouped(graph, paths, blocks=True)
+        yield _grouped(graph, paths, blocks=False)
+    yield flat(graph), [*graph.nodes]
+
+
+def _grouped(graph: Graph, paths: Paths, *, blocks: bool) -> Attempt:
+    """Return a spec with the groups that paths describe, and with blocks if some are equal."""
+    while True:
+        root = grown(graph, paths)
+        attach_activations(root, graph)
+        mark_exact(root)
+        number(root)
+        try:
+            shared = share(root, graph)
+        except Inexpressible as error:
+            paths = {**paths, error.node.path: error.path}
+        else:
+            break
     found = Blocks(graph)
     if blocks:
         _find_blocks(root, found, shared)
         repeat(root, free=False)
-    inner = body(root.items, {Ref(each.name): each.name for each in graph.inputs}, {each.ref for each in graph.outputs})
-    definitions = {"blocks": found.found} if found.found else {}
-    spec = {**header.before_nodes(graph), **definitions, "nodes": inner.nodes, **header.outputs(graph, inner.spelt, inner.last)}
-    return spec, [*root.nodes()]
+    return _written(graph, root, found.found), [*root.nodes()]
+
+
+def _written(graph: Graph, root: Item, blocks: Plain) -> Plain:
+    inputs = {Ref(each.name): each.name for each in graph.inputs}
+    inner = body(root.items, inputs, {each.ref for each in graph.outputs})
+    definitions = {"blocks": blocks} if blocks else {}
+    outputs = header.outputs(graph, inner.spelt, inner.last)
+    return {**header.before_nodes(graph), **definitions, "nodes": inner.nodes, **outputs}
 
 
 def _find_blocks(root: Item, found: Blocks, shared: set[int]) -> None:
@@ -94,7 +145,8 @@ def _find_blocks(root: Item, found: Blocks, shared: set[int]) -> None:
         for scope in now:
             repeat(scope, free=False)
         waiting += [scope for scope in now if scope.op == GROUP]
-        waiting = found.find(waiting, lambda scope, height=height: levels[id(scope)] <= height)
+        due = {id(scope) for scope in waiting if levels.get(id(scope), 0) <= height}
+        waiting = found.find(waiting, due)
 
 
 def _levels(root: Item) -> tuple[dict[int, int], dict[int, int]]:

@@ -26,7 +26,8 @@ class Item:
 
     `outputs` maps its values that other items use to their ports. `items` are those of a scope, or the nodes of a node
     with an `act`. `takes` are the inputs of a scope, with their names. The name of an `exact` item is part of a key of
-    the state_dict. `shares` is the node that has its parameters, and `share` the item to name for that, with a path in it.
+    the state_dict. `shares` is the node that has its parameters, and `share` the item to name for that, with the path
+    in it.
     """
 
     op: str

@@ -50,7 +50,7 @@ def block_name(names: Collection[str], template: Item, taken: Collection[str]) -
     """Return a name for a block: what the names of its instances have in common, or else what is in it."""
     stems = {re.sub(r"(?<=[A-Za-z])_?\d.*$", "", name) for name in names}
     stem = next(iter(stems)).lower() if len(stems) == 1 else ""
-    if not re.fullmatch(r"[a-z][a-z0-9_]{2,}", stem) or stem in VAGUE:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{2,}", stem) or stem in VAGUE or stem in taken:
         stem = _by_content(template)
     name, count = stem, 1
     while name in taken or name in registry.PLACES or name in ("group", "each") or keyword.iskeyword(name):
@@ -64,20 +64,21 @@ def _by_content(template: Item) -> str:
     nodes = [*template.nodes()]
     ops = [node.op.name for node in nodes]
     joins = [item for item in template.items if item.op in ("add", "concat", "mul")]
-    if joins and (name := _by_join(joins[-1], template, nodes)):
-        return name
-    if ops[:2] == ["conv", "batch_norm"] and len(ops) <= 3:
-        return "conv_bn"
-    if len({item.op for item in template.items}) == 1 or any(item.repeat is not None for item in template.items):
-        return "stage"
-    if ops[0] == "batch_norm" and "conv" in ops:
-        return "transition" if "pool" in ops[-1] else "bn_conv"
-    if "linear" in ops:
-        return "head"
-    return "down" if "pool" in ops[0] else "pooled" if "pool" in ops[-1] else "unit"
+    tests = (
+        (_by_join(joins[-1], template, nodes) if joins else "", bool(joins)),
+        ("conv_bn", ops[:2] == ["conv", "batch_norm"] and len(ops) <= 3),
+        ("stage", any(item.repeat is not None for item in template.items)),
+        (f"{template.items[0].op}s", len({item.op for item in template.items}) == 1),
+        ("transition", ops[0] == "batch_norm" and "conv" in ops and "pool" in ops[-1]),
+        ("bn_conv", ops[0] == "batch_norm" and "conv" in ops),
+        ("head", "linear" in ops),
+        ("down", "pool" in ops[0]),
+        ("pooled", "pool" in ops[-1]),
+    )
+    return next((name for name, fits in tests if fits), "unit")
 
 
-def _by_join(join: Item, template: Item, nodes: list[Node]) -> str | None:
+def _by_join(join: Item, template: Item, nodes: list[Node]) -> str:
     ops = {node.op.name for node in nodes}
     convs = [node.op for node in nodes if isinstance(node.op, Conv)]
     kernels = [max(op.kernel) for op in convs]

@@ -15,6 +15,7 @@ class Target(StrEnum):
     PT2 = "pt2"
     PYTHON = "python"
     TRITON = "triton"
+    SPEC = "spec"
 
 
 DEFAULTS = (Target.ONNX, Target.TORCHSCRIPT)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnc.files.mapped_weights import InFile
-from cnnc.targets import triton
+from cnnc.targets import spec_file, triton
 from cnnc.targets.choices import OPSET, Target
 from cnnc.targets.loaded_module import Loaded, load_pt2, load_python, load_torchscript
 from cnnc.targets.loaded_onnx import LoadedOnnx
@@ -124,6 +124,13 @@ def _write_triton(made: Made, path: Path) -> list[Path]:
     return [*beside, *onnx_writer.write(folder / "1" / triton.MODEL, emitted.model, emitted.initializers)]
 
 
+def _write_spec(made: Made, path: Path) -> list[Path]:
+    from cnnc.files.write import stage_file
+
+    stage_file(path, spec_file.text(made.network.graph).encode())
+    return [path]
+
+
 def _weights_in_onnx(made: Made, weights: "Weights") -> "Weights":
     """Return the weights after the passes that are initializers of the ONNX model."""
     from cnnc.passes import pipeline
@@ -149,4 +156,5 @@ TABLE: Mapping[str, TargetRow] = {
         _weights_in_onnx,
         triton.model_in,
     ),
+    Target.SPEC: TargetRow("spec.yaml", _write_spec, spec_file.load),
 }
