@@ -238,8 +238,8 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
 ) -> "Built":
     """Write `out/NAME/`: the targets' files, the weights and the manifest; raises CnncError.
 
-    `targets` is one or several of onnx, torchscript, pt2, python and triton. Each file is verified before it gets its
-    final name, and an interrupted build leaves the earlier files or none. `weights`, `map`, `key` and `note` are as in
+    `targets` is one or several of onnx, torchscript, pt2, python, triton and spec. Each file is verified before it has
+    its final name; an interrupted build leaves the earlier files or none. `weights`, `map`, `key`, `note` are as in
     `compile`. With `uint8`, the ONNX file takes pictures as uint8 (N, H, W, C). `precision` is one or several of int8
     and fp16, for more ONNX files; int8 needs `calibrate`, a data set or a folder of pictures, and may lose `max_drop`
     points of accuracy. `progress` gets each stage, `after_pass` the network after each pass, on the build's threads.
@@ -276,9 +276,9 @@ def verify(
 ) -> "Agreement | VersionAgreement":
     """Compare a model file with the spec's torch module; raises CnncError if their outputs differ too much.
 
-    `model` has the suffix of its target (.onnx, .pt, .pt2, .py); another tool may have rewritten it. For int8 and fp16
-    see `cnnc.precision.verify`. `weights`, `map`, `key`, `seed` and `note` are as in `compile`; `seed` also draws the
-    inputs. The file runs in this process, without a time limit; `before_run` is called before it is loaded.
+    `model` has its target's suffix (.onnx, .pt, .pt2, .py, .spec.yaml); another tool may have rewritten it. For int8
+    and fp16 see `cnnc.precision.verify`. `weights`, `map`, `key`, `seed` and `note` are as in `compile`; `seed` also
+    draws the inputs. The file runs in this process, without a time limit; `before_run` is called before it is loaded.
     """
     graph = load(spec, set=set)
     from cnnc.artifacts.rewritten import verify_file

@@ -28,7 +28,7 @@ TIMEOUT = 600.0  # large networks are run several times, also by torch, and the 
 def add_options(parser: Parser) -> None:
     """Add the arguments and options of `cnnc verify`."""
     add_spec(parser)
-    parser.argument("model", "The file: .onnx, .pt, .pt2 or .py.")
+    parser.argument("model", "The file: .onnx, .pt, .pt2, .py or .spec.yaml.")
     add_weights(parser, f"{WEIGHTS.capitalize()}. Without it, the random weights of `build`.")
     add_set(parser)
     seeds = Number(least=0, most=2**63 - 1)

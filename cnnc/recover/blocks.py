@@ -13,7 +13,7 @@ from cnnc.graph.graph import Graph, Ref
 from cnnc.recover.layout import Plain
 from cnnc.recover.layout import scope as written
 from cnnc.recover.parameters import parametrize
-from cnnc.recover.tree import GROUP, Item
+from cnnc.recover.tree import GROUP, TreeItem
 from cnnc.recover.words import block_name
 
 MOST_ABSENT = 2
@@ -26,18 +26,18 @@ Absent = frozenset[int]
 class Kind:
     """Equal scopes: the largest of them, and every instance with the positions of the nodes that it lacks."""
 
-    template: Item
-    instances: list[tuple[Item, Absent]] = field(default_factory=list)
+    template: TreeItem
+    instances: list[tuple[TreeItem, Absent]] = field(default_factory=list)
 
 
-class Blocks:
+class BlockFinder:
     """The blocks found so far, by name."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.found: dict[str, Plain] = {}
 
-    def find(self, scopes: list[Item], due: Collection[int]) -> list[Item]:
+    def find(self, scopes: list[TreeItem], due: Collection[int]) -> list[TreeItem]:
         """Make blocks of those of these scopes that are equal to others; return the scopes that have to wait.
 
         `due` are ids of scopes. The others wait for scopes that may turn out to be instances of the same block, unless
@@ -69,7 +69,7 @@ class Blocks:
             instance.by_index = False
 
 
-def _row(instance: Item, absent: Absent, size: int) -> list[Item | None]:
+def _row(instance: TreeItem, absent: Absent, size: int) -> list[TreeItem | None]:
     """Return the items of an instance at the positions of the template."""
     items = iter(instance.items)
     return [None if at in absent else next(items) for at in range(size)]
@@ -78,7 +78,7 @@ def _row(instance: Item, absent: Absent, size: int) -> list[Item | None]:
 # -- equality
 
 
-def skeleton(scope: Item, absent: Absent = frozenset()) -> Any:
+def skeleton(scope: TreeItem, absent: Absent = frozenset()) -> Any:
     """Return what equal scopes have in common, without the items at the positions in `absent`."""
     places: dict[Ref, Any] = {ref: ("input", at) for at, ref in enumerate(scope.takes)}
     rows: list[Any] = []
@@ -96,7 +96,7 @@ def skeleton(scope: Item, absent: Absent = frozenset()) -> Any:
     return scope.by_index, tuple(scope.takes.values()), tuple(rows), outputs
 
 
-def _row_of(item: Item, scope: Item, places: Mapping[Ref, Any]) -> Any:
+def _row_of(item: TreeItem, scope: TreeItem, places: Mapping[Ref, Any]) -> Any:
     name = None if scope.by_index or not item.exact else item.name
     taken = tuple(places[ref] for ref in item.used)
     about = tuple((key, _form(value)) for key, value in sorted(item.attributes.items()))
@@ -105,7 +105,7 @@ def _row_of(item: Item, scope: Item, places: Mapping[Ref, Any]) -> Any:
     return item.op, name, taken, item.like is not None, about, whole, item.when, times, tuple(item.outputs.values())
 
 
-def _named(item: Item, scope: Item) -> bool:
+def _named(item: TreeItem, scope: TreeItem) -> bool:
     """Whether something refers to a repeated item by name."""
     return item is not scope.items[-1]
 
@@ -138,7 +138,7 @@ def _with_absent(kinds: dict[Any, Kind]) -> Iterator[Kind]:
         yield kind
 
 
-def _one_more(template: Item, absent: Absent) -> Iterator[Absent]:
+def _one_more(template: TreeItem, absent: Absent) -> Iterator[Absent]:
     if len(absent) < MOST_ABSENT and len(template.items) <= LARGEST_WITH_ABSENT:
         for at, item in enumerate(template.items):
             plain = item.inputs and len(item.outputs) == 1 and item.repeat is None and not item.like
@@ -146,6 +146,6 @@ def _one_more(template: Item, absent: Absent) -> Iterator[Absent]:
                 yield absent | {at}
 
 
-def _leaves_most(template: Item, absent: Absent) -> bool:
+def _leaves_most(template: TreeItem, absent: Absent) -> bool:
     sizes = [sum(1 for _ in item.nodes()) for item in template.items]
     return 2 * sum(sizes[at] for at in absent) <= sum(sizes)

@@ -20,7 +20,7 @@ Vector = Sequence[Any]
 
 
 @dataclass(frozen=True)
-class Known:
+class Usable:
     """A value that an expression can use: its text there, and its vector."""
 
     text: str
@@ -54,7 +54,7 @@ def merged(first: Vector, second: Vector) -> list[Any]:
     return [b if a is ANY else a for a, b in zip(first, second, strict=True)]
 
 
-def of_known(attribute: str, vector: Vector, known: Sequence[Known]) -> str | None:
+def of_known(attribute: str, vector: Vector, known: Sequence[Usable]) -> str | None:
     """Return an expression over one known value: itself, a multiple, a part, or half of a kernel as padding."""
     if not all(each is ANY or type(each) is int for each in vector):
         return None
@@ -86,7 +86,7 @@ def _scaled(text: str, pairs: Sequence[tuple[int, int]]) -> str | None:
 
 
 def conditions(
-    present: Sequence[bool], stride: Known | None, channels: Known | None, outs: Sequence[Known]
+    present: Sequence[bool], stride: Usable | None, channels: Usable | None, outs: Sequence[Usable]
 ) -> str | None:
     """Return a condition over the stride and the channels that is true for the instances that have a node."""
     for text, vector in _tests(stride, channels, outs):
@@ -95,7 +95,7 @@ def conditions(
     return None
 
 
-def _tests(stride: Known | None, channels: Known | None, outs: Sequence[Known]) -> Iterator[tuple[str, list[bool]]]:
+def _tests(stride: Usable | None, channels: Usable | None, outs: Sequence[Usable]) -> Iterator[tuple[str, list[bool]]]:
     steps = [each not in (1, ANY) for each in stride.vector] if stride else None
     if steps and stride:
         yield f"{stride.text} == 1", [not each for each in steps]

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from cnnc.graph.graph import Ref
 from cnnc.language.names import TAKEN
 from cnnc.recover.attributes import without_defaults
-from cnnc.recover.tree import GROUP, Item
+from cnnc.recover.tree import GROUP, TreeItem
 
 Plain = dict[str, Any]
 
 
-class Body(NamedTuple):
+class Listed(NamedTuple):
     """The `nodes` of a scope, and the names of its values in it."""
 
     nodes: list[Any]
@@ -25,7 +25,9 @@ class Body(NamedTuple):
     last: Ref | None
 
 
-def body(items: list[Item], inputs: Mapping[Ref, str], shown: Iterable[Ref] = (), *, by_index: bool = False) -> Body:
+def body(
+    items: list[TreeItem], inputs: Mapping[Ref, str], shown: Iterable[Ref] = (), *, by_index: bool = False
+) -> Listed:
     """Return the plain form of a scope's items; `shown` are the values that its `outputs` name."""
     only = next(iter(inputs)) if len(inputs) == 1 else None
     implied = _implied(items, only)
@@ -45,23 +47,23 @@ def body(items: list[Item], inputs: Mapping[Ref, str], shown: Iterable[Ref] = ()
         if not item.inputs and item.is_scope and _before(items, at, only) is None:
             sources = [first]
         nodes.append(_item(item, names[at] if at in explicit else None, sources, spelt, of))
-    return Body(nodes, spelt, names, last)
+    return Listed(nodes, spelt, names, last)
 
 
-def _likes(item: Item) -> list[Ref]:
+def _likes(item: TreeItem) -> list[Ref]:
     return [item.like] if item.like else []
 
 
-def _output(item: Item) -> Ref | None:
+def _output(item: TreeItem) -> Ref | None:
     """The value that a node after an item takes by default."""
     return next(iter(item.outputs)) if [*item.outputs.values()] == [""] else None
 
 
-def _before(items: list[Item], at: int, only: Ref | None) -> Ref | None:
+def _before(items: list[TreeItem], at: int, only: Ref | None) -> Ref | None:
     return _output(items[at - 1]) if at else only
 
 
-def _implied(items: list[Item], only: Ref | None) -> list[bool]:
+def _implied(items: list[TreeItem], only: Ref | None) -> list[bool]:
     """Whether each item needs no `from`."""
     return [not item.inputs or item.inputs == [_before(items, at, only)] for at, item in enumerate(items)]
 
@@ -70,7 +72,7 @@ def _implied(items: list[Item], only: Ref | None) -> list[bool]:
 
 
 def _names(
-    items: list[Item], named: set[Ref], shared: set[int], inputs: Iterable[str], by_index: bool
+    items: list[TreeItem], named: set[Ref], shared: set[int], inputs: Iterable[str], by_index: bool
 ) -> tuple[list[str], set[int]]:
     """Return the name of each item, and the positions of those that have to be written."""
     needed = {at for at, item in enumerate(items) if item.exact or not named.isdisjoint(item.outputs)}
@@ -87,7 +89,7 @@ def _names(
         explicit |= wrong
 
 
-def _distinct(wanted: dict[int, str], items: list[Item], taken: set[str]) -> dict[int, str]:
+def _distinct(wanted: dict[int, str], items: list[TreeItem], taken: set[str]) -> dict[int, str]:
     """Return the names with those changed that are given twice; the names of exact items come first."""
     found: dict[int, str] = {}
     for at in sorted(wanted, key=lambda at: not items[at].exact):
@@ -101,11 +103,11 @@ def _distinct(wanted: dict[int, str], items: list[Item], taken: set[str]) -> dic
     return found
 
 
-def _may_be_default(name: str, item: Item, by_index: bool) -> bool:
+def _may_be_default(name: str, item: TreeItem, by_index: bool) -> bool:
     return name.isdigit() if by_index else bool(re.fullmatch(rf"{item.op}(_\d+)?", name))
 
 
-def _claimed(items: list[Item], explicit: Mapping[int, str], reserved: set[str], by_index: bool) -> list[str]:
+def _claimed(items: list[TreeItem], explicit: Mapping[int, str], reserved: set[str], by_index: bool) -> list[str]:
     """Return the names that the items get if these are written, as `expand.scope.Names` gives them."""
     counts: Counter[str] = Counter()
     given: set[str] = set()
@@ -131,7 +133,7 @@ def _claimed(items: list[Item], explicit: Mapping[int, str], reserved: set[str],
 # -- items
 
 
-def _item(item: Item, name: str | None, sources: list[str], spelt: Mapping[Ref, str], of: Mapping[int, str]) -> Any:
+def _item(item: TreeItem, name: str | None, sources: list[str], spelt: Mapping[Ref, str], of: Mapping[int, str]) -> Any:
     found: Plain = {"name": name} if name else {}
     if sources:
         found["from"] = sources if len(sources) > 1 else sources[0]
@@ -155,11 +157,11 @@ def _item(item: Item, name: str | None, sources: list[str], spelt: Mapping[Ref, 
     return {item.op: found} if found else item.op
 
 
-def _shared(share: "tuple[Item, str] | bool", of: Mapping[int, str]) -> Any:
+def _shared(share: "tuple[TreeItem, str] | bool", of: Mapping[int, str]) -> Any:
     return f"{of[id(share[0])]}.{share[1]}".rstrip(".") if isinstance(share, tuple) else share
 
 
-def scope(item: Item) -> Plain:
+def scope(item: TreeItem) -> Plain:
     """Return the keys of a group or a block: inputs, outputs, names and nodes."""
     inputs = item.takes or {Ref(""): "input"}
     inner = body(item.items, inputs, item.outputs, by_index=item.by_index)

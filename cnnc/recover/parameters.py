@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cnnc.ops.types import TensorType
-from cnnc.recover.fits import ANY, Known, Vector, agree, conditions, is_size, is_width, merged, of_known, only
-from cnnc.recover.tree import Item
+from cnnc.recover.fits import ANY, Usable, Vector, agree, conditions, is_size, is_width, merged, of_known, only
+from cnnc.recover.tree import TreeItem
 from cnnc.recover.words import unused_parameter as unused
 
-Row = Sequence[Item | None]
+Row = Sequence[TreeItem | None]
 
 
 @dataclass(eq=False)
@@ -23,7 +23,7 @@ class Param:
 
     attribute: str
     vector: list[Any]
-    uses: list[tuple[Item, str]] = field(default_factory=list)
+    uses: list[tuple[TreeItem, str]] = field(default_factory=list)
     name: str = ""
 
 
@@ -48,20 +48,20 @@ def parametrize(
     return {name: usual[name] for name in order}, values
 
 
-def _value(item: Item | None, key: str) -> Any:
+def _value(item: TreeItem | None, key: str) -> Any:
     if item is None:
         return ANY
     return item.repeat if key == "repeat" else item.attributes[key]
 
 
-def _channels(inputs: Sequence[TensorType | None]) -> Known | None:
+def _channels(inputs: Sequence[TensorType | None]) -> Usable | None:
     types = [each for each in inputs if each is not None]
     if len(types) < len(inputs) or any(each.is_tokens for each in types):
         return None
-    return Known("input.channels", [each.shape[0] for each in types])
+    return Usable("input.channels", [each.shape[0] for each in types])
 
 
-def _collect(params: list[Param], item: Item, key: str, vector: list[Any], channels: Known | None) -> None:
+def _collect(params: list[Param], item: TreeItem, key: str, vector: list[Any], channels: Usable | None) -> None:
     """Add an attribute to the parameter with its values, or make a parameter of it, unless its value never differs."""
     if only(vector) is not ANY:
         return
@@ -77,7 +77,7 @@ def _collect(params: list[Param], item: Item, key: str, vector: list[Any], chann
     params.append(Param(key, list(vector), [(item, key)]))
 
 
-def _set(item: Item, key: str, text: str) -> None:
+def _set(item: TreeItem, key: str, text: str) -> None:
     if key == "repeat":
         item.repeat = text
     else:
@@ -104,12 +104,12 @@ def _name(params: list[Param], *, is_scaled: bool) -> None:
             taken.add(param.name)
 
 
-def _reduced(params: list[Param], channels: Known | None) -> list[Param]:
+def _reduced(params: list[Param], channels: Usable | None) -> list[Param]:
     """Return the parameters that do not follow from others, with names; write the rest as expressions."""
     kept: list[Param] = []
     for at, param in enumerate(params):
         param.name = f"{param.attribute}_{at}"
-        if of_known(param.attribute, param.vector, [Known(each.name, each.vector) for each in kept]) is None:
+        if of_known(param.attribute, param.vector, [Usable(each.name, each.vector) for each in kept]) is None:
             kept.append(param)
     derived = [param for param in params if param not in kept]
     texts = {id(param): _of_channels(param, channels) for param in kept}
@@ -119,7 +119,7 @@ def _reduced(params: list[Param], channels: Known | None) -> list[Param]:
     for param in params:
         param.name = ""
     _name(named, is_scaled=any(is_width(param.attribute) for param in derived))
-    others = [Known(texts[id(each)] or (EXPANDED if each is scaled else each.name), each.vector) for each in kept]
+    others = [Usable(texts[id(each)] or (EXPANDED if each is scaled else each.name), each.vector) for each in kept]
     for param, other in zip(derived, [others] * len(derived), strict=True):
         texts[id(param)] = of_known(param.attribute, param.vector, other)
     if scaled is not None:
@@ -132,14 +132,14 @@ def _reduced(params: list[Param], channels: Known | None) -> list[Param]:
     return [param for param in left if param is scaled or not texts[id(param)]]
 
 
-def _of_channels(param: Param, channels: Known | None) -> str | None:
+def _of_channels(param: Param, channels: Usable | None) -> str | None:
     return of_known(param.attribute, param.vector, [channels]) if channels and is_size(param.attribute) else None
 
 
 EXPANDED = "expand * input.channels"
 
 
-def _ratio(kept: list[Param], channels: Known) -> Param | None:
+def _ratio(kept: list[Param], channels: Usable) -> Param | None:
     """Return the first width that is a multiple of the input's channels, by few factors, unless it is the only one."""
     widths = [param for param in kept if is_width(param.attribute)]
     for param in widths[:-1]:
@@ -151,7 +151,7 @@ def _ratio(kept: list[Param], channels: Known) -> Param | None:
     return None
 
 
-def _become_ratio(param: Param, channels: Known | None) -> None:
+def _become_ratio(param: Param, channels: Usable | None) -> None:
     assert channels is not None
     param.name = "expand"
     param.vector = [ANY if a is ANY else a // b for a, b in zip(param.vector, channels.vector, strict=True)]
@@ -164,13 +164,13 @@ def _add_conditions(
     rows: Sequence[Row],
     params: list[Param],
     kept: list[Param],
-    channels: Known | None,
+    channels: Usable | None,
     found: dict[str, list[Any]],
 ) -> None:
     for param in kept:
         if param.name in ("stride", "expand"):  # no node has it, so it may say that there is none
             found[param.name][:] = [1 if each is ANY else each for each in param.vector]
-    stride = next((Known(param.name, param.vector) for param in kept if param.attribute == "stride"), None)
+    stride = next((Usable(param.name, param.vector) for param in kept if param.attribute == "stride"), None)
     outs = list(_outs(rows, kept))
     for at, item in enumerate(rows[0]):
         present = [row[at] is not None for row in rows]
@@ -188,11 +188,11 @@ def _add_conditions(
             item.when = f"$({text})"
 
 
-def _outs(rows: Sequence[Row], kept: list[Param]) -> Iterator[Known]:
+def _outs(rows: Sequence[Row], kept: list[Param]) -> Iterator[Usable]:
     """Yield what the channels of the input may be compared with: the parameters, the last of them first."""
     for param in reversed(kept):
         if is_width(param.attribute) and param.name != "expand":
-            yield Known(param.name, param.vector)
+            yield Usable(param.name, param.vector)
     for at in range(len(rows[0]) - 1, -1, -1):
         item = rows[0][at]
         text = item.attributes.get("out") if item is not None else None
@@ -200,10 +200,10 @@ def _outs(rows: Sequence[Row], kept: list[Param]) -> Iterator[Known]:
             for param in kept:
                 if text.endswith(f" * {param.name})"):
                     factor = int(text[2:].split(" ")[0])
-                    yield Known(text[2:-1], [each if each is ANY else factor * each for each in param.vector])
+                    yield Usable(text[2:-1], [each if each is ANY else factor * each for each in param.vector])
 
 
-def _flag(item: Item, found: dict[str, list[Any]]) -> str:
+def _flag(item: TreeItem, found: dict[str, list[Any]]) -> str:
     base = "residual" if item.op == "add" else item.name if item.name and not item.name[0].isdigit() else item.op
     return unused(base.replace("-", "_"), {*found})
 

@@ -8,17 +8,17 @@ from collections import Counter
 
 from cnnc.graph.graph import Ref
 from cnnc.recover.fits import of_index
-from cnnc.recover.tree import GROUP, Item
+from cnnc.recover.tree import GROUP, TreeItem
 
 
-def repeat(scope: Item, *, free: bool) -> None:
+def repeat(scope: TreeItem, *, free: bool) -> None:
     """Join the neighbours in a scope that are instances of one block; a scope of nothing else becomes the `repeat`.
 
     `free`: whether items without parameters of their own may be renamed, because no path has to be kept.
     """
     uses = Counter(ref for item in scope.items for ref in item.used)
     uses.update([*scope.outputs])
-    items: list[Item] = []
+    items: list[TreeItem] = []
     at = 0
     while at < len(scope.items):
         run = _run(scope.items[at:], uses, free)
@@ -31,7 +31,7 @@ def repeat(scope: Item, *, free: bool) -> None:
         scope.items = items
 
 
-def _run(items: list[Item], uses: Counter[Ref], free: bool) -> list[Item]:
+def _run(items: list[TreeItem], uses: Counter[Ref], free: bool) -> list[TreeItem]:
     """Return the longest run of instances at the start that some expressions fit."""
     first = items[0]
     run = [first]
@@ -50,7 +50,7 @@ def _run(items: list[Item], uses: Counter[Ref], free: bool) -> list[Item]:
     return run
 
 
-def _may_repeat(item: Item) -> bool:
+def _may_repeat(item: TreeItem) -> bool:
     is_block = item.is_scope and item.op != GROUP
     is_layer = item.op != GROUP and ("act" in item.attributes or item.exact)
     plain = item.repeat is None and item.when is None and item.share is None and item.shares is None
@@ -63,7 +63,7 @@ def _may_repeat(item: Item) -> bool:
     )
 
 
-def _attributes(run: list[Item]) -> dict[str, object] | None:
+def _attributes(run: list[TreeItem]) -> dict[str, object] | None:
     found: dict[str, object] = {}
     for key in run[0].attributes:
         value = of_index(key, [item.attributes[key] for item in run])
@@ -75,7 +75,7 @@ def _attributes(run: list[Item]) -> dict[str, object] | None:
     return found
 
 
-def _name(run: list[Item]) -> tuple[str, int, str] | None:
+def _name(run: list[TreeItem]) -> tuple[str, int, str] | None:
     """Return prefix, first number and suffix of names that count upwards: `denselayer1`, `denselayer2` …"""
     parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", item.name or "") for item in run]
     found = [(part[1], int(part[2]), part[3]) for part in parts if part and not (part[2][0] == "0" and part[2] != "0")]
@@ -85,11 +85,11 @@ def _name(run: list[Item]) -> tuple[str, int, str] | None:
     return found[0] if [b for _, b, _ in found] == [*range(start, start + len(run))] else None
 
 
-def _joined(run: list[Item], scope: Item, at: int, free: bool) -> Item | None:
+def _joined(run: list[TreeItem], scope: TreeItem, at: int, free: bool) -> TreeItem | None:
     attributes = _attributes(run)
     if attributes is None:
         return None
-    found = Item(run[0].op, attributes, run[0].inputs, run[-1].outputs, items=run, repeat=len(run))
+    found = TreeItem(run[0].op, attributes, run[0].inputs, run[-1].outputs, items=run, repeat=len(run))
     found.is_scope, found.exact = run[0].is_scope, run[0].exact
     found.usual = run[0].usual
     found.allow = set().union(*(item.allow for item in run))
@@ -106,7 +106,7 @@ def _joined(run: list[Item], scope: Item, at: int, free: bool) -> Item | None:
     return found
 
 
-def _may_become(scope: Item, item: Item) -> bool:
+def _may_become(scope: TreeItem, item: TreeItem) -> bool:
     plain = item.name is None or item.name == "$(i)"
     return (
         plain
@@ -117,7 +117,7 @@ def _may_become(scope: Item, item: Item) -> bool:
     )
 
 
-def _become(scope: Item, item: Item) -> None:
+def _become(scope: TreeItem, item: TreeItem) -> None:
     """Make a scope that holds nothing but a run of `0`, `1` … the repeated item itself."""
     scope.op, scope.attributes, scope.repeat, scope.items = item.op, item.attributes, item.repeat, item.items
     scope.usual, scope.outputs, scope.is_scope = item.usual, item.outputs, item.is_scope

@@ -10,7 +10,7 @@ from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.recover.attributes import without_defaults
-from cnnc.recover.tree import Item
+from cnnc.recover.tree import TreeItem
 
 
 class Inexpressible(Exception):
@@ -21,7 +21,7 @@ class Inexpressible(Exception):
         self.node, self.path = node, path
 
 
-def scopes(root: Item) -> list[Item]:
+def scopes(root: TreeItem) -> list[TreeItem]:
     """Return all scopes of a tree, the inner ones first."""
     found, stack = [], [root]
     while stack:
@@ -36,11 +36,11 @@ def users(graph: Graph) -> Counter[Ref]:
     return Counter([ref for node in graph.nodes for ref in node.inputs] + [each.ref for each in graph.outputs])
 
 
-def attach_activations(root: Item, graph: Graph) -> None:
+def attach_activations(root: TreeItem, graph: Graph) -> None:
     """Write activations that follow the only layer that they use as its `act`."""
     uses = users(graph)
     for scope in scopes(root):
-        items: list[Item] = []
+        items: list[TreeItem] = []
         for item in scope.items:
             if items and _is_act(items[-1], item, uses) and items[-1].outputs.keys().isdisjoint(scope.outputs):
                 items[-1] = _with_act(items[-1], item)
@@ -49,27 +49,27 @@ def attach_activations(root: Item, graph: Graph) -> None:
         scope.items = items
 
 
-def _is_act(layer: Item, item: Item, uses: Counter[Ref]) -> bool:
+def _is_act(layer: TreeItem, item: TreeItem, uses: Counter[Ref]) -> bool:
     fits = layer.node is not None and registry.takes_act(layer.op) and item.op in ACTIVATIONS and not item.exact
     if not fits or item.inputs != [*layer.outputs] or without_defaults(item.op, item.attributes):
         return False
     return uses[item.inputs[0]] == 1
 
 
-def _with_act(layer: Item, act: Item) -> Item:
-    found = Item(layer.op, {**layer.attributes, "act": act.op}, layer.inputs, act.outputs, items=[layer, act])
+def _with_act(layer: TreeItem, act: TreeItem) -> TreeItem:
+    found = TreeItem(layer.op, {**layer.attributes, "act": act.op}, layer.inputs, act.outputs, items=[layer, act])
     found.name, found.exact, found.allow = layer.name, layer.exact, layer.allow | act.allow
     found.like, found.shares = layer.like, layer.shares
     return found
 
 
-def mark_exact(root: Item) -> None:
+def mark_exact(root: TreeItem) -> None:
     """Mark the scopes that hold parameters: their names are part of keys of the state_dict."""
     for scope in scopes(root):
         scope.exact = any(item.exact for item in scope.items)
 
 
-def number(root: Item) -> None:
+def number(root: TreeItem) -> None:
     """Find the scopes whose names are the positions of their items: `names: index`."""
     for scope in scopes(root):
         position = 0
@@ -85,7 +85,7 @@ def number(root: Item) -> None:
 # -- shared parameters
 
 
-def share(root: Item, graph: Graph) -> set[int]:
+def share(root: TreeItem, graph: Graph) -> set[int]:
     """Set `share` of the items whose parameters are those of others; return the ids of all scopes involved.
 
     Raises Inexpressible if a node's path has to change for that; it has no keys of its own in the state_dict.
@@ -114,7 +114,7 @@ def share(root: Item, graph: Graph) -> set[int]:
     return involved - {id(root)}
 
 
-def _chains(scope: Item, around: list[Item]) -> Iterator[tuple[str, list[Item]]]:
+def _chains(scope: TreeItem, around: list[TreeItem]) -> Iterator[tuple[str, list[TreeItem]]]:
     chain = [*around, scope]
     for item in scope.items:
         if item.is_scope:
@@ -124,11 +124,11 @@ def _chains(scope: Item, around: list[Item]) -> Iterator[tuple[str, list[Item]]]
                 yield node.path, [*chain, item]
 
 
-def _path(chain: list[Item]) -> tuple[str, ...]:
+def _path(chain: list[TreeItem]) -> tuple[str, ...]:
     return tuple(str(item.name) for item in chain[1:])
 
 
-def _is_inherited(ours: list[Item], theirs: list[Item], given: dict[int, tuple[str, ...]]) -> bool:
+def _is_inherited(ours: list[TreeItem], theirs: list[TreeItem], given: dict[int, tuple[str, ...]]) -> bool:
     """Whether the innermost scope around that shares another makes the node share these parameters."""
     for at in range(len(ours) - 1, 0, -1):
         if id(ours[at]) in given:
@@ -136,7 +136,7 @@ def _is_inherited(ours: list[Item], theirs: list[Item], given: dict[int, tuple[s
     return False
 
 
-def _set_share(ours: list[Item], theirs: list[Item], given: dict[int, tuple[str, ...]]) -> bool:
+def _set_share(ours: list[TreeItem], theirs: list[TreeItem], given: dict[int, tuple[str, ...]]) -> bool:
     """Set the `share` of the outermost item that differs; return whether that is right for the node."""
     apart = next(at for at, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a is not b)
     item, other = ours[apart], theirs[apart]

@@ -6,7 +6,7 @@ compared with the network before it is returned; if it differs, a result with le
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Diagnostic, Source
@@ -14,13 +14,13 @@ from cnnc.expand.prove import prove
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.language.parse import parse
 from cnnc.recover import header
-from cnnc.recover.blocks import Blocks
+from cnnc.recover.blocks import BlockFinder
 from cnnc.recover.compare import difference
 from cnnc.recover.flat import flat
 from cnnc.recover.layout import body
 from cnnc.recover.runs import repeat
 from cnnc.recover.scopes import Inexpressible, attach_activations, mark_exact, number, scopes, share
-from cnnc.recover.tree import GROUP, Item, grown
+from cnnc.recover.tree import GROUP, TreeItem, grown
 from cnnc.text.python_data import from_data
 from cnnc.text.reader import parse_text
 
@@ -60,6 +60,8 @@ def structured(spec: Mapping[str, Any], paths: Paths | None = None) -> Structure
     groups and blocks, and the paths the keys of the state_dict. Without them, blocks are found by structure alone.
     """
     graph = proved(spec)
+    if "outputs" not in spec:  # the output has no name but the path of its node, which may change: see `header.outputs`
+        graph = replace(graph, outputs=tuple(replace(each, name=f".{each.name}") for each in graph.outputs))
     return recovered(graph, paths and {node.path: paths.get(node.path, node.path) for node in graph.nodes})
 
 
@@ -117,14 +119,14 @@ def _grouped(graph: Graph, paths: Paths, *, blocks: bool) -> Attempt:
             paths = {**paths, error.node.path: error.path}
         else:
             break
-    found = Blocks(graph)
+    found = BlockFinder(graph)
     if blocks:
         _find_blocks(root, found, shared)
         repeat(root, free=False)
     return _written(graph, root, found.found), [*root.nodes()]
 
 
-def _written(graph: Graph, root: Item, blocks: Plain) -> Plain:
+def _written(graph: Graph, root: TreeItem, blocks: Plain) -> Plain:
     inputs = {Ref(each.name): each.name for each in graph.inputs}
     inner = body(root.items, inputs, {each.ref for each in graph.outputs})
     definitions = {"blocks": blocks} if blocks else {}
@@ -132,14 +134,14 @@ def _written(graph: Graph, root: Item, blocks: Plain) -> Plain:
     return {**header.before_nodes(graph), **definitions, "nodes": inner.nodes, **outputs}
 
 
-def _find_blocks(root: Item, found: Blocks, shared: set[int]) -> None:
+def _find_blocks(root: TreeItem, found: BlockFinder, shared: set[int]) -> None:
     """Turn equal scopes into instances of blocks, the inner ones first.
 
     Siblings are compared together, though one of them may contain a scope that others lack.
     """
     natural, levels = _levels(root)
     every = scopes(root)[:-1]  # before any of them becomes another's
-    waiting: list[Item] = []
+    waiting: list[TreeItem] = []
     for height in range(max(natural.values(), default=-1) + 1):
         now = [scope for scope in every if natural[id(scope)] == height and id(scope) not in shared]
         for scope in now:
@@ -149,7 +151,7 @@ def _find_blocks(root: Item, found: Blocks, shared: set[int]) -> None:
         waiting = found.find(waiting, due)
 
 
-def _levels(root: Item) -> tuple[dict[int, int], dict[int, int]]:
+def _levels(root: TreeItem) -> tuple[dict[int, int], dict[int, int]]:
     """Return the height of each scope, and the largest height of its siblings with names that differ in numbers."""
     natural: dict[int, int] = {}
     levels: dict[int, int] = {}

@@ -21,7 +21,7 @@ Paths = Mapping[str, str]
 
 
 @dataclass(eq=False)
-class Item:
+class TreeItem:
     """A node, a group, or an instance of a block.
 
     `outputs` maps its values that other items use to their ports. `items` are those of a scope, or the nodes of a node
@@ -41,8 +41,8 @@ class Item:
     when: str | None = None
     repeat: Any = None
     last: str | None = None  # the name of the last instance, if every instance has a name of its own
-    share: "tuple[Item, str] | bool | None" = None
-    items: list["Item"] = field(default_factory=list)
+    share: "tuple[TreeItem, str] | bool | None" = None
+    items: list["TreeItem"] = field(default_factory=list)
     node: Node | None = None
     path: str = ""  # of a scope
     is_scope: bool = False
@@ -87,18 +87,18 @@ def allowed(graph: Graph) -> dict[str, set[str]]:
     return found
 
 
-def leaf(node: Node, name: str | None, allow: set[str] | None = None) -> Item:
+def leaf(node: Node, name: str | None, allow: set[str] | None = None) -> TreeItem:
     """Return the item of a node; `allow` are the codes of the warnings that it silences."""
     like = node.inputs[-1] if getattr(node.op, "like", None) is not None else None
     inputs = [] if registry.is_source(node.op.name) else [*node.inputs[: len(node.inputs) - (like is not None)]]
     outputs = {Ref(node.path, at): port for at, port in enumerate(node.op.ports)}
     exact = bool(node.cost.params or node.cost.buffers or node.shares)
-    found = Item(node.op.name, plain(node.op), inputs, outputs, like, name, exact, node.shares, node=node)
+    found = TreeItem(node.op.name, plain(node.op), inputs, outputs, like, name, exact, node.shares, node=node)
     found.allow |= allow or set()
     return found
 
 
-def grown(graph: Graph, paths: Paths) -> Item:
+def grown(graph: Graph, paths: Paths) -> TreeItem:
     """Return the outermost scope of the tree that these paths describe.
 
     A group that would have to run before and after another item is dissolved: its name becomes part of its nodes'.
@@ -132,11 +132,11 @@ def _with_activations(graph: Graph, paths: Paths) -> Paths:
     return {**paths, **{node.path: f"{layers[node.inputs[0]]}.{node.op.name}" for node in acts}}
 
 
-def _planted(graph: Graph, paths: Paths) -> tuple[Item, dict[str, list[Item]]]:
+def _planted(graph: Graph, paths: Paths) -> tuple[TreeItem, dict[str, list[TreeItem]]]:
     """Return the outermost scope, and for each node the items around it and its own, outermost first."""
-    root = Item(GROUP, is_scope=True)
-    groups: dict[str, Item] = {"": root}
-    around: dict[str, list[Item]] = {}
+    root = TreeItem(GROUP, is_scope=True)
+    groups: dict[str, TreeItem] = {"": root}
+    around: dict[str, list[TreeItem]] = {}
     allow = allowed(graph)
     for node in graph.nodes:
         *scopes, name = paths[node.path].split(".")
@@ -144,7 +144,7 @@ def _planted(graph: Graph, paths: Paths) -> tuple[Item, dict[str, list[Item]]]:
         for scope in scopes:
             at = f"{at}.{scope}"
             if at not in groups:
-                groups[at] = Item(GROUP, name=scope, path=at[1:], is_scope=True)
+                groups[at] = TreeItem(GROUP, name=scope, path=at[1:], is_scope=True)
                 chain[-1].items.append(groups[at])
             chain.append(groups[at])
         item = leaf(node, name, allow.get(node.path))
@@ -153,7 +153,7 @@ def _planted(graph: Graph, paths: Paths) -> tuple[Item, dict[str, list[Item]]]:
     return root, around
 
 
-def _arrange(graph: Graph, root: Item, around: Mapping[str, list[Item]]) -> list[Item]:
+def _arrange(graph: Graph, root: TreeItem, around: Mapping[str, list[TreeItem]]) -> list[TreeItem]:
     """Put inputs before their users in all scopes; return the items on a cycle if that cannot be."""
     needs: dict[int, dict[int, set[int]]] = {}
     for node in graph.nodes:
@@ -172,13 +172,13 @@ def _arrange(graph: Graph, root: Item, around: Mapping[str, list[Item]]) -> list
     return []
 
 
-def _parted(first: list[Item], second: list[Item]) -> tuple[Item, Item, Item]:
+def _parted(first: list[TreeItem], second: list[TreeItem]) -> tuple[TreeItem, TreeItem, TreeItem]:
     """Return the innermost scope around two nodes, and the items in it that hold them."""
     at = next(at for at, (a, b) in enumerate(zip(first, second, strict=False)) if a is not b)
     return first[at - 1], first[at], second[at]
 
 
-def _in_order(items: list[Item], needs: Mapping[int, set[int]]) -> tuple[list[Item], list[Item]]:
+def _in_order(items: list[TreeItem], needs: Mapping[int, set[int]]) -> tuple[list[TreeItem], list[TreeItem]]:
     """Return the items in an order that respects their needs, and those on a cycle if there is none."""
     places = {id(item): at for at, item in enumerate(items)}
     missing = {at: len(needs.get(id(item), ())) for at, item in enumerate(items)}
@@ -198,7 +198,7 @@ def _in_order(items: list[Item], needs: Mapping[int, set[int]]) -> tuple[list[It
     return [items[at] for at in found], _cycle(left, needs) if left else []
 
 
-def _cycle(items: list[Item], needs: Mapping[int, set[int]]) -> list[Item]:
+def _cycle(items: list[TreeItem], needs: Mapping[int, set[int]]) -> list[TreeItem]:
     left = {id(item): item for item in items}
     seen: list[int] = []
     known: set[int] = set()
@@ -210,7 +210,7 @@ def _cycle(items: list[Item], needs: Mapping[int, set[int]]) -> list[Item]:
     return [left[each] for each in seen[seen.index(at) :]]
 
 
-def _mended(paths: Paths, cycle: list[Item], around: Mapping[str, list[Item]]) -> Paths:
+def _mended(paths: Paths, cycle: list[TreeItem], around: Mapping[str, list[TreeItem]]) -> Paths:
     """Return paths without this cycle: nodes without parameters move into its only group, or a group is dissolved."""
     groups = [item for item in cycle if item.is_scope]
     group = min(groups, key=lambda group: sum(1 for _ in group.nodes()))
@@ -228,7 +228,7 @@ def _mended(paths: Paths, cycle: list[Item], around: Mapping[str, list[Item]]) -
     return changed
 
 
-def _join(graph: Graph, around: Mapping[str, list[Item]]) -> None:
+def _join(graph: Graph, around: Mapping[str, list[TreeItem]]) -> None:
     """Set what each group takes and gives."""
     for node in graph.nodes:
         source = registry.is_source(node.op.name)
@@ -246,13 +246,13 @@ def _join(graph: Graph, around: Mapping[str, list[Item]]) -> None:
         name_ports(scope, graph)
 
 
-def _beyond(chain: list[Item], other: list[Item]) -> Iterable[Item]:
+def _beyond(chain: list[TreeItem], other: list[TreeItem]) -> Iterable[TreeItem]:
     """Return the scopes of a chain, without its last item, that are not in the other."""
     at = next((at for at, (a, b) in enumerate(zip(chain, other, strict=False)) if a is not b), len(other))
     return chain[at:-1]
 
 
-def name_ports(scope: Item, graph: Graph) -> None:
+def name_ports(scope: TreeItem, graph: Graph) -> None:
     """Name the inputs and outputs of a scope."""
     if len(scope.takes) == 1:
         scope.takes = dict.fromkeys(scope.takes, "input")

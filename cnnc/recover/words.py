@@ -8,7 +8,7 @@ from cnnc.graph.graph import Node
 from cnnc.language.names import CONSTANTS, COUNTERS, LONGEST, TAKEN
 from cnnc.ops import registry
 from cnnc.ops.conv import Conv
-from cnnc.recover.tree import Item
+from cnnc.recover.tree import TreeItem
 
 
 def valid(path: str) -> str:
@@ -46,7 +46,7 @@ VAGUE = frozenset({"layer", "layers", "block", "blocks", "stage", "conv", "featu
 """Names of instances that do not say what they are."""
 
 
-def block_name(names: Collection[str], template: Item, taken: Collection[str]) -> str:
+def block_name(names: Collection[str], template: TreeItem, taken: Collection[str]) -> str:
     """Return a name for a block: what the names of its instances have in common, or else what is in it."""
     stems = {re.sub(r"(?<=[A-Za-z])_?\d.*$", "", name) for name in names}
     stem = next(iter(stems)).lower() if len(stems) == 1 else ""
@@ -60,7 +60,7 @@ def block_name(names: Collection[str], template: Item, taken: Collection[str]) -
     return name
 
 
-def _by_content(template: Item) -> str:
+def _by_content(template: TreeItem) -> str:
     nodes = [*template.nodes()]
     ops = [node.op.name for node in nodes]
     joins = [item for item in template.items if item.op in ("add", "concat", "mul")]
@@ -72,13 +72,13 @@ def _by_content(template: Item) -> str:
         ("transition", ops[0] == "batch_norm" and "conv" in ops and "pool" in ops[-1]),
         ("bn_conv", ops[0] == "batch_norm" and "conv" in ops),
         ("head", "linear" in ops),
-        ("down", "pool" in ops[0]),
-        ("pooled", "pool" in ops[-1]),
+        ("down", "pool" in ops[0] and getattr(nodes[0].op, "stride", None) != (1, 1)),
+        ("pooled", "pool" in ops[0] or "pool" in ops[-1]),
     )
     return next((name for name, fits in tests if fits), "unit")
 
 
-def _by_join(join: Item, template: Item, nodes: list[Node]) -> str:
+def _by_join(join: TreeItem, template: TreeItem, nodes: list[Node]) -> str:
     ops = {node.op.name for node in nodes}
     convs = [node.op for node in nodes if isinstance(node.op, Conv)]
     kernels = [max(op.kernel) for op in convs]

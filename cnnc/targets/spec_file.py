@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def text(graph: "Graph") -> str:
     """Return the network as a spec in YAML."""
-    from cnnc.recover.structured import recovered
     from cnnc.formatting import write
+    from cnnc.recover.structured import recovered
 
     return write(recovered(graph, {node.path: node.path for node in graph.nodes}).spec)
 

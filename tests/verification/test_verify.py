@@ -26,6 +26,8 @@ from cnnc.verification.torch_answers import Answers
 from cnnc.verification.verify import arrays, verify
 from tests.networks import forked, open_size, residual
 
+WITHOUT_WEIGHTS = (Target.PYTHON, Target.SPEC)
+
 
 def made(graph, seed=0):
     module = lower(graph, seed=seed)
@@ -86,7 +88,7 @@ def test_a_wrong_lowering_is_found_and_blamed(tmp_path):
     assert diagnostic.help.endswith("please report it")
 
 
-@pytest.mark.parametrize("target", [target for target in TABLE if target != Target.PYTHON])  # which has no weights
+@pytest.mark.parametrize("target", [target for target in TABLE if target not in WITHOUT_WEIGHTS])
 def test_a_file_of_other_weights_is_refused(tmp_path, target):
     graph = residual()
     _, files = write(graph, tmp_path, (target,))
