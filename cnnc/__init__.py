@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cnnc.graph.graph import Graph
     from cnnc.ops.types import TensorType
     from cnnc.precision.quantize import quantize
+    from cnnc.verification.by_running import match_by_running
     from cnnc.version import __version__
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "check",
     "compile",
     "load",
+    "match_by_running",
     "quantize",
     "verify",
 ]
@@ -41,6 +43,7 @@ _HOMES = {
     "cnnc.graph.graph": ("Graph",),
     "cnnc.ops.types": ("TensorType",),
     "cnnc.precision.quantize": ("quantize",),
+    "cnnc.verification.by_running": ("match_by_running",),
     "cnnc.version": ("__version__",),
 }
 

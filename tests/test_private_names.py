@@ -24,7 +24,7 @@ PLACES = {
     "signal.signal": {
         "__main__.py",
         "cli/infer.py",
-        "cli/verify.py",
+        "cli/guarded.py",
         "train/interrupt.py",
         "train/launch.py",
         "train/workers.py",

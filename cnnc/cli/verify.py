@@ -1,28 +1,15 @@
 """`cnnc verify`: compare a model file, which another tool may have rewritten, with its spec's torch module.
 
-The file may crash the process that runs it, or never finish. So a child process does the work. It gets the options as
-JSON on its command line. On its stdout it sends an empty line before it loads the file, then the result, and last its
-exit code, without which the file has ended the process. Messages go to the common stderr.
+The work is done in a child process: see `guarded.py`.
 """
 
-import json
-import os
-import signal
-import subprocess
-import sys
 from argparse import Namespace
-from functools import partial
-from io import TextIOWrapper
-from time import sleep
 from typing import IO
 
+from cnnc.cli import guarded
 from cnnc.cli.options import SECONDS, WEIGHTS, add_set, add_spec, add_weights, note, parameters, require_weights
 from cnnc.cli.parser import Number, Parser
-from cnnc.diagnostics import CnncError, Code
 from cnnc.diagnostics.render import visible
-from cnnc.processes import end, end_after, reserve_stdout, start, stopped_after
-
-TIMEOUT = 600.0  # large networks are run several times, also by torch, and the machine may be busy
 
 
 def add_options(parser: Parser) -> None:
@@ -34,7 +21,7 @@ def add_options(parser: Parser) -> None:
     seeds = Number(least=0, most=2**63 - 1)
     parser.option("--seed", type=seeds, default=0, help="Seed of random weights and of the inputs.")
     limit = "Time limit for loading and running the file."
-    parser.option("--timeout", metavar="SECONDS", type=SECONDS, default=TIMEOUT, help=limit)
+    parser.option("--timeout", metavar="SECONDS", type=SECONDS, default=guarded.TIMEOUT, help=limit)
 
 
 def run(given: Namespace) -> int:
@@ -44,43 +31,12 @@ def run(given: Namespace) -> int:
     """
     require_weights(given.weights, map=given.map, key=given.key)
     parameters(given.set)
-    with _child(given) as process:
-        try:
-            return _result(process, given.model, given.timeout)
-        finally:
-            process.kill()  # after an interrupt; otherwise it has ended
+    return guarded.run(
+        "verify", given, given.model, given.timeout, lambda line: print(f"{visible(given.model)}: {line}")
+    )
 
 
-def _child(given: Namespace) -> "subprocess.Popen[str]":
-    return start("cnnc.cli.verify", json.dumps(vars(given)), stdout=subprocess.PIPE, encoding="utf-8")
-
-
-def _result(process: "subprocess.Popen[str]", model: str, timeout: float) -> int:
-    """Print the result of the child and return its exit code; raises E507."""
-    assert process.stdout is not None  # it is a pipe
-    first = process.stdout.readline()
-    with stopped_after(timeout, process) as stopped:
-        *found, last = [first, *process.stdout]
-        code = process.wait()
-    if stopped.is_set():
-        raise CnncError.of(
-            Code.MODEL_FAILED,
-            f"{model}: stopped after {timeout:g} s of loading and running the file",
-            help="give a slow model more time with `--timeout SECONDS`; one with an endless loop cannot be verified",
-        )
-    if last != f"{code}\n":
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}, without a result"
-        raise CnncError.of(
-            Code.MODEL_FAILED,
-            f"{model}: the process that runs the file {how}",
-            help="the file is damaged, or the tool that wrote it has changed what it computes",
-        )
-    for line in found[1:]:
-        print(f"{visible(model)}: {line}", end="")
-    return code
-
-
-def _verify(given: Namespace, answers: IO[str]) -> int:
+def work(given: Namespace, answers: IO[str]) -> int:
     """Verify in this process, and write the result to `answers`."""
     from cnnc.compiler import verify
 
@@ -100,25 +56,3 @@ def _verify(given: Namespace, answers: IO[str]) -> int:
     )
     print(found, file=answers, flush=True)
     return 0
-
-
-def _wait_for_end_of(parent: int) -> None:
-    while os.getppid() == parent:
-        sleep(1)
-
-
-def main() -> None:
-    """Run as the child process. Other output goes to stderr, because stdout carries the result."""
-    from cnnc.cli.app import report_errors
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # native code would delay a KeyboardInterrupt
-    end_after(partial(_wait_for_end_of, os.getppid()))
-    answers = TextIOWrapper(reserve_stdout(), encoding="utf-8")
-    given = Namespace(**json.loads(sys.argv[1]))
-    code = report_errors(partial(_verify, given, answers), ["verify"])
-    print(code, file=answers, flush=True)
-    end(code)
-
-
-if __name__ == "__main__":
-    main()

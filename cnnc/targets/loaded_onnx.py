@@ -44,6 +44,13 @@ class LoadedOnnx:
         return tuple(each.name for each in self._parts[0].graph.input if each.name not in given)
 
     @property
+    def batch(self) -> int | None:
+        """The batch size, if the first input has a fixed one."""
+        first = next((each for each in self._parts[0].graph.input if each.name in self.inputs), None)
+        axes = first.type.tensor_type.shape.dim if first is not None else ()
+        return axes[0].dim_value or None if axes else None
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the outputs."""
         return tuple(each.name for each in self._parts[0].graph.output)

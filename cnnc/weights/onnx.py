@@ -38,11 +38,17 @@ LARGEST = 2**31
 
 @dataclass
 class OnnxWeights:
-    """The layers of a file and their tensors; `norms` is the number of batch norms."""
+    """The layers of a file and their tensors; `norms` is the number of batch norms.
+
+    `runs` has the names of the values that a layer takes and returns, by its index. `turned` tells, for each tensor,
+    whether the file has it transposed.
+    """
 
     layers: list[Layer] = field(default_factory=list)
     tensors: "dict[str, Tensor]" = field(default_factory=dict)
     norms: int = 0
+    runs: dict[int, tuple[str, str]] = field(default_factory=dict)
+    turned: dict[str, bool] = field(default_factory=dict)
 
 
 def read(path: Path) -> OnnxWeights:
@@ -75,7 +81,7 @@ class _OnnxReader:
         self.path, self.graph, self.floats = path, graph, floats
         self.initializers = {each.name: each for each in graph.initializer if len(each.dims)}
         self.found = OnnxWeights()
-        self.turned: dict[str, bool] = {}
+        self.turned = self.found.turned
         self.alias: dict[str, tuple[str, bool]] = {name: (name, False) for name in self.initializers}
         self.product: dict[str, int] = {}  # output of a MatMul: index of its layer
 
@@ -118,6 +124,7 @@ class _OnnxReader:
         if node.op_type == "MatMul":
             self.product[node.output[0]] = len(self.found.layers)
         name = next((key.rpartition(".")[0] for key in keys.values() if key.rpartition(".")[2] in KNOWN), node.name)
+        self.found.runs[len(self.found.layers)] = node.input[0], node.output[0]
         self.found.layers.append(self._named(name, keys))
 
     def _bias_of_product(self, node: "onnx.NodeProto") -> bool:
@@ -129,6 +136,7 @@ class _OnnxReader:
         place = self.product[products[0]]
         layer = self.found.layers[place]
         self.found.layers[place] = self._named(layer.name, {**layer.keys, "bias": biases[0]})
+        self.found.runs[place] = self.found.runs[place][0], node.output[0]
         return True
 
     def _weights_by_name(self, node: "onnx.NodeProto") -> Iterator[str]:

@@ -1,0 +1,199 @@
+"""Weights matched by running: equal tensors in another order, parallel branches, and what computes something else."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import cnnc
+from cnnc.diagnostics import CnncError
+from cnnc.targets.torch_module import lower, shapes
+from cnnc.weights.layers import layers
+from cnnc.weights.proposal import propose
+from tests.command import run_command
+
+CONV = {"kernel": 3, "padding": 1, "bias": False}
+
+
+def conv(name, **more):
+    return [{"conv": {"name": name, "out": 8, **CONV, **more}}, {"batch_norm": {"name": f"{name}n"}}]
+
+
+SPEC = {
+    "cnnc": 1,
+    "name": "net",
+    "input": {"image": [3, 10, 10]},
+    "nodes": [
+        *conv("stem"),
+        {"relu": {"name": "s"}},
+        *conv("a"),
+        {"relu": {"name": "x"}},
+        *conv("b", **{"from": "s"}),
+        {"add": {"name": "sum", "from": ["x", "bn"]}},
+        *conv("c"),
+        *conv("d", **{"from": "sum"}),
+        {"mul": {"from": ["cn", "dn"]}},
+        "global_avg_pool",
+        "flatten",
+        {"linear": {"name": "q", "out": 8}},
+        {"linear": {"name": "k", "from": "flatten", "out": 8}},
+        {"sub": {"from": ["q", "k"]}},
+        {"linear": {"name": "fc", "out": 4}},
+    ],
+}
+
+
+class Swapped(nn.Module):
+    """The same network, whose equal layers are registered in an order in which they do not run."""
+
+    def __init__(self, *, stride=1, slope=0.0):
+        super().__init__()
+        for name in ("four", "one", "three", "two"):
+            setattr(self, f"{name}_conv", nn.Conv2d(8, 8, 3, padding=1, bias=False, stride=stride))
+        for name in ("three", "zero", "one", "four", "two"):
+            setattr(self, f"{name}_norm", nn.BatchNorm2d(8))
+        self.zero_conv = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.last, self.right, self.left = nn.Linear(8, 4), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.slope = slope
+
+    def part(self, name, x):
+        return getattr(self, f"{name}_norm")(getattr(self, f"{name}_conv")(x))
+
+    def forward(self, x):
+        x = torch.nn.functional.leaky_relu_(self.part("zero", x), self.slope)
+        x = torch.relu(self.part("one", x)) + self.part("two", x)
+        x = (self.part("three", x) * self.part("four", x)).mean((2, 3))
+        return self.last(self.left(x) - self.right(x))
+
+
+RIGHT = {
+    **{"stem": "zero_conv", "stemn": "zero_norm", "a": "one_conv", "an": "one_norm", "b": "two_conv", "bn": "two_norm"},
+    **{"q": "left", "k": "right", "fc": "last"},
+}
+EITHER = [{"c": "three", "d": "four"}, {"c": "four", "d": "three"}]  # factors of a product
+
+
+def trained(module):
+    """Give a module statistics, and weights that no two layers share."""
+    torch.manual_seed(0)
+    for each in module.parameters():
+        each.data += 0.1 * torch.randn(each.shape)
+    for _ in range(3):
+        module(torch.randn(8, 3, 10, 10))
+    return module.eval()
+
+
+@pytest.fixture
+def graph():
+    return cnnc.load(SPEC)
+
+
+def pairs(found):
+    return {key.rpartition(".")[0]: name.rpartition(".")[0] for key, name in found.map.items()}
+
+
+def require_right(found):
+    either = [{**each, **{f"{ours}n": f"{name}_norm" for ours, name in each.items()}} for each in EITHER]
+    either = [{ours: name if ours.endswith("n") else f"{name}_conv" for ours, name in each.items()} for each in either]
+    assert pairs(found) in [{**RIGHT, **each} for each in either]
+
+
+def require_same(graph, found, module):
+    ours = lower(graph, found.weights).eval()
+    pictures = torch.randn(4, 3, 10, 10)
+    torch.testing.assert_close(ours(pictures), module(pictures), rtol=1e-4, atol=1e-5)
+    assert found.difference < 1e-5
+
+
+def test_order_of_keys_and_shapes_alone_would_mislead(graph):
+    module = Swapped()
+    theirs = layers({key: tuple(each.shape) for key, each in module.state_dict().items()})
+    found = propose(graph, shapes(graph), theirs, ordered=True, by_order=True)
+    assert pairs(found).items() != RIGHT.items()
+
+
+def test_equal_tensors_of_a_module_are_matched_as_they_run(graph):
+    module = trained(Swapped())
+    before = {key: each.clone() for key, each in module.state_dict().items()}
+    found = cnnc.match_by_running(graph, module)
+    require_right(found)
+    require_same(graph, found, module)
+    assert all(each.equal(before[key]) for key, each in module.state_dict().items()), "it is the caller's"
+    assert not module.training
+
+
+def test_a_fresh_module_is_matched_although_its_norms_are_all_alike(graph):
+    require_right(cnnc.match_by_running(graph, Swapped()))
+
+
+def exported(module, path, batch):
+    """An ONNX file of the module, with batch norms; its initializers have the module's keys."""
+    torch.onnx.export(module, (torch.randn(batch, 3, 10, 10),), path, dynamo=True, optimize=False, verbose=False)
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_an_onnx_file_is_matched_as_it_runs(graph, tmp_path, batch):
+    module = trained(Swapped())
+    found = cnnc.match_by_running(graph, exported(module, tmp_path / "theirs.onnx", batch))
+    require_right(found)
+    require_same(graph, found, module)
+
+
+def test_a_checkpoint_is_matched_against_an_onnx_file(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.json").write_text(json.dumps(SPEC))
+    module = trained(Swapped())
+    exported(module, tmp_path / "theirs.onnx", 1)
+    state = {f"other.{key.replace('_', '.')}": each for key, each in module.state_dict().items()}
+    save_file({key: each for key, each in state.items() if each.ndim}, "theirs.safetensors")
+    done = run_command("weights", "net.json", "theirs.safetensors", "--against", "theirs.onnx", "-o", "map.yaml")
+    assert done.exit_code == 0, done.stderr
+    assert "theirs.onnx and the network return the same, within" in capfd.readouterr().err
+    ours = cnnc.compile("net.json", weights="theirs.safetensors", map="map.yaml").eval()
+    pictures = torch.randn(4, 3, 10, 10)
+    torch.testing.assert_close(ours(pictures), module(pictures), rtol=1e-4, atol=1e-5)
+
+
+def test_a_checkpoint_with_other_values_is_refused(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.json").write_text(json.dumps(SPEC))
+    exported(trained(Swapped()), tmp_path / "theirs.onnx", 1)
+    torch.save(Swapped().state_dict(), "other.pth")
+    done = run_command("weights", "net.json", "other.pth", "--against", "theirs.onnx", "-o", "map.yaml")
+    said = capfd.readouterr().err
+    assert (done.exit_code, "E407" in said) == (1, True)
+    assert "other.pth has no tensor with the values of `zero_conv.weight`" in said
+    assert not (tmp_path / "map.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "layer"), [(Swapped(slope=0.3), "`a`"), (Swapped(stride=2), "`a`"), (nn.Conv2d(3, 8, 1), "`stem`")]
+)
+def test_another_network_is_refused_at_the_first_layer_that_differs(graph, module, layer):
+    with pytest.raises(CnncError, match="E407") as caught:
+        cnnc.match_by_running(graph, trained(module))
+    assert layer in caught.value.diagnostics[0].message
+
+
+def test_choices_that_fit_only_at_first_are_undone():
+    nodes = [{"linear": {"name": name, "from": "x", "out": 6, "bias": False}} for name in "abcd"]
+    nodes += [{"sub": {"from": ["a", "b"]}}, {"relu": {"name": "e"}}, {"sub": {"name": "f", "from": ["c", "d"]}}]
+    nodes += [{"sub": {"name": "g", "from": ["e", "f"]}}, {"linear": {"name": "last", "out": 2}}]
+    graph = cnnc.load({"cnnc": 1, "name": "n", "input": {"x": [5]}, "nodes": nodes})
+
+    class Theirs(nn.Module):
+        def __init__(self):
+            super().__init__()
+            for name in ("four", "three", "two", "one"):
+                setattr(self, name, nn.Linear(5, 6, bias=False))
+            self.last = nn.Linear(6, 2)
+
+        def forward(self, x):
+            four, three, two, one = self.four(x), self.three(x), self.two(x), self.one(x)
+            return self.last(torch.relu(one - two) - (three - four))
+
+    found = cnnc.match_by_running(graph, Theirs())
+    assert pairs(found) == {"a": "one", "b": "two", "c": "three", "d": "four", "last": "last"}
