@@ -45,6 +45,7 @@ ROOMS = [
     "inference",
     "precision",  # int8 and fp16 files
     "compiler",
+    "importing",  # ONNX files of others to specs
     "cli",
 ]
 

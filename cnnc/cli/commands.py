@@ -26,6 +26,10 @@ COMMANDS = {
     "build": Command(
         "cnnc.cli.build", "Compile a spec to ONNX, TorchScript and more, verified against the torch module."
     ),
+    "import": Command(
+        "cnnc.cli.import_onnx",
+        "Write a spec, and its weights, that compute what an ONNX file does, proved by running both.",
+    ),
     "verify": Command(
         "cnnc.cli.verify", "Verify a model file against its spec, for example after another tool has rewritten it."
     ),

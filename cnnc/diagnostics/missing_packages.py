@@ -33,7 +33,7 @@ _BUILD = (*_COMPILE, "onnx", "onnxruntime")
 NEEDS: Final = {
     **dict.fromkeys(("check", "load", "diff"), _CHECK),
     **dict.fromkeys(("compile", "weights", "eval"), _COMPILE),
-    **dict.fromkeys(("build", "verify", "quantize"), _BUILD),
+    **dict.fromkeys(("build", "verify", "quantize", "import"), _BUILD),
     "train": (*_COMPILE, *EXTRAS["train"]),
     "fmt": ("yaml",),
     **dict.fromkeys(("infer", "bench"), EXTRAS["infer"]),

@@ -1,0 +1,122 @@
+"""`cnnc import`: an existing network in an ONNX file becomes a spec and its weights."""
+
+import os
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from cnnc.cli.build import shown_progress
+from cnnc.cli.options import SECONDS
+from cnnc.cli.parser import Number, OneOf, Parser, SeveralOf, WrongCall
+from cnnc.diagnostics import CnncError, Code, counted
+from cnnc.diagnostics.render import visible
+from cnnc.inference.providers import TIMEOUT
+
+MOST_LABELS = 10**6  # bytes of a file of labels
+
+
+def add_options(parser: Parser) -> None:
+    """Add the arguments and options of `cnnc import`."""
+    parser.argument("model", "An ONNX file of opset 9 to 26, in float32.")
+    out = "The spec to write; its weights go beside it, with the suffix .safetensors. If left out, NAME.yaml."
+    parser.option("--out", "-o", metavar="SPEC", help=out)
+    parser.option("--name", help="The name of the network; if left out, that of the ONNX file.")
+    parser.flag("--flat", help="Leave the nodes in one list, without blocks.")
+    numbers = SeveralOf(Number(float, least=-(10**9), most=10**9))
+    parser.option("--mean", type=_Listed(numbers), help="Of the picture's preprocessing: a number per channel.")
+    parser.option("--std", type=_Listed(numbers), help="Of the picture's preprocessing: a number per channel.")
+    parser.option("--mode", type=OneOf(("grey", "rgb", "bgr")), help="The channels of the picture; if left out, rgb.")
+    parser.option("--scale", type=OneOf(("1", "255")), help="Pixels are scaled to 0 to this number.")
+    size = Number(least=1, most=65_536)
+    parser.option("--resize", type=size, help="The size that the picture's shorter side gets.")
+    parser.option("--crop", type=size, help="The size that is cut from the centre after --resize.")
+    parser.option("--labels", metavar="FILE", help="A text file with the name of a class in each line.")
+    shape = "The shape of an input with open sizes, without the batch; NAME may be left out if there is one input."
+    parser.option("--input-size", metavar="[NAME=]C,H,W", repeat=True, help=shape)
+    parser.flag("--allow-external", help="Read weights in other files of the model's folder.")
+    limit = "Time limit for each run of the ONNX file, which is in a process of its own."
+    parser.option("--timeout", metavar="SECONDS", type=SECONDS, default=TIMEOUT, help=limit)
+
+
+class _Listed:
+    """The type of an option that takes several numbers, which may be equal."""
+
+    def __init__(self, kind: SeveralOf) -> None:
+        self._kind = kind
+
+    def __call__(self, text: str) -> list[float]:
+        return [self._kind(each)[0] for each in text.split(",")]
+
+
+def run(given: Namespace) -> int:
+    """Write the spec and its weights, print how close the spec is, and return the exit code."""
+    from cnnc.importing.importer import Described, exists, read, write
+    from cnnc.importing.proof import prove
+
+    spec = Path(given.out or f"{Path(given.model).stem}.yaml")
+    if spec.suffix not in (".yaml", ".yml", ".json"):
+        raise WrongCall(f"--out: a spec ends in .yaml, .yml or .json, got {given.out}")
+    described = Described(_picture(given), _labels(given.labels), _sizes(given.input_size), given.name)
+    for each in (spec, spec.with_suffix(".safetensors")):
+        if os.path.lexists(each):
+            raise exists(each)
+    with shown_progress() as progress:
+        progress("reading the model")
+        imported = read(given.model, described, allow_external=given.allow_external)
+        progress("running both networks")
+        proof = prove(imported, Path(given.model), allow_external=given.allow_external, timeout=given.timeout)
+    text = _text(imported.spec, spec)
+    weights = write(imported, text, spec)
+    lines = len(text.splitlines())
+    tensors = sum(each.size for each in imported.weights.values())
+    print(f"{visible(str(spec))}  {counted(lines, 'line')}, {counted(len(imported.spec['nodes']), 'node')}, {proof}")
+    print(f"{visible(str(weights))}  {counted(tensors, 'number')}")
+    print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(weights))}")
+    return 0
+
+
+def _text(spec: dict[str, Any], path: Path) -> str:
+    import json
+
+    import yaml
+
+    if path.suffix == ".json":
+        return json.dumps(spec, indent=2) + "\n"
+    return yaml.safe_dump(spec, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
+
+
+def _picture(given: Namespace) -> dict[str, Any]:
+    """Return the fields of the picture that are given."""
+    fields = {name: getattr(given, name) for name in ("mode", "resize", "crop", "mean", "std")}
+    scale = None if given.scale is None else int(given.scale)
+    return {name: each for name, each in {**fields, "scale": scale}.items() if each is not None}
+
+
+def _labels(path: str | None) -> list[str]:
+    """Return the lines of the file; raises E508."""
+    if path is None:
+        return []
+    from cnnc.files.checks import require_file
+
+    if require_file(path, Code.DATA_UNREADABLE, "labels") > MOST_LABELS:
+        raise CnncError.of(Code.DATA_UNREADABLE, f"cannot read the labels {path}: it has over {MOST_LABELS:,} bytes")
+    try:
+        return Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise CnncError.of(Code.DATA_UNREADABLE, f"cannot read the labels {path}: {reason}") from error
+
+
+def _sizes(given: list[str] | None) -> dict[str, list[int]]:
+    """Return the shapes of inputs by name; raises WrongCall."""
+    kind: Callable[[str], float] = Number(least=1, most=2**31 - 1)
+    found = {}
+    for each in given or ():
+        name, _, sizes = each.rpartition("=")
+        try:
+            found[name] = [int(kind(size)) for size in sizes.split(",")]
+        except Exception as error:
+            raise WrongCall(f"--input-size: expected [NAME=]C,H,W, got {each!r}") from error
+    return found

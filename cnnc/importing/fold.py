@@ -1,0 +1,229 @@
+"""Evaluate the nodes of an ONNX graph whose inputs are constants, or sizes.
+
+Takes arrays and attributes; returns an array. Arrays of sizes may contain `Symbol`s (their dtype is object), for which
+only the arithmetic of `Symbol` works; anything else raises Unsupported. Results are limited in size.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnc.importing.onnx_nodes import OnnxNode
+from cnnc.importing.values import Known, Symbol, Unsupported
+
+Array = np.ndarray[Any, np.dtype[Any]]
+MOST = 2**29  # elements
+TYPES = {
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    5: "int16",
+    6: "int32",
+    7: "int64",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+}
+
+
+def fold(node: OnnxNode) -> list[Known] | None:
+    """Return the outputs of a node whose inputs are all constants; None for an op that is not evaluated."""
+    known = [each for each in node.inputs if each is not None]
+    if node.op not in FOLDS or not all(isinstance(each, Known) for each in known):
+        return None
+    given = [each.array if isinstance(each, Known) else None for each in node.inputs]
+    if _result_size(node, given) > MOST:
+        raise Unsupported(f"it computes a constant of more than {MOST:,} elements")
+    name = next((each.name for each in known if isinstance(each, Known) and each.name), node.proto.output[0])
+    whole = node.op in ("Identity", "Cast", "Constant", "ConstantOfShape") or (
+        node.op in ("Transpose", "Reshape", "Unsqueeze", "Squeeze") and known[0].whole  # type: ignore[union-attr]
+    )
+    if node.op in ("Constant", "ConstantOfShape"):
+        name = node.proto.output[0]
+    try:
+        with np.errstate(all="ignore"):
+            found = FOLDS[node.op](node, *given)
+    except Unsupported:
+        raise
+    except Exception as error:  # numpy raises what it likes for a foreign graph
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise Unsupported(f"it cannot be computed from its constant inputs ({reason})") from error
+    outputs = found if isinstance(found, list) else [found]
+    return [Known(np.asarray(each), name, whole) for each in outputs]
+
+
+def _result_size(node: OnnxNode, given: Sequence[Array | None]) -> float:
+    """Return the number of elements of the result, if the inputs do not bound it."""
+    if node.op in ("Expand", "Tile", "ConstantOfShape") and given:
+        last = given[-1]
+        sizes = [1] if last is None or last.dtype == object else [max(1, abs(int(each))) for each in last.ravel()[:64]]
+        first = given[0]
+        start = 1 if node.op != "Tile" or first is None else first.size
+        return float(np.prod(sizes, dtype=float)) * start
+    if node.op == "Range":
+        start, stop, step = (each.item() for each in given if each is not None)
+        return 0.0 if isinstance(stop, Symbol) else abs((stop - start) / (step or 1))
+    shapes = [each.shape for each in given if each is not None]
+    return max((float(np.prod(shape, dtype=float)) for shape in shapes), default=1.0)
+
+
+def _constant(node: OnnxNode) -> Array:
+    for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
+        if name in node.attributes:
+            given = node.attributes[name]
+            return np.asarray(given, {"value_float": "f4", "value_floats": "f4", "value": None}.get(name, "i8"))
+    raise Unsupported("its value is a string, or a sparse tensor")
+
+
+def _of_shape(node: OnnxNode, shape: Array) -> Array:
+    value = node.attr("value", np.zeros(1, np.float32))
+    return np.full([int(each) for each in shape.ravel()], value.ravel()[0], value.dtype)
+
+
+def _cast(node: OnnxNode, x: Array, *_: Any) -> Array:
+    if x.dtype == object:
+        return x
+    if node.attr("to") not in TYPES:
+        raise Unsupported(f"it casts to element type {node.attr('to')}")
+    return x.astype(TYPES[node.attr("to")])
+
+
+def _axes(node: OnnxNode, axes: Array | None) -> list[int] | None:
+    if "axes" in node.attributes:
+        return [*node.attributes["axes"]]
+    return None if axes is None else [int(each) for each in axes.ravel()]
+
+
+def _squeeze(node: OnnxNode, x: Array, axes: Array | None = None) -> Array:
+    found = _axes(node, axes)
+    return x.squeeze() if found is None else x.squeeze(tuple(found))
+
+
+def _unsqueeze(node: OnnxNode, x: Array, axes: Array | None = None) -> Array:
+    found = _axes(node, axes)
+    return np.expand_dims(x, tuple(found or ()))
+
+
+def _reshape(node: OnnxNode, x: Array, shape: Array) -> Array:
+    sizes = [int(each) for each in shape.ravel()]
+    if not node.attr("allowzero", 0):
+        sizes = [x.shape[k] if each == 0 else each for k, each in enumerate(sizes)]
+    return x.reshape(sizes)
+
+
+def _slice(node: OnnxNode, x: Array, *rest: Array | None) -> Array:
+    if "starts" in node.attributes:
+        starts, stops = node.attributes["starts"], node.attributes["ends"]
+        axes, steps = node.attr("axes"), None
+    else:
+        starts, stops, axes, steps = (
+            [int(each) for each in r.ravel()] if r is not None else None for r in (*rest, None, None)[:4]
+        )
+    axes = axes or range(len(starts))
+    places = [slice(None)] * x.ndim
+    for start, stop, axis, step in zip(starts, stops, axes, steps or [1] * len(starts), strict=True):
+        beyond = step < 0 and stop < -x.shape[axis]
+        places[axis] = slice(start, None if beyond else stop, step)
+    return x[tuple(places)]
+
+
+def _divide(_: OnnxNode, a: Array, b: Array) -> Array:
+    if a.dtype.kind in "iu" and b.dtype.kind in "iu":
+        return (np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)
+    return a / b if object not in (a.dtype, b.dtype) else a // b
+
+
+def _where(_: OnnxNode, condition: Array, a: Array, b: Array) -> Array:
+    return np.where(condition.astype(bool), a, b)
+
+
+def _equal(_: OnnxNode, a: Array, b: Array) -> Array:
+    return np.asarray(a == b)
+
+
+def _split(node: OnnxNode, x: Array, sizes: Array | None = None) -> list[Array]:
+    axis, count = node.attr("axis", 0), len(node.proto.output)
+    given = node.attr("split") or (None if sizes is None else [int(each) for each in sizes.ravel()])
+    cuts = np.cumsum(given)[:-1] if given else [-(-x.shape[axis] // count) * k for k in range(1, count)]
+    return np.split(x, cuts, axis)
+
+
+def _reduce(function: Callable[..., Any]) -> Callable[..., Array]:
+    def reduced(node: OnnxNode, x: Array, axes: Array | None = None) -> Array:
+        found = _axes(node, axes)
+        return np.asarray(function(x, axis=tuple(found) if found else None, keepdims=bool(node.attr("keepdims", 1))))
+
+    return reduced
+
+
+def _pointwise(function: Callable[..., Any]) -> Callable[..., Array]:
+    def applied(_: OnnxNode, *xs: Array) -> Array:
+        result = np.asarray(function(*xs))
+        kind = xs[0].dtype
+        return result if object in {each.dtype for each in xs} or result.dtype.kind == "b" else result.astype(kind)
+
+    return applied
+
+
+def _keep_symbols(function: Callable[..., Any]) -> Callable[..., Array]:
+    """Apply to numbers; sizes are whole as they are."""
+    return lambda _, x: x if x.dtype == object else function(x)
+
+
+def _layer_norm(node: OnnxNode, x: Array, weight: Array, bias: Array | None = None) -> Array:
+    axis = node.attr("axis", -1) % x.ndim
+    axes, eps = tuple(range(axis, x.ndim)), node.attr("epsilon", 1e-5)
+    wide = x.astype(np.float64)
+    spread = (wide - wide.mean(axes, keepdims=True)) / np.sqrt(wide.var(axes, keepdims=True) + eps)
+    return np.asarray(spread * weight + (0 if bias is None else bias), x.dtype)
+
+
+FOLDS: dict[str, Callable[..., Any]] = {
+    "Constant": _constant,
+    "ConstantOfShape": _of_shape,
+    "Identity": lambda _, x: x,
+    "Cast": _cast,
+    "CastLike": lambda _, x, like: x.astype(like.dtype) if object not in (x.dtype, like.dtype) else x,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+    "Reshape": _reshape,
+    "Flatten": lambda node, x: x.reshape(int(np.prod(x.shape[: node.attr("axis", 1)])), -1),
+    "Transpose": lambda node, x: x.transpose(node.attr("perm")),
+    "Concat": lambda node, *xs: np.concatenate(xs, node.attr("axis")),
+    "Gather": lambda node, x, where: np.take(x, where.astype(np.int64), node.attr("axis", 0)),
+    "Slice": _slice,
+    "Split": _split,
+    "Shape": lambda node, x: np.asarray(x.shape[node.attr("start", 0) : node.attr("end")], np.int64),
+    "Size": lambda _, x: np.asarray(x.size, np.int64),
+    "Expand": lambda _, x, shape: x * np.ones([int(each) for each in shape.ravel()], x.dtype),
+    "Tile": lambda _, x, repeats: np.tile(x, [int(each) for each in repeats.ravel()]),
+    "Range": lambda _, start, stop, step: np.arange(start.item(), stop.item(), step.item(), dtype=start.dtype),
+    "Where": _where,
+    "Equal": _equal,
+    "Not": lambda _, x: ~x,
+    "Less": _pointwise(lambda a, b: a < b),
+    "Greater": _pointwise(lambda a, b: a > b),
+    "Add": _pointwise(lambda a, b: a + b),
+    "Sub": _pointwise(lambda a, b: a - b),
+    "Mul": _pointwise(lambda a, b: a * b),
+    "Div": _divide,
+    "Mod": _pointwise(lambda a, b: a % b),
+    "Max": _pointwise(lambda *xs: np.maximum.reduce(xs)),
+    "Min": _pointwise(lambda *xs: np.minimum.reduce(xs)),
+    "Pow": _pointwise(lambda a, b: a**b),
+    "Neg": _pointwise(lambda x: -x),
+    "Abs": _pointwise(np.abs),
+    "Sqrt": _pointwise(np.sqrt),
+    "Reciprocal": _pointwise(lambda x: 1 / x),
+    "Exp": _pointwise(np.exp),
+    "Log": _pointwise(np.log),
+    "Floor": _keep_symbols(np.floor),
+    "Ceil": _keep_symbols(np.ceil),
+    "Round": _keep_symbols(np.round),
+    "ReduceProd": _reduce(np.prod),
+    "ReduceSum": _reduce(np.sum),
+    "ReduceMean": _reduce(np.mean),
+    "MatMul": lambda _, a, b: np.matmul(a, b),
+    "LayerNormalization": _layer_norm,
+}

@@ -1,0 +1,166 @@
+"""Import an ONNX file: read it, make it a spec, prove the spec, and write it with its weights.
+
+`read` is the way from a file to an `Imported`; `write` puts SPEC.yaml and SPEC.safetensors beside each other, both or
+neither. Preprocessing, labels and kinds of outputs come from the contract of a file of cnnc, or from `Described`.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnc.artifacts.contract import Contract, InputContract
+from cnnc.compiler import check
+from cnnc.diagnostics import CnncError, Code
+from cnnc.files.weights_stamp import write_stamped
+from cnnc.files.write import reported, stage_file, staging
+from cnnc.importing.flat_spec import Imported, flat_spec, with_outputs, with_preprocessing
+from cnnc.importing.names import clean
+from cnnc.importing.onnx_file import OnnxFile, open_onnx, refused
+from cnnc.importing.translate import translate
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the user says about a file: the preprocessing of its picture, labels, and shapes of its inputs.
+
+    `sizes` are shapes without the batch by the input's name; the name may be empty if there is one input.
+    """
+
+    picture: Mapping[str, Any] = field(default_factory=dict)
+    labels: Sequence[str] = ()
+    sizes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    name: str | None = None
+
+
+def read(path: str | os.PathLike[str], described: Described | None = None, *, allow_external: bool = False) -> Imported:
+    """Return the flat spec of the ONNX file at `path`, and its weights; nothing has been compared yet.
+
+    Raises CnncError: E501 if it is no ONNX model, E411 for all that cannot be imported.
+    """
+    about = described or Described()
+    file = open_onnx(path, allow_external=allow_external)
+    imported = flat_spec(translate(file, _sizes(file, about.sizes)), _name(file, about))
+    spec = _described(file, imported, about)
+    checked = check(spec)
+    if not checked.ok:
+        raise CnncError(
+            replace(each, message=f"the spec of {path} is not valid: {each.message}") for each in checked.diagnostics
+        )
+    return replace(imported, spec=spec)
+
+
+def _name(file: OnnxFile, about: Described) -> str:
+    return about.name or clean(file.path.stem)
+
+
+def _sizes(file: OnnxFile, given: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:
+    """Return the given shapes by input; raises E411 for one that does not fit."""
+    shapes = {each.name: each.shape for each in file.inputs}
+    found = {}
+    for name, size in given.items():
+        target = name or next(iter(shapes))
+        own = shapes.get(target)
+        if own is None or (not name and len(shapes) > 1):
+            raise refused(file.path, f"it has the inputs {', '.join(shapes)}", "write `--input-size NAME=3,224,224`")
+        if len(size) != len(own) - 1 or any(b not in (None, a) for a, b in zip(size, own[1:], strict=True)):
+            shown = ["?" if each is None else each for each in own[1:]]
+            raise refused(file.path, f"--input-size {list(size)} does not fit the shape of {target!r}, {shown}")
+        found[target] = size
+    return found
+
+
+def _described(file: OnnxFile, imported: Imported, about: Described) -> dict[str, Any]:
+    """Return the spec with its pictures, its kinds of outputs and its labels."""
+    contract = file.contract
+    pictures = _pictures(contract, imported) if contract else {}
+    if about.picture:
+        first = next(iter(imported.inputs.values()))
+        pictures[first] = {**pictures.get(first, {}), **about.picture}
+    spec = with_preprocessing(imported.spec, pictures)
+    kinds = {}
+    for each in contract.details if contract else ():
+        if each.kind is not None and each.name in imported.outputs:
+            kinds[imported.outputs[each.name]] = each.kind
+    labels = about.labels or (contract.labels if contract else None)
+    plain = with_outputs(spec, {}, labels)
+    return with_outputs(plain, _unusual(plain, kinds), None)
+
+
+def _unusual(spec: dict[str, Any], kinds: Mapping[str, str]) -> dict[str, str]:
+    """Return the kinds of outputs that differ from those that their shapes have without `as`."""
+    graph = check({name: each for name, each in spec.items() if name != "labels"}).graph
+    if graph is None:
+        return {}
+    return {
+        each.name: kinds[each.name]
+        for each in graph.outputs
+        if kinds.get(each.name, graph.kind_of(each)) != graph.kind_of(each)
+    }
+
+
+def _pictures(contract: Contract, imported: Imported) -> dict[str, dict[str, Any]]:
+    return {
+        imported.inputs[each.name]: _picture(each)
+        for each in contract.inputs
+        if each.mode is not None and each.name in imported.inputs
+    }
+
+
+def _picture(given: InputContract) -> dict[str, Any]:
+    """Return the fields of a picture that differ from those of an input without any."""
+    usual = {1: "grey", 3: "rgb"}[int(given.shape[0] or 0)]
+    size = [*given.shape[1:]]
+    fields: dict[str, Any] = {
+        "mode": None if given.mode == usual else given.mode,
+        "resize": None if given.resize is None else given.resize if isinstance(given.resize, int) else [*given.resize],
+        "interpolation": None if given.interpolation == "bilinear" else given.interpolation,
+        "crop": None if given.crop is None else [*given.crop],
+        "scale": None if given.scale == 1 else given.scale,
+        "mean": [*given.mean] or None,
+        "std": [*given.std] or None,
+    }
+    if (
+        given.crop is None
+        and given.resize is not None
+        and not isinstance(given.resize, int)
+        and [*given.resize] == size
+    ):
+        fields["resize"] = None
+    return {name: each for name, each in fields.items() if each is not None}
+
+
+def write(imported: Imported, text: str, spec: Path) -> Path:
+    """Write the text of the spec, and its weights beside it, both or neither; returns the path of the weights.
+
+    Raises E405 if one of them exists already, or cannot be written.
+    """
+    weights = spec.with_suffix(".safetensors")
+    for each in (spec, weights):
+        if os.path.lexists(each):
+            raise exists(each)
+    with staging(spec.parent) as stage:
+        stage_file(
+            stage / weights.name, lambda file: write_stamped(file, imported.weights, imported.spec.get("labels"))
+        )
+        stage_file(stage / spec.name, text.encode())
+        with reported(spec):
+            (stage / weights.name).rename(weights)
+            try:
+                (stage / spec.name).rename(spec)
+            except BaseException:
+                weights.unlink(missing_ok=True)
+                raise
+    return weights
+
+
+def exists(path: Path) -> CnncError:
+    """Return E405 for a file that would be overwritten."""
+    message = f"cannot write {path}: it exists already"
+    return CnncError.of(Code.NOT_WRITTEN, message, help="choose another name with -o, or remove the file first")

@@ -1,0 +1,133 @@
+"""The names of imported nodes: paths in the source (`layer1.0.conv1`), and names that a spec may use.
+
+A path comes from a layer's weights (`layer1.0.conv1.weight`), from what torch's exporters note with a node, or from the
+node's name (`/layer1/layer1.0/conv1/Conv`). Names that only count nodes (`Conv_12`) are no paths.
+"""
+
+import keyword
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from cnnc.importing.values import Made
+from cnnc.language.names import CONSTANTS, LONGEST, RESERVED, TORCHSCRIPT
+
+if TYPE_CHECKING:
+    import onnx
+
+SUFFIX = re.compile(
+    r"(?:[./_](?:weight|bias|kernel|gamma|beta|w|W|b|B|scale|s|moving_mean|moving_variance|running_mean|running_var"
+    r"|in_proj_weight|in_proj_bias)(?:_\d+)?(?::\d+)?(?:/read)?)$"
+)
+COUNTED = re.compile(
+    r"^(?:(?:node_|n|node|val_|r|t|tensor_|OC2_DUMMY_|onnx::|[A-Z])?[A-Za-z]*[_:]*\d+|[A-Z][A-Za-z]*|)$"
+)
+SCOPES = "pkg.torch.onnx.name_scopes"
+KEYWORDS = frozenset(keyword.kwlist)
+
+
+def paths(nodes: Sequence[Made]) -> dict[Made, str]:
+    """Return the path in the source of each node that has one."""
+    found = {made: _path(made) for made in nodes if made.op}
+    scopes = {made: path for made, path in found.items() if path}
+    inner = _containers(scopes)
+    named = {made: f"{path}.{made.op}" if path in inner else path for made, path in scopes.items()}
+    return _without_prefix({made: path.strip(".") for made, path in named.items()})
+
+
+def _containers(scopes: Mapping[Made, str]) -> set[str]:
+    """Return the paths that contain several nodes, so that none of them has this path."""
+    ops: dict[str, set[str]] = {}
+    for made, path in scopes.items():
+        ops.setdefault(path, set()).add(made.op)
+    parents = {path[:k] for path in ops for k, letter in enumerate(path) if letter == "."}
+    return {path for path, kinds in ops.items() if path in parents or len(kinds) > 1}
+
+
+def _without_prefix(named: dict[Made, str]) -> dict[Made, str]:
+    """Return the paths without a first part that all of them have."""
+    first = {path.partition(".")[0] for path in named.values()}
+    if len(first) != 1 or len(named) < 2 or not all("." in path for path in named.values()):
+        return named
+    return _without_prefix({made: path.partition(".")[2] for made, path in named.items()})
+
+
+def _path(made: Made) -> str:
+    for name in made.names:
+        bare = SUFFIX.sub("", name)
+        if bare != name and bare and not bare.startswith("onnx::"):
+            return _dotted(bare)
+    if made.origin is None:
+        return ""
+    noted = _noted(made.origin)
+    if noted is not None:
+        return noted
+    name = made.origin.name
+    if name.startswith("/"):
+        return _of_torch(name)
+    return "" if COUNTED.match(name) else _dotted(name)
+
+
+def _noted(node: "onnx.NodeProto") -> str | None:
+    """Return the module's path as torch's newer exporter notes it: a list in which the last entry is the operator."""
+    for each in node.metadata_props:
+        if each.key == SCOPES:
+            parts = re.findall(r"'([^']*)'", each.value)
+            return parts[-2] if len(parts) > 1 else ""
+    return None
+
+
+def _of_torch(name: str) -> str:
+    """Return the path in a name like `/layer1/layer1.0/conv1/Conv`, in which scopes repeat the one before."""
+    path: list[str] = []
+    for part in name.strip("/").split("/")[:-1]:
+        if path and part.startswith(f"{path[-1]}."):
+            path[-1] = part
+        else:
+            path.append(part)
+    return ".".join(path)
+
+
+def _dotted(name: str) -> str:
+    return re.sub(r"[./]+", ".", name).strip(".")
+
+
+def names(nodes: Sequence[Made], paths: Mapping[Made, str], taken: set[str]) -> dict[Made, str]:
+    """Return a name for each node: its path with `_` for dots, or else its op with a number."""
+    found: dict[Made, str] = {}
+    used = set(taken)
+    for made in nodes:
+        if made in paths:
+            found[made] = unused(clean(paths[made]), used)
+    count: Counter[str] = Counter()
+    for made in nodes:
+        if made not in found:
+            found[made] = _counted(made.op, count, used)
+    return found
+
+
+def _counted(op: str, count: "Counter[str]", used: set[str]) -> str:
+    while True:
+        count[op] += 1
+        name = op if count[op] == 1 else f"{op}_{count[op]}"
+        if name not in used:
+            used.add(name)
+            return name
+
+
+def unused(name: str, used: set[str]) -> str:
+    """Return the name, with a number if it is used already, and add it to those used."""
+    found, count = name, 1
+    while found in used:
+        count += 1
+        found = f"{name[: LONGEST - len(str(count)) - 1]}_{count}"
+    used.add(found)
+    return found
+
+
+def clean(name: str) -> str:
+    """Return a name with only the characters that names in a spec may have."""
+    found = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[-LONGEST:].strip("_") or "value"
+    bad = found in RESERVED | TORCHSCRIPT | CONSTANTS | KEYWORDS or found in ("self", "i", "n")
+    return f"{found}_1" if bad else found

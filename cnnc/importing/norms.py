@@ -1,0 +1,161 @@
+"""ONNX's normalisations and reductions as ops."""
+
+from typing import Any
+
+import numpy as np
+
+from cnnc.importing import patterns
+from cnnc.importing.flat_network import FlatNetwork
+from cnnc.importing.onnx_nodes import OnnxNode, short
+from cnnc.importing.shapes import axis_of, reshaped
+from cnnc.importing.values import Known, Unsupported, Value
+from cnnc.importing.views import settle
+
+EPS = 1e-5
+
+
+def _eps(node: OnnxNode) -> dict[str, float]:
+    eps = short(node.attr("epsilon", EPS))
+    return {} if eps == EPS else {"eps": eps}
+
+
+def batch_norm(net: FlatNetwork, node: OnnxNode) -> Value:
+    """BatchNormalization in inference."""
+    if node.attr("training_mode", 0) or any(name in node.used for name in node.proto.output[1:]):
+        raise Unsupported("it is a batch norm in training", "export the model in evaluation: `model.eval()`")
+    if node.attr("spatial", 1) != 1:
+        raise Unsupported("`spatial` is 0: its statistics differ from position to position")
+    roles = ("weight", "bias", "running_mean", "running_var")
+    weights = {role: node.known(k, f"its {role}") for k, role in enumerate(roles, start=1)}
+    x = settle(net, node.value())
+    if any(known.array.shape != (x.sizes[1],) for known in weights.values()):
+        raise Unsupported(f"its weights are not vectors of {x.sizes[1]} numbers")
+    attributes: dict[str, Any] = _eps(node)
+    momentum = short(1 - node.attr("momentum", 0.9))
+    if abs(momentum - 0.1) > 1e-6 and 0 <= momentum <= 1:
+        attributes["momentum"] = round(momentum, 6)
+    return net.add("batch_norm", [x], attributes, weights=weights)
+
+
+def _plain(weight: Known, bias: Known) -> bool:
+    return bool((weight.array == 1).all() and (bias.array == 0).all())
+
+
+def instance_norm(net: FlatNetwork, node: OnnxNode) -> Value:
+    """InstanceNormalization; on a value reshaped to (batch, groups, rest) it is a group norm."""
+    x, weight, bias = node.value(), node.known(1, "the weight"), node.known(2, "the bias")
+    if len(x.sizes) == 3:
+        return _by_group(net, node, x, _plain(weight, bias))
+    x = settle(net, x)
+    if weight.array.shape != (x.sizes[1],) or bias.array.shape != (x.sizes[1],):
+        raise Unsupported(f"its weights are not vectors of {x.sizes[1]} numbers")
+    if _plain(weight, bias) and not weight.whole:
+        return net.add("instance_norm", [x], _eps(node))
+    return net.add("instance_norm", [x], {**_eps(node), "affine": True}, weights={"weight": weight, "bias": bias})
+
+
+def _by_group(net: FlatNetwork, node: OnnxNode, x: Value, plain: bool) -> Value:
+    base = Value(x.made, x.port, x.steps[:-1])
+    reshaped_ = bool(x.steps) and x.steps[-1].perm is None and base.sizes[0] == x.sizes[0]
+    if not plain or not reshaped_:
+        raise Unsupported("it normalises a value of three axes that is no map in groups")
+    groups = x.sizes[1]
+    normed = net.add("group_norm", [base], {"groups": groups, **_eps(node), "affine": False})
+    return Value(normed.made, normed.port, (*normed.steps, x.steps[-1]))
+
+
+def group_norm(net: FlatNetwork, node: OnnxNode) -> Value:
+    """GroupNormalization, whose weights are per group before opset 21."""
+    x, groups = settle(net, node.value()), node.attr("num_groups")
+    weight, bias = node.known(1, "the weight"), node.known(2, "the bias")
+    channels = x.sizes[1]
+    if weight.array.size == groups != channels:
+        weight, bias = (Known(np.repeat(each.array, channels // groups), each.name) for each in (weight, bias))  # type: ignore[operator]
+    return net.add("group_norm", [x], {"groups": groups, **_eps(node)}, weights={"weight": weight, "bias": bias})
+
+
+def layer_norm(net: FlatNetwork, node: OnnxNode) -> Value:
+    """LayerNormalization over the last axis, over all axes, or over the channels of a map with channels last."""
+    x, weight = node.value(), node.known(1, "the weight")
+    node.require_one_output("the mean")
+    axis = node.attr("axis", -1) % len(x.sizes)
+    last = patterns.channels_last(x) and axis == 3
+    x = x if last else settle(net, x)
+    sizes = x.sizes
+    if axis == len(sizes) - 1 and (len(sizes) in (2, 3) or last):
+        given: dict[str, Any] = {}
+    elif axis == 1:
+        given = {"over": "all"}
+    else:
+        raise Unsupported(f"it normalises the axes from {axis} on of a value of {len(sizes)} axes")
+    bias = {"bias": node.known(2, "the bias")} if node.has(2) else {}
+    weights = {"weight": weight, **bias}
+    if any(known.array.shape != sizes[axis:] for known in weights.values()):
+        raise Unsupported("its weights have not the shape of what it normalises")
+    given |= _eps(node)
+    if not bias and (weight.array == 1).all():
+        given, weights = {**given, "affine": False}, {}
+    elif not bias:
+        given["bias"] = False
+    plain = net.add("layer_norm", [Value(x.made, x.port) if last else x], given, weights=weights)
+    return Value(plain.made, plain.port, x.steps if last else ())
+
+
+def local_response_norm(net: FlatNetwork, node: OnnxNode) -> Value:
+    """LRN."""
+    given = {
+        "size": node.attr("size"),
+        "alpha": short(node.attr("alpha", 1e-4)),
+        "beta": short(node.attr("beta", 0.75)),
+        "k": short(node.attr("bias", 1.0)),
+    }
+    defaults = {"alpha": 1e-4, "beta": 0.75, "k": 1.0}
+    return net.add("local_response_norm", [node.value()], {k: v for k, v in given.items() if defaults.get(k) != v})
+
+
+def lp_normalization(net: FlatNetwork, node: OnnxNode) -> Value:
+    """LpNormalization with p = 2."""
+    if node.attr("p", 2) != 2:
+        raise Unsupported(f"its p is {node.attr('p')}; cnnc has the Euclidean norm")
+    x = settle(net, node.value())
+    axis = axis_of(x, node.attr("axis", -1))
+    return net.add("l2_norm", [x], {"axis": axis} if axis else {})
+
+
+REDUCTIONS = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "amax"}
+
+
+def reduction(net: FlatNetwork, node: OnnxNode) -> Value:
+    """ReduceMean, ReduceSum and ReduceMax; the mean over a map's height and width is a global pool."""
+    x, axes = node.value(), node.listed("axes", 1, "the axes")
+    keep = bool(node.attr("keepdims", 1))
+    if not axes and node.attr("noop_with_empty_axes", 0):
+        return x
+    rank = len(x.sizes)
+    places = sorted(axis % rank for axis in axes or range(rank))
+    if node.op == "ReduceMean" and places == [rank - 1] and keep and patterns.channels_last(x):
+        return net.part("_mean", [x], (*x.sizes[:-1], 1), axes=(rank - 1,))
+    x = settle(net, x)
+    if 0 in places:
+        raise Unsupported("it reduces the batch")
+    op = REDUCTIONS[node.op]
+    pool = {"mean": "global_avg_pool", "amax": "global_max_pool"}.get(op)
+    if rank == 4 and places == [2, 3] and pool:
+        pooled = net.add(pool, [x])
+        return pooled if keep else reshaped(pooled, pooled.sizes[:2])
+    if not keep and len(places) == rank - 1:
+        total = net.add(op, [x], {"axes": [axis - 1 for axis in places]})
+        raise Unsupported(f"it leaves no axis but the batch of {total.made.inputs[0].sizes}")
+    spec = [axis - 1 for axis in places]
+    given: dict[str, Any] = {"axes": spec[0] if len(spec) == 1 else spec}
+    return net.add(op, [x], given if keep else {**given, "keep": False})
+
+
+def reduce_l2(net: FlatNetwork, node: OnnxNode) -> Value:
+    """ReduceL2, which is a part of `l2_norm`."""
+    x, axes = settle(net, node.value()), node.listed("axes", 1, "the axes") or []
+    if len(axes) != 1 or not node.attr("keepdims", 1):
+        raise Unsupported("it is the norm over several axes, or drops its axis")
+    place = axes[0] % len(x.sizes)
+    sizes = tuple(1 if axis == place else size for axis, size in enumerate(x.sizes))
+    return net.part("_l2", [x], sizes, axis=axis_of(x, place))

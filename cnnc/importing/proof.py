@@ -1,0 +1,175 @@
+"""Prove an import: run the compiled spec and the ONNX file on the same random inputs.
+
+Takes an `Imported` and the file; returns a `Proof`, or raises CnncError (E404) that names the first node whose value
+differs. The file runs with onnxruntime in a process of its own, with a time limit, because it may crash or never end.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnc.compiler import load
+from cnnc.diagnostics import CnncError, Code
+from cnnc.graph.graph import Graph, Ref
+from cnnc.importing.flat_spec import Imported
+from cnnc.inference.child import Child
+from cnnc.inference.providers import TIMEOUT
+from cnnc.targets import sample_inputs
+from cnnc.verification.compare import Distance, compare
+from cnnc.verification.torch_answers import Answers
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.fx import GraphModule
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+BATCHES = (1, 3)
+LARGEST_COPY = 2**30  # bytes of a file that is copied with the values of all nodes as outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How close the spec is to the file.
+
+    `largest` is the largest difference of an output, relative to its largest value; `nodes` is the number of nodes
+    whose values were compared as well.
+    """
+
+    largest: float
+    batches: tuple[int, ...]
+    nodes: int
+
+    def __str__(self) -> str:
+        many = "batch" if len(self.batches) == 1 else "batches"
+        shown = " and ".join(map(str, self.batches))
+        return f"within {self.largest:.1e} of the ONNX file in onnxruntime, {many} {shown}"
+
+
+def prove(
+    imported: Imported, path: Path, *, allow_external: bool = False, timeout: float = TIMEOUT, seed: int = 0
+) -> Proof:
+    """Compare the values of all nodes at the first batch, and the outputs at all batches.
+
+    Raises CnncError: E404 if one differs, E502 or E507 if onnxruntime cannot run the file or takes too long.
+    """
+    graph = load(imported.spec)
+    batches = BATCHES if imported.batch is None else (imported.batch,)
+    space = sample_inputs.spaces(graph)[0]
+    inputs = [sample_inputs.draw(graph, batch, space, seed + batch) for batch in batches]
+    answers = Answers(graph, compiled(graph, imported.weights), imported.weights, inputs)
+    with _opened(path, allow_external, timeout) as file:
+        given = [file.run(_feeds(imported, each), [*imported.outputs])[0] for each in inputs]
+    distances = [_distance(imported, answers, outputs, at) for at, outputs in enumerate(given)]
+    sources = _values(imported, graph)
+    wrong = next((each for each in distances if not each.ok), None)
+    first, compared = _first_difference(imported, answers, path, sources, allow_external, timeout)
+    if wrong is not None or first is not None:
+        raise _differs(imported, path, first, wrong)
+    _require_reaction(path, given)
+    return Proof(max(each.relative for each in distances), batches, compared)
+
+
+def compiled(graph: Graph, weights: "Mapping[str, Array]") -> "GraphModule":
+    """Return the torch module of the graph with these weights, in evaluation."""
+    import torch
+
+    from cnnc.targets import torch_module
+
+    expected = torch_module.shapes(graph)
+    given = {key: torch.from_numpy(each) for key, each in weights.items()}
+    return torch_module.lower(graph, {key: given.get(key, torch.tensor(0)) for key in expected}).eval()
+
+
+def _feeds(imported: Imported, inputs: "Sequence[Tensor]") -> "dict[str, Array]":
+    return dict(zip(imported.inputs, (each.numpy() for each in inputs), strict=True))
+
+
+@contextmanager
+def _opened(path: Path, allow_external: bool, timeout: float) -> Iterator[Child]:
+    with closing(Child(str(path), "cpu", allow_external=allow_external, timeout=timeout)) as child:
+        yield child
+
+
+def _distance(imported: Imported, answers: Answers, given: "Mapping[str, Array]", batch: int) -> Distance:
+    """Return the largest distance of an output from the file's."""
+    found = []
+    for place, (source, ours) in enumerate(zip(imported.outputs, answers.outputs[batch], strict=True)):
+        distance = compare(given[source], ours)
+        found.append(distance if distance.ok else compare(given[source], ours, answers.noise[place]))
+    return max(found, key=lambda each: (not each.ok, each.relative))
+
+
+def _values(imported: Imported, graph: Graph) -> dict[str, Ref]:
+    """Return the values of our nodes by the names of the file's values that they are, in order."""
+    found = {}
+    for node in graph.nodes:
+        for port in range(len(node.outputs)):
+            spelt = node.path if len(node.outputs) == 1 else f"{node.path}.{port}"
+            if spelt in imported.values:
+                found[imported.values[spelt]] = Ref(node.path, port)
+    return found
+
+
+def _first_difference(
+    imported: Imported, answers: Answers, path: Path, sources: Mapping[str, Ref], allow_external: bool, timeout: float
+) -> tuple[str | None, int]:
+    """Return which node is the first whose value differs, in words, and the number of values that were compared."""
+    if path.stat().st_size > LARGEST_COPY:
+        return None, 0
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "values.onnx"
+        _write_with_outputs(path, copy, [*sources], allow_external)
+        with _opened(copy, False, timeout) as file:
+            given, _ = file.run(_feeds(imported, answers.inputs[0]), [*sources])
+    for name, ref in sources.items():
+        distance = compare(given[name], answers.values[ref])
+        if not distance.ok:
+            distance = compare(given[name], answers.values[ref], answers.noise_of_values[ref])
+        if not distance.ok:
+            return f"the first node whose value differs is `{ref.node}`, {name!r} in the file", len(sources)
+    return None, len(sources)
+
+
+def _write_with_outputs(path: Path, copy: Path, names: list[str], allow_external: bool) -> None:
+    """Write a copy of the file with more outputs, and with its weights inside."""
+    import onnx
+
+    model = onnx.load_model(path, load_external_data=allow_external)
+    present = {each.name for each in model.graph.output}
+    for name in names:
+        if name not in present:
+            model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    del model.metadata_props[:]
+    copy.write_bytes(model.SerializeToString())
+
+
+def _differs(imported: Imported, path: Path, first: str | None, outputs: Distance | None) -> CnncError:
+    """Return E404."""
+    how = (
+        f"outputs differ by {outputs.absolute:.2g}" if outputs is not None else "the outputs agree, but not all values"
+    )
+    where = first or "all values that both sides have agree"
+    return CnncError.of(
+        Code.NOT_VERIFIED,
+        f"the spec does not compute what {path} does: {how}; {where}",
+        help="nothing was written; this is a bug in cnnc's import, or an op that onnxruntime computes differently: "
+        "please report it",
+    )
+
+
+def _require_reaction(path: Path, given: "Sequence[Mapping[str, Array]]") -> None:
+    """Raise E404 if an output is not finite, which would agree with anything."""
+    for outputs in given:
+        for name, value in outputs.items():
+            if not np.isfinite(value).all():
+                raise CnncError.of(
+                    Code.NOT_VERIFIED,
+                    f"{path}: the output {name!r} is not finite for random inputs, so nothing can be compared",
+                    help="nothing was written; look for NaN or very large numbers in the weights",
+                )

@@ -1,0 +1,177 @@
+"""From an opened ONNX file to a network of ops: node by node, with constants folded.
+
+Takes an `OnnxFile`; returns a `Translated`. Each node that cannot be imported is one diagnostic (E411); nodes that
+depend on it are not reported.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cnnc.diagnostics import CnncError, Code, Diagnostic
+from cnnc.importing.flat_network import FlatNetwork
+from cnnc.importing.fold import fold
+from cnnc.importing.onnx_file import OnnxFile
+from cnnc.importing.onnx_nodes import OnnxNode
+from cnnc.importing.table import ROWS
+from cnnc.importing.values import Content, Known, Made, N, Refused, Unsupported, Value
+from cnnc.importing.views import settle
+
+MOST = 100  # nodes in a report
+
+
+@dataclass(frozen=True)
+class Translated:
+    """The network: its inputs and outputs by the file's names, and the nodes that they need, in order."""
+
+    inputs: Mapping[str, Value]
+    outputs: Mapping[str, Value]
+    nodes: Sequence[Made]
+    batch: int | None  # the batch that the file fixes, if it does
+
+
+def translate(file: OnnxFile, sizes: Mapping[str, Sequence[int]] | None = None) -> Translated:
+    """Import all nodes; raises CnncError with an E411 for each node that cannot be imported.
+
+    `sizes` are shapes, without the batch, for inputs with open sizes.
+    """
+    return _Translator(file, sizes or {}).run()
+
+
+class _Translator:
+    def __init__(self, file: OnnxFile, sizes: Mapping[str, Sequence[int]]) -> None:
+        self.file = file
+        batches = {each.shape[0] for each in file.inputs}
+        self.batch = next(iter(batches)) if len(batches) == 1 else None
+        self.net = FlatNetwork(N if self.batch is None else self.batch)
+        self.values: dict[str, Content] = {}
+        self.problems: list[Diagnostic] = []
+        self.used = {name for proto in file.graph.node for name in proto.input} | {*file.outputs}
+        for each in file.inputs:
+            shape: tuple[Any, ...] = (each.shape[0], *sizes.get(each.name, each.shape[1:]))
+            self.values[each.name] = self.net.input(each.name, shape)
+        self.inputs = {each.name: self._value(each.name) for each in file.inputs}
+
+    def _value(self, name: str) -> Value:
+        found = self.values[name]
+        assert isinstance(found, Value)
+        return found
+
+    def run(self) -> Translated:
+        for proto in self.file.graph.node:
+            self._add(proto)
+        outputs = {name: self._output(name) for name in self.file.outputs}
+        found = {name: value for name, value in outputs.items() if value is not None}
+        nodes = self.net.alive([*found.values()])
+        self._require_whole(nodes)
+        if self.problems:
+            raise CnncError(self._listed())
+        return Translated(self.inputs, found, [made for made in nodes if made.op], self.batch)
+
+    def _listed(self) -> list[Diagnostic]:
+        if len(self.problems) <= MOST:
+            return self.problems
+        rest = len(self.problems) - MOST
+        return [*self.problems[:MOST], Diagnostic(Code.NOT_IMPORTABLE, f"{self.file.path}: and {rest:,} more nodes")]
+
+    def _add(self, proto: Any) -> None:
+        inputs = [self._content(name) for name in proto.input]
+        outputs = [name for name in proto.output if name]
+        if any(isinstance(each, Refused) for each in inputs):
+            self.values |= dict.fromkeys(outputs, Refused())
+            return
+        self.net.origin = proto
+        try:
+            node = OnnxNode(proto, proto.op_type, inputs, _attributes(proto), self.file.opset, self.used)
+            found = self._apply(node)
+        except Unsupported as reason:
+            self._refuse(proto, reason)
+            self.values |= dict.fromkeys(outputs, Refused())
+            return
+        for name, content in zip(proto.output, found, strict=False):
+            self.values[name] = content
+            if isinstance(content, Value):
+                content.made.values.setdefault(content.port, name) if not content.steps else None
+        for name in outputs[len(found) :]:
+            self.values[name] = Refused()
+
+    def _apply(self, node: OnnxNode) -> Sequence[Content]:
+        if node.proto.domain not in ("", "ai.onnx"):
+            raise Unsupported(f"it is of the domain {node.proto.domain!r}", "export it with the ops of ONNX alone")
+        folded = fold(node)
+        if folded is not None:
+            return folded
+        row = ROWS.get(node.op)
+        if row is None:
+            raise Unsupported("no op of cnnc computes it", "`cnnc explain ops` lists the ops that there are")
+        others = sorted(node.attributes.keys() - {*row.attributes})
+        if others:
+            raise Unsupported(f"its attribute {others[0]} = {node.attributes[others[0]]!r:.40} is not covered")
+        found = row.add(self.net, node)
+        return found if isinstance(found, Sequence) else [found]
+
+    def _content(self, name: str) -> Content | None:
+        if not name:
+            return None
+        if name not in self.values:
+            if name not in self.file.initializers:
+                return Refused()
+            array = self.file.constant(name)
+            self.values[name] = Known(np.asarray(array), name, whole=True)
+        return self.values[name]
+
+    def _refuse(self, proto: Any, reason: Unsupported) -> None:
+        name = proto.name or (proto.output[0] if proto.output else "?")
+        message = f"{self.file.path}: node {name!r} ({proto.op_type}) cannot be imported: {reason.why}"
+        self.problems.append(Diagnostic(Code.NOT_IMPORTABLE, message, help=reason.help))
+
+    def _output(self, name: str) -> Value | None:
+        found = self._content(name)
+        if isinstance(found, Value):
+            try:
+                return settle(self.net, found)
+            except Unsupported as reason:
+                found = Refused()
+                why = reason.why
+        elif isinstance(found, Known):
+            why = "it does not depend on an input"
+        elif self.problems:
+            return None
+        else:
+            why = "no node computes it"
+        message = f"{self.file.path}: the output {name!r} cannot be imported: {why}"
+        self.problems.append(Diagnostic(Code.NOT_IMPORTABLE, message))
+        return None
+
+    def _require_whole(self, nodes: Sequence[Made]) -> None:
+        """Report parts of patterns that have not become an op."""
+        for made in nodes:
+            if made.op.startswith("_"):
+                why = PARTS.get(made.op, "cnnc has it only as a part of another op, and the other parts are missing")
+                self._refuse(made.origin, Unsupported(why))
+
+
+PARTS = {
+    "_erf": "cnnc has erf only as a part of gelu",
+    "_matmul": "it multiplies stacks of matrices, which cnnc has only in `attention`, with a projection after it",
+    "_l2": "cnnc has this norm only as a part of `l2_norm`",
+}
+
+
+def _attributes(proto: Any) -> dict[str, Any]:
+    from onnx import AttributeProto, helper, numpy_helper
+
+    found: dict[str, Any] = {}
+    for each in proto.attribute:
+        if each.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS, AttributeProto.SPARSE_TENSOR):
+            raise Unsupported(f"its attribute {each.name} is a graph or sparse")
+        try:
+            value = helper.get_attribute_value(each)
+            if each.type == AttributeProto.TENSOR:
+                value = numpy_helper.to_array(value)
+        except Exception as error:  # foreign bytes: onnx raises what it likes
+            raise Unsupported(f"its attribute {each.name} is damaged") from error
+        found[each.name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return found

@@ -1,0 +1,200 @@
+"""The values of an ONNX graph during an import: constants, symbolic sizes, and tensors of the network under way.
+
+A `Known` is an array that does not depend on the network's input; sizes that depend on the batch or on an open height
+or width are `Symbol`s in it. A `Value` is an output of a `Made` node, possibly seen through reshapes and transposes
+that are not yet ops (`cnnc.importing.views` turns them into ops).
+"""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Side(NamedTuple):
+    """An open size: axis `axis` (with the batch as axis 0) of the output `port` of a node or input; see `Made`."""
+
+    made: "Made"
+    port: int
+    axis: int
+
+
+BATCH = "batch"
+Base = str | Side
+
+
+class Symbol:
+    """A product of open sizes and a number, such as 2·batch or height / 2. Supports the arithmetic of shapes."""
+
+    def __init__(self, over: tuple[Base, ...], factor: Fraction = Fraction(1), under: tuple[Base, ...] = ()) -> None:
+        self.over, self.factor, self.under = over, factor, under
+
+    @property
+    def side(self) -> Side | None:
+        """The open height or width that this is, if it is exactly one."""
+        plain = self.factor == 1 and not self.under and len(self.over) == 1
+        return self.over[0] if plain and isinstance(self.over[0], Side) else None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal symbols have equal keys."""
+        return tuple(sorted(map(repr, self.over))), self.factor, tuple(sorted(map(repr, self.under)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Symbol) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, Symbol):
+            return _simple([*self.over, *other.over], self.factor * other.factor, [*self.under, *other.under])
+        return _simple([*self.over], self.factor * Fraction(float(other)), [*self.under])
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, Symbol):
+            return _simple([*self.over, *other.under], self.factor / other.factor, [*self.under, *other.over])
+        return _simple([*self.over], self.factor / Fraction(float(other)), [*self.under])
+
+    __floordiv__ = __truediv__
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _simple([*self.under], Fraction(float(other)) / self.factor, [*self.over])
+
+    __rfloordiv__ = __rtruediv__
+
+    def __add__(self, other: Any) -> Any:
+        if not isinstance(other, Symbol) and other == 0:
+            return self
+        return NotImplemented
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return 0 if self == other else self + -other if not isinstance(other, Symbol) else NotImplemented
+
+
+def _simple(over: list[Base], factor: Fraction, under: list[Base]) -> Any:
+    """Return a symbol in lowest terms, or an integer if no open size is left."""
+    for each in [*under]:
+        if each in over:
+            over.remove(each)
+            under.remove(each)
+    if not over and not under:
+        return int(factor) if factor.denominator == 1 else float(factor)
+    return Symbol(tuple(over), factor, tuple(under))
+
+
+Size = int | Symbol
+Sizes = tuple[Size, ...]
+N = Symbol((BATCH,))
+
+
+class Step(NamedTuple):
+    """A pending change of a value's shape: a transpose by `perm`, or a reshape to `sizes`."""
+
+    perm: tuple[int, ...] | None
+    sizes: Sizes
+
+
+@dataclass(eq=False)
+class Made:
+    """A node of the spec under way. An op that begins with `_` is only part of a pattern, and none of the spec's.
+
+    `sizes` are the shapes of its outputs with the batch. `weights` are arrays by the key in the node's part of the
+    state_dict, and `names` the initializers that they are, if they are used as they stand.
+    """
+
+    op: str
+    attributes: dict[str, Any]
+    inputs: tuple["Value", ...]
+    sizes: tuple[Sizes, ...]
+    weights: "dict[str, Array]" = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    like: "Value | None" = None
+    origin: Any = None  # the ONNX node
+    values: dict[int, str] = field(default_factory=dict)  # the ONNX value that each output is, by port
+
+    def __repr__(self) -> str:
+        return f"<{self.op} {id(self):x}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """Output `port` of a node, seen through `steps`."""
+
+    made: Made
+    port: int = 0
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def base(self) -> Sizes:
+        """The shape, with the batch, before the steps."""
+        return self.made.sizes[self.port]
+
+    @property
+    def sizes(self) -> Sizes:
+        """The shape, with the batch."""
+        return self.steps[-1].sizes if self.steps else self.base
+
+    @property
+    def op(self) -> str:
+        """The op that computes it, or an empty string if a step lies between."""
+        return "" if self.steps else self.made.op
+
+    def same(self, other: "Value") -> bool:
+        """Whether both are the same value."""
+        return self.made is other.made and self.port == other.port and self.steps == other.steps
+
+    def through(self, step: Step) -> "Value":
+        """Return this value seen through one more step; two transposes become one."""
+        last = self.steps[-1] if self.steps else None
+        if step.perm is not None and last is not None and last.perm is not None:
+            step = Step(tuple(last.perm[axis] for axis in step.perm), step.sizes)
+            return Value(self.made, self.port, (*self.steps[:-1], *_unless_idle(step)))
+        if step.perm is None and last is not None and last.perm is None:
+            before = Value(self.made, self.port, self.steps[:-1])
+            return before if before.sizes == step.sizes else Value(self.made, self.port, (*before.steps, step))
+        if step.perm is None and step.sizes == self.sizes:
+            return self
+        return Value(self.made, self.port, (*self.steps, *_unless_idle(step)))
+
+
+def _unless_idle(step: Step) -> tuple[Step, ...]:
+    return () if step.perm is not None and step.perm == tuple(range(len(step.perm))) else (step,)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A constant of the graph. `name` is the initializer that it is, or was made from."""
+
+    array: "Array"
+    name: str = ""
+    whole: bool = False  # whether it is the initializer itself
+
+
+class Refused:
+    """A value that cannot be imported; its users are not reported again."""
+
+
+Content = Value | Known | Refused
+
+
+def elements(sizes: Sizes) -> Size:
+    """Return the number of elements of a shape."""
+    return prod(sizes, start=1)
+
+
+class Unsupported(Exception):
+    """The reason why a node cannot be imported, and what the user can do about it."""
+
+    def __init__(self, why: str, help: str | None = None) -> None:
+        super().__init__(why)
+        self.why, self.help = why, help

@@ -1,0 +1,296 @@
+"""ONNX's convolutions, pools and Pad as ops: `pads`, `auto_pad`, `ceil_mode`, groups and dilation.
+
+Pads in front of a conv or pool are merged into its padding. Each function takes the network and an ONNX node, adds ops
+and returns the output; raises Unsupported.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from cnnc.importing.flat_network import FlatNetwork
+from cnnc.importing.onnx_nodes import OnnxNode
+from cnnc.importing.values import Known, Symbol, Unsupported, Value
+
+AUTO = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": 0}
+
+
+def pair(given: Any, default: int = 1) -> Any:
+    """Return two sizes as a spec has them: one integer if they are equal."""
+    sides = [*(given or (default, default))]
+    if len(sides) != 2:
+        raise Unsupported(f"it has {len(sides)} spatial axes, and cnnc's maps have two")
+    return sides[0] if sides[0] == sides[1] else sides
+
+
+def padding(pads: Any) -> Any:
+    """Return ONNX's pads [top, left, bottom, right] in the shortest form of a spec."""
+    top, left, bottom, right = pads
+    if (top, left) != (bottom, right):
+        return [top, left, bottom, right]
+    return top if top == left else [top, left]
+
+
+def shorter(attributes: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+    """Return attributes without those that have their defaults."""
+    return {name: each for name, each in attributes.items() if name not in defaults or each != defaults[name]}
+
+
+def _pads(node: OnnxNode) -> Any:
+    auto = node.attr("auto_pad", "NOTSET")
+    if auto in AUTO:
+        return AUTO[auto]
+    pads = [*node.attr("pads", [0, 0, 0, 0])]
+    if len(pads) != 4:
+        raise Unsupported(f"it has {len(pads)} pads, and cnnc's maps have two axes")
+    return pads if min(pads) < 0 else padding(pads)
+
+
+def _without_pad(value: Value, pads: Any, fill: float) -> tuple[Value, Any]:
+    """Return the input before a `pad` node that fills with `fill`, and both pads as one."""
+    made = value.made
+    constant = made.attributes.get("mode", "constant") == "constant" and made.attributes.get("value", 0.0) == fill
+    if value.op not in ("pad", "_pad") or not constant or isinstance(pads, str):
+        return value, pads
+    return made.inputs[0], padding([a + b for a, b in zip(four(made.attributes["padding"]), four(pads), strict=True)])
+
+
+def four(pads: Any) -> list[int]:
+    """Return padding in a form of a spec as [top, left, bottom, right]."""
+    if isinstance(pads, int):
+        return [pads] * 4
+    return [*pads, *pads] if len(pads) == 2 else [*pads]
+
+
+def _negative(net: FlatNetwork, x: Value, pads: Any) -> tuple[Value, Any]:
+    """Return the input cut by negative pads, and the pads without them."""
+    if isinstance(pads, list) and len(pads) == 4 and min(pads) < 0:
+        x = cut(net, x, pads)
+        return x, padding([max(each, 0) for each in pads])
+    return x, pads
+
+
+def cut(net: FlatNetwork, x: Value, pads: list[int]) -> Value:
+    """Return a map without the rows and columns that negative pads take away."""
+    for axis in (1, 2):
+        before, after = pads[axis - 1], pads[axis + 1]
+        if min(before, after) < 0:
+            places = {"axis": axis, "start": max(-before, 0) or None, "stop": min(after, 0) or None}
+            x = net.add("slice", [x], places)
+    return x
+
+
+def conv(net: FlatNetwork, node: OnnxNode) -> Value:
+    """Conv: a weight of (out, channels / group, height, width), and a bias."""
+    x, weight = node.value(), node.known(1, "the weight")
+    shape = weight.array.shape
+    if len(shape) != 4:
+        raise Unsupported(f"its weight has {len(shape)} axes: cnnc has convolutions over two axes only")
+    _require_kernel(node, shape)
+    x, pads = _without_pad(x, _pads(node), 0.0)
+    x, pads = _negative(net, x, pads)
+    attributes = shorter(
+        {
+            "out": shape[0],
+            "kernel": pair(shape[2:]),
+            "stride": pair(node.attr("strides")),
+            "dilation": pair(node.attr("dilations")),
+            "padding": pads,
+            "groups": node.attr("group", 1),
+            "bias": node.has(2),
+        },
+        stride=1,
+        dilation=1,
+        padding=0,
+        groups=1,
+        bias=True,
+    )
+    _require_channels(x, shape[1] * node.attr("group", 1))
+    return net.add("conv", [x], attributes, weights=_weights(node, weight))
+
+
+def _weights(node: OnnxNode, weight: Known) -> dict[str, Known]:
+    return {"weight": weight, **({"bias": node.known(2, "the bias")} if node.has(2) else {})}
+
+
+def _require_kernel(node: OnnxNode, shape: tuple[int, ...]) -> None:
+    given = node.attr("kernel_shape")
+    if given is not None and [*given] != [*shape[2:]]:
+        raise Unsupported(f"its kernel_shape is {[*given]}, but its weight is {shape}")
+
+
+def _require_channels(x: Value, channels: int) -> None:
+    if x.sizes[1] != channels:
+        raise Unsupported(f"its weight takes {channels} channels, but its input has {x.sizes[1]}")
+
+
+def conv_transpose(net: FlatNetwork, node: OnnxNode) -> Value:
+    """ConvTranspose: a weight of (channels, out / group, height, width), and a bias."""
+    x, weight = node.value(), node.known(1, "the weight")
+    shape, groups = weight.array.shape, node.attr("group", 1)
+    if len(shape) != 4:
+        raise Unsupported(f"its weight has {len(shape)} axes: cnnc has convolutions over two axes only")
+    _require_kernel(node, shape)
+    _require_channels(x, shape[0])
+    pads, extra = _pads(node), pair(node.attr("output_padding"), 0)
+    if pads == "same_lower" or node.attr("output_shape"):
+        pads, extra = _transposed_pads(node, x, shape)
+    if isinstance(pads, list) and min(pads) < 0:
+        raise Unsupported(f"its pads are negative: {pads}")
+    attributes = shorter(
+        {
+            "out": shape[1] * groups,
+            "kernel": pair(shape[2:]),
+            "stride": pair(node.attr("strides")),
+            "dilation": pair(node.attr("dilations")),
+            "padding": pads,
+            "output_padding": extra,
+            "groups": groups,
+            "bias": node.has(2),
+        },
+        stride=1,
+        dilation=1,
+        padding=0,
+        output_padding=0,
+        groups=1,
+        bias=True,
+    )
+    rows = _zeros_before(net, x)
+    if rows is not None:
+        before, wide = rows
+        attributes["output_padding"] = pair(
+            [a + b * c for a, b, c in zip(_two(extra), wide, _two(attributes.get("stride", 1)), strict=True)]
+        )
+        x = before
+    return net.add("conv_transpose", [x], attributes, weights=_weights(node, weight))
+
+
+def _two(given: Any) -> list[int]:
+    return [given, given] if isinstance(given, int) else [*given]
+
+
+def _zeros_before(net: FlatNetwork, x: Value) -> tuple[Value, list[int]] | None:
+    """Return the input before zeros at the bottom and right, and their number: they are output padding."""
+    if x.op != "pad" or x.made.attributes.get("value", 0.0) != 0 or "mode" in x.made.attributes:
+        return None
+    top, left, bottom, right = four(x.made.attributes["padding"])
+    return (x.made.inputs[0], [bottom, right]) if top == left == 0 else None
+
+
+def _transposed_pads(node: OnnxNode, x: Value, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return the pads that ONNX computes from `output_shape`, or from `auto_pad`, and the output padding."""
+    strides, dilations = node.attr("strides", [1, 1]), node.attr("dilations", [1, 1])
+    extra = node.attr("output_padding", [0, 0])
+    space = x.sizes[2:]
+    if any(isinstance(size, Symbol) for size in space):
+        raise Unsupported("its padding depends on an open height or width", "export it with explicit `pads`")
+    wanted = node.attr("output_shape") or [size * stride for size, stride in zip(space, strides, strict=True)]
+    before, after = [], []
+    for k in (0, 1):
+        total = strides[k] * (int(space[k]) - 1) + extra[k] + (shape[2 + k] - 1) * dilations[k] + 1 - wanted[-2 + k]  # type: ignore[arg-type]
+        half = total // 2
+        lower = node.attr("auto_pad", "NOTSET") == "SAME_UPPER"
+        before.append(half if lower else total - half)
+        after.append(total - half if lower else half)
+    return padding([*before, *after]), pair(extra, 0)
+
+
+def max_pool(net: FlatNetwork, node: OnnxNode) -> Value:
+    """MaxPool, without the indices."""
+    node.require_one_output("the indices")
+    if node.attr("storage_order", 0):
+        raise Unsupported("storage_order is 1")
+    x, pads = node.value(), _pads(node)
+    for fill in (float("-inf"), -3.4028234663852886e38):
+        x, pads = _without_pad(x, pads, fill)
+    return net.add("max_pool", [x], _pool(node, pads, dilation=pair(node.attr("dilations"))))
+
+
+def average_pool(net: FlatNetwork, node: OnnxNode) -> Value:
+    """AveragePool, with or without the padding in the average."""
+    if set(node.attr("dilations", [1])) != {1}:
+        raise Unsupported("cnnc's avg_pool has no dilation")
+    x, pads = node.value(), _pads(node)
+    counted = bool(node.attr("count_include_pad", 0))
+    if pads == 0 or counted:
+        x, merged = _without_pad(x, pads, 0.0)
+        counted, pads = counted or merged != pads, merged
+    attributes = _pool(node, pads)
+    kernel = _two(attributes["kernel"])
+    if not counted and attributes.get("ceil") is None and kernel == [*x.sizes[2:]] and not attributes.get("padding"):
+        return net.add("global_avg_pool", [x])
+    if not counted and (attributes.get("padding", 0) != 0):
+        attributes["count_padding"] = False
+    return net.add("avg_pool", [x], attributes)
+
+
+def lp_pool(net: FlatNetwork, node: OnnxNode) -> Value:
+    """LpPool."""
+    if set(node.attr("dilations", [1])) != {1}:
+        raise Unsupported("cnnc's lp_pool has no dilation")
+    x, pads = _without_pad(node.value(), _pads(node), 0.0)
+    return net.add("lp_pool", [x], shorter({"p": node.attr("p", 2), **_pool(node, pads)}, p=2))
+
+
+def _pool(node: OnnxNode, pads: Any, **more: Any) -> dict[str, Any]:
+    kernel = pair(node.attr("kernel_shape"))
+    if isinstance(pads, list) and min(pads) < 0:
+        raise Unsupported(f"its pads are negative: {pads}")
+    return shorter(
+        {
+            "kernel": kernel,
+            "stride": _stride(pair(node.attr("strides")), kernel),
+            "padding": pads,
+            "ceil": bool(node.attr("ceil_mode", 0)) and not isinstance(pads, str),
+            **more,
+        },
+        stride=None,
+        padding=0,
+        ceil=False,
+        dilation=1,
+    )
+
+
+def _stride(stride: Any, kernel: Any) -> Any:
+    """Return None for a stride that is the kernel, which is the default."""
+    return None if stride == kernel else stride
+
+
+def pad(net: FlatNetwork, node: OnnxNode) -> Value:
+    """Pad of a map's height and width, also by negative numbers of rows."""
+    x = node.value()
+    pads = node.attributes.get("pads")
+    pads = [*pads] if pads is not None else node.ints(1, "the padding")
+    value = float(node.attr("value", 0.0)) if "pads" in node.attributes else node.scalar(2, 0.0)
+    mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}.get(
+        node.attr("mode", "constant")
+    )
+    rank = len(x.sizes)
+    if node.has(3):
+        axes = [axis % rank for axis in node.ints(3, "the axes")]
+        whole = [0] * (2 * rank)
+        for k, axis in enumerate(axes):
+            whole[axis], whole[axis + rank] = pads[k], pads[k + len(axes)]
+        pads = whole
+    if len(pads) != 2 * rank or mode is None:
+        raise Unsupported(f"its pads are {pads} for a value of {rank} axes, its mode {node.attr('mode', 'constant')!r}")
+    if not any(pads):
+        return x
+    if rank != 4 or any(pads[k] for k in (0, 1, 4, 5)):
+        raise Unsupported("it pads an axis other than a map's height and width", "pad channels by `concat` with zeros")
+    sides = [pads[2], pads[3], pads[6], pads[7]]
+    if min(sides) < 0:
+        x, sides = cut(net, x, sides), [max(each, 0) for each in sides]
+        if not any(sides):
+            return x
+    given = {"padding": padding(sides), "mode": mode, "value": value}
+    if value is not None and not np.isfinite(value):
+        return net.part("_pad", [x], _padded(x, sides), **given)
+    return net.add("pad", [x], shorter(given, mode="constant", value=0.0))
+
+
+def _padded(x: Value, sides: list[int]) -> Any:
+    def grown(size: Any, more: int) -> Any:
+        return size if isinstance(size, Symbol) else size + more
+
+    return (*x.sizes[:2], grown(x.sizes[2], sides[0] + sides[2]), grown(x.sizes[3], sides[1] + sides[3]))
