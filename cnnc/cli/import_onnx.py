@@ -78,13 +78,9 @@ def run(given: Namespace) -> int:
 
 
 def _text(spec: dict[str, Any], path: Path) -> str:
-    import json
+    from cnnc.formatting.texts import write, write_json
 
-    import yaml
-
-    if path.suffix == ".json":
-        return json.dumps(spec, indent=2) + "\n"
-    return yaml.safe_dump(spec, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
+    return write_json(spec) if path.suffix == ".json" else write(spec)
 
 
 def _picture(given: Namespace) -> dict[str, Any]:

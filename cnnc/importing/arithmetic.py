@@ -11,13 +11,14 @@ import numpy as np
 from cnnc.importing import patterns
 from cnnc.importing.flat_network import FlatNetwork, type_of
 from cnnc.importing.onnx_nodes import OnnxNode, is_scalar, short
-from cnnc.importing.values import Known, Unsupported, Value
+from cnnc.importing.values import ConstantArray, GraphTensor, Unsupported
 from cnnc.importing.views import settle
+from cnnc.importing.weights_after import with_tensor
 
 OPS = {"Add": "add", "Sum": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Max": "maximum", "Min": "minimum"}
 
 
-def arithmetic(net: FlatNetwork, node: OnnxNode) -> Value:
+def arithmetic(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Add, Sub, Mul, Div, Max, Min, Sum and Mean of values and constants."""
     op = OPS[node.op]
     given = [each for each in node.inputs if each is not None]
@@ -26,12 +27,12 @@ def arithmetic(net: FlatNetwork, node: OnnxNode) -> Value:
     result = given[0]
     for each in given[1:]:
         result = _two(net, op, result, each)
-    if not isinstance(result, Value):
+    if not isinstance(result, GraphTensor):
         raise Unsupported("its inputs are constant")
     return result
 
 
-def mean(net: FlatNetwork, node: OnnxNode) -> Value:
+def mean(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Mean of several values."""
     values = [node.value(k) for k in range(len(node.inputs))]
     total = net.add("add", values) if len(values) > 1 else values[0]
@@ -39,16 +40,16 @@ def mean(net: FlatNetwork, node: OnnxNode) -> Value:
 
 
 def _two(net: FlatNetwork, op: str, a: Any, b: Any) -> Any:
-    if isinstance(a, Known):
-        if isinstance(b, Known):
+    if isinstance(a, ConstantArray):
+        if isinstance(b, ConstantArray):
             raise Unsupported("its inputs are constant")
         return _with_constant(net, op, b, a, first=True)
-    if isinstance(b, Known):
+    if isinstance(b, ConstantArray):
         return _with_constant(net, op, a, b, first=False)
     return binary(net, op, a, b)
 
 
-def binary(net: FlatNetwork, op: str, a: Value, b: Value) -> Value:
+def binary(net: FlatNetwork, op: str, a: GraphTensor, b: GraphTensor) -> GraphTensor:
     """Return an operation on two values, or the op of the pattern that it completes."""
     found = patterns.of_two(net, op, a, b)
     if found is not None:
@@ -56,12 +57,12 @@ def binary(net: FlatNetwork, op: str, a: Value, b: Value) -> Value:
     if a.made.op.startswith("_") or b.made.op.startswith("_"):
         return net.part(f"_{op}", [a, b], a.sizes if len(a.sizes) >= len(b.sizes) else b.sizes)
     if a.steps and a.steps == b.steps and a.base == b.base:
-        plain = net.add(op, [Value(a.made, a.port), Value(b.made, b.port)])
-        return Value(plain.made, plain.port, a.steps)
+        plain = net.add(op, [GraphTensor(a.made, a.port), GraphTensor(b.made, b.port)])
+        return GraphTensor(plain.made, plain.port, a.steps)
     return _of_equal_rank(net, op, settle(net, a), settle(net, b))
 
 
-def _of_equal_rank(net: FlatNetwork, op: str, a: Value, b: Value) -> Value:
+def _of_equal_rank(net: FlatNetwork, op: str, a: GraphTensor, b: GraphTensor) -> GraphTensor:
     """Return the operation; ONNX puts axes of 1 in front of the shorter shape, where cnnc has no axes to put."""
     if a.same(b) and op in ("add", "maximum", "minimum"):
         return affine(net, a, scale=2.0) if op == "add" else a
@@ -74,7 +75,7 @@ def _of_equal_rank(net: FlatNetwork, op: str, a: Value, b: Value) -> Value:
     return net.add(op, [a, b])
 
 
-def _with_constant(net: FlatNetwork, op: str, x: Value, known: Known, *, first: bool) -> Value:
+def _with_constant(net: FlatNetwork, op: str, x: GraphTensor, known: ConstantArray, *, first: bool) -> GraphTensor:
     """Return the operation on a value and a constant, which is its first operand if `first`."""
     if known.array.dtype == object:
         raise Unsupported("it computes with the batch, or with an open height or width")
@@ -83,13 +84,13 @@ def _with_constant(net: FlatNetwork, op: str, x: Value, known: Known, *, first: 
     if op == "sub" and first:
         x, op = affine(net, x, scale=-1.0), "add"
     if op == "sub":
-        known, op = Known(-known.array, known.name), "add"
+        known, op = ConstantArray(-known.array, known.name), "add"
     if op == "div" and not first:
-        known, op = Known(1 / known.array, known.name), "mul"
-    return patterns.with_tensor(net, op, x, known) or _with_tensor(net, op, x, known, first=first)
+        known, op = ConstantArray(1 / known.array, known.name), "mul"
+    return with_tensor(net, op, x, known) or _with_tensor(net, op, x, known, first=first)
 
 
-def _with_number(net: FlatNetwork, op: str, x: Value, number: float, *, first: bool) -> Value:
+def _with_number(net: FlatNetwork, op: str, x: GraphTensor, number: float, *, first: bool) -> GraphTensor:
     if op in ("maximum", "minimum"):
         return clip(net, x, **{"min" if op == "maximum" else "max": number})
     if op == "div" and first:
@@ -105,7 +106,7 @@ def _with_number(net: FlatNetwork, op: str, x: Value, number: float, *, first: b
     return affine(net, x, scale=scale, shift=shift)
 
 
-def divided(net: FlatNetwork, x: Value, number: float) -> Value:
+def divided(net: FlatNetwork, x: GraphTensor, number: float) -> GraphTensor:
     """Return a number divided by a value."""
     if x.made.op.startswith("_") or x.op in ("sqrt", "_sqrt"):
         return net.part("_inverse", [x], x.sizes, number=number)
@@ -117,7 +118,7 @@ def divided(net: FlatNetwork, x: Value, number: float) -> Value:
     return net.add("div", [number_of_each, x])
 
 
-def affine(net: FlatNetwork, x: Value, scale: float = 1.0, shift: float = 0.0) -> Value:
+def affine(net: FlatNetwork, x: GraphTensor, scale: float = 1.0, shift: float = 0.0) -> GraphTensor:
     """Return scale · x + shift, merged with an affine that computes x."""
     if x.op in ("affine", "_affine"):
         before = x.made.attributes
@@ -135,15 +136,15 @@ def affine(net: FlatNetwork, x: Value, scale: float = 1.0, shift: float = 0.0) -
     return unary(net, "affine", x, kept)
 
 
-def unary(net: FlatNetwork, op: str, x: Value, attributes: dict[str, Any] | None = None) -> Value:
+def unary(net: FlatNetwork, op: str, x: GraphTensor, attributes: dict[str, Any] | None = None) -> GraphTensor:
     """Return an elementwise op of a value, seen through the steps of the value."""
     if x.made.op.startswith("_"):
         return net.part(f"_{op}", [x], x.sizes, **(attributes or {}))
-    plain = net.add(op, [Value(x.made, x.port)], attributes)
-    return Value(plain.made, plain.port, x.steps)
+    plain = net.add(op, [GraphTensor(x.made, x.port)], attributes)
+    return GraphTensor(plain.made, plain.port, x.steps)
 
 
-def clip(net: FlatNetwork, x: Value, min: float | None = None, max: float | None = None) -> Value:
+def clip(net: FlatNetwork, x: GraphTensor, min: float | None = None, max: float | None = None) -> GraphTensor:
     """Return x between bounds, as the activation that this is, if there is one."""
     if x.op in ("relu", "clip", "_clip"):
         before = {"min": 0.0} if x.op == "relu" else x.made.attributes
@@ -168,7 +169,7 @@ def clip(net: FlatNetwork, x: Value, min: float | None = None, max: float | None
     return unary(net, "clip", x, {name: short(each) for name, each in given.items() if each is not None})
 
 
-def _with_tensor(net: FlatNetwork, op: str, x: Value, known: Known, *, first: bool) -> Value:
+def _with_tensor(net: FlatNetwork, op: str, x: GraphTensor, known: ConstantArray, *, first: bool) -> GraphTensor:
     """Return the operation on a value and a tensor, which becomes a learned tensor of the spec."""
     if x.made.op.startswith("_"):
         raise Unsupported("it adds or multiplies a tensor inside attention, such as a mask")
@@ -179,11 +180,11 @@ def _with_tensor(net: FlatNetwork, op: str, x: Value, known: Known, *, first: bo
         and x.base[1] == x.sizes[-1]
         and len(x.base) == 4
     ):
-        shaped = Known(
+        shaped = ConstantArray(
             known.array.reshape(-1, 1, 1), known.name
         )  # per channel of a map that is seen with channels last
-        scaled = _with_tensor(net, op, Value(x.made, x.port), shaped, first=first)
-        return Value(scaled.made, scaled.port, x.steps)
+        scaled = _with_tensor(net, op, GraphTensor(x.made, x.port), shaped, first=first)
+        return GraphTensor(scaled.made, scaled.port, x.steps)
     x = settle(net, x)
     array = known.array
     if array.ndim == len(x.sizes) and array.shape[0] == 1:
@@ -193,19 +194,19 @@ def _with_tensor(net: FlatNetwork, op: str, x: Value, known: Known, *, first: bo
         raise Unsupported(f"its constant has the shape {list(known.array.shape)}, which reaches into the batch")
     array = array.reshape((1,) * (rank - array.ndim) + array.shape).astype(np.float32)
     if op == "mul" and array.shape == _scale_shape(x):
-        key = Known(array.reshape(-1) if rank == 2 else array, known.name, known.whole)
+        key = ConstantArray(array.reshape(-1) if rank == 2 else array, known.name, known.whole)
         return net.add("scale", [x], weights={"weight": key})
-    tensor = parameter(net, Known(_spread(array, x), known.name, known.whole))
+    tensor = parameter(net, ConstantArray(_spread(array, x), known.name, known.whole))
     return net.add(op, [tensor, x] if first and op in ("sub", "div") else [x, tensor])
 
 
-def _scale_shape(x: Value) -> tuple[Any, ...]:
+def _scale_shape(x: GraphTensor) -> tuple[Any, ...]:
     """Return the shape of the factors that `scale` learns for a value, as they are broadcast."""
     sizes = x.sizes[1:]
     return (1, sizes[-1]) if len(sizes) == 2 else (sizes[0], *(1 for _ in sizes[1:]))
 
 
-def _spread(array: Any, x: Value) -> Any:
+def _spread(array: Any, x: GraphTensor) -> Any:
     """Return a tensor in a shape that cnnc broadcasts to `x`; repeated to the shape of `x` otherwise."""
     shape, full = array.shape, type_of(x).shape
     if shape == full or set(shape) == {1} or (shape[0] == 1 and shape[1:] == full[1:]):
@@ -221,9 +222,11 @@ def _spread(array: Any, x: Value) -> Any:
         raise Unsupported(f"its constant has the shape {list(shape)}, its input {list(full)}") from error
 
 
-def parameter(net: FlatNetwork, known: Known) -> Value:
+def parameter(net: FlatNetwork, known: ConstantArray) -> GraphTensor:
     """Return a constant tensor, without the batch, as a value: a `constant` if it is one number, else a `parameter`."""
     array = known.array.astype(np.float32)
     if array.size > 1 and not known.name and (array == array.ravel()[0]).all():
         return net.add("constant", [], {"shape": [*array.shape], "value": short(float(array.ravel()[0]))})
-    return net.add("parameter", [], {"shape": [*array.shape]}, weights={"": Known(array, known.name, known.whole)})
+    return net.add(
+        "parameter", [], {"shape": [*array.shape]}, weights={"": ConstantArray(array, known.name, known.whole)}
+    )

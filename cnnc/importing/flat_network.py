@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from cnnc.importing.values import Known, Made, Side, Size, Sizes, Symbol, Unsupported, Value
+from cnnc.importing.values import ConstantArray, GraphTensor, NewNode, OpenSide, Size, Sizes, Symbol, Unsupported
 from cnnc.importing.views import settle
 from cnnc.ops import registry
 from cnnc.ops.base import Refusal
@@ -29,48 +29,48 @@ class FlatNetwork:
 
     def __init__(self, batch: Size) -> None:
         self.batch = batch
-        self.made: list[Made] = []
-        self.settled: dict[Any, Value] = {}
+        self.made: list[NewNode] = []
+        self.settled: dict[Any, GraphTensor] = {}
         self.origin: Any = None
 
-    def input(self, name: str, sizes: Sizes) -> Value:
+    def input(self, name: str, sizes: Sizes) -> GraphTensor:
         """Add an input of the network; its open sizes, other than the batch, are None in `sizes`."""
-        made = Made("", {"name": name}, (), (sizes,))
-        rest = tuple(Symbol((Side(made, 0, k),)) if size is None else size for k, size in enumerate(sizes))
+        made = NewNode("", {"name": name}, (), (sizes,))
+        rest = tuple(Symbol((OpenSide(made, 0, k),)) if size is None else size for k, size in enumerate(sizes))
         made.sizes = ((self.batch, *rest[1:]),)
         self.made.append(made)
-        return Value(made)
+        return GraphTensor(made)
 
     def add(
         self,
         op: str,
-        inputs: Sequence[Value],
+        inputs: Sequence[GraphTensor],
         attributes: Mapping[str, Any] | None = None,
         *,
-        weights: Mapping[str, Known] | None = None,
-        like: Value | None = None,
-    ) -> Value:
+        weights: Mapping[str, ConstantArray] | None = None,
+        like: GraphTensor | None = None,
+    ) -> GraphTensor:
         """Add a node of the spec and return its first output; raises Unsupported if the op cannot take its inputs."""
         given = {name: value for name, value in (attributes or {}).items() if value is not None}
         inputs = tuple(settle(self, each) for each in inputs)
-        made = Made(op, given, inputs, (), like=like, origin=self.origin)
+        made = NewNode(op, given, inputs, (), like=like, origin=self.origin)
         made.sizes = self._infer(made)
         for name, known in (weights or {}).items():
             made.weights[name] = known.array
         made.names = tuple(known.name for known in (weights or {}).values() if known.whole and known.name)
         return self._append(made)
 
-    def part(self, op: str, inputs: Sequence[Value], sizes: Sizes, **attributes: Any) -> Value:
+    def part(self, op: str, inputs: Sequence[GraphTensor], sizes: Sizes, **attributes: Any) -> GraphTensor:
         """Add a node that is only part of a pattern; its inputs keep their steps."""
-        return self._append(Made(op, attributes, tuple(inputs), (sizes,), origin=self.origin))
+        return self._append(NewNode(op, attributes, tuple(inputs), (sizes,), origin=self.origin))
 
-    def _append(self, made: Made) -> Value:
+    def _append(self, made: NewNode) -> GraphTensor:
         if len(self.made) >= LONGEST:
             raise Unsupported(f"the network has more than {LONGEST:,} nodes")
         self.made.append(made)
-        return Value(made)
+        return GraphTensor(made)
 
-    def _infer(self, made: Made) -> tuple[Sizes, ...]:
+    def _infer(self, made: NewNode) -> tuple[Sizes, ...]:
         lead = made.inputs[0].sizes[0] if made.inputs else self.batch
         types = [type_of(each) for each in made.inputs]
         likes = [type_of(made.like)] if made.like is not None else []
@@ -90,7 +90,7 @@ class FlatNetwork:
         outputs = found if isinstance(found, tuple) else (found,)
         return tuple((lead, *self._named(made, port, each)) for port, each in enumerate(outputs))
 
-    def _named(self, made: Made, port: int, type: TensorType) -> Iterator[Size]:
+    def _named(self, made: NewNode, port: int, type: TensorType) -> Iterator[Size]:
         """Yield the sizes of an output, with a symbol for each open one: its input's, if the node keeps the shape."""
         kept = made.inputs[0].sizes if made.inputs else ()
         same = kept and type == type_of(made.inputs[0]) and _keeps(made.op)
@@ -102,11 +102,11 @@ class FlatNetwork:
             elif same:
                 yield kept[axis]
             else:
-                yield Symbol((Side(made, port, axis),))
+                yield Symbol((OpenSide(made, port, axis),))
 
-    def alive(self, outputs: Sequence[Value]) -> list[Made]:
+    def alive(self, outputs: Sequence[GraphTensor]) -> list[NewNode]:
         """Return the nodes and inputs that the outputs need, in order."""
-        needed, left = set[Made](), [each.made for each in outputs]
+        needed, left = set[NewNode](), [each.made for each in outputs]
         while left:
             made = left.pop()
             if made not in needed:
@@ -122,6 +122,6 @@ def _keeps(op: str) -> bool:
     return issubclass(registry.get(op), Local) and op not in ("conv",)
 
 
-def type_of(value: Value) -> TensorType:
+def type_of(value: GraphTensor) -> TensorType:
     """Return the type of a value: its sizes without the batch."""
     return TensorType(tuple(None if isinstance(size, Symbol) else size for size in value.sizes[1:]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.importing.names import clean, names, paths, unused
 from cnnc.importing.translate import Translated
-from cnnc.importing.values import Made, Symbol, Value
+from cnnc.importing.values import GraphTensor, NewNode, Symbol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,10 +38,10 @@ class Imported:
 
 def flat_spec(net: Translated, name: str) -> Imported:
     """Return the spec of a network."""
-    return _Writer(net, name).write()
+    return _FlatWriter(net, name).write()
 
 
-class _Writer:
+class _FlatWriter:
     def __init__(self, net: Translated, name: str) -> None:
         self.net, self.name = net, name
         used: set[str] = set()
@@ -53,7 +53,7 @@ class _Writer:
         self.outputs = self._outputs({*self.inputs.values()})
         self.weights: dict[str, Array] = {}
         self.shared: dict[Any, str] = {}
-        self.sharing: set[Made] = set()
+        self.sharing: set[NewNode] = set()
 
     def write(self) -> Imported:
         shapes = {
@@ -85,13 +85,17 @@ class _Writer:
         return {name: unused(clean(name), used) for name in self.net.outputs}
 
     def _values(self) -> dict[str, str]:
-        return {self._spelt(Value(made, port)): value for made in self.net.nodes for port, value in made.values.items()}
+        return {
+            self._spelt(GraphTensor(made, port)): value
+            for made in self.net.nodes
+            for port, value in made.values.items()
+        }
 
-    def _spelt(self, value: Value) -> str:
+    def _spelt(self, value: GraphTensor) -> str:
         name = self.names[value.made]
         return name if len(value.made.sizes) == 1 else f"{name}.{value.port}"
 
-    def _node(self, made: Made, last: str) -> Any:
+    def _node(self, made: NewNode, last: str) -> Any:
         given: dict[str, Any] = {"name": self.names[made]}
         if made.inputs:
             sources = [self._spelt(each) for each in made.inputs]
@@ -108,7 +112,7 @@ class _Writer:
                 self.weights[f"{self.names[made]}.{name}" if name else self.names[made]] = array
         return {made.op: given}
 
-    def _share(self, made: Made) -> str | None:
+    def _share(self, made: NewNode) -> str | None:
         """Return the node whose parameters this one uses: both have the same initializers."""
         if made.op in ("parameter", "scale") or not made.names or len(made.names) < len(made.weights):
             return None
@@ -122,7 +126,7 @@ class _Writer:
         self.shared[key] = self.names[made]
         return None
 
-    def _follows_shared(self, made: Made) -> bool:
+    def _follows_shared(self, made: NewNode) -> bool:
         """Whether a norm may share: constants like ones and zeros are often one initializer by accident."""
         first = (made.op, made.names, repr(made.attributes), made.inputs[0].sizes[1])
         return first not in self.shared or any(each.made in self.sharing for each in made.inputs)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnnc.importing.onnx_nodes import OnnxNode
-from cnnc.importing.values import Known, Symbol, Unsupported
+from cnnc.importing.values import ConstantArray, Symbol, Unsupported
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST = 2**29  # elements
@@ -27,15 +27,17 @@ TYPES = {
 }
 
 
-def fold(node: OnnxNode) -> list[Known] | None:
+def fold(node: OnnxNode) -> list[ConstantArray] | None:
     """Return the outputs of a node whose inputs are all constants; None for an op that is not evaluated."""
     known = [each for each in node.inputs if each is not None]
-    if node.op not in FOLDS or not all(isinstance(each, Known) for each in known):
+    if node.op not in FOLDS or not all(isinstance(each, ConstantArray) for each in known):
         return None
-    given = [each.array if isinstance(each, Known) else None for each in node.inputs]
+    given = [each.array if isinstance(each, ConstantArray) else None for each in node.inputs]
+    if node.op in ("Expand", "Tile", "ConstantOfShape") and given[-1] is not None and given[-1].dtype == object:
+        return None
     if _result_size(node, given) > MOST:
         raise Unsupported(f"it computes a constant of more than {MOST:,} elements")
-    name = next((each.name for each in known if isinstance(each, Known) and each.name), node.proto.output[0])
+    name = next((each.name for each in known if isinstance(each, ConstantArray) and each.name), node.proto.output[0])
     whole = node.op in ("Identity", "Cast", "Constant", "ConstantOfShape") or (
         node.op in ("Transpose", "Reshape", "Unsqueeze", "Squeeze") and known[0].whole  # type: ignore[union-attr]
     )
@@ -50,7 +52,14 @@ def fold(node: OnnxNode) -> list[Known] | None:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise Unsupported(f"it cannot be computed from its constant inputs ({reason})") from error
     outputs = found if isinstance(found, list) else [found]
-    return [Known(np.asarray(each), name, whole) for each in outputs]
+    return [ConstantArray(_plain(np.asarray(each)), name, whole) for each in outputs]
+
+
+def _plain(array: Array) -> Array:
+    """Return sizes as numbers, if none of them is open."""
+    if array.dtype != object or any(isinstance(each, Symbol) for each in array.ravel()):
+        return array
+    return array.astype(np.float32 if any(isinstance(each, float) for each in array.ravel()) else np.int64)
 
 
 def _result_size(node: OnnxNode, given: Sequence[Array | None]) -> float:
@@ -130,8 +139,8 @@ def _slice(node: OnnxNode, x: Array, *rest: Array | None) -> Array:
 
 def _divide(_: OnnxNode, a: Array, b: Array) -> Array:
     if a.dtype.kind in "iu" and b.dtype.kind in "iu":
-        return (np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)
-    return a / b if object not in (a.dtype, b.dtype) else a // b
+        return np.asarray(np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b)), a.dtype)
+    return np.asarray(a / b if object not in (a.dtype, b.dtype) else a // b)
 
 
 def _where(_: OnnxNode, condition: Array, a: Array, b: Array) -> Array:

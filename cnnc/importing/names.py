@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cnnc.importing.values import Made
+from cnnc.importing.values import NewNode
 from cnnc.language.names import CONSTANTS, LONGEST, RESERVED, TORCHSCRIPT
 
 if TYPE_CHECKING:
@@ -23,20 +23,31 @@ SUFFIX = re.compile(
 COUNTED = re.compile(
     r"^(?:(?:node_|n|node|val_|r|t|tensor_|OC2_DUMMY_|onnx::|[A-Z])?[A-Za-z]*[_:]*\d+|[A-Z][A-Za-z]*|)$"
 )
+WRAPPER = re.compile(r"gpu_\d+|model|module|_orig_mod|main_graph|torch_jit")
 SCOPES = "pkg.torch.onnx.name_scopes"
 KEYWORDS = frozenset(keyword.kwlist)
 
 
-def paths(nodes: Sequence[Made]) -> dict[Made, str]:
+def paths(nodes: Sequence[NewNode]) -> dict[NewNode, str]:
     """Return the path in the source of each node that has one."""
     found = {made: _path(made) for made in nodes if made.op}
-    scopes = {made: path for made, path in found.items() if path}
+    scopes = _of_modules({made: path for made, path in found.items() if path})
     inner = _containers(scopes)
     named = {made: f"{path}.{made.op}" if path in inner else path for made, path in scopes.items()}
     return _without_prefix({made: path.strip(".") for made, path in named.items()})
 
 
-def _containers(scopes: Mapping[Made, str]) -> set[str]:
+def _of_modules(scopes: dict[NewNode, str]) -> dict[NewNode, str]:
+    """Return the paths without the number that torch adds to a module's name if the module is called again."""
+    ops = {(path, made.op) for made, path in scopes.items()}
+    result = {}
+    for made, path in scopes.items():
+        first = re.sub(r"_\d+$", "", path)
+        result[made] = first if (first, made.op) in ops else path
+    return result
+
+
+def _containers(scopes: Mapping[NewNode, str]) -> set[str]:
     """Return the paths that contain several nodes, so that none of them has this path."""
     ops: dict[str, set[str]] = {}
     for made, path in scopes.items():
@@ -45,15 +56,16 @@ def _containers(scopes: Mapping[Made, str]) -> set[str]:
     return {path for path, kinds in ops.items() if path in parents or len(kinds) > 1}
 
 
-def _without_prefix(named: dict[Made, str]) -> dict[Made, str]:
-    """Return the paths without a first part that all of them have."""
+def _without_prefix(named: dict[NewNode, str]) -> dict[NewNode, str]:
+    """Return the paths without a first part of all of them that only wraps the network."""
     first = {path.partition(".")[0] for path in named.values()}
-    if len(first) != 1 or len(named) < 2 or not all("." in path for path in named.values()):
+    wrapped = len(first) == 1 and WRAPPER.fullmatch(next(iter(first)))
+    if not wrapped or len(named) < 2 or not all("." in path for path in named.values()):
         return named
     return _without_prefix({made: path.partition(".")[2] for made, path in named.items()})
 
 
-def _path(made: Made) -> str:
+def _path(made: NewNode) -> str:
     for name in made.names:
         bare = SUFFIX.sub("", name)
         if bare != name and bare and not bare.startswith("onnx::"):
@@ -93,9 +105,9 @@ def _dotted(name: str) -> str:
     return re.sub(r"[./]+", ".", name).strip(".")
 
 
-def names(nodes: Sequence[Made], paths: Mapping[Made, str], taken: set[str]) -> dict[Made, str]:
+def names(nodes: Sequence[NewNode], paths: Mapping[NewNode, str], taken: set[str]) -> dict[NewNode, str]:
     """Return a name for each node: its path with `_` for dots, or else its op with a number."""
-    found: dict[Made, str] = {}
+    found: dict[NewNode, str] = {}
     used = set(taken)
     for made in nodes:
         if made in paths:

@@ -8,7 +8,7 @@ from cnnc.importing import patterns
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode, short
 from cnnc.importing.shapes import axis_of, reshaped
-from cnnc.importing.values import Known, Unsupported, Value
+from cnnc.importing.values import ConstantArray, GraphTensor, Unsupported
 from cnnc.importing.views import settle
 
 EPS = 1e-5
@@ -19,7 +19,7 @@ def _eps(node: OnnxNode) -> dict[str, float]:
     return {} if eps == EPS else {"eps": eps}
 
 
-def batch_norm(net: FlatNetwork, node: OnnxNode) -> Value:
+def batch_norm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """BatchNormalization in inference."""
     if node.attr("training_mode", 0) or any(name in node.used for name in node.proto.output[1:]):
         raise Unsupported("it is a batch norm in training", "export the model in evaluation: `model.eval()`")
@@ -37,11 +37,11 @@ def batch_norm(net: FlatNetwork, node: OnnxNode) -> Value:
     return net.add("batch_norm", [x], attributes, weights=weights)
 
 
-def _plain(weight: Known, bias: Known) -> bool:
+def _plain(weight: ConstantArray, bias: ConstantArray) -> bool:
     return bool((weight.array == 1).all() and (bias.array == 0).all())
 
 
-def instance_norm(net: FlatNetwork, node: OnnxNode) -> Value:
+def instance_norm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """InstanceNormalization; on a value reshaped to (batch, groups, rest) it is a group norm."""
     x, weight, bias = node.value(), node.known(1, "the weight"), node.known(2, "the bias")
     if len(x.sizes) == 3:
@@ -54,27 +54,27 @@ def instance_norm(net: FlatNetwork, node: OnnxNode) -> Value:
     return net.add("instance_norm", [x], {**_eps(node), "affine": True}, weights={"weight": weight, "bias": bias})
 
 
-def _by_group(net: FlatNetwork, node: OnnxNode, x: Value, plain: bool) -> Value:
-    base = Value(x.made, x.port, x.steps[:-1])
+def _by_group(net: FlatNetwork, node: OnnxNode, x: GraphTensor, plain: bool) -> GraphTensor:
+    base = GraphTensor(x.made, x.port, x.steps[:-1])
     reshaped_ = bool(x.steps) and x.steps[-1].perm is None and base.sizes[0] == x.sizes[0]
     if not plain or not reshaped_:
         raise Unsupported("it normalises a value of three axes that is no map in groups")
     groups = x.sizes[1]
     normed = net.add("group_norm", [base], {"groups": groups, **_eps(node), "affine": False})
-    return Value(normed.made, normed.port, (*normed.steps, x.steps[-1]))
+    return GraphTensor(normed.made, normed.port, (*normed.steps, x.steps[-1]))
 
 
-def group_norm(net: FlatNetwork, node: OnnxNode) -> Value:
+def group_norm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """GroupNormalization, whose weights are per group before opset 21."""
     x, groups = settle(net, node.value()), node.attr("num_groups")
     weight, bias = node.known(1, "the weight"), node.known(2, "the bias")
     channels = x.sizes[1]
     if weight.array.size == groups != channels:
-        weight, bias = (Known(np.repeat(each.array, channels // groups), each.name) for each in (weight, bias))  # type: ignore[operator]
+        weight, bias = (ConstantArray(np.repeat(each.array, channels // groups), each.name) for each in (weight, bias))
     return net.add("group_norm", [x], {"groups": groups, **_eps(node)}, weights={"weight": weight, "bias": bias})
 
 
-def layer_norm(net: FlatNetwork, node: OnnxNode) -> Value:
+def layer_norm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """LayerNormalization over the last axis, over all axes, or over the channels of a map with channels last."""
     x, weight = node.value(), node.known(1, "the weight")
     node.require_one_output("the mean")
@@ -97,11 +97,11 @@ def layer_norm(net: FlatNetwork, node: OnnxNode) -> Value:
         given, weights = {**given, "affine": False}, {}
     elif not bias:
         given["bias"] = False
-    plain = net.add("layer_norm", [Value(x.made, x.port) if last else x], given, weights=weights)
-    return Value(plain.made, plain.port, x.steps if last else ())
+    plain = net.add("layer_norm", [GraphTensor(x.made, x.port) if last else x], given, weights=weights)
+    return GraphTensor(plain.made, plain.port, x.steps if last else ())
 
 
-def local_response_norm(net: FlatNetwork, node: OnnxNode) -> Value:
+def local_response_norm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """LRN."""
     given = {
         "size": node.attr("size"),
@@ -113,7 +113,7 @@ def local_response_norm(net: FlatNetwork, node: OnnxNode) -> Value:
     return net.add("local_response_norm", [node.value()], {k: v for k, v in given.items() if defaults.get(k) != v})
 
 
-def lp_normalization(net: FlatNetwork, node: OnnxNode) -> Value:
+def lp_normalization(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """LpNormalization with p = 2."""
     if node.attr("p", 2) != 2:
         raise Unsupported(f"its p is {node.attr('p')}; cnnc has the Euclidean norm")
@@ -125,7 +125,7 @@ def lp_normalization(net: FlatNetwork, node: OnnxNode) -> Value:
 REDUCTIONS = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "amax"}
 
 
-def reduction(net: FlatNetwork, node: OnnxNode) -> Value:
+def reduction(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """ReduceMean, ReduceSum and ReduceMax; the mean over a map's height and width is a global pool."""
     x, axes = node.value(), node.listed("axes", 1, "the axes")
     keep = bool(node.attr("keepdims", 1))
@@ -151,7 +151,7 @@ def reduction(net: FlatNetwork, node: OnnxNode) -> Value:
     return net.add(op, [x], given if keep else {**given, "keep": False})
 
 
-def reduce_l2(net: FlatNetwork, node: OnnxNode) -> Value:
+def reduce_l2(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """ReduceL2, which is a part of `l2_norm`."""
     x, axes = settle(net, node.value()), node.listed("axes", 1, "the axes") or []
     if len(axes) != 1 or not node.attr("keepdims", 1):

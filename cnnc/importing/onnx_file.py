@@ -31,7 +31,7 @@ OLDEST, NEWEST = 9, 26
 MOST_NODES = 50_000
 MOST_ELEMENTS = 2 * 10**9
 FLOAT = 1
-CONTROL = ("If", "Loop", "Scan", "SequenceMap")
+CONTROL = ("Loop", "Scan", "SequenceMap")
 QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
 RECURRENT = ("LSTM", "GRU", "RNN")
 EXTERNAL = "--allow-external lets `cnnc import` read weights in other files of the model's folder"
@@ -77,7 +77,9 @@ class OnnxFile:
         """Return the contents of an initializer."""
         from onnx import numpy_helper
 
-        array: Any = self.floats[name] if name in self.floats else numpy_helper.to_array(self.initializers[name])
+        if name in self.floats:
+            return self.floats[name]
+        array: Array = numpy_helper.to_array(self.initializers[name])
         return array
 
 
@@ -146,7 +148,7 @@ def _opset(path: Path, model: "onnx.ModelProto") -> int:
     if version is None or not OLDEST <= version <= NEWEST:
         help = "convert it with `onnx.version_converter`, or export it again with another opset"
         raise refused(path, f"its opset is {version}; {OLDEST} to {NEWEST} are imported", help)
-    return version
+    return int(version)
 
 
 def _require_ops(path: Path, model: "onnx.ModelProto") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnc.importing.values import Content, Known, Symbol, Unsupported, Value
+from cnnc.importing.values import ConstantArray, Content, GraphTensor, Symbol, Unsupported
 
 if TYPE_CHECKING:
     import onnx
@@ -38,17 +38,17 @@ class OnnxNode:
         """Whether the optional input is given."""
         return place < len(self.inputs) and self.inputs[place] is not None
 
-    def value(self, place: int = 0) -> Value:
+    def value(self, place: int = 0) -> GraphTensor:
         """Return an input that depends on the network's input; raises Unsupported for a constant."""
         given = self.inputs[place] if place < len(self.inputs) else None
-        if not isinstance(given, Value):
+        if not isinstance(given, GraphTensor):
             raise Unsupported(f"input {place} must depend on the network's input")
         return given
 
-    def known(self, place: int, what: str) -> Known:
+    def known(self, place: int, what: str) -> ConstantArray:
         """Return an input that is a constant; raises Unsupported, which calls it `what`, if it is computed."""
         given = self.inputs[place] if place < len(self.inputs) else None
-        if not isinstance(given, Known):
+        if not isinstance(given, ConstantArray):
             raise Unsupported(f"{what} must be constant, but {'is missing' if given is None else 'is computed'}")
         return given
 
@@ -92,4 +92,4 @@ def short(number: float) -> float | int:
 
 def is_scalar(content: Content | None) -> bool:
     """Whether it is a constant of one number."""
-    return isinstance(content, Known) and content.array.size == 1 and content.array.dtype != object
+    return isinstance(content, ConstantArray) and content.array.size == 1 and content.array.dtype != object

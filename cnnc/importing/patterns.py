@@ -4,15 +4,11 @@ Each function is called when the last part is added, looks back at the parts bef
 are, or None. The parts themselves stay; what nothing uses is left out in the end.
 """
 
-from dataclasses import replace
 from math import isclose, pi, sqrt
 from typing import Any
 
-import numpy as np
-
 from cnnc.importing.flat_network import FlatNetwork
-from cnnc.importing.values import Known, Value
-from cnnc.ops import registry
+from cnnc.importing.values import GraphTensor
 
 CLOSE = 1e-4
 
@@ -21,16 +17,16 @@ def _close(a: float, b: float) -> bool:
     return isclose(a, b, rel_tol=CLOSE, abs_tol=1e-12)
 
 
-def _is(value: Value, op: str) -> bool:
+def _is(value: GraphTensor, op: str) -> bool:
     return value.op in (op, f"_{op}")
 
 
-def _inside(value: Value, op: str) -> Value | None:
+def _inside(value: GraphTensor, op: str) -> GraphTensor | None:
     """Return the input of an op of one input, if that is what computes the value."""
     return value.made.inputs[0] if _is(value, op) else None
 
 
-def _affine(value: Value) -> tuple[Value, float, float]:
+def _affine(value: GraphTensor) -> tuple[GraphTensor, float, float]:
     """Return x, scale and shift of a value that is scale · x + shift."""
     if _is(value, "affine"):
         given = value.made.attributes
@@ -38,7 +34,7 @@ def _affine(value: Value) -> tuple[Value, float, float]:
     return value, 1.0, 0.0
 
 
-def of_two(net: FlatNetwork, op: str, a: Value, b: Value) -> Value | None:
+def of_two(net: FlatNetwork, op: str, a: GraphTensor, b: GraphTensor) -> GraphTensor | None:
     """Return the op that an operation on two values completes."""
     if op == "mul":
         return (
@@ -51,11 +47,11 @@ def of_two(net: FlatNetwork, op: str, a: Value, b: Value) -> Value | None:
             or _normed(net, b, a)
         )
     if op == "div":
-        return _l2_norm(net, a, b) or _normed(net, a, b) or _softsign(net, a, b)
+        return _l2_norm(net, a, b) or _normed(net, a, b) or _softsign(net, a, b) or _lrn(net, a, b)
     return None
 
 
-def of_affine(net: FlatNetwork, x: Value, scale: float, shift: float) -> Value | None:
+def of_affine(net: FlatNetwork, x: GraphTensor, scale: float, shift: float) -> GraphTensor | None:
     """Return the op that scale · x + shift completes."""
     if shift:
         return None
@@ -74,12 +70,12 @@ def of_affine(net: FlatNetwork, x: Value, scale: float, shift: float) -> Value |
     return None
 
 
-def _again(net: FlatNetwork, op: str, x: Value, attributes: dict[str, Any] | None = None) -> Value:
-    plain = net.add(op, [Value(x.made, x.port)], attributes)
-    return Value(plain.made, plain.port, x.steps)
+def _again(net: FlatNetwork, op: str, x: GraphTensor, attributes: dict[str, Any] | None = None) -> GraphTensor:
+    plain = net.add(op, [GraphTensor(x.made, x.port)], attributes)
+    return GraphTensor(plain.made, plain.port, x.steps)
 
 
-def _gated(net: FlatNetwork, x: Value, gate: Value) -> Value | None:
+def _gated(net: FlatNetwork, x: GraphTensor, gate: GraphTensor) -> GraphTensor | None:
     """x·sigmoid(x), x·hardsigmoid(x) and x·tanh(softplus(x))."""
     for op, name in (("sigmoid", "silu"), ("hardsigmoid", "hardswish")):
         inner = _inside(gate, op)
@@ -92,7 +88,7 @@ def _gated(net: FlatNetwork, x: Value, gate: Value) -> Value | None:
     return _hardswish(net, x, gate, 1.0)
 
 
-def _hardswish(net: FlatNetwork, x: Value, gate: Value, scale: float) -> Value | None:
+def _hardswish(net: FlatNetwork, x: GraphTensor, gate: GraphTensor, scale: float) -> GraphTensor | None:
     """x·relu6(x + 3) / 6, with the division by 6 anywhere."""
     gate, factor, zero = _affine(gate)
     inner = _inside(gate, "relu6")
@@ -102,7 +98,7 @@ def _hardswish(net: FlatNetwork, x: Value, gate: Value, scale: float) -> Value |
     return _again(net, "hardswish", x) if base.same(x) and one == 1 and _close(three, 3) else None
 
 
-def _glu(net: FlatNetwork, a: Value, gate: Value) -> Value | None:
+def _glu(net: FlatNetwork, a: GraphTensor, gate: GraphTensor) -> GraphTensor | None:
     """a·sigmoid(b), where a and b are the halves of a split."""
     b = _inside(gate, "sigmoid")
     if b is None or not (_is(a, "split") and b.made is a.made and (a.port, b.port) == (0, 1)):
@@ -113,14 +109,14 @@ def _glu(net: FlatNetwork, a: Value, gate: Value) -> Value | None:
     return net.add("glu", a.made.inputs, {"axis": axis} if axis else {})
 
 
-def _softsign(net: FlatNetwork, x: Value, below: Value) -> Value | None:
+def _softsign(net: FlatNetwork, x: GraphTensor, below: GraphTensor) -> GraphTensor | None:
     """Return softsign, which is x / (1 + |x|)."""
     inner, one, shift = _affine(below)
     base = _inside(inner, "abs")
     return _again(net, "softsign", x) if base is not None and base.same(x) and (one, shift) == (1, 1) else None
 
 
-def _gelu(net: FlatNetwork, a: Value, b: Value, scale: float) -> Value | None:
+def _gelu(net: FlatNetwork, a: GraphTensor, b: GraphTensor, scale: float) -> GraphTensor | None:
     """0.5·x·(1 + erf(x / √2)), or with tanh, with the 0.5 anywhere."""
     for x, curve in ((a, b), (b, a)):
         base, factor, zero = _affine(x)
@@ -133,7 +129,7 @@ def _gelu(net: FlatNetwork, a: Value, b: Value, scale: float) -> Value | None:
     return None
 
 
-def _curved(argument: Value, x: Value, mode: str | None) -> bool:
+def _curved(argument: GraphTensor, x: GraphTensor, mode: str | None) -> bool:
     """Whether the argument is that of gelu's curve: x / √2, or √(2/π)·(x + 0.044715·x³) for `tanh`."""
     inner, scale, zero = _affine(argument)
     if mode is None:
@@ -154,7 +150,7 @@ def _curved(argument: Value, x: Value, mode: str | None) -> bool:
     return False
 
 
-def _power(value: Value, x: Value) -> int:
+def _power(value: GraphTensor, x: GraphTensor) -> int:
     """Return the power of x that a value is; 0 if it is none."""
     if value.same(x):
         return 1
@@ -166,7 +162,7 @@ def _power(value: Value, x: Value) -> int:
     return 0
 
 
-def _l2_norm(net: FlatNetwork, x: Value, below: Value) -> Value | None:
+def _l2_norm(net: FlatNetwork, x: GraphTensor, below: GraphTensor) -> GraphTensor | None:
     """Return the norm that is x / max(‖x‖, eps)."""
     norm = _inside(below, "clip")
     if norm is None or norm.op != "_l2" or "max" in below.made.attributes or not norm.made.inputs[0].same(x):
@@ -175,7 +171,27 @@ def _l2_norm(net: FlatNetwork, x: Value, below: Value) -> Value | None:
     return net.add("l2_norm", [x], {name: each for name, each in given.items() if each != 0})
 
 
-def _normed(net: FlatNetwork, centred: Value, below: Value) -> Value | None:
+def before_pad(value: GraphTensor) -> GraphTensor:
+    """Return the value before zeros that were added around its channels."""
+    return value.made.inputs[0] if value.made.op == "_channel_pad" else value
+
+
+def _lrn(net: FlatNetwork, x: GraphTensor, below: GraphTensor) -> GraphTensor | None:
+    """Return the LRN that is x / (k + alpha · mean of x² over channels)^beta."""
+    if below.made.op != "_pow":
+        return None
+    mean, alpha, k = _affine(below.made.inputs[0])
+    if mean.made.op != "_channel_mean":
+        return None
+    square = before_pad(mean.made.inputs[0]).made
+    if square.op != "square" or not square.inputs[0].same(x):
+        return None
+    given = {"size": mean.made.attributes["size"], "alpha": alpha, "beta": below.made.attributes["power"], "k": k}
+    usual = {"alpha": 1e-4, "beta": 0.75, "k": 1.0}
+    return net.add("local_response_norm", [x], {name: each for name, each in given.items() if usual.get(name) != each})
+
+
+def _normed(net: FlatNetwork, centred: GraphTensor, below: GraphTensor) -> GraphTensor | None:
     """(x - mean) / √(variance + eps): a layer norm without weights."""
     if below.op == "_inverse":
         if below.made.attributes["number"] != 1:
@@ -195,14 +211,14 @@ def _normed(net: FlatNetwork, centred: Value, below: Value) -> Value | None:
     return normalised(net, x, axes, eps)
 
 
-def _centred(value: Value) -> Value | None:
+def _centred(value: GraphTensor) -> GraphTensor | None:
     """Return x of x - mean(x)."""
     if not _is(value, "sub") or _mean_axes(value.made.inputs[1]) is None:
         return None
     return value.made.inputs[0]
 
 
-def _variance_of(value: Value, centred: Value) -> tuple[int, ...] | None:
+def _variance_of(value: GraphTensor, centred: GraphTensor) -> tuple[int, ...] | None:
     square = value.made.inputs[0] if _mean_axes(value) is not None else None
     inner = None if square is None else _inside(square, "square")
     if inner is None or inner.made.op != centred.made.op:
@@ -211,7 +227,7 @@ def _variance_of(value: Value, centred: Value) -> tuple[int, ...] | None:
     return _mean_axes(value) if same else None
 
 
-def _mean_axes(value: Value) -> tuple[int, ...] | None:
+def _mean_axes(value: GraphTensor) -> tuple[int, ...] | None:
     """Return the axes, counting the batch, of a mean that keeps them; None for any other value."""
     if value.op == "_mean":
         return tuple(value.made.attributes["axes"])
@@ -221,12 +237,12 @@ def _mean_axes(value: Value) -> tuple[int, ...] | None:
     return (2, 3) if value.op == "global_avg_pool" else None
 
 
-def normalised(net: FlatNetwork, x: Value, axes: tuple[int, ...], eps: float) -> Value | None:
+def normalised(net: FlatNetwork, x: GraphTensor, axes: tuple[int, ...], eps: float) -> GraphTensor | None:
     """Return a norm without weights over axes that count the batch; None if no norm has these axes."""
     rank = len(x.sizes)
     if axes == (rank - 1,) and x.steps and channels_last(x):
-        plain = net.add("layer_norm", [Value(x.made, x.port)], _norm(eps))
-        return Value(plain.made, plain.port, x.steps)
+        plain = net.add("layer_norm", [GraphTensor(x.made, x.port)], _norm(eps))
+        return GraphTensor(plain.made, plain.port, x.steps)
     if axes == tuple(range(1, rank)):
         given = {"over": "all"} if rank > 2 else {}
         return net.add("layer_norm", [x], {**given, **_norm(eps)})
@@ -243,64 +259,6 @@ def _norm(eps: float) -> dict[str, Any]:
     return {**({} if _close(eps, 1e-5) else {"eps": eps}), "affine": False}
 
 
-def channels_last(x: Value) -> bool:
+def channels_last(x: GraphTensor) -> bool:
     """Whether a value is a map seen with its channels as the last axis."""
     return len(x.steps) == 1 and x.steps[0].perm == (0, 2, 3, 1)
-
-
-def with_tensor(net: FlatNetwork, op: str, x: Value, known: Known) -> Value | None:
-    """Return a layer whose weights take a product with, or the sum with, a tensor; None if there is none."""
-    if x.steps and not channels_last(x):
-        return None
-    vector = _per_channel(x, known)
-    if vector is None or op not in ("mul", "add"):
-        return None
-    made = x.made
-    if made.op in ("batch_norm", "group_norm", "layer_norm", "instance_norm"):
-        return _into_norm(net, op, x, vector, known)
-    if op == "add" and made.op in ("conv", "conv_transpose", "linear") and not made.attributes.get("bias", True):
-        return _with_bias(net, x, vector)
-    return None
-
-
-def _per_channel(x: Value, known: Known) -> Any:
-    """Return a tensor as a vector, if it has one number for each channel of a map, or feature of a vector or tokens."""
-    shape, sizes = known.array.shape, x.sizes
-    shape = (1,) * (len(sizes) - len(shape)) + shape
-    axis = 1 if len(sizes) == 4 and not x.steps else len(sizes) - 1
-    if len(shape) != len(sizes) or any(size != 1 for place, size in enumerate(shape) if place != axis):
-        return None
-    return known.array.reshape(-1) if shape[axis] == sizes[axis] and known.array.size > 1 else None
-
-
-def _into_norm(net: FlatNetwork, op: str, x: Value, vector: Any, known: Known) -> Value | None:
-    """Return the norm with weights times, or bias plus, the vector."""
-    made, attributes = x.made, dict(x.made.attributes)
-    if made.op == "layer_norm" and attributes.get("over") not in (None, "channels", "features"):
-        return None
-    default = registry.get(made.op).model_fields["affine"].default
-    has = attributes.get("affine", default)
-    weight = made.weights.get("weight", np.ones_like(vector)) if has else np.ones_like(vector)
-    bias = made.weights.get("bias", np.zeros_like(vector)) if has else np.zeros_like(vector)
-    weight, bias = (weight * vector, bias * vector) if op == "mul" else (weight, bias + vector)
-    attributes.pop("affine", None)
-    attributes.pop("bias", None)
-    if not default:
-        attributes["affine"] = True
-    kept = {name: Known(each, "") for name, each in made.weights.items()}
-    name = next(iter(made.names), known.name)
-    weights = {**kept, "weight": Known(weight.astype(np.float32), name), "bias": Known(bias.astype(np.float32), name)}
-    plain = net.add(made.op, made.inputs, attributes, weights=weights)
-    plain.made.names = made.names or ((known.name,) if known.name else ())
-    return Value(plain.made, plain.port, x.steps)
-
-
-def _with_bias(net: FlatNetwork, x: Value, vector: Any) -> Value:
-    """Return the conv or linear layer with a bias."""
-    made = x.made
-    attributes = {name: each for name, each in made.attributes.items() if name != "bias"}
-    weights = {name: Known(each, "") for name, each in made.weights.items()}
-    weights["bias"] = Known(vector.astype(np.float32), "")
-    plain = net.add(made.op, made.inputs, attributes, weights=weights)
-    plain.made.names = made.names
-    return replace(x, made=plain.made)

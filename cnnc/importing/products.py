@@ -9,11 +9,11 @@ from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode
 from cnnc.importing.patterns import channels_last
 from cnnc.importing.shapes import axis_of, reshaped
-from cnnc.importing.values import Known, Step, Symbol, Unsupported, Value, elements
+from cnnc.importing.values import ConstantArray, GraphTensor, ShapeStep, Symbol, Unsupported, elements
 from cnnc.importing.views import along_last, settle, with_last
 
 
-def gemm(net: FlatNetwork, node: OnnxNode) -> Value:
+def gemm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Gemm of a value with a constant matrix, and a bias."""
     x, matrix = node.value(), node.known(1, "the second matrix")
     if node.attr("transA", 0) or matrix.array.ndim != 2 or len(x.sizes) != 2:
@@ -26,12 +26,12 @@ def gemm(net: FlatNetwork, node: OnnxNode) -> Value:
         if bias.array.size not in (1, weight.shape[0]):
             raise Unsupported(f"its bias has the shape {[*bias.array.shape]}")
         vector = np.broadcast_to(bias.array.reshape(-1), weight.shape[:1]).astype(np.float32)
-        bias = Known(vector * np.float32(beta) if beta != 1 else vector, bias.name, bias.whole)
+        bias = ConstantArray(vector * np.float32(beta) if beta != 1 else vector, bias.name, bias.whole)
     scaled = weight * np.float32(alpha) if alpha != 1 else weight
-    return linear(net, x, Known(scaled, matrix.name, matrix.whole), bias)
+    return linear(net, x, ConstantArray(scaled, matrix.name, matrix.whole), bias)
 
 
-def linear(net: FlatNetwork, x: Value, weight: Known, bias: Known | None = None) -> Value:
+def linear(net: FlatNetwork, x: GraphTensor, weight: ConstantArray, bias: ConstantArray | None = None) -> GraphTensor:
     """Return x · weightᵀ + bias over the last axis."""
     out, features = weight.array.shape
     if x.sizes[-1] != features:
@@ -42,13 +42,13 @@ def linear(net: FlatNetwork, x: Value, weight: Known, bias: Known | None = None)
     if found is not None:
         return found
     if channels_last(x):
-        pointwise = Known(weight.array.reshape(out, features, 1, 1), weight.name, weight.whole)
+        pointwise = ConstantArray(weight.array.reshape(out, features, 1, 1), weight.name, weight.whole)
         made = net.add(
-            "conv", [Value(x.made, x.port)], {**attributes, "kernel": 1}, weights={**weights, "weight": pointwise}
+            "conv", [GraphTensor(x.made, x.port)], {**attributes, "kernel": 1}, weights={**weights, "weight": pointwise}
         )
-        return Value(made.made, made.port, (Step(x.steps[0].perm, (*x.sizes[:-1], out)),))
+        return GraphTensor(made.made, made.port, (ShapeStep(x.steps[0].perm, (*x.sizes[:-1], out)),))
     if x.steps and len(x.base) in (2, 3) and x.base[0] == net.batch and along_last(x):
-        made = net.add("linear", [Value(x.made, x.port)], attributes, weights=weights)
+        made = net.add("linear", [GraphTensor(x.made, x.port)], attributes, weights=weights)
         return with_last(x, made, out)
     x = settle(net, x)
     if len(x.sizes) == 4:
@@ -58,13 +58,13 @@ def linear(net: FlatNetwork, x: Value, weight: Known, bias: Known | None = None)
     return net.add("linear", [x], attributes, weights=weights)
 
 
-def matmul(net: FlatNetwork, node: OnnxNode) -> Value:
+def matmul(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """MatMul of a value with a constant matrix, or of two values."""
     a, b = node.inputs
-    if isinstance(b, Known) and isinstance(a, Value) and b.array.ndim == 2:
+    if isinstance(b, ConstantArray) and isinstance(a, GraphTensor) and b.array.ndim == 2:
         pooled = _pooled(net, a, b.array, axis=3)
-        return pooled or linear(net, a, Known(np.ascontiguousarray(b.array.T), b.name, b.whole))
-    if isinstance(a, Known) and isinstance(b, Value) and a.array.ndim == 2:
+        return pooled or linear(net, a, ConstantArray(np.ascontiguousarray(b.array.T), b.name, b.whole))
+    if isinstance(a, ConstantArray) and isinstance(b, GraphTensor) and a.array.ndim == 2:
         pooled = _pooled(net, b, a.array.T, axis=2)
         if pooled is not None:
             return pooled
@@ -72,7 +72,7 @@ def matmul(net: FlatNetwork, node: OnnxNode) -> Value:
     if len(left.sizes) == len(right.sizes) == 3 and left.base[0] == right.base[0] == net.batch:
         swapped = right.steps[-1:] and right.steps[-1].perm == (0, 2, 1) and left.sizes[0] == net.batch
         if swapped:
-            return net.add("matmul", [left, Value(right.made, right.port, right.steps[:-1])], {"transpose": True})
+            return net.add("matmul", [left, GraphTensor(right.made, right.port, right.steps[:-1])], {"transpose": True})
         if left.sizes[0] == right.sizes[0] == net.batch and not left.made.op.startswith("_"):
             return net.add("matmul", [left, right])
     if len(left.sizes) != len(right.sizes):
@@ -80,7 +80,7 @@ def matmul(net: FlatNetwork, node: OnnxNode) -> Value:
     return net.part("_matmul", [left, right], (*left.sizes[:-1], right.sizes[-1]))
 
 
-def _pooled(net: FlatNetwork, x: Value, matrix: Any, axis: int) -> Value | None:
+def _pooled(net: FlatNetwork, x: GraphTensor, matrix: Any, axis: int) -> GraphTensor | None:
     """Return the adaptive pool along an axis that a product with a matrix (size, windows) of averages is."""
     if len(x.sizes) != 4 or any(isinstance(size, Symbol) for size in x.sizes[2:]) or x.steps:
         return None
@@ -100,7 +100,7 @@ def _pooled(net: FlatNetwork, x: Value, matrix: Any, axis: int) -> Value | None:
     return net.add("adaptive_avg_pool", [x], {"size": space})
 
 
-def softmax(net: FlatNetwork, node: OnnxNode) -> Value:
+def softmax(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Softmax and LogSoftmax, which flatten the axes from theirs on before opset 13."""
     op = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}[node.op]
     x, rank = node.value(), len(node.value().sizes)

@@ -12,12 +12,28 @@ import numpy as np
 from cnnc.importing.arithmetic import parameter
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode
-from cnnc.importing.values import Content, Known, Size, Sizes, Step, Symbol, Unsupported, Value, elements
+from cnnc.importing.values import (
+    ConstantArray,
+    Content,
+    GraphTensor,
+    ShapeStep,
+    Size,
+    Sizes,
+    Symbol,
+    Unsupported,
+    elements,
+)
 from cnnc.importing.views import settle
-from cnnc.importing.windows import pair
 
 
-def axis_of(value: Value, axis: int) -> int:
+def third(net: FlatNetwork, x: GraphTensor, axis: int, index: int) -> GraphTensor | None:
+    """Return one of three parts of a projection, as a part of attention; None if it is none of three."""
+    if x.sizes[axis] != 3 or not x.steps or x.made.op != "linear":
+        return None
+    return net.part("_third", [x], tuple(1 if k == axis else size for k, size in enumerate(x.sizes)), index=index)
+
+
+def axis_of(value: GraphTensor, axis: int) -> int:
     """Return an axis of ONNX, which counts the batch, as one of a spec; raises Unsupported for the batch."""
     rank = len(value.sizes)
     if not -rank <= axis < rank:
@@ -27,25 +43,25 @@ def axis_of(value: Value, axis: int) -> int:
     return axis % rank - 1
 
 
-def reshaped(x: Value, sizes: Sizes) -> Value:
+def reshaped(x: GraphTensor, sizes: Sizes, origin: Any = None) -> GraphTensor:
     """Return a value in another shape."""
-    return x.through(Step(None, sizes))
+    return x.through(ShapeStep(None, sizes, origin))
 
 
-def reshape(net: FlatNetwork, node: OnnxNode) -> Value:
+def reshape(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Reshape to constant sizes, to sizes of other values, or to both."""
     x = node.value()
     wanted = node.attr("shape") or node.numbers(1, "the new shape")
     if not node.attr("allowzero", 0):
         wanted = [x.sizes[k] if _is(size, 0) and k < len(x.sizes) else size for k, size in enumerate(wanted)]
-    return reshaped(x, _completed(x, wanted))
+    return reshaped(x, _completed(x, wanted), net.origin)
 
 
 def _is(size: Any, number: int) -> bool:
     return not isinstance(size, Symbol) and size == number
 
 
-def _completed(x: Value, wanted: list[Any]) -> Sizes:
+def _completed(x: GraphTensor, wanted: list[Any]) -> Sizes:
     """Return the sizes with the number for -1."""
     open = [k for k, size in enumerate(wanted) if _is(size, -1)]
     fixed = [_whole(size) for k, size in enumerate(wanted) if k not in open]
@@ -79,46 +95,46 @@ def _shown(sizes: Any) -> str:
     return "[" + ", ".join("?" if isinstance(each, Symbol) else str(each) for each in sizes) + "]"
 
 
-def flatten(net: FlatNetwork, node: OnnxNode) -> Value:
+def flatten(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Flatten to two axes."""
     x, axis = node.value(), node.attr("axis", 1)
     axis = axis % (len(x.sizes) + 1) if axis < 0 else axis
-    return reshaped(x, (elements(x.sizes[:axis]), elements(x.sizes[axis:])))
+    return reshaped(x, (elements(x.sizes[:axis]), elements(x.sizes[axis:])), net.origin)
 
 
-def transpose(net: FlatNetwork, node: OnnxNode) -> Value:
+def transpose(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Transpose."""
     x = node.value()
     perm = tuple(node.attr("perm") or reversed(range(len(x.sizes))))
     if sorted(perm) != [*range(len(x.sizes))]:
         raise Unsupported(f"its perm is {[*perm]} for a value of {len(x.sizes)} axes")
-    return x.through(Step(perm, tuple(x.sizes[axis] for axis in perm)))
+    return x.through(ShapeStep(perm, tuple(x.sizes[axis] for axis in perm), net.origin))
 
 
-def squeeze(net: FlatNetwork, node: OnnxNode) -> Value:
+def squeeze(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Squeeze axes of size 1."""
     x, axes = node.value(), node.listed("axes", 1, "the axes")
     rank = len(x.sizes)
     gone = {axis % rank for axis in axes} if axes is not None else {k for k in range(1, rank) if x.sizes[k] == 1}
     if any(x.sizes[axis] != 1 for axis in gone):
         raise Unsupported(f"it squeezes axes {sorted(gone)} of {_shown(x.sizes)}, which are not 1")
-    return reshaped(x, tuple(size for axis, size in enumerate(x.sizes) if axis not in gone))
+    return reshaped(x, tuple(size for axis, size in enumerate(x.sizes) if axis not in gone), net.origin)
 
 
-def unsqueeze(net: FlatNetwork, node: OnnxNode) -> Value:
+def unsqueeze(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Add axes of size 1."""
     x, axes = node.value(), node.listed("axes", 1, "the axes") or []
     rank = len(x.sizes) + len(axes)
     new, rest = {axis % rank for axis in axes}, iter(x.sizes)
     if len(new) != len(axes):
         raise Unsupported(f"its axes are {axes}")
-    return reshaped(x, tuple(1 if axis in new else next(rest) for axis in range(rank)))
+    return reshaped(x, tuple(1 if axis in new else next(rest) for axis in range(rank)), net.origin)
 
 
 def expand(net: FlatNetwork, node: OnnxNode) -> Content:
     """Expand a constant for each sample of the batch; of a value, only what arithmetic would broadcast anyway."""
     given, sizes = node.inputs[0], node.numbers(1, "the new shape")
-    if isinstance(given, Value):
+    if isinstance(given, GraphTensor):
         return given
     known = node.known(0, "its input")
     shape = known.array.shape
@@ -131,12 +147,14 @@ def expand(net: FlatNetwork, node: OnnxNode) -> Content:
         raise Unsupported(f"it repeats a constant of shape {[*shape]} along the batch")
     wide = [int(each) if own == 1 else own for own, each in zip(padded.shape[1:], sizes[1:], strict=True)]
     single = known.array.size == 1
-    return parameter(net, Known(np.broadcast_to(padded[0], wide).copy(), "" if single else known.name, known.whole))
+    return parameter(
+        net, ConstantArray(np.broadcast_to(padded[0], wide).copy(), "" if single else known.name, known.whole)
+    )
 
 
-def concat(net: FlatNetwork, node: OnnxNode) -> Value:
+def concat(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Concat; a constant part becomes a parameter."""
-    first = next((each for each in node.inputs if isinstance(each, Value)), None)
+    first = next((each for each in node.inputs if isinstance(each, GraphTensor)), None)
     if first is None:
         raise Unsupported("its inputs are constant")
     axis = axis_of(first, node.attr("axis", 1))
@@ -146,22 +164,26 @@ def concat(net: FlatNetwork, node: OnnxNode) -> Value:
     return net.add("concat", values, {"axis": axis} if axis else {})
 
 
-def _part(net: FlatNetwork, given: Any, like: Value) -> Value:
-    if isinstance(given, Value):
+def _part(net: FlatNetwork, given: Any, like: GraphTensor) -> GraphTensor:
+    if isinstance(given, GraphTensor):
         return settle(net, given)
     array = given.array
     if array.ndim != len(like.sizes) or array.shape[0] != 1 or array.dtype == object:
         raise Unsupported(f"it joins a constant of shape {[*array.shape]}, which is not the same for each sample")
-    made = parameter(net, Known(array[0], given.name, given.whole))
+    made = parameter(net, ConstantArray(array[0], given.name, given.whole))
     if made.op == "parameter":
         made.made.attributes["batch"] = True
         made.made.weights[""] = array
     return made
 
 
-def split(net: FlatNetwork, node: OnnxNode) -> list[Value]:
+def split(net: FlatNetwork, node: OnnxNode) -> list[GraphTensor]:
     """Split into parts along an axis."""
-    x = settle(net, node.value())
+    x, count = node.value(), len(node.proto.output)
+    thirds = [third(net, x, node.attr("axis", 0) % len(x.sizes), k) for k in range(3)] if count == 3 else [None]
+    if None not in thirds:
+        return [each for each in thirds if each is not None]
+    x = settle(net, x)
     axis = axis_of(x, node.attr("axis", 0))
     count, size = len(node.proto.output), x.sizes[axis + 1]
     sizes = node.listed("split", 1, "the sizes of the parts")
@@ -177,10 +199,10 @@ def split(net: FlatNetwork, node: OnnxNode) -> list[Value]:
     equal = len(set(sizes)) == 1
     given = {"parts": count} if equal else {"sizes": sizes}
     made = net.add("split", [x], {**given, **({"axis": axis} if axis else {})})
-    return [Value(made.made, port) for port in range(count)]
+    return [GraphTensor(made.made, port) for port in range(count)]
 
 
-def slice_(net: FlatNetwork, node: OnnxNode) -> Value:
+def slice_(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Slice along several axes, with positive steps."""
     x = node.value()
     starts, stops = node.listed("starts", 1, "the starts"), node.listed("ends", 2, "the ends")
@@ -193,7 +215,7 @@ def slice_(net: FlatNetwork, node: OnnxNode) -> Value:
     return x
 
 
-def _sliced(net: FlatNetwork, x: Value, start: int, stop: int, axis: int, step: int) -> Value:
+def _sliced(net: FlatNetwork, x: GraphTensor, start: int, stop: int, axis: int, step: int) -> GraphTensor:
     size = x.sizes[axis]
     whole = 2**31 - 1
     if step < 1:
@@ -202,6 +224,8 @@ def _sliced(net: FlatNetwork, x: Value, start: int, stop: int, axis: int, step: 
     first = start if isinstance(size, Symbol) or start >= -size else 0
     if step == 1 and last is None and (first == 0 or (not isinstance(size, Symbol) and first == -size)):
         return x
+    if last in (first + 1, None) and (part := third(net, x, axis, first)) is not None:
+        return part
     if axis == 0:
         raise Unsupported("it slices the batch")
     given = {"axis": axis - 1, "start": first, "stop": last, "step": step}
@@ -209,12 +233,14 @@ def _sliced(net: FlatNetwork, x: Value, start: int, stop: int, axis: int, step: 
     return net.add("slice", [x], {name: each for name, each in given.items() if each != defaults[name]})
 
 
-def gather(net: FlatNetwork, node: OnnxNode) -> Value:
+def gather(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Gather by constant indices at equal distances, which is a slice; one index drops the axis."""
     x, known = node.value(), node.known(1, "the indices")
     axis = node.attr("axis", 0) % len(x.sizes)
     index = [int(each) for each in known.array.ravel()]
     size = x.sizes[axis]
+    if len(index) == 1 and known.array.ndim == 0 and (part := third(net, x, axis, index[0])) is not None:
+        return reshaped(part, tuple(each for k, each in enumerate(part.sizes) if k != axis))
     if axis == 0 or known.array.ndim > 1:
         raise Unsupported("it gathers along the batch" if axis == 0 else "its indices are a matrix")
     if isinstance(size, Symbol):
@@ -233,12 +259,13 @@ def gather(net: FlatNetwork, node: OnnxNode) -> Value:
     return reshaped(taken, tuple(each for k, each in enumerate(taken.sizes) if k != axis))
 
 
-def _nearest(net: FlatNetwork, x: Value, index: list[int], axis: int) -> Value:
+def _nearest(net: FlatNetwork, x: GraphTensor, index: list[int], axis: int) -> GraphTensor:
     """Return the resize of one axis to the nearest rows."""
-    before, after = x.sizes[axis], len(index)
-    space = [*x.sizes[2:]]
-    places = np.floor(np.arange(after, dtype=np.float32) * (np.float32(before) / np.float32(after)))
-    if len(x.sizes) != 4 or axis < 2 or [*places] != index or any(isinstance(each, Symbol) for each in space):
+    space, after = [*x.sizes[2:]], len(index)
+    open = any(isinstance(each, Symbol) for each in space)
+    ratio = np.float32(1 if open or axis < 2 else int(space[axis - 2])) / np.float32(after)  # type: ignore[arg-type]
+    places = np.floor(np.arange(after).astype(np.float32) * ratio)
+    if len(x.sizes) != 4 or axis < 2 or open or [*places] != index:
         raise Unsupported("its indices are not at equal distances")
     space[axis - 2] = after
     if x.op == "upsample" and "size" in x.made.attributes:
@@ -246,108 +273,18 @@ def _nearest(net: FlatNetwork, x: Value, index: list[int], axis: int) -> Value:
     return net.add("upsample", [x], {"size": space})
 
 
-def depth_to_space(net: FlatNetwork, node: OnnxNode) -> Value:
-    """DepthToSpace: `pixel_shuffle` if the mode is CRD; otherwise with the channels reordered first."""
-    x, factor = node.value(), node.attr("blocksize")
-    if node.attr("mode", "DCR") != "CRD":
-        channels = x.sizes[1]
-        if isinstance(channels, Symbol) or channels % factor**2:
-            raise Unsupported(f"{channels} channels are no multiple of {factor}²")
-        x = net.add("channel_shuffle", [x], {"groups": factor**2})
-    return net.add("pixel_shuffle", [x], {"factor": factor})
-
-
-def space_to_depth(net: FlatNetwork, node: OnnxNode) -> Value:
-    """SpaceToDepth: `pixel_unshuffle` with its channels reordered."""
-    x, factor = node.value(), node.attr("blocksize")
-    y = net.add("pixel_unshuffle", [x], {"factor": factor})
-    channels = x.sizes[1]
-    return net.add("channel_shuffle", [y], {"groups": channels}) if channels != 1 else y
-
-
-MODES = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic", "bilinear": "bilinear"}
-
-
-def resize(net: FlatNetwork, node: OnnxNode) -> Value:
-    """Resize (and Upsample of opset 9) of a map's height and width."""
-    x = settle(net, node.value())
-    scales, sizes = _scales(node), None
-    if not scales and node.op == "Resize" and node.has(3):
-        sizes = node.numbers(3, "the sizes")
-    axes = node.attr("axes")
-    if len(x.sizes) != 4:
-        raise Unsupported(f"it resizes a value of {len(x.sizes)} axes")
-    if axes is not None and [axis % 4 for axis in axes] != [2, 3]:
-        raise Unsupported(f"it resizes the axes {[*axes]}")
-    given = {**_mode(node, x), **_wanted(x, scales, sizes, whole=axes is None)}
-    like = given.pop("like", None)
-    return net.add("upsample", [x], given, like=like)
-
-
-def _scales(node: OnnxNode) -> list[float]:
-    if "scales" in node.attributes:
-        return [*node.attributes["scales"]]
-    place = 1 if node.op == "Upsample" or node.opset < 11 else 2
-    return node.numbers(place, "the scales") if node.has(place) else []
-
-
-def _mode(node: OnnxNode, x: Value) -> dict[str, Any]:
-    mode = MODES.get(node.attr("mode", "nearest"))
-    first = "asymmetric" if node.op == "Upsample" or node.opset < 11 else "half_pixel"
-    where = node.attr("coordinate_transformation_mode", first)
-    if mode is None or node.attr("antialias", 0) or node.attr("exclude_outside", 0):
-        raise Unsupported("its mode, antialias or exclude_outside has no counterpart")
-    if node.attr("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise Unsupported("it keeps the aspect ratio")
-    if mode == "nearest":
-        # by a whole factor, all of these take the same rows
-        return {}
-    if mode == "bicubic" and abs(node.attr("cubic_coeff_a", -0.75) + 0.75) > 1e-6:
-        raise Unsupported(f"cubic_coeff_a is {node.attr('cubic_coeff_a')}; cnnc's bicubic has -0.75")
-    if where not in ("half_pixel", "pytorch_half_pixel", "align_corners"):
-        raise Unsupported(f"coordinate_transformation_mode {where} has no counterpart with mode {mode}")
-    return {"mode": mode, **({"align_corners": True} if where == "align_corners" else {})}
-
-
-def _wanted(x: Value, scales: list[float], sizes: list[Any] | None, *, whole: bool) -> dict[str, Any]:
-    if scales:
-        if whole and any(each != 1 for each in scales[:2]):
-            raise Unsupported(f"it resizes the batch or the channels: its scales are {scales}")
-        factors = scales[-2:]
-        if all(each == int(each) and each >= 1 for each in factors):
-            return {"factor": pair([int(each) for each in factors])}
-        if any(isinstance(each, Symbol) for each in x.sizes[2:]):
-            raise Unsupported(f"its scales are {factors}, and the height or width is open")
-        return {"size": pair([int(size * factor) for size, factor in zip(x.sizes[2:], factors, strict=True)])}  # type: ignore[operator]
-    if sizes is None:
-        raise Unsupported("it has neither scales nor sizes")
-    return _to_sizes(x, sizes[-2:])
-
-
-def _to_sizes(x: Value, wanted: list[Any]) -> dict[str, Any]:
-    if not any(isinstance(each, Symbol) for each in wanted):
-        return {"size": pair([int(each) for each in wanted])}
-    factors = [each / own if isinstance(each, Symbol) else None for each, own in zip(wanted, x.sizes[2:], strict=True)]
-    if all(isinstance(each, int) for each in factors):
-        return {"factor": pair(factors)}
-    sides = [each.side if isinstance(each, Symbol) else None for each in wanted]
-    if sides[0] is None or sides[1] is None or sides[0].made is not sides[1].made:
-        raise Unsupported("its sizes depend on an open height or width")
-    return {"like": Value(sides[0].made, sides[0].port)}
-
-
-def shape(net: FlatNetwork, node: OnnxNode) -> Known:
+def shape(net: FlatNetwork, node: OnnxNode) -> ConstantArray:
     """Shape of a value, with symbols for open sizes."""
     sizes = node.value().sizes[node.attr("start", 0) : node.attr("end")]
     if not any(isinstance(each, Symbol) for each in sizes):
-        return Known(np.asarray(sizes, np.int64))
+        return ConstantArray(np.asarray(sizes, np.int64))
     found = np.empty(len(sizes), object)
     found[:] = sizes
-    return Known(found)
+    return ConstantArray(found)
 
 
-def size(net: FlatNetwork, node: OnnxNode) -> Known:
+def size(net: FlatNetwork, node: OnnxNode) -> ConstantArray:
     """Number of elements of a value."""
     found = np.empty((), object)
     found[()] = elements(node.value().sizes)
-    return Known(found)
+    return ConstantArray(found)

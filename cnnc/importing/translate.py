@@ -16,9 +16,10 @@ from cnnc.importing.fold import fold
 from cnnc.importing.onnx_file import OnnxFile
 from cnnc.importing.onnx_nodes import OnnxNode
 from cnnc.importing.table import ROWS
-from cnnc.importing.values import Content, Known, Made, N, Refused, Unsupported, Value
+from cnnc.importing.values import ConstantArray, Content, GraphTensor, N, NewNode, NotImported, Unsupported
 from cnnc.importing.views import settle
 
+DEEPEST = 16  # of nested branches
 MOST = 100  # nodes in a report
 
 
@@ -26,9 +27,9 @@ MOST = 100  # nodes in a report
 class Translated:
     """The network: its inputs and outputs by the file's names, and the nodes that they need, in order."""
 
-    inputs: Mapping[str, Value]
-    outputs: Mapping[str, Value]
-    nodes: Sequence[Made]
+    inputs: Mapping[str, GraphTensor]
+    outputs: Mapping[str, GraphTensor]
+    nodes: Sequence[NewNode]
     batch: int | None  # the batch that the file fixes, if it does
 
 
@@ -47,6 +48,7 @@ class _Translator:
         self.batch = next(iter(batches)) if len(batches) == 1 else None
         self.net = FlatNetwork(N if self.batch is None else self.batch)
         self.values: dict[str, Content] = {}
+        self.depth, self.inner = 0, dict[str, Any]()  # of branches of an If: their depth, and their constants
         self.problems: list[Diagnostic] = []
         self.used = {name for proto in file.graph.node for name in proto.input} | {*file.outputs}
         for each in file.inputs:
@@ -54,9 +56,9 @@ class _Translator:
             self.values[each.name] = self.net.input(each.name, shape)
         self.inputs = {each.name: self._value(each.name) for each in file.inputs}
 
-    def _value(self, name: str) -> Value:
+    def _value(self, name: str) -> GraphTensor:
         found = self.values[name]
-        assert isinstance(found, Value)
+        assert isinstance(found, GraphTensor)
         return found
 
     def run(self) -> Translated:
@@ -79,8 +81,11 @@ class _Translator:
     def _add(self, proto: Any) -> None:
         inputs = [self._content(name) for name in proto.input]
         outputs = [name for name in proto.output if name]
-        if any(isinstance(each, Refused) for each in inputs):
-            self.values |= dict.fromkeys(outputs, Refused())
+        if any(isinstance(each, NotImported) for each in inputs):
+            self.values |= dict.fromkeys(outputs, NotImported())
+            return
+        if proto.op_type == "If" and isinstance(inputs[0], ConstantArray) and inputs[0].array.size == 1:
+            self._branch(proto, inputs[0])
             return
         self.net.origin = proto
         try:
@@ -88,16 +93,34 @@ class _Translator:
             found = self._apply(node)
         except Unsupported as reason:
             self._refuse(proto, reason)
-            self.values |= dict.fromkeys(outputs, Refused())
+            self.values |= dict.fromkeys(outputs, NotImported())
             return
         for name, content in zip(proto.output, found, strict=False):
             self.values[name] = content
-            if isinstance(content, Value):
+            if isinstance(content, GraphTensor):
                 content.made.values.setdefault(content.port, name) if not content.steps else None
         for name in outputs[len(found) :]:
-            self.values[name] = Refused()
+            self.values[name] = NotImported()
+
+    def _branch(self, proto: Any, condition: ConstantArray) -> None:
+        """Import the nodes of the branch of an If whose condition is constant."""
+        wanted = "then_branch" if bool(condition.array.ravel()[0]) else "else_branch"
+        graph = next((each.g for each in proto.attribute if each.name == wanted), None)
+        if graph is None or self.depth >= DEEPEST:
+            self._refuse(proto, Unsupported("its branch is missing, or it is nested too deep"))
+            return
+        self.depth += 1
+        self.used |= {name for node in graph.node for name in node.input} | {each.name for each in graph.output}
+        self.inner |= {each.name: each for each in graph.initializer}
+        for node in graph.node:
+            self._add(node)
+        self.depth -= 1
+        for outer, inner in zip(proto.output, graph.output, strict=False):
+            self.values[outer] = self._content(inner.name) or NotImported()
 
     def _apply(self, node: OnnxNode) -> Sequence[Content]:
+        if node.op == "If":
+            raise Unsupported("it has control flow: its condition is computed", "export it by tracing")
         if node.proto.domain not in ("", "ai.onnx"):
             raise Unsupported(f"it is of the domain {node.proto.domain!r}", "export it with the ops of ONNX alone")
         folded = fold(node)
@@ -116,10 +139,12 @@ class _Translator:
         if not name:
             return None
         if name not in self.values:
+            if name in self.inner:
+                return ConstantArray(_array(self.inner[name]), name, whole=True)
             if name not in self.file.initializers:
-                return Refused()
+                return NotImported()
             array = self.file.constant(name)
-            self.values[name] = Known(np.asarray(array), name, whole=True)
+            self.values[name] = ConstantArray(np.asarray(array), name, whole=True)
         return self.values[name]
 
     def _refuse(self, proto: Any, reason: Unsupported) -> None:
@@ -127,15 +152,15 @@ class _Translator:
         message = f"{self.file.path}: node {name!r} ({proto.op_type}) cannot be imported: {reason.why}"
         self.problems.append(Diagnostic(Code.NOT_IMPORTABLE, message, help=reason.help))
 
-    def _output(self, name: str) -> Value | None:
+    def _output(self, name: str) -> GraphTensor | None:
         found = self._content(name)
-        if isinstance(found, Value):
+        if isinstance(found, GraphTensor):
             try:
                 return settle(self.net, found)
             except Unsupported as reason:
-                found = Refused()
+                found = NotImported()
                 why = reason.why
-        elif isinstance(found, Known):
+        elif isinstance(found, ConstantArray):
             why = "it does not depend on an input"
         elif self.problems:
             return None
@@ -145,7 +170,7 @@ class _Translator:
         self.problems.append(Diagnostic(Code.NOT_IMPORTABLE, message))
         return None
 
-    def _require_whole(self, nodes: Sequence[Made]) -> None:
+    def _require_whole(self, nodes: Sequence[NewNode]) -> None:
         """Report parts of patterns that have not become an op."""
         for made in nodes:
             if made.op.startswith("_"):
@@ -158,6 +183,12 @@ PARTS = {
     "_matmul": "it multiplies stacks of matrices, which cnnc has only in `attention`, with a projection after it",
     "_l2": "cnnc has this norm only as a part of `l2_norm`",
 }
+
+
+def _array(tensor: Any) -> Any:
+    from onnx import numpy_helper
+
+    return numpy_helper.to_array(tensor)
 
 
 def _attributes(proto: Any) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """The values of an ONNX graph during an import: constants, symbolic sizes, and tensors of the network under way.
 
-A `Known` is an array that does not depend on the network's input; sizes that depend on the batch or on an open height
-or width are `Symbol`s in it. A `Value` is an output of a `Made` node, possibly seen through reshapes and transposes
-that are not yet ops (`cnnc.importing.views` turns them into ops).
+A `ConstantArray` does not depend on the network's input; sizes that depend on the batch, or on an open height or width,
+are `Symbol`s in it. A `GraphTensor` is an output of a `NewNode`, possibly seen through reshapes and transposes that are
+not yet ops (`cnnc.importing.views` turns them into ops).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,16 +17,16 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class Side(NamedTuple):
-    """An open size: axis `axis` (with the batch as axis 0) of the output `port` of a node or input; see `Made`."""
+class OpenSide(NamedTuple):
+    """An open size: axis `axis` (with the batch as axis 0) of the output `port` of a node or input; see `NewNode`."""
 
-    made: "Made"
+    made: "NewNode"
     port: int
     axis: int
 
 
 BATCH = "batch"
-Base = str | Side
+Base = str | OpenSide
 
 
 class Symbol:
@@ -35,10 +36,10 @@ class Symbol:
         self.over, self.factor, self.under = over, factor, under
 
     @property
-    def side(self) -> Side | None:
+    def side(self) -> OpenSide | None:
         """The open height or width that this is, if it is exactly one."""
         plain = self.factor == 1 and not self.under and len(self.over) == 1
-        return self.over[0] if plain and isinstance(self.over[0], Side) else None
+        return self.over[0] if plain and isinstance(self.over[0], OpenSide) else None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -97,15 +98,17 @@ Sizes = tuple[Size, ...]
 N = Symbol((BATCH,))
 
 
-class Step(NamedTuple):
-    """A pending change of a value's shape: a transpose by `perm`, or a reshape to `sizes`."""
+@dataclass(frozen=True)
+class ShapeStep:
+    """A pending change of shape, by the ONNX node `origin`: a transpose by `perm`, or a reshape to `sizes`."""
 
     perm: tuple[int, ...] | None
     sizes: Sizes
+    origin: Any = field(default=None, compare=False)
 
 
 @dataclass(eq=False)
-class Made:
+class NewNode:
     """A node of the spec under way. An op that begins with `_` is only part of a pattern, and none of the spec's.
 
     `sizes` are the shapes of its outputs with the batch. `weights` are arrays by the key in the node's part of the
@@ -114,11 +117,11 @@ class Made:
 
     op: str
     attributes: dict[str, Any]
-    inputs: tuple["Value", ...]
+    inputs: tuple["GraphTensor", ...]
     sizes: tuple[Sizes, ...]
     weights: "dict[str, Array]" = field(default_factory=dict)
     names: tuple[str, ...] = ()
-    like: "Value | None" = None
+    like: "GraphTensor | None" = None
     origin: Any = None  # the ONNX node
     values: dict[int, str] = field(default_factory=dict)  # the ONNX value that each output is, by port
 
@@ -127,12 +130,12 @@ class Made:
 
 
 @dataclass(frozen=True, eq=False)
-class Value:
+class GraphTensor:
     """Output `port` of a node, seen through `steps`."""
 
-    made: Made
+    made: NewNode
     port: int = 0
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ShapeStep, ...] = ()
 
     @property
     def base(self) -> Sizes:
@@ -149,30 +152,30 @@ class Value:
         """The op that computes it, or an empty string if a step lies between."""
         return "" if self.steps else self.made.op
 
-    def same(self, other: "Value") -> bool:
+    def same(self, other: "GraphTensor") -> bool:
         """Whether both are the same value."""
         return self.made is other.made and self.port == other.port and self.steps == other.steps
 
-    def through(self, step: Step) -> "Value":
+    def through(self, step: ShapeStep) -> "GraphTensor":
         """Return this value seen through one more step; two transposes become one."""
         last = self.steps[-1] if self.steps else None
         if step.perm is not None and last is not None and last.perm is not None:
-            step = Step(tuple(last.perm[axis] for axis in step.perm), step.sizes)
-            return Value(self.made, self.port, (*self.steps[:-1], *_unless_idle(step)))
+            step = ShapeStep(tuple(last.perm[axis] for axis in step.perm), step.sizes, step.origin)
+            return GraphTensor(self.made, self.port, (*self.steps[:-1], *_unless_idle(step)))
         if step.perm is None and last is not None and last.perm is None:
-            before = Value(self.made, self.port, self.steps[:-1])
-            return before if before.sizes == step.sizes else Value(self.made, self.port, (*before.steps, step))
+            before = GraphTensor(self.made, self.port, self.steps[:-1])
+            return before if before.sizes == step.sizes else GraphTensor(self.made, self.port, (*before.steps, step))
         if step.perm is None and step.sizes == self.sizes:
             return self
-        return Value(self.made, self.port, (*self.steps, *_unless_idle(step)))
+        return GraphTensor(self.made, self.port, (*self.steps, *_unless_idle(step)))
 
 
-def _unless_idle(step: Step) -> tuple[Step, ...]:
+def _unless_idle(step: ShapeStep) -> tuple[ShapeStep, ...]:
     return () if step.perm is not None and step.perm == tuple(range(len(step.perm))) else (step,)
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class ConstantArray:
     """A constant of the graph. `name` is the initializer that it is, or was made from."""
 
     array: "Array"
@@ -180,11 +183,11 @@ class Known:
     whole: bool = False  # whether it is the initializer itself
 
 
-class Refused:
+class NotImported:
     """A value that cannot be imported; its users are not reported again."""
 
 
-Content = Value | Known | Refused
+Content = GraphTensor | ConstantArray | NotImported
 
 
 def elements(sizes: Sizes) -> Size:
@@ -198,3 +201,14 @@ class Unsupported(Exception):
     def __init__(self, why: str, help: str | None = None) -> None:
         super().__init__(why)
         self.why, self.help = why, help
+
+
+class GrowingNetwork(Protocol):
+    """The network under way, as its parts see it; see `cnnc.importing.flat_network`."""
+
+    batch: Size
+    settled: dict[Any, GraphTensor]
+    origin: Any
+
+    def add(self, op: str, inputs: Sequence[GraphTensor], attributes: Mapping[str, Any] | None = None) -> GraphTensor:
+        """Add a node of the spec and return its first output."""

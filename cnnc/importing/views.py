@@ -11,18 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnc.importing.values import BATCH, Base, Side, Size, Sizes, Step, Symbol, Unsupported, Value
+from cnnc.importing.values import (
+    BATCH,
+    Base,
+    GraphTensor,
+    GrowingNetwork,
+    OpenSide,
+    ShapeStep,
+    Size,
+    Sizes,
+    Symbol,
+    Unsupported,
+)
 
 if TYPE_CHECKING:
-    from cnnc.importing.flat_network import FlatNetwork
-
     Array = np.ndarray[Any, np.dtype[Any]]
 
 MOST = 2**26  # elements of a value that is evaluated
 SAMPLES = 2
 
 
-class Samples:
+class SampleSizes:
     """Small numbers in place of open sizes, a different one for each."""
 
     def __init__(self) -> None:
@@ -43,12 +52,12 @@ class Samples:
 
     def _number(self, base: Base) -> int:
         # a multiple of many numbers, so that halves and quarters are whole; different along each axis
-        return self.found.setdefault(base, 24 * (base.axis if isinstance(base, Side) else 1))
+        return self.found.setdefault(base, 24 * (base.axis if isinstance(base, OpenSide) else 1))
 
 
-def evaluate(value: Value) -> "tuple[Array, Array]":
+def evaluate(value: GraphTensor) -> "tuple[Array, Array]":
     """Return the elements' numbers before and after the steps of a value, with the batch."""
-    samples = Samples()
+    samples = SampleSizes()
     before = [samples.size(each) for each in value.base]
     if np.prod(before, dtype=float) > MOST:
         raise Unsupported("it reorders a value of too many elements")
@@ -62,7 +71,7 @@ def evaluate(value: Value) -> "tuple[Array, Array]":
     return start, result
 
 
-def settle(net: "FlatNetwork", value: Value) -> Value:
+def settle(net: GrowingNetwork, value: GraphTensor) -> GraphTensor:
     """Return the value without steps, adding the ops that they are; raises Unsupported if they move the batch."""
     if not value.steps:
         if value.sizes[0] != net.batch:
@@ -70,18 +79,22 @@ def settle(net: "FlatNetwork", value: Value) -> Value:
         return value
     key = (value.made, value.port, value.steps)
     if key not in net.settled:
-        net.settled[key] = _settle(net, value)
+        before, net.origin = net.origin, value.steps[-1].origin
+        try:
+            net.settled[key] = _settle(net, value)
+        finally:
+            net.origin = before
     return net.settled[key]
 
 
-def _settle(net: "FlatNetwork", value: Value) -> Value:
+def _settle(net: GrowingNetwork, value: GraphTensor) -> GraphTensor:
     if value.sizes[0] != net.batch or len(value.sizes) < 2 or value.base[0] != net.batch:
         raise Unsupported("it moves the batch from the first axis, or merges it with another")
     start, result = evaluate(value)
     one, made = start[0], result[0]
     if made.max() > one.max():
         raise Unsupported("it mixes the samples of a batch")
-    bare = Value(value.made, value.port)
+    bare = GraphTensor(value.made, value.port)
     if np.array_equal(made.ravel(), one.ravel()):
         return _reshaped(net, bare, value.sizes)
     for op, attributes, candidate in _candidates(one, made, value.sizes):
@@ -90,7 +103,7 @@ def _settle(net: "FlatNetwork", value: Value) -> Value:
     return _mixed(net, bare, one, made, value) or _by_steps(net, bare, value)
 
 
-def _reshaped(net: "FlatNetwork", bare: Value, sizes: Sizes) -> Value:
+def _reshaped(net: GrowingNetwork, bare: GraphTensor, sizes: Sizes) -> GraphTensor:
     """Return a value whose elements keep their order in another shape."""
     if bare.sizes == sizes:
         return bare
@@ -134,7 +147,9 @@ def _of_channels(one: "Array", made: "Array") -> "Iterator[tuple[str, dict[str, 
         yield "pixel_unshuffle", {"factor": factor}, split.reshape(-1, height // factor, width // factor)
 
 
-def _mixed(net: "FlatNetwork", bare: Value, one: "Array", made: "Array", value: Value) -> Value | None:
+def _mixed(
+    net: GrowingNetwork, bare: GraphTensor, one: "Array", made: "Array", value: GraphTensor
+) -> GraphTensor | None:
     """Return a permutation with a reshape after it, if that is what the steps are."""
     if one.ndim > 4:
         return None
@@ -148,7 +163,7 @@ def _mixed(net: "FlatNetwork", bare: Value, one: "Array", made: "Array", value: 
     return None
 
 
-def _by_steps(net: "FlatNetwork", bare: Value, value: Value) -> Value:
+def _by_steps(net: GrowingNetwork, bare: GraphTensor, value: GraphTensor) -> GraphTensor:
     for step in value.steps:
         if step.sizes[0] != net.batch or (step.perm is not None and step.perm[0] != 0):
             raise Unsupported("it moves the batch from the first axis, or merges it with another")
@@ -159,7 +174,7 @@ def _by_steps(net: "FlatNetwork", bare: Value, value: Value) -> Value:
     return bare
 
 
-def along_last(value: Value) -> bool:
+def along_last(value: GraphTensor) -> bool:
     """Whether the steps keep the elements along the last axis together and in order."""
     if not value.steps:
         return True
@@ -171,11 +186,11 @@ def along_last(value: Value) -> bool:
     return bool(np.all(rows[:, 0] % length == 0) and np.all(rows - rows[:, :1] == np.arange(length)))
 
 
-def with_last(value: Value, made: Value, size: Size) -> Value:
+def with_last(value: GraphTensor, made: GraphTensor, size: Size) -> GraphTensor:
     """Return `made`, of the shape of `value` before its steps but for the last axis, through the same steps."""
     result, axis = made, len(value.base) - 1
     for step in value.steps:
         axis = len(step.sizes) - 1 if step.perm is None else step.perm.index(axis)
         sizes = tuple(size if place == axis else each for place, each in enumerate(step.sizes))
-        result = Value(result.made, result.port, (*result.steps, Step(step.perm, sizes)))
+        result = GraphTensor(result.made, result.port, (*result.steps, ShapeStep(step.perm, sizes, step.origin)))
     return result

@@ -6,11 +6,11 @@ and returns the output; raises Unsupported.
 
 from typing import Any
 
-import numpy as np
-
+from cnnc.importing import patterns
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode
-from cnnc.importing.values import Known, Symbol, Unsupported, Value
+from cnnc.importing.padding import cut, four, padding, shorter
+from cnnc.importing.values import ConstantArray, GraphTensor, Symbol, Unsupported
 
 AUTO = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": 0}
 
@@ -23,19 +23,6 @@ def pair(given: Any, default: int = 1) -> Any:
     return sides[0] if sides[0] == sides[1] else sides
 
 
-def padding(pads: Any) -> Any:
-    """Return ONNX's pads [top, left, bottom, right] in the shortest form of a spec."""
-    top, left, bottom, right = pads
-    if (top, left) != (bottom, right):
-        return [top, left, bottom, right]
-    return top if top == left else [top, left]
-
-
-def shorter(attributes: dict[str, Any], **defaults: Any) -> dict[str, Any]:
-    """Return attributes without those that have their defaults."""
-    return {name: each for name, each in attributes.items() if name not in defaults or each != defaults[name]}
-
-
 def _pads(node: OnnxNode) -> Any:
     auto = node.attr("auto_pad", "NOTSET")
     if auto in AUTO:
@@ -46,7 +33,7 @@ def _pads(node: OnnxNode) -> Any:
     return pads if min(pads) < 0 else padding(pads)
 
 
-def _without_pad(value: Value, pads: Any, fill: float) -> tuple[Value, Any]:
+def _without_pad(value: GraphTensor, pads: Any, fill: float) -> tuple[GraphTensor, Any]:
     """Return the input before a `pad` node that fills with `fill`, and both pads as one."""
     made = value.made
     constant = made.attributes.get("mode", "constant") == "constant" and made.attributes.get("value", 0.0) == fill
@@ -55,14 +42,7 @@ def _without_pad(value: Value, pads: Any, fill: float) -> tuple[Value, Any]:
     return made.inputs[0], padding([a + b for a, b in zip(four(made.attributes["padding"]), four(pads), strict=True)])
 
 
-def four(pads: Any) -> list[int]:
-    """Return padding in a form of a spec as [top, left, bottom, right]."""
-    if isinstance(pads, int):
-        return [pads] * 4
-    return [*pads, *pads] if len(pads) == 2 else [*pads]
-
-
-def _negative(net: FlatNetwork, x: Value, pads: Any) -> tuple[Value, Any]:
+def _negative(net: FlatNetwork, x: GraphTensor, pads: Any) -> tuple[GraphTensor, Any]:
     """Return the input cut by negative pads, and the pads without them."""
     if isinstance(pads, list) and len(pads) == 4 and min(pads) < 0:
         x = cut(net, x, pads)
@@ -70,17 +50,7 @@ def _negative(net: FlatNetwork, x: Value, pads: Any) -> tuple[Value, Any]:
     return x, pads
 
 
-def cut(net: FlatNetwork, x: Value, pads: list[int]) -> Value:
-    """Return a map without the rows and columns that negative pads take away."""
-    for axis in (1, 2):
-        before, after = pads[axis - 1], pads[axis + 1]
-        if min(before, after) < 0:
-            places = {"axis": axis, "start": max(-before, 0) or None, "stop": min(after, 0) or None}
-            x = net.add("slice", [x], places)
-    return x
-
-
-def conv(net: FlatNetwork, node: OnnxNode) -> Value:
+def conv(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Conv: a weight of (out, channels / group, height, width), and a bias."""
     x, weight = node.value(), node.known(1, "the weight")
     shape = weight.array.shape
@@ -109,7 +79,7 @@ def conv(net: FlatNetwork, node: OnnxNode) -> Value:
     return net.add("conv", [x], attributes, weights=_weights(node, weight))
 
 
-def _weights(node: OnnxNode, weight: Known) -> dict[str, Known]:
+def _weights(node: OnnxNode, weight: ConstantArray) -> dict[str, ConstantArray]:
     return {"weight": weight, **({"bias": node.known(2, "the bias")} if node.has(2) else {})}
 
 
@@ -119,12 +89,12 @@ def _require_kernel(node: OnnxNode, shape: tuple[int, ...]) -> None:
         raise Unsupported(f"its kernel_shape is {[*given]}, but its weight is {shape}")
 
 
-def _require_channels(x: Value, channels: int) -> None:
+def _require_channels(x: GraphTensor, channels: int) -> None:
     if x.sizes[1] != channels:
         raise Unsupported(f"its weight takes {channels} channels, but its input has {x.sizes[1]}")
 
 
-def conv_transpose(net: FlatNetwork, node: OnnxNode) -> Value:
+def conv_transpose(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """ConvTranspose: a weight of (channels, out / group, height, width), and a bias."""
     x, weight = node.value(), node.known(1, "the weight")
     shape, groups = weight.array.shape, node.attr("group", 1)
@@ -169,7 +139,7 @@ def _two(given: Any) -> list[int]:
     return [given, given] if isinstance(given, int) else [*given]
 
 
-def _zeros_before(net: FlatNetwork, x: Value) -> tuple[Value, list[int]] | None:
+def _zeros_before(net: FlatNetwork, x: GraphTensor) -> tuple[GraphTensor, list[int]] | None:
     """Return the input before zeros at the bottom and right, and their number: they are output padding."""
     if x.op != "pad" or x.made.attributes.get("value", 0.0) != 0 or "mode" in x.made.attributes:
         return None
@@ -177,7 +147,7 @@ def _zeros_before(net: FlatNetwork, x: Value) -> tuple[Value, list[int]] | None:
     return (x.made.inputs[0], [bottom, right]) if top == left == 0 else None
 
 
-def _transposed_pads(node: OnnxNode, x: Value, shape: tuple[int, ...]) -> tuple[Any, Any]:
+def _transposed_pads(node: OnnxNode, x: GraphTensor, shape: tuple[int, ...]) -> tuple[Any, Any]:
     """Return the pads that ONNX computes from `output_shape`, or from `auto_pad`, and the output padding."""
     strides, dilations = node.attr("strides", [1, 1]), node.attr("dilations", [1, 1])
     extra = node.attr("output_padding", [0, 0])
@@ -195,7 +165,7 @@ def _transposed_pads(node: OnnxNode, x: Value, shape: tuple[int, ...]) -> tuple[
     return padding([*before, *after]), pair(extra, 0)
 
 
-def max_pool(net: FlatNetwork, node: OnnxNode) -> Value:
+def max_pool(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """MaxPool, without the indices."""
     node.require_one_output("the indices")
     if node.attr("storage_order", 0):
@@ -206,11 +176,14 @@ def max_pool(net: FlatNetwork, node: OnnxNode) -> Value:
     return net.add("max_pool", [x], _pool(node, pads, dilation=pair(node.attr("dilations"))))
 
 
-def average_pool(net: FlatNetwork, node: OnnxNode) -> Value:
+def average_pool(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """AveragePool, with or without the padding in the average."""
     if set(node.attr("dilations", [1])) != {1}:
         raise Unsupported("cnnc's avg_pool has no dilation")
-    x, pads = node.value(), _pads(node)
+    x = node.value()
+    if _over_channels(node, x):
+        return net.part("_channel_mean", [x], patterns.before_pad(x).sizes, size=node.attr("kernel_shape")[0])
+    pads = _pads(node)
     counted = bool(node.attr("count_include_pad", 0))
     if pads == 0 or counted:
         x, merged = _without_pad(x, pads, 0.0)
@@ -224,7 +197,15 @@ def average_pool(net: FlatNetwork, node: OnnxNode) -> Value:
     return net.add("avg_pool", [x], attributes)
 
 
-def lp_pool(net: FlatNetwork, node: OnnxNode) -> Value:
+def _over_channels(node: OnnxNode, x: GraphTensor) -> bool:
+    """Whether it averages squares over channels, which an axis of 1 has made a side of a map: a part of LRN."""
+    kernel, pads = [*node.attr("kernel_shape", [])], node.attr("pads", [0])
+    if len(x.sizes) == 5:
+        return kernel[1:] == [1, 1] and not any(pads)
+    return x.sizes[1] == 1 and bool(x.steps) and kernel[1:] == [1] and x.made.op == "square" and any(pads)
+
+
+def lp_pool(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """LpPool."""
     if set(node.attr("dilations", [1])) != {1}:
         raise Unsupported("cnnc's lp_pool has no dilation")
@@ -254,43 +235,3 @@ def _pool(node: OnnxNode, pads: Any, **more: Any) -> dict[str, Any]:
 def _stride(stride: Any, kernel: Any) -> Any:
     """Return None for a stride that is the kernel, which is the default."""
     return None if stride == kernel else stride
-
-
-def pad(net: FlatNetwork, node: OnnxNode) -> Value:
-    """Pad of a map's height and width, also by negative numbers of rows."""
-    x = node.value()
-    pads = node.attributes.get("pads")
-    pads = [*pads] if pads is not None else node.ints(1, "the padding")
-    value = float(node.attr("value", 0.0)) if "pads" in node.attributes else node.scalar(2, 0.0)
-    mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}.get(
-        node.attr("mode", "constant")
-    )
-    rank = len(x.sizes)
-    if node.has(3):
-        axes = [axis % rank for axis in node.ints(3, "the axes")]
-        whole = [0] * (2 * rank)
-        for k, axis in enumerate(axes):
-            whole[axis], whole[axis + rank] = pads[k], pads[k + len(axes)]
-        pads = whole
-    if len(pads) != 2 * rank or mode is None:
-        raise Unsupported(f"its pads are {pads} for a value of {rank} axes, its mode {node.attr('mode', 'constant')!r}")
-    if not any(pads):
-        return x
-    if rank != 4 or any(pads[k] for k in (0, 1, 4, 5)):
-        raise Unsupported("it pads an axis other than a map's height and width", "pad channels by `concat` with zeros")
-    sides = [pads[2], pads[3], pads[6], pads[7]]
-    if min(sides) < 0:
-        x, sides = cut(net, x, sides), [max(each, 0) for each in sides]
-        if not any(sides):
-            return x
-    given = {"padding": padding(sides), "mode": mode, "value": value}
-    if value is not None and not np.isfinite(value):
-        return net.part("_pad", [x], _padded(x, sides), **given)
-    return net.add("pad", [x], shorter(given, mode="constant", value=0.0))
-
-
-def _padded(x: Value, sides: list[int]) -> Any:
-    def grown(size: Any, more: int) -> Any:
-        return size if isinstance(size, Symbol) else size + more
-
-    return (*x.sizes[:2], grown(x.sizes[2], sides[0] + sides[2]), grown(x.sizes[3], sides[1] + sides[3]))

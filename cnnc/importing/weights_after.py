@@ -1,0 +1,80 @@
+"""Constants that are added to a layer, or multiply it, after it: they become the layer's bias, or a norm's weights."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from cnnc.importing.flat_network import FlatNetwork
+from cnnc.importing.patterns import channels_last
+from cnnc.importing.values import ConstantArray, GraphTensor
+from cnnc.importing.views import along_last
+from cnnc.ops import registry
+
+
+def with_tensor(net: FlatNetwork, op: str, x: GraphTensor, known: ConstantArray) -> GraphTensor | None:
+    """Return a layer whose weights take a product with, or the sum with, a tensor; None if there is none."""
+    if x.steps and not channels_last(x):
+        return _with_bias(net, x, known.array) if _is_bias(op, x, known) else None
+    vector = _per_channel(x, known)
+    if vector is None or op not in ("mul", "add"):
+        return None
+    made = x.made
+    if made.op in ("batch_norm", "group_norm", "layer_norm", "instance_norm"):
+        return _into_norm(net, op, x, vector, known)
+    if op == "add" and made.op in ("conv", "conv_transpose", "linear") and not made.attributes.get("bias", True):
+        return _with_bias(net, x, vector)
+    return None
+
+
+def _is_bias(op: str, x: GraphTensor, known: ConstantArray) -> bool:
+    """Whether a tensor is the bias of a linear layer that is seen through steps which keep its features together."""
+    bare = x.made.op == "linear" and not x.made.attributes.get("bias", True)
+    return op == "add" and bare and known.array.shape == (x.sizes[-1],) and along_last(x)
+
+
+def _per_channel(x: GraphTensor, known: ConstantArray) -> Any:
+    """Return a tensor as a vector, if it has one number for each channel of a map, or feature of a vector or tokens."""
+    shape, sizes = known.array.shape, x.sizes
+    shape = (1,) * (len(sizes) - len(shape)) + shape
+    axis = 1 if len(sizes) == 4 and not x.steps else len(sizes) - 1
+    if len(shape) != len(sizes) or any(size != 1 for place, size in enumerate(shape) if place != axis):
+        return None
+    return known.array.reshape(-1) if shape[axis] == sizes[axis] and known.array.size > 1 else None
+
+
+def _into_norm(net: FlatNetwork, op: str, x: GraphTensor, vector: Any, known: ConstantArray) -> GraphTensor | None:
+    """Return the norm with weights times, or bias plus, the vector."""
+    made, attributes = x.made, dict(x.made.attributes)
+    if made.op == "layer_norm" and attributes.get("over") not in (None, "channels", "features"):
+        return None
+    default = registry.get(made.op).model_fields["affine"].default
+    has = attributes.get("affine", default)
+    weight = made.weights.get("weight", np.ones_like(vector)) if has else np.ones_like(vector)
+    bias = made.weights.get("bias", np.zeros_like(vector)) if has else np.zeros_like(vector)
+    weight, bias = (weight * vector, bias * vector) if op == "mul" else (weight, bias + vector)
+    attributes.pop("affine", None)
+    attributes.pop("bias", None)
+    if not default:
+        attributes["affine"] = True
+    kept = {name: ConstantArray(each, "") for name, each in made.weights.items()}
+    name = next(iter(made.names), known.name)
+    weights = {
+        **kept,
+        "weight": ConstantArray(weight.astype(np.float32), name),
+        "bias": ConstantArray(bias.astype(np.float32), name),
+    }
+    plain = net.add(made.op, made.inputs, attributes, weights=weights)
+    plain.made.names = made.names or ((known.name,) if known.name else ())
+    return GraphTensor(plain.made, plain.port, x.steps)
+
+
+def _with_bias(net: FlatNetwork, x: GraphTensor, vector: Any) -> GraphTensor:
+    """Return the conv or linear layer with a bias."""
+    made = x.made
+    attributes = {name: each for name, each in made.attributes.items() if name != "bias"}
+    weights = {name: ConstantArray(each, "") for name, each in made.weights.items()}
+    weights["bias"] = ConstantArray(vector.astype(np.float32), "")
+    plain = net.add(made.op, made.inputs, attributes, weights=weights)
+    plain.made.names = made.names
+    return replace(x, made=plain.made)
