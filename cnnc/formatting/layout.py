@@ -43,7 +43,7 @@ def _entry(lead: str, entry: Entry, indent: int) -> Iterator[str]:
         return
     column = len(lead) + 1
     flow = _flow(value)
-    if flow is not None and column + len(flow) <= WIDTH:
+    if flow is not None and (column + len(flow) <= WIDTH or not value.entries):
         yield _with(f"{lead} {flow}", entry.beside)
     elif flow is not None and (filled := _filled(value, column)):
         *lines, last = filled

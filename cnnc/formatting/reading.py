@@ -107,7 +107,7 @@ class _Walk:
         key, span, value = parts
         start = _start(span, value)
         above = self.lines_before(start)
-        if start[0] > line + 1 and self._is_after_blank(start[0]) and (above or line):
+        if start[0] > line and self._is_after_blank(start[0]) and (above or line):
             above.append("")
         entry = Entry(Leaf(None), key, above)
         begin = span or value.span

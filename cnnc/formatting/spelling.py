@@ -14,8 +14,9 @@ from cnnc.text.scalars import resolve
 _INDICATORS = frozenset("-?:,[]{}#&*!|>'\"%@`=<")  # a plain scalar does not begin with one of these
 _ESCAPED = re.compile(
     r"[\x7f-\xa0\xad\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ud800-\udfff\ufeff\ufff0-\uffff]"
-)  # what does not show, or is not allowed in a text
-_SPECIAL = re.compile(rf": |:$| #|[\x00-\x1f]|{_ESCAPED.pattern}")
+)  # what does not show, or is not allowed in a text; JSON escapes the characters below a space
+_INVISIBLE = re.compile(rf"[\x00-\x1f]|{_ESCAPED.pattern}")
+_SPECIAL = re.compile(rf": |:$| #|{_INVISIBLE.pattern}")
 _SPECIAL_IN_FLOW = re.compile(r"[,\[\]{}?:]")
 
 
@@ -62,7 +63,7 @@ def block(data: str, width: int, *, fold: bool = False) -> list[str] | None:
 
 
 def _fits_block(line: str) -> bool:
-    return not _ESCAPED.search(line) and "\t" not in line and "\r" not in line and line.rstrip(" ") == line
+    return not _INVISIBLE.search(line) and not line.endswith(" ")
 
 
 def _folded(lines: list[str], width: int) -> list[str]:

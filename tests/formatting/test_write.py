@@ -6,7 +6,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import cnnc
@@ -51,6 +51,9 @@ def typed(data):
 
 
 @given(DATA)
+@example({"a": {"word " * 25: {}, "b": None}})
+@example({"a": ["0\n"], "nodes": []})
+@example({"a": "\x1f\n"})
 def test_what_is_written_is_read_back(data):
     for text in (write(data), write_json(data)):
         assert typed(parse_text(Source("<test>", text)).plain()) == typed(data)
