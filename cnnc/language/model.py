@@ -33,8 +33,10 @@ def _amount(text: str, ending: str, examples: str) -> int:
     return round(float(match[1]) * UNITS[match[2]])
 
 
-Count = Annotated[int, BeforeValidator(_count), Field(ge=0, le=2**62)]
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0, le=2**62)]
+_Whole = Annotated[int, Field(ge=0, le=2**62)]
+_Text = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*[KMGT]?B?\s*$")]
+Count = Annotated[int, BeforeValidator(_count, json_schema_input_type=_Whole | _Text), Field(ge=0, le=2**62)]
+Bytes = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=_Whole | _Text), Field(ge=0, le=2**62)]
 
 
 Pattern = Annotated[str, Field(min_length=1, max_length=256)]
@@ -93,7 +95,7 @@ class Train(Part):
     skip_unreadable: bool = Field(False, description="leave out pictures that cannot be read")
     precision: Annotated[
         Literal["32", "bf16", "16", "auto"],
-        BeforeValidator(_word),
+        BeforeValidator(_word, json_schema_input_type=Literal["32", "bf16", "16", "auto", 32, 16]),
         Field(description="precision of the forward and backward pass; auto: bf16 if the hardware has it"),
     ] = "32"
     tf32: bool = Field(False, description="multiply float32 with 10-bit mantissas, on GPUs that support it")

@@ -5,7 +5,7 @@ Each validates plain data (ints, floats, strings, lists) strictly and normalises
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from cnnc.ops.activation_names import ACTIVATIONS
 
@@ -24,7 +24,9 @@ NonNegative = Annotated[float, Field(ge=0, le=1e30)]
 Real = Annotated[float, Field(ge=-1e30, le=1e30)]
 
 Pair = tuple[int, int]
-_Pads = int | Pair | tuple[int, int, int, int]
+_Extent = Annotated[int, Field(ge=1, le=LARGEST_WINDOW)]
+_Pad = Annotated[int, Field(ge=0, le=LARGEST_WINDOW)]
+_Pads = _Pad | tuple[_Pad, _Pad] | tuple[_Pad, _Pad, _Pad, _Pad]
 Padding = tuple[int, int, int, int] | Literal["same", "same_lower", "valid"]
 
 
@@ -41,12 +43,12 @@ def _ints(value: Any, least: int, lengths: tuple[int, ...], what: str) -> list[i
     return list(items)
 
 
-def _pair(least: int) -> BeforeValidator:
+def _pair(least: int, accepts: Any) -> BeforeValidator:
     def read(value: Any) -> Any:
         items = _ints(value, least, (1, 2), "an integer or a pair [height, width]")
         return (items[0], items[-1])
 
-    return BeforeValidator(read, json_schema_input_type=int | tuple[int, int])
+    return BeforeValidator(read, json_schema_input_type=accepts)
 
 
 _SIDES = "an integer, [height, width] or [top, left, bottom, right]"
@@ -65,8 +67,8 @@ def _padding(value: Any) -> Any:
     return _pads(value, _SIDES.replace(" or", ",") + ", same, same_lower or valid")
 
 
-SizePair = Annotated[tuple[int, int], _pair(1)]
-IndexPair = Annotated[tuple[int, int], _pair(0)]
+SizePair = Annotated[tuple[int, int], _pair(1, _Extent | tuple[_Extent, _Extent])]
+IndexPair = Annotated[tuple[int, int], _pair(0, _Pad | tuple[_Pad, _Pad])]
 Sides = Annotated[tuple[int, int, int, int], BeforeValidator(_pads, json_schema_input_type=_Pads)]
 PaddingAttribute = Annotated[
     Padding, BeforeValidator(_padding, json_schema_input_type=_Pads | Literal["same", "same_lower", "valid"])
@@ -97,7 +99,9 @@ def _activation(value: Any) -> Any:
     return value
 
 
-ActivationName = Annotated[str, BeforeValidator(_activation)]
+ActivationName = Annotated[
+    str, BeforeValidator(_activation), WithJsonSchema({"type": "string", "enum": list(ACTIVATIONS)})
+]
 
 
 def _node(value: Any) -> Any:

@@ -5,7 +5,7 @@ Takes the keys and shapes of a state_dict, or a graph; returns `Layer`s in order
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import or_
@@ -23,6 +23,11 @@ ROLES = {  # names that other frameworks use
 }
 SEPARABLE = ("depthwise_kernel", "pointwise_kernel")  # of one layer in Keras, of two in torch
 KNOWN = ("weight", "bias", "running_mean", "running_var", COUNTER)
+
+
+def counts_batches(key: str, shape: Sequence[int]) -> bool:
+    """Return whether a tensor is a batch norm's counter, not the tensor of a `parameter` of that name."""
+    return key.rpartition(".")[2] == COUNTER and not shape
 
 
 @dataclass(frozen=True)

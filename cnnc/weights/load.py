@@ -19,7 +19,7 @@ from cnnc.graph.graph import Graph
 from cnnc.targets import torch_module
 from cnnc.weights import checkpoint_file, map_file, state_dict
 from cnnc.weights.channels_last import flattened, is_kernel, reorder, to_torch
-from cnnc.weights.layers import COUNTER, Layer, layers
+from cnnc.weights.layers import Layer, counts_batches, layers
 from cnnc.weights.mismatch import Advise, Mismatch, Shapes
 from cnnc.weights.onnx import OnnxWeights
 from cnnc.weights.patterns import Names, all_selected, around, names_of, require_matches
@@ -142,8 +142,8 @@ def _settled(
     """Return the tensors as float32, each with its own memory; raises E401 and E403."""
     import torch
 
-    for name in expected:
-        if name.rpartition(".")[2] == COUNTER:
+    for name, shape in expected.items():
+        if counts_batches(name, shape):
             found[name] = found.get(name, torch.tensor(0)).to(torch.int64)
     if mismatch := Mismatch(path, key, shapes(found), expected):
         raise mismatch.error(advise)
@@ -202,7 +202,7 @@ def _require_dense(path: Path, tensors: "Mapping[str, Tensor]") -> None:
 def _numbers(path: Path, key: str, tensor: "Tensor") -> "Tensor":
     import torch
 
-    if key.rpartition(".")[2] == COUNTER:
+    if counts_batches(key, tensor.shape):
         return tensor
     if not tensor.is_floating_point():
         kind = str(tensor.dtype).removeprefix("torch.")

@@ -18,7 +18,7 @@ from cnnc.diagnostics.suggestions import did_you_mean
 from cnnc.text.reader import parse_text
 from cnnc.text.source import read as read_text
 from cnnc.text.value import Value
-from cnnc.weights.layers import COUNTER, Shape, squeezed
+from cnnc.weights.layers import Shape, counts_batches, squeezed
 from cnnc.weights.mismatch import size
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def use(
             found[key] = tensors[name].reshape(expected[key])
             for other in minus:
                 found[key] = found[key] - tensors[other].reshape(expected[key])
-    missing = [key for key in expected if key not in map.data and key.rpartition(".")[2] != COUNTER]
+    missing = [key for key, shape in expected.items() if key not in map.data and not counts_batches(key, shape)]
     if missing:
         listed = ", ".join(f"`{key}`" for key in missing[:SHOWN])
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""

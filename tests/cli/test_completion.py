@@ -29,10 +29,10 @@ def words(*given):
         (("--ver",), ["--version"]),
         (("check", "--d"), ["--depth", "--deny"]),
         (("check", "a.yaml", "--so"), ["--sort"]),
-        (("check", "--format", ""), ["text", "json", "github"]),
-        (("check", "--format", "j"), ["json"]),
-        (("check", "--format=j"), ["--format=json"]),
-        (("check", "--format", "=", "j"), ["json"]),
+        (("check", "--format", ""), ["text", "json", "github", "sarif", "junit", "gitlab"]),
+        (("check", "--format", "j"), ["json", "junit"]),
+        (("check", "--format=j"), ["--format=json", "--format=junit"]),
+        (("check", "--format", "=", "j"), ["json", "junit"]),
         (("check", "--depth", ""), []),
         (("check", "spec"), []),
         (("--show-completion", "z"), ["zsh"]),
@@ -73,7 +73,7 @@ def test_bash_completes(tmp_path, monkeypatch):
     ask = "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _cnnc; echo ${COMPREPLY[@]}\n"
     for line, expected in (
         ("cnnc ch", ["check"]),
-        ("cnnc check --format ''", ["text", "json", "github"]),
+        ("cnnc check --format ''", ["text", "json", "github", "sarif", "junit", "gitlab"]),
         ("cnnc check 'a b.yaml' --exc", ["--exclude"]),
         ("cnnc check --sort = m", ["macs", "memory"]),
     ):

@@ -298,3 +298,12 @@ def test_a_damaged_table_of_contents_is_a_damaged_file(tmp_path, state):
     data[data.rindex(b"PK\x01\x02") + 46] = 0xB7  # the first letter of a name, which is UTF-8
     path.write_bytes(data)
     assert fault(path, shapes(state)).code == Code.WEIGHTS_UNREADABLE
+
+
+def test_a_parameter_may_be_called_like_a_batch_norms_counter(tmp_path):
+    held = {"num_batches_tracked": torch.tensor([0.5])}
+    path = save(tmp_path / "w.safetensors", held)
+    torch.testing.assert_close(read(path, shapes(held)), held)
+    assert (
+        fault(save(tmp_path / "no.safetensors", {"other": torch.zeros(1)}), shapes(held)).code == Code.WEIGHTS_MISMATCH
+    )
