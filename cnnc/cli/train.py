@@ -138,6 +138,7 @@ def _train(given: Namespace, fields: dict[str, Any]) -> int:
                 trained.records[-1],
                 trained.examples_per_second,
                 trained.peak_memory,
+                given.set or (),
             )
         )
     return 0

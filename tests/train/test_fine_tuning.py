@@ -232,6 +232,15 @@ def test_other_differences_are_named(tmp_path):
         assert not proposed(help)
 
 
+def test_a_map_need_not_name_what_is_fresh(tmp_path):
+    path = saved(tmp_path, network(10), stem="first", head="last")
+    lines = ["weights:", "  stem.weight: first.weight", "  stem.bias: first.bias"]
+    for more in ([], ["  head.0.weight: last.weight"]):  # of another shape, which does not matter
+        (tmp_path / "map.yaml").write_text("\n".join([*lines, *more, ""]))
+        found = read_start(cnnc.load(network(7)), path, ["head"], tmp_path / "map.yaml")
+        assert [*found] == ["stem.weight", "stem.bias"]
+
+
 def test_a_misspelt_pattern_of_fresh_is_refused(tmp_path):
     path = saved(tmp_path, network(10))
     with pytest.raises(CnncError, match=r"E517.*`haed` of `fresh` matches no weights of the network or") as caught:

@@ -249,3 +249,8 @@ def test_the_summary_says_what_to_type_next(tmp_path):
     ]
     untested = record(2, test_loss=None, test_accuracy=None)
     assert "best  train acc 0.6667 in epoch 2" in summary("s", tmp_path, untested, untested, 1, 1)
+
+
+def test_the_next_command_has_the_parameters_of_the_run():
+    text = summary("s.yaml", Path("w"), record(2), record(3), 1, 1, ["classes=2", "wide=true"])
+    assert text.endswith("next: cnnc build s.yaml --set classes=2 --set wide=true --weights w")

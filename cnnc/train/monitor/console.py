@@ -6,6 +6,7 @@ those of the current epoch stay on the device until its end.
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -128,14 +129,23 @@ def numbers(record: EpochRecord) -> list[str]:
 
 
 def summary(
-    spec: str, weights: Path, best: EpochRecord, last: EpochRecord, examples_per_second: float, peak_memory: int
+    spec: str,
+    weights: Path,
+    best: EpochRecord,
+    last: EpochRecord,
+    examples_per_second: float,
+    peak_memory: int,
+    settings: Sequence[str] = (),
 ) -> str:
     """Return the lines; `weights` is the file of the epoch `best`, `peak_memory` is in bytes.
+
+    `settings` are the values of `--set`, without which the weights would not fit the spec.
 
     There is no line about speed and memory if `examples_per_second` is 0: the run had nothing left to do.
     """
     has_trained = examples_per_second > 0
-    command = shlex.join(["cnnc", "build", spec, "--weights", str(weights)])
+    chosen = [word for each in settings for word in ("--set", each)]
+    command = shlex.join(["cnnc", "build", spec, *chosen, "--weights", str(weights)])
     return "\n".join(
         [
             f"best  {_accuracy(best)} in epoch {best.epoch}",
