@@ -84,8 +84,6 @@ class _Walk:
             tree.closing = self.lines_before(limit)
         else:
             while self._left and (each := self._left[0]).alone and each.place < limit and outer < each.column:
-                if each.column < value.span.column:
-                    break
                 tree.closing += self._line(self._left.popleft())
         return tree
 

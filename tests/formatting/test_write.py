@@ -54,6 +54,7 @@ def typed(data):
 @example({"a": {"word " * 25: {}, "b": None}})
 @example({"a": ["0\n"], "nodes": []})
 @example({"a": "\x1f\n"})
+@example({"k" * 1100: {"l" * 1100: [1]}, "nodes": [{"conv": {"k" * 1100: 1}}]})
 def test_what_is_written_is_read_back(data):
     for text in (write(data), write_json(data)):
         assert typed(parse_text(Source("<test>", text)).plain()) == typed(data)
@@ -158,6 +159,22 @@ def test_the_layout():
         "cnnc": 1,
     }
     assert write(data) == WRITTEN.replace(".5", "0.5")
+
+
+@pytest.mark.parametrize(
+    "laid_out",
+    [
+        lambda word: {"labels": ["a" * 50, word, "c"]},
+        lambda word: {"nodes": [{"conv": {"name": "a" * 50, "from": word}}]},
+        lambda word: {"train": {"data": "a" * 50, "schedule": word}},
+    ],
+    ids=["list", "node", "mapping"],
+)
+def test_a_line_has_at_most_120_characters(laid_out):
+    short = max(len(line) for line in write(laid_out("b")).splitlines())
+    fitting, longer = (write(laid_out("b" * (length - short + 1))).splitlines() for length in (120, 121))
+    assert max(map(len, fitting)) == 120
+    assert len(longer) > len(fitting)
 
 
 @pytest.mark.parametrize(
