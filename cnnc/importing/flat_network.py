@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 LONGEST = 100_000  # nodes
+KEEPS = ("layer_norm", "group_norm", "instance_norm", "softmax", "log_softmax", "l2_norm")  # the shape
 MOST = 10**10  # elements of a value
 
 
@@ -118,8 +119,10 @@ class FlatNetwork:
 def _keeps(op: str) -> bool:
     """Whether an op keeps the shape of its first input, position by position."""
     from cnnc.ops.base import Local
+    from cnnc.ops.window import Windowed
 
-    return issubclass(registry.get(op), Local) and op not in ("conv",)
+    kind = registry.get(op)
+    return (issubclass(kind, Local) and not issubclass(kind, Windowed)) or op in KEEPS
 
 
 def type_of(value: GraphTensor) -> TensorType:

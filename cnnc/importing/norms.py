@@ -8,7 +8,7 @@ from cnnc.importing import patterns
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode, short
 from cnnc.importing.shapes import axis_of, reshaped
-from cnnc.importing.values import ConstantArray, GraphTensor, Unsupported
+from cnnc.importing.values import ConstantArray, GraphTensor, Symbol, Unsupported
 from cnnc.importing.views import settle
 
 EPS = 1e-5
@@ -135,10 +135,12 @@ def reduction(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     places = sorted(axis % rank for axis in axes or range(rank))
     if node.op == "ReduceMean" and places == [rank - 1] and keep and patterns.channels_last(x):
         return net.part("_mean", [x], (*x.sizes[:-1], 1), axes=(rank - 1,))
+    op = REDUCTIONS[node.op]
+    if x.op == "_windows" and op == "amax" and places == [x.made.attributes["axis"] + 1] and not keep:
+        return _adaptive(net, x)
     x = settle(net, x)
     if 0 in places:
         raise Unsupported("it reduces the batch")
-    op = REDUCTIONS[node.op]
     pool = {"mean": "global_avg_pool", "amax": "global_max_pool"}.get(op)
     if rank == 4 and places == [2, 3] and pool:
         pooled = net.add(pool, [x])
@@ -149,6 +151,18 @@ def reduction(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     spec = [axis - 1 for axis in places]
     given: dict[str, Any] = {"axes": spec[0] if len(spec) == 1 else spec}
     return net.add(op, [x], given if keep else {**given, "keep": False})
+
+
+def _adaptive(net: FlatNetwork, x: GraphTensor) -> GraphTensor:
+    """Return the adaptive pool whose windows along an axis `x` holds."""
+    axis, source = x.made.attributes["axis"], x.made.inputs[0]
+    size: list[Any] = [*source.sizes[2:]]
+    size[axis - 2] = x.sizes[axis]
+    if source.op == "adaptive_max_pool" and axis == 3:
+        source = source.made.inputs[0]
+    if any(isinstance(each, Symbol) for each in size):
+        raise Unsupported("it pools a map of open height or width by rows")
+    return net.add("adaptive_max_pool", [source], {"size": size})
 
 
 def reduce_l2(net: FlatNetwork, node: OnnxNode) -> GraphTensor:

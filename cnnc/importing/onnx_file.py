@@ -189,10 +189,9 @@ def _require_ports(file: OnnxFile) -> None:
             kind = TensorProto.DataType.Name(kinds[each.name]).lower() if kinds[each.name] in known else "no tensor"
             help = "export it with float32 inputs" if kind != "uint8" else "build it without `--uint8`"
             raise refused(file.path, f"its input {each.name!r} is {kind}, not float32", help)
-        if len(each.shape) < 2:
-            raise refused(
-                file.path, f"its input {each.name!r} has {len(each.shape)} axes: a batch and features at least"
-            )
+        if len(each.shape) not in (2, 4):
+            why = f"its input {each.name!r} has {len(each.shape)} axes, but a spec takes maps (4) and vectors (2)"
+            raise refused(file.path, why)
         open = [axis for axis, size in enumerate(each.shape) if size is None and axis > 0]
         if open and (len(each.shape) != 4 or min(open) < 2):
             shown = [("?" if size is None else size) for size in each.shape]

@@ -85,7 +85,7 @@ def _pooled(net: FlatNetwork, x: GraphTensor, matrix: Any, axis: int) -> GraphTe
     if len(x.sizes) != 4 or any(isinstance(size, Symbol) for size in x.sizes[2:]) or x.steps:
         return None
     size, windows = matrix.shape
-    if x.sizes[axis] != size or windows > size:
+    if x.sizes[axis] != size:
         return None
     wanted = np.zeros((size, windows))
     for k in range(windows):

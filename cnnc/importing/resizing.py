@@ -4,7 +4,7 @@ from typing import Any
 
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode
-from cnnc.importing.values import GraphTensor, Symbol, Unsupported
+from cnnc.importing.values import GraphTensor, ShapeStep, Symbol, Unsupported
 from cnnc.importing.views import settle
 from cnnc.importing.windows import pair
 
@@ -16,7 +16,7 @@ def depth_to_space(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
         channels = x.sizes[1]
         if isinstance(channels, Symbol) or channels % factor**2:
             raise Unsupported(f"{channels} channels are no multiple of {factor}²")
-        x = net.add("channel_shuffle", [x], {"groups": factor**2})
+        x = interleaved(x, factor**2)
     return net.add("pixel_shuffle", [x], {"factor": factor})
 
 
@@ -24,8 +24,16 @@ def space_to_depth(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """SpaceToDepth: `pixel_unshuffle` with its channels reordered."""
     x, factor = node.value(), node.attr("blocksize")
     y = net.add("pixel_unshuffle", [x], {"factor": factor})
-    channels = x.sizes[1]
-    return net.add("channel_shuffle", [y], {"groups": channels}) if channels != 1 else y
+    return interleaved(y, int(x.sizes[1]))  # type: ignore[arg-type]
+
+
+def interleaved(x: GraphTensor, groups: int) -> GraphTensor:
+    """Return a map with the groups of its channels interleaved, as steps."""
+    batch, channels, *space = x.sizes
+    part = int(channels) // groups  # type: ignore[arg-type]
+    split = x.through(ShapeStep(None, (batch, groups, part, *space)))
+    turned = split.through(ShapeStep((0, 2, 1, 3, 4), (batch, part, groups, *space)))
+    return turned.through(ShapeStep(None, x.sizes))
 
 
 MODES = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic", "bilinear": "bilinear"}

@@ -241,6 +241,9 @@ def gather(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     size = x.sizes[axis]
     if len(index) == 1 and known.array.ndim == 0 and (part := third(net, x, axis, index[0])) is not None:
         return reshaped(part, tuple(each for k, each in enumerate(part.sizes) if k != axis))
+    windows = _windows(x, known.array, axis)
+    if windows is not None:
+        return net.part("_windows", [x], (*x.sizes[:axis], *known.array.shape, *x.sizes[axis + 1 :]), axis=axis)
     if axis == 0 or known.array.ndim > 1:
         raise Unsupported("it gathers along the batch" if axis == 0 else "its indices are a matrix")
     if isinstance(size, Symbol):
@@ -257,6 +260,19 @@ def gather(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     if known.array.ndim:
         return taken
     return reshaped(taken, tuple(each for k, each in enumerate(taken.sizes) if k != axis))
+
+
+def _windows(x: GraphTensor, rows: Any, axis: int) -> int | None:
+    """Return the number of windows whose rows are those of an adaptive pool; None if they are not."""
+    size = x.sizes[axis]
+    if rows.ndim != 2 or isinstance(size, Symbol) or len(x.sizes) != 4 or axis < 2:
+        return None
+    windows, longest = rows.shape
+    for k in range(windows):
+        start, stop = k * size // windows, -(-(k + 1) * size // windows)
+        if [*rows[k]] != [min(start + j, stop - 1) for j in range(longest)]:
+            return None
+    return int(windows)
 
 
 def _nearest(net: FlatNetwork, x: GraphTensor, index: list[int], axis: int) -> GraphTensor:

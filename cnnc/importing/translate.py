@@ -68,6 +68,7 @@ class _Translator:
         found = {name: value for name, value in outputs.items() if value is not None}
         nodes = self.net.alive([*found.values()])
         self._require_whole(nodes)
+        self._require_used(nodes)
         if self.problems:
             raise CnncError(self._listed())
         return Translated(self.inputs, found, [made for made in nodes if made.op], self.batch)
@@ -156,7 +157,8 @@ class _Translator:
         found = self._content(name)
         if isinstance(found, GraphTensor):
             try:
-                return settle(self.net, found)
+                settled = settle(self.net, found)
+                return settled if settled.made.op else self.net.add("identity", [settled])
             except Unsupported as reason:
                 found = NotImported()
                 why = reason.why
@@ -169,6 +171,14 @@ class _Translator:
         message = f"{self.file.path}: the output {name!r} cannot be imported: {why}"
         self.problems.append(Diagnostic(Code.NOT_IMPORTABLE, message))
         return None
+
+    def _require_used(self, nodes: Sequence[NewNode]) -> None:
+        """Report inputs that no output depends on."""
+        used = {each.made for made in nodes for each in (*made.inputs, *([made.like] if made.like else []))}
+        for name, value in self.inputs.items():
+            if value.made not in used and not self.problems:
+                message = f"{self.file.path}: no output depends on the values of the input {name!r}"
+                self.problems.append(Diagnostic(Code.NOT_IMPORTABLE, message, help="remove it from the file"))
 
     def _require_whole(self, nodes: Sequence[NewNode]) -> None:
         """Report parts of patterns that have not become an op."""
