@@ -52,7 +52,8 @@ class _Listed:
 
 def run(given: Namespace) -> int:
     """Write the spec and its weights, print how close the spec is, and return the exit code."""
-    from cnnc.importing.importer import Described, exists, read, write
+    from cnnc.compiler import load
+    from cnnc.importing.importer import Described, exists, read, with_blocks, write
     from cnnc.importing.proof import prove
 
     spec = Path(given.out or f"{Path(given.model).stem}.yaml")
@@ -65,13 +66,14 @@ def run(given: Namespace) -> int:
     with shown_progress() as progress:
         progress("reading the model")
         imported = read(given.model, described, allow_external=given.allow_external)
+        imported = imported if given.flat else with_blocks(imported)
         progress("running both networks")
         proof = prove(imported, Path(given.model), allow_external=given.allow_external, timeout=given.timeout)
     text = _text(imported.spec, spec)
     weights = write(imported, text, spec)
-    lines = len(text.splitlines())
+    lines, nodes = len(text.splitlines()), len(load(imported.spec).nodes)
     tensors = sum(each.size for each in imported.weights.values())
-    print(f"{visible(str(spec))}  {counted(lines, 'line')}, {counted(len(imported.spec['nodes']), 'node')}, {proof}")
+    print(f"{visible(str(spec))}  {counted(lines, 'line')} for {counted(nodes, 'node')}, {proof}")
     print(f"{visible(str(weights))}  {counted(tensors, 'number')}")
     print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(weights))}")
     return 0

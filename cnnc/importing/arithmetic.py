@@ -54,6 +54,8 @@ def binary(net: FlatNetwork, op: str, a: GraphTensor, b: GraphTensor) -> GraphTe
     found = patterns.of_two(net, op, a, b)
     if found is not None:
         return found
+    if a.op == f"_{op}" and a.made.attributes.get("open"):
+        return net.add(op, [*a.made.inputs, b])
     if a.made.op.startswith("_") or b.made.op.startswith("_"):
         return net.part(f"_{op}", [a, b], a.sizes if len(a.sizes) >= len(b.sizes) else b.sizes)
     if a.steps and a.steps == b.steps and a.base == b.base:
@@ -72,7 +74,12 @@ def _of_equal_rank(net: FlatNetwork, op: str, a: GraphTensor, b: GraphTensor) ->
         raise Unsupported(
             f"its inputs have {len(a.sizes)} and {len(b.sizes)} axes, which ONNX aligns without regard to the batch"
         )
-    return net.add(op, [a, b])
+    try:
+        return net.add(op, [a, b])
+    except Unsupported:
+        if op in ("sub", "div"):
+            raise
+    return net.part(f"_{op}", [a, b], a.sizes, open=True)  # until a third input has the shape of the result
 
 
 def _with_constant(net: FlatNetwork, op: str, x: GraphTensor, known: ConstantArray, *, first: bool) -> GraphTensor:

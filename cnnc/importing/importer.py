@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc.artifacts.contract import Contract, InputContract
-from cnnc.compiler import check
+from cnnc.compiler import check, load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.weights_stamp import write_stamped
 from cnnc.files.write import reported, stage_file, staging
 from cnnc.importing.flat_spec import Imported, flat_spec, with_outputs, with_preprocessing
 from cnnc.importing.names import clean
-from cnnc.importing.onnx_file import OnnxFile, open_onnx, refused
+from cnnc.importing.onnx_file import OnnxFile, open_onnx, refused, require_ports
 from cnnc.importing.translate import translate
+from cnnc.recover.structured import structured
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,9 @@ def read(path: str | os.PathLike[str], described: Described | None = None, *, al
     """
     about = described or Described()
     file = open_onnx(path, allow_external=allow_external)
-    imported = flat_spec(translate(file, _sizes(file, about.sizes)), _name(file, about))
+    sizes = _sizes(file, about.sizes)
+    require_ports(file, sizes)
+    imported = flat_spec(translate(file, sizes), _name(file, about))
     spec = _described(file, imported, about)
     checked = check(spec)
     if not checked.ok:
@@ -54,6 +57,29 @@ def read(path: str | os.PathLike[str], described: Described | None = None, *, al
             replace(each, message=f"the spec of {path} is not valid: {each.message}") for each in checked.diagnostics
         )
     return replace(imported, spec=spec)
+
+
+def with_blocks(imported: Imported) -> Imported:
+    """Return the same network with blocks, groups and repetition, and its weights under the new keys."""
+    before = load(imported.spec)
+    named = len(imported.paths) * 2 > len(before.nodes)
+    found = structured(imported.spec, imported.paths if named else None)
+    keys = found.keys(before, imported.weights)
+    return replace(
+        imported,
+        spec=found.spec,
+        weights={keys[key]: array for key, array in imported.weights.items()},
+        values={_moved(name, found.paths): value for name, value in imported.values.items()},
+        paths={},
+    )
+
+
+def _moved(name: str, paths: Mapping[str, str]) -> str:
+    """Return a value's name (`node` or `split.0`) with the node's new path."""
+    if name in paths:
+        return paths[name]
+    node, _, port = name.rpartition(".")
+    return f"{paths[node]}.{port}"
 
 
 def _name(file: OnnxFile, about: Described) -> str:
@@ -65,7 +91,7 @@ def _sizes(file: OnnxFile, given: Mapping[str, Sequence[int]]) -> dict[str, Sequ
     shapes = {each.name: each.shape for each in file.inputs}
     found = {}
     for name, size in given.items():
-        target = name or next(iter(shapes))
+        target = name or next(iter(shapes), "")
         own = shapes.get(target)
         if own is None or (not name and len(shapes) > 1):
             raise refused(file.path, f"it has the inputs {', '.join(shapes)}", "write `--input-size NAME=3,224,224`")

@@ -66,19 +66,20 @@ def _without_prefix(named: dict[NewNode, str]) -> dict[NewNode, str]:
 
 
 def _path(made: NewNode) -> str:
+    """Return the path; of equal weights, exporters keep only one, so a node's own name comes before its weights'."""
+    node = made.origin
+    if made.op in ("parameter", "scale") and made.names and not COUNTED.match(made.names[0]):
+        return _dotted(made.names[0])
+    noted = _noted(node) if node is not None else None
+    if noted is not None:
+        return noted
+    if node is not None and node.name.startswith("/"):
+        return _of_torch(node.name)
     for name in made.names:
         bare = SUFFIX.sub("", name)
         if bare != name and bare and not bare.startswith("onnx::"):
             return _dotted(bare)
-    if made.origin is None:
-        return ""
-    noted = _noted(made.origin)
-    if noted is not None:
-        return noted
-    name = made.origin.name
-    if name.startswith("/"):
-        return _of_torch(name)
-    return "" if COUNTED.match(name) else _dotted(name)
+    return "" if node is None or COUNTED.match(node.name) else _dotted(node.name)
 
 
 def _noted(node: "onnx.NodeProto") -> str | None:

@@ -7,6 +7,7 @@ control flow, quantised graphs and types other than float32 are refused, all in 
 
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -95,6 +96,7 @@ def open_onnx(path: str | os.PathLike[str], *, allow_external: bool = False) -> 
     try:
         model, floats = _parts(place, allow_external=allow_external)
         require_intact(place, file.metadata)
+        _require_text(model)
     except (CnncError, ImportError):
         raise
     except Changed as error:
@@ -105,9 +107,7 @@ def open_onnx(path: str | os.PathLike[str], *, allow_external: bool = False) -> 
     _require_sizes(place, model)
     opset = _opset(place, model)
     _require_ops(place, model)
-    opened = OnnxFile(place, model.graph, opset, floats, file.metadata)
-    _require_ports(opened)
-    return opened
+    return OnnxFile(place, model.graph, opset, floats, file.metadata)
 
 
 def _parts(path: Path, *, allow_external: bool) -> "tuple[onnx.ModelProto, InFile]":
@@ -123,6 +123,17 @@ def _parts(path: Path, *, allow_external: bool) -> "tuple[onnx.ModelProto, InFil
             where = ", ".join(sorted(map(repr, names))[:3])
             raise refused(path, f"it has weights in another file, {where}", EXTERNAL)
     return split(path)
+
+
+def _require_text(model: "onnx.ModelProto") -> None:
+    """Raise ValueError for a name that is not UTF-8, which protobuf returns as bytes."""
+    graph = model.graph
+    for node in graph.node:
+        if not all(isinstance(each, str) for each in (node.name, node.op_type, node.domain, *node.input, *node.output)):
+            raise ValueError("a node has a name that is not UTF-8")
+    names = (each.name for port in (graph.input, graph.output, graph.initializer) for each in port)
+    if not all(isinstance(each, str) for each in names):
+        raise ValueError("a value has a name that is not UTF-8")
 
 
 def _require_sizes(path: Path, model: "onnx.ModelProto") -> None:
@@ -176,8 +187,11 @@ def _input(info: "onnx.ValueInfoProto") -> OnnxInput:
     return OnnxInput(info.name, tuple(None if side is None or side < 1 else side for side in sides))
 
 
-def _require_ports(file: OnnxFile) -> None:
-    """Raise E411 unless the inputs are float32 with a batch, and open only in batch, height and width."""
+def require_ports(file: OnnxFile, sizes: Mapping[str, Sequence[int]]) -> None:
+    """Raise E411 unless the inputs are float32 with a batch, and open only in batch, height and width.
+
+    `sizes` are shapes, without the batch, for inputs with open sizes.
+    """
     from onnx import TensorProto
 
     if not file.inputs or not file.outputs:
@@ -192,7 +206,8 @@ def _require_ports(file: OnnxFile) -> None:
         if len(each.shape) not in (2, 4):
             why = f"its input {each.name!r} has {len(each.shape)} axes, but a spec takes maps (4) and vectors (2)"
             raise refused(file.path, why)
-        open = [axis for axis, size in enumerate(each.shape) if size is None and axis > 0]
+        shape = (each.shape[0], *sizes.get(each.name, each.shape[1:]))
+        open = [axis for axis, size in enumerate(shape) if size is None and axis > 0]
         if open and (len(each.shape) != 4 or min(open) < 2):
             shown = [("?" if size is None else size) for size in each.shape]
             help = "set them with --input-size, as in `--input-size 3,224,224`"

@@ -47,13 +47,14 @@ def linear(net: FlatNetwork, x: GraphTensor, weight: ConstantArray, bias: Consta
             "conv", [GraphTensor(x.made, x.port)], {**attributes, "kernel": 1}, weights={**weights, "weight": pointwise}
         )
         return GraphTensor(made.made, made.port, (ShapeStep(x.steps[0].perm, (*x.sizes[:-1], out)),))
-    if x.steps and len(x.base) in (2, 3) and x.base[0] == net.batch and along_last(x):
+    rows = len(x.sizes) > 2 or x.sizes[0] != net.batch
+    if x.steps and rows and len(x.base) in (2, 3) and x.base[0] == net.batch and along_last(x):
         made = net.add("linear", [GraphTensor(x.made, x.port)], attributes, weights=weights)
         return with_last(x, made, out)
     x = settle(net, x)
     if len(x.sizes) == 4:
-        rows = reshaped(x, (x.sizes[0], elements(x.sizes[1:3]), features))
-        made = net.add("linear", [rows], attributes, weights=weights)
+        positions = reshaped(x, (x.sizes[0], elements(x.sizes[1:3]), features))
+        made = net.add("linear", [positions], attributes, weights=weights)
         return reshaped(made, (*x.sizes[:-1], out))
     return net.add("linear", [x], attributes, weights=weights)
 

@@ -101,7 +101,8 @@ def _to_sizes(x: GraphTensor, wanted: list[Any]) -> dict[str, Any]:
     factors = [each / own if isinstance(each, Symbol) else None for each, own in zip(wanted, x.sizes[2:], strict=True)]
     if all(isinstance(each, int) for each in factors):
         return {"factor": pair(factors)}
-    sides = [each.side if isinstance(each, Symbol) else None for each in wanted]
-    if sides[0] is None or sides[1] is None or sides[0].made is not sides[1].made:
+    sides = [each.side for each in wanted if isinstance(each, Symbol) and each.side is not None]
+    like = GraphTensor(sides[0].made, sides[0].port) if sides else None
+    if like is None or len(like.sizes) != 4 or [*like.sizes[2:]] != wanted:
         raise Unsupported("its sizes depend on an open height or width")
-    return {"like": GraphTensor(sides[0].made, sides[0].port)}
+    return {"like": like}

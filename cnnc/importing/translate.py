@@ -48,6 +48,7 @@ class _Translator:
         self.batch = next(iter(batches)) if len(batches) == 1 else None
         self.net = FlatNetwork(N if self.batch is None else self.batch)
         self.values: dict[str, Content] = {}
+        self.checks = _checks(file.opset)
         self.depth, self.inner = 0, dict[str, Any]()  # of branches of an If: their depth, and their constants
         self.problems: list[Diagnostic] = []
         self.used = {name for proto in file.graph.node for name in proto.input} | {*file.outputs}
@@ -98,7 +99,7 @@ class _Translator:
             return
         for name, content in zip(proto.output, found, strict=False):
             self.values[name] = content
-            if isinstance(content, GraphTensor):
+            if isinstance(content, GraphTensor) and not self.depth:
                 content.made.values.setdefault(content.port, name) if not content.steps else None
         for name in outputs[len(found) :]:
             self.values[name] = NotImported()
@@ -133,8 +134,21 @@ class _Translator:
         others = sorted(node.attributes.keys() - {*row.attributes})
         if others:
             raise Unsupported(f"its attribute {others[0]} = {node.attributes[others[0]]!r:.40} is not covered")
-        found = row.add(self.net, node)
+        self._check(node.proto)
+        try:
+            found = row.add(self.net, node)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # of values that no exporter writes
+            raise Unsupported(f"its attributes and inputs do not fit each other ({str(error)[:80]})") from error
         return found if isinstance(found, Sequence) else [found]
+
+    def _check(self, proto: Any) -> None:
+        """Raise Unsupported for a node with the wrong number of inputs, or attributes of the wrong kind."""
+        from onnx import checker
+
+        try:
+            checker.check_node(proto, self.checks)
+        except Exception as error:  # onnx has several kinds
+            raise Unsupported(f"it is not a valid node: {str(error).strip().splitlines()[0][:120]}") from error
 
     def _content(self, name: str) -> Content | None:
         if not name:
@@ -176,7 +190,7 @@ class _Translator:
         """Report inputs that no output depends on."""
         used = {each.made for made in nodes for each in (*made.inputs, *([made.like] if made.like else []))}
         for name, value in self.inputs.items():
-            if value.made not in used and not self.problems:
+            if value.made not in used and len(self.inputs) > 1 and not self.problems:
                 message = f"{self.file.path}: no output depends on the values of the input {name!r}"
                 self.problems.append(Diagnostic(Code.NOT_IMPORTABLE, message, help="remove it from the file"))
 
@@ -184,15 +198,31 @@ class _Translator:
         """Report parts of patterns that have not become an op."""
         for made in nodes:
             if made.op.startswith("_"):
-                why = PARTS.get(made.op, "cnnc has it only as a part of another op, and the other parts are missing")
+                why = WHY_ALONE.get(
+                    made.op, "cnnc has it only as a part of another op, and the other parts are missing"
+                )
                 self._refuse(made.origin, Unsupported(why))
 
 
-PARTS = {
+WHY_ALONE = {
+    **dict.fromkeys(
+        ("_add", "_mul", "_maximum", "_minimum"),
+        "its inputs have different shapes, and neither holds a number per channel, per position or per sample",
+    ),
     "_erf": "cnnc has erf only as a part of gelu",
     "_matmul": "it multiplies stacks of matrices, which cnnc has only in `attention`, with a projection after it",
     "_l2": "cnnc has this norm only as a part of `l2_norm`",
 }
+
+
+def _checks(opset: int) -> Any:
+    """Return the context in which onnx checks single nodes."""
+    from onnx import checker
+
+    context = checker.C.CheckerContext()
+    context.ir_version = 10
+    context.opset_imports = {"": opset}
+    return context
 
 
 def _array(tensor: Any) -> Any:

@@ -22,6 +22,8 @@ def with_tensor(net: FlatNetwork, op: str, x: GraphTensor, known: ConstantArray)
     made = x.made
     if made.op in ("batch_norm", "group_norm", "layer_norm", "instance_norm"):
         return _into_norm(net, op, x, vector, known)
+    if op == "add" and made.op == "attention":
+        return _with_bias(net, x, vector)
     if op == "add" and made.op in ("conv", "conv_transpose", "linear") and not made.attributes.get("bias", True):
         return _with_bias(net, x, vector)
     return None
@@ -29,7 +31,7 @@ def with_tensor(net: FlatNetwork, op: str, x: GraphTensor, known: ConstantArray)
 
 def _is_bias(op: str, x: GraphTensor, known: ConstantArray) -> bool:
     """Whether a tensor is the bias of a linear layer that is seen through steps which keep its features together."""
-    bare = x.made.op == "linear" and not x.made.attributes.get("bias", True)
+    bare = x.made.op == "attention" or (x.made.op == "linear" and not x.made.attributes.get("bias", True))
     return op == "add" and bare and known.array.shape == (x.sizes[-1],) and along_last(x)
 
 
@@ -70,11 +72,16 @@ def _into_norm(net: FlatNetwork, op: str, x: GraphTensor, vector: Any, known: Co
 
 
 def _with_bias(net: FlatNetwork, x: GraphTensor, vector: Any) -> GraphTensor:
-    """Return the conv or linear layer with a bias."""
+    """Return the conv, linear layer or attention with a bias, or with a larger one."""
     made = x.made
     attributes = {name: each for name, each in made.attributes.items() if name != "bias"}
     weights = {name: ConstantArray(each, "") for name, each in made.weights.items()}
-    weights["bias"] = ConstantArray(vector.astype(np.float32), "")
+    if made.op == "attention":
+        old = made.weights.get("out_proj.bias", np.zeros_like(vector))
+        weights.setdefault("in_proj_bias", ConstantArray(np.zeros(3 * vector.size, np.float32)))
+        weights["out_proj.bias"] = ConstantArray((old + vector).astype(np.float32))
+    else:
+        weights["bias"] = ConstantArray(vector.astype(np.float32), "")
     plain = net.add(made.op, made.inputs, attributes, weights=weights)
     plain.made.names = made.names
     return replace(x, made=plain.made)
