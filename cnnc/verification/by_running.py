@@ -20,7 +20,7 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Input, Node, Output, Ref
 from cnnc.targets import sample_inputs, torch_module
 from cnnc.verification.original import LayerRun, OnnxOriginal, Original, TorchOriginal, probe
-from cnnc.weights.layers import COUNTER, Layer, ancestors, layers_of, squeezed
+from cnnc.weights.layers import COUNTER, Layer, Shape, ancestors, layers_of, squeezed
 from cnnc.weights.match import match_layers
 
 if TYPE_CHECKING:
@@ -101,7 +101,11 @@ class _Search:
         self.graph, self.original, self.live = graph, original, live
         self.expected = torch_module.shapes(graph)
         self.ours = {each.name: each for each in layers_of(graph, self.expected)}
+        self.ours |= {
+            node.keys: _single(node.keys, self.expected) for node in graph.nodes if node.keys in self.expected
+        }
         self.theirs = original.trace(inputs, live)
+        self.silent = [*_silent(original, self.theirs)]
         self.outputs = original.run(inputs, live)
         needed = graph.needed(graph.outputs)
         self.order = [node for node in graph.nodes if node.path in needed]
@@ -113,7 +117,7 @@ class _Search:
     @cached_property
     def likely(self) -> dict[str, Layer]:
         """The pairs that names, shapes and order suggest."""
-        ours = list(self.ours.values())
+        ours = layers_of(self.graph, self.expected)
         return match_layers(ours, self.original.layers, ancestors(self.graph, ours), ordered=True)[0]
 
     def run(self) -> dict[str, LayerRun]:
@@ -140,15 +144,17 @@ class _Search:
         layer = self.ours.get(node.keys)
         if layer is None or node.keys in self.chosen:
             return [None]
-        taken = {found.layer.name for _, found in self.chosen.values()}
-        value = probe(self.values[node.inputs[0]])
+        taken = {key for _, found in self.chosen.values() for key in found.layer.keys.values()}
+        value = self.values[node.inputs[0]] if node.inputs else None
         found = [
             each
-            for each in self.theirs
-            if each.layer.name not in taken and each.layer.kind == layer.kind and _close(each.input, value)
+            for each in (*self.theirs, *self.silent)
+            if each.layer.kind == layer.kind
+            and taken.isdisjoint(each.layer.keys.values())
+            and (value is None or each.input is None or _equal(each.input, value))
         ]
-        likely = self.likely.get(node.keys)
-        return [*sorted(found, key=lambda each: likely is None or each.layer.name != likely.name)]
+        likely = self.likely.get(node.keys, layer).name
+        return [*sorted(found, key=lambda each: each.layer.name != likely)]
 
     def _fits(self, at: int, choice: LayerRun | None) -> bool:
         """Run a node with the chosen weights; return whether it returns the same as the original's layer."""
@@ -157,7 +163,7 @@ class _Search:
             self.chosen[node.keys] = at, choice
         values = self._run(node)
         self.values |= {Ref(node.path, port): value for port, value in enumerate(values)}
-        fits = choice is None or choice.output is None or _close(choice.output, probe(values[0]))
+        fits = choice is None or choice.output is None or _equal(choice.output, values[0])
         self.deepest = max(self.deepest, at + fits)
         return fits
 
@@ -180,7 +186,7 @@ class _Search:
         """Return whether the outputs are those of the original."""
         ours = [self.values[each.ref] for each in self.graph.outputs]
         return len(ours) <= len(self.outputs) and all(
-            _close(probe(theirs), probe(mine)) for theirs, mine in zip(self.outputs, ours, strict=False)
+            _equal(probe(theirs), mine) for theirs, mine in zip(self.outputs, ours, strict=False)
         )
 
     def result(self, pairs: Mapping[str, LayerRun]) -> "tuple[dict[str, str], dict[str, Tensor]]":
@@ -217,6 +223,24 @@ class _Search:
         return _undecided(f"`{node.path}` has no counterpart: {reason}")
 
 
+def _single(key: str, shapes: Mapping[str, Shape]) -> Layer:
+    """Return a tensor as a layer of its own, such as a class token, whose key has no role."""
+    return Layer(key, {"value": key}, {"value": shapes[key]})
+
+
+def _silent(original: Original, runs: "Sequence[LayerRun]") -> Iterator[LayerRun]:
+    """Yield the layers whose values are not known, because no module or node of theirs runs; and each of their tensors.
+
+    Only the values of later layers show whether they are the right ones.
+    """
+    known = {each.layer.name for each in runs}
+    for layer in original.layers:
+        if layer.name not in known:
+            yield LayerRun(layer)
+            tensors = {key: layer.shapes[role] for role, key in layer.keys.items()}
+            yield from (LayerRun(_single(key, tensors)) for key in tensors)
+
+
 def _undecided(reason: str) -> CnncError:
     help = "compare the strides, paddings, activations and `eps` before that layer with those of the original"
     return CnncError.of(Code.WEIGHTS_UNDECIDED, f"the weights cannot be matched by running: {reason}", help=help)
@@ -228,6 +252,12 @@ def _alone(graph: Graph, node: Node) -> Graph:
     refs = tuple(Ref(each.name) for each in inputs)
     outputs = tuple(Output(f"result_{port}", Ref(node.path, port)) for port in range(len(node.outputs)))
     return Graph(graph.name, inputs, (replace(node, inputs=refs),), outputs)
+
+
+def _equal(theirs: "Tensor", ours: "Tensor") -> bool:
+    """Return whether a probe is of the value, which the original may hold with the channels as the last axis."""
+    turned = ours.flatten(2).mT if ours.ndim > 2 else ours
+    return _close(theirs, probe(ours)) or _close(theirs, probe(turned))
 
 
 def _close(theirs: "Tensor", ours: "Tensor") -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.targets.loaded_onnx import LoadedOnnx
-from cnnc.weights import onnx
+from cnnc.weights import onnx, patterns
 from cnnc.weights.layers import Layer, layers
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ SAMPLES = 4096  # elements of a value that are compared
 
 @dataclass(frozen=True)
 class LayerRun:
-    """A layer, with probes of the values that it takes and returns; its output is None if it is not a tensor."""
+    """A layer, with probes of the values that it takes and returns; None for what is unknown or no tensor."""
 
     layer: Layer
-    input: "Tensor"
-    output: "Tensor | None"
+    input: "Tensor | None" = None
+    output: "Tensor | None" = None
 
 
 def probe(value: "Tensor") -> "Tensor":
@@ -54,7 +54,8 @@ class TorchOriginal:
         """Run with these weights; return the layers in the order in which they run first."""
         import torch
 
-        named = {each.name: each for each in self.layers}
+        around = {scope for each in self.layers for scope in patterns.around(each.name)[:-1]} | {""}
+        named = {each.name: each for each in self.layers if each.name not in around}  # others do more than one layer
         taken: dict[str, Tensor] = {}
         found: dict[str, LayerRun] = {}
 

@@ -12,6 +12,7 @@ from cnnc.diagnostics import CnncError
 from cnnc.targets.torch_module import lower, shapes
 from cnnc.weights.layers import layers
 from cnnc.weights.proposal import propose
+from tests.by_hand import transformers
 from tests.command import run_command
 
 CONV = {"kernel": 3, "padding": 1, "bias": False}
@@ -197,3 +198,17 @@ def test_choices_that_fit_only_at_first_are_undone():
 
     found = cnnc.match_by_running(graph, Theirs())
     assert pairs(found) == {"a": "one", "b": "two", "c": "three", "d": "four", "last": "last"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "params", "module"),
+    [
+        ("vit_b_16", {"depth": 2, "classes": 10}, lambda: transformers.ViT(depth=2, classes=10)),
+        ("convnext_tiny", {}, transformers.ConvNeXtTiny),
+    ],
+)
+def test_networks_with_tokens_are_matched(spec, params, module):
+    """Parameters that no module uses alone, attention that returns a tuple, norms with the channels last."""
+    found = cnnc.match_by_running(cnnc.load(f"specs/zoo/{spec}.yaml", set=params), module())
+    assert found.difference < 1e-5
+    assert all(ours == theirs for ours, theirs in found.map.items())
