@@ -13,6 +13,7 @@ from cnnc.graph.graph import Graph, Ref
 from cnnc.recover.layout import Plain
 from cnnc.recover.layout import scope as written
 from cnnc.recover.parameters import parametrize
+from cnnc.recover.regions import gather_without_sum
 from cnnc.recover.tree import GROUP, TreeItem
 from cnnc.recover.words import block_name
 
@@ -33,8 +34,8 @@ class Kind:
 class BlockFinder:
     """The blocks found so far, by name."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, uses: Mapping[Ref, int] | None = None) -> None:
+        self.graph, self.uses = graph, uses or {}
         self.found: dict[str, Plain] = {}
 
     def find(self, scopes: list[TreeItem], due: Collection[int]) -> list[TreeItem]:
@@ -51,6 +52,10 @@ class BlockFinder:
             if len(kind.instances) > 1:
                 self._define(kind)
         return [scope for kind in waiting.values() for scope, _ in kind.instances]
+
+    def without_sum(self, regions: list[TreeItem], root: TreeItem) -> list[TreeItem]:
+        """Make scopes of the chains in a scope that equal residual blocks but for their sum, and return them."""
+        return gather_without_sum(regions, [root], self.uses, self.graph)
 
     def _define(self, kind: Kind) -> None:
         template = kind.template
@@ -142,10 +147,21 @@ def _one_more(template: TreeItem, absent: Absent) -> Iterator[Absent]:
     if len(absent) < MOST_ABSENT and len(template.items) <= LARGEST_WITH_ABSENT:
         for at, item in enumerate(template.items):
             plain = item.inputs and len(item.outputs) == 1 and item.repeat is None and not item.like
-            if at not in absent and plain and _leaves_most(template, absent | {at}):
+            if at not in absent and plain and (not template.by_index or _is_last_named(template, at)) and _leaves_most(template, absent | {at}):
                 yield absent | {at}
 
 
 def _leaves_most(template: TreeItem, absent: Absent) -> bool:
     sizes = [sum(1 for _ in item.nodes()) for item in template.items]
     return 2 * sum(sizes[at] for at in absent) <= sum(sizes)
+
+
+def _is_last_named(template: TreeItem, at: int) -> bool:
+    """Whether no item after this one is named by another: its name, an index, depends on which items are there."""
+    before: Ref | None = None
+    for item in template.items:
+        outside = [ref for ref in item.used if item.used != [before] and ref not in template.takes]
+        if any(ref in later.outputs for ref in outside for later in template.items[at + 1 :]):
+            return False
+        before = next(iter(item.outputs), None)
+    return True

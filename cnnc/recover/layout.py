@@ -77,6 +77,8 @@ def _names(
     """Return the name of each item, and the positions of those that have to be written."""
     needed = {at for at, item in enumerate(items) if item.exact or not named.isdisjoint(item.outputs)}
     needed |= {at for at, item in enumerate(items) if id(item) in shared}
+    if any(item.when for item in items):  # default names depend on which items are there
+        _name_needed(items, named)
     wanted = _distinct({at: name for at in sorted(needed) if (name := items[at].name)}, items, set(inputs))
     explicit = {at for at, name in wanted.items() if not _may_be_default(name, items[at], by_index)}
     explicit |= {at for at in wanted if items[at].when and not named.isdisjoint(items[at].outputs)}
@@ -87,6 +89,15 @@ def _names(
         if not wrong:
             return names, explicit
         explicit |= wrong
+
+
+def _name_needed(items: list[TreeItem], named: set[Ref]) -> None:
+    """Give a name to what others refer to: the branches of the item that joins them."""
+    for item in items:
+        users = [each for each in items if not item.outputs.keys().isdisjoint(each.used)]
+        if not item.name and not named.isdisjoint(item.outputs):
+            is_sum = bool(users) and users[-1].op == "add"
+            item.name = "shortcut" if item.when else "main" if is_sum else "branch1"
 
 
 def _distinct(wanted: dict[int, str], items: list[TreeItem], taken: set[str]) -> dict[int, str]:

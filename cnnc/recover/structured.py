@@ -18,9 +18,11 @@ from cnnc.recover.blocks import BlockFinder
 from cnnc.recover.compare import difference
 from cnnc.recover.flat import flat
 from cnnc.recover.layout import body
+from cnnc.recover.regions import by_structure
 from cnnc.recover.runs import repeat
 from cnnc.recover.scopes import Inexpressible, attach_activations, mark_exact, number, scopes, share
 from cnnc.recover.tree import GROUP, TreeItem, grown
+from cnnc.recover.words import name_parts
 from cnnc.text.python_data import from_data
 from cnnc.text.reader import parse_text
 
@@ -103,6 +105,8 @@ def _attempts(graph: Graph, paths: Paths | None) -> Iterator[Attempt]:
     if paths is not None:
         yield _grouped(graph, paths, blocks=True)
         yield _grouped(graph, paths, blocks=False)
+    else:
+        yield _by_structure(graph)
     yield flat(graph), [*graph.nodes]
 
 
@@ -121,8 +125,16 @@ def _grouped(graph: Graph, paths: Paths, *, blocks: bool) -> Attempt:
             break
     found = BlockFinder(graph)
     if blocks:
-        _find_blocks(root, found, shared)
-        repeat(root, free=False)
+        _find_blocks(root, found, shared, free=False)
+    return _written(graph, root, found.found), [*root.nodes()]
+
+
+def _by_structure(graph: Graph) -> Attempt:
+    """Return a spec with the blocks that the structure of a network shows."""
+    root, uses = by_structure(graph)
+    found = BlockFinder(graph, uses)
+    _find_blocks(root, found, set(), free=True)
+    name_parts(root)
     return _written(graph, root, found.found), [*root.nodes()]
 
 
@@ -134,10 +146,11 @@ def _written(graph: Graph, root: TreeItem, blocks: Plain) -> Plain:
     return {**header.before_nodes(graph), **definitions, "nodes": inner.nodes, **outputs}
 
 
-def _find_blocks(root: TreeItem, found: BlockFinder, shared: set[int]) -> None:
+def _find_blocks(root: TreeItem, found: BlockFinder, shared: set[int], *, free: bool) -> None:
     """Turn equal scopes into instances of blocks, the inner ones first.
 
-    Siblings are compared together, though one of them may contain a scope that others lack.
+    Siblings are compared together, though one of them may contain a scope that others lack. `free`: no path has to be
+    kept, so more scopes may be made.
     """
     natural, levels = _levels(root)
     every = scopes(root)[:-1]  # before any of them becomes another's
@@ -145,10 +158,15 @@ def _find_blocks(root: TreeItem, found: BlockFinder, shared: set[int]) -> None:
     for height in range(max(natural.values(), default=-1) + 1):
         now = [scope for scope in every if natural[id(scope)] == height and id(scope) not in shared]
         for scope in now:
-            repeat(scope, free=False)
+            repeat(scope, free=free)
         waiting += [scope for scope in now if scope.op == GROUP]
         due = {id(scope) for scope in waiting if levels.get(id(scope), 0) <= height}
+        if free:
+            more = found.without_sum([scope for scope in waiting if id(scope) in due], root)
+            waiting += more
+            due |= {id(scope) for scope in more}
         waiting = found.find(waiting, due)
+    repeat(root, free=free)
 
 
 def _levels(root: TreeItem) -> tuple[dict[int, int], dict[int, int]]:
@@ -159,9 +177,13 @@ def _levels(root: TreeItem) -> tuple[dict[int, int], dict[int, int]]:
         inner = [item for item in scope.items if item.is_scope]
         most: dict[str, int] = {}
         for item in inner:
-            stem = re.sub(r"\d+", "", item.name or "")
+            stem = _stem(item)
             most[stem] = max(most.get(stem, 0), natural[id(item)])
         for item in inner:
-            levels[id(item)] = most[re.sub(r"\d+", "", item.name or "")]
+            levels[id(item)] = most[_stem(item)]
         natural[id(scope)] = 1 + max((levels[id(item)] for item in inner), default=-1)
     return natural, levels
+
+
+def _stem(item: TreeItem) -> str:
+    return item.stem or re.sub(r"\d+", "", item.name or "")

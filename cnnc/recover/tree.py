@@ -45,6 +45,7 @@ class TreeItem:
     items: list["TreeItem"] = field(default_factory=list)
     node: Node | None = None
     path: str = ""  # of a scope
+    stem: str = ""  # the kind of a scope that was found by structure
     is_scope: bool = False
     takes: dict[Ref, str] = field(default_factory=dict)
     by_index: bool = False

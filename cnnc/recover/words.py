@@ -8,6 +8,7 @@ from cnnc.graph.graph import Node
 from cnnc.language.names import CONSTANTS, COUNTERS, LONGEST, TAKEN
 from cnnc.ops import registry
 from cnnc.ops.conv import Conv
+from cnnc.recover.scopes import is_layer
 from cnnc.recover.tree import TreeItem
 
 
@@ -93,3 +94,13 @@ def _by_join(join: TreeItem, template: TreeItem, nodes: list[Node]) -> str:
     if kernels[:1] == [1] and max(kernels) > 1:
         return "bottleneck"
     return "basic_block" if convs else "residual"
+
+
+def name_parts(root: TreeItem) -> None:
+    """Name what a person would name in a network without names: `stem`, `stage1`, `stage2` …, and `head`."""
+    repeated = [item for item in root.items if item.repeat is not None]
+    for at, item in enumerate(repeated if len(repeated) > 1 else []):
+        item.name, item.exact = f"stage{at + 1}", True
+    layers = [item for item in root.items if item.repeat is None and any(map(is_layer, item.nodes()))]
+    for item, name in zip(layers[:1] + layers[-1:], ("stem", "head"), strict=False):
+        item.name, item.exact = name, len(layers) > 1
