@@ -147,7 +147,9 @@ def _one_more(template: TreeItem, absent: Absent) -> Iterator[Absent]:
     if len(absent) < MOST_ABSENT and len(template.items) <= LARGEST_WITH_ABSENT:
         for at, item in enumerate(template.items):
             plain = item.inputs and len(item.outputs) == 1 and item.repeat is None and not item.like
-            if at not in absent and plain and (not template.by_index or _is_last_named(template, at)) and _leaves_most(template, absent | {at}):
+            if at in absent or not plain or (template.by_index and not _is_last_named(template, at)):
+                continue
+            if _leaves_most(template, absent | {at}):
                 yield absent | {at}
 
 

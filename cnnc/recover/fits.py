@@ -29,7 +29,7 @@ class Usable:
 
 def is_width(name: str) -> bool:
     """Whether an attribute, or a parameter of a block, is the number of channels that a layer gives."""
-    return name in ("out", "width") or (name[0] == "c" and name[1:].isdigit())
+    return name in ("out", "width", "squeeze") or (name[0] == "c" and name[1:].isdigit())
 
 
 def agree(first: Vector, second: Vector) -> bool:

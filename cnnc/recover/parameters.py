@@ -90,6 +90,10 @@ def _set(item: TreeItem, key: str, text: str) -> None:
 def _name(params: list[Param], *, is_scaled: bool) -> None:
     """Name the parameters: `out` is that of the last layer, and `width` what others have, or a multiple of."""
     outs = [param for param in params if is_width(param.attribute)]
+    squeezes = [param for param in outs if all(item.op.startswith("squeeze") for item, _ in param.uses)]
+    if len(squeezes) == 1 and len(outs) > 1:
+        squeezes[0].name = "squeeze"
+        outs.remove(squeezes[0])
     names = [f"c{at + 1}" for at in range(len(outs))]
     if len(outs) < 3:
         names = (
@@ -97,7 +101,7 @@ def _name(params: list[Param], *, is_scaled: bool) -> None:
         )
     for param, name in zip(outs, names, strict=True):
         param.name = name
-    taken = {param.name for param in outs}
+    taken = {param.name for param in [*outs, *squeezes]}
     for param in params:
         if not param.name:
             param.name = unused("depth" if param.attribute == "repeat" else param.attribute, taken)
@@ -177,6 +181,7 @@ def _add_conditions(
         if item is None or all(present):
             continue
         text = conditions(present, stride, channels, outs)
+        text = text or next((f"{each.name} > 0" for each in kept if _marks(each, present)), None)
         flag = next((name for name, vector in found.items() if vector == present), None)
         if text is None and flag:
             item.when = f"${flag}"
@@ -186,6 +191,11 @@ def _add_conditions(
             item.when = f"${name}"
         else:
             item.when = f"$({text})"
+
+
+def _marks(param: Param, present: Sequence[bool]) -> bool:
+    """Whether a number of channels is only given where the node is, so that 0 can stand for its absence."""
+    return is_width(param.attribute) and [each is not ANY for each in param.vector] == list(present)
 
 
 def _outs(rows: Sequence[Row], kept: list[Param]) -> Iterator[Usable]:
@@ -213,9 +223,9 @@ def _flag(item: TreeItem, found: dict[str, list[Any]]) -> str:
 
 def _default(name: str, vector: Vector) -> Any:
     """Return the most frequent value as the default of what is not a size; None: every instance gives it."""
-    if name == "depth" or (is_size(name) and name != "groups"):
-        return None
     values = [repr(each) for each in vector if each is not ANY]
+    if name == "depth" or (is_size(name) and name != "groups"):
+        return None if len(values) == len(vector) else 0  # an instance without the node leaves it out
     [(most, count)] = Counter(values).most_common(1)
     value = next(each for each in vector if each is not ANY and repr(each) == most)
     if isinstance(value, bool) or count * 2 > len(values):

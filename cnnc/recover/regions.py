@@ -7,6 +7,7 @@ become scopes as well, if there are several.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 
 from cnnc.graph.graph import Graph, Ref
 from cnnc.ops.activation_names import ACTIVATIONS
@@ -18,6 +19,7 @@ UNIT, REGION, ROUND = "conv_bn", "block", "round"
 ACTS = {*ACTIVATIONS, "activation"}
 LAYERS = ("conv", "conv_transpose", "linear")
 LONGEST_PERIOD = 8
+DEEPEST = 6  # regions in regions
 Uses = Mapping[Ref, int]
 
 
@@ -50,9 +52,9 @@ def group(items: list[TreeItem], uses: Uses, graph: Graph, stem: str) -> TreeIte
     inside = Counter[Ref]()
     for item in items:
         inside.update(uses_in(item))
-    made = [ref for item in items for ref in item.outputs]
+    made = {ref: None for item in items for ref in item.outputs}
     taken = dict.fromkeys(ref for item in items for ref in item.used)
-    found.takes = {ref: "" for ref in taken if ref not in {*made}}
+    found.takes = {ref: "" for ref in taken if ref not in made}
     found.outputs = {ref: "" for ref in made if uses[ref] > inside[ref]}
     found.inputs = [*found.takes]
     name_ports(found, graph)
@@ -76,17 +78,19 @@ def _is_sole_user(item: TreeItem, ref: Ref, uses: Uses) -> bool:
 # -- regions
 
 
-def _segmented(items: list[TreeItem], uses: Uses, graph: Graph) -> list[TreeItem]:
+def _segmented(items: list[TreeItem], uses: Uses, graph: Graph, depth: int = 0) -> list[TreeItem]:
     """Return the items with a scope in place of those between two cuts."""
+    if depth == DEEPEST:
+        return items
     found: list[TreeItem] = []
     segments = [*_segments(items)]
     for segment in segments:
         if len(segment) == 1:
             found += segment
         elif len(segments) > 1:
-            found.append(group(_in_branches(segment, uses, graph), uses, graph, REGION))
+            found.append(group(_in_branches(segment, uses, graph, depth + 1), uses, graph, REGION))
         else:
-            found += _in_branches(segment, uses, graph) if _branches(segment[:-1]) > 1 else segment
+            found += _in_branches(segment, uses, graph, depth + 1) if _branches(segment[:-1]) > 1 else segment
     return found
 
 
@@ -104,13 +108,13 @@ def _segments(items: list[TreeItem]) -> Iterator[list[TreeItem]]:
             start = at + 1
 
 
-def _in_branches(segment: list[TreeItem], uses: Uses, graph: Graph) -> list[TreeItem]:
+def _in_branches(segment: list[TreeItem], uses: Uses, graph: Graph, depth: int) -> list[TreeItem]:
     """Return the items of a region branch by branch, in the order in which its last item takes them."""
     *rest, join = segment
     branches = _split(rest)
     places = {ref: at for at, ref in reversed([*enumerate(join.inputs)])}
-    branches.sort(key=lambda branch: min((places.get(ref, len(places)) for item in branch for ref in item.outputs)))
-    return [item for branch in branches for item in _segmented(branch, uses, graph)] + [join]
+    branches.sort(key=lambda branch: min(places.get(ref, len(places)) for item in branch for ref in item.outputs))
+    return [item for branch in branches for item in _segmented(branch, uses, graph, depth)] + [join]
 
 
 def _branches(items: list[TreeItem]) -> int:
@@ -202,19 +206,32 @@ def _attach_last_activations(root: TreeItem, uses: Uses, graph: Graph) -> None:
 def _periodic(scope: TreeItem, uses: Uses, graph: Graph) -> list[TreeItem]:
     """Return the items of a scope with a scope in place of each round, where equal items come again and again."""
     items, found, at = scope.items, list[TreeItem](), 0
-    tokens = [_token(item) for item in items]
+    numbers: dict[object, int] = {}
+    tokens = [numbers.setdefault(_token(item), len(numbers)) for item in items]
+    chained = _lengths([_follows(item, before, uses) for before, item in pairwise(items)])
+    equal = {
+        period: _lengths([a == b for a, b in zip(tokens, tokens[period:], strict=False)])
+        for period in range(2, min(LONGEST_PERIOD, len(items) // 2) + 1)
+    }
     while at < len(items):
-        period, rounds = max(
-            ((length, _rounds(tokens, at, length)) for length in range(2, LONGEST_PERIOD + 1)),
-            key=lambda each: (each[0] * each[1], -each[0]),
-        )
-        end = at + period * rounds
-        if rounds > 2 and len({*map(repr, tokens[at : at + period])}) > 1 and _is_chain(items[at:end], uses):
-            found += [group(items[start : start + period], uses, graph, ROUND) for start in range(at, end, period)]
-            at = end
+        counts = {period: min(chained[at] + 1, period + lengths[at]) // period for period, lengths in equal.items()}
+        period = max(counts, key=lambda period: (counts[period] * period, -period), default=1)
+        rounds = counts.get(period, 0)
+        if rounds > 2 and len({*tokens[at : at + period]}) > 1:
+            ends = range(at, at + period * rounds, period)
+            found += [group(items[start : start + period], uses, graph, ROUND) for start in ends]
+            at += period * rounds
         else:
             found.append(items[at])
             at += 1
+    return found
+
+
+def _lengths(true: list[bool]) -> list[int]:
+    """Return how many consecutive values from each position on are true."""
+    found = [0] * (len(true) + LONGEST_PERIOD + 1)
+    for at in range(len(true) - 1, -1, -1):
+        found[at] = found[at + 1] + 1 if true[at] else 0
     return found
 
 
@@ -222,13 +239,6 @@ def _token(item: TreeItem) -> object:
     """What equal items have in common."""
     inner = tuple(_token(each) for each in item.items) if item.is_scope else ()
     return item.op, tuple((key, repr(value)) for key, value in sorted(item.attributes.items())), inner
-
-
-def _rounds(tokens: list[object], at: int, length: int) -> int:
-    rounds = 1
-    while tokens[at : at + length] == tokens[at + rounds * length : at + (rounds + 1) * length]:
-        rounds += 1
-    return rounds if rounds > 1 else 0
 
 
 # -- blocks without their sum
@@ -244,12 +254,15 @@ def gather_without_sum(
     kinds: dict[object, list[TreeItem]] = {}
     for region in regions:
         ops = tuple(item.op for item in region.items)
-        if ops and ops[-1] == "add" and _is_chain(region.items[:-1], uses) and region.items[-1].inputs[-1:] == [
-            *region.items[-2].outputs
-        ]:
+        if (
+            ops
+            and ops[-1] == "add"
+            and _is_chain(region.items[:-1], uses)
+            and region.items[-1].inputs[-1:] == [*region.items[-2].outputs]
+        ):
             kinds.setdefault(ops[:-1], []).append(region)
     found = []
-    for ops, alike in sorted(kinds.items(), key=lambda each: -len(each[1][0].items)):
+    for alike in sorted(kinds.values(), key=lambda each: -len(each[0].items)):
         common = [_common([region.items[at] for region in alike]) for at in range(len(alike[0].items) - 1)]
         for scope in around:
             for skipped in (0, 1):
@@ -258,7 +271,7 @@ def gather_without_sum(
 
 
 def _is_chain(items: list[TreeItem], uses: Uses) -> bool:
-    return len(items) > 1 and all(_follows(item, before, uses) for before, item in zip(items, items[1:], strict=False))
+    return len(items) > 1 and all(_follows(item, before, uses) for before, item in pairwise(items))
 
 
 def _common(items: list[TreeItem]) -> tuple[str, dict[str, object], set[str]]:
@@ -293,4 +306,3 @@ def _windows(
 def _fits(item: TreeItem, wanted: tuple[str, dict[str, object], set[str]]) -> bool:
     op, same, names = wanted
     return item.op == op and {*item.attributes} == names and all(item.attributes[key] == same[key] for key in same)
-

@@ -19,9 +19,10 @@ def repeat(scope: TreeItem, *, free: bool) -> None:
     uses = Counter(ref for item in scope.items for ref in item.used)
     uses.update([*scope.outputs])
     items: list[TreeItem] = []
+    ends = _chain_ends(scope.items, uses)
     at = 0
     while at < len(scope.items):
-        run = _run(scope.items[at:], uses, free)
+        run = _run(scope.items[at : ends[at]], free)
         found = _joined(run, scope, at, free) if len(run) > 1 else None
         items.append(found or scope.items[at])
         at += len(run) if found else 1
@@ -31,23 +32,37 @@ def repeat(scope: TreeItem, *, free: bool) -> None:
         scope.items = items
 
 
-def _run(items: list[TreeItem], uses: Counter[Ref], free: bool) -> list[TreeItem]:
-    """Return the longest run of instances at the start that some expressions fit."""
-    first = items[0]
-    run = [first]
-    if not _may_repeat(first):
-        return run
-    for item in items[1:]:
-        last = [*run[-1].outputs]
-        alike = item.op == first.op and _may_repeat(item) and item.attributes.keys() == first.attributes.keys()
-        if not alike or item.inputs != last or uses[last[0]] != 1:
-            break
-        if not free and _name([*run, item]) is None:
-            break
-        if _attributes([*run, item]) is None:
-            break
-        run.append(item)
-    return run
+def _run(chain: list[TreeItem], free: bool) -> list[TreeItem]:
+    """Return the longest run from the start of a chain that some expressions fit."""
+
+    def fits(count: int) -> bool:
+        return count <= len(chain) and _fits(chain[:count], free)
+
+    count = next((each for each in (2, 3) if fits(each)), 1)
+    if count == 1:
+        return chain[:1]
+    step = count
+    while fits(count + step):
+        count, step = count + step, 2 * step
+    while step:
+        count += step if fits(count + step) else 0
+        step //= 2
+    return chain[:count]
+
+
+def _chain_ends(items: list[TreeItem], uses: Counter[Ref]) -> list[int]:
+    """Return, for each item, the end of the items after it that are alike and each of which alone takes the last."""
+    ends = [*range(1, len(items) + 1)]
+    for at in range(len(items) - 2, -1, -1):
+        item, after = items[at], items[at + 1]
+        alike = item.op == after.op and item.attributes.keys() == after.attributes.keys()
+        if alike and _may_repeat(item) and _may_repeat(after) and after.inputs == [*item.outputs]:
+            ends[at] = ends[at + 1] if uses[after.inputs[0]] == 1 else at + 1
+    return ends
+
+
+def _fits(run: list[TreeItem], free: bool) -> bool:
+    return (free or _name(run) is not None) and _attributes(run) is not None
 
 
 def _may_repeat(item: TreeItem) -> bool:

@@ -1,16 +1,31 @@
 """A spec with blocks is the network that it was made from, with the same keys in its state_dict."""
 
+import gc
+from time import process_time
+
 import pytest
 from hypothesis import given, settings
 
 import cnnc
 from cnnc.formatting import write
+from cnnc.passes.drop_train_only import drop_train_only
+from cnnc.passes.network import Network
 from cnnc.recover.compare import difference
 from cnnc.recover.flat import flat_with_paths
 from cnnc.recover.structured import recovered, structured
 from cnnc.targets.torch_module import shapes
 from tests.recover.test_flat import ROOT, SPECS, free_graphs
 from tests.strategies import specs
+
+
+def require_by_structure(graph):
+    """The spec that structure alone gives is the same network, and every tensor has its place in it."""
+    found = recovered(graph)
+    assert not found.faults
+    before, after = shapes(graph), shapes(found.graph)
+    keys = found.keys(graph, before)
+    assert {keys[key]: shape for key, shape in before.items()} == after
+    return found
 
 
 def require_same(graph):
@@ -28,31 +43,52 @@ def test_a_file_comes_back_by_its_paths(path):
     require_same(cnnc.load(path))
 
 
-def test_a_free_network_comes_back_by_its_paths():
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_a_file_comes_back_by_its_structure(path):
+    require_by_structure(cnnc.load(path))
+
+
+def test_a_free_network_comes_back():
     for seed, graph in free_graphs(range(60)):
         try:
             require_same(graph)
+            require_by_structure(graph)
         except Exception as error:
             error.add_note(f"seed {seed}")
             raise
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(specs())
-def test_a_random_network_comes_back_by_its_paths(spec):
-    require_same(cnnc.load(spec))
+def test_a_random_network_comes_back(spec):
+    graph = cnnc.load(spec)
+    require_same(graph)
+    require_by_structure(graph)
 
 
-LINES = {"resnet50": 42, "googlenet": 68, "densenet121": 48, "mobilenet_v2": 52, "vgg16": 40}
+LINES = {  # with the paths, and by structure alone
+    "resnet50": (42, 36),
+    "googlenet": (58, 49),
+    "densenet121": (48, 41),
+    "mobilenet_v2": (51, 37),
+    "vgg16": (40, 25),
+}
+
+
+def deployed(name):
+    """The network of the zoo without its auxiliary heads, as an ONNX file has it."""
+    return drop_train_only(Network(cnnc.load(ROOT / f"specs/zoo/{name}.yaml"), {})).graph
 
 
 @pytest.mark.parametrize("name", LINES)
 def test_a_published_network_is_short(name):
-    graph = cnnc.load(ROOT / f"specs/zoo/{name}.yaml")
+    graph = deployed(name)
     listed = flat_with_paths(graph)
-    found = structured(listed.spec, listed.paths)
-    assert found.spec == require_same(graph).spec
-    assert len(write(found.spec).splitlines()) <= LINES[name]
+    for paths, most in zip((listed.paths, None), LINES[name], strict=True):
+        found = structured(listed.spec, paths)
+        assert not found.faults
+        assert len(write(found.spec).splitlines()) <= most
+    assert structured(listed.spec, listed.paths).spec == require_same(graph).spec
 
 
 def test_resnet50_reads_as_a_person_would_write_it():
@@ -76,3 +112,70 @@ def test_a_difference_is_found():
     assert difference(graph, other, graph.nodes) == "`relu` is relu {}, `tanh` tanh {}"
     swapped = [graph.nodes[0], graph.nodes[1], graph.nodes[0]]
     assert difference(graph, graph, swapped) is not None
+
+
+def test_blocks_by_structure_read_as_a_person_would_write_them():
+    found = structured(flat_with_paths(deployed("resnet50")).spec).spec
+    assert [*found["blocks"]] == ["conv_bn", "bottleneck"]
+    assert found["blocks"]["bottleneck"]["nodes"] == [
+        {"conv_bn": {"out": "$width"}},
+        {"conv_bn": {"out": "$width", "kernel": 3, "stride": "$stride"}},
+        {"conv_bn": {"name": "main", "out": "$(4 * width)", "relu": False}},
+        {
+            "conv_bn": {
+                "name": "shortcut",
+                "from": "input",
+                "out": "$(4 * width)",
+                "stride": "$stride",
+                "relu": False,
+                "when": "$(input.channels != 4 * width)",
+            }
+        },
+        {"add": {"from": ["main", "shortcut"]}},
+        "relu",
+    ]
+    assert found["nodes"][0] == {"conv_bn": {"name": "stem", "out": 64, "kernel": 7, "stride": 2}}
+    assert found["nodes"][3] == {
+        "bottleneck": {"name": "stage2", "repeat": 4, "width": 128, "stride": "$(2 if i == 0 else 1)"}
+    }
+
+
+def test_blocks_without_their_sum_are_found():
+    found = structured(flat_with_paths(deployed("mobilenet_v2")).spec).spec
+    ops = [next(iter(node)) if isinstance(node, dict) else node for node in found["nodes"]]
+    assert ops.count("inverted_residual") == 6
+
+
+def test_groups_that_cannot_be_are_dissolved():
+    """Its names put a node that needs the group's first node, and that its second needs, outside of the group."""
+    spec = {
+        "cnnc": 1,
+        "input": {"x": [2, 4, 4]},
+        "nodes": [
+            {"conv": {"name": "a_1", "out": 2, "kernel": 1}},
+            {"conv": {"name": "b", "out": 2, "kernel": 1}},
+            {"conv": {"name": "a_2", "out": 2, "kernel": 1}},
+        ],
+    }
+    found = structured(spec, {"a_1": "a.1", "b": "b", "a_2": "a.2"})
+    assert found.paths == {"a_1": "a_1", "b": "b", "a_2": "a_2"}
+    found = structured({**spec, "nodes": [spec["nodes"][0], "relu", spec["nodes"][2]]}, {"a_1": "a.1", "a_2": "a.2"})
+    assert found.paths == {"a_1": "a.1", "relu": "a.relu", "a_2": "a.2"}
+
+
+def test_a_large_network_takes_time_in_proportion_to_its_size():
+    def seconds(rounds):
+        nodes = [{"conv": {"name": "s0", "out": 8, "kernel": 1}}]
+        for at in range(rounds):
+            nodes += ["relu", {"conv": {"name": f"c{at}", "out": 8, "kernel": 1}}]
+            nodes.append({"add": {"name": f"s{at + 1}", "from": [f"c{at}", f"s{at}"]}})
+        graph = cnnc.load({"cnnc": 1, "input": {"x": [8, 4, 4]}, "nodes": nodes})
+        return min(timed(graph) for _ in range(3))
+
+    def timed(graph):
+        gc.collect()
+        begun = process_time()
+        assert not recovered(graph).faults
+        return process_time() - begun
+
+    assert seconds(1500) < 15 * seconds(300)  # in proportion to the square, it would be 25 times as long
