@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cnnc.compiler import Checked, build, check, compile, load, verify
     from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Span
     from cnnc.graph.graph import Graph
+    from cnnc.importing.from_torch import from_torch
     from cnnc.ops.types import TensorType
     from cnnc.precision.quantize import quantize
     from cnnc.verification.by_running import match_by_running
@@ -31,6 +32,7 @@ __all__ = [
     "build",
     "check",
     "compile",
+    "from_torch",
     "load",
     "match_by_running",
     "quantize",
@@ -41,6 +43,7 @@ _HOMES = {
     "cnnc.compiler": ("Checked", "build", "check", "compile", "load", "verify"),
     "cnnc.diagnostics": ("CnncError", "Code", "Diagnostic", "Note", "Span"),
     "cnnc.graph.graph": ("Graph",),
+    "cnnc.importing.from_torch": ("from_torch",),
     "cnnc.ops.types": ("TensorType",),
     "cnnc.precision.quantize": ("quantize",),
     "cnnc.verification.by_running": ("match_by_running",),

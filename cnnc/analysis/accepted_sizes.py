@@ -10,7 +10,7 @@ Within a class, if windows fit at a size they fit at all larger ones, so bisecti
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, count, islice, product
+from itertools import chain, count, islice, product, takewhile
 from math import prod
 
 from cnnc.analysis.size_questions import FAR_ENOUGH, TooLong, Trial, examples
@@ -215,6 +215,10 @@ def _rules_of_two_axes(trial: Trial, height: Rule, width: Rule) -> Rules:
     if not trial.takes(low, narrow):
         tall = _first_that(height, lambda size: trial.takes(size, narrow))
         wide = _first_that(width, lambda size: trial.takes(low, size))
+        if wide and tall is None and (wider := _without(width, wide, lambda size: trial.takes(_most(height), size))):
+            return _rules_of_two_axes(trial, height, wider)
+        if tall and wide is None and (taller := _without(height, tall, lambda size: trial.takes(size, _most(width)))):
+            return _rules_of_two_axes(trial, taller, width)
         if tall is None or wide is None:
             return Rules(height, width, (None, None), clash=(low, narrow))
         either = (tall, wide)
@@ -232,6 +236,20 @@ def _first_that(rule: Rule, fits: Callable[[int], bool]) -> int | None:
     sizes = list(islice(rule.sizes(), SCANNED))
     found = bisect_left(sizes, True, key=fits)
     return sizes[found] if found < len(sizes) else None
+
+
+def _most(rule: Rule) -> int:
+    """Return the largest of the first sizes of a rule."""
+    return list(islice(rule.sizes(), SCANNED))[-1]
+
+
+def _without(rule: Rule, least: int, fits: Callable[[int], bool]) -> Rule | None:
+    """Return the rule from `least` up, if no smaller size fits with a large one of the other axis; else None."""
+    below = [*takewhile(lambda size: size < least, rule.sizes())]
+    if fits(below[-1]):
+        return None
+    others = tuple(size for size in rule.others if size >= least)
+    return replace(rule, start=next((n for n in rule.sizes(max(least, rule.start))), rule.start), others=others)
 
 
 def _samples(rule: Rule, more: int | None) -> list[int]:

@@ -77,6 +77,8 @@ def _path(made: NewNode) -> str:
         return _of_torch(node.name)
     for name in made.names:
         bare = SUFFIX.sub("", name)
+        if made.op == "attention":
+            bare = bare.removesuffix(".out_proj")
         if bare != name and bare and not bare.startswith("onnx::"):
             return _dotted(bare)
     return "" if node is None or COUNTED.match(node.name) else _dotted(node.name)

@@ -159,6 +159,28 @@ def test_a_single_position_that_is_refused(stride, either, told):
         assert fits(graph, *space) == rules.takes(*space)
 
 
+@pytest.mark.parametrize(
+    ("axis", "nodes", "told"),
+    [
+        (1, ["instance_norm"], "height: any size from 1 up; width: any size from 2 up"),
+        (2, ["instance_norm"], "height: any size from 2 up; width: any size from 1 up"),
+        (1, [{"group_norm": {"groups": 1}}], "height: any size from 1 up; width: any size from 2 up"),
+        (
+            2,
+            [{"max_pool": {"kernel": [3, 1], "stride": [2, 1]}}, "instance_norm"],
+            "height: any size from 5 up; width: any size from 1 up",
+        ),
+    ],
+)
+def test_a_single_row_or_column_that_is_refused(axis, nodes, told):
+    """The last row, say, is one at any height, so that the width alone decides."""
+    graph = net({"slice": {"axis": axis, "start": -1}}, *nodes)
+    rules = size_rules(graph)
+    assert str(rules) == told
+    for space in product(range(1, 8), repeat=2):
+        assert fits(graph, *space) == rules.takes(*space)
+
+
 def test_two_single_positions():
     """The later one asks for more, and so for what the earlier one asks."""
     step = conv(3, stride=2, padding=1)

@@ -1,0 +1,120 @@
+"""Torch modules become specs: `cnnc.from_torch`, and what it keeps of them."""
+
+import pytest
+import torch
+from torch import nn
+
+import cnnc
+from cnnc.diagnostics import CnncError, Code
+from tests.importing.modules import MODULES, made
+
+REGROUPED = ("dense", "vit")  # their scopes cannot all be the same: interleaved lists, and attention in parts
+
+
+def inputs_of(name):
+    return tuple(torch.randn(2, 3, 32, 32) for _ in range(2 if name == "siamese" else 1))
+
+
+def state_of(module):
+    return {key: each.clone() for key, each in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_becomes_a_spec_with_its_weights(name, tmp_path):
+    module, inputs = made(name), inputs_of(name)
+    state, modes = state_of(module), [each.training for each in module.modules()]
+    found = cnnc.from_torch(module, inputs)
+    torch.testing.assert_close(state_of(module), state, rtol=0, atol=0)
+    assert [each.training for each in module.modules()] == modes
+    counted = {key for key in state if not key.endswith("num_batches_tracked")}
+    assert {*found.keys.values()} == counted
+    assert name in REGROUPED or found.keys == dict(zip(counted, counted, strict=True))
+    found.write(tmp_path / "net.yaml")
+    compiled = cnnc.compile(tmp_path / "net.yaml", weights=tmp_path / "net.safetensors").eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(compiled(*inputs), module(*inputs), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["plain", "residual", "depthwise", "siamese"])
+def test_a_checkpoint_of_the_module_loads(name, tmp_path):
+    module, inputs = made(name), inputs_of(name)
+    found = cnnc.from_torch(module, inputs)
+    for each in module.parameters():
+        each.data.normal_(0, 0.1)
+    torch.save(module.state_dict(), tmp_path / "later.pt")
+    compiled = cnnc.compile(found.spec, weights=tmp_path / "later.pt").eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(compiled(*inputs), module(*inputs), rtol=1e-4, atol=1e-5)
+
+
+class Trained(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.bn = nn.BatchNorm2d(4, momentum=0.3, eps=1e-3)
+        self.drop = nn.Dropout(0.25)
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, picture):
+        return self.fc(self.drop(self.bn(self.conv(picture)).mean((2, 3))))
+
+
+def test_what_happens_in_training_is_kept(tmp_path):
+    module = Trained()
+    found = cnnc.from_torch(module, torch.randn(1, 3, 8, 8), name="trained")
+    assert found.spec["input"] == {"picture": [3, 8, 8]}
+    assert found.spec["name"] == "trained"
+    assert {"dropout": {"rate": 0.25}} in found.spec["nodes"]
+    assert {"batch_norm": {"name": "bn", "eps": 0.001, "momentum": 0.3}} in found.spec["nodes"]
+    torch.save(module.state_dict(), tmp_path / "w.pt")
+    ours = cnnc.compile(found.spec, weights=tmp_path / "w.pt")
+    x = torch.randn(4, 3, 8, 8)
+    for each in (module, ours):
+        each.train()
+        torch.manual_seed(0)
+        each(x)
+    torch.testing.assert_close(ours.state_dict()["bn.running_var"], module.state_dict()["bn.running_var"])
+    assert module.training
+
+
+class Deciding(nn.Module):
+    def forward(self, x):
+        return torch.relu(x) if x.sum() > 0 else torch.sigmoid(x)
+
+
+def test_a_forward_that_decides_by_values_is_refused():
+    with pytest.raises(CnncError) as caught:
+        cnnc.from_torch(Deciding(), torch.full((1, 3, 8, 8), 1e3))
+    assert caught.value.diagnostics[0].code == Code.NOT_VERIFIED
+
+
+class Spectral(nn.Module):
+    def forward(self, x):
+        return torch.fft.rfft(x).abs()
+
+
+class Cumulative(nn.Module):
+    def forward(self, x):
+        return torch.cumsum(x, 1)
+
+
+@pytest.mark.parametrize("module", [Spectral(), Cumulative()])
+def test_what_no_op_computes_is_refused(module):
+    with pytest.raises(CnncError) as caught:
+        cnnc.from_torch(module, torch.randn(1, 3, 8, 8))
+    assert {each.code for each in caught.value.diagnostics} == {Code.NOT_IMPORTABLE}
+
+
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x, y):
+        return {"a": self.conv(x), "b": torch.relu(self.conv(y))}["a"], torch.relu(y)
+
+
+def test_several_outputs():
+    found = cnnc.from_torch(Pair(), (torch.randn(1, 3, 8, 8), torch.randn(1, 3, 8, 8)))
+    assert [*found.spec["inputs"]] == ["x", "y"]
+    assert len(found.spec["outputs"]) == 2
