@@ -22,6 +22,7 @@ VARIES = [
     (r"\d+\.\d ms", "0.0 ms"),
     (r"(?m),cpu,[\d.]+,", ",cpu,0,"),
     (r"(within \S+ of|equal to) torch", "near torch"),
+    (r"within \S+ of the ONNX file", "near the ONNX file"),
     (r"sensitivity [\d,]+", "sensitivity 0"),
     (r"\([\d.e+-]+ with its own weights", "(0 with its own weights"),
     (r" +[\d,.]+ [kMG]B", " 0 MB"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnnc.importing.onnx_nodes import OnnxNode
-from cnnc.importing.values import ConstantArray, Symbol, Unsupported
+from cnnc.importing.values import ConstantArray, Symbol, SymbolicRange, Unsupported
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST = 2**29  # elements
@@ -57,7 +57,7 @@ def fold(node: OnnxNode) -> list[ConstantArray] | None:
 
 def _plain(array: Array) -> Array:
     """Return sizes as numbers, if none of them is open."""
-    if array.dtype != object or any(isinstance(each, Symbol) for each in array.ravel()):
+    if array.dtype != object or any(isinstance(each, Symbol | SymbolicRange) for each in array.ravel()):
         return array
     return array.astype(np.float32 if any(isinstance(each, float) for each in array.ravel()) else np.int64)
 
@@ -188,6 +188,14 @@ def _layer_norm(node: OnnxNode, x: Array, weight: Array, bias: Array | None = No
     return np.asarray(spread * weight + (0 if bias is None else bias), x.dtype)
 
 
+def _range(_: OnnxNode, start: Array, stop: Array, step: Array) -> Array:
+    if isinstance(stop.item(), Symbol) and (start.item(), step.item()) == (0, 1):
+        found = np.empty((), object)
+        found[()] = SymbolicRange(stop.item())
+        return found
+    return np.arange(start.item(), stop.item(), step.item(), dtype=start.dtype)
+
+
 FOLDS: dict[str, Callable[..., Any]] = {
     "Constant": _constant,
     "ConstantOfShape": _of_shape,
@@ -207,7 +215,7 @@ FOLDS: dict[str, Callable[..., Any]] = {
     "Size": lambda _, x: np.asarray(x.size, np.int64),
     "Expand": lambda _, x, shape: x * np.ones([int(each) for each in shape.ravel()], x.dtype),
     "Tile": lambda _, x, repeats: np.tile(x, [int(each) for each in repeats.ravel()]),
-    "Range": lambda _, start, stop, step: np.arange(start.item(), stop.item(), step.item(), dtype=start.dtype),
+    "Range": _range,
     "Where": _where,
     "Equal": _equal,
     "Not": lambda _, x: ~x,

@@ -11,6 +11,7 @@ import numpy as np
 
 from cnnc.importing.arithmetic import parameter
 from cnnc.importing.flat_network import FlatNetwork
+from cnnc.importing.gathered_rows import adaptive_windows, nearest_like, nearest_rows
 from cnnc.importing.onnx_nodes import OnnxNode
 from cnnc.importing.values import (
     ConstantArray,
@@ -20,6 +21,7 @@ from cnnc.importing.values import (
     Size,
     Sizes,
     Symbol,
+    SymbolicRange,
     Unsupported,
     elements,
 )
@@ -237,11 +239,13 @@ def gather(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Gather by constant indices at equal distances, which is a slice; one index drops the axis."""
     x, known = node.value(), node.known(1, "the indices")
     axis = node.attr("axis", 0) % len(x.sizes)
+    if known.array.size == 1 and isinstance(rows := known.array.ravel()[0], SymbolicRange):
+        return nearest_like(net, x, rows, axis)
     index = [int(each) for each in known.array.ravel()]
     size = x.sizes[axis]
     if len(index) == 1 and known.array.ndim == 0 and (part := third(net, x, axis, index[0])) is not None:
         return reshaped(part, tuple(each for k, each in enumerate(part.sizes) if k != axis))
-    windows = _windows(x, known.array, axis)
+    windows = adaptive_windows(x, known.array, axis)
     if windows is not None:
         return net.part("_windows", [x], (*x.sizes[:axis], *known.array.shape, *x.sizes[axis + 1 :]), axis=axis)
     if axis == 0 or known.array.ndim > 1:
@@ -253,40 +257,13 @@ def gather(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     if not index or min(index) < 0 or max(index) >= size:
         raise Unsupported(f"its indices {index[:8]} are out of range for {size}")
     if len(steps) != 1 or min(steps) < 1:
-        return _nearest(net, x, index, axis)
+        return nearest_rows(net, x, index, axis)
     taken = x
     if index != [*range(size)]:
         taken = _sliced(net, x, index[0], index[-1] + 1, axis, steps.pop())
     if known.array.ndim:
         return taken
     return reshaped(taken, tuple(each for k, each in enumerate(taken.sizes) if k != axis))
-
-
-def _windows(x: GraphTensor, rows: Any, axis: int) -> int | None:
-    """Return the number of windows whose rows are those of an adaptive pool; None if they are not."""
-    size = x.sizes[axis]
-    if rows.ndim != 2 or isinstance(size, Symbol) or len(x.sizes) != 4 or axis < 2:
-        return None
-    windows, longest = rows.shape
-    for k in range(windows):
-        start, stop = k * size // windows, -(-(k + 1) * size // windows)
-        if [*rows[k]] != [min(start + j, stop - 1) for j in range(longest)]:
-            return None
-    return int(windows)
-
-
-def _nearest(net: FlatNetwork, x: GraphTensor, index: list[int], axis: int) -> GraphTensor:
-    """Return the resize of one axis to the nearest rows."""
-    space, after = [*x.sizes[2:]], len(index)
-    open = any(isinstance(each, Symbol) for each in space)
-    ratio = np.float32(1 if open or axis < 2 else int(space[axis - 2])) / np.float32(after)  # type: ignore[arg-type]
-    places = np.floor(np.arange(after).astype(np.float32) * ratio)
-    if len(x.sizes) != 4 or axis < 2 or open or [*places] != index:
-        raise Unsupported("its indices are not at equal distances")
-    space[axis - 2] = after
-    if x.op == "upsample" and "size" in x.made.attributes:
-        x = x.made.inputs[0]
-    return net.add("upsample", [x], {"size": space})
 
 
 def shape(net: FlatNetwork, node: OnnxNode) -> ConstantArray:

@@ -139,7 +139,10 @@ def _where(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     return y
 
 
-def _cast(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
+def _cast(net: FlatNetwork, node: OnnxNode) -> Content:
+    given = node.inputs[0]
+    if node.op == "CastLike" and isinstance(given, ConstantArray):
+        return ConstantArray(given.array.astype(np.float32), given.name, given.whole)
     if node.op == "Cast" and node.attr("to") not in (1, 11):
         raise Unsupported(f"it casts a value to element type {node.attr('to')}; cnnc computes in float32")
     return node.value()

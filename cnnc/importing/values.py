@@ -93,6 +93,18 @@ def _simple(over: list[Base], factor: Fraction, under: list[Base]) -> Any:
     return Symbol(tuple(over), factor, tuple(under))
 
 
+class SymbolicRange:
+    """The numbers from 0 up to an open size, times `scale`: the rows that a resize takes."""
+
+    def __init__(self, length: Symbol, scale: Any = 1) -> None:
+        self.length, self.scale = length, scale
+
+    def __mul__(self, other: Any) -> "SymbolicRange":
+        return SymbolicRange(self.length, other * self.scale)
+
+    __rmul__ = __mul__
+
+
 Size = int | Symbol
 Sizes = tuple[Size, ...]
 N = Symbol((BATCH,))

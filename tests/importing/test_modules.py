@@ -1,5 +1,6 @@
 """What torch's exporters write comes back: ten networks, by both exporters, with the batch free and fixed."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from cnnc.compiler import load
 from cnnc.importing.importer import read
 from cnnc.importing.proof import compiled, prove
 from cnnc.targets import torch_module
-from tests.importing.modules import MODULES, export
+from tests.importing.modules import MODULES, export, made
 
 LIGHT = Path(onnx.backend.test.__file__).parent / "data" / "light"
 
@@ -83,6 +84,20 @@ def test_paths_are_those_of_the_modules(tmp_path):
         export("residual", tmp_path / "net.onnx", dynamo=dynamo)
         paths = {*read(tmp_path / "net.onnx").paths.values()}
         assert {"conv1", "layer1.0.conv1", "layer2.0.downsample.0", "fc"} <= paths
+
+
+def test_norms_that_an_export_keeps_are_norms(tmp_path):
+    path, image = tmp_path / "net.onnx", torch.randn(1, 3, 32, 32)
+    for options in (
+        {"dynamo": False, "training": torch.onnx.TrainingMode.PRESERVE},
+        {"dynamo": True, "optimize": False},
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(made("residual"), (image,), path, external_data=False, verbose=False, **options)
+        imported = read(path)
+        assert [next(iter(each)) for each in imported.spec["nodes"]].count("batch_norm") == 10
+        assert prove(imported, path).largest < 1e-4
 
 
 def test_a_siamese_network_shares_its_weights(tmp_path):

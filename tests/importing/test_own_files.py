@@ -29,7 +29,7 @@ REFUSED = {
     "local_response_norm(size=1,alpha=0.5,beta=0.5,k=0.001)3x?x?": "of open size, with an alpha beyond its k",
     "local_response_norm(size=1,alpha=5e-324": "with an alpha that float32 rounds to 0",
     "local_response_norm(size=2147483647,alpha=1e-37)": "the same",
-    "upsample(size=9)3x?x?": "by indices from open sizes",
+    "upsample(size=9)3x?x?": "by indices from an open size to a known one",
     "local_response_norm(size=3,beta=1e-300)": "with a beta that float32 rounds to 0",
     "crop(like=other)": "`like` an input whose size alone is used, or by a distance between open sizes",
     "upsample(like=other)": "`like` an input whose size alone is used, or by indices from open sizes",
