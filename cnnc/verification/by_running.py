@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.files.checks import require_file
 from cnnc.graph.graph import Graph, Input, Node, Output, Ref
 from cnnc.targets import sample_inputs, torch_module
 from cnnc.verification.original import LayerRun, OnnxOriginal, Original, TorchOriginal, probe
 from cnnc.weights.layers import COUNTER, Layer, Shape, ancestors, layers_of, squeezed
 from cnnc.weights.match import match_layers
+from cnnc.weights.names import is_norm
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +55,7 @@ def match_by_running(
 
     if isinstance(original, torch.nn.Module):
         return matched(graph, TorchOriginal(original), seed)
+    require_file(Path(original), Code.WEIGHTS_UNREADABLE, "original network")
     return matched(graph, OnnxOriginal(Path(original)), seed)
 
 
@@ -217,8 +220,12 @@ class _Search:
         alike = [
             each for each in self.theirs if node.keys in self.ours and each.layer.kind == self.ours[node.keys].kind
         ]
+        if not alike and any(map(is_norm, self.ours.values())) and not any(map(is_norm, self.original.layers)):
+            reason = "the network has batch norms, but the original has none: its exporter has folded them"
+            return _undecided(reason, "export it with torch.onnx.export(optimize=False), or pass the torch module")
         if not alike:
-            return _undecided(f"`{node.path}` has no counterpart: no layer of the original has its shapes")
+            reason = f"`{node.path}` has no counterpart: no layer of the original has its shapes"
+            return _undecided(reason, "the original must be the same network: check the spec's `params`")
         reason = "no layer of the original with its shapes takes the same values and returns what it returns"
         return _undecided(f"`{node.path}` has no counterpart: {reason}")
 
@@ -241,8 +248,10 @@ def _silent(original: Original, runs: "Sequence[LayerRun]") -> Iterator[LayerRun
             yield from (LayerRun(_single(key, tensors)) for key in tensors)
 
 
-def _undecided(reason: str) -> CnncError:
-    help = "compare the strides, paddings, activations and `eps` before that layer with those of the original"
+DIFFERS = "compare the strides, paddings, activations and `eps` before that layer with those of the original"
+
+
+def _undecided(reason: str, help: str = DIFFERS) -> CnncError:
     return CnncError.of(Code.WEIGHTS_UNDECIDED, f"the weights cannot be matched by running: {reason}", help=help)
 
 

@@ -179,6 +179,14 @@ def test_another_network_is_refused_at_the_first_layer_that_differs(graph, modul
     assert layer in caught.value.diagnostics[0].message
 
 
+def test_folded_norms_and_missing_files_are_named(tmp_path, graph):
+    cnnc.build(SPEC, targets=["onnx"], out=tmp_path)
+    with pytest.raises(CnncError, match=r"E407.*the network has batch norms, but the original has none"):
+        cnnc.match_by_running(graph, tmp_path / "net/net.onnx")
+    with pytest.raises(CnncError, match=r"E402"):
+        cnnc.match_by_running(graph, tmp_path / "none.onnx")
+
+
 def test_choices_that_fit_only_at_first_are_undone():
     nodes = [{"linear": {"name": name, "from": "x", "out": 6, "bias": False}} for name in "abcd"]
     nodes += [{"sub": {"from": ["a", "b"]}}, {"relu": {"name": "e"}}, {"sub": {"name": "f", "from": ["c", "d"]}}]
