@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cnnc.graph.graph import Graph, Ref
+from cnnc.recover.chains import gather_without_sum
 from cnnc.recover.layout import Plain
 from cnnc.recover.layout import scope as written
 from cnnc.recover.parameters import parametrize
-from cnnc.recover.regions import gather_without_sum
 from cnnc.recover.tree import GROUP, TreeItem
 from cnnc.recover.words import block_name
 

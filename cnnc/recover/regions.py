@@ -6,21 +6,19 @@ become scopes as well, if there are several.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Iterator
 
 from cnnc.graph.graph import Graph, Ref
 from cnnc.ops.activation_names import ACTIVATIONS
+from cnnc.recover.chains import periodic
+from cnnc.recover.groups import REGION, UNIT, Uses, follows, group
 from cnnc.recover.scopes import attach_activations, scopes
-from cnnc.recover.tree import GROUP, TreeItem, allowed, leaf, name_ports
+from cnnc.recover.tree import GROUP, TreeItem, allowed, leaf
 
 FEWEST_UNITS = 3
-UNIT, REGION, ROUND = "conv_bn", "block", "round"
 ACTS = {*ACTIVATIONS, "activation"}
 LAYERS = ("conv", "conv_transpose", "linear")
-LONGEST_PERIOD = 8
 DEEPEST = 6  # regions in regions
-Uses = Mapping[Ref, int]
 
 
 def by_structure(graph: Graph) -> tuple[TreeItem, Uses]:
@@ -42,37 +40,8 @@ def by_structure(graph: Graph) -> tuple[TreeItem, Uses]:
     _gather_units(root, uses, graph)
     _attach_last_activations(root, uses, graph)
     for scope in scopes(root):
-        scope.items = _periodic(scope, uses, graph)
+        scope.items = periodic(scope, uses, graph)
     return root, uses
-
-
-def group(items: list[TreeItem], uses: Uses, graph: Graph, stem: str) -> TreeItem:
-    """Return a scope of these items."""
-    found = TreeItem(GROUP, items=items, is_scope=True, stem=stem)
-    inside = Counter[Ref]()
-    for item in items:
-        inside.update(uses_in(item))
-    made = {ref: None for item in items for ref in item.outputs}
-    taken = dict.fromkeys(ref for item in items for ref in item.used)
-    found.takes = {ref: "" for ref in taken if ref not in made}
-    found.outputs = {ref: "" for ref in made if uses[ref] > inside[ref]}
-    found.inputs = [*found.takes]
-    name_ports(found, graph)
-    return found
-
-
-def uses_in(item: TreeItem) -> Counter[Ref]:
-    """Return how often the nodes in an item use each value from outside their own items."""
-    if not item.is_scope:
-        return Counter(item.used)
-    found = Counter[Ref]()
-    for inner in item.items:
-        found.update(uses_in(inner))
-    return found
-
-
-def _is_sole_user(item: TreeItem, ref: Ref, uses: Uses) -> bool:
-    return uses[ref] == uses_in(item)[ref]
 
 
 # -- regions
@@ -172,22 +141,17 @@ def _units(items: list[TreeItem], uses: Uses) -> Iterator[tuple[int, int]]:
     for at, item in enumerate(items[:-1]):
         norm = items[at + 1]
         layer = item.op in LAYERS and "act" not in item.attributes
-        if layer and norm.op.endswith("_norm") and _follows(norm, item, uses):
+        if layer and norm.op.endswith("_norm") and follows(norm, item, uses):
             act = items[at + 2] if at + 2 < len(items) else None
-            yield at, at + (3 if act and act.op in ACTS and _follows(act, norm, uses) else 2)
+            yield at, at + (3 if act and act.op in ACTS and follows(act, norm, uses) else 2)
 
 
 def _reversed(items: list[TreeItem], uses: Uses) -> Iterator[tuple[int, int]]:
     """Yield where each norm starts that an activation and a layer follow, and where the layer ends."""
     for at, (norm, act, layer) in enumerate(zip(items, items[1:], items[2:], strict=False)):
         fits = norm.op.endswith("_norm") and act.op in ACTS and layer.op in LAYERS and "act" not in layer.attributes
-        if fits and _follows(act, norm, uses) and _follows(layer, act, uses):
+        if fits and follows(act, norm, uses) and follows(layer, act, uses):
             yield at, at + 3
-
-
-def _follows(item: TreeItem, before: TreeItem, uses: Uses) -> bool:
-    """Whether an item alone takes the only value of the item before it."""
-    return item.used == [*before.outputs] and len(before.outputs) == 1 and _is_sole_user(item, item.used[0], uses)
 
 
 def _attach_last_activations(root: TreeItem, uses: Uses, graph: Graph) -> None:
@@ -196,113 +160,8 @@ def _attach_last_activations(root: TreeItem, uses: Uses, graph: Graph) -> None:
         items: list[TreeItem] = []
         for item in scope.items:
             region = items[-1] if items and items[-1].stem == REGION else None
-            if region and item.op in ACTS and _follows(item, region, uses):
+            if region and item.op in ACTS and follows(item, region, uses):
                 items[-1] = group([*region.items, item], uses, graph, REGION)
             else:
                 items.append(item)
         scope.items = items
-
-
-def _periodic(scope: TreeItem, uses: Uses, graph: Graph) -> list[TreeItem]:
-    """Return the items of a scope with a scope in place of each round, where equal items come again and again."""
-    items, found, at = scope.items, list[TreeItem](), 0
-    numbers: dict[object, int] = {}
-    tokens = [numbers.setdefault(_token(item), len(numbers)) for item in items]
-    chained = _lengths([_follows(item, before, uses) for before, item in pairwise(items)])
-    equal = {
-        period: _lengths([a == b for a, b in zip(tokens, tokens[period:], strict=False)])
-        for period in range(2, min(LONGEST_PERIOD, len(items) // 2) + 1)
-    }
-    while at < len(items):
-        counts = {period: min(chained[at] + 1, period + lengths[at]) // period for period, lengths in equal.items()}
-        period = max(counts, key=lambda period: (counts[period] * period, -period), default=1)
-        rounds = counts.get(period, 0)
-        if rounds > 2 and len({*tokens[at : at + period]}) > 1:
-            ends = range(at, at + period * rounds, period)
-            found += [group(items[start : start + period], uses, graph, ROUND) for start in ends]
-            at += period * rounds
-        else:
-            found.append(items[at])
-            at += 1
-    return found
-
-
-def _lengths(true: list[bool]) -> list[int]:
-    """Return how many consecutive values from each position on are true."""
-    found = [0] * (len(true) + LONGEST_PERIOD + 1)
-    for at in range(len(true) - 1, -1, -1):
-        found[at] = found[at + 1] + 1 if true[at] else 0
-    return found
-
-
-def _token(item: TreeItem) -> object:
-    """What equal items have in common."""
-    inner = tuple(_token(each) for each in item.items) if item.is_scope else ()
-    return item.op, tuple((key, repr(value)) for key, value in sorted(item.attributes.items())), inner
-
-
-# -- blocks without their sum
-
-
-def gather_without_sum(
-    regions: Iterable[TreeItem], around: Iterable[TreeItem], uses: Uses, graph: Graph
-) -> list[TreeItem]:
-    """Make scopes of chains that equal a residual block but for its sum, and return them.
-
-    Their attributes must be those that all these blocks have in common.
-    """
-    kinds: dict[object, list[TreeItem]] = {}
-    for region in regions:
-        ops = tuple(item.op for item in region.items)
-        if (
-            ops
-            and ops[-1] == "add"
-            and _is_chain(region.items[:-1], uses)
-            and region.items[-1].inputs[-1:] == [*region.items[-2].outputs]
-        ):
-            kinds.setdefault(ops[:-1], []).append(region)
-    found = []
-    for alike in sorted(kinds.values(), key=lambda each: -len(each[0].items)):
-        common = [_common([region.items[at] for region in alike]) for at in range(len(alike[0].items) - 1)]
-        for scope in around:
-            for skipped in (0, 1):
-                found += _windows(scope, common[skipped:], uses, graph) if len(common) - skipped > 2 else []
-    return found
-
-
-def _is_chain(items: list[TreeItem], uses: Uses) -> bool:
-    return len(items) > 1 and all(_follows(item, before, uses) for before, item in pairwise(items))
-
-
-def _common(items: list[TreeItem]) -> tuple[str, dict[str, object], set[str]]:
-    """Return the op of equal items, the attributes in which they do not differ, and the names of all."""
-    first, *rest = items
-    same = {
-        key: value
-        for key, value in first.attributes.items()
-        if key != "stride" and all(each.attributes[key] == value for each in rest)
-    }
-    return first.op, same, {*first.attributes}
-
-
-def _windows(
-    scope: TreeItem, common: list[tuple[str, dict[str, object], set[str]]], uses: Uses, graph: Graph
-) -> list[TreeItem]:
-    """Make scopes of the items that fit these, and return them."""
-    found, items, at = [], list[TreeItem](), 0
-    while at < len(scope.items):
-        window = scope.items[at : at + len(common)]
-        if len(window) == len(common) and _is_chain(window, uses) and all(map(_fits, window, common)):
-            items.append(group(window, uses, graph, REGION))
-            found.append(items[-1])
-            at += len(window)
-        else:
-            items.append(scope.items[at])
-            at += 1
-    scope.items = items
-    return found
-
-
-def _fits(item: TreeItem, wanted: tuple[str, dict[str, object], set[str]]) -> bool:
-    op, same, names = wanted
-    return item.op == op and {*item.attributes} == names and all(item.attributes[key] == same[key] for key in same)

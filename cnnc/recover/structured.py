@@ -170,20 +170,27 @@ def _find_blocks(root: TreeItem, found: BlockFinder, shared: set[int], *, free: 
 
 
 def _levels(root: TreeItem) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the height of each scope, and the largest height of its siblings with names that differ in numbers."""
+    """Return the height of each scope, and the largest height of those that it is compared with.
+
+    These are the scopes whose paths differ in numbers only, or its siblings of one kind if there are no paths.
+    """
     natural: dict[int, int] = {}
     levels: dict[int, int] = {}
-    for scope in scopes(root):
-        inner = [item for item in scope.items if item.is_scope]
-        most: dict[str, int] = {}
-        for item in inner:
-            stem = _stem(item)
-            most[stem] = max(most.get(stem, 0), natural[id(item)])
-        for item in inner:
-            levels[id(item)] = most[_stem(item)]
-        natural[id(scope)] = 1 + max((levels[id(item)] for item in inner), default=-1)
+    for depth in reversed([*_by_depth(root)]):
+        most: dict[object, int] = {}
+        kinds = []
+        for scope, around in depth:
+            inner = (levels[id(item)] for item in scope.items if item.is_scope)
+            natural[id(scope)] = 1 + max(inner, default=-1)
+            kinds.append((id(around), scope.stem) if scope.stem else re.sub(r"\d+", "#", scope.path))
+            most[kinds[-1]] = max(most.get(kinds[-1], 0), natural[id(scope)])
+        levels |= {id(scope): most[kind] for (scope, _), kind in zip(depth, kinds, strict=True)}
     return natural, levels
 
 
-def _stem(item: TreeItem) -> str:
-    return item.stem or re.sub(r"\d+", "", item.name or "")
+def _by_depth(root: TreeItem) -> Iterator[list[tuple[TreeItem, TreeItem]]]:
+    """Yield all scopes with the scopes around them, the outermost first."""
+    found = [(root, root)]
+    while found:
+        yield found
+        found = [(item, scope) for scope, _ in found for item in scope.items if item.is_scope]
