@@ -221,8 +221,8 @@ class _Search:
             each for each in self.theirs if node.keys in self.ours and each.layer.kind == self.ours[node.keys].kind
         ]
         if not alike and any(map(is_norm, self.ours.values())) and not any(map(is_norm, self.original.layers)):
-            reason = "the network has batch norms, but the original has none: its exporter has folded them"
-            return _undecided(reason, "export it with torch.onnx.export(optimize=False), or pass the torch module")
+            reason = f"`{node.path}` has no counterpart: the network has batch norms, but the original has none"
+            return _undecided(reason, FOLDED)
         if not alike:
             reason = f"`{node.path}` has no counterpart: no layer of the original has its shapes"
             return _undecided(reason, "the original must be the same network: check the spec's `params`")
@@ -248,6 +248,7 @@ def _silent(original: Original, runs: "Sequence[LayerRun]") -> Iterator[LayerRun
             yield from (LayerRun(_single(key, tensors)) for key in tensors)
 
 
+FOLDED = "if an exporter has folded them, export with torch.onnx.export(optimize=False), or pass the torch module"
 DIFFERS = "compare the strides, paddings, activations and `eps` before that layer with those of the original"
 
 
