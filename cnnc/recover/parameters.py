@@ -124,8 +124,8 @@ def _reduced(params: list[Param], channels: Usable | None) -> list[Param]:
         param.name = ""
     _name(named, is_scaled=any(is_width(param.attribute) for param in derived))
     others = [Usable(texts[id(each)] or (EXPANDED if each is scaled else each.name), each.vector) for each in kept]
-    for param, other in zip(derived, [others] * len(derived), strict=True):
-        texts[id(param)] = of_known(param.attribute, param.vector, other)
+    for param in derived:
+        texts[id(param)] = of_known(param.attribute, param.vector, others)
     if scaled is not None:
         texts[id(scaled)] = EXPANDED
         _become_ratio(scaled, channels)
