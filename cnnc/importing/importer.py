@@ -4,6 +4,7 @@
 neither. Preprocessing, labels and kinds of outputs come from the contract of a file of cnnc, or from `Described`.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, np.dtype[Any]]
+
+SHORTER = 0.7  # how much shorter blocks must make a spec, to be worth the names of its nodes
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,10 @@ def read(path: str | os.PathLike[str], described: Described | None = None, *, al
 def with_blocks(imported: Imported) -> Imported:
     """Return the same network with blocks, groups and repetition, and its weights under the new keys."""
     before = load(imported.spec)
-    named = len(imported.paths) * 2 > len(before.nodes)
-    found = structured(imported.spec, imported.paths if named else None)
+    found = structured(imported.spec, imported.paths)
+    if sum("." in path for path in imported.paths.values()) * 4 <= len(before.nodes):  # the paths describe no blocks
+        unnamed = structured(imported.spec)
+        found = unnamed if len(json.dumps(unnamed.spec)) < SHORTER * len(json.dumps(found.spec)) else found
     keys = found.keys(before, imported.weights)
     return replace(
         imported,

@@ -76,12 +76,18 @@ class OnnxFile:
 
     def constant(self, name: str) -> "Array":
         """Return the contents of an initializer."""
-        from onnx import numpy_helper
+        return self.floats[name] if name in self.floats else as_array(self.path, self.initializers[name])
 
-        if name in self.floats:
-            return self.floats[name]
-        array: Array = numpy_helper.to_array(self.initializers[name])
-        return array
+
+def as_array(path: Path, tensor: "onnx.TensorProto") -> "Array":
+    """Return a tensor's contents; raises CnncError (E501) if it is damaged."""
+    from onnx import numpy_helper
+
+    try:
+        array: Array = numpy_helper.to_array(tensor)
+    except Exception as error:  # foreign bytes: numpy and onnx raise what they like
+        raise unreadable(str(path), f"its tensor {tensor.name!r} is damaged ({str(error)[:100]})") from error
+    return array
 
 
 def refused(path: Path, why: str, help: str | None = None) -> CnncError:

@@ -21,6 +21,7 @@ from cnnc.inference.child import Child
 from cnnc.inference.providers import TIMEOUT
 from cnnc.targets import sample_inputs
 from cnnc.verification.compare import Distance, compare
+from cnnc.verification.promises import LEAST_SENSITIVITY
 from cnnc.verification.torch_answers import Answers
 
 if TYPE_CHECKING:
@@ -38,17 +39,23 @@ class Proof:
     """How close the spec is to the file.
 
     `largest` is the largest difference of an output, relative to its largest value; `nodes` is the number of nodes
-    whose values were compared as well.
+    whose values were compared as well. `sensitivity` is how much the outputs change from one input to another, in units
+    of the tolerated difference.
     """
 
     largest: float
     batches: tuple[int, ...]
     nodes: int
+    sensitivity: float
 
     def __str__(self) -> str:
         many = "batch" if len(self.batches) == 1 else "batches"
         shown = " and ".join(map(str, self.batches))
-        return f"within {self.largest:.1e} of the ONNX file in onnxruntime, {many} {shown}"
+        weak = f"; the outputs barely react to the input, the values of {self.nodes:,} nodes agree as well"
+        return (
+            f"within {self.largest:.1e} of the ONNX file in onnxruntime, {many} {shown}"
+            f"{weak if self.sensitivity < LEAST_SENSITIVITY else ''}"
+        )
 
 
 def prove(
@@ -59,9 +66,9 @@ def prove(
     Raises CnncError: E404 if one differs, E502 or E507 if onnxruntime cannot run the file or takes too long.
     """
     graph = load(imported.spec)
-    batches = BATCHES if imported.batch is None else (imported.batch,)
+    batches = BATCHES if imported.batch is None else (imported.batch,) * 2
     space = sample_inputs.spaces(graph)[0]
-    inputs = [sample_inputs.draw(graph, batch, space, seed + batch) for batch in batches]
+    inputs = [sample_inputs.draw(graph, batch, space, seed + k) for k, batch in enumerate(batches)]
     answers = Answers(graph, compiled(graph, imported.weights), imported.weights, inputs)
     with _opened(path, allow_external, timeout) as file:
         given = [file.run(_feeds(imported, each), [*imported.outputs])[0] for each in inputs]
@@ -72,7 +79,8 @@ def prove(
     if wrong is not None or first is not None:
         raise _differs(imported, path, first, wrong)
     _require_reaction(path, given)
-    return Proof(max(each.relative for each in distances), tuple(sorted(batches)), compared)
+    largest = max(each.relative for each in distances)
+    return Proof(largest, tuple(sorted({*batches})), compared, answers.sensitivity)
 
 
 def compiled(graph: Graph, weights: "Mapping[str, Array]") -> "GraphModule":

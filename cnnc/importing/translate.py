@@ -13,7 +13,7 @@ import numpy as np
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.fold import fold
-from cnnc.importing.onnx_file import OnnxFile
+from cnnc.importing.onnx_file import OnnxFile, as_array
 from cnnc.importing.onnx_nodes import OnnxNode
 from cnnc.importing.table import ROWS
 from cnnc.importing.values import ConstantArray, Content, GraphTensor, N, NewNode, NotImported, Unsupported
@@ -155,7 +155,7 @@ class _Translator:
             return None
         if name not in self.values:
             if name in self.inner:
-                return ConstantArray(_array(self.inner[name]), name, whole=True)
+                return ConstantArray(as_array(self.file.path, self.inner[name]), name, whole=True)
             if name not in self.file.initializers:
                 return NotImported()
             array = self.file.constant(name)
@@ -223,12 +223,6 @@ def _checks(opset: int) -> Any:
     context.ir_version = 10
     context.opset_imports = {"": opset}
     return context
-
-
-def _array(tensor: Any) -> Any:
-    from onnx import numpy_helper
-
-    return numpy_helper.to_array(tensor)
 
 
 def _attributes(proto: Any) -> dict[str, Any]:
