@@ -58,7 +58,7 @@ def outputs(graph: Graph, spelt: Mapping[Ref, str], last: Ref | None) -> Plain:
     """
     shown = graph.outputs
     only = shown[0] if len(shown) == 1 and _is_plain(shown[0]) else None
-    if only and only.ref == last and (only.name == spelt[only.ref] or "." in only.name):
+    if only and only.ref == last and (only.name == spelt[only.ref] == only.ref.node or "." in only.name):
         return {}
     names = [spelt[each.ref] if "." in each.name and _is_plain(each) else each.name for each in shown]
     if all(map(_is_plain, shown)) and names == [spelt[each.ref] for each in shown] and len({*names}) == len(names):

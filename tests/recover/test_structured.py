@@ -179,3 +179,12 @@ def test_a_large_network_takes_time_in_proportion_to_its_size():
         return process_time() - begun
 
     assert seconds(1500) < 15 * seconds(300)  # in proportion to the square, it would be 25 times as long
+
+
+def test_an_output_may_have_the_name_of_its_scope(tmp_path):
+    group = {"group": {"name": "stage", "nodes": [{"batch_norm": {"name": "bn"}}]}}
+    spec = {"cnnc": 1, "name": "net", "input": {"x": [1]}, "outputs": "stage", "nodes": [group]}
+    cnnc.build(spec, out=tmp_path, targets=["spec"])
+    graph = cnnc.load(next(tmp_path.rglob("*.yaml")))
+    assert [each.name for each in graph.outputs] == ["stage"]
+    assert [each.path for each in graph.nodes] == ["stage.bn"]
