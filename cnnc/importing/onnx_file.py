@@ -135,7 +135,9 @@ def _require_text(model: "onnx.ModelProto") -> None:
     """Raise ValueError for a name that is not UTF-8, which protobuf returns as bytes."""
     graph = model.graph
     for node in graph.node:
-        if not all(isinstance(each, str) for each in (node.name, node.op_type, node.domain, *node.input, *node.output)):
+        noted = (text for each in node.metadata_props for text in (each.key, each.value))
+        texts = (node.name, node.op_type, node.domain, *node.input, *node.output, *noted)
+        if not all(isinstance(each, str) for each in texts):
             raise ValueError("a node has a name that is not UTF-8")
     names = (each.name for port in (graph.input, graph.output, graph.initializer) for each in port)
     if not all(isinstance(each, str) for each in names):
