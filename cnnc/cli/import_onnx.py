@@ -1,6 +1,7 @@
-"""`cnnc import`: an existing network in an ONNX file becomes a spec and its weights."""
+"""`cnnc import`: an existing network, in an ONNX file or a torch module, becomes a spec and its weights."""
 
 import os
+import re
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,14 @@ from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.render import visible
 from cnnc.inference.providers import TIMEOUT
 
+FACTORY = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")  # on Windows, C:net.onnx has a dot behind the colon
 MOST_LABELS = 10**6  # bytes of a file of labels
 
 
 def add_options(parser: Parser) -> None:
     """Add the arguments and options of `cnnc import`."""
-    parser.argument("model", "An ONNX file of opset 9 to 26, in float32.")
+    model = "An ONNX file of opset 9 to 26, in float32, or package.module:factory, which makes a torch module."
+    parser.argument("model", model)
     out = "The spec to write; its weights go beside it, with the suffix .safetensors. If left out, NAME.yaml."
     parser.option("--out", "-o", metavar="SPEC", help=out)
     parser.option("--name", help="The name of the network; if left out, that of the ONNX file.")
@@ -35,6 +38,8 @@ def add_options(parser: Parser) -> None:
     parser.option("--labels", metavar="FILE", help="A text file with the name of a class in each line.")
     shape = "The shape of an input with open sizes, without the batch; NAME may be left out if there is one input."
     parser.option("--input-size", metavar="[NAME=]C,H,W", repeat=True, help=shape)
+    code = "Run the Python code of package.module:factory; modules in the current folder come first."
+    parser.flag("--allow-code", help=code)
     parser.flag("--allow-external", help="Read weights in other files of the model's folder.")
     limit = "Time limit for each run of the ONNX file, which is in a process of its own."
     parser.option("--timeout", metavar="SECONDS", type=SECONDS, default=TIMEOUT, help=limit)
@@ -56,13 +61,18 @@ def run(given: Namespace) -> int:
     from cnnc.importing.importer import Described, exists, read, with_blocks, write
     from cnnc.importing.proof import prove
 
-    spec = Path(given.out or f"{Path(given.model).stem}.yaml")
+    factory = FACTORY.fullmatch(given.model)
+    spec = Path(given.out or f"{factory[2] if factory else Path(given.model).stem}.yaml")
     if spec.suffix not in (".yaml", ".yml", ".json"):
         raise WrongCall(f"--out: a spec ends in .yaml, .yml or .json, got {given.out}")
     described = Described(_picture(given), _labels(given.labels), _sizes(given.input_size), given.name)
     for each in (spec, spec.with_suffix(".safetensors")):
         if os.path.lexists(each):
             raise exists(each)
+    if factory:
+        from cnnc.cli.import_torch import run_factory
+
+        return run_factory(given, factory[1], factory[2], described, spec)
     with shown_progress() as progress:
         progress("reading the model")
         imported = read(given.model, described, allow_external=given.allow_external)

@@ -73,12 +73,22 @@ def from_torch(module: "nn.Module", example: "Tensor | tuple[Tensor, ...]", *, n
     import torch
 
     inputs = (example,) if torch.is_tensor(example) else tuple(example)
-    flat, origins = _traced(module, inputs, Described(name=name or clean(type(module).__name__.lower())))
-    found = structured(flat.spec, flat.paths or None)
-    renamed = found.keys(proved(flat.spec), flat.weights)
-    weights = {renamed[key]: array for key, array in flat.weights.items()}
-    largest = _prove(module, found.graph, weights, inputs)
-    return FromTorch(found.spec, weights, {renamed[key]: origin for key, origin in origins.items()}, largest)
+    return import_module(module, inputs, Described(name=name))
+
+
+def import_module(
+    module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Described, *, flat: bool = False
+) -> FromTorch:
+    """Do as `from_torch`; `flat` leaves the nodes in one list, without blocks."""
+    named = replace(described, name=described.name or clean(type(module).__name__.lower()))
+    traced, origins = _traced(module, inputs, named)
+    graph, spec, renamed = proved(traced.spec), traced.spec, {key: key for key in traced.weights}
+    if not flat:
+        found = structured(traced.spec, traced.paths or None)
+        graph, spec, renamed = found.graph, found.spec, found.keys(graph, traced.weights)
+    weights = {renamed[key]: array for key, array in traced.weights.items()}
+    largest = _prove(module, graph, weights, inputs)
+    return FromTorch(spec, weights, {renamed[key]: origin for key, origin in origins.items()}, largest)
 
 
 def _traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Described) -> tuple[Imported, dict[str, str]]:

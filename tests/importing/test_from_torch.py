@@ -1,11 +1,14 @@
 """Torch modules become specs: `cnnc.from_torch`, and what it keeps of them."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 import cnnc
 from cnnc.diagnostics import CnncError, Code
+from tests.command import run_command
 from tests.importing.modules import MODULES, made
 
 REGROUPED = ("dense", "vit")  # their scopes cannot all be the same: interleaved lists, and attention in parts
@@ -118,3 +121,51 @@ def test_several_outputs():
     found = cnnc.from_torch(Pair(), (torch.randn(1, 3, 8, 8), torch.randn(1, 3, 8, 8)))
     assert [*found.spec["inputs"]] == ["x", "y"]
     assert len(found.spec["outputs"]) == 2
+
+
+NETS = """
+import torch
+from tests.importing.modules import made
+
+def residual(): return made("residual")
+def number(): return 3
+def failing(): raise ValueError("no such\\nweights")
+"""
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    (tmp_path / "some_nets.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    sys.modules.pop("some_nets", None)
+
+
+def test_the_command_imports_what_a_factory_makes(nets):
+    words = ("import", "some_nets:residual", "--allow-code", "--input-size", "3,32,32")
+    done = run_command(*words, "--mean", "0.5,0.5,0.5", "--mode", "bgr")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "of the module, batches 1 and 3" in done.stdout
+    graph = cnnc.load("residual.yaml")
+    assert (graph.inputs[0].picture.mode, graph.inputs[0].picture.mean) == ("bgr", (0.5, 0.5, 0.5))
+    assert run_command("build", "residual.yaml", "--weights", "residual.safetensors", "--target", "onnx").exit_code == 0
+    assert run_command(*words).exit_code == 1  # it exists already
+    assert str(nets) not in sys.path
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "code", "says"),
+    [
+        ("some_nets:residual", [], 2, "--allow-code"),
+        ("some_nets:residual", ["--allow-code"], 2, "--input-size"),
+        ("some_nets:number", ["--allow-code", "--input-size", "3,8,8"], 1, "returns a int"),
+        ("some_nets:failing", ["--allow-code", "--input-size", "3,8,8"], 1, "ValueError: no such"),
+        ("some_nets:nothing", ["--allow-code", "--input-size", "3,8,8"], 1, "AttributeError"),
+        ("no_nets:residual", ["--allow-code", "--input-size", "3,8,8"], 1, "ModuleNotFoundError"),
+    ],
+)
+def test_what_is_no_module_is_refused(nets, model, options, code, says):
+    done = run_command("import", model, *options)
+    assert done.exit_code == code
+    assert says in done.stderr
+    assert not [*nets.glob("*.yaml")]
