@@ -35,7 +35,7 @@ from tests.free.specs import Drawn, laid_out, store
 from tests.live import BATCH, enlivened
 from tests.shown import show_every_way
 
-SELDOM = {"torchscript": 4, "pt2": 20}  # one network in so many: these take longest; all others are built every time
+SELDOM = {"torchscript": 4, "spec": 5, "pt2": 20}  # one network in so many: these take longest
 OWN = 10  # one network in so many keeps the weights that it starts with, which may be far from 1
 BATCHES = (1, 3)
 MEMORY = 2**29  # bytes: what the machine is said to have
