@@ -101,7 +101,7 @@ def _traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Descri
     different = _all_different(state)
     with TemporaryDirectory(prefix="cnnc-") as folder:
         path = Path(folder) / "module.onnx"
-        with _quiet(), _layers_in_training(module):
+        with warnings.catch_warnings(action="ignore"), _layers_in_training(module):  # torch's about its own exporter
             try:
                 module.load_state_dict(different)
                 torch.onnx.export(
@@ -153,7 +153,8 @@ def _layers_in_training(module: "nn.Module") -> Iterator[None]:
     """Put batch norms and dropouts in training, everything else in evaluation."""
     from torch import nn
 
-    kinds = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+    kinds = (*norms, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
     with _modes_kept(module):
         for each in module.modules():
             each.training = isinstance(each, kinds)
@@ -168,14 +169,6 @@ def _modes_kept(module: "nn.Module") -> Iterator[None]:
     finally:
         for each, mode in modes.items():
             each.training = mode
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out what torch says about its own exporter."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _as_in_evaluation(model: "onnx.ModelProto") -> None:

@@ -66,13 +66,14 @@ def _without_prefix(named: dict[NewNode, str]) -> dict[NewNode, str]:
 
 
 def _path(made: NewNode) -> str:
-    """Return the path; of equal weights, exporters keep only one, so a node's own name comes before its weights'."""
+    """Return the path in the source.
+
+    Torch's older exporter keeps one of several equal weights, so there the node's name comes first. Its newer one folds
+    batch norms and then notes their path at the convolution, so there the weights' names come first.
+    """
     node = made.origin
     if made.op in ("parameter", "scale") and made.names and not COUNTED.match(made.names[0]):
         return _dotted(made.names[0])
-    noted = _noted(node) if node is not None else None
-    if noted is not None:
-        return noted
     if node is not None and node.name.startswith("/"):
         return _of_torch(node.name)
     for name in made.names:
@@ -81,6 +82,9 @@ def _path(made: NewNode) -> str:
             bare = bare.removesuffix(".out_proj")
         if bare != name and bare and not bare.startswith("onnx::"):
             return _dotted(bare)
+    noted = _noted(node) if node is not None else None
+    if noted is not None:
+        return noted
     return "" if node is None or COUNTED.match(node.name) else _dotted(node.name)
 
 

@@ -63,10 +63,11 @@ def outputs(graph: Graph, spelt: Mapping[Ref, str], last: Ref | None) -> Plain:
     names = [spelt[each.ref] if "." in each.name and _is_plain(each) else each.name for each in shown]
     if all(map(_is_plain, shown)) and names == [spelt[each.ref] for each in shown] and len({*names}) == len(names):
         return {"outputs": names if len(shown) > 1 else names[0]}
-    valid: set[str] = {each.name for each in graph.inputs}
-    for at, name in enumerate(names):
-        names[at] = unused(name.replace(".", "_"), valid)
-        valid.add(names[at])
+    taken = {each.name for each in graph.inputs} | {each.name for each in shown}
+    for at, each in enumerate(shown):
+        if "." in each.name:
+            names[at] = unused(names[at].replace(".", "_"), taken)
+            taken.add(names[at])
     return {"outputs": {name: _output(each, spelt[each.ref]) for name, each in zip(names, shown, strict=True)}}
 
 

@@ -28,7 +28,7 @@ def test_what_is_right_is_built_and_all_else_is_refused():
     assert 0 < coverage.refused < len(SEEDS) / 4
     assert coverage.targets.keys() >= SELDOM.keys()
     assert len(coverage.ops_missing) < 12  # so few networks may by chance lack a few, of which `make fuzz` tells
-    assert len(coverage.constructs_missing) < 6
+    assert len(coverage.constructs_missing) < 8
 
 
 def test_a_number_draws_one_spec():

@@ -14,12 +14,6 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "a number of threads decides how long it takes, not what comes out",
     ),
     (
-        "cnnc/ops/resize.py",
-        "if o.opset >= 18:",
-        "if o.opset > 18:",
-        "opset 18 takes sizes in both ways, and they give the same",
-    ),
-    (
         "cnnc/verification/verify.py",
         "if self.folder:  # of a large network, whose values take memory and are not needed again",
         "if not (self.folder):  # of a large network, whose values take memory and are not needed again",
