@@ -231,9 +231,11 @@ def _mended(paths: Paths, cycle: list[TreeItem], around: Mapping[str, list[TreeI
 
 def _join(graph: Graph, around: Mapping[str, list[TreeItem]]) -> None:
     """Set what each group takes and gives."""
+    shown = {each.ref for each in graph.outputs}
+    used = shown | {ref for node in graph.nodes if not registry.is_source(node.op.name) for ref in node.inputs}
     for node in graph.nodes:
-        source = registry.is_source(node.op.name)
-        for ref in () if source else node.inputs:
+        source = registry.is_source(node.op.name)  # its scope need not take its input, unless this is all that uses it
+        for ref in (each for each in node.inputs if not source or each not in used):
             outer = around.get(ref.node, [around[node.path][0]])
             for scope in _beyond(around[node.path], outer):
                 scope.takes.setdefault(ref, "")
