@@ -123,6 +123,8 @@ def _sizes(given: list[str] | None) -> dict[str, list[int]]:
     found = {}
     for each in given or ():
         name, _, sizes = each.rpartition("=")
+        if name in found:
+            raise WrongCall(f"--input-size: {name or 'the input'} is given twice", "write NAME=C,H,W for each input")
         try:
             found[name] = [int(kind(size)) for size in sizes.split(",")]
         except Exception as error:

@@ -3,6 +3,7 @@
 import os
 import sys
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from importlib import import_module as import_python
 from pathlib import Path
 from shlex import quote
@@ -13,7 +14,7 @@ from cnnc.cli.options import note
 from cnnc.cli.parser import WrongCall
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.render import visible
-from cnnc.importing.from_torch import import_module
+from cnnc.importing.from_torch import import_module, input_names
 from cnnc.importing.importer import Described
 
 if TYPE_CHECKING:
@@ -27,14 +28,17 @@ def run_factory(given: Namespace, package: str, factory: str, described: Describ
     if not given.allow_code:
         raise WrongCall(f"importing {given.model} runs its code", "add --allow-code if you trust it")
     if not described.sizes:
-        raise WrongCall("a torch module has no sizes of inputs", "add --input-size 3,224,224, once for each input")
+        raise WrongCall(
+            "a torch module has no sizes of inputs",
+            "add --input-size 3,224,224, or NAME=3,224,224 for each of several inputs",
+        )
     with shown_progress() as progress:
         progress("making the module")
         module = _made(package, factory)
-        inputs = tuple(torch.randn(1, *size) for size in described.sizes.values())
+        inputs = tuple(torch.randn(1, *size) for size in _in_order(module, described.sizes))
         progress("tracing and running both networks")
         about = Described(described.picture, described.labels, name=described.name or factory)
-        found = import_module(module, inputs, about, flat=given.flat)
+        found = import_module(module, inputs, about, as_list=given.flat)
     found.write(spec)
     weights = spec.with_suffix(".safetensors")
     lines, tensors = len(found.text.splitlines()), sum(each.size for each in found.weights.values())
@@ -47,11 +51,22 @@ def run_factory(given: Namespace, package: str, factory: str, described: Describ
     return 0
 
 
+def _in_order(module: "nn.Module", sizes: Mapping[str, Sequence[int]]) -> list[Sequence[int]]:
+    """Return the sizes in the order of the module's inputs; raises WrongCall for a name that is none of them."""
+    if [*sizes] == [""]:
+        return [sizes[""]]
+    names = input_names(module.forward, len(sizes))
+    if {*names} != {*sizes}:
+        raise WrongCall(f"--input-size: the inputs of the module are {', '.join(names)}, got {', '.join(sizes)}")
+    return [sizes[name] for name in names]
+
+
 def _made(package: str, factory: str) -> "nn.Module":
     """Import the package, call the factory, and return the module; raises E411."""
     from torch import nn
 
-    sys.path.insert(0, os.getcwd())
+    here = os.getcwd()
+    sys.path.insert(0, here)
     try:
         made = getattr(import_python(package), factory)()
     except Exception as error:  # the user's code raises any type
@@ -62,7 +77,8 @@ def _made(package: str, factory: str) -> "nn.Module":
             help="it must be a function, or a class, that returns a torch.nn.Module without arguments",
         ) from error
     finally:
-        sys.path.remove(os.getcwd())
+        if here in sys.path:
+            sys.path.remove(here)
     if not isinstance(made, nn.Module):
         message = f"{package}:{factory} returns a {type(made).__name__}, not a torch.nn.Module"
         raise CnncError.of(Code.NOT_IMPORTABLE, message, help="return the module that is to be imported")

@@ -27,6 +27,7 @@ from cnnc.importing.names import clean
 from cnnc.importing.proof import BATCHES, compiled
 from cnnc.recover.structured import proved, structured
 from cnnc.verification.compare import compare
+from cnnc.verification.original import tensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,33 +78,55 @@ def from_torch(module: "nn.Module", example: "Tensor | tuple[Tensor, ...]", *, n
 
 
 def import_module(
-    module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Described, *, flat: bool = False
+    module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Described, *, as_list: bool = False
 ) -> FromTorch:
-    """Do as `from_torch`; `flat` leaves the nodes in one list, without blocks."""
-    named = replace(described, name=described.name or clean(type(module).__name__.lower()))
-    traced, origins = _traced(module, inputs, named)
-    graph, spec, renamed = proved(traced.spec), traced.spec, {key: key for key in traced.weights}
-    if not flat:
-        found = structured(traced.spec, traced.paths or None)
-        graph, spec, renamed = found.graph, found.spec, found.keys(graph, traced.weights)
-    weights = {renamed[key]: array for key, array in traced.weights.items()}
+    """Do as `from_torch`; `as_list` leaves the nodes in one list, without blocks."""
+    about = replace(described, name=described.name or clean(type(module).__name__.lower()))
+    traced = _traced(module, inputs, about)
+    flat = traced.imported
+    graph, spec, renamed = proved(flat.spec), flat.spec, {key: key for key in flat.weights}
+    if not as_list:
+        found = structured(flat.spec, flat.paths)
+        graph, spec, renamed = found.graph, found.spec, found.keys(graph, flat.weights)
+    weights = {renamed[key]: array for key, array in flat.weights.items()}
     largest = _prove(module, graph, weights, inputs)
-    return FromTorch(spec, weights, {renamed[key]: origin for key, origin in origins.items()}, largest)
+    if traced.drawn.keys() == flat.weights.keys():
+        with _holding(module, traced.state):
+            _prove(module, graph, {renamed[key]: array for key, array in traced.drawn.items()}, inputs)
+    return FromTorch(spec, weights, {renamed[key]: origin for key, origin in traced.origins().items()}, largest)
 
 
-def _traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Described) -> tuple[Imported, dict[str, str]]:
-    """Return the flat spec of the module with its weights, and the module's keys by ours."""
+@dataclass(frozen=True)
+class _Traced:
+    """A flat spec with the module's weights.
+
+    `drawn` are its weights if the module holds `state`, a state_dict of random values: with the module's own, zeros and
+    equal values may hide a difference.
+    """
+
+    imported: Imported
+    drawn: "Mapping[str, Array]"
+    state: "Mapping[str, Tensor]"
+
+    def origins(self) -> dict[str, str]:
+        """Return the key in the module of each weight that is one of its tensors."""
+        by_value = {each.numpy().tobytes(): key for key, each in self.state.items() if each.is_floating_point()}
+        return {key: by_value[a.tobytes()] for key, a in self.drawn.items() if a.tobytes() in by_value}
+
+
+def _traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Described) -> _Traced:
+    """Return the flat spec of the module; raises E411."""
     import onnx
     import torch
 
-    names = _input_names(module.forward, len(inputs))
-    state = {key: tensor.detach().clone() for key, tensor in module.state_dict().items()}
-    different = _all_different(state)
+    names = input_names(module.forward, len(inputs))
     with TemporaryDirectory(prefix="cnnc-") as folder:
         path = Path(folder) / "module.onnx"
-        with warnings.catch_warnings(action="ignore"), _layers_in_training(module):  # torch's about its own exporter
-            try:
-                module.load_state_dict(different)
+        try:
+            own = {key: tensor.detach().clone() for key, tensor in module.state_dict().items()}
+            drawn = _drawn(own)
+            # torch warns about its own exporter; of tensors with equal values, it keeps only one
+            with warnings.catch_warnings(action="ignore"), _layers_in_training(module), _holding(module, drawn):
                 torch.onnx.export(
                     module,
                     inputs,
@@ -115,14 +138,29 @@ def _traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Descri
                     input_names=names,
                     dynamic_axes={each: {0: "batch"} for each in names},
                 )
-            except Exception as error:  # torch's tracer raises any type
-                raise _untraceable(module, error) from error
-            finally:
-                module.load_state_dict(state)
+        except Exception as error:  # torch's tracer raises any type
+            raise _untraceable(module, error) from error
         model = onnx.load(path)
         _as_in_evaluation(model)
-        drawn, imported = (_read(model, values, path, described) for values in (different, state))
-    return _with_usual_output(imported), _origins(drawn.weights, different)
+        try:
+            found = [_read(model, values, path, described) for values in (drawn, own)]
+        except CnncError as error:  # the file is ours
+            name = type(module).__name__
+            raise CnncError(
+                replace(each, message=each.message.replace(str(path), name)) for each in error.diagnostics
+            ) from None
+    return _Traced(_with_usual_output(found[1]), found[0].weights, drawn)
+
+
+@contextmanager
+def _holding(module: "nn.Module", state: "Mapping[str, Tensor]") -> Iterator[None]:
+    """Let the module hold the values of a state_dict, and then its own again."""
+    own = {key: tensor.detach().clone() for key, tensor in module.state_dict().items()}
+    try:
+        module.load_state_dict(state)
+        yield
+    finally:
+        module.load_state_dict(own)
 
 
 def _read(model: "onnx.ModelProto", state: "Mapping[str, Tensor]", path: Path, described: Described) -> Imported:
@@ -137,15 +175,19 @@ def _read(model: "onnx.ModelProto", state: "Mapping[str, Tensor]", path: Path, d
     return replace(imported, weights={key: each.copy() for key, each in imported.weights.items()})  # of the open file
 
 
-def _all_different(state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
-    """Return random values for a state_dict: of tensors with equal values, torch's exporter keeps only one."""
+def _drawn(state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """Return random values for a state_dict, all different, with which values keep about their size in a network."""
     import torch
 
-    drawn = torch.Generator().manual_seed(0)
-    return {
-        key: torch.rand(each.shape, generator=drawn) if each.is_floating_point() else each
-        for key, each in state.items()
-    }
+    generator = torch.Generator().manual_seed(0)
+    found = {}
+    for key, each in state.items():
+        found[key] = each
+        if each.is_floating_point() and each.ndim < 2:
+            found[key] = torch.rand(each.shape, generator=generator) + 0.5
+        elif each.is_floating_point():
+            found[key] = torch.randn(each.shape, generator=generator) * (2 / max(1, each[0].numel())) ** 0.5
+    return found
 
 
 @contextmanager
@@ -184,7 +226,7 @@ def _as_in_evaluation(model: "onnx.ModelProto") -> None:
             del node.output[1:]
 
 
-def _input_names(forward: Callable[..., Any], count: int) -> list[str]:
+def input_names(forward: Callable[..., Any], count: int) -> list[str]:
     """Return the names of the parameters of `forward`, as far as they are names of single inputs."""
     found = [
         each.name
@@ -212,7 +254,10 @@ def _prove(module: "nn.Module", graph: Graph, weights: "Mapping[str, Array]", in
         for batch, sign in product(BATCHES, (1, -1)):  # of both signs, or a forward may decide the same for all
             generator.manual_seed(batch)
             drawn = tuple(sign * torch.randn((batch, *each.shape[1:]), generator=generator) for each in inputs)
-            for a, b in zip(_flat(ours(*drawn)), _flat(module(*drawn)), strict=True):
+            theirs = [*tensors(module(*drawn))]
+            if len(theirs) != len(graph.outputs) or not all(bool(each.isfinite().all()) for each in theirs):
+                raise _nothing_to_compare(module, len(theirs), len(graph.outputs))
+            for a, b in zip(tensors(ours(*drawn)), theirs, strict=True):
                 distance = compare(a.numpy(), b.numpy())
                 if not distance.ok:
                     raise _differs(module, distance.absolute)
@@ -227,16 +272,6 @@ def _all_in_evaluation(module: "nn.Module") -> Iterator[None]:
         yield
 
 
-def _flat(outputs: Any) -> "list[Tensor]":
-    return [outputs] if hasattr(outputs, "numpy") else list(outputs.values() if isinstance(outputs, dict) else outputs)
-
-
-def _origins(weights: "Mapping[str, Array]", state: "Mapping[str, Tensor]") -> dict[str, str]:
-    """Return the key of the tensor in `state`, whose values all differ, that each weight is."""
-    by_value = {each.numpy().tobytes(): key for key, each in state.items() if each.is_floating_point()}
-    return {key: by_value[array.tobytes()] for key, array in weights.items() if array.tobytes() in by_value}
-
-
 def _untraceable(module: "nn.Module", error: Exception) -> CnncError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return CnncError.of(
@@ -244,6 +279,15 @@ def _untraceable(module: "nn.Module", error: Exception) -> CnncError:
         f"torch cannot trace {type(module).__name__}: {reason}",
         help="see whether `torch.onnx.export(module, example, 'net.onnx')` works, and import that file",
     )
+
+
+def _nothing_to_compare(module: "nn.Module", given: int, wanted: int) -> CnncError:
+    if given != wanted:
+        fault, help = f"returns {given} tensors in evaluation, but the trace has {wanted}", "return tensors alone"
+    else:
+        fault, help = "returns NaN or infinity for random inputs", "look for NaN or very large numbers in the weights"
+    message = f"the spec cannot be compared with {type(module).__name__}, which {fault}"
+    return CnncError.of(Code.NOT_VERIFIED, message, help=help)
 
 
 def _differs(module: "nn.Module", absolute: float) -> CnncError:

@@ -64,7 +64,7 @@ def structured(spec: Mapping[str, Any], paths: Paths | None = None) -> Structure
     graph = proved(spec)
     if "outputs" not in spec:  # the output has no name but the path of its node, which may change: see `header.outputs`
         graph = replace(graph, outputs=tuple(replace(each, name=f".{each.name}") for each in graph.outputs))
-    return recovered(graph, paths and {node.path: paths.get(node.path, node.path) for node in graph.nodes})
+    return recovered(graph, {node.path: paths.get(node.path, node.path) for node in graph.nodes} if paths else None)
 
 
 def proved(spec: Mapping[str, Any]) -> Graph:

@@ -86,10 +86,10 @@ class TorchOriginal:
 
         self._module.load_state_dict({**self.tensors, **(weights or {})})
         with torch.no_grad():
-            return list(_tensors(self._module(*inputs)))
+            return list(tensors(self._module(*inputs)))
 
 
-def _tensors(result: Any) -> "Iterator[Tensor]":
+def tensors(result: Any) -> "Iterator[Tensor]":
     """Yield the tensors in a module's result."""
     import torch
 
@@ -97,7 +97,7 @@ def _tensors(result: Any) -> "Iterator[Tensor]":
         yield result
     elif isinstance(result, Mapping | list | tuple):
         for each in result.values() if isinstance(result, Mapping) else result:
-            yield from _tensors(each)
+            yield from tensors(each)
 
 
 class OnnxOriginal:

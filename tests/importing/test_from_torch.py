@@ -169,3 +169,90 @@ def test_what_is_no_module_is_refused(nets, model, options, code, says):
     assert done.exit_code == code
     assert says in done.stderr
     assert not [*nets.glob("*.yaml")]
+
+
+class Gate(nn.Module):
+    """A branch behind a factor that is zero at first, as in LayerScale."""
+
+    def __init__(self):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(3, 1, 1))
+
+    def forward(self, x):
+        branch = torch.relu(x) if x.mean() > 0 else torch.sigmoid(x)
+        return x + self.gamma * branch
+
+
+class NotFinite(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.conv.weight.data.fill_(float("nan"))
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+def test_a_difference_that_the_modules_own_zeros_hide_is_found():
+    with pytest.raises(CnncError) as caught:
+        cnnc.from_torch(Gate(), torch.randn(1, 3, 8, 8))
+    assert caught.value.diagnostics[0].code == Code.NOT_VERIFIED
+
+
+def test_what_is_not_finite_proves_nothing():
+    with pytest.raises(CnncError, match="NaN or infinity"):
+        cnnc.from_torch(NotFinite(), torch.randn(1, 3, 8, 8))
+
+
+class Nested(nn.Module):
+    def forward(self, x):
+        return {"a": torch.relu(x)}, [torch.sigmoid(x)]
+
+
+class WithNone(nn.Module):
+    def forward(self, x):
+        return torch.relu(x), None
+
+
+def test_nested_outputs_are_flattened():
+    assert len(cnnc.from_torch(Nested(), torch.randn(1, 3, 8, 8)).spec["outputs"]) == 2
+    assert "outputs" not in cnnc.from_torch(WithNone(), torch.randn(1, 3, 8, 8)).spec
+
+
+def test_a_module_without_weights_yet_is_refused():
+    with pytest.raises(CnncError, match="LazyLinear"):
+        cnnc.from_torch(nn.LazyLinear(3), torch.randn(1, 3, 8, 8))
+
+
+def test_refusals_name_the_module_not_a_temporary_file():
+    with pytest.raises(CnncError) as caught:
+        cnnc.from_torch(Cumulative(), torch.randn(1, 3, 8, 8))
+    assert "Cumulative" in str(caught.value)
+    assert "module.onnx" not in str(caught.value)
+
+
+TWO = """
+import os
+import torch
+from torch import nn
+
+class Two(nn.Module):
+    def forward(self, a, b):
+        return torch.relu(a), torch.sigmoid(b)
+
+def moving():
+    os.chdir("..")
+    return Two()
+"""
+
+
+def test_sizes_of_several_inputs_go_by_name(tmp_path, monkeypatch):
+    (tmp_path / "two_inputs.py").write_text(TWO)
+    monkeypatch.chdir(tmp_path)
+    words = ("import", "two_inputs:Two", "--allow-code", "--input-size", "b=3,16,16", "--input-size")
+    assert run_command(*words, "a=3,8,8", "-o", "two.yaml").exit_code == 0
+    assert cnnc.load("two.yaml").inputs[0].type.shape == (3, 8, 8)
+    for last in ("c=3,8,8", "b=3,8,8"):
+        assert run_command(*words, last, "-o", "no.yaml").exit_code == 2
+    assert run_command("import", "two_inputs:moving", "--allow-code", *words[3:], "a=3,8,8").exit_code == 0
+    sys.modules.pop("two_inputs", None)

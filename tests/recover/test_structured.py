@@ -188,3 +188,8 @@ def test_an_output_may_have_the_name_of_its_scope(tmp_path):
     graph = cnnc.load(next(tmp_path.rglob("*.yaml")))
     assert [each.name for each in graph.outputs] == ["stage"]
     assert [each.path for each in graph.nodes] == ["stage.bn"]
+
+
+def test_without_any_path_the_structure_decides():
+    spec = {"cnnc": 1, "name": "net", "input": {"x": [3, 8, 8]}, "nodes": [{"relu": {"name": "relu"}}]}
+    assert structured(spec, {}).spec == structured(spec).spec
