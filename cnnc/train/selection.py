@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch.nn import Parameter
 
-STATISTICS = "running_mean"  # the key of a batch norm that decides about its statistics
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # a batch norm updates all of them or none
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ class Selection:
                 parameter.requires_grad_(False)
 
     def evaluate(self, module: "torch.nn.Module") -> None:
-        """Put batch norms whose statistics are frozen in evaluation mode. Dropout stays active, as in torchvision."""
+        """Put batch norms with a frozen statistic in evaluation mode. Dropout stays active, as in torchvision."""
         for key in self.frozen:
             path, _, name = key.rpartition(".")
-            if name == STATISTICS:
+            if name in STATISTICS:
                 module.get_submodule(path).eval()
 
     def is_frozen(self, norm: Node) -> bool:
-        """Return whether the statistics of a batch norm are frozen."""
-        return f"{norm.keys}.{STATISTICS}" in self.frozen
+        """Return whether any of the statistics of a batch norm is frozen, and therefore all of them."""
+        return any(f"{norm.keys}.{name}" in self.frozen for name in STATISTICS)
 
     def groups(self, module: "torch.nn.Module") -> "list[tuple[float, list[Parameter]]]":
         """Return the learned parameters by the factor of their learning rate."""

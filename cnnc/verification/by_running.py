@@ -4,7 +4,7 @@ Takes a graph, and a torch module or an ONNX file. Both run on the same random i
 original, so that no two layers take equal values by chance. The graph runs node by node. A layer gets the weights of an
 unused layer of the original with the same shapes, which takes the same values and returns the same. If several do, the
 one with the matching name comes first, then the one that runs first; a choice after which nothing fits is undone. The
-result is proved: with these weights, and with the original's own, both return the same outputs.
+result is proved: with these weights, and with the original's own at several sizes, both return the same outputs.
 
 Raises E407 if the original has no counterpart for a layer: then it computes something else.
 """
@@ -74,7 +74,7 @@ def matched(graph: Graph, original: Original, seed: int = 0) -> MatchedByRunning
     with torch.no_grad():
         pairs = search.run()
     map, weights = search.result(pairs)
-    return MatchedByRunning(map, weights, _proved(graph, original, inputs, weights))
+    return MatchedByRunning(map, weights, _proved(graph, original, weights, seed))
 
 
 def _live(original: Original, random: "torch.Generator") -> "Iterator[tuple[str, Tensor]]":
@@ -226,7 +226,7 @@ class _Search:
         if not alike:
             reason = f"`{node.path}` has no counterpart: no layer of the original has its shapes"
             return _undecided(reason, "the original must be the same network: check the spec's `params`")
-        reason = "no layer of the original with its shapes takes the same values and returns what it returns"
+        reason = "no layer of the original with its shapes has the same input and output values"
         return _undecided(f"`{node.path}` has no counterpart: {reason}")
 
 
@@ -274,22 +274,54 @@ def _close(theirs: "Tensor", ours: "Tensor") -> bool:
     """Return whether two probes are of values of the same size that agree."""
     if theirs.shape != ours.shape:
         return False
-    return bool((theirs - ours).abs().max() <= TOLERANCE * theirs.abs().max())
+    largest = theirs.abs().max()
+    return bool(largest.isfinite() and (theirs - ours).abs().max() <= TOLERANCE * largest)
 
 
-def _proved(graph: Graph, original: Original, inputs: "Sequence[Tensor]", weights: "Mapping[str, Tensor]") -> float:
-    """Return the largest difference of the outputs with the original's own weights, relatively; raises E407."""
+def _proved(graph: Graph, original: Original, weights: "Mapping[str, Tensor]", seed: int) -> float:
+    """Return the largest relative difference of the outputs with the original's own weights; raises E407.
+
+    A network with open sizes runs at several: some differences, such as floor or ceil, show only at some of them.
+    """
     import torch
 
     module = torch_module.lower(graph, {key: each.clone() for key, each in weights.items()}).eval()
-    with torch.no_grad():
-        result = module(*inputs)
-    ours = result if isinstance(result, tuple) else (result,)
-    pairs = list(zip(original.run(inputs), ours, strict=False))
-    worst = max(float((a.reshape(b.shape) - b).abs().max() / a.abs().max().clamp(min=1e-30)) for a, b in pairs)
-    if not worst <= AGREEMENT:
-        raise _undecided(f"with its own weights, the outputs differ by {worst:.1e} of the largest")
+    worst = 0.0
+    for space in sample_inputs.spaces(graph):
+        inputs = sample_inputs.draw(graph, original.batch or BATCH, space, seed)
+        size = " at {} x {}".format(*space) if any(space) else ""
+        theirs = _outputs(original, inputs, size)
+        with torch.no_grad():
+            result = module(*inputs)
+        ours = result if isinstance(result, tuple) else (result,)
+        worst = max(worst, *(_difference(*pair, size) for pair in zip(theirs, ours, strict=False)))
     return worst
+
+
+def _outputs(original: Original, inputs: "Sequence[Tensor]", size: str) -> "list[Tensor]":
+    """Return the original's outputs with its own weights; raises E407 if it cannot run at this size."""
+    try:
+        return original.run(inputs)
+    except CnncError:
+        raise
+    except Exception as error:  # a module raises what it likes
+        reason = str(error).strip().partition("\n")[0][:200] or type(error).__name__
+        help = "if the original takes only some sizes, restrict those of the spec's input"
+        raise _undecided(f"the original fails{size}: {reason}", help) from error
+
+
+def _difference(theirs: "Tensor", ours: "Tensor", size: str) -> float:
+    """Return the relative difference of an output; raises E407 if it is too large, or not a number."""
+    if theirs.numel() != ours.numel():
+        shapes = f"{tuple(theirs.shape)} in the original, and {tuple(ours.shape)} in the network"
+        raise _undecided(f"the shape of an output differs{size}: {shapes}")
+    if not (theirs.isfinite().all() and ours.isfinite().all()):
+        help = "check the original's weights: its outputs must be finite"
+        raise _undecided(f"with the original's own weights, an output is not finite{size}", help)
+    found = float((theirs.reshape(ours.shape) - ours).abs().max() / theirs.abs().max().clamp(min=1e-30))
+    if found > AGREEMENT:
+        raise _undecided(f"with the original's own weights, the outputs differ by {found:.1e} of the largest{size}")
+    return found
 
 
 def named_in(

@@ -70,6 +70,16 @@ def test_a_norm_whose_weights_alone_are_frozen_goes_on_counting(trained, start):
     assert not after["batch_norm.running_mean"].equal(start["batch_norm.running_mean"])
 
 
+@pytest.mark.parametrize("name", ["running_mean", "running_var", "num_batches_tracked"])
+def test_one_frozen_statistic_freezes_those_of_the_norm(trained, start, name):
+    after = weights(trained(weights=copied(start), freeze=[f"*.{name}"], epochs=1))
+    for key in ("running_mean", "running_var", "num_batches_tracked"):
+        assert after[f"batch_norm.{key}"].equal(start[f"batch_norm.{key}"]), key
+    graph = cnnc.load(spec())
+    (norm,) = (node for node in graph.nodes if node.path == NORM)
+    assert selection(spec(), freeze=[f"*.{name}"]).is_frozen(norm)
+
+
 def test_a_slower_part_moves_by_its_factor(trained, start):
     # one batch, so one step
     once = {"epochs": 1, "batch": 70, "seed": 1}

@@ -1,6 +1,7 @@
 """Weights matched by running: equal tensors in another order, parallel branches, and what computes something else."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -206,6 +207,64 @@ def test_choices_that_fit_only_at_first_are_undone():
 
     found = cnnc.match_by_running(graph, Theirs())
     assert pairs(found) == {"a": "one", "b": "two", "c": "three", "d": "four", "last": "last"}
+
+
+class Heads(nn.Module):
+    """Two heads, the second of which keeps NaN and infinity of its weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.a(x), torch.nn.functional.softplus(self.b(x))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_outputs_that_are_not_finite_prove_nothing(value):
+    nodes = [{"linear": {"name": "a", "out": 3}}, {"linear": {"name": "b", "from": "x", "out": 3}}, "softplus"]
+    outputs = {"one": "a", "two": "softplus"}
+    graph = cnnc.load({"cnnc": 1, "name": "n", "input": {"x": [4]}, "nodes": nodes, "outputs": outputs})
+    assert cnnc.match_by_running(graph, Heads()).difference < 1e-5
+    module = Heads()
+    module.b.weight.data[0] = value
+    with pytest.raises(CnncError, match=r"E407.*an output is not finite") as caught:
+        cnnc.match_by_running(graph, module)
+    assert "outputs must be finite" in caught.value.diagnostics[0].help
+
+
+class Pooled(nn.Module):
+    """A module that rounds up where its input's size is odd, or that takes only small inputs."""
+
+    def __init__(self, *, ceil, least=False, largest=10**6):
+        super().__init__()
+        self.conv, self.ceil, self.least, self.largest = nn.Conv2d(3, 4, 3, padding=1), ceil, least, largest
+
+    def forward(self, x):
+        if x.shape[-1] > self.largest:
+            raise ValueError(f"size {x.shape[-1]}\nis too large")
+        x = nn.functional.max_pool2d(self.conv(x), 2, ceil_mode=self.ceil)
+        return x.mean((2, 3)) if self.least else x
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ({"ceil": True}, r"the shape of an output differs at \d+ x \d+: \(2, 4,"),
+        ({"ceil": True, "least": True}, r"with the original's own weights, the outputs differ by .* at \d+ x \d+"),
+        ({"ceil": False, "largest": 32}, r"the original fails at \d+ x \d+: size \d+$"),
+    ],
+)
+def test_open_sizes_are_compared_at_several(module, message):
+    least = module.get("least")
+    nodes = [{"conv": {"name": "conv", "out": 4, "kernel": 3, "padding": 1}}, {"max_pool": {"kernel": 2}}]
+    nodes += ["global_avg_pool", "flatten"] if least else []
+    source = {"cnnc": 1, "name": "n", "input": {"x": [3, None, None]}, "nodes": nodes}
+    graph = cnnc.load(source)
+    assert cnnc.match_by_running(graph, Pooled(ceil=False, least=least)).difference < 1e-5
+    with pytest.raises(CnncError, match="E407") as caught:
+        cnnc.match_by_running(graph, Pooled(**module))
+    assert re.search(message, caught.value.diagnostics[0].message), caught.value.diagnostics[0].message
 
 
 @pytest.mark.parametrize(
