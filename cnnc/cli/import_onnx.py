@@ -61,7 +61,7 @@ def run(given: Namespace) -> int:
     from cnnc.importing.importer import Described, exists, read, with_blocks, write
     from cnnc.importing.proof import prove
 
-    factory = FACTORY.fullmatch(given.model)
+    factory = FACTORY.fullmatch(given.model.replace(".py:", ":"))
     spec = Path(given.out or f"{factory[2] if factory else Path(given.model).stem}.yaml")
     if spec.suffix not in (".yaml", ".yml", ".json"):
         raise WrongCall(f"--out: a spec ends in .yaml, .yml or .json, got {given.out}")

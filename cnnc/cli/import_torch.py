@@ -14,11 +14,14 @@ from cnnc.cli.options import note
 from cnnc.cli.parser import WrongCall
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.render import visible
-from cnnc.importing.from_torch import import_module, input_names
+from cnnc.importing.from_torch import import_module
 from cnnc.importing.importer import Described
+from cnnc.importing.torch_trace import input_names
 
 if TYPE_CHECKING:
     from torch import nn
+
+SHOWN = 4  # keys in a note
 
 
 def run_factory(given: Namespace, package: str, factory: str, described: Described, spec: Path) -> int:
@@ -46,7 +49,11 @@ def run_factory(given: Namespace, package: str, factory: str, described: Describ
     print(f"{visible(str(weights))}  {counted(tensors, 'number')}")
     other = [key for key, origin in found.keys.items() if key != origin]
     if other:
-        note(f"{counted(len(other), 'key')} of the state_dict differ from the module's, such as {other[0]}")
+        shown = ", ".join(f"`{key}` is `{found.keys[key]}` there" for key in other[:SHOWN])
+        more = f", and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
+        note(f"some keys of the state_dict are not those of the module: {shown}{more}")
+    for name in found.buffers:
+        note(f"the buffer `{name}` has become a weight: in training, freeze it, or it will change")
     print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(weights))}")
     return 0
 

@@ -14,6 +14,8 @@ from cnnc.files import onnx_seal
 from cnnc.files.checks import require_file, require_utf8
 from cnnc.files.protobuf import fields, part
 
+CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+
 _GRAPH, _METADATA, _KEY, _VALUE = 7, 14, 1, 2  # field numbers of ModelProto and StringStringEntryProto
 
 
@@ -57,7 +59,9 @@ def unreadable(path: str, reason: str) -> CnncError:
     return CnncError.of(
         Code.MODEL_UNREADABLE,
         f"cannot read the model {path}: {reason}",
-        help="give the .onnx file that `cnnc build` wrote",
+        help="it must be an .onnx file; for a checkpoint, build its spec with --weights, or import its torch module"
+        if os.path.splitext(path)[1] in CHECKPOINTS
+        else "give the .onnx file that `cnnc build` wrote",
     )
 
 

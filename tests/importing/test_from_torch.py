@@ -256,3 +256,24 @@ def test_sizes_of_several_inputs_go_by_name(tmp_path, monkeypatch):
         assert run_command(*words, last, "-o", "no.yaml").exit_code == 2
     assert run_command("import", "two_inputs:moving", "--allow-code", *words[3:], "a=3,8,8").exit_code == 0
     sys.modules.pop("two_inputs", None)
+
+
+def test_a_failing_trace_prints_nothing_and_says_one_line(capfd):
+    with pytest.raises(CnncError) as caught:
+        cnnc.from_torch(Spectral(), torch.randn(1, 3, 8, 8))
+    assert capfd.readouterr() == ("", "")
+    assert len(caught.value.diagnostics[0].message.splitlines()) == 1
+
+
+class Normalised(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1))
+
+    def forward(self, x):
+        return torch.relu(x - self.mean)
+
+
+def test_buffers_that_become_weights_are_named():
+    assert cnnc.from_torch(Normalised(), torch.randn(1, 3, 8, 8)).buffers == ("mean",)
+    assert cnnc.from_torch(made("residual"), torch.randn(1, 3, 32, 32)).buffers == ()

@@ -1,0 +1,208 @@
+"""Trace a torch module: from an `nn.Module` to the flat spec that `from_torch` proves.
+
+Torch's exporter to ONNX traces the module, with random weights of which no two are equal; its nodes keep the paths of
+the modules. Batch norms and dropouts are traced in training, so that they stay nodes. The module is left as it was.
+"""
+
+import inspect
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from cnnc.diagnostics import CnncError, Code
+from cnnc.importing.flat_spec import Imported
+from cnnc.importing.importer import Described, read
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from torch import Tensor, nn
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+OPSET = 17  # the newest of torch's exporter that traces, whose nodes keep the paths of modules
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A flat spec with the module's weights.
+
+    `drawn` are its weights if the module holds `state`, a state_dict of random values: with the module's own, zeros and
+    equal values may hide a difference.
+    """
+
+    imported: Imported
+    drawn: "Mapping[str, Array]"
+    state: "Mapping[str, Tensor]"
+
+    def origins(self) -> dict[str, str]:
+        """Return the key in the module of each weight that is one of its tensors."""
+        by_value = {each.numpy().tobytes(): key for key, each in self.state.items() if each.is_floating_point()}
+        return {key: by_value[a.tobytes()] for key, a in self.drawn.items() if a.tobytes() in by_value}
+
+
+def traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Described) -> Traced:
+    """Return the flat spec of the module; raises E411."""
+    import onnx
+    import torch
+
+    names = input_names(module.forward, len(inputs))
+    with TemporaryDirectory(prefix="cnnc-") as folder:
+        path = Path(folder) / "module.onnx"
+        try:
+            own = {key: tensor.detach().clone() for key, tensor in module.state_dict().items()}
+            drawn = _drawn(own)
+            # of tensors with equal values, torch keeps only one
+            with _quiet(), _layers_in_training(module), holding(module, drawn):
+                torch.onnx.export(
+                    module,
+                    inputs,
+                    path,
+                    dynamo=False,
+                    training=torch.onnx.TrainingMode.PRESERVE,
+                    do_constant_folding=False,
+                    opset_version=OPSET,
+                    input_names=names,
+                    dynamic_axes={each: {0: "batch"} for each in names},
+                )
+        except Exception as error:  # torch's tracer raises any type
+            raise _untraceable(module, error) from error
+        model = onnx.load(path)
+        _as_in_evaluation(model)
+        try:
+            found = [_read(model, values, path, described) for values in (drawn, own)]
+        except CnncError as error:  # the file is ours
+            name = type(module).__name__
+            raise CnncError(
+                replace(each, message=each.message.replace(str(path), name)) for each in error.diagnostics
+            ) from None
+    return Traced(_with_usual_output(found[1]), found[0].weights, drawn)
+
+
+def _read(model: "onnx.ModelProto", state: "Mapping[str, Tensor]", path: Path, described: Described) -> Imported:
+    """Import the model with the values of a state_dict, not those that are left after the trace."""
+    from onnx import numpy_helper
+
+    for each in model.graph.initializer:
+        if each.name in state:
+            each.CopyFrom(numpy_helper.from_array(state[each.name].cpu().numpy(), each.name))
+    path.write_bytes(model.SerializeToString())
+    imported = read(path, described)
+    return replace(imported, weights={key: each.copy() for key, each in imported.weights.items()})  # of the open file
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out torch's warnings about its own exporter, and the graph that it prints if it fails."""
+    sys.stdout.flush()
+    try:
+        terminal = os.dup(1)
+    except OSError:  # it is closed
+        yield
+        return
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 1)
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        os.dup2(terminal, 1)
+        os.close(terminal)
+        os.close(sink)
+
+
+@contextmanager
+def holding(module: "nn.Module", state: "Mapping[str, Tensor]") -> Iterator[None]:
+    """Let the module hold the values of a state_dict, and then its own again."""
+    own = {key: tensor.detach().clone() for key, tensor in module.state_dict().items()}
+    try:
+        module.load_state_dict(state)
+        yield
+    finally:
+        module.load_state_dict(own)
+
+
+def _drawn(state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """Return random values for a state_dict, all different, with which values keep about their size in a network."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    found = {}
+    for key, each in state.items():
+        found[key] = each
+        if each.is_floating_point() and each.ndim < 2:
+            found[key] = torch.rand(each.shape, generator=generator) + 0.5
+        elif each.is_floating_point():
+            found[key] = torch.randn(each.shape, generator=generator) * (2 / max(1, each[0].numel())) ** 0.5
+    return found
+
+
+@contextmanager
+def _layers_in_training(module: "nn.Module") -> Iterator[None]:
+    """Put batch norms and dropouts in training, everything else in evaluation."""
+    from torch import nn
+
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+    kinds = (*norms, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+    with modes_kept(module):
+        for each in module.modules():
+            each.training = isinstance(each, kinds)
+        yield
+
+
+@contextmanager
+def modes_kept(module: "nn.Module") -> Iterator[None]:
+    """Restore the mode of each module at the end."""
+    modes = {each: each.training for each in module.modules()}
+    try:
+        yield
+    finally:
+        for each, mode in modes.items():
+            each.training = mode
+
+
+def _as_in_evaluation(model: "onnx.ModelProto") -> None:
+    """Make nodes of training those of inference."""
+    for node in model.graph.node:
+        if node.op_type == "BatchNormalization":
+            kept = [each for each in node.attribute if each.name != "training_mode"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+            del node.output[1:]
+        elif node.op_type == "Dropout":
+            del node.input[2:]
+            del node.output[1:]
+
+
+def input_names(forward: Callable[..., Any], count: int) -> list[str]:
+    """Return the names of the parameters of `forward`, as far as they are names of single inputs."""
+    found = [
+        each.name
+        for each in inspect.signature(forward).parameters.values()
+        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
+    return [*found, *(f"input_{k}" for k in range(len(found), count))][:count]
+
+
+def _with_usual_output(imported: Imported) -> Imported:
+    """Return the spec without the output's name if there is one, which is only a number of the trace."""
+    outputs = imported.spec.get("outputs")
+    last = next(iter(imported.spec["nodes"][-1].values()))["name"]
+    if outputs and [*outputs.values()] == [last]:
+        return replace(imported, spec={key: each for key, each in imported.spec.items() if key != "outputs"})
+    return imported
+
+
+def _untraceable(module: "nn.Module", error: Exception) -> CnncError:
+    first = str(error).strip().partition("\n")[0].partition(" [Caused by")[0].partition("Please ")[0].strip()
+    return CnncError.of(
+        Code.NOT_IMPORTABLE,
+        f"torch cannot trace {type(module).__name__}: {first or type(error).__name__}",
+        help="check the number and the shapes of its inputs, which need a batch axis; replace layers that ONNX lacks",
+    )
