@@ -194,7 +194,8 @@ def _with_tensor(net: FlatNetwork, op: str, x: GraphTensor, known: ConstantArray
         return GraphTensor(scaled.made, scaled.port, x.steps)
     x = settle(net, x)
     array = known.array
-    if array.ndim == len(x.sizes) and array.shape[0] == 1:
+    leads = array.ndim == len(x.sizes) and array.shape[0] == 1
+    if leads:
         array = array[0]
     rank = len(x.sizes) - 1
     if array.ndim > rank:
@@ -204,6 +205,9 @@ def _with_tensor(net: FlatNetwork, op: str, x: GraphTensor, known: ConstantArray
         key = ConstantArray(array.reshape(-1) if rank == 2 else array, known.name, known.whole)
         return net.add("scale", [x], weights={"weight": key})
     tensor = parameter(net, ConstantArray(_spread(array, x), known.name, known.whole))
+    if leads and tensor.made.op == "parameter":
+        tensor.made.attributes["batch"] = True
+        tensor.made.weights[""] = tensor.made.weights[""][None]
     return net.add(op, [tensor, x] if first and op in ("sub", "div") else [x, tensor])
 
 

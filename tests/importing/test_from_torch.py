@@ -50,6 +50,24 @@ def test_a_checkpoint_of_the_module_loads(name, tmp_path):
         torch.testing.assert_close(compiled(*inputs), module(*inputs), rtol=1e-4, atol=1e-5)
 
 
+class Positions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16, 4, 4)
+        self.pos = nn.Parameter(torch.randn(1, 4, 16))
+
+    def forward(self, x):
+        return (self.conv(x).flatten(2).transpose(1, 2) + self.pos).mean(1)
+
+
+def test_a_parameter_keeps_its_first_axis_of_1(tmp_path):
+    module, x = Positions(), torch.randn(1, 3, 8, 8)
+    found = cnnc.from_torch(module, x)
+    torch.save(module.state_dict(), tmp_path / "w.pt")
+    ours = cnnc.compile(found.spec, weights=tmp_path / "w.pt").eval()
+    torch.testing.assert_close(ours(x), module(x))
+
+
 class Trained(nn.Module):
     def __init__(self):
         super().__init__()
