@@ -69,6 +69,7 @@ def traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Describ
                     do_constant_folding=False,
                     opset_version=OPSET,
                     input_names=names,
+                    output_names=_output_names(module(*inputs)),
                     dynamic_axes={each: {0: "batch"} for each in names},
                 )
         except Exception as error:  # torch's tracer raises any type
@@ -188,6 +189,12 @@ def input_names(forward: Callable[..., Any], count: int) -> list[str]:
         if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
     ]
     return [*found, *(f"input_{k}" for k in range(len(found), count))][:count]
+
+
+def _output_names(result: Any) -> list[str] | None:
+    """Return the names that a module gives to its outputs, if it returns a dict of tensors."""
+    named = isinstance(result, Mapping) and all(hasattr(each, "shape") for each in result.values())
+    return [str(name) for name in result] if named else None
 
 
 def _with_usual_output(imported: Imported) -> Imported:

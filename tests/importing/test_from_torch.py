@@ -227,6 +227,18 @@ class Nested(nn.Module):
         return {"a": torch.relu(x)}, [torch.sigmoid(x)]
 
 
+class Named(nn.Module):
+    def forward(self, x):
+        return {"mask": torch.sigmoid(x), "edges": torch.relu(x)}
+
+
+def test_outputs_of_a_dict_keep_their_names():
+    spec = cnnc.from_torch(Named(), torch.randn(1, 3, 8, 8)).spec
+    assert [*spec["outputs"]] == ["mask", "edges"]
+    graph = cnnc.load(spec)
+    assert [graph.node[each.ref.node].op.name for each in graph.outputs] == ["sigmoid", "relu"]
+
+
 class WithNone(nn.Module):
     def forward(self, x):
         return torch.relu(x), None
