@@ -3,6 +3,7 @@
 import os
 import sys
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import import_module as import_python
 from pathlib import Path
@@ -52,6 +53,11 @@ def run_factory(given: Namespace, package: str, factory: str, described: Describ
         shown = ", ".join(f"`{key}` is `{found.keys[key]}` there" for key in other[:SHOWN])
         more = f", and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
         note(f"some keys of the state_dict are not those of the module: {shown}{more}")
+    for name, uses in Counter(found.keys.values()).items():
+        if uses > 1:
+            note(
+                f"the module uses `{name}` {uses} times; the spec has {uses} weights, which training changes one by one"
+            )
     for name in found.buffers:
         note(f"the buffer `{name}` has become a weight: in training, freeze it, or it will change")
     print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(weights))}")

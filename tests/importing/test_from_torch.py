@@ -273,10 +273,21 @@ class Two(nn.Module):
 def moving():
     os.chdir("..")
     return Two()
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3, 1, 1))
+        self.register_buffer("mean", torch.zeros(3, 8, 8))
+
+    def forward(self, x):
+        for _ in range(3):
+            x = torch.tanh(x * self.scale)
+        return x - self.mean
 """
 
 
-def test_sizes_of_several_inputs_go_by_name(tmp_path, monkeypatch):
+def test_sizes_of_inputs_go_by_name_and_notes_say_what_changes(tmp_path, monkeypatch):
     (tmp_path / "two_inputs.py").write_text(TWO)
     monkeypatch.chdir(tmp_path)
     words = ("import", "two_inputs:Two", "--allow-code", "--input-size", "b=3,16,16", "--input-size")
@@ -285,6 +296,9 @@ def test_sizes_of_several_inputs_go_by_name(tmp_path, monkeypatch):
     for last in ("c=3,8,8", "b=3,8,8"):
         assert run_command(*words, last, "-o", "no.yaml").exit_code == 2
     assert run_command("import", "two_inputs:moving", "--allow-code", *words[3:], "a=3,8,8").exit_code == 0
+    done = run_command("import", "two_inputs:Tied", "--allow-code", "--input-size", "3,8,8", "-o", "tied.yaml")
+    assert "uses `scale` 3 times" in done.stderr
+    assert "the buffer `mean` has become a weight" in done.stderr
     sys.modules.pop("two_inputs", None)
 
 
