@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 from collections import Counter
+from io import StringIO
 from pathlib import Path
 
 from cnnc.cli.options import add_exclude
@@ -80,8 +81,13 @@ def _format(path: str, given: Namespace) -> bool:
 def _print_diff(name: str, old: str, new: str) -> None:
     from difflib import unified_diff
 
-    for line in unified_diff(old.splitlines(), new.splitlines(), visible(name), visible(name), lineterm=""):
-        print(line)
+    for line in unified_diff(_lines(old), _lines(new), visible(name), visible(name)):
+        print(line, end="" if line.endswith("\n") else "\n\\ No newline at end of file\n")
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text with their ends, as `diff` and `patch` split it: at newlines alone."""
+    return list(StringIO(text, newline="\n"))
 
 
 def _print_text(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`cnnc import`: an existing network, in an ONNX file or a torch module, becomes a spec and its weights."""
+"""`cnnc import`: write the spec and the weights of an existing network, in an ONNX file or a torch module."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.render import visible
 from cnnc.inference.providers import TIMEOUT
 
-FACTORY = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")  # on Windows, C:net.onnx has a dot behind the colon
+FACTORY = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")  # on Windows, C:net.onnx has a dot after the colon
 MOST_LABELS = 10**6  # bytes of a file of labels
 
 
@@ -23,18 +23,18 @@ def add_options(parser: Parser) -> None:
     """Add the arguments and options of `cnnc import`."""
     model = "An ONNX file of opset 9 to 26, in float32, or package.module:factory, which makes a torch module."
     parser.argument("model", model)
-    out = "The spec to write; its weights go beside it, with the suffix .safetensors. If left out, NAME.yaml."
+    out = "The spec to write; its weights get the same name with the suffix .safetensors. Default: NAME.yaml."
     parser.option("--out", "-o", metavar="SPEC", help=out)
-    parser.option("--name", help="The name of the network; if left out, that of the ONNX file.")
+    parser.option("--name", help="The name of the network; default: the name of the ONNX file.")
     parser.flag("--flat", help="Leave the nodes in one list, without blocks.")
     numbers = SeveralOf(Number(float, least=-(10**9), most=10**9))
-    parser.option("--mean", type=_Listed(numbers), help="Of the picture's preprocessing: a number per channel.")
-    parser.option("--std", type=_Listed(numbers), help="Of the picture's preprocessing: a number per channel.")
-    parser.option("--mode", type=OneOf(("grey", "rgb", "bgr")), help="The channels of the picture; if left out, rgb.")
-    parser.option("--scale", type=OneOf(("1", "255")), help="Pixels are scaled to 0 to this number.")
+    parser.option("--mean", type=_Listed(numbers), help="The mean that preprocessing subtracts, a number per channel.")
+    parser.option("--std", type=_Listed(numbers), help="The divisor after --mean, a number per channel.")
+    parser.option("--mode", type=OneOf(("grey", "rgb", "bgr")), help="The channels of the picture; default: rgb.")
+    parser.option("--scale", type=OneOf(("1", "255")), help="The value of white before --mean and --std are applied.")
     size = Number(least=1, most=65_536)
-    parser.option("--resize", type=size, help="The size that the picture's shorter side gets.")
-    parser.option("--crop", type=size, help="The size that is cut from the centre after --resize.")
+    parser.option("--resize", type=size, help="Resize the shorter side of the picture to this size.")
+    parser.option("--crop", type=size, help="Crop this size from the centre, after --resize.")
     parser.option("--labels", metavar="FILE", help="A text file with the name of a class in each line.")
     shape = "The shape of an input with open sizes, without the batch; NAME may be left out if there is one input."
     parser.option("--input-size", metavar="[NAME=]C,H,W", repeat=True, help=shape)
@@ -103,7 +103,7 @@ def _picture(given: Namespace) -> dict[str, Any]:
 
 
 def _labels(path: str | None) -> list[str]:
-    """Return the lines of the file; raises E508."""
+    """Return the lines of the file, without empty ones at its end; raises E508."""
     if path is None:
         return []
     from cnnc.files.checks import require_file
@@ -111,10 +111,15 @@ def _labels(path: str | None) -> list[str]:
     if require_file(path, Code.DATA_UNREADABLE, "labels") > MOST_LABELS:
         raise CnncError.of(Code.DATA_UNREADABLE, f"cannot read the labels {path}: it has over {MOST_LABELS:,} bytes")
     try:
-        return Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")  # str.splitlines would also split at U+2028
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise CnncError.of(Code.DATA_UNREADABLE, f"cannot read the labels {path}: {reason}") from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise CnncError.of(Code.DATA_UNREADABLE, f"cannot read the labels {path}: all its lines are empty")
+    return lines
 
 
 def _sizes(given: list[str] | None) -> dict[str, list[int]]:

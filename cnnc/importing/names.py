@@ -25,13 +25,14 @@ COUNTED = re.compile(
 )
 WRAPPER = re.compile(r"gpu_\d+|model|module|_orig_mod|main_graph|torch_jit")
 SCOPES = "pkg.torch.onnx.name_scopes"
+DEEPEST = 32  # scopes; a spec cannot be nested as deep
 KEYWORDS = frozenset(keyword.kwlist)
 
 
 def paths(nodes: Sequence[NewNode]) -> dict[NewNode, str]:
-    """Return the path in the source of each node that has one."""
+    """Return the path in the source of each node that has one, of at most DEEPEST scopes."""
     found = {made: _path(made) for made in nodes if made.op}
-    scopes = _of_modules({made: path for made, path in found.items() if path})
+    scopes = _of_modules({made: path for made, path in found.items() if path and path.count(".") <= DEEPEST})
     inner = _containers(scopes)
     named = {made: f"{path}.{made.op}" if path in inner else path for made, path in scopes.items()}
     return _without_prefix({made: path.strip(".") for made, path in named.items()})

@@ -90,8 +90,10 @@ def layer_norm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
         raise Unsupported(f"it normalises the axes from {axis} on of a value of {len(sizes)} axes")
     bias = {"bias": node.known(2, "the bias")} if node.has(2) else {}
     weights = {"weight": weight, **bias}
-    if any(known.array.shape != sizes[axis:] for known in weights.values()):
-        raise Unsupported("its weights have not the shape of what it normalises")
+    wrong = [known.array.shape for known in weights.values() if known.array.shape != sizes[axis:]]
+    if wrong:
+        expected = f"the shape {[*sizes[axis:]]} of the axes that it normalises"
+        raise Unsupported(f"its weights must have {expected}, got {[*wrong[0]]}")
     given |= _eps(node)
     if not bias and (weight.array == 1).all():
         given, weights = {**given, "affine": False}, {}

@@ -51,7 +51,7 @@ class Proof:
     def __str__(self) -> str:
         many = "batch" if len(self.batches) == 1 else "batches"
         shown = " and ".join(map(str, self.batches))
-        weak = f"; the outputs barely react to the input, the values of {self.nodes:,} nodes agree as well"
+        weak = f"; the outputs barely react to the input, but the values of {self.nodes:,} nodes agree as well"
         return (
             f"within {self.largest:.1e} of the ONNX file in onnxruntime, {many} {shown}"
             f"{weak if self.sensitivity < LEAST_SENSITIVITY else ''}"

@@ -135,7 +135,7 @@ def _where(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     condition, x, y = node.value(0), node.value(1), node.value(2)
     soft = y.made.op == "softplus" and y.made.inputs[0].same(x) and condition.made.op == "_greater"
     if not soft or condition.made.attributes["than"] < 15:
-        raise Unsupported("it chooses element by element; cnnc has that only as a part of softplus")
+        raise Unsupported("it selects elements by a condition, which cnnc has only as part of softplus")
     return y
 
 

@@ -16,7 +16,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.files.checks import require_file
 from cnnc.graph.graph import Graph, Input, Node, Output, Ref
 from cnnc.targets import sample_inputs, torch_module
@@ -64,6 +64,7 @@ def matched(graph: Graph, original: Original, seed: int = 0) -> MatchedByRunning
     import torch
 
     graph = replace(graph, outputs=tuple(each for each in graph.outputs if not each.train_only))
+    _require_inputs(graph, original)
     random = torch.Generator().manual_seed(seed)
     space = sample_inputs.spaces(graph)[0]
     inputs = [
@@ -75,6 +76,13 @@ def matched(graph: Graph, original: Original, seed: int = 0) -> MatchedByRunning
         pairs = search.run()
     map, weights = search.result(pairs)
     return MatchedByRunning(map, weights, _proved(graph, original, weights, seed))
+
+
+def _require_inputs(graph: Graph, original: Original) -> None:
+    """Raise E407 if the numbers of inputs are known and differ."""
+    if original.count is not None and original.count != len(graph.inputs):
+        reason = f"the original has {counted(original.count, 'input')}, but the network has {len(graph.inputs)}"
+        raise _undecided(reason, "the inputs must be the same, in the same order")
 
 
 def _live(original: Original, random: "torch.Generator") -> "Iterator[tuple[str, Tensor]]":

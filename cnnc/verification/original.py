@@ -44,6 +44,7 @@ class TorchOriginal:
     tensors: "Mapping[str, Tensor]"
     layers: list[Layer]
     batch: int | None = None  # the only batch size that it takes
+    count: int | None = None  # a module's signature does not give the number of its inputs
 
     def __init__(self, module: "torch.nn.Module") -> None:
         self._module = deepcopy(module).cpu().float().eval()
@@ -107,6 +108,7 @@ class OnnxOriginal:
         self._path, self._loaded, self._found = path, LoadedOnnx(path), onnx.read(path)
         self.tensors: Mapping[str, Tensor] = self._found.tensors
         self.layers, self.batch = self._found.layers, self._loaded.batch
+        self.count: int | None = len(self._loaded.inputs)
 
     def trace(self, inputs: "Sequence[Tensor]", weights: "Mapping[str, Tensor]") -> list[LayerRun]:
         """Run with these weights; return the layers in the order of their nodes."""

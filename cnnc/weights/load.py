@@ -107,7 +107,7 @@ def read(
 def read_for(
     graph: Graph, path: str | Path, map: str | Path | None = None, key: str | None = None, note: Tell | None = None
 ) -> "dict[str, Tensor]":
-    """Return all weights of the graph's module; see `read`. E401 proposes a way that has been tried."""
+    """Return all weights of the graph's module; see `read`. The help of E401 has been tried out."""
     from cnnc.weights.advice import for_use
 
     map, advise = None if map is None else Path(map), partial(for_use, graph)

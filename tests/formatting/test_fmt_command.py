@@ -46,6 +46,24 @@ def test_check_lists_the_files_that_would_change(folder):
     assert run_command("fmt", "--check", "nice.yaml") == (0, "", "")
 
 
+@pytest.mark.parametrize("old", [NICE[:-1], NICE.replace("\n", "\r\n"), UGLY[:-1], UGLY.replace("\n", "\r\n")])
+def test_diff_is_a_patch(folder, old):
+    path = folder / "net.yaml"
+    path.write_bytes(old.encode())
+    done = run_command("fmt", "--diff", "--check", "net.yaml")
+    shown = done.stdout.removesuffix("would format net.yaml\n")
+    assert done.exit_code == (shown != ""), "--check and --diff agree"
+    assert run_command("fmt", "net.yaml").exit_code == 0
+    formatted = path.read_bytes()
+    if not shown:
+        assert formatted == old.encode()
+        return
+    assert old.endswith("\n") or "\n\\ No newline at end of file\n" in shown
+    path.write_bytes(old.encode())
+    subprocess.run(["patch", "--binary", "-s", "net.yaml"], input=shown.encode(), check=True)
+    assert path.read_bytes() == formatted
+
+
 def test_diff_shows_what_would_change(folder):
     (folder / "net.yaml").write_text(UGLY, encoding="utf-8")
     done = run_command("fmt", "--diff", "net.yaml")

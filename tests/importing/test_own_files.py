@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from cnnc.analysis.cost import totals
+from cnnc.cli.import_onnx import _labels
 from cnnc.compiler import build, load
+from cnnc.diagnostics import CnncError
 from cnnc.importing.importer import read, with_blocks
 from cnnc.importing.proof import compiled, prove
 from tests.agreement.one_node import call, graph_of, inputs_of, model_of, module_of
@@ -120,6 +122,28 @@ def test_the_command_writes_what_build_takes(tmp_path, monkeypatch):
         assert run_command("import", "net/net.onnx", "-o", "none.yaml", *wrong).exit_code == 2
     assert run_command("import", "net/net.onnx", "-o", "none.yaml", "--input-size", "1,2,3").exit_code == 1
     assert run_command("import", "net/net.onnx", "-o", "none.yaml", "--labels", "missing.txt").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("a\u2028b\nc\x0cd\ne\x85f\n", ("a\u2028b", "c\x0cd", "e\x85f")),
+        ("boot\r\nbag\r\ncoat\r\n\r\n \n", ("boot", "bag", "coat")),
+        ("\ufeffboot\nbag\ncoat", ("boot", "bag", "coat")),
+    ],
+)
+def test_each_line_of_a_file_is_a_label(tmp_path, text, labels):
+    path = tmp_path / "labels.txt"
+    path.write_bytes(text.encode())
+    assert tuple(_labels(str(path))) == labels
+
+
+@pytest.mark.parametrize(("text", "reason"), [("", "the file is empty"), ("\n \n", "all its lines are empty")])
+def test_a_file_without_labels_is_refused(tmp_path, text, reason):
+    path = tmp_path / "labels.txt"
+    path.write_text(text)
+    with pytest.raises(CnncError, match=rf"E508.*labels\.txt: {reason}"):
+        _labels(str(path))
 
 
 def test_open_channels_are_set_by_an_option(tmp_path):

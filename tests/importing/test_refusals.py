@@ -9,8 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from cnnc.compiler import load
 from cnnc.diagnostics import CnncError
-from cnnc.importing.importer import read
+from cnnc.importing.importer import read, with_blocks
 from cnnc.importing.proof import prove
 from tests.command import run_command
 from tests.onnx_files import model_of, network_of
@@ -32,6 +33,38 @@ def messages(path, **options):
         read(path, **options)
     assert {each.code.value for each in caught.value.diagnostics} == {"E411"}
     return [each.message for each in caught.value.diagnostics]
+
+
+@pytest.mark.parametrize("depth", [20, 1500])
+def test_deep_names_of_nodes_do_not_nest(tmp_path, depth):
+    names = ["".join(f"/a{level}" for level in range(depth)) + f"/b{at}/Op" for at in range(6)]
+    nodes = [helper.make_node("Sigmoid", [f"v{at}"], [f"v{at + 1}"], name) for at, name in enumerate(names)]
+    model = network_of(*nodes, inputs={"v0": ("N", 4)}, outputs={"v6": ("N", 4)})
+    imported = with_blocks(read(saved(model, tmp_path / "deep.onnx")))
+    assert len(load(imported.spec).nodes) == 6
+
+
+def test_weights_of_another_shape_are_named(tmp_path):
+    model = network_of(
+        node("LayerNormalization", ["x", "w"], ["y"]),
+        inputs={"x": ("N", 4)},
+        outputs={"y": ("N", 4)},
+        weights={"w": np.ones(1, np.float32)},
+    )
+    (message,) = messages(saved(model, tmp_path / "net.onnx"))
+    assert message.endswith("its weights must have the shape [4] of the axes that it normalises, got [1]")
+
+
+def test_a_choice_by_element_is_named(tmp_path):
+    model = network_of(
+        node("Greater", ["x", "k"], ["more"]),
+        node("Where", ["more", "x", "x"], ["y"]),
+        inputs={"x": ("N", 4)},
+        outputs={"y": ("N", 4)},
+        weights={"k": np.float32(1)},
+    )
+    (message,) = messages(saved(model, tmp_path / "net.onnx"))
+    assert "it selects elements by a condition, which cnnc has only as part of softplus" in message
 
 
 def unsupported():

@@ -3,8 +3,10 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
+from onnx import helper
 from safetensors.torch import save_file
 from torch import nn
 
@@ -15,6 +17,7 @@ from cnnc.weights.layers import layers
 from cnnc.weights.proposal import propose
 from tests.by_hand import transformers
 from tests.command import run_command
+from tests.onnx_files import network_of
 
 CONV = {"kernel": 3, "padding": 1, "bias": False}
 
@@ -186,6 +189,22 @@ def test_folded_norms_and_missing_files_are_named(tmp_path, graph):
         cnnc.match_by_running(graph, tmp_path / "net/net.onnx")
     with pytest.raises(CnncError, match=r"E402"):
         cnnc.match_by_running(graph, tmp_path / "none.onnx")
+
+
+def test_another_number_of_inputs_is_refused(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    weight = np.ones((2, 4), np.float32)
+    nodes = [helper.make_node("Gemm", [x, "w"], [y], transB=1) for x, y in (("x", "a"), ("z", "b"))]
+    nodes.append(helper.make_node("Add", ["a", "b"], ["y"]))
+    shapes = {"inputs": {"x": ("N", 4), "z": ("N", 4)}, "outputs": {"y": ("N", 2)}}
+    (tmp_path / "two.onnx").write_bytes(network_of(*nodes, **shapes, weights={"w": weight}).SerializeToString())
+    save_file({"w": torch.from_numpy(weight)}, "theirs.safetensors")
+    spec = {"cnnc": 1, "name": "n", "input": {"x": [4]}, "nodes": [{"linear": {"out": 2, "bias": False}}]}
+    (tmp_path / "net.json").write_text(json.dumps(spec))
+    done = run_command("weights", "net.json", "theirs.safetensors", "--against", "two.onnx", "-o", "map.yaml")
+    said = capfd.readouterr().err
+    assert (done.exit_code, "E407" in said) == (1, True), said
+    assert "the original has 2 inputs, but the network has 1" in said
 
 
 def test_choices_that_fit_only_at_first_are_undone():
