@@ -7,7 +7,7 @@ import numpy as np
 from cnnc.importing import patterns
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode, short
-from cnnc.importing.shapes import axis_of, reshaped
+from cnnc.importing.shapes import axis_of, reshaped, shown
 from cnnc.importing.values import ConstantArray, GraphTensor, Symbol, Unsupported
 from cnnc.importing.views import settle
 
@@ -92,8 +92,8 @@ def layer_norm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     weights = {"weight": weight, **bias}
     wrong = [known.array.shape for known in weights.values() if known.array.shape != sizes[axis:]]
     if wrong:
-        expected = f"the shape {[*sizes[axis:]]} of the axes that it normalises"
-        raise Unsupported(f"its weights must have {expected}, got {[*wrong[0]]}")
+        expected = f"the shape {shown(sizes[axis:])} of the axes that it normalises"
+        raise Unsupported(f"its weights must have {expected}, got {shown(wrong[0])}")
     given |= _eps(node)
     if not bias and (weight.array == 1).all():
         given, weights = {**given, "affine": False}, {}

@@ -68,12 +68,12 @@ def _completed(x: GraphTensor, wanted: list[Any]) -> Sizes:
     open = [k for k, size in enumerate(wanted) if _is(size, -1)]
     fixed = [_whole(size) for k, size in enumerate(wanted) if k not in open]
     if len(open) > 1 or any(_is(size, 0) for size in fixed):
-        raise Unsupported(f"it reshapes {_shown(x.sizes)} to {_shown(wanted)}")
+        raise Unsupported(f"it reshapes {shown(x.sizes)} to {shown(wanted)}")
     if not open:
         return tuple(fixed)
     rest: Any = elements(x.sizes) / elements(tuple(fixed)) if _divisible(x.sizes, fixed) else None
     if rest is None:
-        raise Unsupported(f"it reshapes {_shown(x.sizes)} to {_shown(wanted)}")
+        raise Unsupported(f"it reshapes {shown(x.sizes)} to {shown(wanted)}")
     fixed.insert(open[0], _whole(rest))
     return tuple(fixed)
 
@@ -93,7 +93,8 @@ def _whole(size: Any) -> Size:
     return int(size)
 
 
-def _shown(sizes: Any) -> str:
+def shown(sizes: Any) -> str:
+    """Return a shape as messages show it; `?` is an open size."""
     return "[" + ", ".join("?" if isinstance(each, Symbol) else str(each) for each in sizes) + "]"
 
 
@@ -119,7 +120,7 @@ def squeeze(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     rank = len(x.sizes)
     gone = {axis % rank for axis in axes} if axes is not None else {k for k in range(1, rank) if x.sizes[k] == 1}
     if any(x.sizes[axis] != 1 for axis in gone):
-        raise Unsupported(f"it squeezes axes {sorted(gone)} of {_shown(x.sizes)}, which are not 1")
+        raise Unsupported(f"it squeezes axes {sorted(gone)} of {shown(x.sizes)}, which are not 1")
     return reshaped(x, tuple(size for axis, size in enumerate(x.sizes) if axis not in gone), net.origin)
 
 
