@@ -14,6 +14,7 @@ from cnnc.importing.values import ConstantArray, Symbol, SymbolicRange, Unsuppor
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST = 2**29  # elements
+REALS = (1, 10, 11)  # float32, float16, float64
 TYPES = {
     1: "float32",
     2: "uint8",
@@ -92,10 +93,35 @@ def _of_shape(node: OnnxNode, shape: Array) -> Array:
 
 def _cast(node: OnnxNode, x: Array, *_: Any) -> Array:
     if x.dtype == object:
-        return x
+        return _cast_sizes(x, real=node.attr("to") in REALS)
     if node.attr("to") not in TYPES:
         raise Unsupported(f"it casts to element type {node.attr('to')}")
     return x.astype(TYPES[node.attr("to")])
+
+
+def _cast_like(_: OnnxNode, x: Array, like: Array) -> Array:
+    if object not in (x.dtype, like.dtype):
+        return x.astype(like.dtype)
+    real = any(each.real if isinstance(each, Symbol) else isinstance(each, float) for each in like.ravel().tolist())
+    return _cast_sizes(x, real=real) if x.dtype == object else x.astype(np.float32 if real else np.int64)
+
+
+def _cast_sizes(x: Array, *, real: bool) -> Array:
+    """Return sizes as floating-point numbers, or as integers."""
+
+    def cast(size: Any) -> Any:
+        if isinstance(size, Symbol):
+            return size.as_real() if real else size.rounded("floor")
+        return size if isinstance(size, SymbolicRange) else float(size) if real else int(size)
+
+    return _each(cast, x)
+
+
+def _each(function: Callable[[Any], Any], x: Array) -> Array:
+    """Return an array of sizes with a function applied to each."""
+    found = np.empty(x.shape, object)
+    found.ravel()[:] = [function(each) for each in x.ravel()]
+    return found
 
 
 def _axes(node: OnnxNode, axes: Array | None) -> list[int] | None:
@@ -140,7 +166,12 @@ def _slice(node: OnnxNode, x: Array, *rest: Array | None) -> Array:
 def _divide(_: OnnxNode, a: Array, b: Array) -> Array:
     if a.dtype.kind in "iu" and b.dtype.kind in "iu":
         return np.asarray(np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b)), a.dtype)
-    return np.asarray(a / b if object not in (a.dtype, b.dtype) else a // b)
+    return np.asarray(a / b if object not in (a.dtype, b.dtype) else np.frompyfunc(_quotient, 2, 1)(a, b))
+
+
+def _quotient(a: Any, b: Any) -> Any:
+    """Return the quotient of two sizes: floating-point numbers are divided exactly, and integers rounded down."""
+    return a / b if isinstance(a, float) or isinstance(b, float) else a // b
 
 
 def _where(_: OnnxNode, condition: Array, a: Array, b: Array) -> Array:
@@ -175,9 +206,17 @@ def _pointwise(function: Callable[..., Any]) -> Callable[..., Array]:
     return applied
 
 
-def _keep_symbols(function: Callable[..., Any]) -> Callable[..., Array]:
-    """Apply to numbers; sizes are whole as they are."""
-    return lambda _, x: x if x.dtype == object else function(x)
+def _rounding(how: str, function: Callable[..., Any]) -> Callable[..., Array]:
+    """Round numbers with `function`, and open sizes in the way `how`."""
+
+    def rounded(size: Any) -> Any:
+        if isinstance(size, Symbol):
+            return size.rounded(how).as_real()
+        if isinstance(size, SymbolicRange) and how != "floor":
+            raise Unsupported("it rounds indices of open sizes in another way than floor")
+        return size if isinstance(size, SymbolicRange) else float(function(size))
+
+    return lambda _, x: _each(rounded, x) if x.dtype == object else function(x)
 
 
 def _layer_norm(node: OnnxNode, x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -201,7 +240,7 @@ FOLDS: dict[str, Callable[..., Any]] = {
     "ConstantOfShape": _of_shape,
     "Identity": lambda _, x: x,
     "Cast": _cast,
-    "CastLike": lambda _, x, like: x.astype(like.dtype) if object not in (x.dtype, like.dtype) else x,
+    "CastLike": _cast_like,
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "Reshape": _reshape,
@@ -235,9 +274,9 @@ FOLDS: dict[str, Callable[..., Any]] = {
     "Reciprocal": _pointwise(lambda x: 1 / x),
     "Exp": _pointwise(np.exp),
     "Log": _pointwise(np.log),
-    "Floor": _keep_symbols(np.floor),
-    "Ceil": _keep_symbols(np.ceil),
-    "Round": _keep_symbols(np.round),
+    "Floor": _rounding("floor", np.floor),
+    "Ceil": _rounding("ceil", np.ceil),
+    "Round": _rounding("round", np.round),
     "ReduceProd": _reduce(np.prod),
     "ReduceSum": _reduce(np.sum),
     "ReduceMean": _reduce(np.mean),

@@ -13,8 +13,15 @@ from cnnc.importing.values import GraphTensor
 CLOSE = 1e-4
 
 
-def _close(a: float, b: float) -> bool:
+def close(a: float, b: float) -> bool:
+    """Whether two numbers of an exporter are meant to be equal."""
     return isclose(a, b, rel_tol=CLOSE, abs_tol=1e-12)
+
+
+def argument(value: GraphTensor) -> GraphTensor:
+    """Return the input of the op of one input that computes a value, seen through the steps of the value."""
+    inner = value.made.inputs[0]
+    return GraphTensor(inner.made, inner.port, (*inner.steps, *value.steps))
 
 
 def _is(value: GraphTensor, op: str) -> bool:
@@ -26,7 +33,7 @@ def _inside(value: GraphTensor, op: str) -> GraphTensor | None:
     return value.made.inputs[0] if _is(value, op) else None
 
 
-def _affine(value: GraphTensor) -> tuple[GraphTensor, float, float]:
+def scaled(value: GraphTensor) -> tuple[GraphTensor, float, float]:
     """Return x, scale and shift of a value that is scale · x + shift."""
     if _is(value, "affine"):
         given = value.made.attributes
@@ -59,13 +66,13 @@ def of_affine(net: FlatNetwork, x: GraphTensor, scale: float, shift: float) -> G
         a, b = x.made.inputs
         return _gelu(net, a, b, scale) or _hardswish(net, a, b, scale) or _hardswish(net, b, a, scale)
     inner = _inside(x, "relu6")
-    if inner is not None and _close(scale, 1 / 6):
-        base, factor, three = _affine(inner)
-        return _again(net, "hardsigmoid", base) if factor == 1 and _close(three, 3) else None
+    if inner is not None and close(scale, 1 / 6):
+        base, factor, three = scaled(inner)
+        return _again(net, "hardsigmoid", base) if factor == 1 and close(three, 3) else None
     soft = _inside(x, "softplus")
     if soft is not None:
-        base, beta, zero = _affine(soft)
-        if zero == 0 and beta != 1 and _close(scale * beta, 1):
+        base, beta, zero = scaled(soft)
+        if zero == 0 and beta != 1 and close(scale * beta, 1):
             return _again(net, "softplus", base, {"beta": beta})
     return None
 
@@ -90,12 +97,12 @@ def _gated(net: FlatNetwork, x: GraphTensor, gate: GraphTensor) -> GraphTensor |
 
 def _hardswish(net: FlatNetwork, x: GraphTensor, gate: GraphTensor, scale: float) -> GraphTensor | None:
     """x·relu6(x + 3) / 6, with the division by 6 anywhere."""
-    gate, factor, zero = _affine(gate)
+    gate, factor, zero = scaled(gate)
     inner = _inside(gate, "relu6")
-    if inner is None or zero or not _close(factor * scale, 1 / 6):
+    if inner is None or zero or not close(factor * scale, 1 / 6):
         return None
-    base, one, three = _affine(inner)
-    return _again(net, "hardswish", x) if base.same(x) and one == 1 and _close(three, 3) else None
+    base, one, three = scaled(inner)
+    return _again(net, "hardswish", x) if base.same(x) and one == 1 and close(three, 3) else None
 
 
 def _glu(net: FlatNetwork, a: GraphTensor, gate: GraphTensor) -> GraphTensor | None:
@@ -111,7 +118,7 @@ def _glu(net: FlatNetwork, a: GraphTensor, gate: GraphTensor) -> GraphTensor | N
 
 def _softsign(net: FlatNetwork, x: GraphTensor, below: GraphTensor) -> GraphTensor | None:
     """Return softsign, which is x / (1 + |x|)."""
-    inner, one, shift = _affine(below)
+    inner, one, shift = scaled(below)
     base = _inside(inner, "abs")
     return _again(net, "softsign", x) if base is not None and base.same(x) and (one, shift) == (1, 1) else None
 
@@ -119,9 +126,9 @@ def _softsign(net: FlatNetwork, x: GraphTensor, below: GraphTensor) -> GraphTens
 def _gelu(net: FlatNetwork, a: GraphTensor, b: GraphTensor, scale: float) -> GraphTensor | None:
     """0.5·x·(1 + erf(x / √2)), or with tanh, with the 0.5 anywhere."""
     for x, curve in ((a, b), (b, a)):
-        base, factor, zero = _affine(x)
-        inner, slope, shift = _affine(curve)
-        if zero or slope != shift or not _close(factor * slope * scale, 0.5):
+        base, factor, zero = scaled(x)
+        inner, slope, shift = scaled(curve)
+        if zero or slope != shift or not close(factor * slope * scale, 0.5):
             continue
         for argument, mode in ((_inside(inner, "erf"), None), (_inside(inner, "tanh"), "tanh")):
             if argument is not None and _curved(argument, base, mode):
@@ -131,21 +138,21 @@ def _gelu(net: FlatNetwork, a: GraphTensor, b: GraphTensor, scale: float) -> Gra
 
 def _curved(argument: GraphTensor, x: GraphTensor, mode: str | None) -> bool:
     """Whether the argument is that of gelu's curve: x / √2, or √(2/π)·(x + 0.044715·x³) for `tanh`."""
-    inner, scale, zero = _affine(argument)
+    inner, scale, zero = scaled(argument)
     if mode is None:
-        return inner.same(x) and zero == 0 and _close(scale, sqrt(0.5))
-    if zero or not _close(scale, sqrt(2 / pi)):
+        return inner.same(x) and zero == 0 and close(scale, sqrt(0.5))
+    if zero or not close(scale, sqrt(2 / pi)):
         return False
     if _is(inner, "mul"):  # x·(1 + 0.044715·x²)
         for one, other in (inner.made.inputs, inner.made.inputs[::-1]):
-            square, factor, shift = _affine(other)
-            if one.same(x) and shift == 1 and _close(factor, 0.044715) and _power(square, x) == 2:
+            square, factor, shift = scaled(other)
+            if one.same(x) and shift == 1 and close(factor, 0.044715) and _power(square, x) == 2:
                 return True
     if not _is(inner, "add"):
         return False
     for one, other in (inner.made.inputs, inner.made.inputs[::-1]):
-        cube, factor, shift = _affine(other)
-        if one.same(x) and shift == 0 and _close(factor, 0.044715) and _power(cube, x) == 3:
+        cube, factor, shift = scaled(other)
+        if one.same(x) and shift == 0 and close(factor, 0.044715) and _power(cube, x) == 3:
             return True
     return False
 
@@ -180,7 +187,7 @@ def _lrn(net: FlatNetwork, x: GraphTensor, below: GraphTensor) -> GraphTensor | 
     """Return the LRN that is x / (k + alpha · mean of x² over channels)^beta."""
     if below.made.op != "_pow":
         return None
-    mean, alpha, k = _affine(below.made.inputs[0])
+    mean, alpha, k = scaled(below.made.inputs[0])
     if mean.made.op != "_channel_mean":
         return None
     square = before_pad(mean.made.inputs[0]).made
@@ -203,7 +210,7 @@ def _normed(net: FlatNetwork, centred: GraphTensor, below: GraphTensor) -> Graph
     x = _centred(centred)
     if root is None or x is None:
         return None
-    variance, one, eps = _affine(root)
+    variance, one, eps = scaled(root)
     axes = _variance_of(variance, centred)
     mean = centred.made.inputs[1]
     if one != 1 or axes is None or axes != _mean_axes(mean) or not mean.made.inputs[0].same(x):
@@ -252,11 +259,11 @@ def normalised(net: FlatNetwork, x: GraphTensor, axes: tuple[int, ...], eps: flo
         return net.add("layer_norm", [x], {"over": "channels", **_norm(eps)})
     if axes == (rank - 1,) and rank == 3:
         return net.add("layer_norm", [x], _norm(eps))
-    return net.add("instance_norm", [x], {} if _close(eps, 1e-5) else {"eps": eps}) if axes == (2, 3) else None
+    return net.add("instance_norm", [x], {} if close(eps, 1e-5) else {"eps": eps}) if axes == (2, 3) else None
 
 
 def _norm(eps: float) -> dict[str, Any]:
-    return {**({} if _close(eps, 1e-5) else {"eps": eps}), "affine": False}
+    return {**({} if close(eps, 1e-5) else {"eps": eps}), "affine": False}
 
 
 def channels_last(x: GraphTensor) -> bool:

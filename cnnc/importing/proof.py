@@ -7,6 +7,7 @@ differs. The file runs with onnxruntime in a process of its own, with a time lim
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-BATCHES = (3, 1)  # the first is that for which the values of all nodes are compared
+BATCHES = (3, 1)  # at the first, the values of all nodes are compared
 LARGEST_COPY = 2**30  # bytes of a file that is copied with the values of all nodes as outputs
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How close the spec is to the file.
+    """How close the spec is to the file, at all heights and widths that were tried.
 
     `largest` is the largest difference of an output, relative to its largest value; `nodes` is the number of nodes
     whose values were compared as well. `sensitivity` is how much the outputs change from one input to another, in units
@@ -61,26 +62,39 @@ class Proof:
 def prove(
     imported: Imported, path: Path, *, allow_external: bool = False, timeout: float = TIMEOUT, seed: int = 0
 ) -> Proof:
-    """Compare the values of all nodes at the first batch, and the outputs at all batches.
+    """Compare the values of all nodes at the first batch, and the outputs at all batches, heights and widths.
 
-    Raises CnncError: E404 if one differs, E502 or E507 if onnxruntime cannot run the file or takes too long.
+    Raises CnncError: E404 if one differs or nothing can be compared, E502 or E507 if onnxruntime cannot run the file or
+    takes too long.
     """
     graph = load(imported.spec)
     batches = BATCHES if imported.batch is None else (imported.batch,) * 2
-    space = sample_inputs.spaces(graph)[0]
-    inputs = [sample_inputs.draw(graph, batch, space, seed + k) for k, batch in enumerate(batches)]
-    answers = Answers(graph, compiled(graph, imported.weights), imported.weights, inputs)
+    first_space, *others = _spaces(graph)
+    trials = [(batch, first_space) for batch in batches] + [(batches[-1], space) for space in others]
+    drawn = [sample_inputs.draw(graph, *trial, seed + k) for k, trial in enumerate(trials)]
     with _opened(path, allow_external, timeout) as file:
-        given = [file.run(_feeds(imported, each), [*imported.outputs])[0] for each in inputs]
+        given = [file.run(_feeds(imported, each), [*imported.outputs])[0] for each in drawn[: len(batches)]]
+        more = [(each, _run_if_accepted(imported, file, each)) for each in drawn[len(batches) :]]
+    inputs = [*drawn[: len(batches)], *(each for each, outputs in more if outputs is not None)]
+    given += [outputs for _, outputs in more if outputs is not None]
+    module = compiled(graph, imported.weights)
+    answers = Answers(graph, module, imported.weights, inputs, samples=len(batches))
     distances = [_distance(imported, answers, outputs, at) for at, outputs in enumerate(given)]
     sources = _values(imported, graph)
     wrong = next((each for each in distances if not each.ok), None)
     first, compared = _first_difference(imported, answers, path, sources, allow_external, timeout)
     if wrong is not None or first is not None:
         raise _differs(imported, path, first, wrong)
-    _require_reaction(path, given)
+    _require_finite(path, given[: len(batches)])
+    if not compared and answers.sensitivity < LEAST_SENSITIVITY:
+        raise _not_compared(path)
     largest = max(each.relative for each in distances)
     return Proof(largest, tuple(sorted({*batches})), compared, answers.sensitivity)
+
+
+def _spaces(graph: Graph) -> list[sample_inputs.Space]:
+    """Return the heights and widths to compare; without an open one, a placeholder."""
+    return [*dict.fromkeys((*sample_inputs.spaces(graph), *sample_inputs.extremes(graph)))]
 
 
 def compiled(graph: Graph, weights: "Mapping[str, Array]") -> "GraphModule":
@@ -96,6 +110,14 @@ def compiled(graph: Graph, weights: "Mapping[str, Array]") -> "GraphModule":
 
 def _feeds(imported: Imported, inputs: "Sequence[Tensor]") -> "dict[str, Array]":
     return dict(zip(imported.inputs, (each.numpy() for each in inputs), strict=True))
+
+
+def _run_if_accepted(imported: Imported, file: Child, inputs: "Sequence[Tensor]") -> "dict[str, Array] | None":
+    """Return the file's outputs; None if the file cannot run at this size, which the spec may accept nevertheless."""
+    try:
+        return file.run(_feeds(imported, inputs), [*imported.outputs])[0]
+    except CnncError:
+        return None
 
 
 @contextmanager
@@ -128,15 +150,16 @@ def _first_difference(
     imported: Imported, answers: Answers, path: Path, sources: Mapping[str, Ref], allow_external: bool, timeout: float
 ) -> tuple[str | None, int]:
     """Return which node is the first whose value differs, in words, and the number of values that were compared."""
-    if path.stat().st_size > LARGEST_COPY:
+    if not sources or path.stat().st_size > LARGEST_COPY:
         return None, 0
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "values.onnx"
-        _write_with_outputs(path, copy, [*sources], allow_external)
         try:
+            if not _write_with_outputs(path, copy, [*sources], allow_external):
+                return None, 0
             with _opened(copy, False, timeout) as file:
                 given, _ = file.run(_feeds(imported, answers.inputs[0]), [*sources])
-        except CnncError:  # some files run only as they are
+        except (CnncError, OSError):  # some files run only as they are, and the copy may not fit on the disk
             return None, 0
     for name, ref in sources.items():
         distance = compare(given[name], answers.values[ref])
@@ -147,17 +170,23 @@ def _first_difference(
     return None, len(sources)
 
 
-def _write_with_outputs(path: Path, copy: Path, names: list[str], allow_external: bool) -> None:
-    """Write a copy of the file with more outputs, and with its weights inside."""
+def _write_with_outputs(path: Path, copy: Path, names: list[str], allow_external: bool) -> bool:
+    """Write a copy of the file with more outputs, and with its weights inside; return whether it is small enough."""
     import onnx
+    from onnx.external_data_helper import load_external_data_for_model
 
-    model = onnx.load_model(path, load_external_data=allow_external)
+    model = onnx.load_model(path, load_external_data=False)
+    if sum(4 * prod(each.dims) for each in model.graph.initializer) > LARGEST_COPY:
+        return False
+    if allow_external:
+        load_external_data_for_model(model, str(path.parent))
     present = {each.name for each in model.graph.output}
     for name in names:
         if name not in present:
             model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
     del model.metadata_props[:]
     copy.write_bytes(model.SerializeToString())
+    return True
 
 
 def _differs(imported: Imported, path: Path, first: str | None, outputs: Distance | None) -> CnncError:
@@ -174,7 +203,17 @@ def _differs(imported: Imported, path: Path, first: str | None, outputs: Distanc
     )
 
 
-def _require_reaction(path: Path, given: "Sequence[Mapping[str, Array]]") -> None:
+def _not_compared(path: Path) -> CnncError:
+    """Return E404 if the outputs barely react to the input, and no other values could be compared."""
+    return CnncError.of(
+        Code.NOT_VERIFIED,
+        f"{path}: the outputs barely react to the input, and the values of its nodes cannot be compared, so nothing is "
+        "proved",
+        help="nothing was written; look for weights that are zero or very large",
+    )
+
+
+def _require_finite(path: Path, given: "Sequence[Mapping[str, Array]]") -> None:
     """Raise E404 if an output is not finite, which would agree with anything."""
     for outputs in given:
         for name, value in outputs.items():

@@ -51,6 +51,8 @@ def resize(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     if axes is not None and [axis % 4 for axis in axes] != [2, 3]:
         raise Unsupported(f"it resizes the axes {[*axes]}")
     given = {**_mode(node, x), **_wanted(x, scales, sizes, whole=axes is None)}
+    if "mode" not in given:
+        _require_rows_of_torch(node, x, given)
     like = given.pop("like", None)
     return net.add("upsample", [x], given, like=like)
 
@@ -64,20 +66,56 @@ def _scales(node: OnnxNode) -> list[float]:
 
 def _mode(node: OnnxNode, x: GraphTensor) -> dict[str, Any]:
     mode = MODES.get(node.attr("mode", "nearest"))
-    first = "asymmetric" if node.op == "Upsample" or node.opset < 11 else "half_pixel"
-    where = node.attr("coordinate_transformation_mode", first)
+    where = _coordinates(node)
     if mode is None or node.attr("antialias", 0) or node.attr("exclude_outside", 0):
         raise Unsupported("its mode, antialias or exclude_outside has no counterpart")
     if node.attr("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise Unsupported("it keeps the aspect ratio")
     if mode == "nearest":
-        # by a whole factor, all of these take the same rows
         return {}
     if mode == "bicubic" and abs(node.attr("cubic_coeff_a", -0.75) + 0.75) > 1e-6:
         raise Unsupported(f"cubic_coeff_a is {node.attr('cubic_coeff_a')}; cnnc's bicubic has -0.75")
     if where not in ("half_pixel", "pytorch_half_pixel", "align_corners"):
         raise Unsupported(f"coordinate_transformation_mode {where} has no counterpart with mode {mode}")
     return {"mode": mode, **({"align_corners": True} if where == "align_corners" else {})}
+
+
+def _coordinates(node: OnnxNode) -> str:
+    first = "asymmetric" if node.op == "Upsample" or node.opset < 11 else "half_pixel"
+    return str(node.attr("coordinate_transformation_mode", first))
+
+
+def _require_rows_of_torch(node: OnnxNode, x: GraphTensor, given: dict[str, Any]) -> None:
+    """Raise Unsupported unless a nearest resize takes row floor(i · size / new size) for each i, as torch does."""
+    where = _coordinates(node)
+    rounding = node.attr("nearest_mode", "floor" if node.op == "Upsample" or node.opset < 11 else "round_prefer_floor")
+    factors = _whole_factors(x, given)
+    rounds = rounding in ("round_prefer_floor", "round_prefer_ceil")
+    whole = factors is not None and (
+        max(factors) == 1
+        or (where == "asymmetric" and rounding == "round_prefer_floor" and max(factors) == 2)
+        or (where in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric") and rounds)
+        or (where == "tf_half_pixel_for_nn" and rounding == "floor")
+    )
+    if not whole and (where, rounding) != ("asymmetric", "floor"):
+        raise Unsupported(
+            f"coordinate_transformation_mode {where} with nearest_mode {rounding} takes other rows than `upsample`",
+            "export it with `asymmetric` and `floor`, or with a whole factor",
+        )
+
+
+def _whole_factors(x: GraphTensor, given: dict[str, Any]) -> list[int] | None:
+    """Return the factors of height and width; None if one is not known, or not whole."""
+    if "factor" in given:
+        factor = given["factor"]
+        return [factor] if isinstance(factor, int) else [*factor]
+    own = x.sizes[2:]
+    if "size" not in given or any(isinstance(each, Symbol) for each in own):
+        return None
+    size = given["size"]
+    wanted = [size, size] if isinstance(size, int) else [*size]
+    pairs = [(new, int(old)) for new, old in zip(wanted, own, strict=True)]  # type: ignore[arg-type]
+    return [new // old for new, old in pairs] if all(new % old == 0 for new, old in pairs) else None
 
 
 def _wanted(x: GraphTensor, scales: list[float], sizes: list[Any] | None, *, whole: bool) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnc.importing import arithmetic, norms, padding, products, resizing, shapes, windows
+from cnnc.importing import arithmetic, norms, padding, patterns, products, resizing, shapes, windows
 from cnnc.importing.arithmetic import affine, clip, unary
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode, short
@@ -131,12 +131,14 @@ def _greater(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
 
 
 def _where(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
-    """Import the softplus of torch's exporter, which is x where x is large."""
+    """Import the softplus of torch's exporter, which is x where beta·x is large."""
     condition, x, y = node.value(0), node.value(1), node.value(2)
-    soft = y.made.op == "softplus" and y.made.inputs[0].same(x) and condition.made.op == "_greater"
-    if not soft or condition.made.attributes["than"] < 15:
-        raise Unsupported("it selects elements by a condition, which cnnc has only as part of softplus")
-    return y
+    soft = y.made.op == "softplus" and condition.made.op == "_greater" and patterns.argument(y).same(x)
+    if soft and (condition.made.attributes["than"] or 0) >= 15:
+        compared, scale, shift = patterns.scaled(patterns.argument(condition))
+        if compared.same(x) and shift == 0 and patterns.close(scale, y.made.attributes.get("beta", 1.0)):
+            return y
+    raise Unsupported("it selects elements by a condition, which cnnc has only as part of softplus")
 
 
 def _cast(net: FlatNetwork, node: OnnxNode) -> Content:

@@ -5,10 +5,10 @@ are `Symbol`s in it. A `GraphTensor` is an output of a `NewNode`, possibly seen 
 not yet ops (`cnnc.importing.views` turns them into ops).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import prod
+from math import ceil, floor, prod
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -25,15 +25,56 @@ class OpenSide(NamedTuple):
     axis: int
 
 
+class Rounded(NamedTuple):
+    """A product of open sizes that is not always whole, rounded with `floor`, `ceil` or `round`."""
+
+    how: str
+    of: "Symbol"
+
+
 BATCH = "batch"
-Base = str | OpenSide
+Base = str | OpenSide | Rounded
+ROUNDINGS: dict[str, Callable[[Fraction], int]] = {"floor": floor, "ceil": ceil, "round": round}
+MOST_TERMS, MOST_BITS = 64, 256
 
 
 class Symbol:
-    """A product of open sizes and a number, such as 2·batch or height / 2. Supports the arithmetic of shapes."""
+    """A product of open sizes and a number, such as 2·batch or height / 2. Supports the arithmetic of shapes.
 
-    def __init__(self, over: tuple[Base, ...], factor: Fraction = Fraction(1), under: tuple[Base, ...] = ()) -> None:
-        self.over, self.factor, self.under = over, factor, under
+    A `real` symbol is a floating-point number, for which `//` divides without rounding, as ONNX's Div does. Raises
+    Unsupported if it would have more than MOST_TERMS sizes, because their number may double with each operation.
+    """
+
+    def __init__(
+        self,
+        over: tuple[Base, ...],
+        factor: Fraction = Fraction(1),
+        under: tuple[Base, ...] = (),
+        real: bool = False,
+    ) -> None:
+        self.over, self.factor, self.under, self.real = over, factor, under, real
+        self.terms: int = sum(each.of.terms if isinstance(each, Rounded) else 1 for each in (*over, *under))
+        bits = max(factor.numerator.bit_length(), factor.denominator.bit_length())
+        if self.terms > MOST_TERMS or bits > MOST_BITS:
+            raise Unsupported("it computes a size from too many other sizes")
+
+    def __repr__(self) -> str:
+        return repr(self.key)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is an integer for all sizes."""
+        return self.factor.denominator == 1 and not self.under
+
+    def rounded(self, how: str) -> "Symbol":
+        """Return it rounded, as an integer; `how` is one of ROUNDINGS."""
+        if self.whole:
+            return Symbol(self.over, self.factor, real=False)
+        return Symbol((Rounded(how, Symbol(self.over, self.factor, self.under)),))
+
+    def as_real(self) -> "Symbol":
+        """Return it as a floating-point number."""
+        return Symbol(self.over, self.factor, self.under, real=True)
 
     @property
     def side(self) -> OpenSide | None:
@@ -54,22 +95,29 @@ class Symbol:
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, Symbol):
-            return _simple([*self.over, *other.over], self.factor * other.factor, [*self.under, *other.under])
-        return _simple([*self.over], self.factor * Fraction(float(other)), [*self.under])
+            over, under = [*self.over, *other.over], [*self.under, *other.under]
+            return _simple(over, self.factor * other.factor, under, self.real or other.real)
+        return _simple([*self.over], self.factor * Fraction(float(other)), [*self.under], self._real_with(other))
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
         if isinstance(other, Symbol):
-            return _simple([*self.over, *other.under], self.factor / other.factor, [*self.under, *other.over])
-        return _simple([*self.over], self.factor / Fraction(float(other)), [*self.under])
+            over, under = [*self.over, *other.under], [*self.under, *other.over]
+            return _simple(over, self.factor / other.factor, under, self.real or other.real)
+        return _simple([*self.over], self.factor / Fraction(float(other)), [*self.under], self._real_with(other))
 
-    __floordiv__ = __truediv__
+    def __floordiv__(self, other: Any) -> Any:
+        return _floor(self / other, real=self._real_with(other))
 
     def __rtruediv__(self, other: Any) -> Any:
-        return _simple([*self.under], Fraction(float(other)) / self.factor, [*self.over])
+        return _simple([*self.under], Fraction(float(other)) / self.factor, [*self.over], self._real_with(other))
 
-    __rfloordiv__ = __rtruediv__
+    def __rfloordiv__(self, other: Any) -> Any:
+        return _floor(other / self, real=self._real_with(other))
+
+    def _real_with(self, other: Any) -> bool:
+        return self.real or (other.real if isinstance(other, Symbol) else isinstance(other, float))
 
     def __add__(self, other: Any) -> Any:
         if not isinstance(other, Symbol) and other == 0:
@@ -82,15 +130,22 @@ class Symbol:
         return 0 if self == other else self + -other if not isinstance(other, Symbol) else NotImplemented
 
 
-def _simple(over: list[Base], factor: Fraction, under: list[Base]) -> Any:
+def _floor(quotient: Any, *, real: bool) -> Any:
+    """Return the quotient of a division of integers, or of floating-point numbers if `real`."""
+    if real:
+        return quotient
+    return quotient.rounded("floor") if isinstance(quotient, Symbol) else floor(quotient)
+
+
+def _simple(over: list[Base], factor: Fraction, under: list[Base], real: bool) -> Any:
     """Return a symbol in lowest terms, or an integer if no open size is left."""
     for each in [*under]:
         if each in over:
             over.remove(each)
             under.remove(each)
     if not over and not under:
-        return int(factor) if factor.denominator == 1 else float(factor)
-    return Symbol(tuple(over), factor, tuple(under))
+        return int(factor) if factor.denominator == 1 and not real else float(factor)
+    return Symbol(tuple(over), factor, tuple(under), real)
 
 
 class SymbolicRange:

@@ -6,6 +6,7 @@ there is no such op, the steps become ops one by one, which requires that each l
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ import numpy as np
 
 from cnnc.importing.values import (
     BATCH,
+    ROUNDINGS,
     Base,
     GraphTensor,
     GrowingNetwork,
     OpenSide,
+    Rounded,
     ShapeStep,
     Size,
     Sizes,
@@ -41,16 +44,22 @@ class SampleSizes:
         """Return the number for a size."""
         if not isinstance(given, Symbol):
             return given
+        number = self._value(given)
+        if number.denominator != 1:
+            raise Unsupported("it needs a size that is not a whole number")
+        return int(number)
+
+    def _value(self, given: Symbol) -> Fraction:
         number = given.factor
         for each in given.over:
             number *= self._number(each)
         for each in given.under:
             number /= self._number(each)
-        if number.denominator != 1:
-            raise Unsupported("it needs a size that is not a whole number")
-        return int(number)
+        return number
 
     def _number(self, base: Base) -> int:
+        if isinstance(base, Rounded):
+            return ROUNDINGS[base.how](self._value(base.of))
         # a multiple of many numbers, so that halves and quarters are whole; different along each axis
         return self.found.setdefault(base, 24 * (base.axis if isinstance(base, OpenSide) else 1))
 
