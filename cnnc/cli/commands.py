@@ -28,7 +28,7 @@ COMMANDS = {
     ),
     "import": Command(
         "cnnc.cli.import_onnx",
-        "Write a spec, and its weights, that compute what an ONNX file does, proved by running both.",
+        "Write the spec and the weights of an ONNX file or a torch module, and verify them by running both.",
     ),
     "verify": Command(
         "cnnc.cli.verify", "Verify a model file against its spec, for example after another tool has rewritten it."
