@@ -52,7 +52,7 @@ class _FlatWriter:
             self.names[value.made] = self.inputs[each]
         self.outputs = self._outputs({*self.inputs.values()})
         self.weights: dict[str, Array] = {}
-        self.shared: dict[Any, str] = {}
+        self.shared: dict[Any, NewNode] = {}
         self.sharing: set[NewNode] = set()
 
     def write(self) -> Imported:
@@ -113,23 +113,30 @@ class _FlatWriter:
         return {made.op: given}
 
     def _share(self, made: NewNode) -> str | None:
-        """Return the node whose parameters this one uses: both have the same initializers."""
+        """Return the node whose parameters this one uses: both have the same initializers, with the same values."""
         if made.op in ("parameter", "scale") or not made.names or len(made.names) < len(made.weights):
             return None
         if made.op not in ("conv", "conv_transpose", "linear") and not self._follows_shared(made):
             return None
         channels = made.inputs[0].sizes[1]
         key = (made.op, made.names, repr(made.attributes), channels)
-        if key in self.shared:
-            self.sharing.add(made)
-            return self.shared[key]
-        self.shared[key] = self.names[made]
-        return None
+        first = self.shared.setdefault(key, made)
+        if first is made or not _equal(first.weights, made.weights):
+            return None
+        self.sharing.add(made)
+        return self.names[first]
 
     def _follows_shared(self, made: NewNode) -> bool:
         """Whether a norm may share: constants like ones and zeros are often one initializer by accident."""
         first = (made.op, made.names, repr(made.attributes), made.inputs[0].sizes[1])
         return first not in self.shared or any(each.made in self.sharing for each in made.inputs)
+
+
+def _equal(a: "Mapping[str, Array]", b: "Mapping[str, Array]") -> bool:
+    """Whether both have the same arrays. One may be the transpose, or a multiple, of the initializer of the other."""
+    return a.keys() == b.keys() and all(
+        each is b[name] or (each.shape == b[name].shape and bool((each == b[name]).all())) for name, each in a.items()
+    )
 
 
 def with_preprocessing(spec: dict[str, Any], pictures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,19 +1,19 @@
 """Evaluate the nodes of an ONNX graph whose inputs are constants, or sizes.
 
 Takes arrays and attributes; returns an array. Arrays of sizes may contain `Symbol`s (their dtype is object), for which
-only the arithmetic of `Symbol` works; anything else raises Unsupported. Results are limited in size.
+only the arithmetic of `Symbol` works; anything else raises Unsupported. The size of all results is limited.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from cnnc.importing.constant_budget import ConstantBudget
 from cnnc.importing.onnx_nodes import OnnxNode
 from cnnc.importing.values import ConstantArray, Symbol, SymbolicRange, Unsupported
 
 Array = np.ndarray[Any, np.dtype[Any]]
-MOST = 2**29  # elements
 REALS = (1, 10, 11)  # float32, float16, float64
 TYPES = {
     1: "float32",
@@ -28,7 +28,7 @@ TYPES = {
 }
 
 
-def fold(node: OnnxNode) -> list[ConstantArray] | None:
+def fold(node: OnnxNode, budget: ConstantBudget) -> list[ConstantArray] | None:
     """Return the outputs of a node whose inputs are all constants; None for an op that is not evaluated."""
     known = [each for each in node.inputs if each is not None]
     if node.op not in FOLDS or not all(isinstance(each, ConstantArray) for each in known):
@@ -36,8 +36,6 @@ def fold(node: OnnxNode) -> list[ConstantArray] | None:
     given = [each.array if isinstance(each, ConstantArray) else None for each in node.inputs]
     if node.op in ("Expand", "Tile", "ConstantOfShape") and given[-1] is not None and given[-1].dtype == object:
         return None
-    if _result_size(node, given) > MOST:
-        raise Unsupported(f"it computes a constant of more than {MOST:,} elements")
     name = next((each.name for each in known if isinstance(each, ConstantArray) and each.name), node.proto.output[0])
     whole = node.op in ("Identity", "Cast", "Constant", "ConstantOfShape") or (
         node.op in ("Transpose", "Reshape", "Unsqueeze", "Squeeze") and known[0].whole  # type: ignore[union-attr]
@@ -46,6 +44,7 @@ def fold(node: OnnxNode) -> list[ConstantArray] | None:
         name = node.proto.output[0]
     try:
         with np.errstate(all="ignore"):
+            budget.take(node, given)
             found = FOLDS[node.op](node, *given)
     except Unsupported:
         raise
@@ -61,21 +60,6 @@ def _plain(array: Array) -> Array:
     if array.dtype != object or any(isinstance(each, Symbol | SymbolicRange) for each in array.ravel()):
         return array
     return array.astype(np.float32 if any(isinstance(each, float) for each in array.ravel()) else np.int64)
-
-
-def _result_size(node: OnnxNode, given: Sequence[Array | None]) -> float:
-    """Return the number of elements of the result, if the inputs do not bound it."""
-    if node.op in ("Expand", "Tile", "ConstantOfShape") and given:
-        last = given[-1]
-        sizes = [1] if last is None or last.dtype == object else [max(1, abs(int(each))) for each in last.ravel()[:64]]
-        first = given[0]
-        start = 1 if node.op != "Tile" or first is None else first.size
-        return float(np.prod(sizes, dtype=float)) * start
-    if node.op == "Range":
-        start, stop, step = (each.item() for each in given if each is not None)
-        return 0.0 if isinstance(stop, Symbol) else abs((stop - start) / (step or 1))
-    shapes = [each.shape for each in given if each is not None]
-    return max((float(np.prod(shape, dtype=float)) for shape in shapes), default=1.0)
 
 
 def _constant(node: OnnxNode) -> Array:

@@ -8,7 +8,7 @@ from cnnc.importing import patterns
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode, short
 from cnnc.importing.shapes import axis_of, reshaped, shown
-from cnnc.importing.values import ConstantArray, GraphTensor, Symbol, Unsupported
+from cnnc.importing.values import ConstantArray, GraphTensor, Symbol, Unsupported, place_of
 from cnnc.importing.views import settle
 
 EPS = 1e-5
@@ -78,7 +78,7 @@ def layer_norm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """LayerNormalization over the last axis, over all axes, or over the channels of a map with channels last."""
     x, weight = node.value(), node.known(1, "the weight")
     node.require_one_output("the mean")
-    axis = node.attr("axis", -1) % len(x.sizes)
+    axis = place_of(node.attr("axis", -1), len(x.sizes))
     last = patterns.channels_last(x) and axis == 3
     x = x if last else settle(net, x)
     sizes = x.sizes
@@ -134,7 +134,7 @@ def reduction(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     if not axes and node.attr("noop_with_empty_axes", 0):
         return x
     rank = len(x.sizes)
-    places = sorted(axis % rank for axis in axes or range(rank))
+    places = sorted(place_of(axis, rank) for axis in axes or range(rank))
     if node.op == "ReduceMean" and places == [rank - 1] and keep and patterns.channels_last(x):
         return net.part("_mean", [x], (*x.sizes[:-1], 1), axes=(rank - 1,))
     op = REDUCTIONS[node.op]
@@ -172,6 +172,6 @@ def reduce_l2(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     x, axes = settle(net, node.value()), node.listed("axes", 1, "the axes") or []
     if len(axes) != 1 or not node.attr("keepdims", 1):
         raise Unsupported("it is the norm over several axes, or drops its axis")
-    place = axes[0] % len(x.sizes)
+    place = place_of(axes[0], len(x.sizes))
     sizes = tuple(1 if axis == place else size for axis, size in enumerate(x.sizes))
     return net.part("_l2", [x], sizes, axis=axis_of(x, place))

@@ -101,6 +101,7 @@ def open_onnx(path: str | os.PathLike[str], *, allow_external: bool = False) -> 
     place = Path(path)
     try:
         model, floats = _parts(place, allow_external=allow_external)
+        _require_inside(place, model.graph)
         require_intact(place, file.metadata)
         _require_text(model)
     except (CnncError, ImportError):
@@ -129,6 +130,27 @@ def _parts(path: Path, *, allow_external: bool) -> "tuple[onnx.ModelProto, InFil
             where = ", ".join(sorted(map(repr, names))[:3])
             raise refused(path, f"it has weights in another file, {where}", EXTERNAL)
     return split(path)
+
+
+def _require_inside(path: Path, graph: "onnx.GraphProto") -> None:
+    """Raise E411 for a tensor in another file, unless it is an initializer of the graph itself."""
+    from onnx import TensorProto
+
+    for node in graph.node:
+        for attribute in node.attribute:
+            inner = [each for each in (attribute.g, *attribute.graphs) if each.node or each.initializer]
+            sparse = [attribute.sparse_tensor, *attribute.sparse_tensors]
+            tensors = [
+                attribute.t,
+                *attribute.tensors,
+                *(part for each in sparse for part in (each.values, each.indices)),
+            ]
+            tensors += [each for part in inner for each in part.initializer]
+            if any(each.data_location == TensorProto.EXTERNAL for each in tensors):
+                why = f"node {node.name or node.op_type!r} has a constant in another file"
+                raise refused(path, why, "save the model with all its constants inside: `onnx.save_model(model, path)`")
+            for each in inner:
+                _require_inside(path, each)
 
 
 def _require_text(model: "onnx.ModelProto") -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode
-from cnnc.importing.values import GraphTensor, Symbol, Unsupported
+from cnnc.importing.values import GraphTensor, Symbol, Unsupported, place_of
 
 
 def padding(pads: Any) -> Any:
@@ -50,7 +50,7 @@ def pad(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     )
     rank = len(x.sizes)
     if node.has(3):
-        axes = [axis % rank for axis in node.ints(3, "the axes")]
+        axes = [place_of(axis, rank) for axis in node.ints(3, "the axes")]
         whole = [0] * (2 * rank)
         for k, axis in enumerate(axes):
             whole[axis], whole[axis + rank] = pads[k], pads[k + len(axes)]

@@ -9,7 +9,7 @@ from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode
 from cnnc.importing.patterns import channels_last
 from cnnc.importing.shapes import axis_of, reshaped
-from cnnc.importing.values import ConstantArray, GraphTensor, ShapeStep, Symbol, Unsupported, elements
+from cnnc.importing.values import ConstantArray, GraphTensor, ShapeStep, Symbol, Unsupported, elements, place_of
 from cnnc.importing.views import along_last, settle, with_last
 
 
@@ -105,7 +105,7 @@ def softmax(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Softmax and LogSoftmax, which flatten the axes from theirs on before opset 13."""
     op = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}[node.op]
     x, rank = node.value(), len(node.value().sizes)
-    axis = node.attr("axis", -1 if node.opset >= 13 else 1) % rank
+    axis = place_of(node.attr("axis", -1 if node.opset >= 13 else 1), rank)
     if x.made.op.startswith("_") or x.sizes[0] != net.batch:
         if axis != rank - 1:
             raise Unsupported("it is a softmax over another axis than the last, of values that only attention has")

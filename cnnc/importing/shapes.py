@@ -24,6 +24,7 @@ from cnnc.importing.values import (
     SymbolicRange,
     Unsupported,
     elements,
+    place_of,
 )
 from cnnc.importing.views import settle
 
@@ -37,12 +38,10 @@ def third(net: FlatNetwork, x: GraphTensor, axis: int, index: int) -> GraphTenso
 
 def axis_of(value: GraphTensor, axis: int) -> int:
     """Return an axis of ONNX, which counts the batch, as one of a spec; raises Unsupported for the batch."""
-    rank = len(value.sizes)
-    if not -rank <= axis < rank:
-        raise Unsupported(f"axis {axis} is out of range for a value of {rank} axes")
-    if axis % rank == 0:
+    place = place_of(axis, len(value.sizes))
+    if place == 0:
         raise Unsupported("it works along the batch")
-    return axis % rank - 1
+    return place - 1
 
 
 def reshaped(x: GraphTensor, sizes: Sizes, origin: Any = None) -> GraphTensor:
@@ -118,7 +117,9 @@ def squeeze(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Squeeze axes of size 1."""
     x, axes = node.value(), node.listed("axes", 1, "the axes")
     rank = len(x.sizes)
-    gone = {axis % rank for axis in axes} if axes is not None else {k for k in range(1, rank) if x.sizes[k] == 1}
+    gone = (
+        {place_of(axis, rank) for axis in axes} if axes is not None else {k for k in range(1, rank) if x.sizes[k] == 1}
+    )
     if any(x.sizes[axis] != 1 for axis in gone):
         raise Unsupported(f"it squeezes axes {sorted(gone)} of {shown(x.sizes)}, which are not 1")
     return reshaped(x, tuple(size for axis, size in enumerate(x.sizes) if axis not in gone), net.origin)
@@ -128,7 +129,7 @@ def unsqueeze(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Add axes of size 1."""
     x, axes = node.value(), node.listed("axes", 1, "the axes") or []
     rank = len(x.sizes) + len(axes)
-    new, rest = {axis % rank for axis in axes}, iter(x.sizes)
+    new, rest = {place_of(axis, rank) for axis in axes}, iter(x.sizes)
     if len(new) != len(axes):
         raise Unsupported(f"its axes are {axes}")
     return reshaped(x, tuple(1 if axis in new else next(rest) for axis in range(rank)), net.origin)
@@ -183,7 +184,9 @@ def _part(net: FlatNetwork, given: Any, like: GraphTensor) -> GraphTensor:
 def split(net: FlatNetwork, node: OnnxNode) -> list[GraphTensor]:
     """Split into parts along an axis."""
     x, count = node.value(), len(node.proto.output)
-    thirds = [third(net, x, node.attr("axis", 0) % len(x.sizes), k) for k in range(3)] if count == 3 else [None]
+    thirds = (
+        [third(net, x, place_of(node.attr("axis", 0), len(x.sizes)), k) for k in range(3)] if count == 3 else [None]
+    )
     if None not in thirds:
         return [each for each in thirds if each is not None]
     x = settle(net, x)
@@ -214,7 +217,7 @@ def slice_(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     axes = node.listed("axes", 3, "the axes") or [*range(len(starts))]
     steps = node.ints(4, "the steps") if node.has(4) else [1] * len(starts)
     for start, stop, axis, step in zip(starts, stops, axes, steps, strict=True):
-        x = _sliced(net, x, start, stop, axis % len(x.sizes), step)
+        x = _sliced(net, x, start, stop, place_of(axis, len(x.sizes)), step)
     return x
 
 
@@ -239,7 +242,7 @@ def _sliced(net: FlatNetwork, x: GraphTensor, start: int, stop: int, axis: int, 
 def gather(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     """Gather by constant indices at equal distances, which is a slice; one index drops the axis."""
     x, known = node.value(), node.known(1, "the indices")
-    axis = node.attr("axis", 0) % len(x.sizes)
+    axis = place_of(node.attr("axis", 0), len(x.sizes))
     if known.array.size == 1 and isinstance(rows := known.array.ravel()[0], SymbolicRange):
         return nearest_like(net, x, rows, axis)
     index = [int(each) for each in known.array.ravel()]

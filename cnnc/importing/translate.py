@@ -6,11 +6,13 @@ depend on it are not reported.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
+from cnnc.importing.constant_budget import ConstantBudget
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.fold import fold
 from cnnc.importing.onnx_file import OnnxFile, as_array
@@ -49,6 +51,7 @@ class _Translator:
         self.net = FlatNetwork(N if self.batch is None else self.batch)
         self.values: dict[str, Content] = {}
         self.checks = _checks(file.opset)
+        self.budget = ConstantBudget(sum(prod(each.dims) for each in file.graph.initializer))
         self.depth, self.inner = 0, dict[str, Any]()  # of branches of an If: their depth, and their constants
         self.problems: list[Diagnostic] = []
         self.used = {name for proto in file.graph.node for name in proto.input} | {*file.outputs}
@@ -125,7 +128,7 @@ class _Translator:
             raise Unsupported("it has control flow: its condition is computed", "export it by tracing")
         if node.proto.domain not in ("", "ai.onnx"):
             raise Unsupported(f"it is of the domain {node.proto.domain!r}", "export it with the ops of ONNX alone")
-        folded = fold(node)
+        folded = fold(node, self.budget)
         if folded is not None:
             return folded
         row = ROWS.get(node.op)

@@ -250,6 +250,13 @@ class ConstantArray:
     whole: bool = False  # whether it is the initializer itself
 
 
+def place_of(axis: int, rank: int) -> int:
+    """Return an axis of ONNX as a number from 0 up; raises Unsupported if a value of `rank` axes has no such axis."""
+    if not -rank <= axis < rank:
+        raise Unsupported(f"axis {axis} is out of range for a value of {rank} axes")
+    return axis % rank
+
+
 class NotImported:
     """A value that cannot be imported; its users are not reported again."""
 
