@@ -269,3 +269,20 @@ def test_a_constant_that_would_fill_the_memory_is_refused(tmp_path):
     )
     model.graph.initializer.append(huge)
     assert "with it, the computed constants have more than" in messages(saved(model, tmp_path / "net.onnx"))[0]
+
+
+def test_weights_in_another_file_that_are_too_large_for_a_copy_are_not_loaded(tmp_path, monkeypatch):
+    from cnnc.importing import proof
+
+    model = network_of(
+        node("Gemm", ["x", "w"], ["y"], transB=1),
+        inputs={"x": ("N", 1024)},
+        outputs={"y": ("N", 4)},
+        weights={"w": np.ones((4, 1024), np.float32)},
+    )
+    path = tmp_path / "net.onnx"
+    onnx.save_model(model, path, save_as_external_data=True, location="net.data", size_threshold=0)
+    imported = read(path, allow_external=True)
+    assert prove(imported, path, allow_external=True).nodes == 1
+    monkeypatch.setattr(proof, "LARGEST_COPY", 8192)
+    assert prove(imported, path, allow_external=True).nodes == 0
