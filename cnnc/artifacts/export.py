@@ -78,11 +78,6 @@ class Built:
     versions: tuple[Version, ...] = ()
     next_command: str | None = None  # runs the ONNX file
 
-    @property
-    def ranks_pictures(self) -> bool:
-        """Whether the first output is one score per class for some pictures."""
-        return self.ranked is not None
-
     def as_text(self) -> str:
         """Return the files with their sizes, each export's distance from torch, and the next command to run."""
         far = {TABLE[each.target].ending: str(each) for each in self.agreements}

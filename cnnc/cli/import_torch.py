@@ -4,7 +4,7 @@ import os
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module as import_python
 from pathlib import Path
 from shlex import quote
@@ -15,7 +15,7 @@ from cnnc.cli.options import note
 from cnnc.cli.parser import WrongCall
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.render import visible
-from cnnc.importing.from_torch import import_module
+from cnnc.importing.from_torch import FromTorch, import_module
 from cnnc.importing.importer import Described
 from cnnc.importing.torch_trace import input_names
 
@@ -48,20 +48,28 @@ def run_factory(given: Namespace, package: str, factory: str, described: Describ
     lines, tensors = len(found.text.splitlines()), sum(each.size for each in found.weights.values())
     print(f"{visible(str(spec))}  {counted(lines, 'line')}, within {found.largest:.1e} of the module, batches 1 and 3")
     print(f"{visible(str(weights))}  {counted(tensors, 'number')}")
+    for remark in _remarks(found):
+        note(remark)
+    print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(weights))}")
+    return 0
+
+
+def _remarks(found: FromTorch) -> Iterator[str]:
+    """Yield what a user should know about the weights."""
     other = [key for key, origin in found.keys.items() if key != origin]
     if other:
         shown = ", ".join(f"`{key}` is `{found.keys[key]}` there" for key in other[:SHOWN])
         more = f", and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
-        note(f"some keys of the state_dict are not those of the module: {shown}{more}")
+        yield f"some keys of the state_dict are not those of the module: {shown}{more}"
+    computed = [key for key in found.weights if key not in found.keys]
+    if computed:
+        more = f" and {len(computed) - SHOWN} more" if len(computed) > SHOWN else ""
+        yield f"weights computed from tensors of the module, and in no checkpoint: {', '.join(computed[:SHOWN])}{more}"
     for name, uses in Counter(found.keys.values()).items():
         if uses > 1:
-            note(
-                f"the module uses `{name}` {uses} times; the spec has {uses} weights, which training changes one by one"
-            )
+            yield f"the module uses `{name}` {uses} times; the spec has {uses} weights, which are trained one by one"
     for name in found.buffers:
-        note(f"the buffer `{name}` has become a weight: in training, freeze it, or it will change")
-    print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(weights))}")
-    return 0
+        yield f"the buffer `{name}` has become a weight: in training, freeze it, or it will change"
 
 
 def _in_order(module: "nn.Module", sizes: Mapping[str, Sequence[int]]) -> list[Sequence[int]]:

@@ -22,7 +22,7 @@ from cnnc.importing.importer import Described
 from cnnc.importing.importer import write as write_files
 from cnnc.importing.names import clean
 from cnnc.importing.proof import BATCHES, compiled
-from cnnc.importing.torch_trace import holding, modes_kept, traced
+from cnnc.importing.torch_trace import Traced, holding, modes_kept, traced
 from cnnc.recover.structured import proved, structured
 from cnnc.verification.compare import compare
 from cnnc.verification.original import tensors
@@ -33,15 +33,18 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
+STATISTICS = ("running_mean", "running_var")
+
 
 @dataclass(frozen=True)
 class FromTorch:
     """A torch module as a spec.
 
     `spec` is plain data and `weights` its state_dict, as arrays. `keys` has the key in the module's state_dict for each
-    of ours; where they are equal, checkpoints of the module load as they are. `largest` is the largest difference of an
-    output from the module's, relative to its largest value. `buffers` are the module's buffers, other than statistics
-    of norms, whose values are weights of the spec: training changes them, unless the recipe freezes them.
+    of ours; where they are equal, checkpoints of the module load as they are. It lacks weights that are computed from
+    tensors of the module. `largest` is the largest difference of an output from the module's, relative to its largest
+    value. `buffers` are the module's buffers, other than statistics of norms, that are weights of the spec: training
+    changes them, unless the recipe freezes them.
     """
 
     spec: dict[str, Any]
@@ -87,20 +90,32 @@ def import_module(
         graph, spec, renamed = found.graph, found.spec, found.keys(graph, flat.weights)
     weights = {renamed[key]: array for key, array in flat.weights.items()}
     largest = _prove(module, graph, weights, inputs)
-    if trace.drawn.keys() == flat.weights.keys():
-        with holding(module, trace.state):
-            _prove(module, graph, {renamed[key]: array for key, array in trace.drawn.items()}, inputs)
-    keys = {renamed[key]: origin for key, origin in trace.origins().items()}
-    return FromTorch(spec, weights, keys, largest, _trained_buffers(module))
+    with holding(module, trace.state):
+        if trace.drawn.spec == flat.spec:
+            _prove(module, graph, {renamed[key]: array for key, array in trace.drawn.weights.items()}, inputs)
+        else:  # the spec has numbers that are tensors of the module
+            _prove(module, proved(trace.drawn.spec), trace.drawn.weights, inputs)
+    keys = {
+        renamed[key]: origin for key, origin in trace.origins().items() if _holds(module, origin, flat.weights.get(key))
+    }
+    return FromTorch(spec, weights, keys, largest, _trained_buffers(module, trace))
 
 
-def _trained_buffers(module: "nn.Module") -> tuple[str, ...]:
-    """Return the floating-point buffers that are not statistics of norms."""
-    statistics = ("running_mean", "running_var")
+def _holds(module: "nn.Module", key: str, array: "Array | None") -> bool:
+    """Return whether a tensor of the module has these values."""
+    return array is not None and bool((module.state_dict()[key].cpu().numpy() == array).all())
+
+
+def _trained_buffers(module: "nn.Module", trace: Traced) -> tuple[str, ...]:
+    """Return the buffers, other than statistics of norms, that are weights: as they are, negated, or inverted."""
+    weights = {array.tobytes() for array in trace.drawn.weights.values()}
+    names = [name for name, each in module.named_buffers() if each.is_floating_point()]
+    drawn = {name: trace.state[name].numpy() for name in names if name in trace.state}
     return tuple(
         name
-        for name, each in module.named_buffers()
-        if each.is_floating_point() and name.rpartition(".")[2] not in statistics
+        for name, array in drawn.items()
+        if name.rpartition(".")[2] not in STATISTICS
+        and not weights.isdisjoint(each.tobytes() for each in (array, -array, 1 / array))
     )
 
 

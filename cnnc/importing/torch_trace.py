@@ -33,18 +33,18 @@ OPSET = 17  # the newest of torch's exporter that traces, whose nodes keep the p
 class Traced:
     """A flat spec with the module's weights.
 
-    `drawn` are its weights if the module holds `state`, a state_dict of random values: with the module's own, zeros and
+    `drawn` is the same if the module holds `state`, a state_dict of random values: with the module's own, zeros and
     equal values may hide a difference.
     """
 
     imported: Imported
-    drawn: "Mapping[str, Array]"
+    drawn: Imported
     state: "Mapping[str, Tensor]"
 
     def origins(self) -> dict[str, str]:
         """Return the key in the module of each weight that is one of its tensors."""
         by_value = {each.numpy().tobytes(): key for key, each in self.state.items() if each.is_floating_point()}
-        return {key: by_value[a.tobytes()] for key, a in self.drawn.items() if a.tobytes() in by_value}
+        return {key: by_value[a.tobytes()] for key, a in self.drawn.weights.items() if a.tobytes() in by_value}
 
 
 def traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Described) -> Traced:
@@ -83,7 +83,7 @@ def traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Describ
             raise CnncError(
                 replace(each, message=each.message.replace(str(path), name)) for each in error.diagnostics
             ) from None
-    return Traced(_with_usual_output(found[1]), found[0].weights, drawn)
+    return Traced(_with_usual_output(found[1]), found[0], drawn)
 
 
 def _read(model: "onnx.ModelProto", state: "Mapping[str, Tensor]", path: Path, described: Described) -> Imported:

@@ -102,8 +102,8 @@ class _Translator:
             return
         for name, content in zip(proto.output, found, strict=False):
             self.values[name] = content
-            if isinstance(content, GraphTensor) and not self.depth:
-                content.made.values.setdefault(content.port, name) if not content.steps else None
+            if isinstance(content, GraphTensor) and not content.steps and not self.depth:
+                content.made.values.setdefault(content.port, name)
         for name in outputs[len(found) :]:
             self.values[name] = NotImported()
 

@@ -313,11 +313,36 @@ class Normalised(nn.Module):
     def __init__(self):
         super().__init__()
         self.register_buffer("mean", torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.4, 0.5, 0.6]).view(3, 1, 1))
+        self.register_buffer("unused", torch.ones(7))
 
     def forward(self, x):
-        return torch.relu(x - self.mean)
+        return torch.relu((x - self.mean) / self.std)
 
 
 def test_buffers_that_become_weights_are_named():
-    assert cnnc.from_torch(Normalised(), torch.randn(1, 3, 8, 8)).buffers == ("mean",)
+    assert cnnc.from_torch(Normalised(), torch.randn(1, 3, 8, 8)).buffers == ("mean", "std")
     assert cnnc.from_torch(made("residual"), torch.randn(1, 3, 32, 32)).buffers == ()
+
+
+class Temperature(nn.Module):
+    """A number that is a tensor becomes a number in the spec, so the spec is another with random weights."""
+
+    def __init__(self, decides):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.gamma = nn.Parameter(torch.zeros(4, 1, 1))
+        self.register_buffer("temperature", torch.tensor(2.0))
+        self.decides = decides
+
+    def forward(self, image):
+        x = self.conv(image) * self.temperature
+        return x + self.gamma * (torch.sigmoid(x) if self.decides and image.mean() > 0 else torch.relu(x))
+
+
+def test_numbers_that_are_tensors_are_proved_with_random_weights_too():
+    found = cnnc.from_torch(Temperature(decides=False), torch.randn(1, 3, 8, 8))
+    assert found.keys == {key: key for key in ("conv.weight", "conv.bias", "gamma.weight")} | {"gamma.weight": "gamma"}
+    with pytest.raises(CnncError) as caught:
+        cnnc.from_torch(Temperature(decides=True), torch.randn(1, 3, 8, 8))
+    assert caught.value.diagnostics[0].code == Code.NOT_VERIFIED
