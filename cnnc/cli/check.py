@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.cli.options import add_exclude, add_set, parameters
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
-from cnnc.cli.renderers import ORDERS, RENDERERS, Shown, failure_lines
-from cnnc.cli.reports import REPORTS
+from cnnc.cli.renderers import ORDERS, RENDERERS, REPORTS, Shown, failure_lines
 from cnnc.cli.tally import Tally
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 

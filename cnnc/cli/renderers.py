@@ -46,6 +46,9 @@ def _as_github(checked: "Checked", **_: object) -> Shown:
     return Shown([as_github(each) for each in checked.diagnostics], [])
 
 
+REPORTS = ("sarif", "junit", "gitlab")
+"""Formats of one document for all specs, which `cnnc.cli.reports` makes; other checks need not import it."""
+
 RENDERERS: dict[str, Callable[..., Shown]] = {"text": _as_text, "json": _as_json, "github": _as_github}
 
 

@@ -7,9 +7,8 @@ lines: it stays one object per spec.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cnnc.cli.renderers import Shown
-from cnnc.cli.reports import REPORTS, SpecFindings
-from cnnc.diagnostics import counted
+from cnnc.cli.renderers import REPORTS, Shown
+from cnnc.diagnostics import Diagnostic, counted
 from cnnc.diagnostics.render import visible
 from cnnc.text.find_specs import KEYS
 
@@ -25,27 +24,29 @@ class Tally:
     def __init__(self) -> None:
         self.fine = self.wrong = self.failed = 0
         self._diagnostics: dict[str, set[str]] = {"error": set(), "warning": set()}
-        self._results: list[SpecFindings] = []
+        self._results: list[tuple[str, Sequence[Diagnostic], str | None]] = []  # as in a report
 
     def add(self, checked: "Checked") -> None:
         """Count the result of a check."""
         self.fine += checked.ok
         self.wrong += not checked.ok
-        self._results.append(SpecFindings(checked.path, checked.diagnostics))
+        self._results.append((checked.path, checked.diagnostics, None))
         for each in checked.diagnostics:
             self._diagnostics[each.severity].add(str(each))
 
     def fail(self, path: str, error: Exception) -> None:
         """Count a spec on which cnnc itself failed."""
         self.failed += 1
-        self._results.append(SpecFindings(path, (), f"{type(error).__name__}: {error}"))
+        self._results.append((path, (), f"{type(error).__name__}: {error}"))
 
     def closing(self, format: str, passed_over: Sequence[str]) -> Shown:
         """Return the last lines of a run."""
         specs = self.fine + self.wrong + self.failed
         skipped = [skipped_line(passed_over)] if passed_over else []
         if format in REPORTS:
-            return Shown([REPORTS[format](self._results)], skipped)
+            from cnnc.cli import reports
+
+            return Shown([reports.REPORTS[format]([reports.SpecFindings(*each) for each in self._results])], skipped)
         counts = [f"{counted(specs, 'spec')}: {self._count_specs()}; {self._count_diagnostics()}"]
         if specs == 1 or format == "json":
             counts = []

@@ -61,7 +61,7 @@ def unreadable(path: str, reason: str) -> CnncError:
         f"cannot read the model {path}: {reason}",
         help="it must be an .onnx file; for a checkpoint, build its spec with --weights, or import its torch module"
         if os.path.splitext(path)[1] in CHECKPOINTS
-        else "give the .onnx file that `cnnc build` wrote",
+        else "give an .onnx file, such as one that `cnnc build` wrote",
     )
 
 

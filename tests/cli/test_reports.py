@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from cnnc.cli import reports
+from cnnc.cli.renderers import REPORTS as FORMATS
 from cnnc.cli.reports import REPORTS, SpecFindings, _fingerprint
 from cnnc.compiler import check
 from tests.command import run_command
@@ -25,6 +26,10 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "other.yaml").write_text("hello: 1\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_each_format_has_a_report():
+    assert tuple(REPORTS) == FORMATS
 
 
 @pytest.mark.parametrize("format", REPORTS)
