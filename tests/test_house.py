@@ -26,6 +26,7 @@ ROOMS = [
     "files",  # files opened, written and sealed
     "text",  # a file to values with places
     "formatting",  # values to a file's text
+    "pages",  # HTML pages of one file
     "expressions",
     "ops",
     "language",  # values to a Spec
