@@ -11,7 +11,8 @@ from itertools import groupby
 from cnnc.expand import blocks, infer_node
 from cnnc.expand.limits import MAX_LINKS, MAX_NODES
 from cnnc.expressions import budget, grammar, operations, strings
-from cnnc.language import foreign_ops, imports, model, names
+from cnnc.language import foreign_ops, imports, names
+from cnnc.language.recipe import Train
 from cnnc.ops import purposes, registry
 from cnnc.ops.describe import attributes, op_page, paragraphs
 from cnnc.targets import torch_module
@@ -88,7 +89,7 @@ def limits() -> str:
 
 def train() -> str:
     """The fields of `train`."""
-    return attributes(model.Train)
+    return attributes(Train)
 
 
 def absent() -> str:

@@ -57,7 +57,7 @@ COMMANDS = {
     "explain": Command("cnnc.cli.explain", "Print the page about a diagnostic code, an op or a word."),
     "train": Command(
         "cnnc.cli.train",
-        "Train a spec by its recipe. The options from --data to --compile override fields of the recipe.",
+        "Train a spec by its recipe. The options from --data to --lr-scale override fields of the recipe.",
     ),
 }
 

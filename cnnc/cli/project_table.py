@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Source, Span
 from cnnc.diagnostics.levels import ALL, Levels, objection
-from cnnc.language.model import Part
+from cnnc.language.part import Part
 from cnnc.language.validate import salvage
 from cnnc.text.source import decode
 from cnnc.text.value import Value

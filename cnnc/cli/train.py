@@ -3,21 +3,20 @@
 import os
 import shlex
 import sys
-from argparse import ArgumentTypeError, Namespace
-from math import isfinite, nan
+from argparse import Namespace
 from typing import Any
 
 from cnnc.cli.options import EMPTY_OUT, WEIGHTS, add_set, add_weights, note, parameters, require_weights
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
+from cnnc.cli.recipe_options import add_recipe, recipe_fields
 
-OTHERS = ("spec", "set", "weights", "map", "key", "device", "devices", "resume", "out")  # not fields of a recipe
 OUT = "runs"
 
 
 def add_options(parser: Parser) -> None:
     """Add the arguments and options of `cnnc train`."""
     parser.argument("spec", "A spec, YAML or JSON.")
-    _add_recipe(parser)
+    add_recipe(parser)
     add_set(parser)
     add_weights(parser, f"Initial weights: {WEIGHTS}.")
     devices = OneOf(("auto", "cpu", "cuda", "mps"))
@@ -25,60 +24,6 @@ def add_options(parser: Parser) -> None:
     parser.option("--devices", type=Number(least=1), default=1, help="Number of devices, with one process each.")
     parser.flag("--resume", help="Continue the run in DIR/NAME/.")
     parser.option("--out", "-o", metavar="DIR", default=OUT, help="Write to DIR/NAME/.")
-
-
-def _add_recipe(parser: Parser) -> None:
-    """Add an option for each field of a recipe, by its name; None keeps the recipe's own value."""
-    whole, real = Number(), Number(float)
-    parser.option("--data", help="The name of a data set (mnist, fashion-mnist, cifar10), or a path.")
-    parser.option("--epochs", type=whole, help="Number of epochs.")
-    parser.option("--batch", type=whole, help="Batch size, over all devices together.")
-    parser.option("--lr", type=real, help="Learning rate.")
-    rules = OneOf(("sgd", "adamw", "rmsprop"))
-    parser.option("--optimizer", type=rules, help="Optimizer.")
-    parser.option("--momentum", type=real, help="Momentum of sgd and rmsprop.")
-    parser.switch("--nesterov", help="Nesterov momentum.")
-    parser.option("--weight-decay", type=real, help="Weight decay.")
-    schedules = OneOf(("constant", "step", "cosine"))
-    parser.option("--schedule", type=schedules, help="Learning rate schedule over the epochs.")
-    parser.option("--step-size", type=whole, help="Epochs between the drops of the step schedule.")
-    parser.option("--gamma", type=real, help="Factor of the learning rate at each drop of the step schedule.")
-    parser.option("--warmup", type=whole, help="Epochs of linear warm-up.")
-    inits = OneOf(("default", "xavier", "kaiming"))
-    parser.option("--init", type=inits, help="Initialisation of the weights.")
-    changes = OneOf(("flip", "crop", "color"))
-    parser.option("--augment", type=changes, repeat=True, help="Random change to training pictures; may be repeated.")
-    parser.option("--label-smoothing", type=real, help="Fraction of each label spread over all classes, 0 to 1.")
-    parser.option("--clip", type=real, help="Clip the gradient to this norm.")
-    parser.option("--accumulate", type=whole, help="Number of batches whose gradients are added up for each step.")
-    parser.option("--aux-weight", type=real, help="Loss weight of train-only outputs without a weight of their own.")
-    parser.option("--seed", type=whole, help="Random seed; also requests deterministic kernels.")
-    parser.option("--limit", type=whole, help="Use only this many examples, from the first on.")
-    parser.option("--val-split", type=real, help="Test on this fraction of the training set.")
-    parser.switch("--skip-unreadable", help="Leave out pictures that cannot be read.")
-    precisions = OneOf(("32", "bf16", "16", "auto"))
-    parser.option("--precision", type=precisions, help="Precision; auto uses bf16 if the hardware supports it.")
-    parser.switch("--tf32", help="Let GPUs multiply in TF32.")
-    parser.switch("--channels-last", help="Use the channels-last memory format; by default if it is faster.")
-    parser.switch("--compile", help="Use torch.compile.")
-    fresh = "Draw these weights anew in spite of --weights: a path (fc) or a pattern ('head.*'); may be repeated."
-    parser.option("--fresh", metavar="PATTERN", repeat=True, help=fresh)
-    freeze = "Do not train these weights, nor the statistics of batch norms; may be repeated."
-    parser.option("--freeze", metavar="PATTERN", repeat=True, help=freeze)
-    scale = "Multiply the learning rate of these weights; may be repeated."
-    parser.option("--lr-scale", metavar="PATTERN=NUMBER", type=_scaled, repeat=True, help=scale)
-
-
-def _scaled(text: str) -> tuple[str, float]:
-    """Return the pattern and the factor of `PATTERN=NUMBER`."""
-    pattern, _, number = text.rpartition("=")
-    try:
-        factor = float(number)
-    except ValueError:
-        factor = nan
-    if not pattern or not isfinite(factor):
-        raise ArgumentTypeError(f"expected PATTERN=NUMBER, got {text!r}")
-    return pattern, factor
 
 
 def run(given: Namespace) -> int:
@@ -95,8 +40,7 @@ def run(given: Namespace) -> int:
     require(NEEDS["train"], "training")
     if not started_by_launcher() and given.devices > 1:
         return launch(sys.argv[1:], given.devices)
-    fields = {name: value for name, value in vars(given).items() if name not in OTHERS}
-    return _train(given, {**fields, "lr_scale": dict(given.lr_scale) if given.lr_scale else None})
+    return _train(given, recipe_fields(given))
 
 
 def _train(given: Namespace, fields: dict[str, Any]) -> int:

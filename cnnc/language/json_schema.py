@@ -11,8 +11,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, TypeAdapter
 
 from cnnc.language.allow import WARNINGS
-from cnnc.language.model import Budget, InputPart, OutputPart, Train
+from cnnc.language.model import Budget, InputPart, OutputPart
 from cnnc.language.names import OF_A_NODE
+from cnnc.language.recipe import Train
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.describe import paragraphs

@@ -8,9 +8,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from cnnc.diagnostics import Allow, Source, Span
+from cnnc.language.part import Part
+from cnnc.language.recipe import Train
 from cnnc.text.value import Value
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -39,81 +41,12 @@ Count = Annotated[int, BeforeValidator(_count, json_schema_input_type=_Whole | _
 Bytes = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=_Whole | _Text), Field(ge=0, le=2**62)]
 
 
-Pattern = Annotated[str, Field(min_length=1, max_length=256)]
-"""A pattern of weights; see `cnnc.weights.patterns`."""
-
-
-def _word(value: Any) -> Any:
-    """Convert an integer to a string: `precision: 32` means "32"."""
-    return str(value) if type(value) is int else value
-
-
-class Part(BaseModel):
-    """The base of all parts: strict, frozen, and without unknown keys."""
-
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True, defer_build=True
-    )
-
-
 class Budget(Part):
     """The limits on the cost of a network that `cnnc check` enforces."""
 
     params: Count | None = None
     macs: Count | None = None
     activations: Bytes | None = Field(None, description="bytes alive at once at batch 1 in float32")
-
-
-class Train(Part):
-    """The training recipe. `batch`, and everything counted in steps, applies to the whole run on all devices."""
-
-    data: str | None = Field(None, description="a data set's name, or a path")
-    batch: int = Field(128, ge=1, le=2**20, description="examples per batch")
-    epochs: int = Field(10, ge=1, le=10**6, description="passes over the training set")
-    optimizer: Literal["sgd", "adamw", "rmsprop"] = Field("sgd", description="the optimizer")
-    lr: float = Field(0.1, gt=0, le=1e6, description="the learning rate, before its schedule")
-    momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd and rmsprop")
-    nesterov: bool = Field(False, description="Nesterov momentum, for sgd")
-    weight_decay: float = Field(0.0, ge=0, le=1e6, description="weight decay of all parameters; decoupled in adamw")
-    schedule: Literal["constant", "step", "cosine"] = Field(
-        "constant", description="how the learning rate changes from epoch to epoch"
-    )
-    step_size: int = Field(30, ge=1, le=10**6, description="epochs between the drops of `schedule: step`")
-    gamma: float = Field(0.1, gt=0, le=1, description="factor of the learning rate at each drop")
-    warmup: int = Field(0, ge=0, le=10**6, description="epochs of linear warm-up")
-    init: Literal["default", "xavier", "kaiming"] = Field(
-        "default", description="initialization of the weights of conv and linear"
-    )
-    augment: list[Literal["flip", "crop", "color"]] = Field([], description="random changes to each picture")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="the part of the target spread over all classes")
-    clip: float | None = Field(None, gt=0, le=1e9, description="the largest norm of the gradient")
-    accumulate: int = Field(1, ge=1, le=2**16, description="batches per optimizer step")
-    aux_weight: float = Field(0.3, ge=0, le=1e6, description="loss weight of train-only outputs without `weight`")
-    seed: int | None = Field(None, ge=0, lt=2**63, description="random seed; also selects deterministic kernels")
-    limit: int | None = Field(None, ge=1, le=2**40, description="use only this many examples, the first ones")
-    val_split: float | None = Field(None, gt=0, lt=1, description="test on this fraction of the training set")
-    skip_unreadable: bool = Field(False, description="leave out pictures that cannot be read")
-    precision: Annotated[
-        Literal["32", "bf16", "16", "auto"],
-        BeforeValidator(_word, json_schema_input_type=Literal["32", "bf16", "16", "auto", 32, 16]),
-        Field(description="precision of the forward and backward pass; auto: bf16 if the hardware has it"),
-    ] = "32"
-    tf32: bool = Field(False, description="multiply float32 with 10-bit mantissas, on GPUs that support it")
-    channels_last: bool | None = Field(None, description="channels-last memory format; default: if it is faster")
-    compile: bool = Field(False, description="train through `torch.compile`")
-    fresh: list[Pattern] = Field([], description="weights to draw anew, although a run starts from `--weights`")
-    freeze: list[Pattern] = Field([], description="weights that are not trained, with the statistics of batch norms")
-    lr_scale: dict[Pattern, Annotated[float, Field(gt=0, le=1e6)]] = Field(
-        {}, description="factors of the learning rate by weights; the last that matches counts"
-    )
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> "Train":
-        if self.momentum and self.optimizer == "adamw":
-            raise ValueError("has `momentum`, which adamw does not take")
-        if self.nesterov and not (self.momentum and self.optimizer == "sgd"):
-            raise ValueError("has `nesterov`, which needs `optimizer: sgd` and a `momentum`")
-        return self
 
 
 class Header(Part):

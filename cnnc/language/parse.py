@@ -13,9 +13,10 @@ from cnnc.diagnostics.json_help import in_braces
 from cnnc.language.allow import read_allow
 from cnnc.language.imports import used_blocks
 from cnnc.language.known_names import Known
-from cnnc.language.model import Block, Budget, Header, Item, Library, Spec, Train
+from cnnc.language.model import Block, Budget, Header, Item, Library, Spec
 from cnnc.language.names import file_name
 from cnnc.language.nodes import given_twice, read_blocks, read_items, read_params
+from cnnc.language.recipe import Train
 from cnnc.language.validate import meant, salvage, show, validate
 from cnnc.language.version import added, check_version, top
 from cnnc.text.value import Value

@@ -21,7 +21,7 @@ from cnnc.files.state_hash import Hashing, require_intact
 from cnnc.files.weights_stamp import Damaged, write_stamped
 from cnnc.files.write import write_file
 from cnnc.graph.graph import Graph
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.train.monitor import curves, metrics
 from cnnc.train.monitor.metrics import EpochRecord
 

@@ -4,7 +4,7 @@ from cnnc.data.dataset import Data, Files
 from cnnc.data.preprocess import Preprocess
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Output
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.ops.norm import BatchNorm
 from cnnc.train.selection import WHOLE, Selection
 

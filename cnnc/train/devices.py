@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code, counted
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 
 if TYPE_CHECKING:
     import torch

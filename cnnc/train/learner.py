@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.data.preprocess import Preprocess
 from cnnc.graph.graph import Graph
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.ops.conv import Conv, ConvTranspose
 from cnnc.train.augment import Augment
 from cnnc.train.compiled import compiled, compiling

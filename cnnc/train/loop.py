@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.train import checkpoint
 from cnnc.train.batches import BatchSource
 from cnnc.train.checkpoint import Checkpoint, Progress, RunIdentity

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import cos, pi
 from typing import TYPE_CHECKING, Any
 
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.targets.torch_module import seeded
 from cnnc.train.epoch_order import derive
 

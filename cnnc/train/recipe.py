@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.language.validate import show, validate
 from cnnc.text.python_data import overrides
 from cnnc.text.value import Value

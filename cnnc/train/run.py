@@ -17,7 +17,7 @@ from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.missing_packages import NEEDS, require
 from cnnc.files.checks import require_utf8
 from cnnc.graph.graph import Graph
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.targets.torch_module import lower, shapes
 from cnnc.train import checkpoint
 from cnnc.train.batches import source

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.graph.graph import Graph, Node
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.targets.torch_module import shapes
 from cnnc.train.loss import Objective
 from cnnc.weights.patterns import all_selected, names_of, require_matches, selected

@@ -4,7 +4,8 @@ import pytest
 
 from cnnc.diagnostics.foreign_words import MEANT, OURS
 from cnnc.diagnostics.suggestions import FEW, did_you_mean, known_as, nearest
-from cnnc.language.model import Header, Train
+from cnnc.language.model import Header
+from cnnc.language.recipe import Train
 from cnnc.ops import registry
 from cnnc.ops.conv import Conv
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from cnnc.graph.output_kinds import KINDS
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from tests.free.attributes import attributes
 from tests.free.draft import Draft, places
 from tests.free.expressions import expression

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.train.epoch_order import Plan, derive, order
 from cnnc.train.optimizer import rate
 

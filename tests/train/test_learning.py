@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import cnnc
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.train.loss import Objective
 from cnnc.train.optimizer import initialise, optimizer
 from tests.train.conftest import spec

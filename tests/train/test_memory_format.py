@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import cnnc
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.train.learner import Learner, channels_last
 from tests.train.conftest import spec
 

@@ -4,7 +4,7 @@ import pytest
 
 import cnnc
 from cnnc.diagnostics import CnncError
-from cnnc.language.model import Train
+from cnnc.language.recipe import Train
 from cnnc.train.recipe import merged_recipe, resumed_recipe
 from tests.train.conftest import spec
 

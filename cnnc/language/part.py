@@ -1,0 +1,11 @@
+"""The base class of the pydantic models of a spec file's parts."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Part(BaseModel):
+    """The base of all parts: strict, frozen, and without unknown keys."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True, defer_build=True
+    )
