@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cnnc.importing.values import NewNode
-from cnnc.language.names import CONSTANTS, LONGEST, RESERVED, TORCHSCRIPT
+from cnnc.language.names import CONSTANTS, LONGEST, RESERVED, TORCHSCRIPT, numbered
 
 if TYPE_CHECKING:
     import onnx
@@ -141,7 +141,7 @@ def unused(name: str, used: set[str]) -> str:
     found, count = name, 1
     while found in used:
         count += 1
-        found = f"{name[: LONGEST - len(str(count)) - 1]}_{count}"
+        found = numbered(name, count)
     used.add(found)
     return found
 

@@ -57,6 +57,12 @@ TAKEN = {  # a module's attributes are its nodes; targets use no names of blocks
 }
 
 
+def numbered(name: str, count: int) -> str:
+    """Return a name with a number at its end, or as it is for 1; shortened so that it is no longer than allowed."""
+    end = f"_{count}" if count > 1 else ""
+    return f"{name[: LONGEST - len(end)]}{end}"
+
+
 def check_name(name: str, span: Span, report: Report, what: str = "a node") -> bool:
     """Whether `name` is valid; reports the error if not."""
     if not (OF_A_NODE if what == "a node" else PATTERN).fullmatch(name):

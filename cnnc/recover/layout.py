@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from cnnc.graph.graph import Ref
-from cnnc.language.names import TAKEN
+from cnnc.language.names import TAKEN, numbered
 from cnnc.recover.attributes import without_defaults
 from cnnc.recover.tree import GROUP, TreeItem
 
@@ -108,7 +108,7 @@ def _distinct(wanted: dict[int, str], items: list[TreeItem], taken: set[str]) ->
         count = 1
         while name in taken or (items[at].repeat is not None and name in TAKEN["a node"]):
             count += 1
-            name = f"{base}_{count}"
+            name = numbered(base, count)
         taken.add(name)
         found[at] = name
     return found

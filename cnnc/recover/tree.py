@@ -12,6 +12,7 @@ from typing import Any
 
 from cnnc.analysis.lint import lint
 from cnnc.graph.graph import Graph, Node, Ref
+from cnnc.language.names import LONGEST, numbered
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.recover.attributes import plain
@@ -225,7 +226,8 @@ def _mended(paths: Paths, cycle: list[TreeItem], around: Mapping[str, list[TreeI
     for node in group.nodes():
         depth = around[node.path].index(group) - 1
         parts = paths[node.path].split(".")
-        changed[node.path] = ".".join([*parts[:depth], f"{parts[depth]}_{parts[depth + 1]}", *parts[depth + 2 :]])
+        joined = f"{parts[depth]}_{parts[depth + 1]}"[-LONGEST:].lstrip("_-")
+        changed[node.path] = ".".join([*parts[:depth], joined, *parts[depth + 2 :]])
     return changed
 
 
@@ -277,7 +279,7 @@ def name_ports(scope: TreeItem, graph: Graph) -> None:
         base = maker.name if maker.name and not maker.name[0].isdigit() else maker.op
         base = base.replace("-", "_")
         counts[base] += 1
-        ports.append(base if counts[base] == 1 else f"{base}_{counts[base]}")
+        ports.append(numbered(base, counts[base]))
     scope.outputs = dict(zip(given, ports if len(set(ports)) == len(given) > 1 else _numbered(given), strict=True))
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection
 
 from cnnc.graph.graph import Node
-from cnnc.language.names import CONSTANTS, COUNTERS, LONGEST, TAKEN
+from cnnc.language.names import CONSTANTS, COUNTERS, LONGEST, TAKEN, numbered
 from cnnc.ops import registry
 from cnnc.ops.conv import Conv
 from cnnc.recover.scopes import is_layer
@@ -24,8 +24,7 @@ def unused(name: str, taken: set[str]) -> str:
     base, count = name, 1
     while name in taken or name in TAKEN["a node"] or keyword.iskeyword(name):
         count += 1
-        end = f"_{count}"
-        name = f"{base[: LONGEST - len(end)]}{end}"
+        name = numbered(base, count)
     return name
 
 
@@ -37,7 +36,7 @@ def unused_parameter(name: str, taken: Collection[str]) -> str:
     found, count = name, 1
     while found in taken or found in NOT_PARAMETERS or keyword.iskeyword(found):
         count += 1
-        found = f"{name}_{count}"
+        found = numbered(name, count)
     return found
 
 
@@ -56,7 +55,7 @@ def block_name(names: Collection[str], template: TreeItem, taken: Collection[str
     name, count = stem, 1
     while name in taken or name in registry.PLACES or name in ("group", "each") or keyword.iskeyword(name):
         count += 1
-        name = f"{stem}_{count}" if stem not in registry.PLACES else f"{stem}_block"
+        name = numbered(stem, count) if stem not in registry.PLACES else f"{stem}_block"
         stem = name if stem in registry.PLACES else stem
     return name
 

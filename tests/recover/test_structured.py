@@ -14,6 +14,7 @@ from cnnc.recover.compare import difference
 from cnnc.recover.flat import flat_with_paths
 from cnnc.recover.structured import recovered, structured
 from cnnc.targets.torch_module import shapes
+from cnnc.verification.torch_answers import every_value
 from tests.recover.test_flat import ROOT, SPECS, free_graphs
 from tests.strategies import specs
 
@@ -52,6 +53,7 @@ def test_a_free_network_comes_back():
     for seed, graph in free_graphs(range(60)):
         try:
             require_same(graph)
+            require_same(every_value(graph))  # as verification writes it
             require_by_structure(graph)
         except Exception as error:
             error.add_note(f"seed {seed}")
@@ -188,6 +190,15 @@ def test_an_output_may_have_the_name_of_its_scope(tmp_path):
     graph = cnnc.load(next(tmp_path.rglob("*.yaml")))
     assert [each.name for each in graph.outputs] == ["stage"]
     assert [each.path for each in graph.nodes] == ["stage.bn"]
+
+
+def test_names_that_are_derived_are_no_longer_than_allowed():
+    long = "a" * 64
+    for inner in ({"scale": {"name": long, "repeat": 2}}, {"group": {"name": long, "nodes": ["relu", "tanh"]}}):
+        group = {"group": {"name": "stage", "nodes": [{"relu": {"name": long[1:]}}, inner]}}
+        graph = every_value(cnnc.load({"cnnc": 1, "name": "net", "input": {"x": [4]}, "nodes": [group]}))
+        require_same(graph)
+        require_by_structure(graph)
 
 
 def test_without_any_path_the_structure_decides():
