@@ -74,12 +74,13 @@ def _of_output(graph: Graph, output: Output, source: Input) -> OutputContract:
         name=output.name,
         kind=kind if output.kind or shape.known else None,
         scores=scores_of(graph, output.ref),
-        stride=_stride(graph, output.ref, source) if kind == "segmentation" else None,
+        stride=stride_of(graph, output.ref, source) if kind == "segmentation" else None,
         **(_pixels(graph, output.ref, source.picture) if kind == "picture" else {}),
     )
 
 
-def _stride(graph: Graph, ref: Ref, source: Input) -> tuple[float, float] | None:
+def stride_of(graph: Graph, ref: Ref, source: Input) -> tuple[float, float] | None:
+    """Return the pixels of an input between two pixels of a value, down and across; None if they are not known."""
     field = receptive_fields(graph, source.name).get(ref.node)
     if field is None or field.height.stride is None or field.width.stride is None:
         return None

@@ -2,7 +2,8 @@
 
 A `DecodedSplit` is decoded in memory, a `Files` is read picture by picture during training. Pixels are 8-bit and
 unchanged: the model's contract defines how to scale, resize and normalise them. A `Data` has as many labels as
-pictures, at least one, and labels count from 0.
+pictures, at least one. Labels are what a network is trained to predict, by the kind of its output (`Target`): the
+class, counted from 0; a 0 or 1 for each of several labels; numbers; or a mask, the class of each pixel.
 """
 
 import hashlib
@@ -11,13 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.graph.output_kinds import MOST_CLASSES
 
 COPY_AGAIN = "download or copy it again"
+IGNORED = 255
+"""The value of a mask's pixels that do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +33,29 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the labels of a data set must be: `kind` is that of the output that predicts them.
+
+    `size` is the number of classes, labels or numbers of that output, and `names` their names, if these are known.
+    """
+
+    kind: str = "classes"
+    size: int | None = None
+    names: tuple[str, ...] | None = None
+    masks: Path | None = None  # the folder of masks, if it is not `masks` beside `images`
+
+
 @dataclass(frozen=True, eq=False)
 class DecodedSplit:
-    """Decoded pictures of one size, uint8 (N, H, W, C), contiguous, C is 1 or 3; and int64 labels (N,).
+    """Decoded pictures of one size, uint8 (N, H, W, C), contiguous, C is 1 or 3; and their labels.
 
-    `skipped` are the pictures that were left out because they cannot be read.
+    Labels are int64 (N,) classes, float32 (N, K) labels or numbers, or uint8 (N, H, W) masks. `skipped` are the
+    pictures that were left out because they cannot be read.
     """
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     skipped: tuple[Unreadable, ...] = ()
 
     def __len__(self) -> int:
@@ -55,28 +74,36 @@ class DecodedSplit:
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """Picture files of any size, which `cnnc.data.pictures.open_picture` decodes; and int64 labels (N,).
+    """Picture files of any size, which `cnnc.data.pictures.open_picture` decodes; and their labels.
 
-    `skipped` is as in Split.
+    `labels` and `skipped` are as in DecodedSplit. But masks are files, one a picture, with classes below
+    `mask_classes`; `labels` then mean nothing.
     """
 
     paths: tuple[Path, ...]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     skipped: tuple[Unreadable, ...] = ()
+    masks: tuple[Path, ...] = ()
+    mask_classes: int = MOST_CLASSES
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.intp]) -> "Files":
-        return Files(tuple(self.paths[index] for index in indices), self.labels[indices])
+        masks = tuple(self.masks[index] for index in indices) if self.masks else ()
+        paths = tuple(self.paths[index] for index in indices)
+        return Files(paths, self.labels[indices], masks=masks, mask_classes=self.mask_classes)
 
     def digest(self) -> bytes:
         """SHA-256 of the files' names and sizes and the labels: cheap, and unchanged if the folder moves."""
         digest = hashlib.sha256(self.labels.data)
-        for path in self.paths:
+        for path in (*self.paths, *self.masks):
             with reading(path):
                 digest.update(f"{path.name}\0{path.stat().st_size}\0".encode(errors="surrogateescape"))
         return digest.digest()
+
+
+Part = DecodedSplit | Files
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +122,13 @@ class Data:
 
     @property
     def num_classes(self) -> int:
-        """The number of class names, or without names one more than the largest label."""
+        """The number of classes, labels or numbers: that of names, or without names of those that occur."""
         if self.classes is not None:
             return len(self.classes)
-        return 1 + max(int(split.labels.max()) for split in (self.train, self.test) if split is not None)
+        if self.train.labels.ndim == 2:
+            return int(self.train.labels.shape[1])
+        splits = [split.labels for split in (self.train, self.test) if split is not None]
+        return 1 + max(int(labels.max(where=labels != IGNORED, initial=0)) for labels in splits)
 
 
 def fingerprint(train: DecodedSplit | Files, test: DecodedSplit | Files | None, classes: tuple[str, ...] | None) -> str:
@@ -140,9 +170,6 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         raise unreadable(path, f"it is damaged: {error}", COPY_AGAIN) from error
 
 
-Part = DecodedSplit | Files
-
-
 def first(split: Part, limit: int | None) -> Part:
     """Return the first `limit` examples, or all of fewer or without a limit; raises E203 for a limit below 1."""
     if limit is None or limit >= len(split):
@@ -153,7 +180,7 @@ def first(split: Part, limit: int | None) -> Part:
 
 
 def hold_out(split: Part, fraction: float, seed: int) -> tuple[Part, Part]:
-    """Return a training part, and a test part with `fraction` of every class, drawn by `seed`.
+    """Return a training part, and a test part with `fraction` of every class (or of all masks …), drawn by `seed`.
 
     Both keep the order of the split. A class with two or more examples is in both parts, a class with one is in the
     training part. Raises CnncError (E203) if the fraction is not between 0 and 1 or the test part is empty.
@@ -162,11 +189,13 @@ def hold_out(split: Part, fraction: float, seed: int) -> tuple[Part, Part]:
         raise CnncError.of(Code.BAD_VALUE, f"`val_split` must be between 0 and 1, got {fraction:g}")
     generator = np.random.default_rng(seed)
     held = np.zeros(len(split), bool)
-    for label in np.unique(split.labels):
-        members = np.flatnonzero(split.labels == label)
+    strata = split.labels if split.labels.ndim == 1 else np.zeros(len(split), np.int64)
+    for label in np.unique(strata):
+        members = np.flatnonzero(strata == label)
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         held[generator.permutation(members)[:count]] = True
     if not held.any():
-        message = f"`val_split` of {fraction:g} leaves no test examples: no class has more than one example"
+        more = "no class has more than one example" if len(split) > 1 else "there is only one example"
+        message = f"`val_split` of {fraction:g} leaves no test examples: {more}"
         raise CnncError.of(Code.BAD_VALUE, message)
     return split.take(np.flatnonzero(~held)), split.take(np.flatnonzero(held))

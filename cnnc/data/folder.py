@@ -1,4 +1,4 @@
-"""Read a folder of pictures: `train/CLASS/PICTURE`, and `test/CLASS/PICTURE` or `val/CLASS/PICTURE`.
+"""Read a folder of pictures: `train/CLASS/PICTURE` and `test/CLASS/PICTURE` or `val/CLASS/PICTURE`; or `CLASS/PICTURE`.
 
 Takes the folder and returns its splits and the class names, which are the names of the subfolders in alphabetical
 order. If all pictures have one size and fit in memory, they are decoded once into a `DecodedSplit`, else the split is a
@@ -8,7 +8,7 @@ order. If all pictures have one size and fit in memory, they are decoded once in
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
 
@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.data.dataset import DecodedSplit, Files, Unreadable, reading, unreadable
+from cnnc.data.masks import TESTS, TRAIN, Pair, read_mask
 from cnnc.data.pictures import SUFFIXES, decoders, open_picture
 from cnnc.diagnostics import CnncError, Code, Note, counted
 
-TESTS = ("test", "val", "valid", "validation")
 IN_MEMORY = 1 << 30  # bytes of decoded pictures
 SHOWN = 100  # unreadable pictures that a message lists
 SEARCH = 300.0  # seconds to search for them: half the time that ranks wait for one another
@@ -29,7 +29,19 @@ _AT_ONCE = 32  # decoded pictures that wait in memory: photographs are large
 
 def find(folder: Path) -> bool:
     """Return whether there is a `train` folder."""
-    return os.path.isdir(folder / "train")
+    return os.path.isdir(folder / TRAIN)
+
+
+def find_flat(folder: Path) -> bool:
+    """Return whether a folder without parts has classes: subfolders with pictures."""
+    folders = _names(folder, folders=True)
+    return not {TRAIN, *TESTS} & set(folders) and any(_names(folder / name) for name in folders)
+
+
+def read_flat(folder: Path) -> tuple[Files, tuple[str, ...]]:
+    """Return the files and class names of `CLASS/PICTURE`; raises CnncError (E508). Opens no picture yet."""
+    classes = tuple(_names(folder, folders=True))
+    return _files(folder, classes, complete=True), classes
 
 
 def pictures_in(folder: Path) -> tuple[Path, ...]:
@@ -39,13 +51,14 @@ def pictures_in(folder: Path) -> tuple[Path, ...]:
 
 def read(folder: Path) -> tuple[Files, Files | None, tuple[str, ...]]:
     """Return training files, test files and class names; raises CnncError (E508). Opens no picture yet."""
-    classes = tuple(_names(folder / "train", folders=True))
+    classes = tuple(_names(folder / TRAIN, folders=True))
     if not classes:
-        raise unreadable(folder / "train", "it contains no folders", "put each class into its own folder, train/CLASS")
+        raise unreadable(folder / TRAIN, "it contains no folders", "put each class into its own folder, train/CLASS")
     test = next((folder / name for name in TESTS if os.path.isdir(folder / name)), None)
     if test is not None and (unknown := sorted(set(_names(test, folders=True)) - set(classes))):
         raise unreadable(test, f"the class {unknown[0]} is not a class of the training set", f"add train/{unknown[0]}")
-    return _files(folder / "train", classes), _files(test, classes) if test is not None else None, classes
+    train = _files(folder / TRAIN, classes, complete=True)
+    return train, _files(test, classes) if test is not None else None, classes
 
 
 def decode(root: Path, files: Files, *, skip: bool = False) -> DecodedSplit | Files:
@@ -60,26 +73,29 @@ def decode(root: Path, files: Files, *, skip: bool = False) -> DecodedSplit | Fi
     room = IN_MEMORY if fits else -1
     pictures: list[NDArray[np.uint8]] | None = [] if fits else None
     broken: dict[int, Unreadable] = {}
-    for index, picture in enumerate(_decoded(files.paths) if fits or skip else ()):
-        if isinstance(picture, CnncError):
-            if not skip:
-                raise picture
-            broken[index] = _unreadable(files.paths[index], picture)
+    masks: list[NDArray[np.uint8]] = []
+    for index, example in enumerate(_decoded(files) if fits or skip else ()):
+        if isinstance(example, CnncError):
+            if not skip or not _is_unreadable(example):
+                raise example
+            broken[index] = _unreadable(files.paths[index], example)
             continue
-        room -= picture.nbytes
+        picture, mask = example
+        room -= picture.nbytes + mask.nbytes
         if room < 0 and not skip:
             return files
         if pictures is not None and (room < 0 or (pictures and picture.shape[:2] != pictures[0].shape[:2])):
             pictures = None
         if pictures is not None:
             pictures.append(picture)
+            masks.append(mask)
     if len(broken) == len(files):
         raise _unreadable_pictures(root, list(broken.values()), len(files))
     rest = files.take(np.array([index for index in range(len(files)) if index not in broken], np.intp))
     skipped = tuple(broken.values())
-    return (
-        replace(rest, skipped=skipped) if pictures is None else DecodedSplit(_stacked(pictures), rest.labels, skipped)
-    )
+    if pictures is None:
+        return replace(rest, skipped=skipped)
+    return DecodedSplit(_stacked(pictures), np.stack(masks) if files.masks else rest.labels, skipped)
 
 
 def all_unreadable(error: CnncError, root: Path, *splits: DecodedSplit | Files | None) -> CnncError:
@@ -87,13 +103,14 @@ def all_unreadable(error: CnncError, root: Path, *splits: DecodedSplit | Files |
 
     The search decodes every picture, and ends after SEARCH seconds.
     """
-    if error.diagnostics[0].code not in (Code.PICTURE_UNREADABLE, Code.PICTURE_TOO_LARGE):
+    if not _is_unreadable(error):
         return error
-    paths = tuple(path for split in splits if isinstance(split, Files) for path in split.paths)
+    files = [split for split in splits if isinstance(split, Files)]
+    paths = [path for each in files for path in each.paths]
     seen, broken, until = 0, list[Unreadable](), monotonic() + SEARCH
-    for path, picture in zip(paths, _decoded(paths), strict=True):
-        if isinstance(picture, CnncError):
-            broken.append(_unreadable(path, picture))
+    for path, example in zip(paths, chain.from_iterable(map(_decoded, files)), strict=True):
+        if isinstance(example, CnncError) and _is_unreadable(example):
+            broken.append(_unreadable(path, example))
         seen += 1
         if monotonic() > until:
             break
@@ -125,16 +142,21 @@ def _unreadable_pictures(root: Path, broken: Sequence[Unreadable], count: int, s
     )
 
 
+def _is_unreadable(error: CnncError) -> bool:
+    return error.diagnostics[0].code in (Code.PICTURE_UNREADABLE, Code.PICTURE_TOO_LARGE)
+
+
 def _unreadable(path: Path, error: CnncError) -> Unreadable:
     return Unreadable(path, error.diagnostics[0].message)
 
 
-def _files(folder: Path, classes: tuple[str, ...]) -> Files:
+def _files(folder: Path, classes: tuple[str, ...], *, complete: bool = False) -> Files:
+    """Return the pictures of the class folders; raises E508 if there are none, or if `complete`, none of a class."""
     found = []
     for label, name in enumerate(classes):
         place = folder / name
         pictures = _names(place) if os.path.isdir(place) else []
-        if not pictures and folder.name == "train":
+        if not pictures and complete:
             raise unreadable(place, "the folder contains no pictures", f"pictures end in {', '.join(sorted(SUFFIXES))}")
         found += [(turn, label, place / picture) for turn, picture in enumerate(pictures)]
     if not found:
@@ -152,20 +174,30 @@ def _names(folder: Path, *, folders: bool = False) -> list[str]:
     return sorted(each.name for each in visible if os.path.splitext(each.name)[1].lower() in SUFFIXES)
 
 
-def _decoded(paths: tuple[Path, ...]) -> Iterator[NDArray[np.uint8] | CnncError]:
-    """Yield each picture as an array (H, W, 1 or 3), or its error."""
-    remaining = iter(paths)
+_Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def _decoded(files: Files) -> Iterator[_Example | CnncError]:
+    """Yield each picture as an array (H, W, 1 or 3) with its mask (H, W), empty if it has none; or the error."""
+    remaining = iter(range(len(files)))
+
+    def decode(index: int) -> _Example | CnncError:
+        try:
+            array = np.asarray(open_picture(files.paths[index]).image)
+            return array.reshape(*array.shape[:2], -1), _mask(files, index, array)
+        except CnncError as error:
+            return error
+
     with decoders() as pool:
         while chunk := list(islice(remaining, _AT_ONCE)):
-            yield from pool.map(_decode, chunk)
+            yield from pool.map(decode, chunk)
 
 
-def _decode(path: Path) -> NDArray[np.uint8] | CnncError:
-    try:
-        array = np.asarray(open_picture(path).image)
-    except CnncError as error:
-        return error
-    return array[..., None] if array.ndim == 2 else array
+def _mask(files: Files, index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if not files.masks:
+        return np.empty(0, np.uint8)
+    pair = Pair(files.paths[index], files.masks[index])
+    return read_mask(pair, (picture.shape[0], picture.shape[1]), files.mask_classes)
 
 
 def _stacked(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

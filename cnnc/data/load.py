@@ -9,23 +9,26 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from cnnc.data import cifar, folder, idx, npz
-from cnnc.data.dataset import Data, DecodedSplit, Files, fingerprint, first, hold_out, reading, unreadable
+import numpy as np
+
+from cnnc.data import cifar, folder, idx, masks, npz
+from cnnc.data.dataset import Data, DecodedSplit, Files, Part, Target, fingerprint, first, hold_out, reading, unreadable
 from cnnc.data.download import Progress, cache_folder, fetch
 from cnnc.data.named_sets import CIFAR10, DIGITS, KNOWN, NamedSet, by_beginning, by_name
-from cnnc.diagnostics import CnncError
+from cnnc.diagnostics import CnncError, Code
 
 LAYOUTS = (
-    "use a folder with the four IDX files of MNIST, CIFAR-10's batches, or train/CLASS/PICTURE; or an .npz file or "
-    "CIFAR-10's .tar.gz"
+    "use a folder with the four IDX files of MNIST, CIFAR-10's batches, train/CLASS/PICTURE or CLASS/PICTURE; or an "
+    ".npz file or CIFAR-10's .tar.gz"
 )
 CLASSES = "classes.txt"
+CLASSES_OF_PICTURES = Target()
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    train: DecodedSplit | Files
-    test: DecodedSplit | Files | None
+    train: Part
+    test: Part | None
     classes: tuple[str, ...] | None
 
 
@@ -36,19 +39,20 @@ def load(
     val_split: float | None = None,
     seed: int = 0,
     skip_unreadable: bool = False,
+    target: Target = CLASSES_OF_PICTURES,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Data:
     """Load a data set; a named one is downloaded into `cache` (by default `cache_folder()`).
 
     `limit` keeps the first N examples of each split. Then `val_split` holds out that fraction of every training class,
-    drawn by `seed`, as the test split. `skip_unreadable` leaves out picture files that cannot be read. `progress` is
-    called with a file's name, the bytes so far and the bytes in all.
+    drawn by `seed`, as the test split. `skip_unreadable` leaves out picture files that cannot be read. `target` is what
+    the labels must be. `progress` is called with a file's name, the bytes so far and the bytes in all.
     Raises CnncError: E508 for the data, E509 for the download, E203 for `limit` and `val_split`.
     """
     known = by_name(os.fspath(name_or_path))
     path = fetch(known, cache or cache_folder(), progress) if known else Path(name_or_path)
-    parts = _read(path)
+    parts = _as_target(path, _read(path, target), target)
     if known is not None:
         parts = _Parts(parts.train, parts.test, known.classes)
     _check_labels(path, parts)
@@ -69,22 +73,27 @@ def _decoded(path: Path, split: DecodedSplit | Files, skip: bool) -> DecodedSpli
     return folder.decode(path, split, skip=skip) if isinstance(split, Files) else split
 
 
-def _read(path: Path) -> _Parts:
+def _read(path: Path, target: Target) -> _Parts:
     """Return the splits in the first layout that matches the path."""
     with reading(path):
         is_folder, is_file = path.is_dir(), path.is_file()
     if not is_folder and not is_file:
         raise _not_found(path)
+    if is_folder and target.kind == "segmentation":
+        return _Parts(*masks.read(path, target.masks, target.size), _listed_classes(path))
     if is_folder and idx.find(path):
         train, test = idx.read(path)
-        return _with_digit_names(_Parts(train, test, _idx_classes(path, train)))
+        return _with_digit_names(_Parts(train, test, _idx_classes(path, train)), target)
     if batches := cifar.find(path):
         cifar_train, cifar_test, names = cifar.read(batches)
         return _Parts(cifar_train, cifar_test, names or CIFAR10)
     if is_folder and folder.find(path):
         return _Parts(*folder.read(path))
+    if is_folder and folder.find_flat(path):
+        flat, names = folder.read_flat(path)
+        return _Parts(flat, None, names)
     if is_file and path.suffix.lower() == ".npz":
-        return _with_digit_names(_Parts(*npz.read(path)))
+        return _with_digit_names(_Parts(*npz.read(path, target)), target)
     if is_file:
         raise unreadable(path, "its layout is unknown", LAYOUTS)
     with reading(path):
@@ -103,8 +112,30 @@ def _not_found(path: Path) -> CnncError:
     return unreadable(path, "there is no such file or folder", f"{hint}the named data sets are {names}")
 
 
-def _with_digit_names(parts: _Parts) -> _Parts:
+def _as_target(path: Path, parts: _Parts, target: Target) -> _Parts:
+    """Return the splits with labels as the target needs them: a class as one of several labels. Raises E510."""
+    has_classes = parts.train.labels.ndim == 1 and not (isinstance(parts.train, Files) and parts.train.masks)
+    if not has_classes or target.kind == "classes":
+        return parts
+    if target.kind == "probabilities":
+        count = len(parts.classes) if parts.classes else target.size or 1 + int(parts.train.labels.max())
+        test = parts.test and _one_hot(parts.test, count)
+        return _Parts(_one_hot(parts.train, count), test, parts.classes)
+    raise CnncError.of(
+        Code.DATA_MISFIT,
+        f"the output is a {target.kind}, but {path} has one class per picture",
+        help="`cnnc explain E508` lists the layouts of data for each kind of output",
+    )
+
+
+def _one_hot(split: Part, count: int) -> Part:
+    return replace(split, labels=(split.labels[:, None] == np.arange(count)).astype(np.float32))
+
+
+def _with_digit_names(parts: _Parts, target: Target) -> _Parts:
     """Name ten unnamed classes `0` to `9`, as in MNIST, whatever the folder is called."""
+    if target.kind != "classes":
+        return parts
     largest = max(split.labels.max() for split in (parts.train, parts.test) if split is not None)
     unnamed = parts.classes is None and largest + 1 == len(DIGITS)
     return replace(parts, classes=DIGITS) if unnamed else parts
@@ -112,14 +143,20 @@ def _with_digit_names(parts: _Parts) -> _Parts:
 
 def _idx_classes(path: Path, train: DecodedSplit) -> tuple[str, ...] | None:
     """Return the names in `classes.txt`, or those of the known data set in the folder's name."""
-    listed = next((place / CLASSES for place in (path, path / "raw") if os.path.isfile(place / CLASSES)), None)
-    if listed is not None:
-        with reading(listed):
-            lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()
-        return tuple(line.strip() for line in lines if line.strip())
+    if listed := _listed_classes(path) or _listed_classes(path / "raw"):
+        return listed
     place = path.absolute()
     known: NamedSet | None = by_beginning(place.parent.name if place.name == "raw" else place.name)
     return known.classes if known is not None and train.labels.max() < len(known.classes) else None
+
+
+def _listed_classes(folder: Path) -> tuple[str, ...] | None:
+    """Return the names in the folder's `classes.txt`, one a line; None if there is none."""
+    if not os.path.isfile(folder / CLASSES):
+        return None
+    with reading(folder / CLASSES):
+        lines = (folder / CLASSES).read_text(encoding="utf-8", errors="replace").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _check_labels(path: Path, parts: _Parts) -> None:
@@ -129,7 +166,7 @@ def _check_labels(path: Path, parts: _Parts) -> None:
     if doubles or not parts.classes:
         raise unreadable(path, f"two classes are named {min(doubles)}" if doubles else "its list of classes is empty")
     for split, which in ((parts.train, "training"), (parts.test, "test")):
-        if split is not None and split.labels.max() >= len(parts.classes):
+        if split is not None and split.labels.ndim == 1 and split.labels.max() >= len(parts.classes):
             worst = int(split.labels.argmax())
             reason = f"the label of {which} picture {worst:,} is {split.labels[worst]}"
             raise unreadable(path, f"{reason}, but there are {len(parts.classes)} classes, 0..{len(parts.classes) - 1}")

@@ -1,4 +1,4 @@
-"""Pictures with a mask each: the data that `cnnc eval` scores a segmentation on.
+"""Pictures with a mask each: the data of a segmentation.
 
 Takes the folders of pictures and masks; returns pairs of paths, and decodes a mask to the class of each pixel. A mask
 is a palette or grey picture whose values are class indices; IGNORED marks pixels without a class.
@@ -6,20 +6,22 @@ is a palette or grey picture whose values are class indices; IGNORED marks pixel
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cnnc.data.dataset import Files, Unreadable, unreadable
+from cnnc.data.dataset import IGNORED, Files, Unreadable, unreadable
 from cnnc.data.pictures import FORMATS, SUFFIXES, check_pixels, decoding
 from cnnc.data.placement import Framing
 from cnnc.diagnostics import CnncError, Code, Note, counted
 from cnnc.files.checks import require_file
+from cnnc.graph.output_kinds import MOST_CLASSES
 
-IGNORED = 255
+TRAIN, TESTS = "train", ("test", "val", "valid", "validation")  # subfolders of parts
 IMAGES, MASKS = "images", "masks"  # subfolders of a folder of both
 LOSSLESS = (".png", ".bmp", ".gif", ".tif", ".tiff")  # suffixes of masks: a JPEG changes values
 SHOWN = 5
@@ -81,6 +83,27 @@ def _names(folder: Path, suffixes: tuple[str, ...] = tuple(SUFFIXES)) -> list[Pa
     return sorted(found)
 
 
+def read(data: Path, masks: Path | None, classes: int | None) -> tuple[Files, Files | None]:
+    """Return training and test files with masks; raises CnncError (E508). Opens no picture yet.
+
+    `data` has `images` and `masks`, or `train` and `test` that have them. With `masks`, the folder of all masks, `data`
+    has the pictures, or `train` and `test` with pictures, and `masks` the same subfolders.
+    """
+    test = next((name for name in TESTS if os.path.isdir(data / name)), None)
+    if not os.path.isdir(data / TRAIN):
+        return _files(find_pairs(data, masks), classes), None
+
+    def part(name: str) -> Files:
+        return _files(find_pairs(data / name, masks and masks / name), classes)
+
+    return part(TRAIN), part(test) if test else None
+
+
+def _files(pairs: Sequence[Pair], classes: int | None) -> Files:
+    files = as_files(pairs)
+    return replace(files, masks=tuple(each.mask for each in pairs), mask_classes=classes or MOST_CLASSES)
+
+
 def as_files(pairs: Sequence[Pair], skipped: Sequence[Unreadable] = ()) -> Files:
     """Return the pictures of `pairs` without the skipped ones, with labels that mean nothing."""
     left_out = {each.path for each in skipped}
@@ -88,11 +111,11 @@ def as_files(pairs: Sequence[Pair], skipped: Sequence[Unreadable] = ()) -> Files
     return Files(paths, np.zeros(len(paths), np.int64), tuple(skipped))
 
 
-def read_mask(pair: Pair, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the class of each pixel (H, W), or IGNORED.
+def read_mask(pair: Pair, size: tuple[int, int], classes: int = IGNORED) -> NDArray[np.uint8]:
+    """Return the class of each pixel (H, W), below `classes`, or IGNORED.
 
     Raises CnncError: E503 or E504 if the mask cannot be decoded, E508 if its values are no class indices, E510 if it
-    does not have the picture's `size`.
+    does not have the picture's `size` or has other classes.
     """
     name = str(pair.mask)
     require_file(name, Code.PICTURE_UNREADABLE, "mask")
@@ -112,7 +135,22 @@ def read_mask(pair: Pair, size: tuple[int, int]) -> NDArray[np.uint8]:
     if values.min() < 0 or values.max() > IGNORED:
         extremes = f"values in {values.min()}..{values.max()}"
         raise unreadable(name, f"the pixels of a mask must be class indices, 0 to {IGNORED}, got {extremes}")
+    require_known(name, values, classes)
     return values.astype(np.uint8)
+
+
+def require_known(name: str, values: NDArray[Any], classes: int) -> None:
+    """Raise E510 if a pixel of the mask has a class that the network does not have."""
+    wrong = (values >= classes) & (values != IGNORED)
+    if not wrong.any():
+        return
+    row, column = np.argwhere(wrong)[0].tolist()
+    raise CnncError.of(
+        Code.DATA_MISFIT,
+        f"the mask {name} has the class {values[row, column]} at row {row}, column {column}, but the network has the "
+        f"classes 0 to {classes - 1}",
+        help=f"the value of a pixel must be the index of its class; {IGNORED} marks pixels that do not count",
+    )
 
 
 def prepare_mask(mask: NDArray[np.uint8], framed: Framing) -> NDArray[np.uint8]:

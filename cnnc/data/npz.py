@@ -8,11 +8,13 @@ with the ranges of `cnnc infer`: floats count as 0..1 if all are in that range, 
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnc.data.dataset import DecodedSplit, unreadable
+from cnnc.data.dataset import IGNORED, DecodedSplit, Target, unreadable
+from cnnc.data.masks import require_known
 from cnnc.diagnostics import Code
 from cnnc.files.checks import require_file
 
@@ -22,7 +24,7 @@ LARGEST = 1 << 36  # uncompressed bytes
 CLASSES = "classes"
 
 
-def read(path: Path) -> tuple[DecodedSplit, DecodedSplit | None, tuple[str, ...] | None]:
+def read(path: Path, target: Target) -> tuple[DecodedSplit, DecodedSplit | None, tuple[str, ...] | None]:
     """Return the training split, the test split and the class names; raises CnncError (E508)."""
     require_file(str(path), Code.DATA_UNREADABLE, "data")
     names = _names(path)
@@ -30,8 +32,8 @@ def read(path: Path) -> tuple[DecodedSplit, DecodedSplit | None, tuple[str, ...]
     if known_train is None:
         known = " or ".join(f"`{images}` and `{labels}`" for images, labels in TRAIN)
         raise unreadable(path, f"it contains {_listed(names)}, but no training pictures", f"name the arrays {known}")
-    train = _split(path, names, known_train)
-    test = _split(path, names, known_test) if known_test else None
+    train = _split(path, names, known_train, target)
+    test = _split(path, names, known_test, target) if known_test else None
     if test is not None and train.images.shape[1:] != test.images.shape[1:]:
         shapes = [" × ".join(map(str, split.images.shape[1:])) for split in (train, test)]
         raise unreadable(path, f"the training pictures are {shapes[0]}, but the test pictures are {shapes[1]}")
@@ -63,14 +65,17 @@ def _array(path: Path, name: str) -> NDArray[np.generic]:
         raise unreadable(path, f"the array `{name}`: {reason}") from error
 
 
-def _split(path: Path, names: set[str], pair: tuple[str, str]) -> DecodedSplit:
+def _split(path: Path, names: set[str], pair: tuple[str, str], target: Target) -> DecodedSplit:
     for name, other in (pair, pair[::-1]):
         if name not in names:
             raise unreadable(path, f"it contains `{other}` but no `{name}`")
-    images, labels = _images(path, pair[0]), _labels(path, pair[1])
+    images, labels = _images(path, pair[0]), _labels(path, pair[1], target)
     if len(images) != len(labels):
         counts = f"`{pair[0]}` has {len(images):,} pictures, but `{pair[1]}` has {len(labels):,} labels"
         raise unreadable(path, counts)
+    if labels.ndim == 3 and labels.shape != images.shape[:3]:
+        sizes = [f"{height} × {width}" for height, width in (images.shape[1:3], labels.shape[1:])]
+        raise unreadable(path, f"the pictures are {sizes[0]} (height × width), but their masks are {sizes[1]}")
     return DecodedSplit(images, labels)
 
 
@@ -103,8 +108,14 @@ def _eight_bits(path: Path, name: str, array: NDArray[np.generic]) -> NDArray[np
     return (array.astype(np.float32) * np.float32(255 / top) + np.float32(0.5)).astype(np.uint8)
 
 
-def _labels(path: Path, name: str) -> NDArray[np.int64]:
+def _labels(path: Path, name: str, target: Target) -> NDArray[Any]:
     array = _array(path, name)
+    if target.kind == "segmentation":
+        return _masks(path, name, array, target.size or IGNORED)
+    if target.kind == "vector" and array.ndim == 1:
+        array = array[:, None]
+    if target.kind in ("probabilities", "vector") and array.ndim == 2:
+        return _numbers(path, name, array, target)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or array.dtype.kind not in "iu":
@@ -114,6 +125,32 @@ def _labels(path: Path, name: str) -> NDArray[np.int64]:
     if len(labels) and labels.min() < 0:
         raise unreadable(path, f"the array `{name}` has the label {labels.min()}; labels must count from 0")
     return labels
+
+
+def _masks(path: Path, name: str, array: NDArray[np.generic], classes: int) -> NDArray[np.uint8]:
+    if array.ndim != 3 or array.dtype.kind not in "iu":
+        reason = f"the array `{name}` is {array.dtype.name} {list(array.shape)}; masks must be integers [N, H, W]"
+        raise unreadable(path, reason)
+    if array.size and (array.min() < 0 or array.max() > IGNORED):
+        reason = f"the array `{name}` has values in {array.min()}..{array.max()}; masks hold class indices, 0 to 255"
+        raise unreadable(path, reason)
+    for index, mask in enumerate(array):
+        require_known(f"{index:,} in `{name}` of {path}", mask, classes)
+    return array.astype(np.uint8)
+
+
+def _numbers(path: Path, name: str, array: NDArray[np.generic], target: Target) -> NDArray[np.float32]:
+    """Return float32 [N, K]: finite numbers, which for several labels are 0 or 1."""
+    if array.dtype.kind not in "biuf":
+        raise unreadable(path, f"the array `{name}` must hold numbers, got {array.dtype.name}")
+    values = array.astype(np.float32)
+    wrong = ~np.isfinite(values) if target.kind == "vector" else (values != 0) & (values != 1)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0].tolist()
+        wanted = "a finite number" if target.kind == "vector" else "0 or 1"
+        reason = f"the array `{name}` has {values[row, column]:g} in row {row}, column {column}; it must be {wanted}"
+        raise unreadable(path, reason)
+    return values
 
 
 def _classes(path: Path) -> tuple[str, ...]:

@@ -64,6 +64,18 @@ class Preprocess:
             images = RESIZES[self._picture.interpolation](images, size)
         return self._crop(images)
 
+    def resize_masks(self, masks: "Tensor") -> "Tensor":
+        """Resize and crop (N, H, W) as `resize` does pictures of this size; each pixel takes the nearest value."""
+        import torch
+
+        own = masks.shape[-2:]
+        size = self._size(*own)
+        for axis in (0, 1):
+            if size[axis] != own[axis]:  # the pixel at the centre, in whole numbers
+                index = (2 * torch.arange(size[axis], device=masks.device) + 1) * own[axis] // (2 * size[axis])
+                masks = masks.index_select(1 + axis, index)
+        return self._crop(masks)
+
     def normalise(self, images: "Tensor") -> "Tensor":
         """Scale 0..255 to 0..scale, subtract the mean and divide by the standard deviation; returns float32."""
         import torch

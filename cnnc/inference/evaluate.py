@@ -101,7 +101,7 @@ def _score(scorer: Scorer, pictures: "Tensor", labels: "Tensor") -> tuple[float,
     """Return the sum of the losses and the confusion matrix of a batch."""
     from torch.nn.functional import cross_entropy
 
-    from cnnc.train.loss import LEAST
+    from cnnc.train.task_losses import LEAST
 
     output = scorer.scores(pictures)
     if output.dim() < 2 or len(output) != len(labels) or output[0].numel() != max(output.shape[1:]):

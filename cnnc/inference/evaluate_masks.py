@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from cnnc.artifacts.contract import InputContract, OutputContract
 from cnnc.columns import left, widest
-from cnnc.data.dataset import Unreadable
-from cnnc.data.masks import IGNORED, Pair, prepare_mask, read_mask
+from cnnc.data.dataset import IGNORED, Unreadable
+from cnnc.data.masks import Pair, prepare_mask, read_mask
 from cnnc.data.pictures import decoders, open_picture, prepare
 from cnnc.data.placement import Framing, place
 from cnnc.diagnostics import CnncError, Code, counted

@@ -22,6 +22,7 @@ class Train(Part):
     """The training recipe. `batch`, and everything counted in steps, applies to the whole run on all devices."""
 
     data: str | None = Field(None, description="a data set's name, or a path")
+    masks: str | None = Field(None, description="the folder of masks, if they are not in `masks` beside `images`")
     batch: int = Field(128, ge=1, le=2**20, description="examples per batch")
     epochs: int = Field(10, ge=1, le=10**6, description="passes over the training set")
     optimizer: Literal["sgd", "adamw", "rmsprop"] = Field("sgd", description="the optimizer")
@@ -39,6 +40,9 @@ class Train(Part):
         "default", description="initialization of the weights of conv and linear"
     )
     augment: list[Literal["flip", "crop", "color"]] = Field([], description="random changes to each picture")
+    loss: Literal["cross_entropy", "dice", "binary_cross_entropy", "mse", "l1", "huber"] | None = Field(
+        None, description="the loss; by default the first of those for the kind of the output"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="the part of the target spread over all classes")
     clip: float | None = Field(None, gt=0, le=1e9, description="the largest norm of the gradient")
     accumulate: int = Field(1, ge=1, le=2**16, description="batches per optimizer step")

@@ -8,6 +8,8 @@ all queued work. These transforms change all pictures, some by nothing, so that 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from cnnc.data.dataset import IGNORED
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -21,8 +23,20 @@ class Augment:
     def __init__(self, kinds: Collection[str]) -> None:
         self._kinds = frozenset(kinds)
 
-    def move(self, images: "Tensor") -> "Tensor":
-        """Flip and shift (N, C, H, W) of any dtype; this is cheapest before a resize that enlarges the pictures."""
+    def move(self, images: "Tensor", masks: "Tensor | None" = None) -> "tuple[Tensor, Tensor | None]":
+        """Flip and shift uint8 (N, C, H, W), and masks (N, H, W) with them, whose borders become IGNORED.
+
+        This is cheapest before a resize that enlarges the pictures.
+        """
+        import torch
+
+        if masks is None:
+            return self._move(images), None
+        # a channel more: the borders of a shift are 0, which is IGNORED once inverted
+        moved = self._move(torch.cat([images, IGNORED - masks[:, None]], 1))
+        return moved[:, :-1], IGNORED - moved[:, -1]
+
+    def _move(self, images: "Tensor") -> "Tensor":
         if "flip" in self._kinds:
             images = flip(images)
         return crop(images) if "crop" in self._kinds else images

@@ -1,7 +1,7 @@
 """Batches of a data set on the device, from memory or from files that worker processes read.
 
-Both sources yield uint8 pictures (n, C, H, W) in the network's colours and int64 labels (n,), in a given order, without
-waiting for the device. Pictures from files already have the network's size.
+Both sources yield uint8 pictures (n, C, H, W) in the network's colours and their targets (`cnnc.train.tasks`), in a
+given order, without waiting for the device. Pictures from files already have the network's size.
 """
 
 import os
@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cnnc.data.dataset import DecodedSplit, Files
+from cnnc.data.masks import Pair, read_mask
 from cnnc.data.preprocess import Preprocess
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.train.epoch_order import Range
@@ -102,12 +103,12 @@ class Streamed:
         for batch in served(loader):
             if isinstance(batch[0], Diagnostic):
                 raise CnncError(batch)
-            images, labels = batch
-            yield images.to(self._device, non_blocking=True), labels.to(self._device, non_blocking=True)
+            images, targets = batch
+            yield images.to(self._device, non_blocking=True), targets.to(self._device, non_blocking=True)
 
 
 class Pictures:
-    """The data set that workers read: by index, uint8 (C, H, W) and a label, or the diagnostic of a wrong file."""
+    """The data set that workers read: by index, uint8 (C, H, W) and a target, or the diagnostic of a wrong file."""
 
     def __init__(self, files: Files, preprocess: Preprocess) -> None:
         self._files, self._preprocess = files, preprocess
@@ -115,7 +116,7 @@ class Pictures:
     def __len__(self) -> int:
         return len(self._files)
 
-    def __getitem__(self, index: int) -> "tuple[Tensor, int] | tuple[Diagnostic, ...]":
+    def __getitem__(self, index: int) -> "tuple[Tensor, Tensor] | tuple[Diagnostic, ...]":
         # returned, not raised: an exception loses its diagnostics on the way out of a worker
         import numpy as np
         import torch
@@ -126,11 +127,20 @@ class Pictures:
         try:
             picture = np.array(open_picture(path).image)
             settled = self._preprocess.settle(torch.from_numpy(picture.reshape(1, *picture.shape[:2], -1)))
-            return self._preprocess.resize(settled)[0], int(self._files.labels[index])
+            return self._preprocess.resize(settled)[0], self._target(index, picture.shape[:2])
         except CnncError as error:
             (found,) = error.diagnostics
-            misfit = found.code is Code.DATA_MISFIT  # a message about a whole set, without a path
-            return (replace(found, message=f"{path}: {found.message}") if misfit else found,)
+            whole = found.code is Code.DATA_MISFIT and not self._files.masks  # about a whole set, without a path
+            return (replace(found, message=f"{path}: {found.message}") if whole else found,)
+
+    def _target(self, index: int, size: tuple[int, int]) -> "Tensor":
+        import torch
+
+        if not self._files.masks:
+            return torch.as_tensor(self._files.labels[index])
+        pair = Pair(self._files.paths[index], self._files.masks[index])
+        mask = torch.from_numpy(read_mask(pair, size, self._files.mask_classes))
+        return self._preprocess.resize_masks(mask[None])[0]
 
 
 def collate(items: Sequence[Any]) -> Any:
@@ -140,7 +150,7 @@ def collate(items: Sequence[Any]) -> Any:
     for item in items:
         if isinstance(item[0], Diagnostic):
             return item
-    return shared(torch.stack([image for image, _ in items]), torch.tensor([label for _, label in items]))
+    return shared(torch.stack([image for image, _ in items]), torch.stack([target for _, target in items]))
 
 
 def _room(device: "torch.device") -> float:

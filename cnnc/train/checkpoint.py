@@ -24,6 +24,7 @@ from cnnc.graph.graph import Graph
 from cnnc.language.recipe import Train
 from cnnc.train.monitor import curves, metrics
 from cnnc.train.monitor.metrics import EpochRecord
+from cnnc.train.tasks import task_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,7 @@ KEPT = "cnnc then renames the folder and keeps it"
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What defines a run: hashes of the network and the data, its recipe, and the recipe in the spec (`written`).
+    """What defines a run: hashes of the network and the data, its recipe and task, and the spec's recipe (`written`).
 
     `skipped` are the paths of the pictures that were left out because they cannot be read. `weights` is the file with
     the initial weights, `parameters` are the numbers of learned and of frozen ones.
@@ -54,6 +55,7 @@ class RunIdentity:
     skipped: list[str] = field(default_factory=list)
     weights: str | None = None
     parameters: dict[str, int] = field(default_factory=dict)
+    task: str = "classes"
 
     @classmethod
     def of(cls, graph: Graph, recipe: Train, data: Data) -> "RunIdentity":
@@ -69,6 +71,7 @@ class RunIdentity:
             written,
             labels,
             [str(each.path) for split in (data.train, data.test) if split for each in split.skipped],
+            task=task_of(graph).kind,
         )
 
 
@@ -78,14 +81,14 @@ class Progress:
 
     epoch: int = 0
     step: int = 0
-    totals: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    totals: list[float] = field(default_factory=list)
     seconds: float = 0.0
     records: list[EpochRecord] = field(default_factory=list)
 
     @property
     def best(self) -> EpochRecord | None:
-        """The first epoch with the highest test accuracy, or with the lowest training loss if there are no tests."""
-        return max(self.records, key=_merit, default=None)
+        """The first epoch with the best test metric, or with the lowest training loss if there are no tests."""
+        return max(self.records, key=lambda each: each.merit, default=None)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
     plain = {
         "version": VERSION,
         "identity": asdict(checkpoint.identity),
-        "progress": asdict(checkpoint.progress),
+        "progress": {**vars(checkpoint.progress), "records": [each.as_json() for each in checkpoint.progress.records]},
         "learner": checkpoint.learner,
         "generators": checkpoint.generators,
     }
@@ -148,7 +151,7 @@ def read(folder: Path) -> Checkpoint | None:
         identity = dict(plain["identity"])
         identity["labels"] = tuple(identity["labels"]) if identity["labels"] else None
         progress = dict(plain["progress"])
-        progress["records"] = [EpochRecord(**each) for each in progress["records"]]
+        progress["records"] = [EpochRecord.of_json(each) for each in progress["records"]]
         return Checkpoint(RunIdentity(**identity), Progress(**progress), plain["learner"], plain["generators"])
     except CnncError:
         raise
@@ -238,10 +241,6 @@ def _summary(checkpoint: Checkpoint) -> dict[str, Any]:
         **asdict(checkpoint.identity),
         "epochs_done": progress.epoch,
         "steps_done": progress.step,
-        "best": asdict(best) if best else None,
-        "last": asdict(last) if last else None,
+        "best": best.as_json() if best else None,
+        "last": last.as_json() if last else None,
     }
-
-
-def _merit(record: EpochRecord) -> float:
-    return record.test_accuracy if record.test_accuracy is not None else -record.train_loss

@@ -1,12 +1,15 @@
 """Check that a network and a data set fit each other, before training starts. A misfit is E510."""
 
-from cnnc.data.dataset import Data, Files
+from pathlib import Path
+
+from cnnc.data.dataset import Data, Files, Target
 from cnnc.data.preprocess import Preprocess
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Output
 from cnnc.language.recipe import Train
 from cnnc.ops.norm import BatchNorm
 from cnnc.train.selection import WHOLE, Selection
+from cnnc.train.tasks import loss_of, prediction, task_of, width
 
 
 def require_fit(graph: Graph, recipe: Train, data: Data, world: int, selection: Selection = WHOLE) -> None:
@@ -21,7 +24,7 @@ def require_fit(graph: Graph, recipe: Train, data: Data, world: int, selection: 
             "train a network whose only input is a picture, [channels, height, width]",
         )
     for output in graph.outputs:
-        if output.train_only or output is _prediction(graph):
+        if output.train_only or output is prediction(graph):
             _require_classes(graph, output, data)
     if isinstance(data.train, Files):
         if not Preprocess(graph.inputs[0]).fixed:
@@ -35,21 +38,32 @@ def require_fit(graph: Graph, recipe: Train, data: Data, world: int, selection: 
     _require_batch(graph, recipe, data, world, selection)
 
 
+def target_of(graph: Graph, recipe: Train) -> Target:
+    """Return what the labels of the data must be; raises E203 or E510 if the network or the recipe has no such task."""
+    output = prediction(graph)
+    loss_of(task_of(graph), recipe.loss, recipe.label_smoothing)
+    masks = Path(recipe.masks) if recipe.masks else None
+    return Target(graph.kind_of(output), width(graph, output), graph.labels, masks)
+
+
 def least_share(graph: Graph, selection: Selection = WHOLE) -> int:
     """Return the fewest examples per batch and rank: two with batch norm, which may not work with one, else one."""
     return 2 if any(_is_norm(node) and not selection.is_frozen(node) for node in graph.nodes) else 1
 
 
 def _require_classes(graph: Graph, output: Output, data: Data) -> None:
-    shape = graph.type_of(output.ref)
-    if shape.elements == data.num_classes:
+    shape, size, kind = graph.type_of(output.ref), width(graph, output), graph.kind_of(prediction(graph))
+    if size == data.num_classes:
         return
-    if data.classes is None and shape.elements and shape.elements > data.num_classes:
+    if data.classes is None and size > data.num_classes and kind in ("classes", "segmentation"):
         return  # a set without class names may lack examples of the last classes
     help = f"change the size of that output to {data.num_classes}"
     if "classes" in graph.spec.get("params", {}):
         help = f"use `--set classes={data.num_classes}`"
-    raise _misfit(f"the output `{output.name}` is {shape}, but {data.name} has {data.num_classes} classes", help)
+    raise _misfit(f"the output `{output.name}` is {shape}, but {data.name} has {data.num_classes} {UNITS[kind]}", help)
+
+
+UNITS = {"classes": "classes", "probabilities": "labels", "segmentation": "classes", "vector": "numbers"}
 
 
 def _require_batch(graph: Graph, recipe: Train, data: Data, world: int, selection: Selection) -> None:
@@ -62,10 +76,6 @@ def _require_batch(graph: Graph, recipe: Train, data: Data, world: int, selectio
             "one value per channel, which batch norm cannot normalise",
             f"use `--batch {2 * world}` or more, for two examples on each device",
         )
-
-
-def _prediction(graph: Graph) -> Output:
-    return next(each for each in graph.outputs if not each.train_only)
 
 
 def _is_norm(node: Node) -> bool:

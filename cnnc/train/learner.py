@@ -1,10 +1,10 @@
 """The training step: a module, its optimizer, forward and backward pass, and the test pass.
 
-Takes uint8 batches on the device. Loss and accuracy are summed on the device, so nothing waits for it. Only on the CPU,
-where that costs nothing, each loss is checked before the backward pass.
+Takes uint8 pictures and targets on the device. Loss and metrics are summed on the device, so nothing waits for it. Only
+on the CPU, where that costs nothing, each loss is checked before the backward pass.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,11 @@ from cnnc.train.augment import Augment
 from cnnc.train.compiled import compiled, compiling
 from cnnc.train.devices import Team
 from cnnc.train.loss import Objective
+from cnnc.train.monitor.metrics import LOSS
 from cnnc.train.not_finite import first_not_finite
 from cnnc.train.optimizer import optimizer, options
 from cnnc.train.selection import Selection
+from cnnc.train.tasks import prediction, width
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +44,10 @@ class Learner:
         self._team, self._graph, self._recipe = team, graph, recipe
         self.module, self.preprocess = module, Preprocess(graph.inputs[0])
         self._augment = Augment(recipe.augment)
-        self._learning = Objective(graph, recipe.label_smoothing, recipe.aux_weight)
-        self._testing = Objective(graph)
+        self._learning = Objective(graph, recipe.label_smoothing, recipe.aux_weight, recipe.loss)
+        self._testing = Objective(graph, loss=recipe.loss)
+        self._task = self._testing.task
+        self._sums = self._task.size(width(graph, prediction(graph)))
         precision = team.fabric.strategy.precision.precision
         last = channels_last(recipe, graph, team.device.type, precision)
         self._format = torch.channels_last if last else torch.contiguous_format
@@ -74,26 +78,26 @@ class Learner:
         for group, scale in zip(self._optimizer.param_groups, self._scales, strict=True):
             group["lr"] = rate * scale
         self._optimizer.zero_grad()
-        for last, (images, labels, counts) in _mark_last(batches):
+        for last, (images, targets, counts) in _mark_last(batches):
             held = self._team.world > 1 and not last
             with self._team.fabric.no_backward_sync(self._model) if held else nullcontext():
-                self._learn(images, labels, self._team.world / size if counts else 0.0)
+                self._learn(images, targets, self._team.world / size if counts else 0.0)
         if self._recipe.clip:
             self._team.fabric.clip_gradients(
                 self._model, self._optimizer, max_norm=self._recipe.clip, error_if_nonfinite=False
             )
         self._optimizer.step()
 
-    def _learn(self, images: "Tensor", labels: "Tensor", weight: float) -> None:
-        inputs = self.inputs(images, augment=True)
+    def _learn(self, images: "Tensor", targets: "Tensor", weight: float) -> None:
+        inputs, targets = self.prepare(images, targets, augment=True)
         before = self.generators() if self.watchful else {}
-        total, loss, scores = self._learning(self._model(inputs), labels)
+        total, loss, scores, truth = self._learning(self._model(inputs), targets)
         if self.watchful and not isfinite(total.item()):
             self.set_generators(before)
             raise NotFinite(self.fault_source(inputs))
         self._team.fabric.backward(total * weight)
         if weight:
-            self._count(loss, scores, labels)
+            self._count(loss, scores, truth)
 
     def fault_source(self, inputs: "Tensor") -> str:
         """Describe the source of a loss that is not finite."""
@@ -103,24 +107,32 @@ class Learner:
             return first_not_finite(self._graph, self.module.state_dict(), inputs, self._selection.evaluate)
 
     def test(self, batches: Iterable[tuple["Tensor", "Tensor"]]) -> None:
-        """Sum loss and correct predictions over test batches."""
+        """Sum loss and metrics over test batches."""
         import torch
 
         self.module.eval()
         self.totals = self._zeros()
         with torch.inference_mode(), self._team.fabric.autocast():
-            for images, labels in batches:
-                outputs = self.module(self.inputs(images, augment=False))
-                _, loss, scores = self._testing(outputs, labels)
-                self._count(loss, scores, labels)
+            for images, targets in batches:
+                inputs, prepared = self.prepare(images, targets, augment=False)
+                _, loss, scores, truth = self._testing(self.module(inputs), prepared)
+                self._count(loss, scores, truth)
 
-    def inputs(self, images: "Tensor", *, augment: bool) -> "Tensor":
-        """Preprocess pictures, with optional augmentation, to the network's float32 input."""
+    def scores(self, totals: Sequence[float], examples: int) -> dict[str, float]:
+        """Return the loss and the metrics, by name, of `totals` over that many examples."""
+        return {LOSS: totals[0] / examples, **self._task.metrics(totals[1:], examples)}
+
+    def prepare(self, images: "Tensor", targets: "Tensor", *, augment: bool) -> "tuple[Tensor, Tensor]":
+        """Preprocess pictures, with optional augmentation, to the network's float32 input; masks go the same way."""
+        masks = targets if self._task.masks else None
         if augment:
-            images = self._augment.recolour(self.preprocess.resize(self._augment.move(images)))
-        else:
-            images = self.preprocess.resize(images)
-        return self.preprocess.normalise(images).contiguous(memory_format=self._format)
+            images, masks = self._augment.move(images, masks)
+        images = self.preprocess.resize(images)
+        if masks is not None:
+            targets = self.preprocess.resize_masks(masks)
+        if augment:
+            images = self._augment.recolour(images)
+        return self.preprocess.normalise(images).contiguous(memory_format=self._format), targets
 
     def weights(self) -> "dict[str, Tensor]":
         """Return a copy of the current weights, on the CPU, keyed by the spec's paths."""
@@ -162,13 +174,13 @@ class Learner:
         import torch
 
         kind = torch.float32 if self._team.device.type == "mps" else torch.float64
-        return torch.zeros(2, dtype=kind, device=self._team.device)
+        return torch.zeros(1 + self._sums, dtype=kind, device=self._team.device)
 
-    def _count(self, loss: "Tensor", scores: "Tensor", labels: "Tensor") -> None:
+    def _count(self, loss: "Tensor", scores: "Tensor", targets: "Tensor") -> None:
         import torch
 
-        right = (scores.argmax(1) == labels).sum()
-        self.totals += torch.stack((loss.detach().to(self.totals.dtype), right.to(self.totals.dtype)))
+        sums = self._task.sums(scores.detach(), targets)
+        self.totals += torch.cat((loss.detach()[None].to(self.totals.dtype), sums.to(self.totals.dtype)))
 
 
 def _mark_last(batches: Iterable[Any]) -> Iterator[tuple[bool, Any]]:

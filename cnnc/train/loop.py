@@ -20,7 +20,7 @@ from cnnc.train.devices import Team
 from cnnc.train.epoch_order import Plan, Range, derive, order
 from cnnc.train.interrupt import StopRequest
 from cnnc.train.learner import Learner, NotFinite
-from cnnc.train.monitor.metrics import EpochRecord
+from cnnc.train.monitor.metrics import LOSS, EpochRecord
 from cnnc.train.not_finite import LossCheck, not_finite
 from cnnc.train.optimizer import rate
 
@@ -80,14 +80,14 @@ class Loop:
         self._stop_if_requested()
         # the sum over all ranks: if the run stops after the test, the checkpoint adds nothing more
         self.progress.totals = self.team.sum(self.learner.totals.clone()).tolist()
-        loss, accuracy = (each / len(self.train) for each in self.progress.totals)
-        if not isfinite(loss):
+        scores = self.learner.scores(self.progress.totals, len(self.train))
+        if not isfinite(scores[LOSS]):
             self._find_fault()
-        test_loss, test_accuracy = self._test() if self.test else (None, None)
+        tested = self._test() if self.test else None
         self._stop_if_requested()
         done, lr, seconds = self.progress, self._rate(self.plan.steps - 1), self.progress.seconds
         speed = len(self.train) / seconds
-        record = EpochRecord(done.epoch + 1, loss, accuracy, test_loss, test_accuracy, lr, seconds, speed)
+        record = EpochRecord(done.epoch + 1, scores, tested, lr, seconds, speed)
         self.progress = Progress(done.epoch + 1, records=[*done.records, record])
         self._save()
         self.watcher.on_epoch(record)
@@ -134,8 +134,8 @@ class Loop:
         for step in steps:
             yield islice(batches, len(step)), sum(map(len, step))
 
-    def _test(self) -> tuple[float, float]:
-        """Return loss and accuracy on the test set; each rank tests a part of it."""
+    def _test(self) -> dict[str, float]:
+        """Return loss and metrics on the test set, by name; each rank tests a part of it."""
         assert self.test is not None
         everything = Plan(len(self.test), len(self.test), world=self.team.world)
         part = everything.share(Range(0, len(self.test)), self.team.rank)
@@ -143,7 +143,7 @@ class Loop:
         ranges = [Range(start, min(start + size, part.stop)) for start in range(part.start, part.stop, size)]
         self.team.share_buffers(self.learner.module)
         self.learner.test(self._interruptible(self.test.batches(None, ranges)))
-        return self._means(self.learner.totals, len(self.test))
+        return self.learner.scores(self.team.sum(self.learner.totals.clone()).tolist(), len(self.test))
 
     def _interruptible(self, batches: "Iterator[tuple[Tensor, Tensor]]") -> "Iterator[tuple[Tensor, Tensor]]":
         for batch in batches:
@@ -156,10 +156,6 @@ class Loop:
         number = self.team.any_signal(self.request.signal, step)
         if number:
             raise Stopped(number)
-
-    def _means(self, totals: "Tensor", count: int) -> tuple[float, float]:
-        loss, right = self.team.sum(totals.clone()).tolist()
-        return loss / count, right / count
 
     def _find_fault(self) -> None:
         """Raise E511: repeat the steps since the last checkpoint, and check every loss."""

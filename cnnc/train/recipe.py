@@ -16,6 +16,8 @@ from cnnc.text.value import Value
 
 FIXED = (
     "data",
+    "masks",
+    "loss",
     "limit",
     "val_split",
     "batch",

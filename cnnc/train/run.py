@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnc.data import folder as picture_folder
-from cnnc.data.dataset import Data
+from cnnc.data.dataset import Data, Target
 from cnnc.data.load import load
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.missing_packages import NEEDS, require
@@ -22,7 +22,7 @@ from cnnc.targets.torch_module import lower, shapes
 from cnnc.train import checkpoint
 from cnnc.train.batches import source
 from cnnc.train.checkpoint import Checkpoint, Progress, RunIdentity
-from cnnc.train.compatibility import least_share, require_fit
+from cnnc.train.compatibility import least_share, require_fit, target_of
 from cnnc.train.devices import Team, assemble, settings
 from cnnc.train.epoch_order import Plan
 from cnnc.train.interrupt import StopRequest, stop_on_signals
@@ -122,7 +122,7 @@ def _run(
     say: Callable[[str], None],
 ) -> Trained:
     selection = Selection.of(graph, recipe)
-    data = team.in_turn(lambda: _load(recipe))
+    data = team.in_turn(lambda: _load(recipe, target_of(graph, recipe)))
     for remark in picture_folder.note_on_skipped(data.source, data.train, data.test):
         say(remark)
     require_fit(graph, recipe, data, team.world, selection)
@@ -180,7 +180,7 @@ def _watched(loop: Loop, generators: "list[dict[str, Tensor]]") -> int:
         return loop.run(generators)
 
 
-def _load(recipe: Train) -> Data:
+def _load(recipe: Train, target: Target) -> Data:
     if recipe.data is None:
         raise CnncError.of(
             Code.DATA_UNREADABLE,
@@ -193,6 +193,7 @@ def _load(recipe: Train) -> Data:
         val_split=recipe.val_split,
         seed=recipe.seed or 0,
         skip_unreadable=recipe.skip_unreadable,
+        target=target,
     )
 
 

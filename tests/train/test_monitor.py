@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 def record(epoch, **changed):
     known = {"train_loss": 2 / epoch, "train_accuracy": 1 - 1 / (epoch + 1), "test_loss": 0.5, "test_accuracy": 0.25}
     rest = {"lr": 0.1, "seconds": 2.5, "examples_per_second": 48210.4}
-    return EpochRecord(**{"epoch": epoch, **known, **rest, **changed})
+    return EpochRecord.of_json({"epoch": epoch, **known, **rest, **changed})
 
 
 def run(folder, epochs, upto, earlier=()):
@@ -74,7 +73,7 @@ def test_the_last_epoch_has_no_time_left_and_a_run_without_test_no_test_accuracy
 def test_metrics_hold_the_records(tmp_path):
     run(tmp_path, epochs=3, upto=3)
     lines = (tmp_path / metrics.NAME).read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [asdict(record(epoch)) for epoch in (1, 2, 3)]
+    assert [json.loads(line) for line in lines] == [record(epoch).as_json() for epoch in (1, 2, 3)]
     assert metrics.read(tmp_path) == (record(1), record(2), record(3))
     assert metrics.read(tmp_path, until=2) == (record(1), record(2))
 

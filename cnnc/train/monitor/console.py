@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from cnnc.train.monitor.metrics import EpochRecord
+from cnnc.train.monitor.metrics import METRICS, EpochRecord
 from cnnc.train.monitor.pace import Pace, seconds
 
 if TYPE_CHECKING:
@@ -123,9 +123,10 @@ def line(record: EpochRecord, pace: Pace) -> str:
 
 
 def numbers(record: EpochRecord) -> list[str]:
-    """Return loss and accuracies as text, in the format of *Dive into Deep Learning*."""
-    shown = [f"loss {record.train_loss:.3f}", f"train acc {record.train_accuracy:.3f}"]
-    return shown if record.test_accuracy is None else [*shown, f"test acc {record.test_accuracy:.3f}"]
+    """Return loss and metrics as text, in the format of *Dive into Deep Learning*: `train acc 0.912`."""
+    label = METRICS[record.metric].label
+    shown = [f"loss {record.train_loss:.3f}", f"train {label} {record.train[record.metric]:.3f}"]
+    return [*shown, f"test {label} {record.test[record.metric]:.3f}"] if record.test else shown
 
 
 def summary(
@@ -148,8 +149,8 @@ def summary(
     command = shlex.join(["cnnc", "build", spec, *chosen, "--weights", str(weights)])
     return "\n".join(
         [
-            f"best  {_accuracy(best)} in epoch {best.epoch}",
-            f"last  {_accuracy(last)} in epoch {last.epoch}",
+            f"best  {_score(best)} in epoch {best.epoch}",
+            f"last  {_score(last)} in epoch {last.epoch}",
             *(
                 [f"{examples_per_second:,.0f} examples/s, at most {_size(peak_memory)} of memory"]
                 if has_trained
@@ -160,10 +161,9 @@ def summary(
     )
 
 
-def _accuracy(record: EpochRecord) -> str:
-    if record.test_accuracy is None:
-        return f"train acc {record.train_accuracy:.4f}"
-    return f"test acc {record.test_accuracy:.4f}"
+def _score(record: EpochRecord) -> str:
+    part, values = ("test", record.test) if record.test else ("train", record.train)
+    return f"{part} {METRICS[record.metric].label} {values[record.metric]:.4f}"
 
 
 def _size(count: int) -> str:

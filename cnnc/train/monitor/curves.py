@@ -8,7 +8,6 @@ import json
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from cnnc.processes import start
@@ -36,7 +35,7 @@ class Curves:
     def add(self, records: Sequence[EpochRecord]) -> None:
         """Add records to the curves and redraw them."""
         assert self._process.stdin is not None  # it is a pipe
-        lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
+        lines = "".join(json.dumps(record.as_json()) + "\n" for record in records)
         with suppress(BrokenPipeError):  # the process has died: `close` reports it
             self._process.stdin.write(lines.encode())
             self._process.stdin.flush()

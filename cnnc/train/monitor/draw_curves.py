@@ -13,14 +13,10 @@ from pathlib import Path
 
 from cnnc.diagnostics import CnncError
 from cnnc.files.write import write_file
-from cnnc.train.monitor.metrics import EpochRecord
+from cnnc.train.monitor.metrics import METRICS, EpochRecord
 
 # the colours and line styles of the figures in Dive into Deep Learning
-STROKES = (
-    ("train_loss", "train loss", "C0", "-"),
-    ("train_accuracy", "train acc", "m", "--"),
-    ("test_accuracy", "test acc", "g", "-."),
-)
+LOSS, TRAIN, TEST = ("C0", "-"), ("m", "--"), ("g", "-.")
 DOTTED = 12  # up to this number of epochs, each has a mark: a line through one point is invisible
 
 
@@ -32,11 +28,9 @@ def draw(records: Sequence[EpochRecord], epochs: int) -> bytes:
     figure = Figure((6, 4), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for field, label, colour, stroke in STROKES:
-        points = [(each.epoch, getattr(each, field)) for each in records if getattr(each, field) is not None]
-        if points:
-            mark = "o" if epochs <= DOTTED else ""
-            axes.plot(*zip(*points, strict=True), stroke, color=colour, label=label, marker=mark, markersize=3)
+    mark = "o" if epochs <= DOTTED else ""
+    for label, points, (colour, stroke) in _curves(records):
+        axes.plot(*zip(*points, strict=True), stroke, color=colour, label=label, marker=mark, markersize=3)
     axes.set_xlabel("epoch")
     last = max(epochs, 2, *(each.epoch for each in records))
     axes.set_xlim(1, last)
@@ -49,13 +43,23 @@ def draw(records: Sequence[EpochRecord], epochs: int) -> bytes:
     return picture.getvalue()
 
 
+def _curves(records: Sequence[EpochRecord]) -> Iterator[tuple[str, list[tuple[int, float]], tuple[str, str]]]:
+    """Yield label, points, and colour and line style of the training loss and the deciding metric of both parts."""
+    name = records[0].metric
+    label = METRICS[name].label
+    yield "train loss", [(each.epoch, each.train_loss) for each in records], LOSS
+    yield f"train {label}", [(each.epoch, each.train[name]) for each in records], TRAIN
+    if tested := [(each.epoch, each.test[name]) for each in records if each.test]:
+        yield f"test {label}", tested, TEST
+
+
 def batches() -> Iterator[list[EpochRecord]]:
     """Yield lists of waiting records from stdin; drops a record that is cut off at the end."""
     waiting = b""
     while data := os.read(0, 1 << 20):
         *lines, waiting = (waiting + data).split(b"\n")
         if lines:
-            yield [EpochRecord(**json.loads(line)) for line in lines]
+            yield [EpochRecord.of_json(json.loads(line)) for line in lines]
 
 
 def main() -> None:

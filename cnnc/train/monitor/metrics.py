@@ -5,37 +5,106 @@ earlier epoch leaves no lines of later epochs.
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.write import write_file
 
 NAME = "metrics.jsonl"
+LOSS = "loss"
+
+
+class Metric(NamedTuple):
+    """How a metric is shown, and whether a lower value is better."""
+
+    label: str
+    lower: bool = False
+
+
+METRICS = {
+    "accuracy": Metric("acc"),
+    "f1": Metric("F1"),
+    "mean_iou": Metric("mean IoU"),
+    "mae": Metric("MAE", lower=True),
+}
+"""The metrics by which tasks decide the best epoch; see `cnnc.train.tasks`."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """The metrics of an epoch, counted from 1. Losses are means over examples, accuracies are 0..1; None if not tested.
+    """The metrics of an epoch, counted from 1.
 
-    `seconds` is the training time without the test, `examples_per_second` is the speed over that time, and `lr` is the
-    learning rate of the last step.
+    `train` and `test` map `loss`, a mean over the examples, and the names of the task's metrics to values; `test` is
+    None if the epoch was not tested. The first metric after `loss` is the one that decides the best epoch. `seconds`
+    is the training time without the test, `examples_per_second` is the speed over that time, and `lr` is the learning
+    rate of the last step.
     """
 
     epoch: int
-    train_loss: float
-    train_accuracy: float
-    test_loss: float | None
-    test_accuracy: float | None
+    train: Mapping[str, float]
+    test: Mapping[str, float] | None
     lr: float
     seconds: float
     examples_per_second: float
 
+    @classmethod
+    def of_json(cls, data: Mapping[str, Any]) -> "EpochRecord":
+        """Return the record of an object of `as_json`; raises TypeError or KeyError if it is none."""
+        parts: dict[str, dict[str, Any]] = {"train": {}, "test": {}}
+        rest = {}
+        for key, value in data.items():
+            part, _, name = key.partition("_")
+            if part in parts and name:
+                parts[part][name] = value
+            else:
+                rest[key] = value
+        tested = parts["test"][LOSS] is not None
+        return cls(train=parts["train"], test=parts["test"] if tested else None, **rest)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the line of `metrics.jsonl`: `train_loss`, `train_accuracy`, `test_loss` …, null if not tested."""
+        parts = {"train": self.train, "test": self.test or dict.fromkeys(self.train)}
+        scores = {f"{part}_{name}": value for part, values in parts.items() for name, value in values.items()}
+        rest = {name: getattr(self, name) for name in ("lr", "seconds", "examples_per_second")}
+        return {"epoch": self.epoch, **scores, **rest}
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that decides the best epoch."""
+        return next(name for name in self.train if name != LOSS)
+
+    @property
+    def train_loss(self) -> float:
+        return self.train[LOSS]
+
+    @property
+    def test_loss(self) -> float | None:
+        return self.test[LOSS] if self.test else None
+
+    @property
+    def train_accuracy(self) -> float | None:
+        """The accuracy of a network that predicts classes, 0..1."""
+        return self.train.get("accuracy")
+
+    @property
+    def test_accuracy(self) -> float | None:
+        return self.test.get("accuracy") if self.test else None
+
+    @property
+    def merit(self) -> float:
+        """A number that is higher for a better epoch: the test metric, or without a test the training loss."""
+        if self.test is None:
+            return -self.train_loss
+        value = self.test[self.metric]
+        return -value if METRICS[self.metric].lower else value
+
 
 def write(folder: Path, records: Iterable[EpochRecord]) -> None:
     """Replace the folder's metrics by the records; raises E405."""
-    lines = [json.dumps(asdict(record)) + "\n" for record in records]
+    lines = [json.dumps(record.as_json()) + "\n" for record in records]
     write_file(folder / NAME, "".join(lines).encode())
 
 
@@ -44,10 +113,10 @@ def read(folder: Path, until: int | None = None) -> tuple[EpochRecord, ...]:
     path = folder / NAME
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        records = tuple(EpochRecord(**json.loads(line)) for line in lines)
+        records = tuple(EpochRecord.of_json(json.loads(line)) for line in lines)
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CnncError.of(
             Code.CANNOT_RESUME,
             f"cannot read {path}: {error}",

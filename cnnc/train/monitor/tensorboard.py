@@ -10,14 +10,7 @@ from pathlib import Path
 from cnnc.diagnostics import CnncError, Code
 from cnnc.train.monitor.metrics import EpochRecord
 
-TAGS = {
-    "loss/train": "train_loss",
-    "loss/test": "test_loss",
-    "accuracy/train": "train_accuracy",
-    "accuracy/test": "test_accuracy",
-    "learning_rate": "lr",
-    "examples_per_second": "examples_per_second",
-}
+TAGS = {"learning_rate": "lr", "examples_per_second": "examples_per_second"}
 
 
 class Events:
@@ -40,8 +33,10 @@ class Events:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        points = {tag: getattr(record, name) for tag, name in TAGS.items()}
-        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in points.items() if value is not None]
+        parts = {"train": record.train, "test": record.test or {}}
+        scores = {f"{name}/{part}": value for part, values in parts.items() for name, value in values.items()}
+        points = {**scores, **{tag: getattr(record, name) for tag, name in TAGS.items()}}
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in points.items()]
         with self._reported():
             self._writer.add_event(Event(step=record.epoch, wall_time=now, summary=Summary(value=values)))
             self._writer.flush()
