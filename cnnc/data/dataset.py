@@ -46,6 +46,10 @@ class Target:
     masks: Path | None = None  # the folder of masks, if it is not `masks` beside `images`
 
 
+CLASS = Target()
+"""One class per picture."""
+
+
 @dataclass(frozen=True, eq=False)
 class DecodedSplit:
     """Decoded pictures of one size, uint8 (N, H, W, C), contiguous, C is 1 or 3; and their labels.

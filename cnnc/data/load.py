@@ -12,7 +12,19 @@ from pathlib import Path
 import numpy as np
 
 from cnnc.data import cifar, folder, idx, masks, npz
-from cnnc.data.dataset import Data, DecodedSplit, Files, Part, Target, fingerprint, first, hold_out, reading, unreadable
+from cnnc.data.dataset import (
+    CLASS,
+    Data,
+    DecodedSplit,
+    Files,
+    Part,
+    Target,
+    fingerprint,
+    first,
+    hold_out,
+    reading,
+    unreadable,
+)
 from cnnc.data.download import Progress, cache_folder, fetch
 from cnnc.data.named_sets import CIFAR10, DIGITS, KNOWN, NamedSet, by_beginning, by_name
 from cnnc.diagnostics import CnncError, Code
@@ -22,7 +34,6 @@ LAYOUTS = (
     ".npz file or CIFAR-10's .tar.gz"
 )
 CLASSES = "classes.txt"
-CLASSES_OF_PICTURES = Target()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,7 @@ def load(
     val_split: float | None = None,
     seed: int = 0,
     skip_unreadable: bool = False,
-    target: Target = CLASSES_OF_PICTURES,
+    target: Target = CLASS,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Data:
@@ -143,8 +154,9 @@ def _with_digit_names(parts: _Parts, target: Target) -> _Parts:
 
 def _idx_classes(path: Path, train: DecodedSplit) -> tuple[str, ...] | None:
     """Return the names in `classes.txt`, or those of the known data set in the folder's name."""
-    if listed := _listed_classes(path) or _listed_classes(path / "raw"):
-        return listed
+    for each in (path, path / "raw"):
+        if (listed := _listed_classes(each)) is not None:
+            return listed
     place = path.absolute()
     known: NamedSet | None = by_beginning(place.parent.name if place.name == "raw" else place.name)
     return known.classes if known is not None and train.labels.max() < len(known.classes) else None

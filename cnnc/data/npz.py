@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnc.data.dataset import IGNORED, DecodedSplit, Target, unreadable
+from cnnc.data.dataset import CLASS, IGNORED, DecodedSplit, Target, unreadable
 from cnnc.data.masks import require_known
 from cnnc.diagnostics import Code
 from cnnc.files.checks import require_file
@@ -24,7 +24,7 @@ LARGEST = 1 << 36  # uncompressed bytes
 CLASSES = "classes"
 
 
-def read(path: Path, target: Target) -> tuple[DecodedSplit, DecodedSplit | None, tuple[str, ...] | None]:
+def read(path: Path, target: Target = CLASS) -> tuple[DecodedSplit, DecodedSplit | None, tuple[str, ...] | None]:
     """Return the training split, the test split and the class names; raises CnncError (E508)."""
     require_file(str(path), Code.DATA_UNREADABLE, "data")
     names = _names(path)

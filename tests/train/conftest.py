@@ -1,10 +1,13 @@
 """Pictures that are quick to learn, a network that is quick to train, and runs that nobody watches."""
 
+import signal
+
 import numpy as np
 import pytest
 
 import cnnc
 from cnnc.train import run
+from cnnc.train.learner import Learner
 from cnnc.train.run import Silent, train
 
 CLASSES = 4
@@ -84,3 +87,21 @@ def trained(tmp_path, pictures, monkeypatch):
 
     go.said = []
     return go
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Sends this process a signal in the step of that number."""
+
+    def at(count, number=signal.SIGTERM):
+        step, seen = Learner.step, []
+
+        def counted(*arguments):
+            seen.append(1)
+            if len(seen) == count:
+                signal.raise_signal(number)
+            step(*arguments)
+
+        monkeypatch.setattr(Learner, "step", counted)
+
+    return at

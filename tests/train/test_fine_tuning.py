@@ -15,7 +15,7 @@ from cnnc.train.selection import Selection
 from cnnc.weights.load import read_for, read_start
 from tests.command import run_command
 from tests.train.conftest import spec
-from tests.train.test_runs import assert_same, stop_at, weights  # noqa: F401 - stop_at is a fixture
+from tests.train.test_runs import assert_same, weights
 
 CONV, NORM, LINEAR = "conv", "batch_norm", "linear"
 HEADS = {"cnnc": 1, "name": "net", "input": {"image": [1, 12, 12]}}
@@ -90,7 +90,7 @@ def test_a_slower_part_moves_by_its_factor(trained, start):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
-def test_a_stopped_run_goes_on_bit_for_bit(trained, start, stop_at, optimizer, monkeypatch):  # noqa: F811
+def test_a_stopped_run_goes_on_bit_for_bit(trained, start, stop_at, optimizer, monkeypatch):
     recipe = {"freeze": ["batch_norm"], "lr_scale": {"conv": 0.1}, "fresh": ["linear"], "seed": 5}
     source = spec(optimizer=optimizer, lr=0.01, weight_decay=0.01, **recipe)
     whole = trained(source, out="whole", weights=copied(start))

@@ -99,7 +99,7 @@ def two_headed(**last):
 def test_auxiliary_outputs_count_by_their_weight(help, weight):
     main, side = torch.randn(5, 3), torch.randn(5, 3)
     labels = torch.tensor([0, 1, 2, 0, 1])
-    total, loss, scores = Objective(two_headed(help=help), aux_weight=0.3)((side, main), labels)
+    total, loss, scores, _ = Objective(two_headed(help=help), aux_weight=0.3)((side, main), labels)
     entropy = torch.nn.functional.cross_entropy
     assert scores.equal(main)
     assert loss.item() == pytest.approx(entropy(main, labels, reduction="sum").item())
@@ -110,5 +110,5 @@ def test_probabilities_give_the_loss_of_their_logits():
     graph = two_headed(nodes=[{"softmax": {"name": "shares"}}], answer="shares")
     logits, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
     smoothed = torch.nn.functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=0.1)
-    _, loss, _ = Objective(graph, smoothing=0.1)((torch.zeros(5, 3), logits.softmax(1)), labels)
+    _, loss, *_ = Objective(graph, smoothing=0.1)((torch.zeros(5, 3), logits.softmax(1)), labels)
     assert loss.item() == pytest.approx(smoothed.item(), rel=1e-5)

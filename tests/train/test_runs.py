@@ -13,7 +13,6 @@ import cnnc
 from cnnc.data import folder as picture_folder
 from cnnc.diagnostics import CnncError, missing_packages
 from cnnc.train import checkpoint
-from cnnc.train.learner import Learner
 from cnnc.train.monitor.console import summary
 from cnnc.train.run import train
 from tests.damage import damaged
@@ -33,24 +32,6 @@ def assert_same(one, other):
 
 def metrics(run):
     return [(each.train_loss, each.train_accuracy, each.test_loss, each.test_accuracy) for each in run.records]
-
-
-@pytest.fixture
-def stop_at(monkeypatch):
-    """Sends this process a signal in the step of that number."""
-
-    def at(count, number=signal.SIGTERM):
-        step, seen = Learner.step, []
-
-        def counted(*arguments):
-            seen.append(1)
-            if len(seen) == count:
-                signal.raise_signal(number)
-            step(*arguments)
-
-        monkeypatch.setattr(Learner, "step", counted)
-
-    return at
 
 
 def test_a_run_learns_and_says_so(trained):
