@@ -2,7 +2,7 @@
 
 A `DecodedSplit` is decoded in memory, a `Files` is read picture by picture during training. Pixels are 8-bit and
 unchanged: the model's contract defines how to scale, resize and normalise them. A `Data` has as many labels as
-pictures, at least one. Labels are what a network is trained to predict, by the kind of its output (`Target`): the
+pictures, at least one. Labels are what a network is trained to predict, by the kind of its output (`Labelling`): the
 class, counted from 0; a 0 or 1 for each of several labels; numbers; or a mask, the class of each pixel.
 """
 
@@ -34,7 +34,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Labelling:
     """What the labels of a data set must be: `kind` is that of the output that predicts them.
 
     `size` is the number of classes, labels or numbers of that output, and `names` their names, if these are known.
@@ -46,7 +46,7 @@ class Target:
     masks: Path | None = None  # the folder of masks, if it is not `masks` beside `images`
 
 
-CLASS = Target()
+CLASS = Labelling()
 """One class per picture."""
 
 

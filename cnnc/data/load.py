@@ -17,8 +17,8 @@ from cnnc.data.dataset import (
     Data,
     DecodedSplit,
     Files,
+    Labelling,
     Part,
-    Target,
     fingerprint,
     first,
     hold_out,
@@ -50,7 +50,7 @@ def load(
     val_split: float | None = None,
     seed: int = 0,
     skip_unreadable: bool = False,
-    target: Target = CLASS,
+    target: Labelling = CLASS,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Data:
@@ -84,7 +84,7 @@ def _decoded(path: Path, split: DecodedSplit | Files, skip: bool) -> DecodedSpli
     return folder.decode(path, split, skip=skip) if isinstance(split, Files) else split
 
 
-def _read(path: Path, target: Target) -> _Parts:
+def _read(path: Path, target: Labelling) -> _Parts:
     """Return the splits in the first layout that matches the path."""
     with reading(path):
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -123,7 +123,7 @@ def _not_found(path: Path) -> CnncError:
     return unreadable(path, "there is no such file or folder", f"{hint}the named data sets are {names}")
 
 
-def _as_target(path: Path, parts: _Parts, target: Target) -> _Parts:
+def _as_target(path: Path, parts: _Parts, target: Labelling) -> _Parts:
     """Return the splits with labels as the target needs them: a class as one of several labels. Raises E510."""
     has_classes = parts.train.labels.ndim == 1 and not (isinstance(parts.train, Files) and parts.train.masks)
     if not has_classes or target.kind == "classes":
@@ -143,7 +143,7 @@ def _one_hot(split: Part, count: int) -> Part:
     return replace(split, labels=(split.labels[:, None] == np.arange(count)).astype(np.float32))
 
 
-def _with_digit_names(parts: _Parts, target: Target) -> _Parts:
+def _with_digit_names(parts: _Parts, target: Labelling) -> _Parts:
     """Name ten unnamed classes `0` to `9`, as in MNIST, whatever the folder is called."""
     if target.kind != "classes":
         return parts

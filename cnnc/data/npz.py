@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnc.data.dataset import CLASS, IGNORED, DecodedSplit, Target, unreadable
+from cnnc.data.dataset import CLASS, IGNORED, DecodedSplit, Labelling, unreadable
 from cnnc.data.masks import require_known
 from cnnc.diagnostics import Code
 from cnnc.files.checks import require_file
@@ -24,7 +24,7 @@ LARGEST = 1 << 36  # uncompressed bytes
 CLASSES = "classes"
 
 
-def read(path: Path, target: Target = CLASS) -> tuple[DecodedSplit, DecodedSplit | None, tuple[str, ...] | None]:
+def read(path: Path, target: Labelling = CLASS) -> tuple[DecodedSplit, DecodedSplit | None, tuple[str, ...] | None]:
     """Return the training split, the test split and the class names; raises CnncError (E508)."""
     require_file(str(path), Code.DATA_UNREADABLE, "data")
     names = _names(path)
@@ -65,7 +65,7 @@ def _array(path: Path, name: str) -> NDArray[np.generic]:
         raise unreadable(path, f"the array `{name}`: {reason}") from error
 
 
-def _split(path: Path, names: set[str], pair: tuple[str, str], target: Target) -> DecodedSplit:
+def _split(path: Path, names: set[str], pair: tuple[str, str], target: Labelling) -> DecodedSplit:
     for name, other in (pair, pair[::-1]):
         if name not in names:
             raise unreadable(path, f"it contains `{other}` but no `{name}`")
@@ -108,7 +108,7 @@ def _eight_bits(path: Path, name: str, array: NDArray[np.generic]) -> NDArray[np
     return (array.astype(np.float32) * np.float32(255 / top) + np.float32(0.5)).astype(np.uint8)
 
 
-def _labels(path: Path, name: str, target: Target) -> NDArray[Any]:
+def _labels(path: Path, name: str, target: Labelling) -> NDArray[Any]:
     array = _array(path, name)
     if target.kind == "segmentation":
         return _masks(path, name, array, target.size or IGNORED)
@@ -139,7 +139,7 @@ def _masks(path: Path, name: str, array: NDArray[np.generic], classes: int) -> N
     return array.astype(np.uint8)
 
 
-def _numbers(path: Path, name: str, array: NDArray[np.generic], target: Target) -> NDArray[np.float32]:
+def _numbers(path: Path, name: str, array: NDArray[np.generic], target: Labelling) -> NDArray[np.float32]:
     """Return float32 [N, K]: finite numbers, which for several labels are 0 or 1."""
     if array.dtype.kind not in "biuf":
         raise unreadable(path, f"the array `{name}` must hold numbers, got {array.dtype.name}")

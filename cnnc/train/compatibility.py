@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cnnc.data.dataset import Data, Files, Target
+from cnnc.data.dataset import Data, Files, Labelling
 from cnnc.data.preprocess import Preprocess
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Output
@@ -38,12 +38,12 @@ def require_fit(graph: Graph, recipe: Train, data: Data, world: int, selection: 
     _require_batch(graph, recipe, data, world, selection)
 
 
-def target_of(graph: Graph, recipe: Train) -> Target:
+def target_of(graph: Graph, recipe: Train) -> Labelling:
     """Return what the labels of the data must be; raises E203 or E510 if the network or the recipe has no such task."""
     output = prediction(graph)
     loss_of(task_of(graph), recipe.loss, recipe.label_smoothing)
     masks = Path(recipe.masks) if recipe.masks else None
-    return Target(graph.kind_of(output), width(graph, output), graph.labels, masks)
+    return Labelling(graph.kind_of(output), width(graph, output), graph.labels, masks)
 
 
 def least_share(graph: Graph, selection: Selection = WHOLE) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnc.data import folder as picture_folder
-from cnnc.data.dataset import Data, Target
+from cnnc.data.dataset import Data, Labelling
 from cnnc.data.load import load
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.missing_packages import NEEDS, require
@@ -180,7 +180,7 @@ def _watched(loop: Loop, generators: "list[dict[str, Tensor]]") -> int:
         return loop.run(generators)
 
 
-def _load(recipe: Train, target: Target) -> Data:
+def _load(recipe: Train, target: Labelling) -> Data:
     if recipe.data is None:
         raise CnncError.of(
             Code.DATA_UNREADABLE,
