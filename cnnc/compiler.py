@@ -9,21 +9,17 @@ they check nothing again. An exported file is compared with the torch module bef
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnc.analysis import check_report, check_table
-from cnnc.analysis.lint import lint
+from cnnc.checking import complete, prove_values
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Source
 from cnnc.diagnostics import render as rendering
 from cnnc.diagnostics.collector import Collector, Enough
 from cnnc.diagnostics.levels import Levels
 from cnnc.diagnostics.missing_packages import named
-from cnnc.expand.prove import check_whole, prove
 from cnnc.graph.graph import Graph
-from cnnc.language.model import Spec
-from cnnc.language.parse import parse
 from cnnc.precision.choices import MAX_DROP
 from cnnc.precision.request import Request
 from cnnc.targets.choices import DEFAULTS, OPSET
@@ -114,36 +110,14 @@ def check(
     try:
         source = _source(spec)
         path = source.name
-        settings = _settings(set) if set else {}
-        root = parse_text(source)
-        parsed = parse(source, root, collector.add)
-        if parsed is not None:
-            collector.allow = parsed.allow
-            graph = prove(parsed, settings, collector.add)
-            if graph is not None and not collector.found:
-                _check_proved(graph, parsed, collector, settings=bool(settings))
-            if graph is not None and collector.found:
-                from cnnc.causes.shape_causes import explain  # not needed for a spec without errors
-
-                collector.explain(partial(explain, graph=graph, spec=parsed, overrides=settings))
+        proved = prove_values(source, parse_text(source), _settings(set) if set else {}, collector)
+        graph = proved.graph
+        complete(proved, collector)
     except CnncError as error:
         collector.add_all(error.diagnostics)
     except Enough:
         graph = None
     return Checked(path, graph, collector.in_order(path))
-
-
-def _check_proved(graph: Graph, spec: Spec, collector: Collector, *, settings: bool) -> None:
-    """Report what only a network of proved nodes can show; `settings`: whether the caller has set parameters."""
-    check_whole(graph, spec, collector.add)
-    if not all(each.type.known for each in graph.inputs):
-        from cnnc.causes.open_sizes import check_sizes
-
-        check_sizes(graph, collector.add)
-    for node, warning in lint(graph):
-        collector.warn(warning, graph.allows.get(node.path, ()))
-    if not (settings or collector.found):  # with other parameters an `allow` may silence nothing
-        collector.warn_of_unused(graph.allows.values(), spec.source)
 
 
 def _source(spec: SpecLike) -> Source:

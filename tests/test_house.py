@@ -45,8 +45,10 @@ ROOMS = [
     "train",
     "inference",
     "precision",  # int8 and fp16 files
+    "checking",  # values to a proved Graph and its diagnostics
     "compiler",
     "importing",  # ONNX files of others to specs
+    "editor",  # the language server
     "cli",
 ]
 

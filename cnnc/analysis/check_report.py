@@ -72,13 +72,13 @@ def _row(graph: Graph, nodes: list[Node], scope: str, depth: int | None) -> Row:
     last = nodes[-1]
     takes, shapes = last.inputs, last.outputs
     if scope:
-        takes, gives = graph.boundaries[scope]
+        takes, gives, _ = graph.boundaries[scope]
         shapes = tuple(graph.type_of(ref) for ref in gives)
     return Row(
         path=scope or last.path,
         op=graph.scopes[scope] if scope else last.op.name,
         inputs=", ".join(_called(graph, ref, depth) for ref in takes),
-        shape=_spell(shapes),
+        shape=spell(shapes),
         params=sum(node.cost.params for node in nodes),
         macs=_sum([node.cost.macs for node in nodes]),
         memory=_sum([bytes_of(node.outputs) for node in nodes]),
@@ -103,7 +103,7 @@ def _sum(numbers: list[int | None]) -> int | None:
     return sum(known) if len(known) == len(numbers) else None
 
 
-def _spell(types: Types) -> str:
+def spell(types: Types) -> str:
     """Return the types of several outputs: `4×8×8, 2×8×8`, or `4×8×8 (×3)` for equal ones."""
     counts = ((spelled, len([*equal])) for spelled, equal in groupby(map(str, types)))
     return ", ".join(f"{spelled} (×{count})" if count > 1 else spelled for spelled, count in counts)

@@ -54,6 +54,7 @@ COMMANDS = {
         "Propose a map from a checkpoint's names to a spec's, by order and shape. Exits with 1 if any is undecided.",
     ),
     "schema": Command("cnnc.cli.schema", "Print the JSON Schema of the spec language, for editors and validators."),
+    "lsp": Command("cnnc.cli.lsp", "Serve an editor: shapes beside the lines, diagnostics, completion, renaming."),
     "explain": Command("cnnc.cli.explain", "Print the page about a diagnostic code, an op or a word."),
     "train": Command(
         "cnnc.cli.train",

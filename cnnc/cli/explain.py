@@ -3,10 +3,10 @@
 from argparse import Namespace
 
 from cnnc.cli.parser import Parser, WrongCall
-from cnnc.cli.reference import WORDS, section_of
 from cnnc.diagnostics import Code
 from cnnc.diagnostics.suggestions import did_you_mean, nearest
 from cnnc.language.foreign_nodes import op_meant
+from cnnc.language.reference import WORDS, section_of
 from cnnc.ops import purposes, registry
 from cnnc.ops.describe import op_page
 

@@ -24,8 +24,8 @@ EXTRAS: Final = {
 }
 """The modules that each extra of pyproject.toml adds; each extra contains those before it."""
 
-BESIDE: Final = {"parquet": ("pyarrow",), "ray": ("ray",)}
-"""The modules that each other extra adds to those of `infer`."""
+BESIDE: Final = {"parquet": ("pyarrow",), "ray": ("ray",), "lsp": ("pygls",)}
+"""The modules that each other extra adds."""
 
 _CHECK = ("pydantic", "networkx", "yaml")
 _COMPILE = (*_CHECK, "numpy", "torch")
@@ -36,6 +36,7 @@ NEEDS: Final = {
     **dict.fromkeys(("build", "verify", "quantize", "import"), _BUILD),
     "train": (*_COMPILE, *EXTRAS["train"]),
     "fmt": ("yaml",),
+    "lsp": (*_CHECK, "pygls"),
     **dict.fromkeys(("infer", "bench"), EXTRAS["infer"]),
 }
 """The modules that each command or function needs in its usual form; some of its options need others."""

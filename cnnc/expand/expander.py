@@ -190,7 +190,7 @@ class Expander:
             if bound.failed:
                 return BuiltUnit(FAILED, built)
             taps |= {f"{index}.{port}".rstrip("."): wire for port, wire in bound.ports.items()}
-        self._inference.enclose(path, takes, bound)
+        self._inference.enclose(path, takes, bound, item.span)
         return BuiltUnit(Bound({**bound.ports, **taps}), built)
 
     # -- one instance
@@ -264,7 +264,7 @@ class Expander:
             if bound.failed:
                 return FAILED
             taps |= {f"{variables['i']}.{port}".rstrip("."): wire for port, wire in bound.ports.items()}
-        self._inference.enclose(path, instance.wires, bound)
+        self._inference.enclose(path, instance.wires, bound, item.span)
         return Bound({**bound.ports, **taps})
 
     def expand_block(
@@ -286,4 +286,4 @@ class Expander:
         inner = inner.with_variables(parameters(block.params, given, inner, unknown))
         count_links(len(block.outputs or ()), block.span, inner)
         bound = block_outputs(block, self.expand_items(block.items, inner), inner)
-        return self._inference.enclose(at.path, at.wires, bound)
+        return self._inference.enclose(at.path, at.wires, bound, at.item.span)

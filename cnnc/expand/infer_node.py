@@ -111,12 +111,12 @@ class Inference:
         self.failures += found is None
         return _bound(op, path, written.span, found)
 
-    def enclose(self, path: str, wires: Wires, bound: Bound) -> Bound:
-        """Record what a scope takes and gives, and return the latter."""
+    def enclose(self, path: str, wires: Wires, bound: Bound, span: Span) -> Bound:
+        """Record what a scope takes and gives, and its place; return what it gives."""
         gives: dict[Ref, str] = {}
         for port, wire in bound.ports.items():
             gives.setdefault(wire.ref, port)
-        self.boundaries[path] = Boundary(tuple(wire.ref for wire in wires), gives)
+        self.boundaries[path] = Boundary(tuple(wire.ref for wire in wires), gives, span)
         return bound
 
     def allowed(self, own: tuple[Allow, ...], around: tuple[Allow, ...]) -> tuple[Allow, ...]:

@@ -87,10 +87,14 @@ class Node:
 
 
 class Boundary(NamedTuple):
-    """What a scope takes, in the order of `from`, and what it gives, with the names of the ports ("" if only one)."""
+    """What a scope takes, in the order of `from`, and what it gives, with the names of the ports ("" if only one).
+
+    `span` is the op of the instance, `group` or `each` in the spec.
+    """
 
     takes: tuple[Ref, ...]
     gives: Mapping[Ref, str]
+    span: Span | None = None
 
 
 @dataclass(frozen=True)

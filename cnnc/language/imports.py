@@ -16,14 +16,14 @@ from cnnc.language.nodes import given_twice, read_blocks
 from cnnc.language.validate import salvage, show
 from cnnc.language.version import check_version
 from cnnc.text.reader import parse_text
-from cnnc.text.source import LIMIT, read
+from cnnc.text.source import LIMIT, Read, read
 from cnnc.text.value import Value
 
 MAX_FILES = 100
 
 
-def used_blocks(source: Source, use: Value, report: Report) -> dict[str, Block]:
-    """The blocks of the files that `use` names, and of those that they use."""
+def used_blocks(source: Source, use: Value, report: Report, read: Read = read) -> dict[str, Block]:
+    """The blocks of the files that `use` names, and of those that they use; `read` reads a file."""
     home = Path(source.name).parent
     if source.name.startswith("<"):
         report(
@@ -34,7 +34,7 @@ def used_blocks(source: Source, use: Value, report: Report) -> dict[str, Block]:
             )
         )
         return {}
-    return _Loader(_real(home), report).load(home, use, {_real(Path(source.name)): None})
+    return _Loader(_real(home), report, read).load(home, use, {_real(Path(source.name)): None})
 
 
 def _real(path: Path) -> Path:
@@ -45,8 +45,8 @@ def _real(path: Path) -> Path:
 class _Loader:
     """Reads each file once; `trail` holds the files that led to it, each with the span of its entry in `use`."""
 
-    def __init__(self, root: Path, report: Report) -> None:
-        self.root, self.report = root, report
+    def __init__(self, root: Path, report: Report, read: Read) -> None:
+        self.root, self.report, self.read = root, report, read
         self.blocks: dict[str, Block] = {}
         self.done: set[Path] = set()
         self.length = 0  # of all files read, in characters
@@ -109,7 +109,7 @@ class _Loader:
 
     def _read(self, path: Path, span: Span, trail: Mapping[Path, Span | None]) -> None:
         try:
-            source = self._within_bounds(read(path))
+            source = self._within_bounds(self.read(path))
             root = parse_text(source)
         except CnncError as error:
             for each in error.diagnostics:

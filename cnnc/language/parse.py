@@ -19,14 +19,18 @@ from cnnc.language.nodes import given_twice, read_blocks, read_items, read_param
 from cnnc.language.recipe import Train
 from cnnc.language.validate import meant, salvage, show, validate
 from cnnc.language.version import added, check_version, top
+from cnnc.text.source import Read, read
 from cnnc.text.value import Value
 
 _INPUT = {"image": [1, 28, 28]}
 _NODES = "add `nodes:`, a list of nodes such as `- conv: {out: 6, kernel: 5}`"
 
 
-def parse(source: Source, root: Value, report: Report) -> Spec | None:
-    """The spec that `root` describes; None if it is written in another version of the language."""
+def parse(source: Source, root: Value, report: Report, read: Read = read) -> Spec | None:
+    """The spec that `root` describes; None if it is written in another version of the language.
+
+    `read` reads the files that `use` names.
+    """
     spelt = _corrected(root)
     assert isinstance(spelt.data, dict)
     library = {"blocks", "use"} & spelt.data.keys() and not {"nodes", "input", "inputs"} & spelt.data.keys()
@@ -36,7 +40,7 @@ def parse(source: Source, root: Value, report: Report) -> Spec | None:
     header = salvage(Header, spelt, what, lambda _: None)  # misspelt keys have been reported, and are still read
     if header is None or not check_version(header.cnnc, root, report):
         return None
-    known = _all_blocks(source, header, report)
+    known = _all_blocks(source, header, report, read)
     items = known.mended(read_items(header.nodes, report) if header.nodes else (), report)
     blocks = {name: replace(each, items=known.mended(each.items, report)) for name, each in known.blocks.items()}
     check_recursion(blocks, report)
@@ -70,11 +74,11 @@ def _corrected(root: Value) -> Value:
     return Value(data, root.span, {right.get(key, key): span for key, span in root.keys.items()})
 
 
-def _all_blocks(source: Source, header: Header, report: Report) -> Known:
+def _all_blocks(source: Source, header: Header, report: Report, read: Read) -> Known:
     """The blocks of a file and of those that it uses."""
     blocks = read_blocks(header.blocks, report)
     faults: list[Diagnostic] = []
-    used = used_blocks(source, header.use, faults.append) if header.use else {}
+    used = used_blocks(source, header.use, faults.append, read) if header.use else {}
     for each in faults:
         report(each)
     for name in sorted(blocks.keys() & used.keys()):

@@ -66,13 +66,18 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 
 def _looks_like_spec(path: Path) -> bool:
-    """Whether one of the keys is at the top level of a file, whose text may be invalid otherwise."""
+    """Whether a file looks like a spec; one that cannot be read does, so that reading it reports the error."""
     try:
         with path.open("rb") as file:
             data = file.read(HEAD)
     except OSError:
-        return True  # reading it reports the error
-    text = data.replace(b"\0", b"").decode(errors="ignore").lstrip("\ufeff")  # without NULs, UTF-16 is readable too
+        return True
+    return has_spec_keys(data.replace(b"\0", b"").decode(errors="ignore"))  # without NULs, UTF-16 is readable too
+
+
+def has_spec_keys(text: str) -> bool:
+    """Whether one of the keys is at the top level of a text, which may be invalid otherwise."""
+    text = text.lstrip("\ufeff")
     lines = [line.removeprefix("---") for line in text.splitlines()]
     lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not lines:

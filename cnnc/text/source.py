@@ -7,7 +7,7 @@ columns and offsets match the user's file.
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from glob import has_magic
 from itertools import islice
@@ -23,6 +23,9 @@ LIMIT = 1 << 20
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """The suffixes of spec files."""
+
+Read = Callable[[Path], Source]
+"""Returns the text of a file; raises CnncError like `read`."""
 
 _SIBLINGS = 1000  # names compared for "did you mean", so that a folder of many pictures does not take long
 _BOM = b"\xef\xbb\xbf"

@@ -1,0 +1,127 @@
+"""The server: a handler for each request of the protocol.
+
+Takes messages on standard input and answers on standard output. Shapes are inferred when the editor requests hints.
+Diagnostics follow a pause in typing, for all open files and for those of the workspace that use one of them.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from lsprotocol import types
+from pygls.lsp.server import LanguageServer
+from pygls.uris import to_fs_path
+
+from cnnc.diagnostics.levels import Levels
+from cnnc.editor.diagnostics import ByFile, by_file
+from cnnc.editor.documents import key_of
+from cnnc.editor.hints import ShapeHints
+from cnnc.editor.outline import outline
+from cnnc.editor.session import EditorSession
+from cnnc.version import __version__
+
+PAUSE = 0.15
+"""Seconds without a change after which diagnostics are sent."""
+
+
+class SpecServer(LanguageServer):
+    """The server of one editor."""
+
+    def __init__(self, levels_of: Callable[[str], Levels]) -> None:
+        # an editor and pygls may disagree about lines that end in other characters than CR and LF, so no increments
+        super().__init__("cnnc", __version__, types.TextDocumentSyncKind.Full)
+        self.session = EditorSession(levels_of)
+        self.hints = ShapeHints(self.session)
+        self.checked: dict[str, ByFile] = {}
+        self.shut_down = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Take over what the client has said about itself."""
+        self.session.encoding = self.workspace.position_encoding or types.PositionEncodingKind.Utf16
+        self.search()
+
+    def search(self) -> None:
+        """Find the specs of the workspace."""
+        uris = [*self.workspace.folders, *([self.workspace.root_uri] if self.workspace.root_uri else [])]
+        self.session.documents.search(dict.fromkeys(filter(None, map(to_fs_path, uris))))
+
+    def changed(self, uri: str) -> None:
+        """Take over the text of an open file, and check it after a pause."""
+        self.session.documents.open(uri, self.workspace.get_text_document(uri).source)
+        self.check_soon()
+
+    def closed(self, uri: str) -> None:
+        """Forget a file."""
+        key = self.session.documents.close(uri)
+        self.session.analyses.forget(key)
+        self.hints.forget(key)
+        self.check_soon()
+
+    def check_soon(self) -> None:
+        """Check all open files after a pause."""
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(PAUSE, self.check)
+
+    def check(self) -> None:
+        """Check the open files and their users, and send the diagnostics that have changed."""
+        documents = self.session.documents
+        before = _by_file(self.checked)
+        opened = list(documents.uris)
+        self.checked = {key: by_file(self.session, key) for key in (*opened, *documents.users_of(opened))}
+        after = _by_file(self.checked)
+        for key in {**before, **after}:
+            found = after.get(key, [])
+            if found != before.get(key) or key not in before:
+                params = types.PublishDiagnosticsParams(documents.uri(key), found)
+                self.text_document_publish_diagnostics(params)
+
+
+def _by_file(checked: dict[str, ByFile]) -> ByFile:
+    """The diagnostics of each file, from all checks; a block has the same ones in several."""
+    found: ByFile = {}
+    for check in checked.values():
+        for key, each in check.items():
+            known = found.setdefault(key, [])
+            known += [diagnostic for diagnostic in each if diagnostic not in known]
+    return found
+
+
+def make_server(levels_of: Callable[[str], Levels]) -> SpecServer:
+    """Return a server; `levels_of` returns the levels of warnings of a file."""
+    server = SpecServer(levels_of)
+
+    @server.feature(types.INITIALIZED)
+    def _initialized(ls: SpecServer, params: types.InitializedParams) -> None:
+        ls.begin()
+
+    @server.feature(types.SHUTDOWN)
+    def _shut_down(ls: SpecServer, params: None) -> None:
+        ls.shut_down = True
+
+    @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
+    def _opened(ls: SpecServer, params: types.DidOpenTextDocumentParams) -> None:
+        ls.changed(params.text_document.uri)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
+    def _changed(ls: SpecServer, params: types.DidChangeTextDocumentParams) -> None:
+        ls.changed(params.text_document.uri)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
+    def _saved(ls: SpecServer, params: types.DidSaveTextDocumentParams) -> None:
+        ls.search()
+        ls.check_soon()
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
+    def _closed(ls: SpecServer, params: types.DidCloseTextDocumentParams) -> None:
+        ls.closed(params.text_document.uri)
+
+    @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
+    def _hints(ls: SpecServer, params: types.InlayHintParams) -> list[types.InlayHint]:
+        return ls.hints.of(key_of(params.text_document.uri), params.range)
+
+    @server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
+    def _outline(ls: SpecServer, params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
+        return outline(ls.session, key_of(params.text_document.uri))
+
+    return server

@@ -1,0 +1,120 @@
+"""An editor for tests: starts `cnnc lsp`, and asks it about files as a user would. Its calls wait for the answers."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from pygls.lsp.client import LanguageClient
+from pygls.uris import from_fs_path
+
+EVERYTHING = types.Range(types.Position(0, 0), types.Position(100_000, 0))
+WAIT = 60.0
+"""Seconds for an answer."""
+
+
+class Editor:
+    """One editor, and the server that it has started. `folder` is its workspace."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._loop = asyncio.new_event_loop()
+        self._versions = count(1)
+        self._texts: dict[str, str] = {}
+        self.published: dict[str, list[types.Diagnostic]] = {}
+        self.shown: list[str] = []
+        self.client = LanguageClient("editor", "1")
+        self._listen()
+        self.wait(self.client.start_io(sys.executable, "-m", "cnnc", "lsp", "--stdio"))
+        root = types.WorkspaceFolder(self.uri(""), "tests")
+        about = types.InitializeParams(types.ClientCapabilities(), workspace_folders=[root])
+        self.capabilities = self.wait(self.client.initialize_async(about)).capabilities
+        self.client.initialized(types.InitializedParams())
+
+    def _listen(self) -> None:
+        @self.client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+        def publish(params: types.PublishDiagnosticsParams) -> None:
+            self.published[params.uri] = list(params.diagnostics)
+
+        @self.client.feature(types.WINDOW_SHOW_MESSAGE)
+        def show(params: types.ShowMessageParams) -> None:
+            self.shown.append(params.message)
+
+    def wait(self, call: Awaitable[Any]) -> Any:
+        return self._loop.run_until_complete(asyncio.wait_for(call, WAIT))
+
+    def end(self) -> int:
+        """End the session, and return the server's exit code."""
+        server: Any = self.client._server
+        self.wait(self.client.shutdown_async(None))
+        self.client.exit(None)
+        code = self.wait(server.wait())
+        self.wait(self.client.stop())
+        self._loop.close()
+        return code
+
+    def uri(self, name: str) -> str:
+        return from_fs_path(str(self.folder / name))
+
+    def document(self, name: str) -> types.TextDocumentIdentifier:
+        return types.TextDocumentIdentifier(self.uri(name))
+
+    # -- what a user does
+
+    def open(self, name: str, text: str, *, write: bool = False) -> None:
+        """Open a file, or change its text if it is open."""
+        uri, version = self.uri(name), next(self._versions)
+        if write:
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(text, encoding="utf-8")
+        if name in self._texts:
+            document = types.VersionedTextDocumentIdentifier(version, uri)
+            changes = [types.TextDocumentContentChangeWholeDocument(text)]
+            self.client.text_document_did_change(types.DidChangeTextDocumentParams(document, changes))
+        else:
+            item = types.TextDocumentItem(uri, "yaml", version, text)
+            self.client.text_document_did_open(types.DidOpenTextDocumentParams(item))
+        self._texts[name] = text
+
+    def close(self, name: str) -> None:
+        del self._texts[name]
+        self.client.text_document_did_close(types.DidCloseTextDocumentParams(self.document(name)))
+
+    def close_all(self) -> None:
+        for name in list(self._texts):
+            self.close(name)
+
+    def save(self, name: str) -> None:
+        self.client.text_document_did_save(types.DidSaveTextDocumentParams(self.document(name)))
+
+    def at(self, name: str, mark: str, shift: int = 0) -> types.Position:
+        """The position of `mark` in a file, or so many characters after it."""
+        offset = self._texts[name].index(mark) + shift
+        before = self._texts[name][:offset].split("\n")
+        return types.Position(len(before) - 1, len(before[-1].encode("utf-16-le")) // 2)
+
+    # -- what the editor shows
+
+    def hints(self, name: str) -> dict[int, str]:
+        """The hints by line, counted from 1."""
+        params = types.InlayHintParams(self.document(name), EVERYTHING)
+        found = self.wait(self.client.text_document_inlay_hint_async(params)) or []
+        return {each.position.line + 1: str(each.label) for each in found}
+
+    def diagnostics(self, name: str) -> list[types.Diagnostic]:
+        """The diagnostics of a file after the pause."""
+        uri = self.uri(name)
+
+        async def sent() -> list[types.Diagnostic]:
+            while uri not in self.published:
+                await asyncio.sleep(0.01)
+            return self.published.pop(uri)
+
+        return self.wait(sent())
+
+    def outline(self, name: str) -> list[types.DocumentSymbol]:
+        params = types.DocumentSymbolParams(self.document(name))
+        return list(self.wait(self.client.text_document_document_symbol_async(params)) or [])
