@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from cnnc.cli import reference
-from cnnc.language import foreign_nodes
+from cnnc.language import foreign_nodes, reference
 from cnnc.language.model import BlockPart, Header
 from cnnc.language.nodes import EACH_KEYS
 from cnnc.ops import registry
