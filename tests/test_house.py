@@ -33,6 +33,7 @@ ROOMS = [
     "graph",
     "analysis",  # what a graph implies
     "diff",
+    "drawing",
     "expand",  # a Spec to a proved Graph
     "recover",  # a graph to a spec
     "causes",  # why shapes do not fit

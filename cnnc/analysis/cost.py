@@ -36,10 +36,17 @@ def totals(graph: Graph) -> Totals:
 
 
 def activation_bytes(graph: Graph) -> int | None:
-    """Return the peak of live activations when nodes run in order: a value lives from its node to its last use.
+    """Return the peak of live activations when nodes run in order; None if a size is open."""
+    alive = alive_bytes(graph)
+    start = bytes_of(each.type for each in graph.inputs)
+    return None if alive is None or start is None else max([start, *alive.values()])
 
-    While a node runs, its inputs and outputs are both alive; the network's outputs live to the end. None if a size is
-    open.
+
+def alive_bytes(graph: Graph) -> dict[str, int] | None:
+    """Return, by path, the bytes of the values that are alive while each node runs; None if a size is open.
+
+    A value lives from its node to its last use. While a node runs, its inputs and outputs are both alive; the network's
+    outputs live to the end.
     """
     nodes = inference_nodes(graph)
     last_use = {ref: index for index, node in enumerate(nodes) for ref in node.inputs}
@@ -50,13 +57,14 @@ def activation_bytes(graph: Graph) -> int | None:
         if elements is None:
             return None
         sizes[ref] = elements * FLOAT
-    alive = most = sum(sizes[Ref(each.name)] for each in graph.inputs)
+    alive = sum(sizes[Ref(each.name)] for each in graph.inputs)
+    found = {}
     for index, node in enumerate(nodes):
         made = [Ref(node.path, port) for port in range(len(node.outputs))]
         alive += sum(sizes[ref] for ref in made)
-        most = max(most, alive)
+        found[node.path] = alive
         alive -= sum(sizes[ref] for ref in {*node.inputs, *made} if last_use.get(ref, index) == index)
-    return most
+    return found
 
 
 def bytes_of(types: Iterable[TensorType], each: int = FLOAT) -> int | None:

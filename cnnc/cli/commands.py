@@ -46,6 +46,9 @@ COMMANDS = {
     ),
     "inspect": Command("cnnc.cli.inspect", "Print what an ONNX file contains: contract, labels, hashes, sizes, spec."),
     "diff": Command("cnnc.cli.diff", "Compare two networks: nodes added, removed and changed, and the change in cost."),
+    "draw": Command(
+        "cnnc.cli.draw", "Draw a network as SVG, PNG, an HTML page to explore, or text for Graphviz and Mermaid."
+    ),
     "fmt": Command(
         "cnnc.cli.fmt", "Format specs in place: order of keys, one line or several by length, comments kept."
     ),

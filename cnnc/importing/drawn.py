@@ -1,0 +1,124 @@
+"""The sketch of an ONNX file, for `cnnc draw`: of its import, or of its plain graph if it cannot be imported.
+
+Takes the path of a file; returns a `Sketch`. The import gives blocks, repeats and costs. The plain graph has the ops of
+ONNX and the scopes of its names, and is read without the weights.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from cnnc.compiler import load
+from cnnc.diagnostics import CnncError, Code, counted
+from cnnc.diagnostics.missing_packages import require
+from cnnc.drawing.sketch import Sketch, SketchNode, sketch
+from cnnc.files.onnx_graph import GraphNode, read_structure
+from cnnc.graph.graph import Ref
+from cnnc.importing.importer import read, with_blocks
+
+_FAMILIES: Final = {
+    "convolution": "Conv ConvTranspose ConvInteger QLinearConv DeformConv",
+    "linear, attention": "Gemm MatMul Attention QLinearMatMul MatMulInteger QGemm Einsum LSTM GRU RNN",
+    "pooling, resizing": "MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool Resize Upsample DepthToSpace",
+    "normalisation": "BatchNormalization LayerNormalization InstanceNormalization GroupNormalization LRN RMSNormalization",
+    "activation": "Relu LeakyRelu PRelu Elu Selu Celu Sigmoid Tanh Gelu HardSigmoid HardSwish Mish Softplus Softmax Clip",
+    "joining": "Add Sub Mul Div Concat Sum Max Min",
+}
+_FAMILY: Final = {op: family for family, ops in _FAMILIES.items() for op in ops.split()}
+
+
+def sketch_of(path: str) -> Sketch:
+    """Return the sketch; raises CnncError (E501) if the file is no ONNX model."""
+    require(["numpy", "onnx"], "drawing an ONNX file")
+    try:
+        return sketch(load(with_blocks(read(path)).spec))
+    except CnncError as error:
+        if any(each.code == Code.MODEL_UNREADABLE for each in error.diagnostics):
+            raise
+    return _plain(path)
+
+
+def _plain(path: str) -> Sketch:
+    found = read_structure(path)
+    paths = _paths(found.nodes)
+    shapes = _shapes(path) | {each.name: _spelled(each.shape) for each in (*found.inputs, *found.outputs)}
+    made = {each.name: Ref(each.name) for each in found.inputs}
+    kinds: dict[str, int] = {}
+    nodes = []
+    for node, place in zip(found.nodes, paths, strict=True):
+        if node.op == "Constant":
+            continue
+        nodes.append(
+            SketchNode(
+                path=place,
+                op=node.op,
+                label=node.op,
+                family=_FAMILY.get(node.op, "other"),
+                inputs=tuple(made[value] for value in node.inputs if value in made),
+                shapes=tuple(shapes.get(value, "?") for value in node.outputs),
+                channels=1,
+                macs=None,
+                alike=kinds.setdefault(node.op, len(kinds)),
+                facts={"inputs": ", ".join(node.inputs), "outputs": ", ".join(node.outputs)},
+            )
+        )
+        made |= {value: Ref(place, port) for port, value in enumerate(node.outputs)}
+    return Sketch(
+        name=os.path.splitext(os.path.basename(path))[0],
+        description="the graph of an ONNX file that cannot be imported",
+        inputs={each.name: _spelled(each.shape) for each in found.inputs},
+        nodes=tuple(nodes),
+        outputs={each.name: made[each.name] for each in found.outputs if each.name in made},
+        scopes={scope: scope.rpartition(".")[2].partition("~")[0] for place in paths for scope in _scopes(place)},
+        summary=counted(len(nodes), "node"),
+    )
+
+
+def _paths(nodes: Sequence[GraphNode]) -> list[str]:
+    """Return a path for each node from its name, as in `/layer1/conv1/Conv`; the nodes of each scope are contiguous."""
+    taken: Counter[str] = Counter()
+    open_scopes: list[tuple[str, str]] = []  # the names of the scopes around the node before, and their paths
+    found = []
+    for node in nodes:
+        *scopes, name = (node.name or node.op).strip("/").replace(".", "_").split("/")
+        shared = 0
+        while shared < min(len(scopes), len(open_scopes)) and scopes[shared] == open_scopes[shared][0]:
+            shared += 1
+        open_scopes = open_scopes[:shared]
+        for scope in scopes[shared:]:
+            open_scopes.append((scope, _free(taken, ".".join([*(path for _, path in open_scopes[-1:]), scope]))))
+        found.append(_free(taken, ".".join([*(path for _, path in open_scopes[-1:]), name or node.op])))
+    return found
+
+
+def _free(taken: Counter[str], path: str) -> str:
+    """Return the path, with a number if it is taken."""
+    taken[path] += 1
+    return path if taken[path] == 1 else f"{path}~{taken[path]}"
+
+
+def _scopes(path: str) -> Iterator[str]:
+    at = path.find(".")
+    while at >= 0:
+        yield path[:at]
+        at = path.find(".", at + 1)
+
+
+def _shapes(path: str) -> dict[str, str]:
+    """Return the shapes that onnx can infer, by value; none if it refuses the file."""
+    from onnx import load_model
+    from onnx.shape_inference import infer_shapes
+
+    try:
+        graph = infer_shapes(load_model(path, load_external_data=False)).graph
+    except Exception:  # foreign bytes: protobuf and onnx raise what they like; a picture without shapes is one still
+        return {}
+    return {
+        each.name: _spelled([side.dim_value or side.dim_param for side in each.type.tensor_type.shape.dim])
+        for each in graph.value_info
+    }
+
+
+def _spelled(shape: Sequence[int | str | None]) -> str:
+    return "×".join(str(side or "?") for side in shape) or "scalar"
