@@ -24,14 +24,14 @@ EXTRAS: Final = {
 }
 """The modules that each extra of pyproject.toml adds; each extra contains those before it."""
 
-BESIDE: Final = {"parquet": ("pyarrow",), "ray": ("ray",), "lsp": ("pygls",)}
+BESIDE: Final = {"parquet": ("pyarrow",), "ray": ("ray",), "lsp": ("pygls",), "draw": ("resvg_py",)}
 """The modules that each other extra adds."""
 
 _CHECK = ("pydantic", "networkx", "yaml")
 _COMPILE = (*_CHECK, "numpy", "torch")
 _BUILD = (*_COMPILE, "onnx", "onnxruntime")
 NEEDS: Final = {
-    **dict.fromkeys(("check", "load", "diff"), _CHECK),
+    **dict.fromkeys(("check", "load", "diff", "draw"), _CHECK),
     **dict.fromkeys(("compile", "weights", "eval"), _COMPILE),
     **dict.fromkeys(("build", "verify", "quantize", "import"), _BUILD),
     "train": (*_COMPILE, *EXTRAS["train"]),

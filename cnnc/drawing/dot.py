@@ -5,7 +5,7 @@ Takes the sketch and the outermost box, which needs no places; returns the text.
 
 from collections.abc import Iterator
 
-from cnnc.drawing.items import Box, Edge, Item
+from cnnc.drawing.items import Box, Drawn, Edge
 from cnnc.drawing.labels import COLOURS
 from cnnc.drawing.sketch import Sketch
 
@@ -28,7 +28,7 @@ def dot(sketch: Sketch, root: Box) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _dot_items(box: Box, names: dict[Item, str], indent: str) -> Iterator[str]:
+def _dot_items(box: Box, names: dict[Drawn, str], indent: str) -> Iterator[str]:
     for item in box.items:
         if isinstance(item, Box):
             yield f"{indent}subgraph cluster_{names[item]} {{"
@@ -52,7 +52,7 @@ def mermaid(sketch: Sketch, root: Box) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _mermaid_items(box: Box, names: dict[Item, str], indent: str) -> Iterator[str]:
+def _mermaid_items(box: Box, names: dict[Drawn, str], indent: str) -> Iterator[str]:
     for item in box.items:
         if isinstance(item, Box):
             yield f'{indent}subgraph {names[item]}["{_text(_heading(item))}"]'
@@ -62,11 +62,11 @@ def _mermaid_items(box: Box, names: dict[Item, str], indent: str) -> Iterator[st
             yield f'{indent}{names[item]}["{_text(_words(item))}"]:::f{[*COLOURS].index(_family(item))}'
 
 
-def _family(item: Item) -> str:
+def _family(item: Drawn) -> str:
     return item.rows[0].family if item.rows else "block"
 
 
-def _words(item: Item) -> str:
+def _words(item: Drawn) -> str:
     lines = [node.label for node in item.rows] or [item.name, item.block]
     return "\n".join([*lines[:-1], f"{lines[-1]}{f' (×{item.count})' if item.count > 1 else ''}"])
 
@@ -75,9 +75,9 @@ def _heading(box: Box) -> str:
     return f"{box.name}: {box.block}{f' ×{box.count}' if box.count > 1 else ''}"
 
 
-def _names(root: Box) -> dict[Item, str]:
+def _names(root: Box) -> dict[Drawn, str]:
     """Return a name for each item that both languages accept."""
-    names: dict[Item, str] = {}
+    names: dict[Drawn, str] = {}
 
     def enter(box: Box) -> None:
         for item in box.items:
@@ -90,10 +90,10 @@ def _names(root: Box) -> dict[Item, str]:
     return names
 
 
-def _whole_edges(root: Box) -> Iterator[tuple[Edge, Item, Item]]:
+def _whole_edges(root: Box) -> Iterator[tuple[Edge, Drawn, Drawn]]:
     """Yield the edges without ports, with their ends: a value that passes the borders of boxes is one edge."""
 
-    def enter(box: Box) -> Iterator[tuple[Edge, Item, Item]]:
+    def enter(box: Box) -> Iterator[tuple[Edge, Drawn, Drawn]]:
         for edge in box.edges:
             if edge.source.port is None and edge.target.port is None:
                 for target in _targets(edge):
@@ -105,7 +105,7 @@ def _whole_edges(root: Box) -> Iterator[tuple[Edge, Item, Item]]:
     return enter(root)
 
 
-def _source(edge: Edge) -> Item:
+def _source(edge: Edge) -> Drawn:
     """Return the item in which the value of an edge is made."""
     while isinstance(edge.source, Box):
         port = edge.source.ports[edge.key, True]
@@ -113,7 +113,7 @@ def _source(edge: Edge) -> Item:
     return edge.source
 
 
-def _targets(edge: Edge) -> Iterator[Item]:
+def _targets(edge: Edge) -> Iterator[Drawn]:
     """Yield the items that take the value of an edge."""
     if not isinstance(edge.target, Box):
         yield edge.target

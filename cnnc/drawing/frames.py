@@ -7,7 +7,7 @@ those of `picture.css`; `f0`, `f1` … are the colour families. The SVG file and
 from collections.abc import Iterator
 from html import escape
 
-from cnnc.drawing.items import Box, Edge, Item
+from cnnc.drawing.items import Box, Drawn, Edge
 from cnnc.drawing.labels import COLOURS, clipped, text_width
 from cnnc.drawing.paths import number
 from cnnc.drawing.sizes import BAR, CARD, FONT, FURTHER, HEAD, MARGIN, ROW, SMALL, TINY, has_bar, texts_of
@@ -30,7 +30,7 @@ def text(words: str, x: float, y: float, size: float, style: str, anchor: str = 
     )
 
 
-def frame(item: Item, longest: int, marks: str = "") -> Iterator[str]:
+def frame(item: Drawn, longest: int, marks: str = "") -> Iterator[str]:
     """Yield an item that is no box: its rows, its bar and its count; `longest` is the number of MACs of a full bar."""
     x, width = -item.width / 2, item.width
     yield f"<title>{escape(item.path)}</title>"
@@ -68,7 +68,7 @@ def _rect(x: float, y: float, width: float, height: float, style: str, radius: f
     )
 
 
-def _cards(item: Item, x: float, width: float, height: float) -> Iterator[str]:
+def _cards(item: Drawn, x: float, width: float, height: float) -> Iterator[str]:
     """Yield two cards behind an item that is repeated."""
     for card in (2, 1) if item.count > 1 else ():
         yield _rect(x + card * CARD, card * CARD, width, height, "c b", 4)
@@ -88,8 +88,8 @@ def box_frame(box: Box) -> Iterator[str]:
 
 
 def shapes_of(box: Box) -> Iterator[tuple[Edge, str]]:
-    """Yield the shape of each value that leaves an item, with an edge of it; the box around has those that leave the box."""
-    values: dict[tuple[Item, object], list[Edge]] = {}
+    """Yield the shape of each value that an item makes for others in its box, with an edge of that value."""
+    values: dict[tuple[Drawn, object], list[Edge]] = {}
     for edge in box.edges:
         if edge.source.port is None and edge.target.port is None:
             values.setdefault((edge.source, edge.key), []).append(edge)
@@ -101,7 +101,7 @@ def shapes_of(box: Box) -> Iterator[tuple[Edge, str]]:
         yield edge, text(edge.shape, edge.start + (-5 if on_left else 5), y, TINY, "m o", "end" if on_left else "")
 
 
-def items_of(box: Box) -> Iterator[Item]:
+def items_of(box: Box) -> Iterator[Drawn]:
     """Yield all items in a box and in the boxes inside it."""
     for item in box.items:
         yield item

@@ -13,7 +13,7 @@ Key = tuple[str, int]
 
 
 @dataclass(eq=False)
-class Item:
+class Drawn:
     """What a box holds: nodes in one frame, a folded scope, a port, or a scope that is drawn as a `Box`.
 
     `nodes` are those of the first of its `count` repeats, and `through` is the path of the last repeat. `stands` has
@@ -65,8 +65,8 @@ class Edge:
     which it passes other items.
     """
 
-    source: Item
-    target: Item
+    source: Drawn
+    target: Drawn
     key: Key
     shapes: list[str] = field(default_factory=list)
     faint: bool = True
@@ -87,7 +87,7 @@ class Edge:
 
 
 @dataclass(eq=False)
-class Box(Item):
+class Box(Drawn):
     """A scope with its items, in the order of the network, and the edges between them.
 
     `ports` has the items at its top (False) and at its bottom (True) for the values that cross its border.
@@ -95,9 +95,9 @@ class Box(Item):
     the bottom of each rank.
     """
 
-    items: list[Item] = field(default_factory=list)
+    items: list[Drawn] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
-    ports: dict[tuple[Key, bool], Item] = field(default_factory=dict)
+    ports: dict[tuple[Key, bool], Drawn] = field(default_factory=dict)
     columns: list[range] = field(default_factory=list)
     levels: list[tuple[float, float]] = field(default_factory=list)
 

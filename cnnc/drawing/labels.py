@@ -41,8 +41,10 @@ _WIDTHS: Final = (
     "1139 455 455 1024 455 1706 1139 1139 1139 1139 682 1024 569 1139 1024 1479 1024 1024 1024 684 532 684 1196"
 )
 _EM: Final = 2048
-_WIDTH: Final = {chr(32 + index): int(width) / _EM for index, width in enumerate(_WIDTHS.split())}
-_WIDTH |= {"×": 1196 / _EM, "·": 682 / _EM, "–": 1139 / _EM, "…": 1.0, "→": 1.0}
+_WIDTH: Final = {
+    **{chr(32 + index): int(width) / _EM for index, width in enumerate(_WIDTHS.split())},
+    **{"×": 1196 / _EM, "·": 682 / _EM, "–": 1139 / _EM, "…": 1.0, "→": 1.0},
+}
 
 
 def text_width(text: str, size: float) -> float:

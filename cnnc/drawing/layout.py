@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 
-from cnnc.drawing.items import Box, Edge, Item, Key
+from cnnc.drawing.items import Box, Drawn, Edge, Key
 from cnnc.drawing.sizes import measure
 from cnnc.drawing.stacking import by_rank, stack
 
@@ -20,12 +20,12 @@ SHORT = 6  # an edge that passes more ranks than this does not move the items th
 SWEEPS = 6
 LEFT = 1.6  # how much longer a detour on the right may be
 
-_Links = dict[Item, list[tuple[Item, float]]]
+_Links = dict[Drawn, list[tuple[Drawn, float]]]
 
 
 def lay_out(box: Box, *, wrap: bool) -> None:
     """Place everything in a box, and set its size; `wrap` breaks long boxes into columns."""
-    shapes: dict[Item, list[str]] = defaultdict(list)
+    shapes: dict[Drawn, list[str]] = defaultdict(list)
     for edge in box.edges:
         shapes[edge.source].append(edge.shape)
     for item in box.items:
@@ -38,7 +38,7 @@ def lay_out(box: Box, *, wrap: bool) -> None:
     stack(box, wrap=wrap)
 
 
-def _rank(box: Box) -> list[list[Item]]:
+def _rank(box: Box) -> list[list[Drawn]]:
     """Set the rank of each item, and return the items by rank."""
     into, out = _ends(box)
     for item in box.items:
@@ -52,7 +52,7 @@ def _rank(box: Box) -> list[list[Item]]:
     return by_rank(box)
 
 
-def _ends(box: Box) -> tuple[dict[Item, list[Edge]], dict[Item, list[Edge]]]:
+def _ends(box: Box) -> tuple[dict[Drawn, list[Edge]], dict[Drawn, list[Edge]]]:
     into, out = defaultdict(list), defaultdict(list)
     for edge in box.edges:
         into[edge.target].append(edge)
@@ -60,11 +60,11 @@ def _ends(box: Box) -> tuple[dict[Item, list[Edge]], dict[Item, list[Edge]]]:
     return into, out
 
 
-def _trunk(box: Box) -> list[Item]:
+def _trunk(box: Box) -> list[Drawn]:
     """Return the items that every longest path through the box has, the number of nodes being the length."""
     into, out = _ends(box)
-    above: dict[Item, int] = {}
-    below: dict[Item, int] = {}
+    above: dict[Drawn, int] = {}
+    below: dict[Drawn, int] = {}
     for item in box.items:
         above[item] = max((above[edge.source] for edge in into[item]), default=0) + len(item.nodes)
     for item in reversed(box.items):
@@ -77,10 +77,10 @@ def _trunk(box: Box) -> list[Item]:
     return [items[0] for _, items in sorted(at.items()) if len(items) == 1]
 
 
-def _order(box: Box, ranks: list[list[Item]]) -> None:
+def _order(box: Box, ranks: list[list[Drawn]]) -> None:
     """Set x of each item: the trunk in line, the others near the mean of what they are connected with."""
     above, below, number = _links(box, ranks)
-    pinned: set[Item] = set()
+    pinned: set[Drawn] = set()
     for item in _trunk(box):
         lines = [other.x + shift for other, shift in above[item] if other in pinned]
         item.x = lines[0] if lines else max((other.x for other in pinned), default=0.0)
@@ -96,20 +96,20 @@ def _order(box: Box, ranks: list[list[Item]]) -> None:
             _space(rank, wanted, pinned)
 
 
-def _links(box: Box, ranks: list[list[Item]]) -> tuple[_Links, _Links, dict[Item, float]]:
+def _links(box: Box, ranks: list[list[Drawn]]) -> tuple[_Links, _Links, dict[Drawn, float]]:
     """Return what each item is connected with above and below, with the distance for a straight edge, and its number.
 
     An edge that passes a few ranks gets an empty item in each of them, which keeps room for its lane.
     """
     above, below = defaultdict(list), defaultdict(list)
-    number: dict[Item, float] = {item: index for index, item in enumerate(box.items)}
+    number: dict[Drawn, float] = {item: index for index, item in enumerate(box.items)}
     trunk = {*_trunk(box)}
-    empty: dict[tuple[Item, Key, int], Item] = {}
+    empty: dict[tuple[Drawn, Key, int], Drawn] = {}
     for edge in box.edges:
         before, shift = edge.source, _leaves(edge)
         passed = range(edge.source.rank + 1, edge.target.rank)
         for rank in passed if len(passed) <= SHORT else ():
-            item = empty.setdefault((edge.source, edge.key, rank), Item("", port=edge.key))
+            item = empty.setdefault((edge.source, edge.key, rank), Drawn("", port=edge.key))
             if item not in number:
                 number[item] = len(number) if edge.source in trunk else number[edge.source] + 0.5
                 ranks[rank].append(item)
@@ -130,7 +130,7 @@ def _enters(edge: Edge) -> float:
     return edge.target.offset(edge.key, leaves=False) or 0.0
 
 
-def _space(rank: list[Item], wanted: dict[Item, float], pinned: Iterable[Item]) -> None:
+def _space(rank: list[Drawn], wanted: dict[Drawn, float], pinned: Iterable[Drawn]) -> None:
     """Set x as near to the wanted ones as the widths allow: pool neighbours that would collide (least squares)."""
     offset, before = 0.0, None
     pools: list[list[float]] = []  # weight, place, number of items
@@ -148,10 +148,10 @@ def _space(rank: list[Item], wanted: dict[Item, float], pinned: Iterable[Item]) 
         item.x = place + shift
 
 
-def _route(box: Box, ranks: list[list[Item]]) -> None:
+def _route(box: Box, ranks: list[list[Drawn]]) -> None:
     """Give each value that passes ranks a lane; the short ones come first, so that they are inside."""
     taken = [[(item.x - item.left - CLEAR, item.x + item.right + CLEAR) for item in rank] for rank in ranks]
-    lanes: dict[tuple[Item, object], list[Edge]] = defaultdict(list)
+    lanes: dict[tuple[Drawn, object], list[Edge]] = defaultdict(list)
     for edge in box.edges:
         if edge.target.rank - edge.source.rank > 1:
             lanes[edge.source, edge.key].append(edge)

@@ -22,4 +22,5 @@ def png(svg: str) -> bytes:
     assert sides is not None
     zoom = min(ZOOM, MOST / max(float(side) for side in sides.groups()))
     with as_file(files("cnnc.drawing").joinpath("Arimo.ttf")) as font:
-        return svg_to_bytes(svg_string=svg, zoom=zoom, font_files=[str(font)], font_family="Arimo")
+        data: bytes = svg_to_bytes(svg_string=svg, zoom=zoom, font_files=[str(font)], font_family="Arimo")
+    return data

@@ -8,7 +8,7 @@ An edge across the border of a box passes through a port, which is an item at th
 from collections.abc import Sequence
 from itertools import groupby
 
-from cnnc.drawing.items import Box, Item
+from cnnc.drawing.items import Box, Drawn
 from cnnc.drawing.repeats import merged
 from cnnc.drawing.sketch import Sketch, SketchNode
 from cnnc.drawing.wiring import connect
@@ -21,13 +21,13 @@ def scene(sketch: Sketch, depth: int | None = None) -> Box:
     """Return the box around the network; scopes deeper than `depth` names are folded."""
     builder = _Builder(sketch, depth)
     inputs = [
-        Item(name, (SketchNode(name, "input", name, "input, output", (), (shape,), 1),))
+        Drawn(name, (SketchNode(name, "input", name, "input, output", (), (shape,), 1),))
         for name, shape in sketch.inputs.items()
     ]
     ends = [
         SketchNode(f"→{name}", "output", name, "input, output", (ref,), (), 1) for name, ref in sketch.outputs.items()
     ]
-    outputs = [Item(node.path, (node,)) for node in ends]
+    outputs = [Drawn(node.path, (node,)) for node in ends]
     root = Box("", sketch.nodes, items=[*inputs, *builder.items("", sketch.nodes), *outputs])
     connect(root, [*sketch.nodes, *ends], builder.drawn_as, builder.rounds)
     return root
@@ -51,11 +51,11 @@ class _Builder:
         self.drawn_as: dict[str, str] = {}
         self.rounds: dict[str, dict[int, int]] = {}
 
-    def items(self, scope: str, nodes: Sequence[SketchNode]) -> list[Item]:
+    def items(self, scope: str, nodes: Sequence[SketchNode]) -> list[Drawn]:
         """Return the items of a scope, whose nodes are given in order."""
         start = len(scope) + 1 if scope else 0
-        found: list[Item] = []
-        last: dict[str, Item] = {}
+        found: list[Drawn] = []
+        last: dict[str, Drawn] = {}
         for inner, group in groupby(nodes, lambda node: self._inner(node.path, start)):
             if inner:
                 found.append(self._box(inner, tuple(group)))
@@ -73,13 +73,13 @@ class _Builder:
             at = path.find(".", at + 1)
         return ""
 
-    def _add(self, node: SketchNode, found: list[Item], last: dict[str, Item]) -> None:
+    def _add(self, node: SketchNode, found: list[Drawn], last: dict[str, Drawn]) -> None:
         """Add a node to the item that ends with its only input, or as an item of its own."""
         item = last.get(node.inputs[0].node) if len(node.inputs) == 1 and node.family in JOIN else None
         if item and len(item.nodes) < MOST and self._joins(item.nodes[-1], node):
             item.nodes += (node,)
         else:
-            item = Item(node.path, (node,))
+            item = Drawn(node.path, (node,))
             found.append(item)
         last[node.path] = item
 
@@ -87,13 +87,13 @@ class _Builder:
         same = self._marks.get(before.path) == self._marks.get(node.path)
         return same and before.path == node.inputs[0].node and len(self._users[before.path]) == 1
 
-    def _box(self, scope: str, nodes: tuple[SketchNode, ...]) -> Item:
+    def _box(self, scope: str, nodes: tuple[SketchNode, ...]) -> Drawn:
         block = self._scopes[scope]
         if self._depth is not None and scope.count(".") + 1 >= self._depth:
-            return Item(scope, nodes, block)
+            return Drawn(scope, nodes, block)
         return Box(scope, nodes, block, items=self.items(scope, nodes))
 
-    def _merge(self, items: list[Item]) -> list[Item]:
+    def _merge(self, items: list[Drawn]) -> list[Drawn]:
         """Return the items, with the first for each run of repeats."""
         kept = []
         for run in merged([item.nodes for item in items], self._users, self._marks):

@@ -7,7 +7,7 @@ logarithm.
 from collections.abc import Iterable
 from math import log2
 
-from cnnc.drawing.items import Box, Item
+from cnnc.drawing.items import Box, Drawn
 from cnnc.drawing.labels import text_width
 
 FONT, SMALL, TINY = 11.0, 9.5, 8.5  # of the first row, further rows, and shapes
@@ -19,7 +19,7 @@ BASE, PER_DOUBLING = 40.0, 9.0  # width of a frame for one channel, and for each
 MARGIN = 9.0  # beside a text in its frame
 
 
-def measure(item: Item, shapes: Iterable[str]) -> None:
+def measure(item: Drawn, shapes: Iterable[str]) -> None:
     """Set the extents and the height of an item that is no box; `shapes` are written beside the edges that leave it."""
     if item.port is not None:
         return
@@ -33,19 +33,19 @@ def measure(item: Item, shapes: Iterable[str]) -> None:
     item.width = width
 
 
-def texts_of(item: Item) -> list[tuple[str, float]]:
+def texts_of(item: Drawn) -> list[tuple[str, float]]:
     """Return the texts in an item's frame, from top to bottom, each with its font size."""
     if item.rows:
         return [(node.label, SMALL if index else FONT) for index, node in enumerate(item.rows)]
     return [(item.name, FONT), (item.block, SMALL)]
 
 
-def has_bar(item: Item) -> bool:
+def has_bar(item: Drawn) -> bool:
     """Whether an item shows its share of the MACs."""
     return any(node.macs for node in item.nodes)
 
 
-def repeat_width(item: Item) -> float:
+def repeat_width(item: Drawn) -> float:
     """Return the width of what a count adds on the right."""
     return 2 * CARD + text_width(f"×{item.count}", FONT) + 4 if item.count > 1 else 0.0
 

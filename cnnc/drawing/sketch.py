@@ -64,7 +64,7 @@ def sketch(graph: Graph, marks: Mapping[str, str] | None = None) -> Sketch:
     """Return the sketch of a graph, whose sizes may be open."""
     fields = receptive_fields(graph)
     kinds: dict[Hashable, int] = {}
-    spans = [each.span for each in (*graph.inputs, *graph.nodes) if each.span and each.span.source.text]
+    spans = [each.span for each in graph.inputs] + [each.span for each in graph.nodes]
     return Sketch(
         name=graph.name,
         description=graph.description or "",
@@ -73,7 +73,7 @@ def sketch(graph: Graph, marks: Mapping[str, str] | None = None) -> Sketch:
         outputs={each.name: each.ref for each in graph.outputs},
         scopes=graph.scopes,
         summary=_summary(graph),
-        texts={span.source.name: span.source.text for span in spans},
+        texts={span.source.name: span.source.text for span in spans if span and span.source.text},
         alive=alive_bytes(graph) or {},
         marks=marks or {},
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from math import sqrt
 
-from cnnc.drawing.items import Box, Edge, Item
+from cnnc.drawing.items import Box, Drawn, Edge
 from cnnc.drawing.sizes import HEAD, head_width
 
 RANKS = 28.0  # between two ranks: the length of a short edge
@@ -57,15 +57,15 @@ def stack(box: Box, *, wrap: bool) -> None:
     _ends(box)
 
 
-def by_rank(box: Box) -> list[list[Item]]:
+def by_rank(box: Box) -> list[list[Drawn]]:
     """Return the items of a box by rank."""
-    ranks: list[list[Item]] = [[] for _ in range(1 + max(item.rank for item in box.items))]
+    ranks: list[list[Drawn]] = [[] for _ in range(1 + max(item.rank for item in box.items))]
     for item in box.items:
         ranks[item.rank].append(item)
     return ranks
 
 
-def _only_ports(rank: list[Item]) -> bool:
+def _only_ports(rank: list[Drawn]) -> bool:
     return all(item.port is not None for item in rank)
 
 
@@ -88,7 +88,8 @@ def _columns(box: Box, heights: list[float], gaps: list[float]) -> list[range]:
     low, high = _extents(box, range(len(heights)))
     whole = sum(heights) + sum(gaps)
     count = max(1, round(sqrt(whole / SHAPE / (high - low + GUTTER))))
-    found, start, length = [], 0, 0.0
+    found: list[range] = []
+    start, length = 0, 0.0
     for rank, height in enumerate(heights[:-1]):
         length += height + gaps[rank]
         following = heights[rank + 1]
@@ -111,7 +112,7 @@ def _ends(box: Box) -> None:
         _spread(item, edges, leaves=False)
 
 
-def _spread(item: Item, edges: list[Edge], *, leaves: bool) -> None:
+def _spread(item: Drawn, edges: list[Edge], *, leaves: bool) -> None:
     free = []
     for edge in edges:
         own = item.offset(edge.key, leaves=leaves)

@@ -18,7 +18,7 @@ from cnnc.drawing.frames import (
     shapes_of,
     text,
 )
-from cnnc.drawing.items import Box, Item
+from cnnc.drawing.items import Box, Drawn
 from cnnc.drawing.labels import COLOURS, clipped, text_width
 from cnnc.drawing.paths import line, number
 from cnnc.drawing.sizes import SMALL
@@ -113,7 +113,7 @@ def _inside(box: Box, longest: int) -> Iterator[str]:
     yield from (shape for _, shape in shapes_of(box))
 
 
-def _item(item: Item, longest: int) -> Iterator[str]:
+def _item(item: Drawn, longest: int) -> Iterator[str]:
     if isinstance(item, Box):
         yield from box_frame(item)
         yield from _inside(item, longest)

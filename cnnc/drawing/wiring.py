@@ -6,7 +6,7 @@ There are no edges between two repeats: the count stands for them.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from cnnc.drawing.items import Box, Edge, Item, Key
+from cnnc.drawing.items import Box, Drawn, Edge, Key
 from cnnc.drawing.sketch import SketchNode
 
 
@@ -40,16 +40,16 @@ def _drawn(path: str, drawn_as: Mapping[str, str]) -> str:
 
 def _differ(one: Mapping[int, int] | None, two: Mapping[int, int] | None) -> bool:
     """Whether two nodes are in different rounds of one run of repeats."""
-    return bool(one and two) and any(run in two and two[run] != number for run, number in one.items())
+    return one is not None and two is not None and any(two.get(run, number) != number for run, number in one.items())
 
 
 class _Wiring:
     """The boxes around each item, and the edges that were made."""
 
     def __init__(self, root: Box) -> None:
-        self._around: dict[Item, Box] = {}
-        self._edges: dict[tuple[Box, Item, Item, Key], Edge] = {}
-        self.home: dict[str, Item] = {}
+        self._around: dict[Drawn, Box] = {}
+        self._edges: dict[tuple[Box, Drawn, Drawn, Key], Edge] = {}
+        self.home: dict[str, Drawn] = {}
         self._boxes: list[Box] = []
         self._enter(root)
 
@@ -70,7 +70,7 @@ class _Wiring:
             each.macs += node.macs or 0
             each.params += node.params
 
-    def way(self, source: Item, target: Item, key: Key) -> Iterator[Edge]:
+    def way(self, source: Drawn, target: Drawn, key: Key) -> Iterator[Edge]:
         """Yield the edges from one item to another, one for each box that the way leads through."""
         up, down = self._chain(source), self._chain(target)
         shared = next(box for box in up if box in {*down})
@@ -83,7 +83,7 @@ class _Wiring:
             at = self._port(box, key, leaves=False)
         yield self._edge(self._around[target], at, target, key)
 
-    def _chain(self, item: Item) -> list[Box]:
+    def _chain(self, item: Drawn) -> list[Box]:
         """Return the boxes around an item, innermost first."""
         chain = []
         box = self._around.get(item)
@@ -92,10 +92,10 @@ class _Wiring:
             box = self._around.get(box)
         return chain
 
-    def _port(self, box: Box, key: Key, *, leaves: bool) -> Item:
-        return box.ports.setdefault((key, leaves), Item("", port=key))
+    def _port(self, box: Box, key: Key, *, leaves: bool) -> Drawn:
+        return box.ports.setdefault((key, leaves), Drawn("", port=key))
 
-    def _edge(self, box: Box, source: Item, target: Item, key: Key) -> Edge:
+    def _edge(self, box: Box, source: Drawn, target: Drawn, key: Key) -> Edge:
         place = box, source, target, key
         if place not in self._edges:
             self._edges[place] = Edge(source, target, key)
@@ -105,7 +105,7 @@ class _Wiring:
     def close(self) -> None:
         """Put the ports into the boxes: those for inputs before their items, those for outputs after them."""
         for box in self._boxes:
-            sides: list[list[Item]] = [[], []]
+            sides: list[list[Drawn]] = [[], []]
             for (_, leaves), port in box.ports.items():
                 sides[leaves].append(port)
             box.items = [*sides[False], *box.items, *sides[True]]

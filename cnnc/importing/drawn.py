@@ -21,8 +21,10 @@ _FAMILIES: Final = {
     "convolution": "Conv ConvTranspose ConvInteger QLinearConv DeformConv",
     "linear, attention": "Gemm MatMul Attention QLinearMatMul MatMulInteger QGemm Einsum LSTM GRU RNN",
     "pooling, resizing": "MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool Resize Upsample DepthToSpace",
-    "normalisation": "BatchNormalization LayerNormalization InstanceNormalization GroupNormalization LRN RMSNormalization",
-    "activation": "Relu LeakyRelu PRelu Elu Selu Celu Sigmoid Tanh Gelu HardSigmoid HardSwish Mish Softplus Softmax Clip",
+    "normalisation": "BatchNormalization LayerNormalization InstanceNormalization GroupNormalization LRN "
+    "RMSNormalization",
+    "activation": "Relu LeakyRelu PRelu Elu Selu Celu Sigmoid Tanh Gelu HardSigmoid HardSwish Mish Softplus "
+    "Softmax Clip",
     "joining": "Add Sub Mul Div Concat Sum Max Min",
 }
 _FAMILY: Final = {op: family for family, ops in _FAMILIES.items() for op in ops.split()}

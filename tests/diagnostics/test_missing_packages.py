@@ -180,10 +180,9 @@ def test_extras_are_those_of_pyproject():
         assert modules_of(each for each in listed if not each.startswith("cnnc")) == set(modules)
         contained = extra
     for extra, modules in missing_packages.BESIDE.items():
-        infer, *listed = PROJECT["optional-dependencies"][extra]
-        assert infer == "cnnc[infer]"
-        assert modules_of(listed) == set(modules)
-    assert PROJECT["optional-dependencies"]["all"] == [f"cnnc[{contained},parquet]"]
+        listed = PROJECT["optional-dependencies"][extra]
+        assert modules_of(each for each in listed if not each.startswith("cnnc")) == set(modules)
+    assert PROJECT["optional-dependencies"]["all"] == [f"cnnc[{contained},parquet,lsp,draw]"]
 
 
 def test_every_dependency_is_imported_and_every_import_is_a_dependency():
