@@ -99,6 +99,7 @@ class Code(StrEnum):
     RANK_DIED = "E515"
     NOT_COMPILED = "E516"
     WEIGHTS_UNSELECTED = "E517"
+    RUN_UNREADABLE = "E518"
 
     @property
     def severity(self) -> str:

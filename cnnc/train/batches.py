@@ -32,6 +32,9 @@ class BatchSource(Protocol):
     def batches(self, order: "Tensor | None", ranges: Sequence[Range]) -> "Iterator[tuple[Tensor, Tensor]]":
         """Yield a batch for each range of positions in `order`, or in the set's own order if it is None."""
 
+    def example(self, index: int) -> "tuple[str, Tensor | None]":
+        """Return the path or the number of a picture, and its pixels, uint8 (C, H, W); None if it is unreadable."""
+
 
 def source(
     split: DecodedSplit | Files, preprocess: Preprocess, device: "torch.device", sharing: int = 1
@@ -67,6 +70,10 @@ class Resident:
                 chosen = there[part]
                 images, labels = self._images.index_select(0, chosen), self._labels.index_select(0, chosen)
                 yield self._on_device(images), self._on_device(labels)
+
+    def example(self, index: int) -> "tuple[str, Tensor | None]":
+        """See Source."""
+        return str(index), self._images[index]
 
     def _on_device(self, batch: "Tensor") -> "Tensor":
         if self._home == self._device:
@@ -106,15 +113,20 @@ class Streamed:
             images, targets = batch
             yield images.to(self._device, non_blocking=True), targets.to(self._device, non_blocking=True)
 
+    def example(self, index: int) -> "tuple[str, Tensor | None]":
+        """See Source."""
+        picture = self._pictures[index][0]
+        return str(self._pictures.files.paths[index]), None if isinstance(picture, Diagnostic) else picture
+
 
 class Pictures:
     """The data set that workers read: by index, uint8 (C, H, W) and a target, or the diagnostic of a wrong file."""
 
     def __init__(self, files: Files, preprocess: Preprocess) -> None:
-        self._files, self._preprocess = files, preprocess
+        self.files, self._preprocess = files, preprocess
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self.files)
 
     def __getitem__(self, index: int) -> "tuple[Tensor, Tensor] | tuple[Diagnostic, ...]":
         # returned, not raised: an exception loses its diagnostics on the way out of a worker
@@ -123,23 +135,23 @@ class Pictures:
 
         from cnnc.data.pictures import open_picture
 
-        path = self._files.paths[index]
+        path = self.files.paths[index]
         try:
             picture = np.array(open_picture(path).image)
             settled = self._preprocess.settle(torch.from_numpy(picture.reshape(1, *picture.shape[:2], -1)))
             return self._preprocess.resize(settled)[0], self._target(index, picture.shape[:2])
         except CnncError as error:
             (found,) = error.diagnostics
-            whole = found.code is Code.DATA_MISFIT and not self._files.masks  # about a whole set, without a path
+            whole = found.code is Code.DATA_MISFIT and not self.files.masks  # about a whole set, without a path
             return (replace(found, message=f"{path}: {found.message}") if whole else found,)
 
     def _target(self, index: int, size: tuple[int, int]) -> "Tensor":
         import torch
 
-        if not self._files.masks:
-            return torch.as_tensor(self._files.labels[index])
-        pair = Pair(self._files.paths[index], self._files.masks[index])
-        mask = torch.from_numpy(read_mask(pair, size, self._files.mask_classes))
+        if not self.files.masks:
+            return torch.as_tensor(self.files.labels[index])
+        pair = Pair(self.files.paths[index], self.files.masks[index])
+        mask = torch.from_numpy(read_mask(pair, size, self.files.mask_classes))
         return self._preprocess.resize_masks(mask[None])[0]
 
 

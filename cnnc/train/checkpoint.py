@@ -7,10 +7,8 @@ resumed run writes them again. `run.json` is a summary. All files contain hashes
 would turn into other numbers.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from os.path import exists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,18 +20,18 @@ from cnnc.files.weights_stamp import Damaged, write_stamped
 from cnnc.files.write import write_file
 from cnnc.graph.graph import Graph
 from cnnc.language.recipe import Train
-from cnnc.train.monitor import curves, metrics
+from cnnc.train.monitor import curves, metrics, tested
 from cnnc.train.monitor.metrics import EpochRecord
+from cnnc.train.run_file import RUN, RunChanged, json_hash, read_run, write_run
 from cnnc.train.tasks import task_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-STATE, LAST, BEST, RUN = "state.pt", "last.safetensors", "best.safetensors", "run.json"
+STATE, LAST, BEST = "state.pt", "last.safetensors", "best.safetensors"
 VERSION = 2
 VERSIONS = (1, VERSION)  # files of version 1 have no hash
-HASH = "sha256"
-FILES = (STATE, LAST, BEST, RUN, metrics.NAME, curves.NAME)
+FILES = (STATE, LAST, BEST, RUN, metrics.NAME, tested.NAME, curves.NAME)
 KEPT = "cnnc then renames the folder and keeps it"
 
 
@@ -104,7 +102,7 @@ class Checkpoint:
 def network_hash(graph: Graph) -> str:
     """Return the SHA-256 of the resolved spec, without the keys that do not change the network."""
     spec = {key: value for key, value in graph.spec.items() if key not in ("train", "description", "labels", "budget")}
-    return _json_hash(spec)
+    return json_hash(spec)
 
 
 def write(folder: Path, checkpoint: Checkpoint) -> None:
@@ -125,9 +123,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         hashing.end()
 
     write_file(folder / STATE, save)
-    about = _summary(checkpoint)
-    about[HASH] = _json_hash(about)
-    write_file(folder / RUN, (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode())
+    write_run(folder / RUN, _summary(checkpoint))
 
 
 def write_weights(path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str, ...] | None) -> None:
@@ -185,24 +181,12 @@ def _load(path: Path) -> Any:
 def _require_run(path: Path) -> None:
     """Raise E512 if `run.json` exists but is not as cnnc wrote it."""
     try:
-        about = json.loads(path.read_bytes())
-        whole = about.pop(HASH, None) in (_json_hash(about), None)
-    except FileNotFoundError:
-        return
+        read_run(path)
     except OSError as error:
         raise _not_resumable(path, (error.strerror or str(error)).lower()) from error
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        whole = False
-    if not whole:
-        raise _not_resumable(
-            path,
-            "it is damaged or was changed: it is not what cnnc wrote",
-            f"remove this file, which is only a summary: a run resumes from {STATE} alone",
-        )
-
-
-def _json_hash(data: Mapping[str, Any]) -> str:
-    return sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    except RunChanged as error:
+        help = f"remove this file, which is only a summary: a run resumes from {STATE} alone"
+        raise _not_resumable(path, str(error), help) from None
 
 
 _PUT_BACK = (

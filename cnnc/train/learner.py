@@ -13,6 +13,7 @@ from cnnc.data.preprocess import Preprocess
 from cnnc.graph.graph import Graph
 from cnnc.language.recipe import Train
 from cnnc.ops.conv import Conv, ConvTranspose
+from cnnc.train.answers import Answers
 from cnnc.train.augment import Augment
 from cnnc.train.compiled import compiled, compiling
 from cnnc.train.devices import Team
@@ -58,6 +59,7 @@ class Learner:
         self._model, self._optimizer = team.fabric.setup(compiled(module) if recipe.compile else module, made)
         self.watchful = team.device.type == "cpu"
         self.totals = self._zeros()
+        self.answers = Answers()
 
     def begin(self) -> None:
         """Start an epoch: training mode, totals at zero."""
@@ -107,16 +109,17 @@ class Learner:
             return first_not_finite(self._graph, self.module.state_dict(), inputs, self._selection.evaluate)
 
     def test(self, batches: Iterable[tuple["Tensor", "Tensor"]]) -> None:
-        """Sum loss and metrics over test batches."""
+        """Sum loss and metrics over test batches, and collect the answers."""
         import torch
 
         self.module.eval()
-        self.totals = self._zeros()
+        self.totals, self.answers = self._zeros(), Answers()
         with torch.inference_mode(), self._team.fabric.autocast():
             for images, targets in batches:
                 inputs, prepared = self.prepare(images, targets, augment=False)
                 _, loss, scores, truth = self._testing(self.module(inputs), prepared)
                 self._count(loss, scores, truth)
+                self.answers.add(scores, truth)
 
     def scores(self, totals: Sequence[float], examples: int) -> dict[str, float]:
         """Return the loss and the metrics, by name, of `totals` over that many examples."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from cnnc.language.recipe import Train
 from cnnc.train import checkpoint
+from cnnc.train.answers import record as answers_of_all
 from cnnc.train.batches import BatchSource
 from cnnc.train.checkpoint import Checkpoint, Progress, RunIdentity
 from cnnc.train.devices import Team
@@ -21,6 +22,7 @@ from cnnc.train.epoch_order import Plan, Range, derive, order
 from cnnc.train.interrupt import StopRequest
 from cnnc.train.learner import Learner, NotFinite
 from cnnc.train.monitor.metrics import LOSS, EpochRecord
+from cnnc.train.monitor.tested import Tested
 from cnnc.train.not_finite import LossCheck, not_finite
 from cnnc.train.optimizer import rate
 
@@ -35,7 +37,7 @@ class Listener(Protocol):
 
     def on_batch(self, step: int) -> None: ...
 
-    def on_epoch(self, record: EpochRecord) -> None: ...
+    def on_epoch(self, record: EpochRecord, tested: Tested | None) -> None: ...
 
 
 class Stopped(Exception):
@@ -90,7 +92,7 @@ class Loop:
         record = EpochRecord(done.epoch + 1, scores, tested, lr, seconds, speed)
         self.progress = Progress(done.epoch + 1, records=[*done.records, record])
         self._save()
-        self.watcher.on_epoch(record)
+        self.watcher.on_epoch(record, self._tested() if self.progress.best is record else None)
 
     def _train(self, generators: "list[dict[str, Tensor]]") -> None:
         """Run the remaining steps of the epoch; raises Stopped and E511."""
@@ -144,6 +146,15 @@ class Loop:
         self.team.share_buffers(self.learner.module)
         self.learner.test(self._interruptible(self.test.batches(None, ranges)))
         return self.learner.scores(self.team.sum(self.learner.totals.clone()).tolist(), len(self.test))
+
+    def _tested(self) -> Tested | None:
+        """Return the record of the last test, on the first rank."""
+        if self.test is None:
+            return None
+        answers = self.team.gather(self.learner.answers.rows())
+        if self.team.rank:
+            return None
+        return answers_of_all(self.progress.epoch, answers, self.identity.labels, self.test)
 
     def _interruptible(self, batches: "Iterator[tuple[Tensor, Tensor]]") -> "Iterator[tuple[Tensor, Tensor]]":
         for batch in batches:

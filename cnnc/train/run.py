@@ -16,6 +16,8 @@ from cnnc.data.load import load
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.missing_packages import NEEDS, require
 from cnnc.files.checks import require_utf8
+from cnnc.files.write import write_file
+from cnnc.formatting import write as as_yaml
 from cnnc.graph.graph import Graph
 from cnnc.language.recipe import Train
 from cnnc.targets.torch_module import lower, shapes
@@ -31,8 +33,11 @@ from cnnc.train.loop import Loop
 from cnnc.train.memory import peak_memory
 from cnnc.train.monitor import Watcher
 from cnnc.train.monitor.metrics import EpochRecord
+from cnnc.train.monitor.tested import Tested
 from cnnc.train.optimizer import initialise
 from cnnc.train.recipe import merged_recipe, resumed_recipe
+from cnnc.train.run_file import SPEC
+from cnnc.train.running import running
 from cnnc.train.selection import Selection, counts, require_learning
 from cnnc.weights.patterns import all_selected, names_of
 
@@ -75,7 +80,7 @@ class Silent:
     def on_batch(self, step: int) -> None:
         """Do nothing."""
 
-    def on_epoch(self, record: EpochRecord) -> None:
+    def on_epoch(self, record: EpochRecord, tested: Tested | None = None) -> None:
         """Do nothing."""
 
 
@@ -143,6 +148,8 @@ def _run(
         if aside := _set_aside(folder):
             say(f"the earlier run in {folder} is now in {aside}")
         _begin(folder, Checkpoint(identity, progress, learner.state(), []))
+    if team.rank == 0:
+        write_file(folder / SPEC, as_yaml(graph.spec).encode())
     test = source(data.test, learner.preprocess, team.device, team.local) if data.test else None
     loop = Loop(
         team,
@@ -174,7 +181,7 @@ def _watched(loop: Loop, generators: "list[dict[str, Tensor]]") -> int:
     if loop.team.rank:
         with stop_on_signals() as loop.request:
             return loop.run(generators)
-    with stop_on_signals() as loop.request, Watcher(loop.folder) as watcher:
+    with running(loop.folder), stop_on_signals() as loop.request, Watcher(loop.folder) as watcher:
         loop.watcher = watcher
         watcher.on_start(loop.recipe.epochs, loop.plan.steps, len(loop.train), loop.progress.records)
         return loop.run(generators)

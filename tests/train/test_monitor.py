@@ -19,8 +19,16 @@ from cnnc.train.monitor.console import Bar, Lines, bar, display, summary
 from cnnc.train.monitor.draw_curves import draw
 from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.monitor.pace import Pace, seconds
+from cnnc.train.report import page
+from cnnc.train.run_file import RUN, write_run
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def begun(tmp_path):
+    """The summary that a run begins with: without it, there is no report."""
+    write_run(tmp_path / RUN, {"name": "net", "recipe": {"epochs": 10}, "epochs_done": 10, "best": None})
 
 
 def record(epoch, **changed):
@@ -111,15 +119,27 @@ def test_the_curves_are_drawn_while_the_training_goes_on(tmp_path):
         first = (tmp_path / curves.NAME).read_bytes()
         watcher.on_epoch(record(2))
     assert (tmp_path / curves.NAME).read_bytes() == draw([record(1), record(2)], 5) != first
-    assert {each.name.split(".")[0] for each in tmp_path.iterdir()} == {"curves", "events", "metrics"}
+    names = {each.name.split(".")[0] for each in tmp_path.iterdir()}
+    assert names == {"curves", "events", "metrics", "report", "run"}
 
 
-def test_curves_that_cannot_be_written_do_not_end_a_training(tmp_path):
-    (tmp_path / curves.NAME).mkdir()
+@pytest.mark.parametrize(("blocked", "drawn"), [(curves.NAME, page.NAME), (page.NAME, curves.NAME)])
+def test_a_drawing_that_cannot_be_written_ends_neither_a_training_nor_the_other_drawing(tmp_path, blocked, drawn):
+    (tmp_path / blocked).mkdir()
     lines = run(tmp_path, epochs=2, upto=2)
     assert epochs_in_metrics(tmp_path) == [1, 2]
+    assert len(lines) == 3
     assert lines[-1].startswith("note: ")
-    assert "curves.png: it is a folder" in lines[-1]
+    assert f"{blocked}: it is a folder" in lines[-1]
+    assert (tmp_path / drawn).is_file()
+
+
+def test_a_report_that_fails_is_named_once(tmp_path):
+    (tmp_path / RUN).write_text("{")
+    *lines, last = run(tmp_path, epochs=2, upto=2)
+    assert len(lines) == 2
+    assert "report.html is not up to date: cannot read" in last
+    assert "run.json: it is damaged or was changed" in last
 
 
 def test_the_process_that_draws_ends_when_the_training_is_killed(tmp_path):

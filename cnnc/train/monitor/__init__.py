@@ -1,4 +1,4 @@
-"""Progress of a training run: a bar or lines on the terminal, `metrics.jsonl`, TensorBoard events, `curves.png`.
+"""Progress of a training run: a bar or lines on the terminal, `metrics.jsonl`, TensorBoard events, `report.html`.
 
 The loop calls the Watcher with step counts during an epoch, and with an EpochRecord at its end. Nothing here uses
 tensors. Only the process of rank 0 has a Watcher.
@@ -15,6 +15,8 @@ from cnnc.train.monitor.curves import Curves
 from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.monitor.pace import Pace
 from cnnc.train.monitor.tensorboard import Events
+from cnnc.train.monitor.tested import Tested
+from cnnc.train.monitor.tested import write as write_tested
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -58,8 +60,8 @@ class Watcher:
         assert self._pace is not None  # on_start was first
         self._pace.step = step
 
-    def on_epoch(self, record: EpochRecord) -> None:
-        """Show and record a completed epoch."""
+    def on_epoch(self, record: EpochRecord, tested: Tested | None = None) -> None:
+        """Show and record a completed epoch, and the test of its weights if they are the best."""
         assert self._pace is not None  # on_start was first
         assert self._events is not None
         assert self._curves is not None
@@ -67,6 +69,8 @@ class Watcher:
         self._records.append(record)
         self._display.say(line(record, self._pace))
         metrics.write(self._folder, self._records)
+        if tested:
+            write_tested(self._folder, tested)
         self._events.add(record, time.time())
         self._curves.add([record])
 
@@ -78,8 +82,7 @@ class Watcher:
         """Remove the bar and finish the files; a second call does nothing."""
         self._display.close()
         events, curves, self._events, self._curves = self._events, self._curves, None, None
-        fault = curves.close() if curves else None
-        if fault:
+        for fault in curves.close() if curves else ():
             self._display.say(f"note: {fault}")
         if events:
             events.close()

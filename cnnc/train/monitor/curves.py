@@ -1,4 +1,4 @@
-"""Draw `curves.png` in a separate process, so that the training process neither imports matplotlib nor waits for it.
+"""Draw `curves.png` and `report.html` in a separate process, so that the training does not wait for them.
 
 Sends epoch records to the process as they arrive; it draws all waiting records at once. The process runs `draw_curves`,
 and exits when its stdin closes, also if the training is killed.
@@ -18,7 +18,7 @@ PATIENCE = 20.0  # seconds for the last drawing
 
 
 class Curves:
-    """Keeps `folder/curves.png` up to date."""
+    """Keeps `folder/curves.png` and `folder/report.html` up to date."""
 
     def __init__(self, folder: Path, epochs: int) -> None:
         self._path = folder / NAME
@@ -40,15 +40,15 @@ class Curves:
             self._process.stdin.write(lines.encode())
             self._process.stdin.flush()
 
-    def close(self) -> str | None:
-        """Wait for the last drawing; returns an error message of one line, or None."""
+    def close(self) -> list[str]:
+        """Wait for the last drawing; returns an error message of one line for each file that is not up to date."""
         try:
             output, _ = self._process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
-            return f"{self._path} is not up to date: drawing it took more than {PATIENCE:.0f} s"
+            return [f"{self._path} is not up to date: drawing it took more than {PATIENCE:.0f} s"]
         if self._process.returncode == 0:
-            return None
-        reason = output.decode(errors="replace").strip() or f"drawing it failed with status {self._process.returncode}"
-        return f"{self._path} is not up to date: {reason}"
+            return []
+        failed = f"{self._path} is not up to date: drawing it failed with status {self._process.returncode}"
+        return output.decode(errors="replace").splitlines() or [failed]

@@ -1,19 +1,21 @@
-"""`python -m cnnc.train.monitor.draw_curves PICTURE EPOCHS`: draw training curves as epoch records arrive.
+"""`python -m cnnc.train.monitor.draw_curves PICTURE EPOCHS`: draw the curves and the report as epoch records arrive.
 
-Reads a line of JSON from stdin for each EpochRecord, and replaces PICTURE atomically. If it cannot write the file, it
-prints the error to stdout and exits with 1.
+Reads a line of JSON from stdin for each EpochRecord, and replaces PICTURE, and `report.html` in its folder, atomically.
+A file that it cannot draw is not tried again; at the end it prints a line for each to stdout, and exits with 1.
 """
 
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 from cnnc.diagnostics import CnncError
 from cnnc.files.write import write_file
 from cnnc.train.monitor.metrics import METRICS, EpochRecord
+from cnnc.train.report import page
 
 # the colours and line styles of the figures in Dive into Deep Learning
 LOSS, TRAIN, TEST = ("C0", "-"), ("m", "--"), ("g", "-.")
@@ -66,14 +68,30 @@ def main() -> None:
     """Draw until stdin ends."""
     if sys.platform != "win32":
         os.nice(10)  # give the training priority
-    path, records = Path(sys.argv[1]), list[EpochRecord]()
+    path, records, faults = Path(sys.argv[1]), list[EpochRecord](), dict[str, str]()
     for batch in batches():
         records += batch
-        try:
-            write_file(path, draw(records, int(sys.argv[2])))
-        except CnncError as error:
-            print(error.diagnostics[0].message)
-            sys.exit(1)
+        attempt(page.NAME, partial(page.write, path.parent), faults)
+        attempt(path.name, partial(_draw, path, records), faults)
+    for name, reason in faults.items():
+        print(f"{path.with_name(name)} is not up to date: {reason}")
+    sys.exit(bool(faults))
+
+
+def _draw(path: Path, records: Sequence[EpochRecord]) -> None:
+    write_file(path, draw(records, int(sys.argv[2])))
+
+
+def attempt(name: str, work: Callable[[], object], faults: dict[str, str]) -> None:
+    """Draw a file, unless that has failed before; a failure goes into `faults`. The other file is still drawn."""
+    if name in faults:
+        return
+    try:
+        work()
+    except CnncError as error:
+        faults[name] = error.diagnostics[0].message
+    except Exception as error:  # a fault of the drawing must not end the process, which has another file to draw
+        faults[name] = f"drawing it failed: {type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":
