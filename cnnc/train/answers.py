@@ -21,7 +21,7 @@ SMALL = 48  # up to this side, PNG is smaller than JPEG, and exact
 Row = tuple[float, float, float, float]
 
 
-class Answers:
+class ClassAnswers:
     """The answers of one rank: for each picture, its label, the predicted class, and the probabilities of both."""
 
     def __init__(self) -> None:

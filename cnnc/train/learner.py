@@ -13,7 +13,7 @@ from cnnc.data.preprocess import Preprocess
 from cnnc.graph.graph import Graph
 from cnnc.language.recipe import Train
 from cnnc.ops.conv import Conv, ConvTranspose
-from cnnc.train.answers import Answers
+from cnnc.train.answers import ClassAnswers
 from cnnc.train.augment import Augment
 from cnnc.train.compiled import compiled, compiling
 from cnnc.train.devices import Team
@@ -59,7 +59,7 @@ class Learner:
         self._model, self._optimizer = team.fabric.setup(compiled(module) if recipe.compile else module, made)
         self.watchful = team.device.type == "cpu"
         self.totals = self._zeros()
-        self.answers = Answers()
+        self.answers = ClassAnswers()
 
     def begin(self) -> None:
         """Start an epoch: training mode, totals at zero."""
@@ -113,7 +113,7 @@ class Learner:
         import torch
 
         self.module.eval()
-        self.totals, self.answers = self._zeros(), Answers()
+        self.totals, self.answers = self._zeros(), ClassAnswers()
         with torch.inference_mode(), self._team.fabric.autocast():
             for images, targets in batches:
                 inputs, prepared = self.prepare(images, targets, augment=False)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from cnnc.train import launch
 from cnnc.train.devices import SILENT_FAILURE
+from cnnc.train.monitor import tested
 from tests.train.conftest import draw, spec
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +118,9 @@ def test_two_processes_learn_as_one_does(start, tmp_path, how):
         output = finish(start("two", before=torchrun))
     assert output.count("epoch 3/3") == 1
     assert curve(tmp_path / "two") == pytest.approx(curve(tmp_path / "one"), rel=1e-4)
+    tests = [tested.read(tmp_path / out / "net") for out in ("one", "two")]
+    assert tests[0].matrix == tests[1].matrix
+    assert [each.name for each in tests[0].worst] == [each.name for each in tests[1].worst]
     one, two = (load_file(tmp_path / out / "net" / "last.safetensors") for out in ("one", "two"))
     for key, value in one.items():
         assert (two[key] - value).abs().max() < 1e-4
