@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROUNDING = 2.0**-24  # the largest relative rounding error of float32
 NORMS = ("native_group_norm", "native_layer_norm", "native_batch_norm")  # the last one also computes instance norms
 PLAIN_SUMS = 3 / 300  # of 300 times the rounding error, which is allowed
-NEAR_ONE = ("elu", "sigmoid", "_softmax", "silu", "gelu", "mish", "softplus")
+NEAR_ONE = ("elu", "celu", "sigmoid", "_softmax", "silu", "gelu", "mish", "softplus")
 """Operators whose small results some implementations compute from numbers near 1: exp(x) - 1 and not expm1(x)."""
 
 
