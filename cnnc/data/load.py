@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnc.data import cifar, folder, idx, masks, npz
+from cnnc.data import cifar, folder, idx, masks, npz, table
 from cnnc.data.dataset import (
     CLASS,
     Data,
@@ -30,8 +30,8 @@ from cnnc.data.named_sets import CIFAR10, DIGITS, KNOWN, NamedSet, by_beginning,
 from cnnc.diagnostics import CnncError, Code
 
 LAYOUTS = (
-    "use a folder with the four IDX files of MNIST, CIFAR-10's batches, train/CLASS/PICTURE or CLASS/PICTURE; or an "
-    ".npz file or CIFAR-10's .tar.gz"
+    "use a folder with the four IDX files of MNIST, CIFAR-10's batches, train/CLASS/PICTURE, CLASS/PICTURE or "
+    "train.csv; or a .csv file, an .npz file or CIFAR-10's .tar.gz"
 )
 CLASSES = "classes.txt"
 
@@ -90,21 +90,10 @@ def _read(path: Path, target: Labelling) -> _Parts:
         is_folder, is_file = path.is_dir(), path.is_file()
     if not is_folder and not is_file:
         raise _not_found(path)
-    if is_folder and target.kind == "segmentation":
-        return _Parts(*masks.read(path, target.masks, target.size), _listed_classes(path))
-    if is_folder and idx.find(path):
-        train, test = idx.read(path)
-        return _with_digit_names(_Parts(train, test, _idx_classes(path, train)), target)
-    if batches := cifar.find(path):
-        cifar_train, cifar_test, names = cifar.read(batches)
-        return _Parts(cifar_train, cifar_test, names or CIFAR10)
-    if is_folder and folder.find(path):
-        return _Parts(*folder.read(path))
-    if is_folder and folder.find_flat(path):
-        flat, names = folder.read_flat(path)
-        return _Parts(flat, None, names)
-    if is_file and path.suffix.lower() == ".npz":
-        return _with_digit_names(_Parts(*npz.read(path, target)), target)
+    if table.find(path):
+        return _Parts(*table.read(path, target))
+    if found := _of_folder(path, target) if is_folder else _of_file(path, target):
+        return found
     if is_file:
         raise unreadable(path, "its layout is unknown", LAYOUTS)
     with reading(path):
@@ -112,6 +101,35 @@ def _read(path: Path, target: Labelling) -> _Parts:
     content = ", ".join(inside[:5]) + (" …" if len(inside) > 5 else "")
     reason = f"its layout is unknown: it contains {content}" if inside else "the folder is empty"
     raise unreadable(path, reason, LAYOUTS)
+
+
+def _of_folder(path: Path, target: Labelling) -> _Parts | None:
+    if target.kind == "segmentation":
+        return _Parts(*masks.read(path, target.masks, target.size), _listed_classes(path))
+    if idx.find(path):
+        train, test = idx.read(path)
+        return _with_digit_names(_Parts(train, test, _idx_classes(path, train)), target)
+    if batches := cifar.find(path):
+        return _of_cifar(batches)
+    if folder.find(path):
+        return _Parts(*folder.read(path))
+    if folder.find_flat(path):
+        flat, names = folder.read_flat(path)
+        return _Parts(flat, None, names)
+    return None
+
+
+def _of_file(path: Path, target: Labelling) -> _Parts | None:
+    if archive := cifar.find(path):
+        return _of_cifar(archive)
+    if path.suffix.lower() == ".npz":
+        return _with_digit_names(_Parts(*npz.read(path, target)), target)
+    return None
+
+
+def _of_cifar(path: Path) -> _Parts:
+    train, test, names = cifar.read(path)
+    return _Parts(train, test, names or CIFAR10)
 
 
 def _not_found(path: Path) -> CnncError:

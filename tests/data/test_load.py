@@ -102,7 +102,7 @@ def test_a_label_to_test_on_must_fit_too(idx, refused):
 
 def test_paths_without_data(tmp_path, refused):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "text.csv").write_text("1,2")
+    (tmp_path / "text.txt").write_text("1,2")
     (tmp_path / "other").mkdir()
     for name in "abcdefg":
         (tmp_path / "other" / name).touch()
@@ -110,7 +110,7 @@ def test_paths_without_data(tmp_path, refused):
     for name, words in (
         ("empty", "the folder is empty"),
         ("other", "its layout is unknown: it contains a, b, c, d, e …"),
-        ("text.csv", "its layout is unknown"),
+        ("text.txt", "its layout is unknown"),
         ("absent", "there is no such file or folder"),
         ("pipe", "it is neither a file nor a folder"),
     ):
