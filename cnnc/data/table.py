@@ -52,12 +52,12 @@ class _Row:
 
 def find(path: Path) -> bool:
     """Return whether the path is a CSV file, or a folder with `train.csv`."""
-    return path.suffix.lower() == ".csv" if path.is_file() else os.path.isfile(path / f"{TRAIN}.csv")
+    return path.suffix.lower() == ".csv" if os.path.isfile(path) else os.path.isfile(path / f"{TRAIN}.csv")
 
 
 def read(path: Path, labelling: Labelling) -> _Parts:
     """Return training files, test files and class names; raises CnncError (E508, E510). Opens no picture."""
-    if path.is_file():
+    if os.path.isfile(path):
         columns, rows = _rows(path)
         test = [row for row in rows if _is_test(row)] if SPLIT in columns else []
         train = [row for row in rows if not _is_test(row)] if SPLIT in columns else rows
