@@ -24,7 +24,7 @@ from cnnc.precision.choices import MAX_DROP
 from cnnc.precision.request import Request
 from cnnc.targets.choices import DEFAULTS, OPSET
 from cnnc.text.reader import parse_text
-from cnnc.text.source import read
+from cnnc.text.source import Read, read
 from cnnc.text.value import Value
 
 if TYPE_CHECKING:
@@ -59,12 +59,14 @@ class Checked:
 
     def as_json(self, batch: int = 1) -> dict[str, Any]:
         """The object that `cnnc check --format json` prints; its keys are a stable interface for other programs."""
+        from cnnc.formatting import edits  # a check in text does not need it
+
         return {
             "spec": self.path,
             "name": self.graph.name if self.graph else None,
             "ok": self.ok,
             **check_report.as_json(self.graph, batch),
-            "diagnostics": [rendering.as_json(each) for each in self.diagnostics],
+            "diagnostics": list(map(edits.as_json, self.diagnostics)),
         }
 
     def as_text(
@@ -102,15 +104,22 @@ def check(
     `set` sets the spec's parameters. Warnings with codes in `allow` are not reported, those in `deny` are errors;
     `deny=["warnings"]` makes all other warnings errors. Raises ValueError for a code that is not a warning's.
     """
+    return check_with(spec, read, set=set, allow=allow, deny=deny)
+
+
+def check_with(
+    spec: SpecLike, read: Read, *, set: Mapping[str, Any] | None, allow: Iterable[str], deny: Iterable[str]
+) -> Checked:
+    """Like `check`; `read` reads the spec and the files that it uses."""
     if not isinstance(spec, str | Path | Mapping):
         raise TypeError(f"a spec is a path or a dict, not {type(spec).__name__}")
     collector = Collector(Levels.of(allow, deny))
     path = "<dict>" if isinstance(spec, Mapping) else str(spec)
     graph = None
     try:
-        source = _source(spec)
+        source = _source(spec, read)
         path = source.name
-        proved = prove_values(source, parse_text(source), _settings(set) if set else {}, collector)
+        proved = prove_values(source, parse_text(source), _settings(set) if set else {}, collector, read)
         graph = proved.graph
         complete(proved, collector)
     except CnncError as error:
@@ -120,7 +129,7 @@ def check(
     return Checked(path, graph, collector.in_order(path))
 
 
-def _source(spec: SpecLike) -> Source:
+def _source(spec: SpecLike, read: Read) -> Source:
     if not isinstance(spec, Mapping):
         return read(spec)
     from cnnc.text.python_data import from_data

@@ -16,6 +16,10 @@ from jsonschema import Draft4Validator
 
 from cnnc.cli import renderers, reports
 from cnnc.compiler import Checked
+from cnnc.diagnostics import Diagnostic, Put, Remove, Source, Write
+from cnnc.formatting.edits import apply, text_edits
+from cnnc.language import validate
+from cnnc.text.reader import parse_text
 
 PLAIN = {"depth": None, "wide": False, "sort": None, "batch": None, "brief": False}
 
@@ -62,6 +66,33 @@ def show_every_way(checked: Checked) -> None:
         text = report([reports.SpecFindings(checked.path, checked.diagnostics)])
         assert all(f"{each.code}" in text for each in checked.diagnostics), format
         PARSERS[format](text)
+    for each in checked.diagnostics:
+        if each.fix is not None:
+            _require_true(each)
+
+
+def _require_true(diagnostic: Diagnostic) -> None:
+    """A fix does what the help says, and leaves a text that can be read."""
+    fix = diagnostic.fix
+    assert fix
+    assert all(_is_said(diagnostic.help or "", change) for change in fix.changes)
+    if text_edits(fix):
+        text, count = apply(fix.source, [fix])
+        assert (count, text != fix.source.text) == (1, True)
+        parse_text(Source(fix.source.name, text))
+
+
+def _is_said(help: str, change: Write | Remove | Put) -> bool:
+    match change:
+        case Remove():
+            return "write only its name" in help or "it has no attributes" in help or "remove it" in help
+        case Put(_, attribute, data):
+            return f"`{attribute}: {validate.show(data)}`" in help
+        case Write(_, dict() as body):
+            return all(key in help and str(value if key != "from" else value[0]) in help for key, value in body.items())
+        case Write(_, list() as items):
+            return f"[{', '.join(map(str, items))}]" in help
+    return (change.data if isinstance(change.data, str) else validate.show(change.data)) in help
 
 
 def _refuse(constant: str) -> None:

@@ -4,9 +4,10 @@ Takes a proved graph and yields diagnostics with `W` codes, each with its node. 
 input types are in `Op.remarks`; those that depend on neighbouring nodes are here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
-from cnnc.diagnostics import Code, Diagnostic, Note
+from cnnc.diagnostics import Code, Diagnostic, Fix, Note, Put, Span
 from cnnc.graph.graph import Graph, Node, Ref
 
 
@@ -17,18 +18,41 @@ def lint(graph: Graph) -> Iterator[tuple[Node, Diagnostic]]:
         for ref in node.inputs:
             users.setdefault(ref, []).append(node)
     shown = {each.ref for each in graph.outputs}
+
+    @cache  # only a network with such a warning needs it
+    def effective() -> set[Span | None]:
+        return _effective_biases(graph, users, shown)
+
     for node in graph.nodes:
         for remark in node.op.remarks(*graph.input_types(node)):
             yield node, Diagnostic(remark.code, remark.message, node.span, help=remark.help)
-        only = users.get(Ref(node.path), []) if Ref(node.path) not in shown else []
-        if len(only) == 1:
-            yield from ((node, diagnostic) for diagnostic in _cancelled(node, only[0]))
+        if (user := _only_user(node, users, shown)) is not None:
+            yield from ((node, each) for each in _cancelled(node, user, effective))
         if Ref(node.path) in shown and node.op.drops:
             message = f"`{node.path}` drops values of an output, so the loss sees zeros in place of predictions"
             yield node, Diagnostic(Code.DROPOUT_AT_OUTPUT, message, node.span, help="put it before the last layer")
 
 
-def _cancelled(node: Node, user: Node) -> Iterator[Diagnostic]:
+def _only_user(node: Node, users: Mapping[Ref, list[Node]], shown: set[Ref]) -> Node | None:
+    """Return the only node that uses the output of `node`; None if there are others, or it is an output."""
+    found = users.get(Ref(node.path), []) if Ref(node.path) not in shown else []
+    return found[0] if len(found) == 1 else None
+
+
+def _effective_biases(graph: Graph, users: Mapping[Ref, list[Node]], shown: set[Ref]) -> set[Span | None]:
+    """Return the lines whose bias has an effect in at least one of their nodes, or is shared with another line."""
+    shared = {node.shares for node in graph.nodes}
+    return {
+        node.span
+        for node in graph.nodes
+        if node.shares is not None
+        or node.path in shared
+        or (user := _only_user(node, users, shown)) is None
+        or not user.op.normalises_channels
+    }
+
+
+def _cancelled(node: Node, user: Node, effective: Callable[[], set[Span | None]]) -> Iterator[Diagnostic]:
     """Yield a lint for each parameter of `node` that its only user, a norm, cancels."""
     if not user.op.normalises_channels:
         return
@@ -38,4 +62,7 @@ def _cancelled(node: Node, user: Node) -> Iterator[Diagnostic]:
         yield Diagnostic(Code.CANCELLED_SCALE, message, node.span, notes=notes, help="remove one of the two norms")
     if getattr(node.op, "bias", False):
         message = f"the bias of `{node.path}` has no effect: `{user.path}` subtracts each channel's mean"
-        yield Diagnostic(Code.CANCELLED_BIAS, message, node.span, notes=notes, help="write `bias: false`")
+        help, fix = "write `bias: false`", None
+        if node.span is not None:
+            fix = Fix((Put(node.span, "bias", False),), certain=node.span not in effective())
+        yield Diagnostic(Code.CANCELLED_BIAS, message, node.span, notes=notes, help=help, fix=fix)

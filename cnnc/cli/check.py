@@ -2,9 +2,10 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cnnc.cli.options import add_exclude, add_set, parameters
@@ -16,6 +17,9 @@ from cnnc.diagnostics import CnncError, Code, Diagnostic
 if TYPE_CHECKING:
     from cnnc.compiler import Checked
     from cnnc.diagnostics.levels import Levels
+    from cnnc.text.source import Read
+
+    Check = Callable[[Read], Checked]
 
 
 def add_options(parser: Parser) -> None:
@@ -31,6 +35,8 @@ def add_options(parser: Parser) -> None:
     parser.option("--allow", metavar="CODE", repeat=True, help="Do not report this warning; may be repeated.")
     denied = "Make this warning an error (`warnings`: all warnings); may be repeated."
     parser.option("--deny", metavar="CODE", repeat=True, help=denied)
+    parser.flag("--fix", help="Apply the fixes that are certain, and check the result.")
+    parser.flag("--diff", help="Write nothing; print what --fix would change as a unified diff.")
     add_exclude(parser)
 
 
@@ -38,20 +44,30 @@ def run(given: Namespace) -> int:
     """Prove specs without running them, and return the exit code."""
     from cnnc.cli.project import project_of
     from cnnc.cli.selection import select
-    from cnnc.compiler import check
+    from cnnc.compiler import check_with
+    from cnnc.text.source import read
 
     set, from_options = parameters(given.set), _levels(given.allow, given.deny)
     paths, passed_over, _ = select(given.specs, given.exclude or ())
     levels = {path: from_options.over(project_of(path).levels) for path in paths}
     if set and len(paths) > 1 and "-" in paths:
         raise WrongCall("--set cannot be used if standard input is one of several specs")  # it would be read twice
+    _require_fixable(given, paths)
     view = {name: getattr(given, name) for name in ("depth", "wide", "sort", "batch")}
     brief = len(paths) > 1 and not any(view.values())
     code, tally = 0, Tally()
     annotated: dict[str, None] = {}  # a file of blocks is checked by itself and in all specs that use it
-    for path, settings in _settings(paths, set).items():
+    checks: dict[str, Check] = {
+        path: partial(check_with, path, set=settings, allow=levels[path].allow, deny=levels[path].deny)
+        for path, settings in _settings(paths, set).items()
+    }
+    if given.fix or given.diff:
+        from cnnc.cli.fixing import fix
+
+        read, code = fix(checks, only_show=given.diff)
+    for path, check in checks.items():
         try:
-            checked = check(path, set=settings, allow=levels[path].allow, deny=levels[path].deny)
+            checked = check(read)
             shown = _show(given.format, checked, **view, brief=brief)
         except (ModuleNotFoundError, CnncError):  # the other specs need that package as well
             raise
@@ -68,19 +84,28 @@ def run(given: Namespace) -> int:
         if given.format == "github":
             shown = Shown([line for line in shown.out if line not in annotated], shown.err)
             annotated |= dict.fromkeys(shown.out)
-        _print(shown)
-    _print(tally.closing(given.format, passed_over))
+        _print(shown, given.diff)
+    _print(tally.closing(given.format, passed_over), given.diff)
     return code
+
+
+def _require_fixable(given: Namespace, paths: Sequence[str]) -> None:
+    """Raise WrongCall if standard input is to be fixed, or a diff is to be printed in another format."""
+    if (given.fix or given.diff) and "-" in paths:
+        raise WrongCall("--fix and --diff need files: standard input cannot be fixed")
+    if given.diff and given.format != "text":
+        raise WrongCall(f"--diff prints a unified diff, so it cannot be used with --format {given.format}")
 
 
 def _show(format: str, checked: "Checked", **view: Any) -> Shown:
     return Shown([], []) if format in REPORTS else RENDERERS[format](checked, **view)
 
 
-def _print(shown: Shown) -> None:
+def _print(shown: Shown, only_diff: bool) -> None:
+    """Print the lines; if standard output is for a diff, only those for standard error."""
     for line in shown.err:
         print(line, file=sys.stderr)
-    for line in shown.out:
+    for line in () if only_diff else shown.out:
         print(line)
 
 

@@ -39,7 +39,7 @@ def run(given: Namespace) -> int:
         print(section)
     else:
         words = did_you_mean(given.subject, WORDS) if nearest(given.subject, WORDS) else None
-        help = words or op_meant(given.subject, None, ()) or "`cnnc explain` lists all codes, ops and words"
+        help = words or op_meant(given.subject, None, ()).help or "`cnnc explain` lists all codes, ops and words"
         raise WrongCall(f"there is no code, op or word {given.subject}", help)
     return 0
 

@@ -66,7 +66,7 @@ def _format(path: str, given: Namespace) -> bool:
     text = format_source(source)
     changes = text != source.text
     if given.diff and changes:
-        _print_diff(source.name, source.text, text)
+        print_diff(source.name, source.text, text)
     if given.check and changes:
         print(f"would format {visible(source.name)}")
     if not given.check and not given.diff:
@@ -78,7 +78,8 @@ def _format(path: str, given: Namespace) -> bool:
     return changes
 
 
-def _print_diff(name: str, old: str, new: str) -> None:
+def print_diff(name: str, old: str, new: str) -> None:
+    """Print the changes of a file as a unified diff."""
     from difflib import unified_diff
 
     for line in unified_diff(_lines(old), _lines(new), visible(name), visible(name)):

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from cnnc.diagnostics import Code, Diagnostic, Span
 from cnnc.diagnostics.render import annotation, render, visible
+from cnnc.formatting.edits import text_edits
 from cnnc.version import __version__
 
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -68,7 +69,20 @@ def _sarif_result(each: Diagnostic, rule: int) -> dict[str, Any]:
             if note.span
         ],
         "partialFingerprints": {"cnnc/v1": _fingerprint(each)},
+        **_sarif_fixes(each),
     }
+
+
+def _sarif_fixes(each: Diagnostic) -> dict[str, Any]:
+    edits = text_edits(each.fix) if each.fix else ()
+    if not edits:
+        return {}
+    replacements = []
+    for span, text in edits:
+        replacements.append({"deletedRegion": _sarif_place(span)["region"], "insertedContent": {"text": text}})
+    change = {"artifactLocation": _sarif_place(edits[0].span)["artifactLocation"], "replacements": replacements}
+    description = {"text": visible(each.help or "apply the fix")}
+    return {"fixes": [{"description": description, "artifactChanges": [change]}]}
 
 
 def _sarif_place(span: Span) -> dict[str, Any]:

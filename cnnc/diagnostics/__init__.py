@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Code(StrEnum):
@@ -159,9 +159,54 @@ class Note(NamedTuple):
     span: Span | None = None
 
 
+class Write(NamedTuple):
+    """Replace a key or a value by plain data."""
+
+    at: Span
+    data: Any
+
+
+class Remove(NamedTuple):
+    """Remove an entry of a mapping, found by the place of its key; or all of a node but its op."""
+
+    key: Span
+    only_value: bool = False
+
+
+class Put(NamedTuple):
+    """Set an attribute of a node, found by the place of its op."""
+
+    op: Span
+    attribute: str
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """Changes of a spec that do what the help of a diagnostic says; `cnnc.formatting.edits` finds their text.
+
+    A fix that is not `certain` may not be what the author means, so a person has to decide.
+    """
+
+    changes: tuple[Write | Remove | Put, ...]
+    certain: bool
+
+    @property
+    def source(self) -> Source:
+        """The text that the changes are in."""
+        return self.changes[0][0].source
+
+
+class Advice(NamedTuple):
+    """A help line, and the changes that it describes if a program can make them."""
+
+    help: str | None = None
+    fix: Fix | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """An error or warning. `label` is printed under the marked place; `help` says what to do.
+    """An error or warning. `label` is printed under the marked place; `help` says what to do, and `fix` can do it.
 
     A warning that is `denied` counts as an error; `allows` are the `allow`s around its place, innermost first. `origin`
     is the input for the search for the cause (`cnnc.causes`).
@@ -173,6 +218,7 @@ class Diagnostic:
     label: str | None = None
     notes: tuple[Note, ...] = ()
     help: str | None = None
+    fix: Fix | None = field(default=None, compare=False, repr=False)
     denied: bool = False
     allows: "tuple[Allow, ...]" = ()
     origin: object = field(default=None, compare=False, repr=False)

@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
+from cnnc.diagnostics import Advice, Fix, Span, Write
+
 LONGEST = 100  # characters of a word; there is no suggestion for a longer one
 MOST = 500  # options that are compared
 MOST_PAIRS = 100_000  # pairs of a character of the word and one of an option that a search may compare
@@ -34,6 +36,59 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
 
     near = get_close_matches(word, known.values(), n=1) or get_close_matches(plain, known, n=1)
     return known.get(near[0], near[0]) if near else None
+
+
+def certain(word: str, options: Iterable[str], least: int = 3) -> str | None:
+    """The only option that `word` can mean: another spelling, another framework's word for the same, or a slip.
+
+    A slip is one letter too many, too few, wrong or exchanged with the next, in a part of a name of `least` letters. A
+    word that needs a person's decision has none.
+    """
+    if not plain_name(word) or len(word) > LONGEST or "(" in word:
+        return None
+    options = list(dict.fromkeys(_looked_at(word, options)))
+    same = [option for option in options if plain_name(option) == plain_name(word)]
+    if not same:
+        if is_loose(word):
+            return None
+        if found := known_as(word, options):
+            return found
+    same = same or [option for option in options if _is_slip(word, option, least)]
+    return same[0] if len(same) == 1 == len({nearest(word, options), *same}) else None
+
+
+def is_loose(word: str) -> bool:
+    """Whether another framework's word may mean something else than ours, or more."""
+    from cnnc.diagnostics.foreign_words import LOOSE
+
+    return plain_name(word) in LOOSE
+
+
+def _is_slip(word: str, option: str, least: int) -> bool:
+    """Whether two words differ by a slip in a part between `_` and digits that has `least` letters."""
+    parts, others = (re.findall(r"[^\W\d_]+|[\d_]+|\W+", each.lower()) for each in (word, option))
+    different = [(a, b) for a, b in zip(parts, others, strict=False) if a != b]
+    if len(parts) != len(others) or len(different) != 1:
+        return False
+    ((a, b),) = different
+    return a.isalpha() and b.isalpha() and max(len(a), len(b)) >= least and _one_edit(*sorted((a, b), key=len))
+
+
+def _one_edit(short: str, long: str) -> bool:
+    """Whether a letter added, replaced or exchanged with the next turns one word into the other."""
+    at = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    if len(short) < len(long):
+        return short[at:] == long[at + 1 :]
+    exchanged = short[:at] + short[at : at + 2][::-1] + short[at + 2 :]
+    return len(short) == len(long) and (short[at + 1 :] == long[at + 1 :] or exchanged == long)
+
+
+def respelt(word: str, at: Span | None, options: Iterable[str], least: int = 3) -> Advice:
+    """The help line for a misspelt word, and the fix that writes the nearest option in its place."""
+    options = list(dict.fromkeys(options))
+    near = None if mistyped(word, options) else nearest(word, options)
+    fix = Fix((Write(at, near),), certain(word, options, least) == near) if at and near else None
+    return Advice(did_you_mean(word, options), fix)
 
 
 def effort(word: str, options: Iterable[str]) -> int:
@@ -69,6 +124,14 @@ def needless(word: str) -> str | None:
     from cnnc.diagnostics.foreign_words import NEEDLESS
 
     return NEEDLESS.get(plain_name(word)) if len(word) <= LONGEST else None
+
+
+def is_default(word: str, value: object) -> bool:
+    """Whether the needless attribute `word: value` of another framework says what a spec means without it."""
+    from cnnc.diagnostics.foreign_words import DEFAULTS
+
+    values = DEFAULTS.get(plain_name(word), ())
+    return values is None or (str(value).lower() in values)
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str | None:

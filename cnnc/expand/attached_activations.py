@@ -6,13 +6,13 @@ the file, even if the item itself has to wait.
 
 from typing import NamedTuple
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic, Span
-from cnnc.diagnostics.suggestions import did_you_mean, nearest
+from cnnc.diagnostics import Advice, CnncError, Code, Diagnostic, Fix, Span, Write
+from cnnc.diagnostics.suggestions import nearest
 from cnnc.expand.parameters import evaluate, instances
 from cnnc.expand.scope import Scope
 from cnnc.expressions.strings import as_expression
 from cnnc.language.model import Item
-from cnnc.language.validate import NOTHING, show
+from cnnc.language.validate import NOTHING, activation_advice, is_computed, show, with_dollar
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.text.value import Value
@@ -42,12 +42,12 @@ def read_acts(item: Item, scope: Scope) -> list[Act | None] | None:
     return [_read(item.op, act, inner) for inner in scopes]
 
 
-def _without(kind: object, scope: Scope) -> str | None:
-    """A help line for `none` and other words for no activation, and for a parameter without its dollar sign."""
+def _advice(kind: object, at: Span, scope: Scope) -> Advice:
+    """The advice for an unknown activation: a word for none, a parameter without its dollar sign, or a similar name."""
     if kind is False or (isinstance(kind, str) and kind.lower() in NOTHING):
-        return "remove it, or write `act: null`"
+        return Advice("remove it, or write `act: null`", Fix((Write(at, None),), certain=True))
     written = as_expression(kind, scope.knows) if isinstance(kind, str) else None
-    return f"write an expression with a dollar sign: `act: {written}`" if written else None
+    return with_dollar(written, at, "act: ") if written else activation_advice(str(kind), at)
 
 
 def _read(op: str, act: Value, scope: Scope) -> Act | None:
@@ -61,7 +61,8 @@ def _read(op: str, act: Value, scope: Scope) -> Act | None:
     known = kind if isinstance(kind, str) and kind in ACTIVATIONS else None
     if known is None:
         message = f"`act` of `{op}` must be the name of an activation, got {show(kind)}"
-        way_out = _without(kind, scope) or did_you_mean(str(kind), ACTIVATIONS)
-        scope.report(Diagnostic(Code.BAD_ATTRIBUTE, message, act.span, help=way_out))
+        help, fix = _advice(kind, act.span, scope)
+        fix = None if is_computed(act.span) else fix
+        scope.report(Diagnostic(Code.BAD_ATTRIBUTE, message, act.span, help=help, fix=fix))
     name = known or nearest(str(kind), ACTIVATIONS) or "act"
     return Act(scope.local.claim(None, name, act.span, scope.report), known, act.span)

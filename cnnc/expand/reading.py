@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic
+from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Fix, Write
 from cnnc.expand.attached_activations import Act, read_acts
 from cnnc.expand.blocks import Blocks
 from cnnc.expand.limits import MAX_FRUITLESS, count_links, count_step
@@ -18,7 +18,7 @@ from cnnc.expand.parameters import by_instance, condition, evaluate, indices, na
 from cnnc.expand.references import InputReference, not_yet_known, read_share, read_sources
 from cnnc.expand.scope import FAILED, SILENT, Scope, fail
 from cnnc.language.model import Item
-from cnnc.language.validate import show
+from cnnc.language.validate import is_computed, show
 from cnnc.text.value import Value
 
 
@@ -217,7 +217,9 @@ def _name(item: Item, scope: Scope) -> str | None:
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     way_out = f'put it in quotes: "{given}"' if is_number else "for example `name: conv1`"
     span = item.name.span if item.name else item.span
-    scope.report(Diagnostic(Code.BAD_NAME, f"a name must be a string, got {show(given)}", span, help=way_out))
+    fix = Fix((Write(span, str(given)),), certain=isinstance(given, int)) if is_number and item.name else None
+    message = f"a name must be a string, got {show(given)}"
+    scope.report(Diagnostic(Code.BAD_NAME, message, span, help=way_out, fix=None if is_computed(span) else fix))
     return str(given) if isinstance(given, int) and is_number and str(given) not in scope.local.given else None
 
 

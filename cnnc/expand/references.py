@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Literal, NamedTuple, NoReturn
 
-from cnnc.diagnostics import CnncError, Code, Diagnostic, Span, counted
-from cnnc.diagnostics.suggestions import did_you_mean, effort, nearest
+from cnnc.diagnostics import Advice, CnncError, Code, Diagnostic, Fix, Span, Write, counted
+from cnnc.diagnostics.suggestions import effort, nearest, respelt
 from cnnc.expand.scope import FAILED, UNKNOWN_WIRE, Binding, Bound, Pending, Scope, Wire, fail
 from cnnc.expressions.strings import evaluate_value, references
 from cnnc.language.model import Item
-from cnnc.language.validate import show
+from cnnc.language.validate import is_computed, show
 from cnnc.ops import registry
 from cnnc.text.value import Value
 
@@ -121,8 +121,10 @@ def read_reference(entry: Value, word: str = "from") -> InputReference:
         way_out = "write `from: a` or `from: [a, b]`" if word == "from" else f"write `{word}: a`"
         fail(Code.UNKNOWN_NODE, message, entry, way_out)
     if "," in name:
-        listed = f"`from: [{', '.join(part.strip() for part in name.split(','))}]`"
-        fail(Code.UNKNOWN_NODE, f"{show(name)} is not the name of a node", entry, f"write several as a list: {listed}")
+        names = [part.strip() for part in name.split(",")]
+        fix = Fix((Write(entry.span, names),), certain=word == "from") if not is_computed(entry.span) else None
+        help = f"write several as a list: `from: [{', '.join(names)}]`"
+        fail(Code.UNKNOWN_NODE, f"{show(name)} is not the name of a node", entry, help, fix)
     head, _, port = name.partition(".")
     return InputReference(head, port, entry.span)
 
@@ -183,7 +185,7 @@ def wire(source: InputReference, scope: Scope) -> Wire:
         return UNKNOWN_WIRE  # a name that could not be read, or was refused for its dot
     if binding is None:
         message = f"there is no node `{source.name}` in this scope"
-        fail(Code.UNKNOWN_NODE, message, source.span, _known(source.name, scope))
+        fail(Code.UNKNOWN_NODE, message, source.span, *_known(source, scope))
     if binding.failed:
         return UNKNOWN_WIRE
     if source.port not in binding.ports:
@@ -191,24 +193,29 @@ def wire(source: InputReference, scope: Scope) -> Wire:
     return binding.ports[source.port]
 
 
-def _known(name: str, scope: Scope) -> str | None:
-    """A help line with similar names in the scope, except those of items that wait for `name` itself."""
+def _known(source: InputReference, scope: Scope) -> Advice:
+    """The advice for an unknown name: similar names in the scope, except those of items that wait for it."""
+    name = source.name
     if name in scope.local.nameless:
-        return f"`when` leaves out the `{name}`: give it the name `{name}`, which then names its input"
+        return Advice(f"`when` leaves out the `{name}`: give it the name `{name}`, which then names its input")
     pending = {key: each for key, each in scope.local.bindings.items() if isinstance(each, Pending)}
     waiting = {key for key, each in pending.items() if name in each.needs}
     names = [key for key in (*scope.local.bindings, *scope.local.absent) if key not in waiting]
     scope.spend(len(names) // 8 + sum(len(each.needs) for each in pending.values()) // 8 + effort(name, names))
-    way_out = did_you_mean(name, names)
+    way_out, fix = respelt(name, source.span, names, least=4)
     near = nearest(name, names)
     around = scope.local.around
     while around is not None and near is None:
         if name in around.bindings:
             own = ", ".join(f"`{key}`" for key in names[:8])
             kinds = "a block or group sees only its own inputs and nodes"
-            return f"{kinds} ({own}): add `{name}` to its `inputs`, and to the `from` where it is used"
+            return Advice(f"{kinds} ({own}): add `{name}` to its `inputs`, and to the `from` where it is used")
         around = around.around
-    return way_out
+    if is_computed(source.span):
+        return Advice(way_out)
+    if fix and near and source.port:
+        fix = Fix((Write(source.span, f"{near}.{source.port}"),), fix.certain)
+    return Advice(way_out, fix)
 
 
 def _no_port(source: InputReference, binding: Bound, scope: Scope) -> NoReturn:

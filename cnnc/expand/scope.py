@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, NoReturn, cast
 
-from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Note, Report, Span
+from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Fix, Note, Report, Span
 from cnnc.expressions.budget import Work
 from cnnc.graph.graph import Ref
 from cnnc.language.names import TAKEN, check_name
@@ -258,6 +258,8 @@ def size(name: str, of: TensorType, attribute: str) -> int:
     return found
 
 
-def fail(code: Code, message: str, at: Value | Span | None, help: str | None = None) -> NoReturn:
+def fail(
+    code: Code, message: str, at: Value | Span | None, help: str | None = None, fix: Fix | None = None
+) -> NoReturn:
     """Raise a diagnostic at a value or a span; without a place, it gets the place of the expression."""
-    raise CnncError.of(code, message, at.span if isinstance(at, Value) else at, help=help)
+    raise CnncError([Diagnostic(code, message, at.span if isinstance(at, Value) else at, help=help, fix=fix)])

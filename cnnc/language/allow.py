@@ -4,7 +4,7 @@ Takes a code or a list of codes and returns an `Allow` for each code of a warnin
 an instance with everything in it, a block, a file of blocks, or the whole spec.
 """
 
-from cnnc.diagnostics import Allow, Code, Diagnostic, Report
+from cnnc.diagnostics import Advice, Allow, Code, Diagnostic, Fix, Report, Span, Write
 from cnnc.diagnostics.suggestions import nearest
 from cnnc.language.validate import show
 from cnnc.text.value import Value
@@ -25,18 +25,20 @@ def read_allow(value: Value | None, report: Report, bad: Code = Code.BAD_VALUE) 
                 found.append(Allow(WARNINGS[entry.data], entry.span))
         else:
             message = f"`allow` must list codes of warnings, got {show(entry.plain())}"
-            report(Diagnostic(bad, message, entry.span, help=_way_out(entry.data)))
+            help, fix = _advice(entry.data, entry.span)
+            report(Diagnostic(bad, message, entry.span, help=help, fix=fix))
     return tuple(found)
 
 
-def _way_out(given: object) -> str | None:
+def _advice(given: object, at: Span) -> Advice:
     if not isinstance(given, str):
-        return "write `allow: W302` or `allow: [W302, W304]`"
+        return Advice("write `allow: W302` or `allow: [W302, W304]`")
     if given == Code.UNUSED_ALLOW:
-        return "remove the unused `allow` that W306 reports"
+        return Advice("remove the unused `allow` that W306 reports")
     if given in CODES:
-        return f"{given} is an error: fix it in the spec"
+        return Advice(f"{given} is an error: fix it in the spec")
     if "$" in given:
-        return "write the code itself: `allow` takes no expressions"
-    near = nearest(given.upper(), WARNINGS)
-    return f"did you mean `{near}`?" if near else "`cnnc explain` lists all codes; the codes of warnings begin with W"
+        return Advice("write the code itself: `allow` takes no expressions")
+    if near := nearest(given.upper(), WARNINGS):
+        return Advice(f"did you mean `{near}`?", Fix((Write(at, near),), certain=given.upper() == near))
+    return Advice("`cnnc explain` lists all codes; the codes of warnings begin with W")

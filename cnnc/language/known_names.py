@@ -14,11 +14,12 @@ from cnnc.diagnostics.suggestions import known_as, mistyped, nearest
 from cnnc.language.foreign_nodes import (
     OPS,
     WORDS,
+    Given,
     Meant,
+    attribute_advice,
     attribute_meant,
     attributes_meant,
     op_meant,
-    say_attribute,
     written_otherwise,
 )
 from cnnc.language.model import Block, Item
@@ -50,20 +51,20 @@ class Known(NamedTuple):
             return item  # a block with the name of an op has been refused, and either may be meant
         if item.op in self.blocks or item.op in registry.PLACES:
             return self._with_attributes(item, report)
-        self._unknown_op(item, item.attributes.plain(), report)
+        certain = item.bare is None and self._unknown_op(item, item.attributes.plain(), report)
         op = nearest(item.op, (*self.blocks, *registry.PLACES))
         if op is None or "(" in item.op:
             return item
         otherwise = written_otherwise(item.op, self.blocks)
         if otherwise and not known_as(item.op, registry.PLACES):
             return item
-        mended = self._with_attributes(replace(item, op=op), report)
+        mended = self._with_attributes(replace(item, op=op), report, certain=certain)
         if otherwise:  # it may lack what ours needs: `depthwise_conv: {kernel: 3}` has no `out`
             mended = replace(mended, broken=True)
         return item if op in self.blocks else mended  # a guessed block might use itself
 
-    def _with_attributes(self, item: Item, report: Report) -> Item:
-        """The item with corrected attributes, after reporting."""
+    def _with_attributes(self, item: Item, report: Report, *, certain: bool = True) -> Item:
+        """The item with corrected attributes, after reporting; `certain`: whether its op is."""
         if item.op in self.blocks:
             item = _own_share(item, self.blocks[item.op])
             known, kind = (*self.blocks[item.op].params, *WORDS), "parameter"
@@ -73,11 +74,12 @@ class Known(NamedTuple):
         names = frozenset(known)
         for key, span in item.attributes.keys.items():
             if key not in names:
-                given = item.attributes.at(key).plain()
-                meant = attribute_meant(key, given, known, self.blocks)
-                way_out = say_attribute(item.op, key, given, known, meant)
+                given = Given(key, span, item.attributes.at(key), _given_names(item))
+                meant = attribute_meant(key, given.value.plain(), known, self.blocks)
+                help, fix = attribute_advice(item.op, given, known, meant)
+                fix = fix and replace(fix, certain=fix.certain and certain)
                 message = f"`{item.op}` has no {kind} {quote(key)}"
-                report(Diagnostic(Code.UNKNOWN_ATTRIBUTE, message, span, help=way_out))
+                report(Diagnostic(Code.UNKNOWN_ATTRIBUTE, message, span, help=help, fix=fix))
                 item = _mended(item, key, meant)
         return item
 
@@ -86,17 +88,27 @@ class Known(NamedTuple):
         says_op = given.data in registry.PLACES or item.op in WORDS or "{" in item.op
         if says_op or item.op in self.blocks or item.op in OPS or mistyped(item.op):
             message = f"the attributes of {quote(item.op)} must be a mapping, got {show(given.plain())}"
-            help = attributes_meant(item.op, given.plain())
-            report(Diagnostic(Code.MALFORMED_NODE, message, given.span, help=help))
+            help, fix = attributes_meant(item.op, item.span, given)
+            report(Diagnostic(Code.MALFORMED_NODE, message, given.span, help=help, fix=fix))
         else:
             self._unknown_op(item, given.plain(), report)
 
-    def _unknown_op(self, item: Item, given: Any, report: Report) -> None:
-        way_out = op_meant(item.op, given, self.blocks)
+    def _unknown_op(self, item: Item, given: Any, report: Report) -> bool:
+        """Report an unknown op; returns whether its meaning is certain."""
+        way_out, fix = op_meant(item.op, given, self.blocks, item.span, item.bare.span if item.bare else None)
+        if fix and not self.complete:  # it may be a block of a file that could not be read
+            fix = replace(fix, certain=False)
         if way_out is None and not self.complete:
-            return
+            return False
         way_out = way_out or "`cnnc explain ops` lists the ops; a block of your own is defined under `blocks`"
-        report(Diagnostic(Code.UNKNOWN_OP, f"there is no op or block {quote(item.op)}", item.span, help=way_out))
+        message = f"there is no op or block {quote(item.op)}"
+        report(Diagnostic(Code.UNKNOWN_OP, message, item.span, help=way_out, fix=fix))
+        return fix is not None and fix.certain
+
+
+def _given_names(item: Item) -> set[str]:
+    """The attributes and words that a node has."""
+    return {*item.attributes.keys, *(word for word, name in FIELDS.items() if getattr(item, name) is not None)}
 
 
 def _mended(item: Item, key: str, meant: Meant) -> Item:

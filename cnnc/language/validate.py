@@ -6,15 +6,18 @@ Takes a mapping `Value` and a model; returns an instance, or None after one diag
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from cnnc.diagnostics import Code, Diagnostic, Report
-from cnnc.diagnostics.suggestions import MOST, did_you_mean, known_as, nearest
+from cnnc.diagnostics import Advice, Code, Diagnostic, Fix, Report, Span, Write
+from cnnc.diagnostics.suggestions import MOST, is_loose, known_as, nearest, respelt
 from cnnc.expressions.strings import as_expression
+from cnnc.ops.activation_names import ACTIVATIONS
+from cnnc.text.scalars import resolve
 from cnnc.text.value import Value
 
 M = TypeVar("M", bound=BaseModel)
@@ -141,20 +144,28 @@ def _diagnose(
         options = [] if inner else [field.alias or name for name, field in model.model_fields.items()]
         span = holder.keys.get(key, holder.span)
         message = f"{owner} has no {codes.key} {quote(key)}"
-        return Diagnostic(codes.unknown, message, span, help=did_you_mean(key, options))
+        help, fix = respelt(key, span, options)
+        taken = isinstance(holder.data, dict) and fix and fix.changes[0][1] in holder.data
+        return Diagnostic(codes.unknown, message, span, help=help, fix=None if taken else fix)
     if kind == "missing":
         explanation = f" ({description})" if not inner and (description := _description(model, key)) else ""
         return Diagnostic(codes.missing, f"{owner} needs `{key}`{explanation}", holder.span, help=f"add `{key}: …`")
     spelling = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)[1:]
-    reason, way_out = explain(detail)
     here = value.at(*path).span
-    is_computed = "$" in here.source.line(here.line)[here.column - 1 : here.end_column - 1]
-    if way_out and is_computed and isinstance(detail["input"], float):
+    reason, (way_out, fix) = explain(detail, here)
+    if way_out and is_computed(here) and isinstance(detail["input"], float):
         way_out = "`/` always gives a float: divide with `//`, or round with `int(…)`"
     elif isinstance(detail["input"], str):
-        way_out = _without_dollar(detail["input"], knows) or way_out or _cut_pair(detail["input"], value)
+        if written := as_expression(detail["input"], knows):
+            way_out, fix = with_dollar(written, here)
+        way_out = way_out or _cut_pair(detail["input"], value)
     message = f"`{spelling}` of {what} {reason}" if spelling else f"{what} {reason}"
-    return Diagnostic(codes.bad, message, here, help=way_out)
+    return Diagnostic(codes.bad, message, here, help=way_out, fix=None if is_computed(here) else fix)
+
+
+def is_computed(at: Span) -> bool:
+    """Whether the value at a place is the result of an expression there."""
+    return "$" in at.source.line(at.line)[at.column - 1 : at.end_column - 1]
 
 
 _TRUTHS = {"yes": "true", "on": "true", "true": "true", "1": "true"}
@@ -173,11 +184,11 @@ EXPECTED = {
 }
 
 
-def explain(detail: ErrorDetails) -> tuple[str, str | None]:
-    """The error in a value, as text that follows the attribute's name, and the help line, if any."""
+def explain(detail: ErrorDetails, at: Span) -> tuple[str, Advice]:
+    """The error in a value, as text that follows the attribute's name, and the advice for the place of the value."""
     kind, got, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind in EXPECTED:
-        return f"must be {EXPECTED[kind]}, got {show(got)}", _conversion(EXPECTED[kind], got)
+        return f"must be {EXPECTED[kind]}, got {show(got)}", _conversion(EXPECTED[kind], got, at)
     bounds = {
         "greater_than_equal": "at least",
         "greater_than": "more than",
@@ -187,38 +198,59 @@ def explain(detail: ErrorDetails) -> tuple[str, str | None]:
     if kind in bounds:
         limit = next(iter(context.values()))
         written = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
-        return f"must be {bounds[kind]} {written}, got {show(got)}", None
+        return f"must be {bounds[kind]} {written}, got {show(got)}", Advice()
     if kind == "literal_error":
         expected = str(context.get("expected", "")).replace("'", "")
         options = expected.replace(" or ", ", ").split(", ")
-        return f"must be {expected}, got {show(got)}", did_you_mean(str(got), options) if len(options) > 1 else None
+        return f"must be {expected}, got {show(got)}", _option(str(got), options, at) if len(options) > 1 else Advice()
     if kind == "value_error":
         reason = str(context["error"])
         # the message names the fields of a mapping that do not fit together
-        return (reason, None) if isinstance(got, dict) else (f"{reason}, got {show(got)}", _respelt(reason, got))
-    return f"is invalid: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {show(got)}", None
+        return (
+            (reason, Advice()) if isinstance(got, dict) else (f"{reason}, got {show(got)}", _respelt(reason, got, at))
+        )
+    return f"is invalid: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {show(got)}", Advice()
 
 
-def _respelt(wanted: str, got: Any) -> str | None:
-    """A help line with the correct spelling of a value: same for `Same`, 3 for "3", [3, 3] for `(3, 3)` and `3x3`."""
+def _option(got: str, options: list[str], at: Span) -> Advice:
+    """The advice for one of several words; the name of an op of another framework is none of them for certain."""
+    from cnnc.language.foreign_ops import help_for
+
+    help, fix = respelt(got, at, options)
+    return Advice(help, fix and replace(fix, certain=fix.certain and help_for(got) is None))
+
+
+def write(written: Any, at: Span, shown: str | None = None) -> Advice:
+    """The advice to write a value, as it is or as `shown`."""
+    return Advice(f"write {show(written) if shown is None else shown}", Fix((Write(at, written),), certain=True))
+
+
+def with_dollar(written: str, at: Span, attribute: str = "") -> Advice:
+    """The advice to write an expression with its dollar sign."""
+    return Advice(
+        f"write an expression with a dollar sign: `{attribute}{written}`", Fix((Write(at, written),), certain=True)
+    )
+
+
+def activation_advice(got: str, at: Span) -> Advice:
+    """The advice for an unknown activation."""
+    return _option(got, list(ACTIVATIONS), at)
+
+
+def _respelt(wanted: str, got: Any, at: Span) -> Advice:
+    """The advice with the correct spelling of a value: same for `Same`, 3 for "3", [3, 3] for `(3, 3)` and `3x3`."""
     if isinstance(got, str):
         options = re.findall(r"\w+", wanted)
         if got.lower() in options:
-            return f"write {got.lower()}"
+            return write(got.lower(), at, got.lower())
         if wanted.startswith("must be one of"):
-            return "remove the node" if got.lower() in NOTHING else did_you_mean(got, options[4:])
+            return Advice("remove the node") if got.lower() in NOTHING else _option(got, options[4:], at)
         numbers = re.findall(r"-?\d+", got)
         if len(numbers) > 1 and "[" in wanted and re.fullmatch(r"[-\d\s,;x×()]+", got):
-            return f"write [{', '.join(numbers)}]"
+            return write([int(each) for each in numbers], at, f"[{', '.join(numbers)}]")
         if near := known_as(got, options):
-            return f"did you mean `{near}`?"
-    return _conversion("an integer", got)
-
-
-def _without_dollar(text: str, knows: Callable[[str], bool]) -> str | None:
-    """A help line for an expression without its dollar sign."""
-    written = as_expression(text, knows)
-    return f"write an expression with a dollar sign: `{written}`" if written else None
+            return Advice(f"did you mean `{near}`?", Fix((Write(at, near),), certain=not is_loose(got)))
+    return _conversion("an integer", got, at)
 
 
 def _cut_pair(text: str, value: Value) -> str | None:
@@ -229,12 +261,22 @@ def _cut_pair(text: str, value: Value) -> str | None:
     return f"write a list in square brackets: `[{found[1]}, {rest[:-1]}]`" if found and rest else None
 
 
-def _conversion(wanted: str, got: Any) -> str | None:
-    """A help line that converts a value to the expected type; None if there is no obvious conversion."""
+def _conversion(wanted: str, got: Any, at: Span) -> Advice:
+    """The advice that converts a value to the expected type; empty if there is no obvious conversion."""
     if wanted == "true or false" and str(got).lower() in _TRUTHS:
-        return f"write {_TRUTHS[str(got).lower()]}"
+        return write(_TRUTHS[str(got).lower()] == "true", at)
     if wanted == "an integer" and isinstance(got, float) and got.is_integer() and abs(got) < 2**53:
-        return f"write {int(got)}"
+        return write(int(got), at)
     if wanted in ("an integer", "a number") and isinstance(got, str) and got.lstrip("+-").replace(".", "", 1).isdigit():
-        return f"write {got} without the quotes"
-    return None
+        help, number = f"write {got} without the quotes", _number(got)
+        return Advice(help, None if number is None else Fix((Write(at, number),), certain=True))
+    return Advice()
+
+
+def _number(text: str) -> int | float | None:
+    """The number that a spec reads in a text; None if it reads none."""
+    try:
+        found = resolve(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, int | float) and text.isascii() else None

@@ -24,7 +24,7 @@ LIMIT = 1 << 20
 SUFFIXES = (".yaml", ".yml", ".json")
 """The suffixes of spec files."""
 
-Read = Callable[[Path], Source]
+Read = Callable[[str | Path], Source]
 """Returns the text of a file; raises CnncError like `read`."""
 
 _SIBLINGS = 1000  # names compared for "did you mean", so that a folder of many pictures does not take long
