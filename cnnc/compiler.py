@@ -24,7 +24,7 @@ from cnnc.precision.choices import MAX_DROP
 from cnnc.precision.request import Request
 from cnnc.targets.choices import DEFAULTS, OPSET
 from cnnc.text.reader import parse_text
-from cnnc.text.source import Read, read
+from cnnc.text.source import ReadSpec, read
 from cnnc.text.value import Value
 
 if TYPE_CHECKING:
@@ -95,7 +95,6 @@ class Checked:
         return check_table.table(self.graph, depth, sort=sort, wide=wide, batch=batch, whole=whole)
 
 
-@named("check", "checking a spec")
 def check(
     spec: SpecLike, *, set: Mapping[str, Any] | None = None, allow: Iterable[str] = (), deny: Iterable[str] = ()
 ) -> Checked:
@@ -107,8 +106,9 @@ def check(
     return check_with(spec, read, set=set, allow=allow, deny=deny)
 
 
+@named("check", "checking a spec")
 def check_with(
-    spec: SpecLike, read: Read, *, set: Mapping[str, Any] | None, allow: Iterable[str], deny: Iterable[str]
+    spec: SpecLike, read: ReadSpec, *, set: Mapping[str, Any] | None, allow: Iterable[str], deny: Iterable[str]
 ) -> Checked:
     """Like `check`; `read` reads the spec and the files that it uses."""
     if not isinstance(spec, str | Path | Mapping):
@@ -129,7 +129,7 @@ def check_with(
     return Checked(path, graph, collector.in_order(path))
 
 
-def _source(spec: SpecLike, read: Read) -> Source:
+def _source(spec: SpecLike, read: ReadSpec) -> Source:
     if not isinstance(spec, Mapping):
         return read(spec)
     from cnnc.text.python_data import from_data

@@ -17,9 +17,9 @@ from cnnc.diagnostics import CnncError, Code, Diagnostic
 if TYPE_CHECKING:
     from cnnc.compiler import Checked
     from cnnc.diagnostics.levels import Levels
-    from cnnc.text.source import Read
+    from cnnc.text.source import ReadSpec
 
-    Check = Callable[[Read], Checked]
+    Check = Callable[[ReadSpec], Checked]
 
 
 def add_options(parser: Parser) -> None:
@@ -45,7 +45,7 @@ def run(given: Namespace) -> int:
     from cnnc.cli.project import project_of
     from cnnc.cli.selection import select
     from cnnc.compiler import check_with
-    from cnnc.text.source import read
+    from cnnc.text import source
 
     set, from_options = parameters(given.set), _levels(given.allow, given.deny)
     paths, passed_over, _ = select(given.specs, given.exclude or ())
@@ -61,6 +61,7 @@ def run(given: Namespace) -> int:
         path: partial(check_with, path, set=settings, allow=levels[path].allow, deny=levels[path].deny)
         for path, settings in _settings(paths, set).items()
     }
+    read: ReadSpec = source.read
     if given.fix or given.diff:
         from cnnc.cli.fixing import fix
 

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnnc.cli.fmt import print_diff
-from cnnc.diagnostics import Diagnostic, Fix, Source, counted
+from cnnc.diagnostics import Code, Diagnostic, Fix, Source, counted
 from cnnc.diagnostics.render import visible
 from cnnc.files.write import rewrite_file
 from cnnc.formatting.edits import apply
-from cnnc.text.source import Read, read
+from cnnc.text.source import ReadSpec, read
 
 if TYPE_CHECKING:
     from cnnc.compiler import Checked
 
-Check = Callable[[Read], "Checked"]
+Check = Callable[[ReadSpec], "Checked"]
 ROUNDS = 20  # a fix may show another error: attributes are checked only once their op is known
 
 
@@ -33,7 +33,7 @@ class FixedFile(NamedTuple):
     fixes: int
 
 
-def fix(checks: Mapping[str, Check], *, only_show: bool) -> tuple[Read, int]:
+def fix(checks: Mapping[str, Check], *, only_show: bool) -> tuple[ReadSpec, int]:
     """Write the fixed files, or print the changes; return how to read the result, and 1 if files are still to change.
 
     Raises E405 if a file cannot be written.
@@ -59,6 +59,8 @@ def fixed_files(checks: Mapping[str, Check]) -> dict[str, FixedFile]:
             found: tuple[Diagnostic, ...] = ()
             with suppress(Exception):  # the check of the result reports an internal error
                 found = checks[path](partial(_read_fixed, files)).diagnostics
+            if any(each.code == Code.UNKNOWN_PARAM for each in found):  # a wrong call changes nothing
+                return {}
             if not any(each.severity == "error" for each in found):
                 wrong.remove(path)
             for source, fixes in _certain(found).items():

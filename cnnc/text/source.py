@@ -24,8 +24,11 @@ LIMIT = 1 << 20
 SUFFIXES = (".yaml", ".yml", ".json")
 """The suffixes of spec files."""
 
-Read = Callable[[str | Path], Source]
+Read = Callable[[Path], Source]
 """Returns the text of a file; raises CnncError like `read`."""
+
+ReadSpec = Callable[[str | Path], Source]
+"""Like `Read`, but also takes a path as the user gives it, which messages show unchanged."""
 
 _SIBLINGS = 1000  # names compared for "did you mean", so that a folder of many pictures does not take long
 _BOM = b"\xef\xbb\xbf"
