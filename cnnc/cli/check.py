@@ -15,6 +15,7 @@ from cnnc.cli.tally import Tally
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 
 if TYPE_CHECKING:
+    from cnnc.cli.snapshots import Snapshots
     from cnnc.compiler import Checked
     from cnnc.diagnostics.levels import Levels
     from cnnc.text.source import ReadSpec
@@ -37,35 +38,57 @@ def add_options(parser: Parser) -> None:
     parser.option("--deny", metavar="CODE", repeat=True, help=denied)
     parser.flag("--fix", help="Apply the fixes that are certain, and check the result.")
     parser.flag("--diff", help="Write nothing; print what --fix would change as a unified diff.")
+    parser.option("--snapshot", metavar="FILE", help="Write shapes, parameters and MACs of all specs to a file.")
+    parser.option("--against", metavar="FILE", help="Report what differs from a snapshot, as an error.")
     add_exclude(parser)
 
 
 def run(given: Namespace) -> int:
     """Prove specs without running them, and return the exit code."""
-    from cnnc.cli.project import project_of
     from cnnc.cli.selection import select
-    from cnnc.compiler import check_with
     from cnnc.text import source
 
-    set, from_options = parameters(given.set), _levels(given.allow, given.deny)
     paths, passed_over, _ = select(given.specs, given.exclude or ())
-    levels = {path: from_options.over(project_of(path).levels) for path in paths}
-    if set and len(paths) > 1 and "-" in paths:
-        raise WrongCall("--set cannot be used if standard input is one of several specs")  # it would be read twice
     _require_fixable(given, paths)
-    view = {name: getattr(given, name) for name in ("depth", "wide", "sort", "batch")}
-    brief = len(paths) > 1 and not any(view.values())
-    code, tally = 0, Tally()
-    annotated: dict[str, None] = {}  # a file of blocks is checked by itself and in all specs that use it
-    checks: dict[str, Check] = {
-        path: partial(check_with, path, set=settings, allow=levels[path].allow, deny=levels[path].deny)
-        for path, settings in _settings(paths, set).items()
-    }
+    checks = _checks(given, paths)
+    snapshots = _snapshots(given, paths)
     read: ReadSpec = source.read
+    code = 0
     if given.fix or given.diff:
         from cnnc.cli.fixing import fix
 
         read, code = fix(checks, only_show=given.diff)
+    if snapshots:
+        checks = {path: snapshots.compared(check) for path, check in checks.items()} | snapshots.vanished()
+    tally = Tally()
+    code = max(code, _report(given, checks, read, tally))
+    _print(tally.closing(given.format, passed_over), given.diff)
+    if snapshots:
+        snapshots.write()
+    return code
+
+
+def _checks(given: Namespace, paths: Sequence[str]) -> "dict[str, Check]":
+    """Return the check of each spec with its parameters and the levels of its warnings."""
+    from cnnc.cli.project import project_of
+    from cnnc.compiler import check_with
+
+    set, from_options = parameters(given.set), _levels(given.allow, given.deny)
+    if set and len(paths) > 1 and "-" in paths:
+        raise WrongCall("--set cannot be used if standard input is one of several specs")  # it would be read twice
+    levels = {path: from_options.over(project_of(path).levels) for path in paths}
+    return {
+        path: partial(check_with, path, set=settings, allow=levels[path].allow, deny=levels[path].deny)
+        for path, settings in _settings(paths, set).items()
+    }
+
+
+def _report(given: Namespace, checks: "Mapping[str, Check]", read: "ReadSpec", tally: Tally) -> int:
+    """Check and print each spec, and return the exit code."""
+    view = {name: getattr(given, name) for name in ("depth", "wide", "sort", "batch")}
+    brief = len(checks) > 1 and not any(view.values())
+    code = 0
+    annotated: dict[str, None] = {}  # a file of blocks is checked by itself and in all specs that use it
     for path, check in checks.items():
         try:
             checked = check(read)
@@ -86,7 +109,6 @@ def run(given: Namespace) -> int:
             shown = Shown([line for line in shown.out if line not in annotated], shown.err)
             annotated |= dict.fromkeys(shown.out)
         _print(shown, given.diff)
-    _print(tally.closing(given.format, passed_over), given.diff)
     return code
 
 
@@ -96,6 +118,14 @@ def _require_fixable(given: Namespace, paths: Sequence[str]) -> None:
         raise WrongCall("--fix and --diff need files: standard input cannot be fixed")
     if given.diff and given.format != "text":
         raise WrongCall(f"--diff prints a unified diff, so it cannot be used with --format {given.format}")
+
+
+def _snapshots(given: Namespace, paths: Sequence[str]) -> "Snapshots | None":
+    if not (given.snapshot or given.against):
+        return None
+    from cnnc.cli.snapshots import Snapshots
+
+    return Snapshots(given.snapshot, given.against, paths)
 
 
 def _show(format: str, checked: "Checked", **view: Any) -> Shown:
