@@ -9,15 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnc.cli.eval_run import Choice, choice
 from cnnc.cli.options import SECONDS, WEIGHTS, add_set, add_weights, note, parameters
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 
 if TYPE_CHECKING:
-    from cnnc.data.dataset import Data, DecodedSplit, Files
+    from cnnc.data.dataset import Data, Part
+    from cnnc.inference.confusion import Matrix
     from cnnc.inference.evaluate import Evaluation
+    from cnnc.inference.evaluate_labels import LabelEvaluation
     from cnnc.inference.evaluate_masks import MaskEvaluation
     from cnnc.inference.scorers import Scorer
 
+    AnyEvaluation = Evaluation | MaskEvaluation | LabelEvaluation
 
 _HOLDS_WEIGHTS = ("contains only weights", "pass the spec as MODEL and this file to --weights")
 UNSUPPORTED = {  # suffixes of files that eval does not take: why, and what to do
@@ -32,7 +36,10 @@ UNSUPPORTED = {  # suffixes of files that eval does not take: why, and what to d
 def add_options(parser: Parser) -> None:
     """Add the arguments and options of `cnnc eval`."""
     parser.argument("model", "An .onnx file, a TorchScript .pt file of `cnnc build`, or a spec.")
-    parser.option("--data", required=True, help="The name of a data set, or the path of its file or folder.")
+    data = "The name of a data set, or the path of its file or folder; by default that of the run."
+    parser.option("--data", help=data)
+    run = "Score what this run of `cnnc train` held out; by default the folder of --weights, if it is a run's."
+    parser.option("--run", metavar="FOLDER", help=run)
     masks = "For a segmentation: the folder of masks, if they are not in DATA/masks and the pictures in DATA/images."
     parser.option("--masks", metavar="FOLDER", help=masks)
     add_weights(parser, f"With a spec: {WEIGHTS}.")
@@ -54,22 +61,20 @@ def add_options(parser: Parser) -> None:
 
 def run(given: Namespace) -> int:
     """Score the model, and return the exit code."""
+    from cnnc.data.dataset import first
     from cnnc.data.folder import all_unreadable, note_on_skipped
-    from cnnc.data.load import load
     from cnnc.diagnostics import CnncError
     from cnnc.diagnostics.missing_packages import require
-    from cnnc.inference.evaluate import evaluate
 
     if given.out is not None:
         require(["matplotlib"], "drawing the confusion matrix")
     with _scorer(given) as scorer, _progress() as progress:
-        if _has_masks(given, scorer):
-            return _show(given, _of_masks(given, scorer, progress))
-        how = {name: getattr(given, name) for name in ("limit", "val_split", "seed", "skip_unreadable")}
-        loaded = load(given.data, **how)
-        pictures = _part(loaded, given.part)
+        chosen = choice(given)
+        kind = _kind(chosen, scorer)
+        loaded = chosen.load(kind, scorer.contract.labels)
+        pictures = first(_part(loaded, given.part, kind), given.limit)
         try:
-            result = evaluate(scorer, pictures, loaded.classes, progress)
+            result = _evaluate(scorer, kind, loaded, pictures, progress, skip=chosen.skip_unreadable)
         except CnncError as error:
             raise all_unreadable(error, Path(loaded.source), pictures) from None
     for each in note_on_skipped(loaded.source, pictures):
@@ -77,43 +82,47 @@ def run(given: Namespace) -> int:
     return _show(given, result)
 
 
-def _show(given: Namespace, result: "Evaluation | MaskEvaluation") -> int:
+def _evaluate(
+    scorer: "Scorer", kind: str, data: "Data", pictures: "Part", progress: Callable[[int, int], Any], *, skip: bool
+) -> "AnyEvaluation":
+    if kind == "segmentation":
+        from cnnc.inference.evaluate_masks import evaluate_masks, pairs_of
+
+        return evaluate_masks(scorer, pairs_of(pictures), progress, skip_unreadable=skip, skipped=pictures.skipped)
+    if kind in ("probabilities", "vector"):
+        from cnnc.inference.evaluate_labels import evaluate_labels
+
+        return evaluate_labels(scorer, kind, pictures, data.classes, progress)
+    from cnnc.inference.evaluate import evaluate
+
+    return evaluate(scorer, pictures, data.classes, progress)
+
+
+def _show(given: Namespace, result: "AnyEvaluation") -> int:
     """Print the result, and draw its confusion matrix if asked."""
+    from cnnc.inference.evaluate_labels import LabelEvaluation
+
+    if isinstance(result, LabelEvaluation) and given.out is not None:
+        raise WrongCall("--out draws a confusion matrix, which only classes and segmentations have")
     for each in result.notes:
         note(each)
     print(json.dumps(result.as_json()) if given.format == "json" else result.as_text())
-    if given.out is not None:
-        _draw(result, Path(given.out))
+    if given.out is not None and not isinstance(result, LabelEvaluation):
+        _draw(result.matrix, result.classes, Path(given.out))
         print(f"\n{given.out}", file=sys.stderr if given.format == "json" else sys.stdout)
     return 0
 
 
-def _has_masks(given: Namespace, scorer: "Scorer") -> bool:
-    """Whether the data are pictures with masks: `--masks` is given, or the model is a segmentation."""
+def _kind(chosen: Choice, scorer: "Scorer") -> str:
+    """Return what the labels of the data are: masks with `--masks`, or by the kind of the model's first output."""
     from cnnc.data.masks import IMAGES, MASKS
+    from cnnc.train.tasks import TASKS
 
     kind = scorer.contract.described[0].kind
-    beside = all(os.path.isdir(os.path.join(given.data, each)) for each in (IMAGES, MASKS))
-    return given.masks is not None or kind == "segmentation" or (kind is None and beside)
-
-
-def _of_masks(given: Namespace, scorer: "Scorer", progress: Callable[[int, int], Any]) -> "MaskEvaluation":
-    from cnnc.data.folder import all_unreadable, note_on_skipped
-    from cnnc.data.masks import as_files, find_pairs
-    from cnnc.diagnostics import CnncError
-    from cnnc.inference.evaluate_masks import evaluate_masks
-
-    for name in ("val_split", "part"):
-        if getattr(given, name) not in (None, "test"):
-            raise WrongCall(f"--{name.replace('_', '-')} is for data with classes, not with masks")
-    pairs = find_pairs(Path(given.data), given.masks and Path(given.masks))[: given.limit]
-    try:
-        result = evaluate_masks(scorer, pairs, progress, skip_unreadable=given.skip_unreadable)
-    except CnncError as error:
-        raise all_unreadable(error, Path(given.data), as_files(pairs)) from None
-    for each in note_on_skipped(given.data, as_files(pairs, result.skipped)):
-        note(each)
-    return result
+    beside = all(os.path.isdir(os.path.join(chosen.data, each)) for each in (IMAGES, MASKS))
+    if chosen.masks is not None or (kind is None and beside):
+        return "segmentation"
+    return kind if kind in TASKS else "classes"
 
 
 def _scorer(given: Namespace) -> "Scorer":
@@ -152,19 +161,20 @@ def _of_spec(given: Namespace) -> "Scorer":
     return scorers.of_graph(given.model, graph, found, given.device)
 
 
-def _part(data: "Data", part: str) -> "DecodedSplit | Files":
-    if part == "train":
+def _part(data: "Data", part: str, kind: str) -> "Part":
+    """Return a part of the data; pictures and masks without parts are all for testing."""
+    if part == "train" or (data.test is None and kind == "segmentation"):
         return data.train
     if data.test is None:
         raise WrongCall(f"--data: {data.name} has no test part", "use --part train, or --val-split as in training")
     return data.test
 
 
-def _draw(result: "Evaluation | MaskEvaluation", path: Path) -> None:
+def _draw(matrix: "Matrix", classes: tuple[str, ...], path: Path) -> None:
     from cnnc.files.write import write_file
     from cnnc.inference.confusion import draw
 
-    write_file(path, draw(result.matrix, result.classes))
+    write_file(path, draw(matrix, classes))
 
 
 @contextmanager

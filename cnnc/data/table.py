@@ -206,6 +206,8 @@ def _list(row: _Row, column: str) -> list[str]:
 
 
 def _known(row: _Row, column: str, name: str, known: dict[str, int]) -> int:
+    if name not in known and re.fullmatch(r"\d{1,9}", name) and int(name) < len(known):
+        return int(name)  # the number of a class
     if name not in known:
         near = get_close_matches(name, known, 1)
         help = f"did you mean {near[0]!r}?" if near else f"the labels are {', '.join(list(known)[:10])}"

@@ -14,7 +14,7 @@ from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.diagnostics import CnncError, Code
 from cnnc.inference import confusion
 from cnnc.inference.evaluation_batches import feed
-from cnnc.inference.scorers import Scorer
+from cnnc.inference.scorers import Scorer, require_finite, require_picture, unsuited
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,11 +78,7 @@ def evaluate(
     import torch
 
     to = scorer.contract.input
-    if to.mode is None:
-        raise _unsuited(scorer, f"its input {to.name!r} {list(to.shape)} is not a picture")
-    if scorer.contract.more_inputs:
-        inputs = [each.name for each in scorer.contract.inputs]
-        raise _unsuited(scorer, f"it has {len(inputs)} inputs ({', '.join(inputs)})")
+    require_picture(scorer)
     total, matrix, done = 0.0, None, 0
     labels = torch.tensor(split.labels)
     for pictures in feed(split, to, scorer.batch):
@@ -105,15 +101,9 @@ def _score(scorer: Scorer, pictures: "Tensor", labels: "Tensor") -> tuple[float,
 
     output = scorer.scores(pictures)
     if output.dim() < 2 or len(output) != len(labels) or output[0].numel() != max(output.shape[1:]):
-        raise _unsuited(scorer, f"its output is {list(output.shape)}, expected one score per class")
+        raise unsuited(scorer, f"its output is {list(output.shape)}, expected one score per class")
     output = output.flatten(1)
-    if not output.isfinite().all():
-        bad = int((~output.isfinite()).sum())
-        raise CnncError.of(
-            Code.MODEL_FAILED,
-            f"{scorer.path}: {bad} of the {output.numel()} scores of a batch are not finite",
-            help="the weights are damaged or the training diverged: use an earlier checkpoint",
-        )
+    require_finite(scorer, output)
     _require_known(scorer, int(labels.max()), output.shape[1])
     exact = output.double()
     if _kind(scorer, output) == "probabilities":
@@ -133,7 +123,7 @@ def _kind(scorer: Scorer, output: "Tensor") -> str:
 
 def _require_known(scorer: Scorer, label: int, classes: int) -> None:
     if classes < 2:
-        raise _unsuited(scorer, f"it returns {classes} score, expected one score for each of at least 2 classes")
+        raise unsuited(scorer, f"it returns {classes} score, expected one score for each of at least 2 classes")
     if label >= classes:
         raise CnncError.of(
             Code.DATA_MISFIT,
@@ -152,7 +142,3 @@ def _names(scorer: Scorer, classes: Sequence[str] | None, count: int) -> tuple[l
     at = next((i for i, (a, b) in enumerate(zip(ours, classes, strict=False)) if a != b), min(len(ours), len(classes)))
     theirs = f"{classes[at]!r} in the data" if at < len(classes) else "missing in the data"
     return [f"model and data name their classes differently: class {at} is {names[at]!r} in the model, {theirs}"], names
-
-
-def _unsuited(scorer: Scorer, reason: str) -> CnncError:
-    return CnncError.of(Code.MODEL_UNSUITED, f"eval cannot use the model {scorer.path}: {reason}")

@@ -8,27 +8,25 @@ once.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cnnc.artifacts.contract import InputContract, OutputContract
 from cnnc.columns import left, widest
-from cnnc.data.dataset import IGNORED, Unreadable
+from cnnc.data.dataset import IGNORED, DecodedSplit, Part, Unreadable
 from cnnc.data.masks import Pair, prepare_mask, read_mask
-from cnnc.data.pictures import decoders, open_picture, prepare
+from cnnc.data.pictures import DecodedPicture, decoders, open_picture, prepare
 from cnnc.data.placement import Framing, place
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.render import visible
 from cnnc.graph.output_kinds import MOST_CLASSES, OUTSIDE, class_count
 from cnnc.inference import confusion
 from cnnc.inference.evaluation_batches import batch_size
-from cnnc.inference.scorers import Scorer
+from cnnc.inference.scorers import Scorer, require_finite, unsuited
 from cnnc.inference.shown import spread, winners
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,63 +114,87 @@ class MaskEvaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class DecodedPair:
+    """A picture (H, W, C) in memory, its name, and its mask (H, W)."""
+
+    name: str
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
 class _Example:
-    pair: Pair
+    name: str
     array: NDArray[np.float32]
     truth: NDArray[np.uint8]
 
 
+def pairs_of(split: Part) -> Sequence[Pair | DecodedPair]:
+    """Return the pictures of a split with their masks."""
+    if isinstance(split, DecodedSplit):
+        both = enumerate(zip(split.images, split.labels, strict=True))
+        return [DecodedPair(f"of picture {index:,}", image, mask) for index, (image, mask) in both]
+    return list(map(Pair, split.paths, split.masks))
+
+
 def evaluate_masks(
     scorer: Scorer,
-    pairs: Sequence[Pair],
+    pairs: Sequence[Pair | DecodedPair],
     progress: Callable[[int, int], None] = lambda done, of: None,
     *,
     skip_unreadable: bool = False,
+    skipped: Sequence[Unreadable] = (),
 ) -> MaskEvaluation:
-    """Score every pair. `progress` gets the number done and of all. `skip_unreadable` leaves out what does not decode.
+    """Score every pair. `progress` gets the number done and of all. `skip_unreadable` leaves out what does not
+    decode, as `skipped` already are.
 
     Raises CnncError: E502 if the model's first output is no segmentation, E503 to E505 for a picture or mask, E507 if
     the model fails or its scores are not finite, E508 or E510 for a mask that does not fit.
     """
     to, about = scorer.contract.input, scorer.contract.described[0]
     if to.mode is None or scorer.contract.more_inputs:
-        raise _unsuited(scorer, "a picture must be its only input")
+        raise unsuited(scorer, "a picture must be its only input")
     if about.kind not in (None, "segmentation"):
-        raise _unsuited(scorer, f"its output {about.name!r} is {about.kind}, but masks score a segmentation")
+        raise unsuited(scorer, f"its output {about.name!r} is {about.kind}, but masks score a segmentation")
     labels = scorer.contract.labels
-    matrix, ignored, skipped, done = None, 0, list[Unreadable](), 0
+    matrix, ignored, left_out, done = None, 0, list(skipped), 0
     for batch in _batches(pairs, to, scorer.batch or batch_size(to.shape, 1)):
         fine = [each for each in batch if isinstance(each, _Example)]
         for pair, each in zip(pairs[done:], batch, strict=False):
             if isinstance(each, CnncError):
                 if not (skip_unreadable and each.diagnostics[0].code in _UNREADABLE):
                     raise each
-                skipped.append(Unreadable(pair.picture, each.diagnostics[0].message))
+                assert isinstance(pair, Pair)  # a decoded picture is readable
+                left_out.append(Unreadable(pair.picture, each.diagnostics[0].message))
         done += len(batch)
         if fine:
-            found, left_out = _score(scorer, about, fine)
+            found, uncounted = _score(scorer, about, fine)
             matrix = found if matrix is None else matrix + found
-            ignored += left_out
+            ignored += uncounted
         progress(done, len(pairs))
     if matrix is None or not matrix.any():
         raise CnncError.of(Code.DATA_MISFIT, f"no pixel of the masks has a class that counts: all are {IGNORED}")
-    count = len(pairs) - len(skipped)
+    count = len(pairs) - len(left_out) + len(skipped)
     names = labels if labels and len(labels) == len(matrix) else None
-    return MaskEvaluation(scorer.path, matrix, names, scorer.device, count, ignored, scorer.notes, tuple(skipped))
+    return MaskEvaluation(scorer.path, matrix, names, scorer.device, count, ignored, scorer.notes, tuple(left_out))
 
 
 _UNREADABLE = (Code.PICTURE_UNREADABLE, Code.PICTURE_TOO_LARGE)
 
 
-def _batches(pairs: Sequence[Pair], to: InputContract, size: int) -> Iterator[list[_Example | CnncError]]:
+def _batches(pairs: Sequence[Pair | DecodedPair], to: InputContract, size: int) -> Iterator[list[_Example | CnncError]]:
     """Decode and prepare pairs on threads; yield them in batches, with an error in the place of a bad pair."""
 
-    def read(pair: Pair) -> _Example | CnncError:
+    def read(pair: Pair | DecodedPair) -> _Example | CnncError:
         try:
-            opened = open_picture(pair.picture)
-            own = opened.image.height, opened.image.width
-            truth = read_mask(pair, own)
-            return _Example(pair, prepare(opened, to), prepare_mask(truth, place(own, to)))
+            if isinstance(pair, DecodedPair):
+                opened, truth = DecodedPicture(pair.name, Image.fromarray(pair.image.squeeze())), pair.mask
+            else:
+                opened = open_picture(pair.picture)
+                truth = read_mask(pair, (opened.image.height, opened.image.width))
+            placed = place((opened.image.height, opened.image.width), to)
+            name = pair.name if isinstance(pair, DecodedPair) else str(pair.mask)
+            return _Example(name, prepare(opened, to), prepare_mask(truth, placed))
         except CnncError as error:
             return error
 
@@ -188,8 +210,8 @@ def _score(scorer: Scorer, about: OutputContract, examples: Sequence[_Example]) 
 
     output = scorer.scores(torch.from_numpy(np.stack([each.array for each in examples])))
     if output.dim() != 4 or len(output) != len(examples) or not 0 < output.shape[1] <= MOST_CLASSES:
-        raise _unsuited(scorer, f"its output is {list(output.shape)}, expected a map of scores per class")
-    _require_finite(scorer, output)
+        raise unsuited(scorer, f"its output is {list(output.shape)}, expected a map of scores per class")
+    require_finite(scorer, output)
     classes = class_count("segmentation", tuple(output.shape[1:])) or 0
     total, ignored = np.zeros((classes, classes), np.int64), 0
     for scores, example in zip(output.numpy(), examples, strict=True):
@@ -207,21 +229,7 @@ def _require_known(scorer: Scorer, example: _Example, classes: int) -> None:
     if wrong.size:
         raise CnncError.of(
             Code.DATA_MISFIT,
-            f"the mask {example.pair.mask} has the class {wrong.max()}, but the model {scorer.path} has the classes "
+            f"the mask {example.name} has the class {wrong.max()}, but the model {scorer.path} has the classes "
             f"0 to {classes - 1}",
             help=f"evaluate it on masks of its own classes; {IGNORED} marks pixels that do not count",
         )
-
-
-def _require_finite(scorer: Scorer, output: "Tensor") -> None:
-    if not output.isfinite().all():
-        bad = int((~output.isfinite()).sum())
-        raise CnncError.of(
-            Code.MODEL_FAILED,
-            f"{scorer.path}: {bad} of the {output.numel()} scores of a batch are not finite",
-            help="the weights are damaged or the training diverged: use an earlier checkpoint",
-        )
-
-
-def _unsuited(scorer: Scorer, reason: str) -> CnncError:
-    return CnncError.of(Code.MODEL_UNSUITED, f"eval cannot use the model {scorer.path}: {reason}")

@@ -146,6 +146,32 @@ def _load(path: str) -> "Module":
         raise CnncError.of(Code.MODEL_UNREADABLE, f"cannot read the model {path}: {reason}") from error
 
 
+def unsuited(scorer: Scorer, reason: str) -> CnncError:
+    """Return E502: a model that eval cannot use."""
+    return CnncError.of(Code.MODEL_UNSUITED, f"eval cannot use the model {scorer.path}: {reason}")
+
+
+def require_picture(scorer: Scorer) -> None:
+    """Raise E502 unless a picture is the model's only input."""
+    to = scorer.contract.input
+    if to.mode is None:
+        raise unsuited(scorer, f"its input {to.name!r} {list(to.shape)} is not a picture")
+    if scorer.contract.more_inputs:
+        inputs = [each.name for each in scorer.contract.inputs]
+        raise unsuited(scorer, f"it has {len(inputs)} inputs ({', '.join(inputs)})")
+
+
+def require_finite(scorer: Scorer, output: "Tensor") -> None:
+    """Raise E507 unless all scores of a batch are finite."""
+    if not output.isfinite().all():
+        bad = int((~output.isfinite()).sum())
+        raise CnncError.of(
+            Code.MODEL_FAILED,
+            f"{scorer.path}: {bad} of the {output.numel()} scores of a batch are not finite",
+            help="the weights are damaged or the training diverged: use an earlier checkpoint",
+        )
+
+
 def _of_module(path: str, graph: Graph, module: "Module", device: str) -> Scorer:
     import torch
 

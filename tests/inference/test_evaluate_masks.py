@@ -248,4 +248,4 @@ def test_the_kinds_of_a_built_file_choose_the_score(pairs, tmp_path):
     assert "mean IoU" in done.stdout
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     done = run_command("eval", path, "--data", tmp_path, "--device", "cpu", "--part", "train")
-    assert (done.exit_code, "--part is for data with classes" in done.stderr) == (2, True)
+    assert "mean IoU" in done.stdout
