@@ -2,14 +2,19 @@
 
 import json
 from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc.cli.options import add_set, parameters
 from cnnc.cli.parser import OneOf, Parser, WrongCall
-from cnnc.diagnostics import CnncError, Diagnostic
+from cnnc.diagnostics import CnncError, Diagnostic, counted
+from cnnc.diagnostics.render import visible
 
 if TYPE_CHECKING:
+    from cnnc.diff.changes import Change, Difference, Facts
     from cnnc.graph.graph import Graph
+
+PAGE = "diff.html"
 
 
 def add_options(parser: Parser) -> None:
@@ -25,6 +30,8 @@ def add_options(parser: Parser) -> None:
         default="text",
         help="A table, Markdown for a pull request, or JSON.",
     )
+    parser.flag("--html", help="Write a page that shows both networks side by side, to --out.")
+    parser.option("--out", "-o", metavar="FILE", help="With --html: the page to write. Default: diff.html.")
     parser.flag("--exit-code", help="Exit with 1 if the networks differ.")
 
 
@@ -36,16 +43,42 @@ def run(given: Namespace) -> int:
     old, new = given.old, given.new
     if old == new == "-":
         raise WrongCall("OLD and NEW cannot both be standard input (-)")
-    found = compare(
-        *_load_both((old, parameters(given.set, given.set_old)), (new, parameters(given.set, given.set_new)))
-    )
-    if given.format == "json":
+    if given.out is not None and not given.html:
+        raise WrongCall("--out needs --html")
+    if given.html and Path(given.out or PAGE).suffix != ".html":
+        raise WrongCall(f"--out: a page ends in .html, got {given.out}")
+    graphs = _load_both((old, parameters(given.set, given.set_old)), (new, parameters(given.set, given.set_new)))
+    found = compare(*graphs)
+    if given.html:
+        _write_page(graphs, found, (old, new), Path(given.out or PAGE))
+    elif given.format == "json":
         print(json.dumps({"old": old, "new": new, **formats.as_json(found)}))
     elif given.format == "markdown":
         print(formats.markdown(found, old, new))
     else:
         print(formats.table(found))
     return 1 if given.exit_code and not found.same else 0
+
+
+def _write_page(graphs: "list[Graph]", found: "Difference", names: tuple[str, str], path: Path) -> None:
+    """Write the page and print its name and the number of changes."""
+    from cnnc.diff.formats import described, summary
+    from cnnc.drawing.html import diff_html
+    from cnnc.drawing.sketch import sketch
+    from cnnc.files.write import write_file
+
+    sides = [{side.path: each.kind for each in found.changes if (side := pick(each))} for pick in (_old, _new)]
+    old, new = (sketch(graph, marks) for graph, marks in zip(graphs, sides, strict=True))
+    write_file(path, diff_html(old, new, names, described(found), summary(found)).encode())
+    print(f"{visible(str(path))}  {counted(len(found.changes), 'changed node')}")
+
+
+def _old(each: "Change") -> "Facts | None":
+    return each.old
+
+
+def _new(each: "Change") -> "Facts | None":
+    return each.new
 
 
 def _load_both(*sides: tuple[str, dict[str, Any]]) -> "list[Graph]":

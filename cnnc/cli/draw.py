@@ -10,7 +10,7 @@ from cnnc.cli.parser import Number, Parser, WrongCall
 if TYPE_CHECKING:
     from cnnc.drawing.sketch import Sketch
 
-SUFFIXES = (".svg", ".png", ".dot", ".mmd")
+SUFFIXES = (".svg", ".png", ".html", ".dot", ".mmd")
 
 
 def add_options(parser: Parser) -> None:

@@ -62,6 +62,29 @@ def as_json(found: Difference) -> dict[str, Any]:
     }
 
 
+def described(found: Difference) -> list[dict[str, str | None]]:
+    """Return, for each change, its kind, the old and the new path, and what differs in words."""
+    return [
+        {
+            "kind": each.kind,
+            "old": each.old.path if each.old else None,
+            "new": each.new.path if each.new else None,
+            "what": "; ".join(filter(None, (_was_at(each), *_row(each)[3:5]))),
+        }
+        for each in found.changes
+    ]
+
+
+def summary(found: Difference) -> str:
+    """Return the changed inputs, outputs and labels, and the totals, a line each."""
+    ends = [f"{each.what}: {_old_new(each.old, each.new)}" for each in found.ends]
+    return "\n".join([*ends, *(f"{what}: {value}" for what, value in _sums(found))])
+
+
+def _was_at(each: Change) -> str:
+    return f"was {each.old.path}" if each.old and each.new and each.old.path != each.new.path else ""
+
+
 def _change(each: Change) -> dict[str, Any]:
     return {"kind": each.kind, "old": _side(each.old), "new": _side(each.new), "details": each.details}
 

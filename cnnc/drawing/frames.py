@@ -30,7 +30,7 @@ def text(words: str, x: float, y: float, size: float, style: str, anchor: str = 
     )
 
 
-def frame(item: Drawn, longest: int, marks: str = "") -> Iterator[str]:
+def frame(item: Drawn, longest: int, mark: str = "") -> Iterator[str]:
     """Yield an item that is no box: its rows, its bar and its count; `longest` is the number of MACs of a full bar."""
     x, width = -item.width / 2, item.width
     yield f"<title>{escape(item.path)}</title>"
@@ -45,12 +45,12 @@ def frame(item: Drawn, longest: int, marks: str = "") -> Iterator[str]:
             yield _row(x, y, width, item.height, "block")
         yield text(words, 0, y + height / 2 + size * 0.36, size, "m" if index else "n", "middle")
         y += height
-    if marks:
-        yield _rect(x - 2, -2, width + 4, item.height + 4, f"k {marks}", 4)
+    if mark:
+        yield _rect(x - 2, -2, width + 4, item.height + 4, f"k {mark}", 4)
     if has_bar(item):
         full = width - 2 * MARGIN
         yield _rect(x + MARGIN, item.height - BAR, full, 2.5, "t")
-        yield _rect(x + MARGIN, item.height - BAR, full * item.macs / longest, 2.5, "v")
+        yield _rect(x + MARGIN, item.height - BAR, full * min(1.0, item.macs / longest), 2.5, "v")
     if item.count > 1:
         yield text(f"×{item.count}", width / 2 + 2 * CARD + 3, ROW / 2 + 4, FONT, "n")
 

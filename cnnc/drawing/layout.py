@@ -92,18 +92,21 @@ def _order(box: Box, ranks: list[list[Drawn]]) -> None:
             for item in rank:
                 places = [] if item in pinned else [o.x + shift for o, shift in near[item] or else_near[item]]
                 wanted[item] = sum(places) / len(places) if places else item.x
-            rank.sort(key=lambda item: (round(wanted[item], 3), number[item]))
+            rank.sort(key=lambda item: (round(wanted[item], 3), number[item]))  # an edge goes on the right of the trunk
             _space(rank, wanted, pinned)
 
 
-def _links(box: Box, ranks: list[list[Drawn]]) -> tuple[_Links, _Links, dict[Drawn, float]]:
+def _links(box: Box, ranks: list[list[Drawn]]) -> tuple[_Links, _Links, dict[Drawn, int]]:
     """Return what each item is connected with above and below, with the distance for a straight edge, and its number.
 
     An edge that passes a few ranks gets an empty item in each of them, which keeps room for its lane.
     """
     above, below = defaultdict(list), defaultdict(list)
-    number: dict[Drawn, float] = {item: index for index, item in enumerate(box.items)}
+    last = len(box.items)
     trunk = {*_trunk(box)}
+    number = {
+        item: index + last * (item.port is not None and item not in trunk) for index, item in enumerate(box.items)
+    }
     empty: dict[tuple[Drawn, Key, int], Drawn] = {}
     for edge in box.edges:
         before, shift = edge.source, _leaves(edge)
@@ -111,7 +114,7 @@ def _links(box: Box, ranks: list[list[Drawn]]) -> tuple[_Links, _Links, dict[Dra
         for rank in passed if len(passed) <= SHORT else ():
             item = empty.setdefault((edge.source, edge.key, rank), Drawn("", port=edge.key))
             if item not in number:
-                number[item] = len(number) if edge.source in trunk else number[edge.source] + 0.5
+                number[item] = number[edge.source] + last * (edge.source in trunk)
                 ranks[rank].append(item)
             above[item].append((before, shift))
             below[before].append((item, -shift))

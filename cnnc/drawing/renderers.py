@@ -30,6 +30,12 @@ def _picture(sketch: Sketch, depth: int | None) -> str:
     return svg(sketch, root)
 
 
+def _html(sketch: Sketch, depth: int | None) -> bytes:
+    from cnnc.drawing.html import html
+
+    return html(sketch, depth).encode()
+
+
 def _dot(sketch: Sketch, depth: int | None) -> bytes:
     return dot(sketch, scene(sketch, depth)).encode()
 
@@ -41,6 +47,7 @@ def _mermaid(sketch: Sketch, depth: int | None) -> bytes:
 RENDERERS: Final[dict[str, Callable[[Sketch, int | None], bytes]]] = {
     ".svg": _svg,
     ".png": _png,
+    ".html": _html,
     ".dot": _dot,
     ".mmd": _mermaid,
 }
