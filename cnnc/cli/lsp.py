@@ -16,7 +16,7 @@ def add_options(parser: Parser) -> None:
 
 def run(given: Namespace) -> int:
     """Serve one editor until it ends the session, and return the exit code."""
-    from cnnc.editor.server import make_server
+    from cnnc.editor.handlers import make_server
 
     server = make_server(_levels_of)
     server.start_io(stdout=cast("BinaryIO", reserve_stdout()))

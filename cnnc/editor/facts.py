@@ -110,7 +110,11 @@ class LineFacts:
     def _inside(self, path: str) -> list[Node]:
         return [node for node in self.graph.nodes if node.path.startswith(f"{path}.")]
 
-    def names(self, place: Place) -> Iterator[str]:
-        """Yield the names of an entry in its list of nodes."""
-        for path in self.paths(place):
-            yield path.rpartition(".")[2]
+    def ports(self, path: str) -> Iterator[tuple[str, str]]:
+        """Yield the named outputs of a node or scope, with their shapes."""
+        if node := self.graph.node.get(path):
+            yield from zip(filter(None, node.op.ports), map(str, node.outputs), strict=False)
+        elif boundary := self.graph.boundaries.get(path):
+            for ref, port in boundary.gives.items():
+                if port and self._known(ref):
+                    yield port, str(self.graph.type_of(ref))

@@ -1,4 +1,4 @@
-"""The server: a handler for each request of the protocol.
+"""The server of one editor: its files, and when they are checked.
 
 Takes messages on standard input and answers on standard output. Shapes are inferred when the editor requests hints.
 Diagnostics follow a pause in typing, for all open files and for those of the workspace that use one of them.
@@ -13,9 +13,8 @@ from pygls.uris import to_fs_path
 
 from cnnc.diagnostics.levels import Levels
 from cnnc.editor.diagnostics import ByFile, by_file
-from cnnc.editor.documents import key_of
 from cnnc.editor.hints import ShapeHints
-from cnnc.editor.outline import outline
+from cnnc.editor.schema import warm_up
 from cnnc.editor.session import EditorSession
 from cnnc.version import __version__
 
@@ -39,6 +38,13 @@ class SpecServer(LanguageServer):
         """Take over what the client has said about itself."""
         self.session.encoding = self.workspace.position_encoding or types.PositionEncodingKind.Utf16
         self.search()
+        asyncio.get_running_loop().call_later(PAUSE, warm_up)
+
+    @property
+    def snippets(self) -> bool:
+        """Whether the editor takes text with places to fill in."""
+        item = (self.client_capabilities.text_document or types.TextDocumentClientCapabilities()).completion
+        return bool(item and item.completion_item and item.completion_item.snippet_support)
 
     def search(self) -> None:
         """Find the specs of the workspace."""
@@ -85,43 +91,3 @@ def _by_file(checked: dict[str, ByFile]) -> ByFile:
             known = found.setdefault(key, [])
             known += [diagnostic for diagnostic in each if diagnostic not in known]
     return found
-
-
-def make_server(levels_of: Callable[[str], Levels]) -> SpecServer:
-    """Return a server; `levels_of` returns the levels of warnings of a file."""
-    server = SpecServer(levels_of)
-
-    @server.feature(types.INITIALIZED)
-    def _initialized(ls: SpecServer, params: types.InitializedParams) -> None:
-        ls.begin()
-
-    @server.feature(types.SHUTDOWN)
-    def _shut_down(ls: SpecServer, params: None) -> None:
-        ls.shut_down = True
-
-    @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
-    def _opened(ls: SpecServer, params: types.DidOpenTextDocumentParams) -> None:
-        ls.changed(params.text_document.uri)
-
-    @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
-    def _changed(ls: SpecServer, params: types.DidChangeTextDocumentParams) -> None:
-        ls.changed(params.text_document.uri)
-
-    @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
-    def _saved(ls: SpecServer, params: types.DidSaveTextDocumentParams) -> None:
-        ls.search()
-        ls.check_soon()
-
-    @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
-    def _closed(ls: SpecServer, params: types.DidCloseTextDocumentParams) -> None:
-        ls.closed(params.text_document.uri)
-
-    @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
-    def _hints(ls: SpecServer, params: types.InlayHintParams) -> list[types.InlayHint]:
-        return ls.hints.of(key_of(params.text_document.uri), params.range)
-
-    @server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
-    def _outline(ls: SpecServer, params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
-        return outline(ls.session, key_of(params.text_document.uri))
-
-    return server

@@ -73,7 +73,7 @@ def evaluate(text: str, span: Span, lookup: Lookup) -> object:
     except Fault as fault:
         if fault.code == Code.BAD_EXPRESSION and _names_a_keyword(text, lookup):
             raise CnncError([]) from None  # reported where the name is defined
-        raise CnncError.of(fault.code, fault.message, _place(text, span, fault.extent), help=fault.help) from None
+        raise CnncError.of(fault.code, fault.message, place_in(text, span, fault.extent), help=fault.help) from None
     except CnncError as error:
         raise CnncError(found if found.span else replace(found, span=span) for found in error.diagnostics) from None
 
@@ -156,7 +156,7 @@ def _fill(part: str | Expression, lookup: Lookup) -> str:
         raise
 
 
-def _place(text: str, span: Span, extent: tuple[int, int] | None) -> Span:
+def place_in(text: str, span: Span, extent: tuple[int, int] | None) -> Span:
     """The span of a part of the text, if the source contains the text literally; otherwise `span`."""
     if extent is None or span.line != span.end_line:
         return span

@@ -42,28 +42,28 @@ def attributes(of: type[BaseModel]) -> str:
     properties = of.model_json_schema()["properties"]
     lines = ["| attribute | takes | default | |", "| --- | --- | --- | --- |"]
     for name, field in of.model_fields.items():
-        takes = ", ".join(dict.fromkeys(_kinds(name, properties[name])))
+        takes = ", ".join(dict.fromkeys(kinds(name, properties[name])))
         default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
         lines.append(f"| `{name}` | {takes} | {default} | {field.description or ''} |")
     return "\n".join(lines)
 
 
-def _kinds(name: str, schema: dict[str, Any]) -> Iterator[str]:
+def kinds(name: str, schema: dict[str, Any]) -> Iterator[str]:
     """Yield what a value may be, in words, from its JSON schema."""
     if name == "kind":
         yield f"one of {', '.join(f'`{each}`' for each in ACTIVATIONS)}"
     elif "anyOf" in schema:
         for each in schema["anyOf"]:
             if each.get("type") != "null":
-                yield from _kinds(name, each)
+                yield from kinds(name, each)
     elif "enum" in schema or "const" in schema:
         yield from (f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
     elif schema["type"] == "array":
         inner = schema.get("items", {})
-        words = " or ".join(_kinds(name, inner)) if "enum" in inner else f"{inner.get('type', 'integer')}s"
+        words = " or ".join(kinds(name, inner)) if "enum" in inner else f"{inner.get('type', 'integer')}s"
         yield TUPLES.get(len(schema.get("prefixItems", ())), f"list of {words}")
     elif schema["type"] == "object":
-        yield f"mapping to {' or '.join(_kinds(name, schema['additionalProperties'])).replace('number', 'numbers')}"
+        yield f"mapping to {' or '.join(kinds(name, schema['additionalProperties'])).replace('number', 'numbers')}"
     else:
         word = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "string"}
         yield word[schema["type"]] + _bounds(schema)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
-from pygls.uris import from_fs_path
+from pygls.uris import from_fs_path, to_fs_path
 
 EVERYTHING = types.Range(types.Position(0, 0), types.Position(100_000, 0))
 WAIT = 60.0
@@ -114,6 +114,55 @@ class Editor:
             return self.published.pop(uri)
 
         return self.wait(sent())
+
+    def _ask(self, name: str, mark: str, shift: int, kind: Any, call: Any, **more: Any) -> Any:
+        return self.wait(call(kind(self.document(name), self.at(name, mark, shift), **more)))
+
+    def complete(self, name: str, mark: str, shift: int = 0) -> dict[str, types.CompletionItem]:
+        """The completions at `mark`, or so many characters after it, by label."""
+        call = self.client.text_document_completion_async
+        return {each.label: each for each in self._ask(name, mark, shift, types.CompletionParams, call) or []}
+
+    def hover(self, name: str, mark: str, shift: int = 0) -> str:
+        found = self._ask(name, mark, shift, types.HoverParams, self.client.text_document_hover_async)
+        return found.contents.value if found else ""
+
+    def definition(self, name: str, mark: str, shift: int = 0) -> list[str]:
+        """The places that define a name: files, lines and columns from 1."""
+        call = self.client.text_document_definition_async
+        return self._spelled(self._ask(name, mark, shift, types.DefinitionParams, call))
+
+    def references(self, name: str, mark: str, shift: int = 0) -> list[str]:
+        context = types.ReferenceContext(include_declaration=True)
+        call = self.client.text_document_references_async
+        return self._spelled(self._ask(name, mark, shift, types.ReferenceParams, call, context=context))
+
+    def _spelled(self, found: list[types.Location]) -> list[str]:
+        starts = [(each.uri, each.range.start) for each in found or ()]
+        paths = [Path(to_fs_path(uri)).relative_to(self.folder).as_posix() for uri, _ in starts]
+        return sorted(f"{path}:{at.line + 1}:{at.character + 1}" for path, (_, at) in zip(paths, starts, strict=True))
+
+    def rename(self, name: str, mark: str, new: str) -> dict[str, str]:
+        """The texts of the files after a renaming."""
+        call = self.client.text_document_rename_async
+        edits = self._ask(name, mark, 0, types.RenameParams, call, new_name=new)
+        return self.applied(edits)
+
+    def applied(self, edit: types.WorkspaceEdit) -> dict[str, str]:
+        """The texts of the files after an edit."""
+        texts = {}
+        for uri, edits in edit.changes.items():
+            path = Path(to_fs_path(uri))
+            name = path.relative_to(self.folder).as_posix()
+            lines = (self._texts.get(name) or path.read_text(encoding="utf-8")).split("\n")
+            for each in sorted(
+                edits, key=lambda each: (each.range.start.line, each.range.start.character), reverse=True
+            ):
+                start, end = each.range.start, each.range.end
+                after = lines[end.line][end.character :]
+                lines[start.line : end.line + 1] = [lines[start.line][: start.character] + each.new_text + after]
+            texts[name] = "\n".join(lines)
+        return texts
 
     def outline(self, name: str) -> list[types.DocumentSymbol]:
         params = types.DocumentSymbolParams(self.document(name))
