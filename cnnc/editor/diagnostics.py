@@ -19,7 +19,7 @@ ByFile = dict[str, list[types.Diagnostic]]
 
 def by_file(session: EditorSession, key: str) -> ByFile:
     """The diagnostics of a check of the file `key`, by the files that they are about."""
-    writer = _ProtocolWriter(session, key)
+    writer = ProtocolWriter(session, key)
     found: ByFile = {key: []}
     for each in session.analyses.of(key).diagnostics:
         file = writer.file(each.span)
@@ -27,7 +27,7 @@ def by_file(session: EditorSession, key: str) -> ByFile:
     return found
 
 
-class _ProtocolWriter:
+class ProtocolWriter:
     """Writes the diagnostics of the file `key`."""
 
     def __init__(self, session: EditorSession, key: str) -> None:

@@ -102,4 +102,7 @@ HANDLERS: Final[dict[str, Callable[..., Any]]] = {
     types.TEXT_DOCUMENT_PREPARE_RENAME: _prepare_rename,
     types.TEXT_DOCUMENT_RENAME: _rename,
 }
-OPTIONS: Final = {types.TEXT_DOCUMENT_COMPLETION: types.CompletionOptions(TRIGGERS, resolve_provider=True)}
+OPTIONS: Final = {
+    types.TEXT_DOCUMENT_COMPLETION: types.CompletionOptions(TRIGGERS, resolve_provider=True),
+    types.TEXT_DOCUMENT_RENAME: types.RenameOptions(prepare_provider=True),
+}

@@ -100,10 +100,9 @@ def _structure(graph: Graph) -> list[object]:
     """The ops of a network and how they are connected, without names."""
     numbers = {each.name: index for index, each in enumerate(graph.inputs)}
     numbers |= {node.path: len(numbers) + index for index, node in enumerate(graph.nodes)}
-    nodes = [
-        (node.op.name, node.outputs, [(numbers[ref.node], ref.port) for ref in node.inputs]) for node in graph.nodes
-    ]
-    return [*nodes, [(numbers[each.ref.node], each.ref.port) for each in graph.outputs]]
+    takes = [[(numbers[ref.node], ref.port) for ref in node.inputs] for node in graph.nodes]
+    gives = [(numbers[each.ref.node], each.ref.port) for each in graph.outputs]
+    return [*((node.op.name, node.outputs) for node in graph.nodes), takes, gives]
 
 
 def _refuse(message: str) -> NoReturn:

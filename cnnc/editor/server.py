@@ -84,10 +84,12 @@ class SpecServer(LanguageServer):
 
 
 def _by_file(checked: dict[str, ByFile]) -> ByFile:
-    """The diagnostics of each file, from all checks; a block has the same ones in several."""
-    found: ByFile = {}
+    """The diagnostics of each file, from all checks. A block that several files use has each once."""
+    found: dict[str, dict[object, types.Diagnostic]] = {}
     for check in checked.values():
-        for key, each in check.items():
-            known = found.setdefault(key, [])
-            known += [diagnostic for diagnostic in each if diagnostic not in known]
-    return found
+        for key, diagnostics in check.items():
+            known = found.setdefault(key, {})
+            for each in diagnostics:
+                place = each.range.start.line, each.range.start.character
+                known.setdefault((each.code, each.message, place), each)
+    return {key: list(known.values()) for key, known in found.items()}

@@ -14,6 +14,7 @@ from pygls.uris import from_fs_path, to_fs_path
 EVERYTHING = types.Range(types.Position(0, 0), types.Position(100_000, 0))
 WAIT = 60.0
 """Seconds for an answer."""
+_NONE_YET = types.Diagnostic(EVERYTHING, "")
 
 
 class Editor:
@@ -104,24 +105,27 @@ class Editor:
         found = self.wait(self.client.text_document_inlay_hint_async(params)) or []
         return {each.position.line + 1: str(each.label) for each in found}
 
-    def diagnostics(self, name: str) -> list[types.Diagnostic]:
-        """The diagnostics of a file after the pause."""
-        uri = self.uri(name)
+    def diagnostics(self, name: str, *codes: str) -> list[types.Diagnostic]:
+        """The diagnostics of a file, as soon as they have these codes."""
 
         async def sent() -> list[types.Diagnostic]:
-            while uri not in self.published:
+            while [each.code for each in self.published.get(self.uri(name), [_NONE_YET])] != list(codes):
                 await asyncio.sleep(0.01)
-            return self.published.pop(uri)
+            return self.published[self.uri(name)]
 
         return self.wait(sent())
 
     def _ask(self, name: str, mark: str, shift: int, kind: Any, call: Any, **more: Any) -> Any:
-        return self.wait(call(kind(self.document(name), self.at(name, mark, shift), **more)))
+        return self.wait(call(kind(text_document=self.document(name), position=self.at(name, mark, shift), **more)))
 
     def complete(self, name: str, mark: str, shift: int = 0) -> dict[str, types.CompletionItem]:
         """The completions at `mark`, or so many characters after it, by label."""
-        call = self.client.text_document_completion_async
-        return {each.label: each for each in self._ask(name, mark, shift, types.CompletionParams, call) or []}
+        return self.complete_at(name, self.at(name, mark, shift))
+
+    def complete_at(self, name: str, position: types.Position) -> dict[str, types.CompletionItem]:
+        params = types.CompletionParams(self.document(name), position)
+        found = self.wait(self.client.text_document_completion_async(params)) or []
+        return {each.label: each for each in found}
 
     def hover(self, name: str, mark: str, shift: int = 0) -> str:
         found = self._ask(name, mark, shift, types.HoverParams, self.client.text_document_hover_async)
@@ -139,7 +143,7 @@ class Editor:
 
     def _spelled(self, found: list[types.Location]) -> list[str]:
         starts = [(each.uri, each.range.start) for each in found or ()]
-        paths = [Path(to_fs_path(uri)).relative_to(self.folder).as_posix() for uri, _ in starts]
+        paths = [Path(str(to_fs_path(uri))).relative_to(self.folder).as_posix() for uri, _ in starts]
         return sorted(f"{path}:{at.line + 1}:{at.character + 1}" for path, (_, at) in zip(paths, starts, strict=True))
 
     def rename(self, name: str, mark: str, new: str) -> dict[str, str]:
@@ -148,16 +152,21 @@ class Editor:
         edits = self._ask(name, mark, 0, types.RenameParams, call, new_name=new)
         return self.applied(edits)
 
+    def fixes(self, name: str, mark: str) -> dict[str, str]:
+        """The texts of a file after each of its quick fixes, by their titles."""
+        place = self.at(name, mark)
+        params = types.CodeActionParams(self.document(name), types.Range(place, place), types.CodeActionContext([]))
+        found = self.wait(self.client.text_document_code_action_async(params)) or []
+        return {each.title: self.applied(each.edit)[name] for each in found}
+
     def applied(self, edit: types.WorkspaceEdit) -> dict[str, str]:
         """The texts of the files after an edit."""
         texts = {}
-        for uri, edits in edit.changes.items():
-            path = Path(to_fs_path(uri))
+        for uri, edits in (edit.changes or {}).items():
+            path = Path(str(to_fs_path(uri)))
             name = path.relative_to(self.folder).as_posix()
             lines = (self._texts.get(name) or path.read_text(encoding="utf-8")).split("\n")
-            for each in sorted(
-                edits, key=lambda each: (each.range.start.line, each.range.start.character), reverse=True
-            ):
+            for each in sorted(edits, key=lambda each: each.range.start, reverse=True):
                 start, end = each.range.start, each.range.end
                 after = lines[end.line][end.character :]
                 lines[start.line : end.line + 1] = [lines[start.line][: start.character] + each.new_text + after]
