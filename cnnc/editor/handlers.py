@@ -8,6 +8,7 @@ from lsprotocol import types
 from cnnc.diagnostics.levels import Levels
 from cnnc.editor.completion import TRIGGERS, complete_at, with_page
 from cnnc.editor.documents import key_of
+from cnnc.editor.fixes import quick_fixes
 from cnnc.editor.hover import hover
 from cnnc.editor.navigation import definition, references
 from cnnc.editor.outline import outline
@@ -85,6 +86,10 @@ def _rename(ls: SpecServer, params: types.RenameParams) -> types.WorkspaceEdit |
     return rename(ls.session, key_of(params.text_document.uri), params.position, params.new_name)
 
 
+def _fixes(ls: SpecServer, params: types.CodeActionParams) -> list[types.CodeAction]:
+    return quick_fixes(ls.session, key_of(params.text_document.uri), params.range)
+
+
 HANDLERS: Final[dict[str, Callable[..., Any]]] = {
     types.INITIALIZED: _initialized,
     types.SHUTDOWN: _shut_down,
@@ -101,8 +106,12 @@ HANDLERS: Final[dict[str, Callable[..., Any]]] = {
     types.TEXT_DOCUMENT_REFERENCES: _references,
     types.TEXT_DOCUMENT_PREPARE_RENAME: _prepare_rename,
     types.TEXT_DOCUMENT_RENAME: _rename,
+    types.TEXT_DOCUMENT_CODE_ACTION: _fixes,
 }
 OPTIONS: Final = {
     types.TEXT_DOCUMENT_COMPLETION: types.CompletionOptions(TRIGGERS, resolve_provider=True),
     types.TEXT_DOCUMENT_RENAME: types.RenameOptions(prepare_provider=True),
+    types.TEXT_DOCUMENT_CODE_ACTION: types.CodeActionOptions(
+        [types.CodeActionKind.QuickFix, types.CodeActionKind.SourceFixAll]
+    ),
 }

@@ -1,0 +1,68 @@
+"""Quick fixes: the changes that the help of diagnostics proposes, as `cnnc check --fix` makes them.
+
+A fix that is not certain is offered as well, but is not the preferred one: the user decides.
+"""
+
+from pathlib import Path
+
+from lsprotocol import types
+
+from cnnc.diagnostics import Diagnostic, Fix
+from cnnc.editor.diagnostics import ProtocolWriter
+from cnnc.editor.documents import real
+from cnnc.editor.session import EditorSession
+from cnnc.formatting.edits import apply, text_edits
+
+
+def quick_fixes(session: EditorSession, key: str, within: types.Range) -> list[types.CodeAction]:
+    """The quick fixes of the diagnostics of a file that touch a range, and one that applies all certain fixes of it."""
+    writer = ProtocolWriter(session, key)
+    analysis, found = session.analyses.of(key), []
+    for each in analysis.diagnostics:
+        if each.fix is None or writer.file(each.span) != key or not _touches(writer.range(each.span, key), within):
+            continue
+        edit = _edit(session, each.fix)
+        if edit is not None:
+            found.append(
+                types.CodeAction(
+                    _title(each),
+                    types.CodeActionKind.QuickFix,
+                    [writer.written(each, key)],
+                    is_preferred=each.fix.certain,
+                    edit=edit,
+                )
+            )
+    certain = [each.fix for each in analysis.diagnostics if each.fix and each.fix.certain and each.severity == "error"]
+    own = [fix for fix in certain if real(Path(fix.source.name)) == key]
+    if len(own) > 1:
+        found.append(_all(session, key, own))
+    return found
+
+
+def _all(session: EditorSession, key: str, fixes: list[Fix]) -> types.CodeAction:
+    """The action that applies all certain fixes."""
+    positions = session.positions(key)
+    text, count = apply(fixes[0].source, fixes)
+    edit = types.TextEdit(positions.between(0, len(positions.text)), text)
+    title = f"Apply all certain fixes ({count})"
+    changes = {session.documents.uri(key): [edit]}
+    return types.CodeAction(title, types.CodeActionKind.SourceFixAll, edit=types.WorkspaceEdit(changes))
+
+
+def _title(each: Diagnostic) -> str:
+    help = each.help or each.message
+    return help[:1].upper() + help[1:]
+
+
+def _touches(one: types.Range, other: types.Range) -> bool:
+    return one.start <= other.end and other.start <= one.end
+
+
+def _edit(session: EditorSession, fix: Fix) -> types.WorkspaceEdit | None:
+    """The edit that a fix makes; None if it has no text form."""
+    changes: dict[str, list[types.TextEdit]] = {}
+    for place, text in text_edits(fix):
+        file = real(Path(place.source.name))
+        range = session.positions(file).range(place)
+        changes.setdefault(session.documents.uri(file), []).append(types.TextEdit(range, text))
+    return types.WorkspaceEdit(changes) if changes else None

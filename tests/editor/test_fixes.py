@@ -1,0 +1,19 @@
+"""Quick fixes, from the help of diagnostics."""
+
+SPEC = """\
+cnnc: 1
+input: {image: [3, 32, 32]}
+nodes:
+  - Conv2d: {out_channels: 8, kernel_size: 3}
+  - conv: {out: 8, kernal: 3}  # a comment
+"""
+
+
+def test_the_help_is_offered_as_quick_fixes(editor):
+    editor.open("spec.yaml", SPEC)
+    one, whole = editor.fixes("spec.yaml", "kernal").values()
+    assert one == SPEC.replace("kernal", "kernel")
+    right = SPEC.replace("Conv2d", "conv").replace("out_channels", "out").replace("kernel_size", "kernel")
+    assert whole == right.replace("kernal", "kernel")
+    editor.open("spec.yaml", right.replace("kernal", "kernel"))
+    assert editor.fixes("spec.yaml", "kernel") == {}
