@@ -23,7 +23,7 @@ _BODIES = {
 }
 
 
-class Choice(NamedTuple):
+class Completable(NamedTuple):
     """Something to complete. `snippet` is the text with places to fill in, if it has any."""
 
     label: str
@@ -52,7 +52,7 @@ class Place(NamedTuple):
         return text if self.quoted or self.cursor.keyed else f"{self.word(text)}: "
 
 
-def nodes(place: Place) -> Iterator[Choice]:
+def nodes(place: Place) -> Iterator[Completable]:
     """Yield the blocks that the file sees, the ops, `group` and `each`."""
     bare = place.quoted is False and not place.cursor.keyed and not place.cursor.is_key
     for name, block in place.session.documents.blocks(place.key).items():
@@ -62,14 +62,14 @@ def nodes(place: Place) -> Iterator[Choice]:
         detail = ", ".join(params)
         snippet = _with_attributes(name, required) if bare and required else None
         description = str(about.plain()) if about else ""
-        yield Choice(name, place.word(name), CompletionItemKind.Class, detail, description, snippet)
+        yield Completable(name, place.word(name), CompletionItemKind.Class, detail, description, snippet)
     for name in registry.names():
         op = registry.get(name)
         required = [field for field, each in op.model_fields.items() if each.is_required()]
         snippet = _with_attributes(name, required) if bare and required else None
-        yield Choice(name, place.word(name), CompletionItemKind.Function, _brief(name), snippet=snippet)
+        yield Completable(name, place.word(name), CompletionItemKind.Function, _brief(name), snippet=snippet)
     for name, text in _BODIES.items():
-        yield Choice(name, place.word(name), CompletionItemKind.Struct, snippet=text if bare else None)
+        yield Completable(name, place.word(name), CompletionItemKind.Struct, snippet=text if bare else None)
 
 
 _brief = cache(brief)
@@ -80,7 +80,7 @@ def _with_attributes(name: str, required: Iterable[str]) -> str:
     return f"{name}: {{{', '.join(places)}}}"
 
 
-def keys(place: Place, path: tuple[str | int, ...]) -> Iterator[Choice]:
+def keys(place: Place, path: tuple[str | int, ...]) -> Iterator[Completable]:
     """Yield the keys of the mapping at a path that it does not have yet."""
     given = set(mapping(place.cursor.inside)) if path == place.cursor.around else set()
     known = list(keys_at(path))
@@ -93,28 +93,28 @@ def keys(place: Place, path: tuple[str | int, ...]) -> Iterator[Choice]:
         if key.name not in given:
             about = ["required" if key.required else "", key.takes, f"default: {key.default}" if key.default else ""]
             detail = "; ".join(filter(None, about))
-            yield Choice(key.name, place.with_colon(key.name), CompletionItemKind.Property, detail, key.about)
+            yield Completable(key.name, place.with_colon(key.name), CompletionItemKind.Property, detail, key.about)
 
 
 def _param(name: str, default: object) -> Key:
     return Key(name, "", None if default is None else written(default), "a parameter of the block", default is None)
 
 
-def values(place: Place) -> Iterator[Choice]:
+def values(place: Place) -> Iterator[Completable]:
     """Yield the words that the value may be, and the parameters."""
     path = place.cursor.path
     for value in values_at(path):
         if not isinstance(value, dict | list):
             text = written(value)
-            yield Choice(text, place.word(text) if isinstance(value, str) else text, CompletionItemKind.EnumMember)
+            yield Completable(text, place.word(text) if isinstance(value, str) else text, CompletionItemKind.EnumMember)
     default = next((each.default for each in keys_at(path[:-1]) if each.name == path[-1]), None)
     if default is not None:
-        yield Choice(default, default, CompletionItemKind.Value, "the default")
+        yield Completable(default, default, CompletionItemKind.Value, "the default")
     if "allow" in path[-2:]:
-        yield from (Choice(code, place.word(code), CompletionItemKind.EnumMember) for code in WARNINGS)
+        yield from (Completable(code, place.word(code), CompletionItemKind.EnumMember) for code in WARNINGS)
     if _takes_expressions(path):
         for name in _params(place.section):
-            yield Choice(f"${name}", place.word(f"${name}"), CompletionItemKind.Variable, "parameter")
+            yield Completable(f"${name}", place.word(f"${name}"), CompletionItemKind.Variable, "parameter")
 
 
 def _takes_expressions(path: tuple[str | int, ...]) -> bool:
@@ -127,7 +127,7 @@ def _params(section: Section | None) -> Iterator[str]:
         section = section.around
 
 
-def names(place: Place) -> Iterator[Choice]:
+def names(place: Place) -> Iterator[Completable]:
     """Yield the inputs and nodes that a `from` may name, the nearest first."""
     owner = place.section.owner if place.section else None
     if owner is None:
@@ -142,9 +142,9 @@ def names(place: Place) -> Iterator[Choice]:
 
     for name, entry in sorted(owner.names.items(), key=distance):
         if numbers.get(id(entry)) != here:
-            yield Choice(name, place.word(name), CompletionItemKind.Reference, shapes.get(name) or entry.op)
+            yield Completable(name, place.word(name), CompletionItemKind.Reference, shapes.get(name) or entry.op)
     for name in owner.inputs:
-        yield Choice(name, place.word(name), CompletionItemKind.Interface, shapes.get(name) or "input")
+        yield Completable(name, place.word(name), CompletionItemKind.Interface, shapes.get(name) or "input")
 
 
 def shapes_of(place: Place, owner: Section) -> Mapping[str, str]:
@@ -160,7 +160,7 @@ def shapes_of(place: Place, owner: Section) -> Mapping[str, str]:
     return found
 
 
-def ports(place: Place) -> Iterator[Choice]:
+def ports(place: Place) -> Iterator[Completable]:
     """Yield the outputs of the node before the dot."""
     name = place.cursor.before.partition(".")[0].strip()
     owner = place.section.owner if place.section else None
@@ -170,10 +170,10 @@ def ports(place: Place) -> Iterator[Choice]:
     for facts in place.session.facts(place.key):
         for path in facts.paths((place.key, entry.span.line, entry.span.column)):
             for port, shape in facts.ports(path):
-                yield Choice(port, port, CompletionItemKind.Field, shape)
+                yield Completable(port, port, CompletionItemKind.Field, shape)
 
 
-def files(place: Place) -> Iterator[Choice]:
+def files(place: Place) -> Iterator[Completable]:
     """Yield the files in the folder of the spec, and below it, that have blocks and no network."""
     folder = Path(place.key).parent
     for entry in sorted(os.scandir(folder), key=lambda each: each.name) if os.path.isdir(folder) else ():
@@ -181,4 +181,4 @@ def files(place: Place) -> Iterator[Choice]:
         for file in inside:
             if file.name.endswith(SUFFIXES) and not file.name.startswith("."):
                 path = Path(file.path).relative_to(folder).as_posix()
-                yield Choice(path, place.word(path), CompletionItemKind.File)
+                yield Completable(path, place.word(path), CompletionItemKind.File)

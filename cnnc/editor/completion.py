@@ -10,7 +10,7 @@ from lsprotocol import types
 
 from cnnc.diagnostics import Source
 from cnnc.diagnostics.json_help import in_braces
-from cnnc.editor.choices import Choice, Place, files, keys, names, nodes, ports, values
+from cnnc.editor.choices import Completable, Place, files, keys, names, nodes, ports, values
 from cnnc.editor.cursor import Cursor, cursor_at
 from cnnc.editor.expression_choices import in_expression, of_expression
 from cnnc.editor.sections import Section
@@ -33,7 +33,7 @@ def complete_at(
     offset = positions.offset(position)
     start = offset - len(cursor.typed)
     place = Place(session, key, cursor, _section(session, key, cursor), _quoted(positions.text, offset, cursor))
-    found: dict[str, Choice] = {}
+    found: dict[str, Completable] = {}
     for choice in _choices(place, positions.text[:offset]):
         found.setdefault(choice.label, choice)
     around = positions.between(start, offset)
@@ -49,7 +49,7 @@ def with_page(item: types.CompletionItem) -> types.CompletionItem:
     return item
 
 
-def _choices(place: Place, before: str) -> Iterator[Choice]:
+def _choices(place: Place, before: str) -> Iterator[Completable]:
     cursor = place.cursor
     last = next((step for step in reversed(cursor.path) if isinstance(step, str)), "")
     if not cursor.is_key and in_expression(cursor.before):
@@ -89,7 +89,7 @@ def _quoted(text: str, offset: int, cursor: Cursor) -> bool | None:
     return None if in_braces(Source("", text)) else False
 
 
-def _item(choice: Choice, order: str, around: types.Range, *, snippets: bool) -> types.CompletionItem:
+def _item(choice: Completable, order: str, around: types.Range, *, snippets: bool) -> types.CompletionItem:
     text = choice.snippet if snippets and choice.snippet else choice.text
     has_places = snippets and choice.snippet is not None
     return types.CompletionItem(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from lsprotocol.types import CompletionItemKind
 
-from cnnc.editor.choices import Choice, Place, shapes_of
+from cnnc.editor.choices import Completable, Place, shapes_of
 from cnnc.editor.sections import Section, mapping
 from cnnc.expressions.grammar import ATTRIBUTES
 from cnnc.expressions.operations import FUNCTIONS
@@ -23,7 +23,7 @@ def in_expression(before: str) -> bool:
     return after.count("(") > after.count(")") if after.startswith("(") else re.fullmatch(r"\w*", after) is not None
 
 
-def of_expression(place: Place) -> Iterator[Choice]:
+def of_expression(place: Place) -> Iterator[Completable]:
     """Yield what may come next in the expression at the cursor."""
     before = place.cursor.before
     if dotted := _DOTTED.search(before):
@@ -33,18 +33,18 @@ def of_expression(place: Place) -> Iterator[Choice]:
         for name in section.params:
             default = mapping(mapping(section.value).get("params")).get(name)
             about = "" if default is None or default.data is None else f"default {default.plain()}"
-            yield Choice(name, name, CompletionItemKind.Variable, about or "parameter")
+            yield Completable(name, name, CompletionItemKind.Variable, about or "parameter")
     for name, about in COUNTERS.items() if _is_repeated(place) else ():
-        yield Choice(name, name, CompletionItemKind.Variable, about)
+        yield Completable(name, name, CompletionItemKind.Variable, about)
     if "(" not in before[before.rfind("$") :]:  # `$name` takes no sizes and functions
         return
     owner = place.section.owner if place.section else None
     shapes = shapes_of(place, owner) if owner else {}
     for name in (*owner.inputs, *owner.names) if owner else ():
         if name.isidentifier():
-            yield Choice(name, f"{name}.", CompletionItemKind.Reference, shapes.get(name, ""))
+            yield Completable(name, f"{name}.", CompletionItemKind.Reference, shapes.get(name, ""))
     for name in FUNCTIONS:
-        yield Choice(name, f"{name}(", CompletionItemKind.Function, "function")
+        yield Completable(name, f"{name}(", CompletionItemKind.Function, "function")
 
 
 def _is_repeated(place: Place) -> bool:
@@ -54,11 +54,11 @@ def _is_repeated(place: Place) -> bool:
     return "each" in path or any("repeat" in mapping(each) for each in around)
 
 
-def _sizes(place: Place, name: str) -> Iterator[Choice]:
+def _sizes(place: Place, name: str) -> Iterator[Completable]:
     owner = place.section.owner if place.section else None
     if owner and (name in owner.names or name in owner.inputs):
         about = f"of {shapes_of(place, owner).get(name) or name}"
-        yield from (Choice(each, each, CompletionItemKind.Field, about) for each in ATTRIBUTES)
+        yield from (Completable(each, each, CompletionItemKind.Field, about) for each in ATTRIBUTES)
 
 
 def _around(section: Section | None) -> Iterator[Section]:
