@@ -63,6 +63,9 @@ COMMANDS = {
         "cnnc.cli.train",
         "Train a spec by its recipe. The options from --data to --lr-scale override fields of the recipe.",
     ),
+    "runs": Command(
+        "cnnc.cli.runs", "List training runs side by side: state, best epoch, time, and how their recipes differ."
+    ),
 }
 
 

@@ -23,6 +23,7 @@ def add_options(parser: Parser) -> None:
     parser.option("--device", type=devices, default="auto", help="The device to train on; auto uses a GPU if any.")
     parser.option("--devices", type=Number(least=1), default=1, help="Number of devices, with one process each.")
     parser.flag("--resume", help="Continue the run in DIR/NAME/.")
+    parser.flag("--live", help="Show curves on the terminal, redrawn after every epoch.")
     parser.option("--out", "-o", metavar="DIR", default=OUT, help="Write to DIR/NAME/.")
 
 
@@ -37,7 +38,7 @@ def run(given: Namespace) -> int:
         raise WrongCall(EMPTY_OUT)
     if given.data is not None and not is_utf8(given.data):
         raise WrongCall(f"--data: the path {given.data} is not valid UTF-8, as a recipe must be", "rename the folder")
-    require(NEEDS["train"], "training")
+    require([*NEEDS["train"], *(["plotille"] if given.live else [])], "training")
     if not started_by_launcher() and given.devices > 1:
         return launch(sys.argv[1:], given.devices)
     return _train(given, recipe_fields(given))
@@ -64,6 +65,7 @@ def _train(given: Namespace, fields: dict[str, Any]) -> int:
         weights=_weights(graph, given),
         weights_file=given.weights,
         device=given.device,
+        live=given.live,
         say=note,
     )
     if trained.signal:

@@ -20,7 +20,7 @@ _PACKAGES: Final = {"PIL": "Pillow", "lightning_fabric": "lightning-fabric", "ya
 EXTRAS: Final = {
     "infer": ("numpy", "PIL", "onnxruntime"),
     "build": ("onnx", "rich", "safetensors", "torch"),
-    "train": ("lightning_fabric", "matplotlib", "tensorboard"),
+    "train": ("lightning_fabric", "matplotlib", "plotille", "tensorboard"),
 }
 """The modules that each extra of pyproject.toml adds; each extra contains those before it."""
 
@@ -34,7 +34,7 @@ NEEDS: Final = {
     **dict.fromkeys(("check", "load", "diff", "draw"), _CHECK),
     **dict.fromkeys(("compile", "weights", "eval"), _COMPILE),
     **dict.fromkeys(("build", "verify", "quantize", "import"), _BUILD),
-    "train": (*_COMPILE, *EXTRAS["train"]),
+    "train": (*_COMPILE, "lightning_fabric", "matplotlib", "tensorboard"),
     "fmt": ("yaml",),
     "lsp": (*_CHECK, "pygls"),
     **dict.fromkeys(("infer", "bench"), EXTRAS["infer"]),

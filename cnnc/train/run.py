@@ -16,8 +16,6 @@ from cnnc.data.load import load
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.missing_packages import NEEDS, require
 from cnnc.files.checks import require_utf8
-from cnnc.files.write import write_file
-from cnnc.formatting import write as as_yaml
 from cnnc.graph.graph import Graph
 from cnnc.language.recipe import Train
 from cnnc.targets.torch_module import lower, shapes
@@ -32,11 +30,12 @@ from cnnc.train.learner import Learner
 from cnnc.train.loop import Loop
 from cnnc.train.memory import peak_memory
 from cnnc.train.monitor import Watcher
+from cnnc.train.monitor.console import display
 from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.monitor.tested import Tested
 from cnnc.train.optimizer import initialise
 from cnnc.train.recipe import merged_recipe, resumed_recipe
-from cnnc.train.run_file import SPEC
+from cnnc.train.report.network import write_network
 from cnnc.train.running import running
 from cnnc.train.selection import Selection, counts, require_learning
 from cnnc.weights.patterns import all_selected, names_of
@@ -93,13 +92,14 @@ def train(
     weights: "Mapping[str, Tensor] | None" = None,
     weights_file: str | None = None,
     device: str = "auto",
+    live: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Trained:
     """Train `graph` by its recipe, overridden by the fields `given`, into `out/NAME/`; raises CnncError.
 
     `weights` are the initial weights; those that are missing and `fresh` in the recipe are drawn, as are all without
     `weights`. `weights_file` is recorded as their source. `resume` continues the run in the folder, or starts
-    one if there is none. `say` is called with notes for the user, on the first rank.
+    one if there is none. `live` shows curves on a terminal. `say` is called with notes for the user, on the first rank.
     """
     require(NEEDS["train"], "training")
     folder = out / graph.name
@@ -114,7 +114,7 @@ def train(
         for remark in _notes_on_resuming(folder, saved, recipe, weights is not None) if resume else ():
             say(remark)
         with team.report_once():
-            return _run(graph, recipe, folder, saved, _Start(weights, weights_file), team, say)
+            return _run(graph, recipe, folder, saved, _Start(weights, weights_file), team, say, live)
 
 
 def _run(
@@ -125,6 +125,7 @@ def _run(
     start: "_Start",
     team: Team,
     say: Callable[[str], None],
+    live: bool,
 ) -> Trained:
     selection = Selection.of(graph, recipe)
     data = team.in_turn(lambda: _load(recipe, target_of(graph, recipe)))
@@ -149,7 +150,7 @@ def _run(
             say(f"the earlier run in {folder} is now in {aside}")
         _begin(folder, Checkpoint(identity, progress, learner.state(), []))
     if team.rank == 0:
-        write_file(folder / SPEC, as_yaml(graph.spec).encode())
+        write_network(folder, graph, say)
     test = source(data.test, learner.preprocess, team.device, team.local) if data.test else None
     loop = Loop(
         team,
@@ -165,7 +166,7 @@ def _run(
         StopRequest(),
     )
     try:
-        signal = _watched(loop, saved.generators if saved else [])
+        signal = _watched(loop, saved.generators if saved else [], live)
     except CnncError as error:
         raise picture_folder.all_unreadable(error, Path(data.source), data.train, data.test) from None
     records = tuple(loop.progress.records)
@@ -176,12 +177,13 @@ def _run(
     return Trained(folder, recipe, records, loop.progress.best, speed, peak, signal, team.rank == 0)
 
 
-def _watched(loop: Loop, generators: "list[dict[str, Tensor]]") -> int:
+def _watched(loop: Loop, generators: "list[dict[str, Tensor]]", live: bool) -> int:
     """Run the loop, on the first rank with a Watcher. During the loop, a signal is a request to stop."""
     if loop.team.rank:
         with stop_on_signals() as loop.request:
             return loop.run(generators)
-    with running(loop.folder), stop_on_signals() as loop.request, Watcher(loop.folder) as watcher:
+    watching = Watcher(loop.folder, display(live=live))
+    with running(loop.folder), stop_on_signals() as loop.request, watching as watcher:
         loop.watcher = watcher
         watcher.on_start(loop.recipe.epochs, loop.plan.steps, len(loop.train), loop.progress.records)
         return loop.run(generators)

@@ -1,7 +1,4 @@
-"""`run.json`, the summary of a run for people and other programs, with a hash that detects damage.
-
-`spec.yaml` beside it is the network.
-"""
+"""`run.json`, the summary of a run for people and other programs, with a hash that detects damage."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +8,7 @@ from typing import Any
 
 from cnnc.files.write import write_file
 
-RUN, SPEC = "run.json", "spec.yaml"
+RUN = "run.json"
 HASH = "sha256"
 
 

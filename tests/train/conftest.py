@@ -60,7 +60,7 @@ def pictures(tmp_path):
 class Quiet(Silent):
     """A watcher that writes nothing, which takes no second."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, show):
         pass
 
     def __enter__(self):

@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from cnnc.diagnostics import CnncError
-from cnnc.train.monitor import Watcher, curves, metrics
+from cnnc.train.monitor import Watcher, curves, live, metrics
 from cnnc.train.monitor.console import Bar, Lines, bar, display, summary
 from cnnc.train.monitor.draw_curves import draw
 from cnnc.train.monitor.metrics import EpochRecord
@@ -256,6 +256,33 @@ def test_lines_stay_above_the_bar(tmp_path, monkeypatch):
     assert "epoch 1/2  loss 2.000" in text
     assert "━" in text
     assert "[red]said[/red] as it is" in text
+
+
+def test_live_curves_stand_above_the_bar_and_stay_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    assert isinstance(display(io.StringIO(), live=True), Lines)
+    with Watcher(tmp_path, display(stream, live=True)) as watcher:
+        watcher.on_start(3, 4, 64)
+        watcher.on_epoch(record(1))
+        watcher.on_epoch(record(2))
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
+    last = text[text.rindex("train 1.000") :]
+    assert "(loss)" in last
+    assert "(accuracy)" in last
+    assert re.search("[\u2801-\u28ff]", last)
+    assert "━" not in last
+
+
+def test_live_curves_fit_the_terminal_and_the_records():
+    alone = [record(1, test_loss=None, test_accuracy=None)]
+    for records, width in (([record(each) for each in range(1, 50)], 120), (alone, 60), (alone, 20)):
+        console = Console(file=io.StringIO(), width=max(width, 50))
+        console.print(live.curves(records, 100, width))
+        lines = console.file.getvalue().splitlines()
+        assert max(map(len, lines)) <= max(width, 50)
+        assert sum("(loss)" in line for line in lines) == 1
+        assert len(lines) == (15 if width == 120 else 30)
 
 
 def test_the_summary_says_what_to_type_next(tmp_path):

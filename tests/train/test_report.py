@@ -1,8 +1,13 @@
 """The report of a run and the list of runs, from real runs on the command line."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +17,12 @@ from cnnc.train.monitor import tested
 from cnnc.train.report import page, run_folder
 from cnnc.train.report.charts import MOST, Series, chart, thinned
 from cnnc.train.report.confusion import matrix, worst
+from cnnc.train.run_file import read_run, write_run
+from cnnc.train.running import running
 from tests.command import run_command
 from tests.train.conftest import draw, spec
 
+ROOT = Path(__file__).parents[2]
 NAMES = ["<script>alert(1)</script>", "b & c", "d", "e"]
 
 
@@ -60,7 +68,7 @@ def test_a_run_writes_its_report(runs):
     folder = runs / "bad" / "net"
     text = (folder / "report.html").read_text()
     shown = Page(text)
-    assert not re.search(r"(src|href)=\"(?!data:image/(png|jpeg);base64,|#)|url\(|@import|https?:", text)
+    assert not re.search(r"(src|href)=\"(?!data:image/(png|jpeg|svg\+xml);base64,|#)|url\(|@import|https?:", text)
     labels = [each["aria-label"] for each in shown.all("svg")]
     starts = ["Loss", "Accuracy, best 0.25 in epoch 1", "Learning rate", "Examples per second"]
     assert [each.partition(" by epoch. ")[0] for each in labels] == starts
@@ -71,6 +79,7 @@ def test_a_run_writes_its_report(runs):
     assert all(each["alt"] for each in shown.all("img"))
     assert "<script>alert" not in text
     assert cnnc.load(folder / "spec.yaml").name == "net"
+    assert (folder / "network.svg").read_text().startswith("<svg")
 
 
 @pytest.mark.parametrize("name", ["good", "bad"])
@@ -128,3 +137,86 @@ def test_a_report_before_the_first_epoch(runs, tmp_path):
     about = json.loads((runs / "bad" / "net" / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps({**about, "epochs_done": 0, "best": None, "sha256": None}))
     assert "No epoch is complete yet" in page.draw(run_folder.read(tmp_path))
+
+
+def listed(*words):
+    done = run_command("runs", *words)
+    assert done.exit_code == 0, done.stderr
+    return done
+
+
+def test_runs_stand_side_by_side(runs):
+    lines = listed(runs, "--sort", "best").stdout.splitlines()
+    assert lines[0].split() == ["run", "state", "epochs", "best", "accuracy", "in", "epoch", "time", "lr"]
+    assert [line.split()[0] for line in lines[1:]] == ["good/net", "bad/net"]
+    assert "finished     1/1         0.2500" in lines[2]
+    assert lines[2].endswith("  1e-06")
+    assert [each.split()[0] for each in listed(runs, "--reverse").stdout.splitlines()[1:]] == ["good/net", "bad/net"]
+    found = json.loads(listed(runs, "--format", "json", "--sort", "epochs").stdout)
+    assert [each["run"] for each in found["runs"]] == ["good/net", "bad/net"]
+    assert found["differing"] == ["lr"]
+    assert found["runs"][0]["recipe"]["batch"] == 16
+    assert found["runs"][1]["best"] == 0.25
+
+
+def test_the_states_of_runs(runs, tmp_path):
+    folder = tmp_path / "cut"
+    shutil.copytree(runs / "good" / "net", folder)
+    about = read_run(folder / "run.json")
+    write_run(folder / "run.json", {**about, "recipe": {**about["recipe"], "epochs": 20}})
+    assert listed(tmp_path).stdout.splitlines()[1].split()[:3] == ["cut", "stopped", "2/20"]
+    with running(folder):
+        assert json.loads(listed(folder, "--format", "json").stdout)["runs"][0]["state"] == "running"
+    assert not (folder / ".cnnc-running").exists()
+    patience = {**about["recipe"], "epochs": 20, "patience": 1}
+    write_run(folder / "run.json", {**about, "recipe": patience, "best": {**about["best"], "epoch": 1}})
+    assert "finished" in listed(tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("run.json", "{", "run.json: it is damaged or was changed"),
+        ("run.json", None, "run.json: it is missing"),
+        ("metrics.jsonl", '{"epoch"', "metrics.jsonl: it is not what cnnc wrote"),
+        ("metrics.jsonl", "[]", "metrics.jsonl: it is not what cnnc wrote"),
+    ],
+)
+def test_a_damaged_run_is_named_and_the_others_are_listed(runs, tmp_path, file, content, says):
+    for name in ("one", "two"):
+        shutil.copytree(runs / "good" / "net", tmp_path / name)
+    (tmp_path / "two" / file).unlink()
+    if content is not None:
+        (tmp_path / "two" / file).write_text(content)
+    done = listed(tmp_path)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stdout.splitlines()) == 2
+    assert says in json.loads(listed(tmp_path, "--format", "json").stdout)["damaged"][0]
+    alone = run_command("runs", tmp_path / "two", "--report")
+    assert (alone.exit_code, alone.stdout) == (1, "")
+    assert alone.stderr.startswith("error[E518]: cannot read ")
+
+
+def test_folders_without_runs(tmp_path):
+    done = listed(tmp_path)
+    assert (done.stdout, done.stderr.startswith("note: there is no run in")) == ("", True)
+    missing = run_command("runs", tmp_path / "nowhere")
+    assert (missing.exit_code, "there is no such folder" in missing.stderr) == (1, True)
+
+
+def test_a_report_is_drawn_again(runs, tmp_path):
+    shutil.copytree(runs / "good" / "net", tmp_path / "net")
+    before = (tmp_path / "net" / "report.html").read_text()
+    (tmp_path / "net" / "report.html").unlink()
+    assert listed(tmp_path, "--report").stdout == f"{tmp_path / 'net' / 'report.html'}\n"
+    after = (tmp_path / "net" / "report.html").read_text()
+    assert before.partition("<footer")[0] == after.partition("<footer")[0]
+
+
+def test_the_list_needs_no_framework(runs):
+    code = "import sys; from cnnc.cli.app import answer; answer(sys.argv[1:]); print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, "runs", str(runs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert not {"torch", "numpy", "matplotlib", "plotille", "rich", "networkx", "pydantic"} & {*done.stdout.split()}

@@ -53,7 +53,7 @@ class Watcher:
         self._curves = Curves(self._folder, epochs)
         if earlier:
             self._curves.add(earlier)
-        self._display.start(self._pace)
+        self._display.start(self._pace, self._records)
 
     def on_batch(self, step: int) -> None:
         """Record that `step` steps of this epoch have been queued on the device; costs next to nothing."""

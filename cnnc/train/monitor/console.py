@@ -14,6 +14,7 @@ from cnnc.train.monitor.metrics import METRICS, EpochRecord
 from cnnc.train.monitor.pace import Pace, seconds
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.live import Live
     from rich.table import Table
 
@@ -24,8 +25,8 @@ SHORTEST = 10  # the fewest columns of the bar itself
 class Display(Protocol):
     """Shows the progress of a training run."""
 
-    def start(self, pace: Pace) -> None:
-        """Start to show `pace`, which is updated during the run."""
+    def start(self, pace: Pace, records: Sequence[EpochRecord]) -> None:
+        """Start to show `pace` and the records of all epochs, which are updated during the run."""
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -34,14 +35,23 @@ class Display(Protocol):
         """Remove the bar, if any."""
 
 
-def display(stream: TextIO | None = None) -> Display:
-    """Return a bar if `stream` (default: standard output) is a terminal that can show one, else lines."""
+def display(stream: TextIO | None = None, *, live: bool = False) -> Display:
+    """Return a bar if `stream` (default: standard output) is a terminal that can show one, else lines.
+
+    With `live`, there are curves above the bar.
+    """
     stream = stream or sys.stdout
     if not stream.isatty():
         return Lines(stream)
     from rich.console import Console
 
-    return Lines(stream) if Console(file=stream).is_dumb_terminal else Bar(stream)
+    if Console(file=stream).is_dumb_terminal:
+        return Lines(stream)
+    if not live:
+        return Bar(stream)
+    from cnnc.train.monitor.live import LiveCurves
+
+    return LiveCurves(stream)
 
 
 class Lines:
@@ -50,7 +60,7 @@ class Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def start(self, pace: Pace) -> None:
+    def start(self, pace: Pace, records: Sequence[EpochRecord]) -> None:
         """Do nothing: there is no bar."""
 
     def say(self, line: str) -> None:
@@ -68,17 +78,25 @@ class Bar:
 
         self._console = Console(file=stream, highlight=False)
         self._live: Live | None = None
+        self._pace: Pace | None = None
+        self._records: Sequence[EpochRecord] = ()
 
-    def start(self, pace: Pace) -> None:
+    def start(self, pace: Pace, records: Sequence[EpochRecord]) -> None:
         from rich.live import Live
 
+        self._pace, self._records = pace, records
         self._live = Live(
             console=self._console,
             refresh_per_second=PER_SECOND,
             transient=True,
-            get_renderable=lambda: bar(pace, self._console.width),
+            get_renderable=self.shown,
         )
         self._live.start()
+
+    def shown(self) -> "RenderableType":
+        """Return what the terminal shows now."""
+        assert self._pace is not None  # start was first
+        return bar(self._pace, self._console.width)
 
     def say(self, line: str) -> None:
         self._console.print(line, markup=False, soft_wrap=True)

@@ -5,6 +5,7 @@ numbers: a training can draw it after every epoch.
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from math import ceil
@@ -18,8 +19,8 @@ from cnnc.train.monitor.pace import seconds
 from cnnc.train.report import confusion
 from cnnc.train.report.charts import Series, chart, number
 from cnnc.train.report.confusion import text
+from cnnc.train.report.network import PICTURE, SPEC
 from cnnc.train.report.run_folder import LOSS, Record, Run, read
-from cnnc.train.run_file import SPEC
 from cnnc.version import __version__
 
 NAME = "report.html"
@@ -205,13 +206,26 @@ def _plain(value: object) -> str:
     return text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _network(run: Run) -> str | None:
+def _network(run: Run) -> str:
+    """Return the picture of the network, if there is one, and the text of its spec."""
+    picture, spec = (_read(run.folder / name) for name in (PICTURE, SPEC))
+    parts = []
+    if picture:
+        address = f"data:image/svg+xml;base64,{b64encode(picture).decode()}"
+        about = f"Picture of the network {text(run.about['name'])}; its spec follows as text"
+        parts.append(f'<div class="wide network" tabindex="0" role="region"><img src="{address}" alt="{about}"></div>')
+    if spec:
+        lines = "\n".join(map(text, spec.decode(errors="replace").splitlines()))
+        parts.append(f'<details><summary>The spec</summary><pre tabindex="0">{lines}</pre></details>')
+    return "".join(parts)
+
+
+def _read(path: Path) -> bytes:
+    """Return the content of a file; empty without it."""
     try:
-        spec = (run.folder / SPEC).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return None
-    lines = "\n".join(map(text, spec.splitlines()))
-    return f'<details><summary>The spec</summary><pre tabindex="0">{lines}</pre></details>'
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _footer(run: Run) -> str:

@@ -71,7 +71,14 @@ class Run:
         """`running`, `finished` or `stopped`."""
         if is_running(self.folder):
             return "running"
-        return "finished" if self.about["epochs_done"] >= self.epochs else "stopped"
+        return "finished" if self._has_ended else "stopped"
+
+    @property
+    def _has_ended(self) -> bool:
+        done, patience = self.about["epochs_done"], self.recipe.get("patience")
+        if patience is not None and self.best and done - self.best["epoch"] >= patience:
+            return True
+        return bool(done >= self.epochs)
 
 
 def read(folder: Path) -> Run:
