@@ -47,11 +47,7 @@ def display(stream: TextIO | None = None, *, live: bool = False) -> Display:
 
     if Console(file=stream).is_dumb_terminal:
         return Lines(stream)
-    if not live:
-        return Bar(stream)
-    from cnnc.train.monitor.live import LiveCurves
-
-    return LiveCurves(stream)
+    return LiveCurves(stream) if live else Bar(stream)
 
 
 class Lines:
@@ -104,6 +100,37 @@ class Bar:
     def close(self) -> None:
         if self._live is not None:
             self._live.stop()
+
+
+class LiveCurves(Bar):
+    """A Display with curves. They are drawn once for each epoch and width, not each time that the bar moves."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._drawn: tuple[tuple[int, int], RenderableType] | None = None
+
+    def shown(self) -> "RenderableType":
+        """Return the curves and the bar."""
+        from rich.console import Group
+
+        assert self._pace is not None  # start was first
+        lines = bar(self._pace, self._console.width)
+        return Group(self._curves(self._pace), lines) if self._records else lines
+
+    def close(self) -> None:
+        """Remove the bar, and leave the last curves."""
+        super().close()
+        if self._records and self._pace:
+            self._console.print(self._curves(self._pace))
+            self._records = ()  # a second call prints nothing
+
+    def _curves(self, pace: Pace) -> "RenderableType":
+        from cnnc.train.monitor.live import curves
+
+        key = len(self._records), self._console.width
+        if self._drawn is None or self._drawn[0] != key:
+            self._drawn = key, curves(self._records, pace.epochs, self._console.width)
+        return self._drawn[1]
 
 
 def bar(pace: Pace, width: int) -> "Table":

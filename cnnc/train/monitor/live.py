@@ -1,14 +1,12 @@
-"""`cnnc train --live`: the curves of the run so far on the terminal, above the bar, redrawn after every epoch.
+"""The curves of `cnnc train --live`, for the terminal.
 
 Takes the records of the epochs; returns what rich shows. plotille draws the curves, in Braille characters.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from cnnc.train.monitor.console import Bar, bar
 from cnnc.train.monitor.metrics import LOSS, EpochRecord
-from cnnc.train.monitor.pace import Pace
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,34 +16,6 @@ COLOURS = {"train": "cyan", "test": "magenta"}
 HEIGHT = 10
 AXES = 25  # the columns that plotille adds around a chart
 NARROWEST = 24  # the least columns of a chart; on a narrower terminal the charts stand one above the other
-
-
-class LiveCurves(Bar):
-    """A Display with curves. They are drawn once for each epoch and width, not each time that the bar moves."""
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        self._drawn: tuple[tuple[int, int], RenderableType] | None = None
-
-    def shown(self) -> "RenderableType":
-        """Return the curves and the bar."""
-        from rich.console import Group
-
-        assert self._pace is not None  # start was first
-        lines = bar(self._pace, self._console.width)
-        return Group(self._curves(self._pace), lines) if self._records else lines
-
-    def close(self) -> None:
-        """Remove the bar, and leave the last curves."""
-        super().close()
-        if self._records and self._pace:
-            self._console.print(self._curves(self._pace))
-
-    def _curves(self, pace: Pace) -> "RenderableType":
-        key = len(self._records), self._console.width
-        if self._drawn is None or self._drawn[0] != key:
-            self._drawn = key, curves(self._records, pace.epochs, self._console.width)
-        return self._drawn[1]
 
 
 def curves(records: Sequence[EpochRecord], epochs: int, width: int) -> "RenderableType":
