@@ -13,13 +13,10 @@ from cnnc.checking import Proved, complete, prove_values
 from cnnc.diagnostics import CnncError, Diagnostic, Source
 from cnnc.diagnostics.collector import Collector, Enough
 from cnnc.diagnostics.levels import Levels
-from cnnc.editor.documents import Documents, real
-from cnnc.editor.tolerant import read_tolerantly
+from cnnc.editor.documents import Contents, Documents, real
 from cnnc.graph.graph import Graph
 from cnnc.text.find_specs import has_spec_keys
-from cnnc.text.reader import parse_text
-from cnnc.text.source import Read, decode
-from cnnc.text.value import Value
+from cnnc.text.source import Read
 
 NOTHING = Proved(None, None, {})
 
@@ -27,12 +24,11 @@ NOTHING = Proved(None, None, {})
 class Analysis:
     """A file in one version, its network as far as it is known, and its diagnostics."""
 
-    def __init__(self, source: Source, read: Read, levels: Levels) -> None:
-        self.source = source
+    def __init__(self, contents: Contents, read: Read, levels: Levels) -> None:
+        self.contents = contents
         self.read: dict[str, str | None] = {}  # the texts of the files that it uses; None if one cannot be read
-        self.is_spec = has_spec_keys(source.text)
         self._collector = Collector(levels)
-        self._strict = True
+        self._proved = NOTHING
 
         def noting(path: Path) -> Source:
             self.read[real(path)] = None
@@ -40,17 +36,21 @@ class Analysis:
             self.read[real(path)] = found.text
             return found
 
-        self._proved = self._prove(noting) if self.is_spec else NOTHING
+        if has_spec_keys(contents.source.text):
+            self._collector.add_all(contents.faults)
+            self._proved = self._prove(noting)
 
     def _prove(self, read: Read) -> Proved:
+        """Infer the network; errors that may follow from those of the text are not reported."""
+        source, root, _, faults = self.contents
+        collector = Collector(Levels()) if faults else self._collector
         try:
-            root = parse_text(decode(self.source.name, self.source.text.encode("utf-8", "replace")))
+            return NOTHING if root is None else prove_values(source, root, {}, collector, read)
         except CnncError as error:
-            self._collector.add_all(error.diagnostics)
-            self._strict = False
-            found = read_tolerantly(self.source)
-            return NOTHING if found is None else _proved(self.source, found, Collector(Levels()), read)
-        return _proved(self.source, root, self._collector, read)
+            collector.add_all(error.diagnostics)
+        except Enough:
+            pass
+        return NOTHING
 
     @property
     def graph(self) -> Graph | None:
@@ -60,20 +60,10 @@ class Analysis:
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """All diagnostics, with causes; also those about the files that it uses."""
-        if self._strict:
+        if not self.contents.faults:
             with suppress(Enough):
                 complete(self._proved, self._collector)
-        return self._collector.in_order(self.source.name)
-
-
-def _proved(source: Source, root: Value, collector: Collector, read: Read) -> Proved:
-    try:
-        return prove_values(source, root, {}, collector, read)
-    except CnncError as error:
-        collector.add_all(error.diagnostics)
-    except Enough:
-        pass
-    return NOTHING
+        return self._collector.in_order(self.contents.source.name)
 
 
 class Analyses:
@@ -85,13 +75,10 @@ class Analyses:
 
     def of(self, key: str) -> Analysis:
         """The analysis of a file."""
-        try:
-            source = self.documents.source(key)
-        except CnncError:
-            source = Source(key, "")
-        known = self._known.get(key)
-        if known is None or known.source is not source or self._outdated(known):
-            known = self._known[key] = Analysis(source, self.documents.read, self._levels_of(source.name))
+        contents, known = self.documents.contents(key), self._known.get(key)
+        if known is None or known.contents is not contents or self._outdated(known):
+            levels = self._levels_of(contents.source.name)
+            known = self._known[key] = Analysis(contents, self.documents.read, levels)
         return known
 
     def _outdated(self, known: Analysis) -> bool:

@@ -10,7 +10,7 @@ from lsprotocol.types import CompletionItemKind
 
 from cnnc.editor.cursor import Cursor
 from cnnc.editor.schema import Key, keys_at, values_at, written
-from cnnc.editor.sections import BODIES, NodeEntry, Section, mapping
+from cnnc.editor.sections import BODIES, Section, WrittenNode, mapping
 from cnnc.editor.session import EditorSession
 from cnnc.language.allow import WARNINGS
 from cnnc.ops import registry
@@ -34,7 +34,7 @@ class Completable(NamedTuple):
     snippet: str | None = None
 
 
-class Place(NamedTuple):
+class CompletionPlace(NamedTuple):
     """Where something is completed. `quoted`: whether it is in quotes; None if it needs them."""
 
     session: EditorSession
@@ -52,7 +52,7 @@ class Place(NamedTuple):
         return text if self.quoted or self.cursor.keyed else f"{self.word(text)}: "
 
 
-def nodes(place: Place) -> Iterator[Completable]:
+def nodes(place: CompletionPlace) -> Iterator[Completable]:
     """Yield the blocks that the file sees, the ops, `group` and `each`."""
     bare = place.quoted is False and not place.cursor.keyed and not place.cursor.is_key
     for name, block in place.session.documents.blocks(place.key).items():
@@ -80,7 +80,7 @@ def _with_attributes(name: str, required: Iterable[str]) -> str:
     return f"{name}: {{{', '.join(places)}}}"
 
 
-def keys(place: Place, path: tuple[str | int, ...]) -> Iterator[Completable]:
+def keys(place: CompletionPlace, path: tuple[str | int, ...]) -> Iterator[Completable]:
     """Yield the keys of the mapping at a path that it does not have yet."""
     given = set(mapping(place.cursor.inside)) if path == place.cursor.around else set()
     known = list(keys_at(path))
@@ -100,7 +100,7 @@ def _param(name: str, default: object) -> Key:
     return Key(name, "", None if default is None else written(default), "a parameter of the block", default is None)
 
 
-def values(place: Place) -> Iterator[Completable]:
+def values(place: CompletionPlace) -> Iterator[Completable]:
     """Yield the words that the value may be, and the parameters."""
     path = place.cursor.path
     for value in values_at(path):
@@ -127,7 +127,7 @@ def _params(section: Section | None) -> Iterator[str]:
         section = section.around
 
 
-def names(place: Place) -> Iterator[Completable]:
+def names(place: CompletionPlace) -> Iterator[Completable]:
     """Yield the inputs and nodes that a `from` may name, the nearest first."""
     owner = place.section.owner if place.section else None
     if owner is None:
@@ -136,7 +136,7 @@ def names(place: Place) -> Iterator[Completable]:
     here = next((step for step in place.cursor.path[len(owner.path) :] if isinstance(step, int)), len(owner.entries))
     numbers = {id(entry): index for index, entry in enumerate(owner.entries)}
 
-    def distance(item: tuple[str, NodeEntry]) -> tuple[bool, int]:
+    def distance(item: tuple[str, WrittenNode]) -> tuple[bool, int]:
         index = numbers.get(id(item[1]), here)
         return index >= here, abs(here - index)
 
@@ -147,7 +147,7 @@ def names(place: Place) -> Iterator[Completable]:
         yield Completable(name, place.word(name), CompletionItemKind.Interface, shapes.get(name) or "input")
 
 
-def shapes_of(place: Place, owner: Section) -> Mapping[str, str]:
+def shapes_of(place: CompletionPlace, owner: Section) -> Mapping[str, str]:
     """The output shapes of the nodes and inputs of a section by name, as far as they are known."""
     found: dict[str, str] = {}
     facts = list(place.session.facts(place.key))
@@ -160,7 +160,7 @@ def shapes_of(place: Place, owner: Section) -> Mapping[str, str]:
     return found
 
 
-def ports(place: Place) -> Iterator[Completable]:
+def ports(place: CompletionPlace) -> Iterator[Completable]:
     """Yield the outputs of the node before the dot."""
     name = place.cursor.before.partition(".")[0].strip()
     owner = place.section.owner if place.section else None
@@ -173,7 +173,7 @@ def ports(place: Place) -> Iterator[Completable]:
                 yield Completable(port, port, CompletionItemKind.Field, shape)
 
 
-def files(place: Place) -> Iterator[Completable]:
+def files(place: CompletionPlace) -> Iterator[Completable]:
     """Yield the files in the folder of the spec, and below it, that have blocks and no network."""
     folder = Path(place.key).parent
     for entry in sorted(os.scandir(folder), key=lambda each: each.name) if os.path.isdir(folder) else ():

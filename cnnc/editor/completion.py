@@ -10,7 +10,7 @@ from lsprotocol import types
 
 from cnnc.diagnostics import Source
 from cnnc.diagnostics.json_help import in_braces
-from cnnc.editor.choices import Completable, Place, files, keys, names, nodes, ports, values
+from cnnc.editor.choices import Completable, CompletionPlace, files, keys, names, nodes, ports, values
 from cnnc.editor.cursor import Cursor, cursor_at
 from cnnc.editor.expression_choices import in_expression, of_expression
 from cnnc.editor.sections import Section
@@ -32,7 +32,8 @@ def complete_at(
     positions = session.positions(key)
     offset = positions.offset(position)
     start = offset - len(cursor.typed)
-    place = Place(session, key, cursor, _section(session, key, cursor), _quoted(positions.text, offset, cursor))
+    section, quoted = _section(session, key, cursor), _quoted(positions.text, offset, cursor)
+    place = CompletionPlace(session, key, cursor, section, quoted)
     found: dict[str, Completable] = {}
     for choice in _choices(place, positions.text[:offset]):
         found.setdefault(choice.label, choice)
@@ -49,7 +50,7 @@ def with_page(item: types.CompletionItem) -> types.CompletionItem:
     return item
 
 
-def _choices(place: Place, before: str) -> Iterator[Completable]:
+def _choices(place: CompletionPlace, before: str) -> Iterator[Completable]:
     cursor = place.cursor
     last = next((step for step in reversed(cursor.path) if isinstance(step, str)), "")
     if not cursor.is_key and in_expression(cursor.before):

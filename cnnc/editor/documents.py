@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from pygls.uris import from_fs_path, to_fs_path
 
-from cnnc.diagnostics import CnncError, Source
+from cnnc.diagnostics import CnncError, Diagnostic, Source
 from cnnc.editor.sections import Section, mapping, read_file
 from cnnc.editor.tolerant import read_tolerantly
-from cnnc.text.source import SUFFIXES, read
+from cnnc.text.reader import parse_text
+from cnnc.text.source import SUFFIXES, decode, read
 from cnnc.text.value import Value
 
 MOST_FOLDERS = 5000
@@ -31,11 +32,22 @@ class Stamp(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """A text, its values as far as they could be read, and its structure."""
+    """A text, its values as far as they could be read, its structure, and the errors of the text."""
 
     source: Source
     root: Value | None
     section: Section | None
+    faults: tuple[Diagnostic, ...] = ()
+
+    @classmethod
+    def of(cls, source: Source) -> "Contents":
+        """Read a text."""
+        faults: tuple[Diagnostic, ...] = ()
+        try:
+            root: Value | None = parse_text(decode(source.name, source.text.encode("utf-8", "replace")))
+        except CnncError as error:
+            root, faults = read_tolerantly(source), error.diagnostics
+        return cls(source, root, read_file(root) if root else None, faults)
 
     @property
     def used(self) -> list[Value]:
@@ -105,8 +117,7 @@ class Documents:
             return Contents(Source(key, ""), None, None)
         known = self._contents.get(key)
         if known is None or known.source is not source:
-            root = read_tolerantly(source)
-            known = self._contents[key] = Contents(source, root, read_file(root) if root else None)
+            known = self._contents[key] = Contents.of(source)
         return known
 
     def used_by(self, key: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from lsprotocol.types import CompletionItemKind
 
-from cnnc.editor.choices import Completable, Place, shapes_of
+from cnnc.editor.choices import Completable, CompletionPlace, shapes_of
 from cnnc.editor.sections import Section, mapping
 from cnnc.expressions.grammar import ATTRIBUTES
 from cnnc.expressions.operations import FUNCTIONS
@@ -23,7 +23,7 @@ def in_expression(before: str) -> bool:
     return after.count("(") > after.count(")") if after.startswith("(") else re.fullmatch(r"\w*", after) is not None
 
 
-def of_expression(place: Place) -> Iterator[Completable]:
+def of_expression(place: CompletionPlace) -> Iterator[Completable]:
     """Yield what may come next in the expression at the cursor."""
     before = place.cursor.before
     if dotted := _DOTTED.search(before):
@@ -47,14 +47,14 @@ def of_expression(place: Place) -> Iterator[Completable]:
         yield Completable(name, f"{name}(", CompletionItemKind.Function, "function")
 
 
-def _is_repeated(place: Place) -> bool:
+def _is_repeated(place: CompletionPlace) -> bool:
     """Whether the cursor is in a `repeat` or an `each`."""
     root, path = place.session.documents.contents(place.key).root, place.cursor.path
     around = [root.at(*path[:end]) for end in range(len(path))] if root else []
     return "each" in path or any("repeat" in mapping(each) for each in around)
 
 
-def _sizes(place: Place, name: str) -> Iterator[Completable]:
+def _sizes(place: CompletionPlace, name: str) -> Iterator[Completable]:
     owner = place.section.owner if place.section else None
     if owner and (name in owner.names or name in owner.inputs):
         about = f"of {shapes_of(place, owner).get(name) or name}"

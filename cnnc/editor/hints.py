@@ -11,7 +11,7 @@ from typing import NamedTuple
 from lsprotocol.types import InlayHint, InlayHintKind, Range
 
 from cnnc.editor.positions import Positions
-from cnnc.editor.sections import NodeEntry
+from cnnc.editor.sections import WrittenNode
 from cnnc.editor.session import EditorSession
 
 MOST_SHAPES = 3  # in one hint
@@ -68,13 +68,13 @@ class ShapeHints:
         return labels
 
 
-def _entries(session: EditorSession, key: str) -> Iterator[NodeEntry]:
+def _entries(session: EditorSession, key: str) -> Iterator[WrittenNode]:
     section = session.documents.contents(key).section
     for each in section.walk() if section else ():
         yield from each.entries
 
 
-def _end(entry: NodeEntry, positions: Positions) -> int:
+def _end(entry: WrittenNode, positions: Positions) -> int:
     """The end of an entry of one line, or of the line with the op of a longer one."""
     start, end = positions.extent(entry.whole)
     if "\n" in positions.text[start:end].strip():

@@ -10,7 +10,7 @@ from cnnc.editor.cursor import Cursor, cursor_at
 from cnnc.editor.facts import Fact
 from cnnc.editor.navigation import symbol_at
 from cnnc.editor.schema import Key, keys_at, written
-from cnnc.editor.sections import NodeEntry, Section, mapping
+from cnnc.editor.sections import Section, WrittenNode, mapping
 from cnnc.editor.session import EditorSession
 from cnnc.editor.symbols import Occurrence
 from cnnc.language.reference import WORDS, section_of
@@ -50,7 +50,7 @@ def _parts(session: EditorSession, key: str, position: Position) -> Iterator[str
         yield CODES[cursor.word].page.rstrip()
 
 
-def _entry_at(session: EditorSession, key: str, position: Position) -> NodeEntry | None:
+def _entry_at(session: EditorSession, key: str, position: Position) -> WrittenNode | None:
     """The entry whose op is at a position."""
     positions = session.positions(key)
     offset = positions.offset(position)
@@ -61,12 +61,12 @@ def _entry_at(session: EditorSession, key: str, position: Position) -> NodeEntry
     return None
 
 
-def _entries(section: Section | None) -> Iterator[NodeEntry]:
+def _entries(section: Section | None) -> Iterator[WrittenNode]:
     for each in section.walk() if section else ():
         yield from each.entries
 
 
-def _facts(session: EditorSession, key: str, entry: NodeEntry) -> str:
+def _facts(session: EditorSession, key: str, entry: WrittenNode) -> str:
     """The facts about an entry: in full for a single instance, else as a table."""
     place = (key, entry.span.line, entry.span.column)
     found = [fact for each in session.facts(key) for path in each.paths(place) if (fact := each.of(path))]

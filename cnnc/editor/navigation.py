@@ -5,7 +5,7 @@ from typing import NamedTuple
 from lsprotocol.types import Location, Position, Range
 
 from cnnc.editor.session import EditorSession
-from cnnc.editor.symbols import Occurrence, Symbol, occurrences
+from cnnc.editor.symbols import Meaning, Occurrence, occurrences
 
 
 class PlacedName(NamedTuple):
@@ -49,7 +49,7 @@ def references(session: EditorSession, key: str, position: Position, *, definiti
     return [location(session, each) for each in places if definitions or not each.occurrence.defines]
 
 
-def all_places(session: EditorSession, symbol: Symbol) -> list[PlacedName]:
+def all_places(session: EditorSession, symbol: Meaning) -> list[PlacedName]:
     """All places of a symbol, in its file and those that use it."""
     files = [symbol.file]
     if symbol.kind != "value":

@@ -6,7 +6,7 @@ from lsprotocol.types import DocumentSymbol, SymbolKind
 
 from cnnc.diagnostics import Span
 from cnnc.editor.positions import Positions
-from cnnc.editor.sections import NodeEntry, Section
+from cnnc.editor.sections import Section, WrittenNode
 from cnnc.editor.session import EditorSession
 from cnnc.text.value import Value
 
@@ -30,7 +30,7 @@ def _inside(section: Section, positions: Positions) -> Iterator[DocumentSymbol]:
         yield _node(entry, called.get(id(entry), entry.op), positions)
 
 
-def _node(entry: NodeEntry, name: str, positions: Positions) -> DocumentSymbol:
+def _node(entry: WrittenNode, name: str, positions: Positions) -> DocumentSymbol:
     inner = list(_inside(entry.body, positions)) if entry.body else []
     kind = SymbolKind.Namespace if entry.body else SymbolKind.Function
     return _symbol(name, kind, entry.span, entry.whole, positions, inner, "" if name == entry.op else entry.op)

@@ -13,10 +13,10 @@ from pygls.exceptions import JsonRpcInvalidParams
 from cnnc.diagnostics import Diagnostic, Source
 from cnnc.diagnostics.levels import Levels
 from cnnc.editor.analysis import Analysis
-from cnnc.editor.documents import real
+from cnnc.editor.documents import Contents, real
 from cnnc.editor.navigation import all_places, symbol_at
 from cnnc.editor.session import EditorSession
-from cnnc.editor.symbols import Occurrence, Symbol
+from cnnc.editor.symbols import Meaning, Occurrence
 from cnnc.graph.graph import Graph
 from cnnc.language.names import check_name
 from cnnc.ops import registry
@@ -78,7 +78,7 @@ def _check(session: EditorSession, found: Occurrence, name: str) -> None:
 
 
 def _require_same_network(
-    session: EditorSession, files: dict[str, None], texts: dict[str, str], symbol: Symbol
+    session: EditorSession, files: dict[str, None], texts: dict[str, str], symbol: Meaning
 ) -> None:
     """Refuse a renaming after which a network would have other nodes or inputs than before."""
 
@@ -90,8 +90,8 @@ def _require_same_network(
         before = session.analyses.of(file)
         if before.graph is None or before.graph.partial:
             continue
-        source = Source(before.source.name, texts.get(file, before.source.text))
-        after = Analysis(source, read, Levels())
+        source = before.contents.source
+        after = Analysis(Contents.of(Source(source.name, texts.get(file, source.text))), read, Levels())
         if after.graph is None or _structure(after.graph) != _structure(before.graph):
             _refuse(f"with this name for `{symbol.name}`, the network would change: default names would be others")
 

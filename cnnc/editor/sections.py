@@ -16,7 +16,7 @@ BODIES = ("group", "each")
 
 
 @dataclass(eq=False, slots=True)
-class NodeEntry:
+class WrittenNode:
     """A node, or an instance of a block, a group or an `each`, as it is written. `whole` is the place of all of it."""
 
     op: str
@@ -51,7 +51,7 @@ class Section:
     around: "Section | None" = None
     params: dict[str, Span] = field(default_factory=dict)
     inputs: dict[str, Span] = field(default_factory=dict)
-    entries: list[NodeEntry] = field(default_factory=list)
+    entries: list[WrittenNode] = field(default_factory=list)
     blocks: dict[str, "Section"] = field(default_factory=dict)
 
     @property
@@ -67,7 +67,7 @@ class Section:
         return self.around.param(name) if self.around else None
 
     @cached_property
-    def names(self) -> dict[str, NodeEntry]:
+    def names(self) -> dict[str, WrittenNode]:
         """The entries by name. Default names are those of a network in which every node is present."""
         entries = list(self._own_entries())
         given = {str(each.given_name.data): each for each in entries if each.given_name}
@@ -82,7 +82,7 @@ class Section:
                         break
         return found
 
-    def _own_entries(self) -> Iterator[NodeEntry]:
+    def _own_entries(self) -> Iterator[WrittenNode]:
         for entry in self.entries:
             if entry.op == "each" and entry.body and entry.body.owner is not entry.body:
                 yield from entry.body._own_entries()
@@ -101,7 +101,7 @@ def mapping(value: Value | None) -> Mapping[str, Value]:
     return value.data if value is not None and isinstance(value.data, dict) else {}
 
 
-def _act(entry: NodeEntry) -> str | None:
+def _act(entry: WrittenNode) -> str | None:
     act = entry.get("act") if registry.takes_act(entry.op) else None
     return act.data if act is not None and isinstance(act.data, str) else None
 
@@ -136,14 +136,14 @@ def _section(kind: str, name: str, path: tuple[str | int, ...], value: Value, ar
     return section
 
 
-def _entry(value: Value, path: tuple[str | int, ...], section: Section) -> NodeEntry | None:
+def _entry(value: Value, path: tuple[str | int, ...], section: Section) -> WrittenNode | None:
     if isinstance(value.data, str):
-        return NodeEntry(value.data, value.span, value.span, None)
+        return WrittenNode(value.data, value.span, value.span, None)
     op = next(iter(mapping(value)), None)
     if op is None:
         return None
     attributes = mapping(value)[op]
-    entry = NodeEntry(op, value.keys[op], value.span, attributes)
+    entry = WrittenNode(op, value.keys[op], value.span, attributes)
     if op in BODIES:
         entry.body = _section(op, op, (*path, op), attributes, section)
     return entry

@@ -5,6 +5,7 @@ Diagnostics follow a pause in typing, for all open files and for those of the wo
 """
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 from lsprotocol import types
@@ -38,7 +39,9 @@ class SpecServer(LanguageServer):
         """Take over what the client has said about itself."""
         self.session.encoding = self.workspace.position_encoding or types.PositionEncodingKind.Utf16
         self.search()
-        asyncio.get_running_loop().call_later(PAUSE, warm_up)
+        warm_up()
+        gc.freeze()
+        gc.disable()  # it would stop the server while the user types; `check` collects after a pause
 
     @property
     def snippets(self) -> bool:
@@ -81,6 +84,7 @@ class SpecServer(LanguageServer):
             if found != before.get(key) or key not in before:
                 params = types.PublishDiagnosticsParams(documents.uri(key), found)
                 self.text_document_publish_diagnostics(params)
+        gc.collect()
 
 
 def _by_file(checked: dict[str, ByFile]) -> ByFile:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from cnnc.diagnostics import Span
 from cnnc.editor.documents import Documents, real
-from cnnc.editor.sections import NodeEntry, Section, mapping
+from cnnc.editor.sections import Section, WrittenNode, mapping
 from cnnc.expressions.grammar import Expression
 from cnnc.expressions.parse_cache import TEXTS
 from cnnc.expressions.strings import place_in
@@ -19,7 +19,7 @@ from cnnc.language.foreign_nodes import WORDS
 from cnnc.text.value import Value
 
 
-class Symbol(NamedTuple):
+class Meaning(NamedTuple):
     """The meaning of a name: its kind (`block`, `value`, `param` or `file`), and the section that defines it."""
 
     kind: str
@@ -31,7 +31,7 @@ class Symbol(NamedTuple):
 class Occurrence(NamedTuple):
     """A place of a name. A node without a `name` is defined at its op, where its name is not `written`."""
 
-    symbol: Symbol
+    symbol: Meaning
     span: Span
     defines: bool = False
     written: bool = True
@@ -53,20 +53,20 @@ class _Names:
     def of_file(self, file: Section) -> Iterator[Occurrence]:
         for entry in self._documents.contents(self._key).used:
             used = real(Path(self._key).parent / str(entry.data))
-            yield Occurrence(Symbol("file", used, (), ""), bare(entry.span))
+            yield Occurrence(Meaning("file", used, (), ""), bare(entry.span))
         for name in file.blocks:
             span = file.value.at("blocks").keys[name]
-            yield Occurrence(Symbol("block", self._key, (), name), bare(span), defines=True)
+            yield Occurrence(Meaning("block", self._key, (), name), bare(span), defines=True)
         for section in file.walk():
             yield from self._of_section(section)
 
     def _of_section(self, section: Section) -> Iterator[Occurrence]:
         for name, span in section.params.items():
-            yield Occurrence(Symbol("param", self._key, section.path, name), bare(span), defines=True)
+            yield Occurrence(Meaning("param", self._key, section.path, name), bare(span), defines=True)
         for name, span in section.inputs.items():
             written = span != section.value.span
             place = bare(span) if written else _start(span)
-            yield Occurrence(Symbol("value", self._key, section.path, name), place, defines=True, written=written)
+            yield Occurrence(Meaning("value", self._key, section.path, name), place, defines=True, written=written)
         keys = mapping(section.value)
         for key in ("params", "over"):
             yield from self._expressions(keys.get(key), section, section)
@@ -79,20 +79,20 @@ class _Names:
         for entry in section.entries:
             yield from self._of_entry(entry, section)
 
-    def _of_entry(self, entry: NodeEntry, section: Section) -> Iterator[Occurrence]:
+    def _of_entry(self, entry: WrittenNode, section: Section) -> Iterator[Occurrence]:
         owner = section.owner
         for name in (name for name, each in owner.names.items() if each is entry):
             given = entry.given_name
             explicit = given is not None and given.data == name
             span = bare(given.span) if explicit and given else entry.span
-            yield Occurrence(Symbol("value", self._key, owner.path, name), span, defines=True, written=explicit)
+            yield Occurrence(Meaning("value", self._key, owner.path, name), span, defines=True, written=explicit)
         block = self._block(entry.op)
         if block:
-            yield Occurrence(Symbol("block", block[0], (), entry.op), bare(entry.span))
+            yield Occurrence(Meaning("block", block[0], (), entry.op), bare(entry.span))
         for key, value in mapping(entry.attributes).items():
             if block and key in block[1].params and key not in WORDS:
                 assert entry.attributes
-                symbol = Symbol("param", block[0], block[1].path, key)
+                symbol = Meaning("param", block[0], block[1].path, key)
                 yield Occurrence(symbol, bare(entry.attributes.keys[key]))
             if key in ("from", "share", "like"):
                 yield from self._references(value, owner)
@@ -114,7 +114,7 @@ class _Names:
             known = name in section.names or name in section.inputs
             if known and span.line == span.end_line and "$" not in value.data:
                 place = span._replace(end_column=min(span.end_column, span.column + len(name)))
-                yield Occurrence(Symbol("value", self._key, section.path, name), place)
+                yield Occurrence(Meaning("value", self._key, section.path, name), place)
         elif isinstance(value.data, tuple):
             for each in value.data:
                 yield from self._references(each, section)
@@ -144,9 +144,9 @@ class _Names:
                 continue
             if isinstance(node, ast.Attribute):
                 if name.id in owner.names or name.id in owner.inputs:
-                    symbol = Symbol("value", self._key, owner.path, name.id)
+                    symbol = Meaning("value", self._key, owner.path, name.id)
             elif definer := section.param(name.id):
-                symbol = Symbol("param", self._key, definer.path, name.id)
+                symbol = Meaning("param", self._key, definer.path, name.id)
             span = place_in(str(value.data), value.span, expression.extent_of(name))
             if (symbol and span != value.span) or (symbol and value.data == name.id):
                 yield Occurrence(symbol, span)
