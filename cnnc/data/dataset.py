@@ -8,17 +8,20 @@ class, counted from 0; a 0 or 1 for each of several labels; numbers; or a mask, 
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.output_kinds import MOST_CLASSES
+
+if TYPE_CHECKING:
+    from cnnc.data.pictures import DecodedPicture
 
 COPY_AGAIN = "download or copy it again"
 IGNORED = 255
@@ -84,7 +87,7 @@ class Files:
     `mask_classes`; `labels` then mean nothing.
     """
 
-    paths: tuple[Path, ...]
+    paths: Sequence[Path]
     labels: NDArray[Any]
     skipped: tuple[Unreadable, ...] = ()
     masks: tuple[Path, ...] = ()
@@ -92,6 +95,26 @@ class Files:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def has_masks(self) -> bool:
+        return bool(self.masks)
+
+    def size(self) -> int:
+        """Return the bytes of the picture files."""
+        return sum(path.stat().st_size for path in self.paths)
+
+    def picture(self, index: int) -> "DecodedPicture":
+        """Decode a picture; raises CnncError (E503, E504)."""
+        from cnnc.data.pictures import open_picture
+
+        return open_picture(self.paths[index])
+
+    def mask(self, index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return the mask of a picture of that size; raises CnncError (E503, E504, E508, E510)."""
+        from cnnc.data.masks import Pair, read_mask
+
+        return read_mask(Pair(self.paths[index], self.masks[index]), size, self.mask_classes)
 
     def take(self, indices: NDArray[np.intp]) -> "Files":
         masks = tuple(self.masks[index] for index in indices) if self.masks else ()

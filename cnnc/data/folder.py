@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.data.dataset import DecodedSplit, Files, Unreadable, reading, unreadable
-from cnnc.data.masks import TESTS, TRAIN, Pair, read_mask
-from cnnc.data.pictures import SUFFIXES, decoders, open_picture
+from cnnc.data.masks import TESTS, TRAIN
+from cnnc.data.pictures import SUFFIXES, decoders
+from cnnc.data.shards import Shards
 from cnnc.diagnostics import CnncError, Code, Note, counted
 
 IN_MEMORY = 1 << 30  # bytes of decoded pictures
@@ -69,7 +70,7 @@ def decode(root: Path, files: Files, *, skip: bool = False) -> DecodedSplit | Fi
     unreadable ones; raises E508 if none is left.
     """
     with reading(root):
-        fits = sum(path.stat().st_size for path in files.paths) <= IN_MEMORY  # decoded, pictures are larger still
+        fits = not isinstance(files, Shards) and files.size() <= IN_MEMORY  # decoded, pictures are larger still
     room = IN_MEMORY if fits else -1
     pictures: list[NDArray[np.uint8]] | None = [] if fits else None
     broken: dict[int, Unreadable] = {}
@@ -95,7 +96,7 @@ def decode(root: Path, files: Files, *, skip: bool = False) -> DecodedSplit | Fi
     skipped = tuple(broken.values())
     if pictures is None:
         return replace(rest, skipped=skipped)
-    return DecodedSplit(_stacked(pictures), np.stack(masks) if files.masks else rest.labels, skipped)
+    return DecodedSplit(_stacked(pictures), np.stack(masks) if files.has_masks else rest.labels, skipped)
 
 
 def all_unreadable(error: CnncError, root: Path, *splits: DecodedSplit | Files | None) -> CnncError:
@@ -183,21 +184,15 @@ def _decoded(files: Files) -> Iterator[_Example | CnncError]:
 
     def decode(index: int) -> _Example | CnncError:
         try:
-            array = np.asarray(open_picture(files.paths[index]).image)
-            return array.reshape(*array.shape[:2], -1), _mask(files, index, array)
+            array = np.asarray(files.picture(index).image)
+            mask = files.mask(index, array.shape[:2]) if files.has_masks else np.empty(0, np.uint8)
+            return array.reshape(*array.shape[:2], -1), mask
         except CnncError as error:
             return error
 
     with decoders() as pool:
         while chunk := list(islice(remaining, _AT_ONCE)):
             yield from pool.map(decode, chunk)
-
-
-def _mask(files: Files, index: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if not files.masks:
-        return np.empty(0, np.uint8)
-    pair = Pair(files.paths[index], files.masks[index])
-    return read_mask(pair, (picture.shape[0], picture.shape[1]), files.mask_classes)
 
 
 def _stacked(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnc.data import cifar, folder, idx, masks, npz, table
+from cnnc.data import cifar, folder, idx, masks, npz, shards, table
 from cnnc.data.dataset import (
     CLASS,
     Data,
@@ -31,7 +31,7 @@ from cnnc.diagnostics import CnncError, Code
 
 LAYOUTS = (
     "use a folder with the four IDX files of MNIST, CIFAR-10's batches, train/CLASS/PICTURE, CLASS/PICTURE or "
-    "train.csv; or a .csv file, an .npz file or CIFAR-10's .tar.gz"
+    "train.csv, or train-*.tar; or a .csv file, an .npz file or CIFAR-10's .tar.gz"
 )
 CLASSES = "classes.txt"
 
@@ -88,12 +88,14 @@ def _read(path: Path, target: Labelling) -> _Parts:
     """Return the splits in the first layout that matches the path."""
     with reading(path):
         is_folder, is_file = path.is_dir(), path.is_file()
+    if found := shards.find(path):
+        return _Parts(*shards.read(found, target, _listed_classes(path if is_folder else path.parent)))
     if not is_folder and not is_file:
         raise _not_found(path)
     if table.find(path):
         return _Parts(*table.read(path, target))
-    if found := _of_folder(path, target) if is_folder else _of_file(path, target):
-        return found
+    if parts := _of_folder(path, target) if is_folder else _of_file(path, target):
+        return parts
     if is_file:
         raise unreadable(path, "its layout is unknown", LAYOUTS)
     with reading(path):
@@ -143,7 +145,7 @@ def _not_found(path: Path) -> CnncError:
 
 def _as_target(path: Path, parts: _Parts, target: Labelling) -> _Parts:
     """Return the splits with labels as the target needs them: a class as one of several labels. Raises E510."""
-    has_classes = parts.train.labels.ndim == 1 and not (isinstance(parts.train, Files) and parts.train.masks)
+    has_classes = parts.train.labels.ndim == 1 and not (isinstance(parts.train, Files) and parts.train.has_masks)
     if not has_classes or target.kind == "classes":
         return parts
     if target.kind == "probabilities":

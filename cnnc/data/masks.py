@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +119,13 @@ def read_mask(pair: Pair, size: tuple[int, int], classes: int = IGNORED) -> NDAr
     """
     name = str(pair.mask)
     require_file(name, Code.PICTURE_UNREADABLE, "mask")
-    with decoding(name), open(name, "rb") as file, Image.open(file, formats=FORMATS) as image:
+    with decoding(name), open(name, "rb") as file:
+        return decode_mask(name, file, str(pair.picture), size, classes)
+
+
+def decode_mask(name: str, file: BinaryIO, picture: str, size: tuple[int, int], classes: int) -> NDArray[np.uint8]:
+    """Decode the mask in an open file, as `read_mask` does."""
+    with decoding(name), Image.open(file, formats=FORMATS) as image:
         check_pixels(name, image.width, image.height, "has")
         mode, values = image.mode, np.asarray(image)
     if mode not in ("P", "L", "1") and not mode.startswith("I"):
@@ -129,7 +135,7 @@ def read_mask(pair: Pair, size: tuple[int, int], classes: int = IGNORED) -> NDAr
         found, wanted = (f"{height} × {width}" for height, width in (values.shape, size))
         raise CnncError.of(
             Code.DATA_MISFIT,
-            f"the mask {name} is {found} (height × width), but the picture {pair.picture} is {wanted}",
+            f"the mask {name} is {found} (height × width), but the picture {picture} is {wanted}",
             help="a mask has the size of its picture, as it is shown: turned by its EXIF data, if it has any",
         )
     if values.min() < 0 or values.max() > IGNORED:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,13 @@ def open_picture(path: str | os.PathLike[str]) -> DecodedPicture:
     name = os.fspath(path)
     require_file(name, Code.PICTURE_UNREADABLE, "picture")
     # a file, not a path: Pillow memory-maps a TIFF opened by path, and garbles it if EXIF orients it
-    with decoding(name), open(name, "rb") as file, Image.open(file, formats=FORMATS) as image:
+    with decoding(name), open(name, "rb") as file:
+        return decode_picture(name, file)
+
+
+def decode_picture(name: str, file: BinaryIO) -> DecodedPicture:
+    """Decode the picture in an open file; raises CnncError as `open_picture` does."""
+    with decoding(name), Image.open(file, formats=FORMATS) as image:
         check_pixels(name, image.width, image.height, "has")
         frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
         notes = [f"the first of {frames} frames"] if frames > 1 else []

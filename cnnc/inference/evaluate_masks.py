@@ -8,6 +8,7 @@ once.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from cnnc.data.dataset import IGNORED, DecodedSplit, Part, Unreadable
 from cnnc.data.masks import Pair, prepare_mask, read_mask
 from cnnc.data.pictures import DecodedPicture, decoders, open_picture, prepare
 from cnnc.data.placement import Framing, place
+from cnnc.data.shards import Shards
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.render import visible
 from cnnc.graph.output_kinds import MOST_CLASSES, OUTSIDE, class_count
@@ -123,23 +125,40 @@ class DecodedPair:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardPair:
+    """A picture in an archive, and its mask."""
+
+    shards: Shards
+    index: int
+
+    @property
+    def picture(self) -> Path:
+        return self.shards.paths[self.index]
+
+
+AnyPair = Pair | DecodedPair | ShardPair
+
+
+@dataclass(frozen=True, slots=True)
 class _Example:
     name: str
     array: NDArray[np.float32]
     truth: NDArray[np.uint8]
 
 
-def pairs_of(split: Part) -> Sequence[Pair | DecodedPair]:
+def pairs_of(split: Part) -> "Sequence[AnyPair]":
     """Return the pictures of a split with their masks."""
     if isinstance(split, DecodedSplit):
         both = enumerate(zip(split.images, split.labels, strict=True))
         return [DecodedPair(f"of picture {index:,}", image, mask) for index, (image, mask) in both]
+    if isinstance(split, Shards):
+        return [ShardPair(split, index) for index in range(len(split))]
     return list(map(Pair, split.paths, split.masks))
 
 
 def evaluate_masks(
     scorer: Scorer,
-    pairs: Sequence[Pair | DecodedPair],
+    pairs: Sequence[AnyPair],
     progress: Callable[[int, int], None] = lambda done, of: None,
     *,
     skip_unreadable: bool = False,
@@ -164,7 +183,7 @@ def evaluate_masks(
             if isinstance(each, CnncError):
                 if not (skip_unreadable and each.diagnostics[0].code in _UNREADABLE):
                     raise each
-                assert isinstance(pair, Pair)  # a decoded picture is readable
+                assert not isinstance(pair, DecodedPair)  # a decoded picture is readable
                 left_out.append(Unreadable(pair.picture, each.diagnostics[0].message))
         done += len(batch)
         if fine:
@@ -182,18 +201,13 @@ def evaluate_masks(
 _UNREADABLE = (Code.PICTURE_UNREADABLE, Code.PICTURE_TOO_LARGE)
 
 
-def _batches(pairs: Sequence[Pair | DecodedPair], to: InputContract, size: int) -> Iterator[list[_Example | CnncError]]:
+def _batches(pairs: Sequence[AnyPair], to: InputContract, size: int) -> Iterator[list[_Example | CnncError]]:
     """Decode and prepare pairs on threads; yield them in batches, with an error in the place of a bad pair."""
 
-    def read(pair: Pair | DecodedPair) -> _Example | CnncError:
+    def read(pair: AnyPair) -> _Example | CnncError:
         try:
-            if isinstance(pair, DecodedPair):
-                opened, truth = DecodedPicture(pair.name, Image.fromarray(pair.image.squeeze())), pair.mask
-            else:
-                opened = open_picture(pair.picture)
-                truth = read_mask(pair, (opened.image.height, opened.image.width))
+            opened, truth, name = _opened(pair)
             placed = place((opened.image.height, opened.image.width), to)
-            name = pair.name if isinstance(pair, DecodedPair) else str(pair.mask)
             return _Example(name, prepare(opened, to), prepare_mask(truth, placed))
         except CnncError as error:
             return error
@@ -202,6 +216,18 @@ def _batches(pairs: Sequence[Pair | DecodedPair], to: InputContract, size: int) 
     with decoders() as threads:
         while chunk := list(islice(remaining, size)):
             yield list(threads.map(read, chunk))
+
+
+def _opened(pair: AnyPair) -> tuple[DecodedPicture, NDArray[np.uint8], str]:
+    """Return a picture, its mask, and the name of the mask."""
+    if isinstance(pair, DecodedPair):
+        return DecodedPicture(pair.name, Image.fromarray(pair.image.squeeze())), pair.mask, pair.name
+    if isinstance(pair, ShardPair):
+        opened = pair.shards.picture(pair.index)
+        size = opened.image.height, opened.image.width
+        return opened, pair.shards.mask(pair.index, size), f"of {pair.picture}"
+    opened = open_picture(pair.picture)
+    return opened, read_mask(pair, (opened.image.height, opened.image.width)), str(pair.mask)
 
 
 def _score(scorer: Scorer, about: OutputContract, examples: Sequence[_Example]) -> tuple[confusion.Matrix, int]:

@@ -59,12 +59,12 @@ def _read(files: Files, to: InputContract, batch: int) -> "Iterator[Tensor]":
     import numpy as np
     import torch
 
-    from cnnc.data.pictures import decoders, open_picture, prepare
+    from cnnc.data.pictures import decoders, prepare
 
     with decoders() as threads:
         for start in range(0, len(files), batch):
-            paths = files.paths[start : start + batch]
-            arrays = threads.map(lambda path: prepare(open_picture(path), to), paths)
+            indices = range(start, min(start + batch, len(files)))
+            arrays = threads.map(lambda index: prepare(files.picture(index), to), indices)
             yield torch.from_numpy(np.stack(list(arrays)))
 
 

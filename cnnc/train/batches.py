@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cnnc.data.dataset import DecodedSplit, Files
-from cnnc.data.masks import Pair, read_mask
 from cnnc.data.preprocess import Preprocess
 from cnnc.diagnostics import CnncError, Code, Diagnostic
 from cnnc.train.epoch_order import Range
@@ -142,16 +141,15 @@ class Pictures:
             return self._preprocess.resize(settled)[0], self._target(index, picture.shape[:2])
         except CnncError as error:
             (found,) = error.diagnostics
-            whole = found.code is Code.DATA_MISFIT and not self.files.masks  # about a whole set, without a path
+            whole = found.code is Code.DATA_MISFIT and not self.files.has_masks  # about a whole set, without a path
             return (replace(found, message=f"{path}: {found.message}") if whole else found,)
 
     def _target(self, index: int, size: tuple[int, int]) -> "Tensor":
         import torch
 
-        if not self.files.masks:
+        if not self.files.has_masks:
             return torch.as_tensor(self.files.labels[index])
-        pair = Pair(self.files.paths[index], self.files.masks[index])
-        mask = torch.from_numpy(read_mask(pair, size, self.files.mask_classes))
+        mask = torch.from_numpy(self.files.mask(index, size))
         return self._preprocess.resize_masks(mask[None])[0]
 
 
