@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnc.cli.eval_run import Choice, choice
+from cnnc.cli.eval_run import ScoredData, scored_data
 from cnnc.cli.options import SECONDS, WEIGHTS, add_set, add_weights, note, parameters
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 
@@ -69,7 +69,7 @@ def run(given: Namespace) -> int:
     if given.out is not None:
         require(["matplotlib"], "drawing the confusion matrix")
     with _scorer(given) as scorer, _progress() as progress:
-        chosen = choice(given)
+        chosen = scored_data(given)
         kind = _kind(chosen, scorer)
         loaded = chosen.load(kind, scorer.contract.labels)
         pictures = first(_part(loaded, given.part, kind), given.limit)
@@ -113,7 +113,7 @@ def _show(given: Namespace, result: "AnyEvaluation") -> int:
     return 0
 
 
-def _kind(chosen: Choice, scorer: "Scorer") -> str:
+def _kind(chosen: ScoredData, scorer: "Scorer") -> str:
     """Return what the labels of the data are: masks with `--masks`, or by the kind of the model's first output."""
     from cnnc.data.masks import IMAGES, MASKS
     from cnnc.train.tasks import TASKS

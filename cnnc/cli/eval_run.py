@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ScoredData:
     """The arguments of `cnnc.data.load.load`, and the run that they come from with the hash of its data."""
 
     data: str
@@ -50,20 +50,20 @@ class Choice:
         return found
 
 
-def choice(given: Namespace) -> Choice:
+def scored_data(given: Namespace) -> ScoredData:
     """Return the data to score: that of the command line, completed by the run; raises WrongCall without data."""
     run = _run(given)
     recipe = run[1]["recipe"] if run else {}
     data = given.data or recipe.get("data")
     if data is None:
         raise WrongCall("--data is required, unless --run, or the folder of --weights, is a run of `cnnc train`")
-    own = Choice(data, given.masks, given.limit, given.val_split, given.seed, given.skip_unreadable)
+    own = ScoredData(data, given.masks, given.limit, given.val_split, given.seed, given.skip_unreadable)
     if run is None or own.val_split is not None or not _same(data, recipe["data"]):
         return own
     folder, about = run
     if recipe["val_split"]:
         note(f"testing on the part of {data} that the run in {folder} held out: {recipe['val_split']:.0%}")
-    return Choice(
+    return ScoredData(
         data,
         given.masks or recipe.get("masks"),
         recipe["limit"] if recipe["val_split"] else given.limit,

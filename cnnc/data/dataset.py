@@ -12,16 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.output_kinds import MOST_CLASSES
-
-if TYPE_CHECKING:
-    from cnnc.data.pictures import DecodedPicture
 
 COPY_AGAIN = "download or copy it again"
 IGNORED = 255
@@ -99,22 +96,6 @@ class Files:
     @property
     def has_masks(self) -> bool:
         return bool(self.masks)
-
-    def size(self) -> int:
-        """Return the bytes of the picture files."""
-        return sum(path.stat().st_size for path in self.paths)
-
-    def picture(self, index: int) -> "DecodedPicture":
-        """Decode a picture; raises CnncError (E503, E504)."""
-        from cnnc.data.pictures import open_picture
-
-        return open_picture(self.paths[index])
-
-    def mask(self, index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Return the mask of a picture of that size; raises CnncError (E503, E504, E508, E510)."""
-        from cnnc.data.masks import Pair, read_mask
-
-        return read_mask(Pair(self.paths[index], self.masks[index]), size, self.mask_classes)
 
     def take(self, indices: NDArray[np.intp]) -> "Files":
         masks = tuple(self.masks[index] for index in indices) if self.masks else ()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnc.data.dataset import DecodedSplit, Files, Unreadable, reading, unreadable
+from cnnc.data.examples import mask_of, picture_of
 from cnnc.data.masks import TESTS, TRAIN
 from cnnc.data.pictures import SUFFIXES, decoders
 from cnnc.data.shards import Shards
@@ -70,7 +71,9 @@ def decode(root: Path, files: Files, *, skip: bool = False) -> DecodedSplit | Fi
     unreadable ones; raises E508 if none is left.
     """
     with reading(root):
-        fits = not isinstance(files, Shards) and files.size() <= IN_MEMORY  # decoded, pictures are larger still
+        fits = (
+            not isinstance(files, Shards) and sum(path.stat().st_size for path in files.paths) <= IN_MEMORY
+        )  # decoded, pictures are larger still
     room = IN_MEMORY if fits else -1
     pictures: list[NDArray[np.uint8]] | None = [] if fits else None
     broken: dict[int, Unreadable] = {}
@@ -184,8 +187,8 @@ def _decoded(files: Files) -> Iterator[_Example | CnncError]:
 
     def decode(index: int) -> _Example | CnncError:
         try:
-            array = np.asarray(files.picture(index).image)
-            mask = files.mask(index, array.shape[:2]) if files.has_masks else np.empty(0, np.uint8)
+            array = np.asarray(picture_of(files, index).image)
+            mask = mask_of(files, index, array.shape[:2]) if files.has_masks else np.empty(0, np.uint8)
             return array.reshape(*array.shape[:2], -1), mask
         except CnncError as error:
             return error

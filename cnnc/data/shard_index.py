@@ -22,6 +22,7 @@ from cnnc.data.pictures import SUFFIXES
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.checks import require_file
 
+SUFFIX_OF = {"classes": ".cls", "probabilities": ".json", "vector": ".json"}
 LARGEST_LABEL = 1 << 20  # bytes of a member with labels
 _MASKS = tuple(f".{name}{suffix}" for name in ("mask", "seg") for suffix in LOSSLESS)
 
@@ -35,14 +36,14 @@ class Example:
     key: str
     picture: tuple[int, int] | None = None
     mask: tuple[int, int] | None = None
-    label: tuple[str, Any] | None = None  # the suffix, and the number, name or list
+    label: Any = None  # the text of `.cls`, or the value of `.json`
 
     def error(self, reason: str, help: str | None = None) -> CnncError:
         return unreadable(self.path, f"the example `{self.key}`: {reason}", help)
 
 
-def indexed(archives: Sequence[Path]) -> list[Example]:
-    """Return the examples of the archives; raises CnncError (E508)."""
+def indexed(archives: Sequence[Path], kind: str) -> list[Example]:
+    """Return the examples of the archives, with labels of that kind; raises CnncError (E508)."""
     found = list[Example]()
     for shard, path in enumerate(archives):
         require_file(str(path), Code.DATA_UNREADABLE, "data")
@@ -51,7 +52,7 @@ def indexed(archives: Sequence[Path]) -> list[Example]:
             try:
                 with tarfile.open(path, "r:") as archive:
                     for key, members in groupby(_members(archive), key=lambda each: split(each.name)[0]):
-                        found.append(_example(archive, Example(shard, path, key), members))
+                        found.append(_example(archive, Example(shard, path, key), members, SUFFIX_OF.get(kind)))
             except tarfile.TarError as error:
                 raise unreadable(path, f"it is not a tar archive, or damaged: {error}", COPY_AGAIN) from error
         if len(found) == before:
@@ -73,7 +74,9 @@ def split(name: str) -> tuple[str, str]:
     return folder + slash + stem, (dot + suffix).lower()
 
 
-def _example(archive: tarfile.TarFile, example: Example, members: Iterator[tarfile.TarInfo]) -> Example:
+def _example(
+    archive: tarfile.TarFile, example: Example, members: Iterator[tarfile.TarInfo], wanted: str | None
+) -> Example:
     for member in members:
         suffix, place = split(member.name)[1], (member.offset_data, member.size)
         if suffix in _MASKS:
@@ -82,8 +85,8 @@ def _example(archive: tarfile.TarFile, example: Example, members: Iterator[tarfi
             if example.picture is not None:
                 raise example.error("it has two pictures")
             example.picture = place
-        elif suffix in (".cls", ".json"):
-            example.label = suffix, _label(example, suffix, archive, member)
+        elif suffix == wanted:
+            example.label = _label(example, suffix, archive, member)
     if example.picture is None:
         raise example.error("it has no picture", f"pictures end in {', '.join(sorted(SUFFIXES))}")
     return example
@@ -102,21 +105,21 @@ def _label(example: Example, suffix: str, archive: tarfile.TarFile, member: tarf
 
 def names_of(examples: Sequence[Example]) -> tuple[str, ...] | None:
     """Return the names of the classes or labels that occur, sorted; None if they are numbers."""
-    labels = [each.label[1] for each in examples if each.label]
-    found = {name for label in labels for name in (label if isinstance(label, list) else [label])}
-    names = {name for name in found if isinstance(name, str) and not name.isdigit()}
-    return tuple(sorted(name for name in found if isinstance(name, str))) if names else None
+    labels = [example.label for example in examples]
+    each = (name for label in labels for name in (label if isinstance(label, list) else [label]))
+    names = sorted({name for name in each if isinstance(name, str) and name})
+    return tuple(names) if any(not name.isdigit() for name in names) else None
 
 
 def label(example: Example, labelling: Labelling, known: dict[str, int]) -> NDArray[Any]:
+    """Return the label of an example as numbers; `known` are the indices of the names. Raises CnncError (E508)."""
     if labelling.kind == "segmentation":
         if example.mask is None:
             raise example.error("it has no mask", f"masks end in {', '.join(_MASKS)}")
         return np.array(0, np.int64)
-    suffix = ".cls" if labelling.kind == "classes" else ".json"
-    if example.label is None or example.label[0] != suffix:
+    suffix, value = SUFFIX_OF[labelling.kind], example.label
+    if value is None:
         raise example.error(f"it has no `{suffix}`", "the label is a file beside the picture")
-    value = example.label[1]
     if suffix == ".cls":
         return np.array(_index(example, value, known), np.int64)
     if not isinstance(value, list):

@@ -33,7 +33,7 @@ from cnnc.graph.output_kinds import MOST_CLASSES
 _RANGE = re.compile(r"(.*)\{(\d+)\.\.(\d+)\}(.*)")
 
 
-class _Names(Sequence[Path]):
+class _ExampleNames(Sequence[Path]):
     """The names of the examples, as paths inside their archives; made when they are needed."""
 
     def __init__(self, archives: tuple[Path, ...], shard: NDArray[np.int32], keys: NDArray[np.bytes_]) -> None:
@@ -47,8 +47,8 @@ class _Names(Sequence[Path]):
             return [self[each] for each in range(*index.indices(len(self)))]
         return self._archives[self._shard[index]] / self._keys[index].decode(errors="replace")
 
-    def take(self, indices: NDArray[np.intp]) -> "_Names":
-        return _Names(self._archives, self._shard[indices], self._keys[indices])
+    def take(self, indices: NDArray[np.intp]) -> "_ExampleNames":
+        return _ExampleNames(self._archives, self._shard[indices], self._keys[indices])
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +67,8 @@ class Shards(Files):
     def has_masks(self) -> bool:
         return len(self.mask_spans) > 0
 
-    def size(self) -> int:
-        return int(self.spans[:, 1].sum())
-
     def take(self, indices: NDArray[np.intp]) -> "Shards":
-        assert isinstance(self.paths, _Names)
+        assert isinstance(self.paths, _ExampleNames)
         masks = self.mask_spans[indices] if self.has_masks else self.mask_spans
         paths, labels = self.paths.take(indices), self.labels[indices]
         return replace(
@@ -91,9 +88,11 @@ class Shards(Files):
         return digest.digest()
 
     def picture(self, index: int) -> DecodedPicture:
+        """Decode a picture; raises CnncError (E503, E504, E508)."""
         return decode_picture(str(self.paths[index]), io.BytesIO(self._bytes(index, self.spans)))
 
     def mask(self, index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Decode the mask of a picture of that size; raises CnncError (E503, E504, E508, E510)."""
         name, file = str(self.paths[index]), io.BytesIO(self._bytes(index, self.mask_spans))
         return decode_mask(f"of {name}", file, name, size, self.mask_classes)
 
@@ -149,7 +148,7 @@ def read(
     Raises CnncError (E508) for a damaged archive, or an example without a picture or with a wrong label.
     """
     names = labelling.names or classes
-    train, test = (indexed(archives) if archives else [] for archives in found)
+    train, test = (indexed(archives, labelling.kind) if archives else [] for archives in found)
     if labelling.kind in ("classes", "probabilities") and names is None:
         names = names_of(train)
     parts = [
@@ -174,7 +173,7 @@ def _shards(
     spans = np.array([each.picture for each in examples], np.int64)
     masks = np.array([each.mask for each in examples if each.mask], np.int64).reshape(-1, 2)
     return Shards(
-        _Names(tuple(archives), shard, keys),
+        _ExampleNames(tuple(archives), shard, keys),
         np.stack(labels),
         mask_classes=labelling.size or MOST_CLASSES,
         archives=tuple(archives),

@@ -59,12 +59,13 @@ def _read(files: Files, to: InputContract, batch: int) -> "Iterator[Tensor]":
     import numpy as np
     import torch
 
+    from cnnc.data.examples import picture_of
     from cnnc.data.pictures import decoders, prepare
 
     with decoders() as threads:
         for start in range(0, len(files), batch):
             indices = range(start, min(start + batch, len(files)))
-            arrays = threads.map(lambda index: prepare(files.picture(index), to), indices)
+            arrays = threads.map(lambda index: prepare(picture_of(files, index), to), indices)
             yield torch.from_numpy(np.stack(list(arrays)))
 
 

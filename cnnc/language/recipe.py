@@ -23,6 +23,9 @@ class Train(Part):
 
     data: str | None = Field(None, description="a data set's name, or a path")
     masks: str | None = Field(None, description="the folder of masks, if they are not in `masks` beside `images`")
+    shuffle_buffer: int = Field(
+        4096, ge=1, le=2**30, description="examples among which those of tar shards are shuffled, besides the shards"
+    )
     batch: int = Field(128, ge=1, le=2**20, description="examples per batch")
     epochs: int = Field(10, ge=1, le=10**6, description="passes over the training set")
     optimizer: Literal["sgd", "adamw", "rmsprop"] = Field("sgd", description="the optimizer")

@@ -10,9 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cnnc.data.dataset import DecodedSplit, Files
+from cnnc.data.examples import mask_of, picture_of
 from cnnc.data.preprocess import Preprocess
+from cnnc.data.shards import Shards
 from cnnc.diagnostics import CnncError, Code, Diagnostic
-from cnnc.train.epoch_order import Range
+from cnnc.train.epoch_order import Range, order
+from cnnc.train.stream_order import stream_order
 from cnnc.train.workers import context, follow_parent, served, shared
 
 if TYPE_CHECKING:
@@ -31,17 +34,23 @@ class BatchSource(Protocol):
     def batches(self, order: "Tensor | None", ranges: Sequence[Range]) -> "Iterator[tuple[Tensor, Tensor]]":
         """Yield a batch for each range of positions in `order`, or in the set's own order if it is None."""
 
+    def order(self, seed: int, epoch: int, batch: int) -> "Tensor":
+        """Return the permutation of the examples in an epoch, which depends only on the set and the arguments."""
+
     def example(self, index: int) -> "tuple[str, Tensor | None]":
         """Return the path or the number of a picture, and its pixels, uint8 (C, H, W); None if it is unreadable."""
 
 
 def source(
-    split: DecodedSplit | Files, preprocess: Preprocess, device: "torch.device", sharing: int = 1
+    split: DecodedSplit | Files, preprocess: Preprocess, device: "torch.device", sharing: int = 1, buffer: int = 1
 ) -> BatchSource:
-    """Return the source of the split's examples; `sharing` processes on this machine read files."""
+    """Return the source of the split's examples; `sharing` processes on this machine read files.
+
+    `buffer` is the number of examples among which those of tar shards are shuffled.
+    """
     if isinstance(split, DecodedSplit):
         return Resident(split, preprocess, device)
-    return Streamed(split, preprocess, device, max(1, min(MOST_WORKERS, _cores()) // sharing))
+    return Streamed(split, preprocess, device, max(1, min(MOST_WORKERS, _cores()) // sharing), buffer)
 
 
 class Resident:
@@ -70,6 +79,10 @@ class Resident:
                 images, labels = self._images.index_select(0, chosen), self._labels.index_select(0, chosen)
                 yield self._on_device(images), self._on_device(labels)
 
+    def order(self, seed: int, epoch: int, batch: int) -> "Tensor":
+        """See Source."""
+        return order(len(self), seed, epoch)
+
     def example(self, index: int) -> "tuple[str, Tensor | None]":
         """See Source."""
         return str(index), self._images[index]
@@ -83,8 +96,10 @@ class Resident:
 class Streamed:
     """Picture files that worker processes read some batches ahead, into pinned memory if the device is a GPU."""
 
-    def __init__(self, files: Files, preprocess: Preprocess, device: "torch.device", workers: int) -> None:
-        self._pictures, self._device, self._workers = Pictures(files, preprocess), device, workers
+    def __init__(
+        self, files: Files, preprocess: Preprocess, device: "torch.device", workers: int, buffer: int = 1
+    ) -> None:
+        self._pictures, self._device, self._workers, self._buffer = Pictures(files, preprocess), device, workers, buffer
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -112,6 +127,13 @@ class Streamed:
             images, targets = batch
             yield images.to(self._device, non_blocking=True), targets.to(self._device, non_blocking=True)
 
+    def order(self, seed: int, epoch: int, batch: int) -> "Tensor":
+        """See Source."""
+        files = self._pictures.files
+        if isinstance(files, Shards):
+            return stream_order(files.shard, seed, epoch, batch, self._buffer)
+        return order(len(self), seed, epoch)
+
     def example(self, index: int) -> "tuple[str, Tensor | None]":
         """See Source."""
         picture = self._pictures[index][0]
@@ -132,11 +154,9 @@ class Pictures:
         import numpy as np
         import torch
 
-        from cnnc.data.pictures import open_picture
-
         path = self.files.paths[index]
         try:
-            picture = np.array(open_picture(path).image)
+            picture = np.array(picture_of(self.files, index).image)
             settled = self._preprocess.settle(torch.from_numpy(picture.reshape(1, *picture.shape[:2], -1)))
             return self._preprocess.resize(settled)[0], self._target(index, picture.shape[:2])
         except CnncError as error:
@@ -149,7 +169,7 @@ class Pictures:
 
         if not self.files.has_masks:
             return torch.as_tensor(self.files.labels[index])
-        mask = torch.from_numpy(self.files.mask(index, size))
+        mask = torch.from_numpy(mask_of(self.files, index, size))
         return self._preprocess.resize_masks(mask[None])[0]
 
 

@@ -18,7 +18,7 @@ from cnnc.train.answers import record as answers_of_all
 from cnnc.train.batches import BatchSource
 from cnnc.train.checkpoint import Checkpoint, Progress, RunIdentity
 from cnnc.train.devices import Team
-from cnnc.train.epoch_order import Plan, Range, derive, order
+from cnnc.train.epoch_order import Plan, Range, derive
 from cnnc.train.interrupt import StopRequest
 from cnnc.train.learner import Learner, NotFinite
 from cnnc.train.monitor.metrics import LOSS, EpochRecord
@@ -130,7 +130,7 @@ class Loop:
         shares = [self.plan.share(batch, self.team.rank) for step in steps for batch in step]
         # a rank without a share uses the epoch's first example instead: otherwise the others would wait for it
         ranges = [share if len(share) else Range(0, 1) for share in shares]
-        permutation = order(len(self.train), self._seed, self.progress.epoch)
+        permutation = self.train.order(self._seed, self.progress.epoch, self.recipe.batch)
         found = zip(self.train.batches(permutation, ranges), shares, strict=True)
         batches = ((images, labels, len(share) > 0) for (images, labels), share in found)
         for step in steps:

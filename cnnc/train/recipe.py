@@ -17,6 +17,7 @@ from cnnc.text.value import Value
 FIXED = (
     "data",
     "masks",
+    "shuffle_buffer",
     "loss",
     "limit",
     "val_split",

@@ -157,7 +157,7 @@ def _run(
         learner,
         recipe,
         Plan(len(data.train), recipe.batch, recipe.accumulate, team.world, least_share(graph, selection) * team.world),
-        source(data.train, learner.preprocess, team.device, team.local),
+        source(data.train, learner.preprocess, team.device, team.local, recipe.shuffle_buffer),
         test,
         folder,
         identity,

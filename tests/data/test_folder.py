@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnc.data import folder
+from cnnc.data import examples, folder
 from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.data.load import load
 from cnnc.data.pictures import open_picture
@@ -175,7 +175,7 @@ def test_decoding_leaves_the_warnings_filters_as_they_were(pets, monkeypatch):
         warnings.simplefilter("ignore")
         return open_picture(path)
 
-    monkeypatch.setattr(folder, "open_picture", careless)
+    monkeypatch.setattr(examples, "open_picture", careless)
     before = list(warnings.filters)
     load(pets)
     assert warnings.filters == before

@@ -1,11 +1,13 @@
 """Every task of the table: it learns with each of its losses, resumes bit for bit, and names its metrics."""
 
+import io
 import json
 import signal
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import cnnc
@@ -14,6 +16,7 @@ from cnnc.diagnostics import CnncError
 from cnnc.train import task_losses
 from cnnc.train.loss import Objective, spread
 from cnnc.train.tasks import TASKS
+from tests.data.test_shards import write
 
 CORNERS = [(0, 0), (0, 6), (6, 0), (6, 6)]
 
@@ -184,3 +187,24 @@ def test_masks_move_with_their_pictures():
     assert outside.any()
     assert (moved[:, 0][outside] == 0).all()
     assert masks[~outside].equal(moved[:, 0][~outside] % 7)
+
+
+def test_shards_are_streamed_and_resumed_bit_for_bit(trained, stop_at, tmp_path, monkeypatch):
+    images, labels = scenes(60, 1)
+    for shard in range(4):
+        members = []
+        for number in range(15 * shard, 15 * (shard + 1)):
+            file = io.BytesIO()
+            Image.fromarray(images[number]).save(file, "PNG")
+            members += [(f"{number}.png", file.getvalue()), (f"{number}.cls", str(labels["classes"][number]))]
+        write(tmp_path / "set" / f"train-{shard}.tar", *members)
+    source = network("classes", epochs=2, val_split=0.2, augment=["crop"], shuffle_buffer=20)
+    whole = trained(source, out="whole", data=str(tmp_path / "set"))
+    with monkeypatch.context():
+        stop_at(5)
+        assert trained(source, out="cut", data=str(tmp_path / "set")).signal == signal.SIGTERM
+    monkeypatch.undo()
+    again = trained(source, out="cut", data=str(tmp_path / "set"), resume=True)
+    one, two = (load_file(run.folder / "last.safetensors") for run in (whole, again))
+    assert all(one[key].equal(two[key]) for key in one)
+    assert whole.records[-1].train_loss < whole.records[0].train_loss
