@@ -36,7 +36,7 @@ from cnnc.train.monitor.tested import Tested
 from cnnc.train.optimizer import initialise
 from cnnc.train.recipe import merged_recipe, resumed_recipe
 from cnnc.train.report.network import write_network
-from cnnc.train.running import running
+from cnnc.train.running import require_idle, running
 from cnnc.train.selection import Selection, counts, require_learning
 from cnnc.weights.patterns import all_selected, names_of
 
@@ -114,6 +114,8 @@ def train(
         for remark in _notes_on_resuming(folder, saved, recipe, weights is not None) if resume else ():
             say(remark)
         with team.report_once():
+            if team.rank == 0:
+                require_idle(folder)
             return _run(graph, recipe, folder, saved, _Start(weights, weights_file), team, say, live)
 
 

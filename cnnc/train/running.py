@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cnnc.diagnostics import CnncError, Code
+from cnnc.files.write import reported
+
 if sys.platform != "win32":
     import fcntl
 
@@ -17,17 +20,29 @@ NAME = ".cnnc-running"
 
 @contextmanager
 def running(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock. A file system without locks is no reason not to train."""
+    """Hold the folder's lock; raises E405. A file system without locks is no reason not to train."""
     if sys.platform == "win32":
         yield
         return
-    with (folder / NAME).open("ab") as file:
+    path, held = folder / NAME, False
+    with reported(path):
+        file = path.open("ab")
+    with file:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = True
         try:
             yield
         finally:
-            (folder / NAME).unlink(missing_ok=True)
+            if held:
+                path.unlink(missing_ok=True)
+
+
+def require_idle(folder: Path) -> None:
+    """Raise E405 if a training runs in the folder: two of them would overwrite each other's files."""
+    if is_running(folder):
+        message = f"cannot write {folder}: another training is running in it"
+        raise CnncError.of(Code.NOT_WRITTEN, message, help="wait until it ends, or use `--out` with another folder")
 
 
 def is_running(folder: Path) -> bool:

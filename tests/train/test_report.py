@@ -180,6 +180,7 @@ def test_the_states_of_runs(runs, tmp_path):
         ("run.json", None, "run.json: it is missing"),
         ("metrics.jsonl", '{"epoch"', "metrics.jsonl: it is not what cnnc wrote"),
         ("metrics.jsonl", "[]", "metrics.jsonl: it is not what cnnc wrote"),
+        ("metrics.jsonl", '{"epoch": 1, "seconds": 1, "lr": "a"}', "metrics.jsonl: it is not what cnnc wrote"),
     ],
 )
 def test_a_damaged_run_is_named_and_the_others_are_listed(runs, tmp_path, file, content, says):
@@ -220,3 +221,30 @@ def test_the_list_needs_no_framework(runs):
     command = [sys.executable, "-c", code, "runs", str(runs)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert not {"torch", "numpy", "matplotlib", "plotille", "rich", "networkx", "pydantic"} & {*done.stdout.split()}
+
+
+def test_a_resumed_run_has_a_report_of_all_epochs(runs, tmp_path):
+    shutil.copytree(runs / "good" / "net", tmp_path / "net")
+    options = ["--data", runs / "squares.npz", "-o", tmp_path, "--resume", "--epochs", 3, "--live"]
+    done = run_command("train", runs / "net.json", *options)
+    assert done.stdout.startswith("epoch 3/3  ")  # a line, since this is no terminal
+    text = (tmp_path / "net" / "report.html").read_text()
+    assert [each["aria-label"].count("in epoch 3") > 0 for each in Page(text).all("svg")] == [True] * 4
+    assert text.count('<th scope="row" class="number">') == 3
+
+
+def test_two_trainings_do_not_share_a_folder(runs, tmp_path):
+    (tmp_path / "net").mkdir()
+    with running(tmp_path / "net"):
+        done = run_command("train", runs / "net.json", "--data", runs / "squares.npz", "-o", tmp_path)
+    assert (done.exit_code, "E405" in done.stderr) == (1, True)
+    assert f"cannot write {tmp_path / 'net'}: another training is running in it" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "change", [{"matrix": [[1]]}, {"matrix": [["a"] * 4] * 4}, {"worst": [{}]}, {"epoch": 1}, {"x": 1}]
+)
+def test_a_damaged_record_of_a_test_is_left_out(runs, tmp_path, change):
+    plain = json.loads((runs / "bad" / "net" / "test.json").read_text())
+    (tmp_path / "test.json").write_text(json.dumps({**plain, **change}))
+    assert (tested.read(tmp_path) is not None) == (change == {"epoch": 1})

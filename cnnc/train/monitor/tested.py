@@ -47,6 +47,18 @@ def read(folder: Path) -> Tested | None:
     """Return the folder's record; None without one, or if it is damaged: the next test writes it again."""
     try:
         plain = json.loads((folder / NAME).read_bytes())
-        return Tested(**{**plain, "worst": [Mistake(**each) for each in plain["worst"]]})
+        found = Tested(**{**plain, "worst": [Mistake(**each) for each in plain["worst"]]})
+        return found if _is_whole(found) else None
     except (OSError, ValueError, TypeError, LookupError):
         return None
+
+
+def _is_whole(tested: Tested) -> bool:
+    """Return whether the parts fit together."""
+    size = len(tested.classes)
+    counts = [count for row in tested.matrix for count in row]
+    return (
+        [len(row) for row in tested.matrix] == [size] * size
+        and all(type(count) is int for count in counts)
+        and all(max(each.label, each.predicted) < size for each in tested.worst)
+    )

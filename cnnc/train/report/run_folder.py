@@ -89,6 +89,8 @@ def read(folder: Path) -> Run:
         records = [each for each in lines if each["epoch"] <= about["epochs_done"]]
         run = Run(folder, about, records, tested.read(folder))
         _ = run.epochs, run.score, run.seconds, about["name"]
+        if not all(isinstance(value, float | int | None) for each in records for value in each.values()):
+            raise ValueError("a metric is no number")
     except (ValueError, TypeError, LookupError) as error:
         raise _damaged(folder / metrics.NAME, "it is not what cnnc wrote") from error
     return run

@@ -51,8 +51,13 @@ def find(folder: Path) -> tuple[list[Run], list[CnncError]]:
             f"cannot list the runs in {folder}: there is no such folder",
             help="`cnnc train` writes runs to runs/, or to the folder of `--out`",
         )
-    found, damaged = [], []
-    for path, folders, files in os.walk(folder):
+    found, damaged = [], list[CnncError]()
+
+    def refused(error: OSError) -> None:
+        message = f"cannot list {error.filename}: {(error.strerror or str(error)).lower()}"
+        damaged.append(CnncError.of(Code.RUN_UNREADABLE, message))
+
+    for path, folders, files in os.walk(folder, onerror=refused):
         folders.sort()
         if {RUN, metrics.NAME, STATE} & {*files}:
             try:
