@@ -58,7 +58,7 @@ def _check_proved(graph: Graph, spec: Spec, collector: Collector, *, settings: b
         from cnnc.causes.open_sizes import check_sizes
 
         check_sizes(graph, collector.add)
-    for node, warning in lint(graph):
+    for node, warning in lint(graph, None if spec.params else spec.source):
         collector.warn(warning, graph.allows.get(node.path, ()))
     if not (settings or collector.found):  # with other parameters an `allow` may silence nothing
         collector.warn_of_unused(graph.allows.values(), spec.source)

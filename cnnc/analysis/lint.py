@@ -7,12 +7,15 @@ input types are in `Op.remarks`; those that depend on neighbouring nodes are her
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
-from cnnc.diagnostics import Code, Diagnostic, Fix, Note, Put, Span
+from cnnc.diagnostics import Code, Diagnostic, Fix, Note, Put, Source, Span
 from cnnc.graph.graph import Graph, Node, Ref
 
 
-def lint(graph: Graph) -> Iterator[tuple[Node, Diagnostic]]:
-    """Yield every lint of the graph, in the order of its nodes."""
+def lint(graph: Graph, only_use: Source | None = None) -> Iterator[tuple[Node, Diagnostic]]:
+    """Yield every lint of the graph, in the order of its nodes.
+
+    `only_use` is the file whose lines this graph alone uses: other specs, or other values of parameters, have none.
+    """
     users: dict[Ref, list[Node]] = {}
     for node in graph.nodes:
         for ref in node.inputs:
@@ -23,11 +26,14 @@ def lint(graph: Graph) -> Iterator[tuple[Node, Diagnostic]]:
     def effective() -> set[Span | None]:
         return _effective_biases(graph, users, shown)
 
+    def needless(span: Span) -> bool:
+        return span.source is only_use and span not in effective()
+
     for node in graph.nodes:
         for remark in node.op.remarks(*graph.input_types(node)):
             yield node, Diagnostic(remark.code, remark.message, node.span, help=remark.help)
         if (user := _only_user(node, users, shown)) is not None:
-            yield from ((node, each) for each in _cancelled(node, user, effective))
+            yield from ((node, each) for each in _cancelled(node, user, needless))
         if Ref(node.path) in shown and node.op.drops:
             message = f"`{node.path}` drops values of an output, so the loss sees zeros in place of predictions"
             yield node, Diagnostic(Code.DROPOUT_AT_OUTPUT, message, node.span, help="put it before the last layer")
@@ -52,7 +58,7 @@ def _effective_biases(graph: Graph, users: Mapping[Ref, list[Node]], shown: set[
     }
 
 
-def _cancelled(node: Node, user: Node, effective: Callable[[], set[Span | None]]) -> Iterator[Diagnostic]:
+def _cancelled(node: Node, user: Node, needless: Callable[[Span], bool]) -> Iterator[Diagnostic]:
     """Yield a lint for each parameter of `node` that its only user, a norm, cancels."""
     if not user.op.normalises_channels:
         return
@@ -64,5 +70,5 @@ def _cancelled(node: Node, user: Node, effective: Callable[[], set[Span | None]]
         message = f"the bias of `{node.path}` has no effect: `{user.path}` subtracts each channel's mean"
         help, fix = "write `bias: false`", None
         if node.span is not None:
-            fix = Fix((Put(node.span, "bias", False),), certain=node.span not in effective())
+            fix = Fix((Put(node.span, "bias", False),), certain=needless(node.span))
         yield Diagnostic(Code.CANCELLED_BIAS, message, node.span, notes=notes, help=help, fix=fix)

@@ -117,7 +117,9 @@ OURS: Final = {
 }
 MEANT: Final = {word.strip("?"): tuple(ours.split()) for ours, words in OURS.items() for word in words.split()}
 LOOSE: Final = {word.strip("?") for words in OURS.values() for word in words.split() if word.endswith("?")} | {
-    "smish",  # functions of their own that are spelt nearly as ours
+    "adam",  # words with a meaning of their own that are spelt nearly as ours
+    "smish",
+    "sqr",
     "tan",
 }
 

@@ -38,23 +38,22 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
     return known.get(near[0], near[0]) if near else None
 
 
-def certain(word: str, options: Iterable[str], least: int = 3) -> str | None:
-    """The only option that `word` can mean: another spelling, another framework's word for the same, or a slip.
+def is_certain(word: str, near: str, options: Iterable[str], least: int = 3) -> bool:
+    """Whether `word` can only mean `near`, the nearest option.
 
-    A slip is one letter too many, too few, wrong or exchanged with the next, in a part of a name of `least` letters. A
-    word that needs a person's decision has none.
+    It is the same but for spelling, another framework's word for it, or a slip: one letter too many, too few, wrong, or
+    exchanged with the next, in a part of a name of `least` letters. A person has to decide about other words.
     """
-    if not plain_name(word) or len(word) > LONGEST or "(" in word:
-        return None
-    options = list(dict.fromkeys(_looked_at(word, options)))
-    same = [option for option in options if plain_name(option) == plain_name(word)]
-    if not same:
-        if is_loose(word):
-            return None
-        if found := known_as(word, options):
-            return found
-    same = same or [option for option in options if _is_slip(word, option, least)]
-    return same[0] if len(same) == 1 == len({nearest(word, options), *same}) else None
+    plain, others = plain_name(word), [option for option in _looked_at(word, options) if option != near]
+    if plain == plain_name(near):
+        return plain != "" and all(plain_name(option) != plain for option in others)
+    from cnnc.diagnostics.foreign_words import LOOSE, MEANT
+
+    if "(" in word or plain in LOOSE:
+        return False
+    if near in MEANT.get(plain, ()):
+        return True
+    return _is_slip(word, near, least) and not any(_is_slip(word, option, least) for option in others)
 
 
 def is_loose(word: str) -> bool:
@@ -66,6 +65,8 @@ def is_loose(word: str) -> bool:
 
 def _is_slip(word: str, option: str, least: int) -> bool:
     """Whether two words differ by a slip in a part between `_` and digits that has `least` letters."""
+    if abs(len(word) - len(option)) > 1:
+        return False
     parts, others = (re.findall(r"[^\W\d_]+|[\d_]+|\W+", each.lower()) for each in (word, option))
     different = [(a, b) for a, b in zip(parts, others, strict=False) if a != b]
     if len(parts) != len(others) or len(different) != 1:
@@ -87,7 +88,7 @@ def respelt(word: str, at: Span | None, options: Iterable[str], least: int = 3) 
     """The help line for a misspelt word, and the fix that writes the nearest option in its place."""
     options = list(dict.fromkeys(options))
     near = None if mistyped(word, options) else nearest(word, options)
-    fix = Fix((Write(at, near),), certain(word, options, least) == near) if at and near else None
+    fix = Fix((Write(at, near),), is_certain(word, near, options, least)) if at and near else None
     return Advice(did_you_mean(word, options), fix)
 
 

@@ -201,7 +201,7 @@ def _known(source: InputReference, scope: Scope) -> Advice:
     pending = {key: each for key, each in scope.local.bindings.items() if isinstance(each, Pending)}
     waiting = {key for key, each in pending.items() if name in each.needs}
     names = [key for key in (*scope.local.bindings, *scope.local.absent) if key not in waiting]
-    scope.spend(len(names) // 8 + sum(len(each.needs) for each in pending.values()) // 8 + effort(name, names))
+    scope.spend(len(names) // 8 + sum(len(each.needs) for each in pending.values()) // 8 + 2 * effort(name, names))
     way_out, fix = respelt(name, source.span, names, least=4)
     near = nearest(name, names)
     around = scope.local.around

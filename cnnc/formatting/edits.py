@@ -169,20 +169,23 @@ class _Page:
         start, end = self._key_start(entry), max(self.end(entry.value.span), self.end(entry.mapping.keys[entry.key]))
         before, after = entry.neighbour(-1), entry.neighbour(1)
         if not self._in_flow(entry.mapping):
-            yield self._block_entry(entry, start, end, after)
+            yield self._block_entry(start, end, after)
+        elif after is not None:
+            following = self._key_start(after)
+            comma = self.text.index(",", end) + 1
+            yield _Range(start, comma if self.text[comma:following].strip() else following, "")  # a comment stays
         elif before is not None:
-            comma = self.text.index(",", self.end(before.value.span))
-            if self.text[comma + 1 : start].strip():  # a comment between them
-                yield _Range(comma, comma + 1, "")
+            last = max(self.end(before.value.span), self.end(entry.mapping.keys[before.key]))
+            comma = self.text.index(",", last) + 1
+            if self.text[comma:start].strip():  # a comment
+                yield _Range(comma - 1, comma, "")
                 yield _Range(start, end, "")
             else:
-                yield _Range(comma, end, "")
-        elif after is not None:
-            yield _Range(start, self._key_start(after), "")
+                yield _Range(last, end, "")
         else:
             yield _Range(start, end, "")
 
-    def _block_entry(self, entry: _Entry, start: int, end: int, after: _Entry | None) -> _Range:
+    def _block_entry(self, start: int, end: int, after: _Entry | None) -> _Range:
         """The lines of an entry in block style; a comment beside it stays."""
         line = self.starts[bisect_right(self.starts, start) - 1]
         last = min(bisect_right(self.starts, end), len(self.starts) - 1)
@@ -205,6 +208,8 @@ class _Page:
         assert isinstance(body.data, dict)
         if attribute in body.data:
             old = body.data[attribute].span
+            if "$" in self.text[self.start(old) : self.end(old)]:  # it has several values
+                raise _NoTextError
             return _Range(self.start(old), self.end(old), self._spelt(data, ""))
         written = f"{self._key(attribute)}: {self._spelt(data, '')}"
         if not body.keys:

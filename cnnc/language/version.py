@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cnnc.diagnostics import Code, Diagnostic, Report, Span
+from cnnc.diagnostics import Code, Diagnostic, Fix, Report, Span, Write
 from cnnc.diagnostics.json_help import in_braces
 from cnnc.language.validate import show
 from cnnc.text.value import Value
@@ -22,7 +22,8 @@ def check_version(given: Value | None, root: Value, report: Report) -> bool:
         return True
     if isinstance(given.data, bool) or not isinstance(given.data, int):
         message = f"`cnnc` must be {VERSION}, the version of the language, got {show(given.plain())}"
-        report(Diagnostic(Code.LANGUAGE_VERSION, message, given.span, help=way_out))
+        fix = Fix((Write(given.span, VERSION),), certain=str(given.data) in (f"{VERSION}", f"{VERSION}.0"))
+        report(Diagnostic(Code.LANGUAGE_VERSION, message, given.span, help=way_out, fix=fix))
         return True
     if given.data != VERSION:
         message = f"the file is written in version {given.data} of the language; this cnnc reads version {VERSION}"

@@ -1,6 +1,9 @@
 """`cnnc check --fix` and `--diff`: which errors they correct, what they leave alone, and what they print."""
 
+import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from cnnc.cli.fixing import fixed_files
 from cnnc.compiler import check, check_with
 from cnnc.formatting import write
 from cnnc.graph.graph import text as graph_text
+from tests.command import run_command
 from tests.strategies import specs
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +62,7 @@ UNCERTAIN = [
     "View: {shape: [-1, 1024]}",
     "conv: {out: 8, kernel: 3, data_format: channels_last}",
     "conv: {out: 8, kernel: 3, act: tan}",
+    "sqr",
     "conv: {out: 8, kernel: 3, kernel_size: 5}",
     "dropout: {p: 0.5, rate: 0.1}",
     "pad: {pad: [1, 2, 3, 4]}",  # torch begins with the left side
@@ -87,6 +92,137 @@ def test_what_is_not_certain_stays(folder, wrong):
     Path("net.yaml").write_text(HEAD + f"nodes:\n  - {wrong}\n")
     assert not check("net.yaml").ok
     assert not fixed("net.yaml")
+
+
+def test_keys_are_fixed_if_the_right_ones_are_not_there(folder):
+    wrong = "cnnc: 1.0\ninput: {image: [4, 8, 8]}\nlayers: [relu]\ntrain: {batchSize: 8, epoch: 2, optimizer: adam}\n"
+    Path("net.yaml").write_text(wrong)
+    right = "cnnc: 1\ninput: {image: [4, 8, 8]}\nnodes: [relu]\ntrain: {batch: 8, epochs: 2, optimizer: adam}\n"
+    assert fixed("net.yaml")[os.path.realpath("net.yaml")].text == right
+    Path("net.yaml").write_text(HEAD + "nodes: [relu]\nlayers: [tanh]\n")
+    assert not fixed("net.yaml")
+
+
+LAYOUTS = {
+    "block style": (
+        "  - conv:  # first\n"
+        "      in_channels: 4\n"
+        "      # the width\n"
+        "      filters:   8\n"
+        "      device: cpu  # of the author\n"
+        "      kernel: 3\n"
+        "      dtype: float32\n"
+        "  - relu",
+        "  - conv:  # first\n      # the width\n      out:   8\n        # of the author\n      kernel: 3\n  - relu",
+    ),
+    "several lines in braces": (
+        "  - conv: {'out_channels': 8,  # the width\n"
+        "           in_channels: 4, kernel: 3,  # square\n"
+        "           device: cpu}\n",
+        "  - conv: {'out': 8,  # the width\n           kernel: 3  # square\n           }\n",
+    ),
+    "only needless attributes": (
+        "  - relu: {inplace: true}\n  - relu:\n      inplace: true\n  - tanh\n",
+        "  - relu: {}\n  - relu:\n  - tanh\n",
+    ),
+    "another indent, and brackets": (
+        "    - BatchNorm2d:\n        4\n    - conv: { out: '8' , kernel: \"3x3\" , inplace: true , }\n",
+        "    - batch_norm\n    - conv: { out: 8 , kernel: [3, 3] , }\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_comments_and_layout_stay(folder, name, ending):
+    wrong, right = ((HEAD + "nodes:\n" + text).replace("\n", ending) for text in LAYOUTS[name])
+    Path("net.yaml").write_text(wrong, newline="")
+    assert fixed("net.yaml")[os.path.realpath("net.yaml")].text == right
+    Path("net.yaml").write_text(right, newline="")
+    assert check("net.yaml").ok
+
+
+def test_json_stays_json(folder):
+    nodes = '[{"Conv2d": {"in_channels": 4, "out_channels": "8", "kernel_size": 3.0}},\n '
+    nodes += '{"BatchNorm2d": 8}, "flaten", {"Linear": 2}]'
+    text = f'{{"cnnc": 1, "input": {{"image": [4, 8, 8]}}, "nodes": {nodes}}}'
+    Path("net.json").write_text(text)
+    done = run_command("check", "--fix", "net.json")
+    assert done.exit_code == 0
+    assert Path("net.json").read_text().partition('"nodes": ')[2] == (
+        '[{"conv": {"out": 8, "kernel": 3}},\n {"batch_norm": {}}, "flatten", {"linear": {"out": 2}}]}'
+    )
+
+
+def test_files_that_are_used_change_only_if_they_are_checked(folder):
+    Path("blocks.yaml").write_text("cnnc: 1\nblocks:\n  twice:\n    nodes: [rellu]\n")
+    Path("net.yaml").write_text(f"use: [blocks.yaml]\n{HEAD}nodes: [Twice]\n")
+    done = run_command("check", "--fix", "net.yaml")
+    assert (done.exit_code, "fixed net.yaml: 1 change\n" in done.stderr) == (1, True)
+    assert "nodes: [twice]" in Path("net.yaml").read_text()
+    assert "nodes: [rellu]" in Path("blocks.yaml").read_text()
+    done = run_command("check", "--fix", ".")
+    assert (done.exit_code, done.stderr) == (0, "fixed blocks.yaml: 1 change\n")
+    assert "nodes: [relu]" in Path("blocks.yaml").read_text()
+
+
+BIAS = HEAD + "blocks:\n  b:\n    nodes:\n      - conv: {out: 8, kernel: 3}\n      - %s\nnodes:\n  - b\n  - %s\n"
+
+
+def test_a_bias_goes_only_if_its_warning_is_an_error_and_no_other_node_needs_it(folder):
+    Path("net.yaml").write_text(text := BIAS % ("batch_norm", "conv"))
+    Path("net.yaml").write_text(text := text.replace("- conv\n", "- conv: {out: 2, kernel: 1}\n  - batch_norm\n"))
+    assert run_command("check", "--fix", "net.yaml").exit_code == 0
+    assert Path("net.yaml").read_text() == text
+    assert run_command("check", "--fix", "net.yaml", "--deny", "W304").exit_code == 0
+    assert Path("net.yaml").read_text() == re.sub(r"(kernel: \d)", r"\1, bias: false", text)
+    for other in (
+        BIAS % ("identity", "batch_norm\n  - b"),  # the second `b` has no norm after it
+        f"params: {{on: true}}\n{text}",  # another value may leave out the norm
+        text.replace("kernel: 1}", "kernel: 1, bias: $(1 < 2)}").replace("kernel: 3}", "kernel: 3, bias: false}"),
+    ):
+        Path("net.yaml").write_text(other)
+        run_command("check", "--fix", "net.yaml", "--deny", "W304")
+        assert Path("net.yaml").read_text() == other
+
+
+def test_a_diff_can_be_applied_and_writes_nothing(folder):
+    text = HEAD + "nodes:\n  - Conv2d: {filters: 8, kernel: 3}\n  - reluu\n  - hyperloop"
+    Path("net.yaml").write_text(text)
+    done = run_command("check", "--diff", "net.yaml")
+    assert (done.exit_code, "hyperloop" in done.stderr, "Conv2d" in done.stderr) == (1, True, False)
+    assert Path("net.yaml").read_text() == text
+    subprocess.run(["git", "apply", "-p0"], input=done.stdout, text=True, check=True)
+    assert Path("net.yaml").read_text() == HEAD + "nodes:\n  - conv: {out: 8, kernel: 3}\n  - relu\n  - hyperloop"
+    assert run_command("check", "--diff", "net.yaml").stdout == ""
+    Path("net.yaml").write_text(text.replace("hyperloop", "Flatten"))
+    assert run_command("check", "--diff", "net.yaml").exit_code == 1  # nothing is left, but nothing is written either
+
+
+@pytest.mark.parametrize("words", [("--fix", "-"), ("--diff", "net.yaml", "--format", "json")])
+def test_wrong_calls(folder, words):
+    assert run_command("check", *words).exit_code == 2
+
+
+def test_a_wrong_call_writes_nothing(folder):
+    Path("net.yaml").write_text(text := HEAD + "nodes: [reluu]\n")
+    assert run_command("check", "--fix", "net.yaml", "--set", "width=3").exit_code == 2
+    assert Path("net.yaml").read_text() == text
+
+
+def test_json_and_sarif_carry_the_edits(folder):
+    Path("net.yaml").write_text(HEAD + "nodes:\n  - dropout: 0.5\n")
+    [found] = json.loads(run_command("check", "net.yaml", "--format", "json").stdout)["diagnostics"]
+    place = {"line": 4, "column": 14, "end_line": 4, "end_column": 17}
+    assert found["fix"] == {"certain": True, "edits": [{"file": "net.yaml", **place, "text": "{rate: 0.5}"}]}
+    [run] = json.loads(run_command("check", "net.yaml", "--format", "sarif").stdout)["runs"]
+    [fix] = run["results"][0]["fixes"]
+    assert fix["description"] == {"text": found["help"]}
+    [change] = fix["artifactChanges"]
+    [replacement] = change["replacements"]
+    assert replacement["insertedContent"] == {"text": "{rate: 0.5}"}
+    assert replacement["deletedRegion"] == {"startLine": 4, "startColumn": 14, "endLine": 4, "endColumn": 17}
+    assert check({"cnnc": 1, "input": {"x": [4, 8, 8]}, "nodes": ["reluu"]}).as_json()["diagnostics"][0]["fix"] is None
 
 
 def test_a_right_network_stays(folder):

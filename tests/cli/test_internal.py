@@ -18,7 +18,7 @@ SPEC = "cnnc: 1\nname: {}\ninput: {{x: [4]}}\nnodes: [relu]\n"
 # table has no row for `odd`.
 BROKEN = """
 import sys
-from cnnc import compiler
+from cnnc import checking
 from cnnc.analysis import check_table
 
 def fail_on(name, real, name_of):
@@ -28,7 +28,7 @@ def fail_on(name, real, name_of):
         return real(*given, **more)
     return failing
 
-compiler.parse = fail_on("bad.yaml", compiler.parse, lambda source: source.name)
+checking.parse = fail_on("bad.yaml", checking.parse, lambda source: source.name)
 check_table.table = fail_on("odd", check_table.table, lambda graph: graph.name)
 sys.argv[0] = "cnnc"
 
