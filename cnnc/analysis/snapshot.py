@@ -38,7 +38,7 @@ class NodeEntry(_Part):
     macs: int | None
 
 
-class Entry(_Part):
+class NetworkEntry(_Part):
     """A network."""
 
     inputs: dict[str, Shape]
@@ -60,14 +60,14 @@ class Entry(_Part):
 
 class _File(_Part):
     cnnc_snapshot: Literal[1]
-    specs: dict[str, Entry]
+    specs: dict[str, NetworkEntry]
 
 
 class Snapshot(NamedTuple):
     """A snapshot file and its networks, by the paths of their specs relative to its folder."""
 
     path: Path
-    specs: Mapping[str, Entry]
+    specs: Mapping[str, NetworkEntry]
 
     def name_of(self, spec: str) -> str:
         """The path of a spec as the snapshot has it; an absolute one if it is on another drive."""
@@ -108,10 +108,10 @@ class Snapshot(NamedTuple):
         return f"if this is intended, write the snapshot again: `cnnc check … --snapshot {self.path}`"
 
 
-def entry(graph: Graph) -> Entry:
+def entry(graph: Graph) -> NetworkEntry:
     """Return the entry of a network."""
     sums = totals(graph)
-    return Entry(
+    return NetworkEntry(
         inputs={each.name: list(each.type.shape) for each in graph.inputs},
         outputs={each.name: list(graph.type_of(each.ref).shape) for each in graph.outputs},
         params=sums.params,
@@ -152,7 +152,7 @@ def _refused(message: str, help: str = "write it again with `cnnc check … --sn
     return CnncError.of(Code.BAD_SNAPSHOT, message, help=help)
 
 
-def _json(of: Entry) -> str:
+def _json(of: NetworkEntry) -> str:
     """Return an entry as JSON, one line per part."""
     parts = []
     for key, value in of.model_dump().items():
@@ -164,7 +164,7 @@ def _json(of: Entry) -> str:
     return "{\n" + ",\n".join(parts) + "\n  }"
 
 
-def _changes(old: Entry, new: Entry) -> tuple[Note, ...]:
+def _changes(old: NetworkEntry, new: NetworkEntry) -> tuple[Note, ...]:
     """Return the lines that differ, as in a diff."""
     lines = list(unified_diff(old.lines(), new.lines(), n=0, lineterm=""))[2:]
     lines = [visible(f"{line[0]} {line[1:]}") for line in lines if not line.startswith("@@")]

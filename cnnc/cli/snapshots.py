@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from cnnc.analysis.snapshot import Entry, Snapshot, entry, read_snapshot
+from cnnc.analysis.snapshot import NetworkEntry, Snapshot, entry, read_snapshot
 from cnnc.cli.parser import WrongCall
 from cnnc.compiler import Checked
 from cnnc.diagnostics import counted
@@ -30,7 +30,7 @@ class Snapshots:
             raise WrongCall("a snapshot has the paths of specs: standard input (-) has none")
         self._to_write = Path(to_write) if to_write else None
         self._against = read_snapshot(Path(against)) if against else None
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, NetworkEntry] = {}
         self._wrong = 0
 
     def vanished(self) -> dict[str, Check]:
