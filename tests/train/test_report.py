@@ -1,5 +1,6 @@
 """The report of a run and the list of runs, from real runs on the command line."""
 
+import base64
 import json
 import os
 import re
@@ -7,12 +8,20 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 import cnnc
+from cnnc.data.dataset import Files
+from cnnc.data.preprocess import Preprocess
+from cnnc.train.answers import ClassAnswers, record
+from cnnc.train.batches import source
 from cnnc.train.monitor import tested
 from cnnc.train.report import page, run_folder
 from cnnc.train.report.charts import MOST, Series, chart, thinned
@@ -97,11 +106,6 @@ def test_the_matrix_and_the_pictures_are_those_of_the_best_weights(runs, name):
 
 
 def test_a_picture_of_the_report_is_that_of_the_data(runs):
-    import base64
-    from io import BytesIO
-
-    from PIL import Image
-
     found = run_folder.read(runs / "bad" / "net").tested.worst[0]
     images, labels = draw(40, 2)
     with Image.open(BytesIO(base64.b64decode(found.picture.partition(",")[2]))) as picture:
@@ -248,3 +252,45 @@ def test_a_damaged_record_of_a_test_is_left_out(runs, tmp_path, change):
     plain = json.loads((runs / "bad" / "net" / "test.json").read_text())
     (tmp_path / "test.json").write_text(json.dumps({**plain, **change}))
     assert (tested.read(tmp_path) is not None) == (change == {"epoch": 1})
+
+
+def test_a_report_names_the_metrics_of_the_task(runs, tmp_path):
+    about = read_run(runs / "bad" / "net" / "run.json")
+    scores = {"train_loss": 1, "train_mae": 2.5, "train_mean_iou": 0.5, "test_loss": None, "test_mae": None}
+    line = {"epoch": 1, **scores, "test_mean_iou": None, "lr": 0.1, "seconds": 1, "examples_per_second": 70}
+    write_run(tmp_path / "run.json", {**about, "best": line})
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(line))
+    labels = [each["aria-label"] for each in Page(page.draw(run_folder.read(tmp_path))).all("svg")]
+    starts = ["Loss", "MAE, best 2.5 in epoch 1", "Mean IoU"]
+    assert [each.partition(" by epoch")[0] for each in labels[:3]] == starts
+    assert "test" not in labels[1]
+    write_run(tmp_path / "run.json", {**about, "best": line, "recipe": {**about["recipe"], "best": "loss"}})
+    assert run_folder.read(tmp_path).metric == "loss"
+
+
+def test_a_picture_file_is_named_by_its_path(tmp_path):
+    path = tmp_path / "one.png"
+    Image.fromarray(draw(1, 1)[0][0, :, :, 0]).save(path)
+    files = Files((path,), np.zeros(1, np.int64))
+    pictures = source(files, Preprocess(cnnc.load(spec()).inputs[0]), torch.device("cpu"))
+    name, picture = pictures.example(0)
+    assert name == str(path)
+    assert (picture[0].numpy() == draw(1, 1)[0][0, :, :, 0]).all()
+    path.write_bytes(b"")
+    assert pictures.example(0) == (str(path), None)
+
+
+@pytest.mark.parametrize(("shape", "kind", "size"), [((1, 28, 28), "png", (28, 28)), ((3, 200, 100), "jpeg", (48, 96))])
+def test_pictures_of_the_report_are_small(shape, kind, size):
+    scores, labels = torch.eye(2), torch.tensor([1, 1])
+    answers = ClassAnswers()
+    answers.add(scores, labels)
+    answers.add(torch.zeros(2, 2, 3), labels)  # not classes of whole pictures
+    pictures = SimpleNamespace(example=lambda index: ("a", torch.zeros(shape, dtype=torch.uint8)))
+    found = record(1, [answers.rows()], None, pictures)
+    assert found.matrix == [[0, 0], [1, 1]]
+    head, _, data = found.worst[0].picture.partition(",")
+    assert head == f"data:image/{kind};base64"
+    with Image.open(BytesIO(base64.b64decode(data))) as picture:
+        assert picture.size == size
+    assert record(1, [ClassAnswers().rows()], None, pictures) is None

@@ -15,12 +15,13 @@ from typing import Any
 from cnnc.diagnostics import counted
 from cnnc.files.write import write_file
 from cnnc.pages.page import page, part
+from cnnc.train.monitor.metrics import LOSS
 from cnnc.train.monitor.pace import seconds
 from cnnc.train.report import confusion
 from cnnc.train.report.charts import Series, chart, number
 from cnnc.train.report.confusion import text
 from cnnc.train.report.network import PICTURE, SPEC
-from cnnc.train.report.run_folder import LOSS, Record, Run, read
+from cnnc.train.report.run_folder import Record, Run, read, title_of
 from cnnc.version import __version__
 
 NAME = "report.html"
@@ -101,7 +102,7 @@ def _figures(run: Run) -> str:
 
 def _label(run: Run) -> str:
     part = "test" if run.best and run.best.get(f"test_{run.metric}") is not None else "train"
-    return f"{part} {str(run.metric).replace('_', ' ')}"
+    return f"{part} {title_of(run.metric or LOSS)}"
 
 
 def _curves(run: Run) -> str:
@@ -122,7 +123,7 @@ def _charts(run: Run) -> Iterator[tuple[str, str]]:
         series = [each for each in series if each.points]
         decides = name == run.metric and run.best is not None
         mark = (run.best["epoch"], run.score) if decides and run.best and run.score is not None else None
-        title = name.replace("_", " ").capitalize()
+        title = _capitalised(title_of(name))
         if mark:
             title += f", best {number(mark[1])} in epoch {mark[0]:,}"
         yield title, chart(title, series, epochs, from_zero=name == LOSS, mark=mark)
@@ -158,7 +159,13 @@ def _epochs(run: Run) -> str | None:
 
 
 def _heading(key: str) -> str:
-    return FIELDS.get(key, key.replace("_", " ").capitalize())
+    part, _, metric = key.partition("_")
+    name = f"{part} {title_of(metric)}" if part in ("train", "test") else key.replace("_", " ")
+    return FIELDS.get(key, _capitalised(name))
+
+
+def _capitalised(name: str) -> str:
+    return name[0].upper() + name[1:]
 
 
 def _epoch(record: Record, keys: Sequence[str], best: int | None) -> str:

@@ -12,11 +12,11 @@ from typing import Any
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.train.monitor import metrics, tested
+from cnnc.train.monitor.metrics import LOSS
 from cnnc.train.monitor.tested import Tested
 from cnnc.train.run_file import RUN, RunChanged, read_run
 from cnnc.train.running import is_running
 
-LOSS = "loss"
 Record = Mapping[str, Any]
 """A line of `metrics.jsonl`."""
 
@@ -50,8 +50,11 @@ class Run:
     @cached_property
     def metric(self) -> str | None:
         """The name of the metric that decides the best epoch, such as `accuracy`; None before the first epoch."""
-        names = (key.removeprefix("train_") for key in self.best or () if key.startswith("train_"))
-        return next((name for name in names if name != LOSS), LOSS if self.best else None)
+        if self.best is None:
+            return None
+        names = [key.removeprefix("train_") for key in self.best if key.startswith("train_")]
+        chosen = self.recipe.get("best")
+        return chosen if chosen in names else next((name for name in names if name != LOSS), LOSS)
 
     @property
     def score(self) -> float | None:
@@ -79,6 +82,12 @@ class Run:
         if patience is not None and self.best and done - self.best["epoch"] >= patience:
             return True
         return bool(done >= self.epochs)
+
+
+def title_of(metric: str) -> str:
+    """Return the name of a metric for people: `accuracy`, `mean IoU`."""
+    known = metrics.METRICS.get(metric)
+    return known.label if known and metric != "accuracy" else metric.replace("_", " ")
 
 
 def read(folder: Path) -> Run:

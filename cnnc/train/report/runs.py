@@ -14,8 +14,9 @@ from cnnc.columns import left, right, width
 from cnnc.diagnostics import CnncError, Code
 from cnnc.diagnostics.render import visible
 from cnnc.train.monitor import metrics
+from cnnc.train.monitor.metrics import LOSS
 from cnnc.train.monitor.pace import seconds
-from cnnc.train.report.run_folder import LOSS, Run, read
+from cnnc.train.report.run_folder import Run, read, title_of
 from cnnc.train.run_file import RUN
 
 STATE = "state.pt"
@@ -107,7 +108,7 @@ def as_text(folder: Path, runs: Sequence[Run]) -> str:
     """Return a table with a row for each run; the last columns are the settings that differ."""
     settings = differing(runs)
     metric = {run.metric for run in runs if run.metric}
-    best = f"best {_label(*metric)}" if len(metric) == 1 else "best"
+    best = f"best {title_of(*metric)}" if len(metric) == 1 else "best"
     head = ["run", "state", "epochs", best, "in epoch", "time", *settings]
     rows = [[*_row(folder, run, alone=len(metric) == 1), *_values(run, settings)] for run in runs]
     columns = list(zip(head, *rows, strict=True))
@@ -115,16 +116,12 @@ def as_text(folder: Path, runs: Sequence[Run]) -> str:
     return "\n".join(_line(row, widths) for row in zip(*columns, strict=True))
 
 
-def _label(metric: str) -> str:
-    return metric.replace("_", " ")
-
-
 def _row(folder: Path, run: Run, *, alone: bool) -> Iterator[str]:
     yield _name(folder, run)
     yield run.state
     yield f"{run.about['epochs_done']:,}/{run.epochs:,}"
     score = "–" if run.score is None else f"{run.score:.4f}"
-    yield score if alone or run.metric is None else f"{_label(run.metric)} {score}"
+    yield score if alone or run.metric is None else f"{title_of(run.metric)} {score}"
     yield f"{run.best['epoch']:,}" if run.best else "–"
     yield seconds(run.seconds) if run.records else "–"
 
