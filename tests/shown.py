@@ -87,7 +87,7 @@ def _is_said(help: str, change: Write | Remove | Put) -> bool:
         case Remove():
             return "write only its name" in help or "it has no attributes" in help or "remove it" in help
         case Put(_, attribute, data):
-            return f"`{attribute}: {validate.show(data)}`" in help
+            return any(f"`{key}: {validate.show(data)}`" in help for key in (attribute, f'"{attribute}"'))  # as in JSON
         case Write(_, dict() as body):
             return all(key in help and str(value if key != "from" else value[0]) in help for key, value in body.items())
         case Write(_, list() as items):

@@ -11,6 +11,7 @@ from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.values import GraphTensor
 
 CLOSE = 1e-4
+POWERS = {"sqrt": 0.5, "square": 2}
 
 
 def close(a: float, b: float) -> bool:
@@ -185,15 +186,14 @@ def before_pad(value: GraphTensor) -> GraphTensor:
 
 def _lrn(net: FlatNetwork, x: GraphTensor, below: GraphTensor) -> GraphTensor | None:
     """Return the LRN that is x / (k + alpha · mean of x² over channels)^beta."""
-    if below.made.op != "_pow":
-        return None
-    mean, alpha, k = scaled(below.made.inputs[0])
+    beta = below.made.attributes["power"] if below.made.op == "_pow" else POWERS.get(below.op.removeprefix("_"), 1)
+    mean, alpha, k = scaled(below if beta == 1 else below.made.inputs[0])
     if mean.made.op != "_channel_mean":
         return None
     square = before_pad(mean.made.inputs[0]).made
     if square.op != "square" or not square.inputs[0].same(x):
         return None
-    given = {"size": mean.made.attributes["size"], "alpha": alpha, "beta": below.made.attributes["power"], "k": k}
+    given = {"size": mean.made.attributes["size"], "alpha": alpha, "beta": beta, "k": k}
     usual = {"alpha": 1e-4, "beta": 0.75, "k": 1.0}
     return net.add("local_response_norm", [x], {name: each for name, each in given.items() if usual.get(name) != each})
 

@@ -201,7 +201,8 @@ def _over_channels(node: OnnxNode, x: GraphTensor) -> bool:
     """Whether it averages squares over channels, which an axis of 1 has made a side of a map: a part of LRN."""
     kernel, pads = [*node.attr("kernel_shape", [])], node.attr("pads", [0])
     if len(x.sizes) == 5:
-        return kernel[1:] == [1, 1] and not any(pads)
+        own = [kernel[0] // 2, 0, 0] * 2 if node.attr("count_include_pad", 0) else []
+        return kernel[1:] == [1, 1] and (not any(pads) or [*pads] == own)
     return x.sizes[1] == 1 and bool(x.steps) and kernel[1:] == [1] and x.made.op == "square" and any(pads)
 
 

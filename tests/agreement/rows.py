@@ -233,6 +233,8 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"size": 5, "alpha": 1, "k": 2}, (8, 7, 6)),
         ({"size": 3, "alpha": 2.0, "k": 1e-5}, (8, 7, 6)),
         ({"size": 1, "alpha": 0.5, "beta": 0.5, "k": 1e-3}, OPEN),
+        ({"size": 3, "beta": 1}, MAP),
+        ({"size": 3, "beta": 2}, MAP),
         ({"size": 2**31 - 1, "alpha": 1e8}, MAP),
         ({"size": 101}, MAP),
         ({"size": 1, "alpha": 5e-324}, MAP),

@@ -5,7 +5,9 @@ from hashlib import sha256
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
 
 from cnnc.compiler import build, load
 from cnnc.diagnostics import CnncError, Code
@@ -193,3 +195,14 @@ def test_a_resized_map_between_transposes(tmp_path, mode, size):
     spec = {"cnnc": 1, "name": "net", "inputs": inputs, "nodes": nodes}
     for opset in (17, 18):
         assert build(spec, out=tmp_path, targets=["onnx"], opset=opset).folder.is_dir()
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_local_response_norm_beside_a_channel_of_much_larger_values(size):
+    nodes = [{"local_response_norm": {"size": size}}]
+    graph = load({"cnnc": 1, "name": "net", "input": {"image": [6, 2, 2]}, "nodes": nodes})
+    model, _ = export(graph)
+    run = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run
+    image = np.float32([0.1, 1e8, 0.2, 0.3, 0.4, 0.5]).reshape(1, 6, 1, 1) * np.ones((1, 1, 2, 2), np.float32)
+    [found] = run(None, {"image": image})
+    assert np.allclose(found, lower_torch(graph)(torch.from_numpy(image)).numpy(), rtol=1e-5, atol=0)
