@@ -6,6 +6,7 @@ weights signed, zero at zero: signed activations take twice the time on x86. A R
 layer before it, whose value keeps the ReLU's name. All other nodes keep their names.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,7 @@ def quantized(
         activation_qType=QuantType.QUInt8,
         tensors_range=ranges,
         nodes_to_quantize=list(only),
-        nodes_to_exclude=list(in_float),
+        nodes_to_exclude=[*in_float, *_before_powers(copy.graph)],
         op_types_to_quantize=list(OPS),
         extra_options={},
     )
@@ -133,6 +134,20 @@ def quantized(
     _keep_outputs(result.graph)
     _drop_unused(result.graph)
     return result
+
+
+def _before_powers(graph: "onnx.GraphProto") -> Iterator[str]:
+    """Yield the nodes that compute only the base of a power, such as the mean of squares of a local response norm.
+
+    They take no time, and the range of squares is too wide for 8 bits.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    uses = Counter(name for node in graph.node for name in {*node.input})
+    for node in graph.node:
+        base = node.input[0] if node.op_type == "Pow" else ""
+        while base in makers and uses[base] == 1 and makers[base].op_type not in LAYERS:
+            yield makers[base].name
+            base = makers[base].input[0]
 
 
 def _keep_outputs(graph: "onnx.GraphProto") -> None:

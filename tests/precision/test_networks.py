@@ -78,6 +78,7 @@ NETWORKS = {
         {"conv": {"out": 4, "kernel": 3, "padding": 1}},
         {"pixel_shuffle": {"name": "head", "factor": 2}},
     ],
+    "alexnet": [conv(8), "relu", {"local_response_norm": {"size": 5, "alpha": 10}}, conv(8), "relu", *HEAD],
     "vit": [
         {"conv": {"out": 8, "kernel": 4, "stride": 4}},
         "tokens",
@@ -133,6 +134,19 @@ def test_a_network_is_near_float32(name, pictures, tmp_path):
         assert said.precision == each.precision
     assert (built.versions[0].fidelity.agreement is None) == (name in ("super_resolution", "vit"))
     assert (built.versions[0].fidelity.accuracy is None) == (name in ("super_resolution", "vit", "unet"))
+
+
+def test_the_squares_of_a_local_response_norm_stay_in_float32(pictures, tmp_path):
+    spec = {"cnnc": 1, "name": "net", "input": {"image": [1, 16, 16]}, "nodes": NETWORKS["alexnet"]}
+    built = cnnc.build(spec, targets="onnx", precision=["int8"], calibrate=pictures, max_drop=100, out=tmp_path)
+    graph = onnx.load(built.folder / "net.int8.onnx").graph
+    makers = {name: node for node in graph.node for name in node.output}
+    [power] = (node for node in graph.node if node.op_type == "Pow")
+    chain, base = [], power.input[0]
+    while makers[base].op_type != "DequantizeLinear":
+        chain.append(makers[base].op_type)
+        base = makers[base].input[0]
+    assert chain == ["Add", "Mul", "Squeeze", "AveragePool", "Unsqueeze", "Mul"]
 
 
 KEPT = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Concat", "HardSwish", "MaxPool")
