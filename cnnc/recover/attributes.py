@@ -5,6 +5,7 @@ input.
 """
 
 from collections.abc import Iterator
+from math import copysign
 from typing import Any
 
 from pydantic import ValidationError
@@ -36,6 +37,8 @@ def without_defaults(op: str, attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same(default: Any, value: Any) -> bool:
+    if isinstance(default, float) and isinstance(value, float) and copysign(1, default) != copysign(1, value):
+        return False  # 0.0 and -0.0
     return bool(default == value) and isinstance(default, bool) == isinstance(value, bool)
 
 

@@ -201,6 +201,16 @@ def test_names_that_are_derived_are_no_longer_than_allowed():
         require_by_structure(graph)
 
 
+def test_minus_zero_is_not_zero():
+    groups = [
+        {"group": {"name": f"g{at}", "nodes": [{"pad": {"padding": 1, "value": each}}, {"affine": {"shift": each}}]}}
+        for at, each in enumerate([0.0, -0.0, -0.0, 0.0])
+    ]
+    graph = cnnc.load({"cnnc": 1, "name": "net", "input": {"x": [1, 4, 4]}, "nodes": groups})
+    for found in (recovered(graph), recovered(graph, {node.path: node.path for node in graph.nodes})):
+        assert difference(graph, found.graph, graph.nodes) is None
+
+
 def test_without_any_path_the_structure_decides():
     spec = {"cnnc": 1, "name": "net", "input": {"x": [3, 8, 8]}, "nodes": [{"relu": {"name": "relu"}}]}
     assert structured(spec, {}).spec == structured(spec).spec
