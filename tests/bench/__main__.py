@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MEASURES = (
     "check",
+    "keys",
     "zoo",
     "scale",
     "build",
@@ -54,7 +55,7 @@ def rows(measure: str, folder: Path, networks: Sequence[str]) -> Iterator["Row |
         from tests.bench.train import train
 
         return train(folder, by_hand)
-    if measure in ("int8", "pictures", "worst"):
+    if measure in ("int8", "keys", "pictures", "worst"):
         found: Iterator[Row | Worst] = getattr(import_module(f"tests.bench.{measure}"), measure)(folder)
         return found
     return {"scale": cold.scale, "build": cold.build, "deep": cold.deep, "infer": cold.infer}[measure](folder)

@@ -18,9 +18,9 @@ _NONE_YET = types.Diagnostic(EVERYTHING, "")
 
 
 class Editor:
-    """One editor, and the server that it has started. `folder` is its workspace."""
+    """One editor, and the server that it has started with a command. `folder` is its workspace."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *command: str) -> None:
         self.folder = folder
         self._loop = asyncio.new_event_loop()
         self._versions = count(1)
@@ -29,7 +29,7 @@ class Editor:
         self.shown: list[str] = []
         self.client = LanguageClient("editor", "1")
         self._listen()
-        self.wait(self.client.start_io(sys.executable, "-m", "cnnc", "lsp", "--stdio"))
+        self.wait(self.client.start_io(*(command or (sys.executable, "-m", "cnnc", "lsp", "--stdio"))))
         root = types.WorkspaceFolder(self.uri(""), "tests")
         about = types.InitializeParams(types.ClientCapabilities(), workspace_folders=[root])
         self.capabilities = self.wait(self.client.initialize_async(about)).capabilities
@@ -43,6 +43,10 @@ class Editor:
         @self.client.feature(types.WINDOW_SHOW_MESSAGE)
         def show(params: types.ShowMessageParams) -> None:
             self.shown.append(params.message)
+
+        @self.client.feature(types.WORKSPACE_CONFIGURATION)
+        def configure(params: types.ConfigurationParams) -> list[None]:
+            return [None for _ in params.items]
 
     def wait(self, call: Awaitable[Any]) -> Any:
         return self._loop.run_until_complete(asyncio.wait_for(call, WAIT))
@@ -125,7 +129,7 @@ class Editor:
     def complete_at(self, name: str, position: types.Position) -> dict[str, types.CompletionItem]:
         params = types.CompletionParams(self.document(name), position)
         found = self.wait(self.client.text_document_completion_async(params)) or []
-        return {each.label: each for each in found}
+        return {each.label: each for each in (found.items if isinstance(found, types.CompletionList) else found)}
 
     def hover(self, name: str, mark: str, shift: int = 0) -> str:
         found = self._ask(name, mark, shift, types.HoverParams, self.client.text_document_hover_async)
