@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from safetensors.torch import load_file
@@ -17,6 +18,7 @@ from cnnc.train import launch
 from cnnc.train.devices import SILENT_FAILURE
 from cnnc.train.monitor import tested
 from tests.train.conftest import draw, spec
+from tests.train.test_tasks import network, scenes
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -257,3 +259,23 @@ def test_what_was_trained_becomes_an_onnx_file_that_knows_its_classes(start, tmp
     model = onnx.load(tmp_path / "build" / "net" / "net.onnx")
     about = {each.key: each.value for each in model.metadata_props}
     assert json.loads(about["cnnc.contract"])["labels"] == ["a", "b", "c", "d"]
+
+
+def test_two_processes_segment_as_one_does(start, tmp_path):
+    images, labels = scenes(43, 1)
+    tests, answers = scenes(11, 2)
+    masks = {"x_train": images, "y_train": labels["segmentation"], "x_test": tests, "y_test": answers["segmentation"]}
+    np.savez(tmp_path / "masks.npz", **masks)
+    source = network("segmentation", batch=16, epochs=2, accumulate=2, loss="dice")
+    runs = [start(out, *more, source=source, data=tmp_path / "masks.npz") for out, more in TEAMS.items()]
+    for run in runs:
+        finish(run)
+    one, two = (
+        [json.loads(line) for line in (tmp_path / out / "net" / "metrics.jsonl").read_text().splitlines()]
+        for out in TEAMS
+    )
+    for name in ("train_loss", "test_loss", "train_mean_iou", "test_mean_iou", "test_pixel_accuracy"):
+        assert [each[name] for each in two] == pytest.approx([each[name] for each in one], rel=1e-4)
+
+
+TEAMS = {"one": (), "two": ("--devices", "2")}
