@@ -6,7 +6,7 @@ of words are limited, so that no file can make a search slow.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from cnnc.diagnostics import Advice, Fix, Span, Write
@@ -38,22 +38,38 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
     return known.get(near[0], near[0]) if near else None
 
 
-def is_certain(word: str, near: str, options: Iterable[str], least: int = 3) -> bool:
-    """Whether `word` can only mean `near`, the nearest option.
+def is_certain(word: str, near: str, options: Sequence[str], own: bool = False) -> bool:
+    """Whether `word` can only mean `near`, the nearest option; `own`: whether the options are names of the file itself.
 
     It is the same but for spelling, another framework's word for it, or a slip: one letter too many, too few, wrong, or
-    exchanged with the next, in a part of a name of `least` letters. A person has to decide about other words.
+    exchanged with the next. A person has to decide about other words.
     """
-    plain, others = plain_name(word), [option for option in _looked_at(word, options) if option != near]
-    if plain == plain_name(near):
-        return plain != "" and all(plain_name(option) != plain for option in others)
-    from cnnc.diagnostics.foreign_words import LOOSE, MEANT
-
-    if "(" in word or plain in LOOSE:
+    looked_at = list(_looked_at(word, options))
+    others = [option for option in looked_at if option != near]
+    if len(looked_at) < len(options) or "(" in word:
         return False
-    if near in MEANT.get(plain, ()):
-        return True
+    if _same_letters(word, near, own):
+        return all(plain_name(option) != plain_name(word) for option in others)
+    least = 4 if own else 3
+    if is_loose(word) or plain_name(word) == plain_name(near):
+        return False
+    if _is_foreign(word, near):
+        return not own
     return _is_slip(word, near, least) and not any(_is_slip(word, option, least) for option in others)
+
+
+def _same_letters(word: str, near: str, own: bool) -> bool:
+    """Whether two words differ only in case, `_` and `-`, and one of the language in `2d` and torch's prefix."""
+    if own and re.findall(r"\d+", word) != re.findall(r"\d+", near):
+        return False
+    bare, other = (re.sub(r"[^a-z0-9]", "", each.rpartition(".")[2].lower()) for each in (word, near))
+    return bare != "" and other in (bare, bare if own else re.sub("2d|(?<=norm)1d", "", bare))
+
+
+def _is_foreign(word: str, near: str) -> bool:
+    from cnnc.diagnostics.foreign_words import MEANT
+
+    return near in MEANT.get(plain_name(word), ())
 
 
 def is_loose(word: str) -> bool:
@@ -84,11 +100,11 @@ def _one_edit(short: str, long: str) -> bool:
     return len(short) == len(long) and (short[at + 1 :] == long[at + 1 :] or exchanged == long)
 
 
-def respelt(word: str, at: Span | None, options: Iterable[str], least: int = 3) -> Advice:
+def respelt(word: str, at: Span | None, options: Iterable[str], own: bool = False) -> Advice:
     """The help line for a misspelt word, and the fix that writes the nearest option in its place."""
     options = list(dict.fromkeys(options))
     near = None if mistyped(word, options) else nearest(word, options)
-    fix = Fix((Write(at, near),), is_certain(word, near, options, least)) if at and near else None
+    fix = Fix((Write(at, near),), is_certain(word, near, options, own)) if at and near else None
     return Advice(did_you_mean(word, options), fix)
 
 

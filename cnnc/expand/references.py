@@ -202,7 +202,7 @@ def _known(source: InputReference, scope: Scope) -> Advice:
     waiting = {key for key, each in pending.items() if name in each.needs}
     names = [key for key in (*scope.local.bindings, *scope.local.absent) if key not in waiting]
     scope.spend(len(names) // 8 + sum(len(each.needs) for each in pending.values()) // 8 + 2 * effort(name, names))
-    way_out, fix = respelt(name, source.span, names, least=4)
+    way_out, fix = respelt(name, source.span, names, own=True)
     near = nearest(name, names)
     around = scope.local.around
     while around is not None and near is None:

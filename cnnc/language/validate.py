@@ -220,9 +220,10 @@ def _option(got: str, options: list[str], at: Span) -> Advice:
     return Advice(help, fix and replace(fix, certain=fix.certain and help_for(got) is None))
 
 
-def write(written: Any, at: Span, shown: str | None = None) -> Advice:
-    """The advice to write a value, as it is or as `shown`."""
-    return Advice(f"write {show(written) if shown is None else shown}", Fix((Write(at, written),), certain=True))
+def write(written: Any, at: Span) -> Advice:
+    """The advice to write a word, a number or a boolean."""
+    shown = written if isinstance(written, str) else show(written)
+    return Advice(f"write {shown}", Fix((Write(at, written),), certain=True))
 
 
 def with_dollar(written: str, at: Span, attribute: str = "") -> Advice:
@@ -242,12 +243,14 @@ def _respelt(wanted: str, got: Any, at: Span) -> Advice:
     if isinstance(got, str):
         options = re.findall(r"\w+", wanted)
         if got.lower() in options:
-            return write(got.lower(), at, got.lower())
+            return write(got.lower(), at)
         if wanted.startswith("must be one of"):
             return Advice("remove the node") if got.lower() in NOTHING else _option(got, options[4:], at)
         numbers = re.findall(r"-?\d+", got)
         if len(numbers) > 1 and "[" in wanted and re.fullmatch(r"[-\d\s,;x×()]+", got):
-            return write([int(each) for each in numbers], at, f"[{', '.join(numbers)}]")
+            certain = len(numbers) == 2 and "-" not in got
+            fix = Fix((Write(at, [int(each) for each in numbers]),), certain)
+            return Advice(f"write [{', '.join(numbers)}]", fix)
         if near := known_as(got, options):
             return Advice(f"did you mean `{near}`?", Fix((Write(at, near),), certain=not is_loose(got)))
     return _conversion("an integer", got, at)

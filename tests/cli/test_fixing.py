@@ -47,6 +47,8 @@ CERTAIN = [  # nodes, and what becomes of them
     ("softmax: {dim: 1}", "softmax: {axis: 0}"),
     ("add: image, image", "add: {from: [image, image]}"),
     ("relu: {from: imgae}", "relu: {from: image}"),
+    ("relu: {from: Image}", "relu: {from: image}"),
+    ("BatchNorm1d: 4", "batch_norm"),
     ("flaten", "flatten"),
 ]  # fmt: skip
 UNCERTAIN = [
@@ -67,6 +69,12 @@ UNCERTAIN = [
     "dropout: {p: 0.5, rate: 0.1}",
     "pad: {pad: [1, 2, 3, 4]}",  # torch begins with the left side
     "hyperloop",
+    "AdaptiveAvgPool1d: {size: 4}",
+    "conv: {out: 8, kernel: 3, padding: '1, 2, 3, 4'}",
+    "conv: {out: 8, kernel: '3-3'}",
+    "group: {inputs: [conv1d], nodes: [{relu: {from: conv2d}}]}",  # names of the file: digits count,
+    "group: {inputs: [linear], nodes: [{relu: {from: fc}}]}",  # other frameworks' words do not,
+    "group: {inputs: [in_a], nodes: [{relu: {from: in_b}}]}",  # and a short part of a name may be on purpose
 ]
 
 
