@@ -88,8 +88,9 @@ def _read(path: Path, target: Labelling) -> _Parts:
     """Return the splits in the first layout that matches the path."""
     with reading(path):
         is_folder, is_file = path.is_dir(), path.is_file()
-    if found := shards.find(path):
-        return _Parts(*shards.read(found, target, _listed_classes(path if is_folder else path.parent)))
+    archives = shards.find(path)
+    if archives and not (is_folder and _is_unpacked(path)):
+        return _Parts(*shards.read(archives, target, _listed_classes(path if is_folder else path.parent)))
     if not is_folder and not is_file:
         raise _not_found(path)
     if table.find(path):
@@ -103,6 +104,13 @@ def _read(path: Path, target: Labelling) -> _Parts:
     content = ", ".join(inside[:5]) + (" …" if len(inside) > 5 else "")
     reason = f"its layout is unknown: it contains {content}" if inside else "the folder is empty"
     raise unreadable(path, reason, LAYOUTS)
+
+
+def _is_unpacked(path: Path) -> bool:
+    """Return whether a folder has pictures besides the archives that it may have been unpacked from."""
+    if masks.find(path) or folder.find_flat(path):
+        return True
+    return folder.find(path) and any(each.is_dir() for each in (path / masks.TRAIN).iterdir())
 
 
 def _of_folder(path: Path, target: Labelling) -> _Parts | None:

@@ -83,6 +83,11 @@ def _names(folder: Path, suffixes: tuple[str, ...] = tuple(SUFFIXES)) -> list[Pa
     return sorted(found)
 
 
+def find(data: Path) -> bool:
+    """Return whether a folder, or its part for training, has a folder of pictures with masks."""
+    return any(os.path.isdir(place / IMAGES) for place in (data, data / TRAIN))
+
+
 def read(data: Path, masks: Path | None, classes: int | None) -> tuple[Files, Files | None]:
     """Return training and test files with masks; raises CnncError (E508). Opens no picture yet.
 

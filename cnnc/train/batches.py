@@ -60,7 +60,7 @@ class Resident:
         import torch
 
         self._device = device
-        self._home = device if split.images.nbytes < _room(device) else torch.device("cpu")
+        self._home = device if split.images.nbytes + split.labels.nbytes < _room(device) else torch.device("cpu")
         self._images = preprocess.settle(torch.from_numpy(split.images)).to(self._home)
         self._labels = torch.from_numpy(split.labels).to(self._home)
 

@@ -99,6 +99,14 @@ def test_shards_have_several_layouts(shards):
     assert load(shards).train.labels.tolist() == [1, 2, 1, 2]
 
 
+def test_archives_that_were_unpacked_beside_them_are_not_read(shards):
+    for name in ("train/cat/a.png", "train/dog/b.png"):
+        (shards / name).parent.mkdir(parents=True)
+        (shards / name).write_bytes(png(7))
+    assert load(shards).train.images.shape == (2, 2, 3, 1)
+    assert len(load(shards / "train-0.tar").train) == 3
+
+
 def test_unreadable_pictures_can_be_left_out(shards):
     write(shards / "train-2.tar", ("x.png", b"no picture"), ("x.cls", "cat"))
     data = load(shards, skip_unreadable=True)
