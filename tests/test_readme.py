@@ -41,7 +41,7 @@ VARIES = [
     (r"[\d.]+ dB, [\d.]+% same class", "0 dB"),
     (r"accuracy [\d.]+% \(float32 [\d.]+%\)", "accuracy 0"),
     # what is learnt, and how fast
-    (r"(loss|acc|accuracy) [\d.]+", r"\1 0"),
+    (r"(loss|acc|accuracy|macro-F1) [\d.]+", r"\1 0"),
     (r"[\d,]+ examples", "0 examples"),
     (r"  [\d.]+ s\b", "  0 s"),
     (r"  \d+:\d\d left", "  0 s left"),

@@ -12,7 +12,7 @@ from cnnc.analysis.cost import FLOAT, bytes_of, totals
 from cnnc.graph.graph import Graph, Node, Ref
 
 INDEX = 8  # bytes of the index that a max pool keeps per output element
-STATE_SIZE = {"sgd": 0, "adamw": 2, "rmsprop": 1}  # numbers per parameter; momentum adds one
+STATE_SIZE = {"sgd": 0, "adamw": 2, "rmsprop": 1, "nadam": 2, "lamb": 2}  # numbers per parameter; momentum adds one
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,8 @@ def add_options(parser: Parser) -> None:
     parser.flag("--skip-unreadable", help="Leave out pictures that cannot be read.")
     device = "The device that runs the model; auto uses CUDA if it works."
     parser.option("--device", type=OneOf(("auto", "cuda", "cpu")), default="auto", help=device)
-    parser.option("--out", "-o", metavar="PNG", help="Draw the confusion matrix to this file.")
+    out = "Draw the confusion matrix to this file, or write every picture's prediction if it ends in .csv; repeatable."
+    parser.option("--out", "-o", metavar="FILE", repeat=True, help=out)
     parser.option("--format", type=OneOf(("text", "json")), default="text", help="A table, or one JSON line.")
     parser.flag("--accept-changed", help="Accept a file of cnnc that was rewritten or is damaged.")
     timeout = "Time limit in seconds per batch, for an .onnx file that cnnc did not make; 60 if left out."
@@ -66,11 +67,13 @@ def run(given: Namespace) -> int:
     from cnnc.diagnostics import CnncError
     from cnnc.diagnostics.missing_packages import require
 
-    if given.out is not None:
+    if any(not _is_csv(each) for each in given.out or ()):
         require(["matplotlib"], "drawing the confusion matrix")
     with _scorer(given) as scorer, _progress() as progress:
         chosen = scored_data(given)
         kind = _kind(chosen, scorer)
+        if kind != "classes" and any(map(_is_csv, given.out or ())):
+            raise WrongCall(f"--out: a .csv file is for data with classes, but the model is scored as {kind}")
         loaded = chosen.load(kind, scorer.contract.labels)
         pictures = first(_part(loaded, given.part, kind), given.limit)
         try:
@@ -79,7 +82,7 @@ def run(given: Namespace) -> int:
             raise all_unreadable(error, Path(loaded.source), pictures) from None
     for each in note_on_skipped(loaded.source, pictures):
         note(each)
-    return _show(given, result)
+    return _show(given, result, pictures)
 
 
 def _evaluate(
@@ -98,18 +101,28 @@ def _evaluate(
     return evaluate(scorer, pictures, data.classes, progress)
 
 
-def _show(given: Namespace, result: "AnyEvaluation") -> int:
-    """Print the result, and draw its confusion matrix if asked."""
+def _is_csv(name: str) -> bool:
+    return Path(name).suffix.lower() == ".csv"
+
+
+def _show(given: Namespace, result: "AnyEvaluation", pictures: "Part") -> int:
+    """Print the result, and write its files."""
+    from cnnc.files.write import write_file
+    from cnnc.inference.evaluate import Evaluation
     from cnnc.inference.evaluate_labels import LabelEvaluation
+    from cnnc.inference.predictions import as_csv
 
     if isinstance(result, LabelEvaluation) and given.out is not None:
         raise WrongCall("--out draws a confusion matrix, which only classes and segmentations have")
     for each in result.notes:
         note(each)
     print(json.dumps(result.as_json()) if given.format == "json" else result.as_text())
-    if given.out is not None and not isinstance(result, LabelEvaluation):
-        _draw(result.matrix, result.classes, Path(given.out))
-        print(f"\n{given.out}", file=sys.stderr if given.format == "json" else sys.stdout)
+    for each in given.out or ():
+        if _is_csv(each) and isinstance(result, Evaluation):
+            write_file(Path(each), as_csv(result.predictions, pictures, result.classes))
+        elif not isinstance(result, LabelEvaluation):
+            _draw(result.matrix, result.classes, Path(each))
+        print(f"\n{each}", file=sys.stderr if given.format == "json" else sys.stdout)
     return 0
 
 

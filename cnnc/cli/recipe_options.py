@@ -21,7 +21,9 @@ def add_recipe(parser: Parser) -> None:
         option, description = f"--{name.replace('_', '-')}", field.description or ""
         about = description[0].upper() + description[1:]
         kind = _plain(field.annotation)
-        if kind is bool:
+        if name == "class_weights":
+            parser.option(option, type=_balanced, metavar="<balanced|NUMBER,...>", help=f"{about}.")
+        elif kind is bool:
             parser.switch(option, help=f"{about}.")
         elif get_origin(kind) is list:
             inner = _type(_plain(get_args(kind)[0]))
@@ -53,6 +55,16 @@ def _type(kind: Any) -> Callable[[str], Any]:
         return OneOf(get_args(kind))
     kinds: dict[Any, Callable[[str], Any]] = {int: Number(), float: Number(float), str: str}
     return kinds[kind]
+
+
+def _balanced(text: str) -> str | list[float]:
+    """Return `balanced`, or numbers with commas between them."""
+    if text == "balanced":
+        return text
+    try:
+        return [float(each) for each in text.split(",")]
+    except ValueError:
+        raise ArgumentTypeError(f"expected `balanced` or numbers with commas between them, got {text!r}") from None
 
 
 def _scaled(text: str) -> tuple[str, float]:

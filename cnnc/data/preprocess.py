@@ -76,6 +76,10 @@ class Preprocess:
                 masks = masks.index_select(1 + axis, index)
         return self._crop(masks)
 
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width that `resize` gives pictures of this size."""
+        return self._picture.crop or self._size(height, width)
+
     def normalise(self, images: "Tensor") -> "Tensor":
         """Scale 0..255 to 0..scale, subtract the mean and divide by the standard deviation; returns float32."""
         import torch

@@ -5,7 +5,7 @@ preprocessed on the CPU by the code that training uses, so that the scores of a 
 comparable.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,13 @@ from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.diagnostics import CnncError, Code
 from cnnc.inference import confusion
 from cnnc.inference.evaluation_batches import feed
+from cnnc.inference.predictions import Prediction
 from cnnc.inference.scorers import Scorer, require_finite, require_picture, unsuited
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+TOP = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +28,8 @@ class Evaluation:
     """The result of `evaluate`.
 
     `loss` is the mean cross-entropy in nats, `matrix` (K, K) has true classes as rows and predicted ones as columns.
-    `skipped` counts the pictures that were left out because they cannot be read.
+    `skipped` counts the pictures that were left out because they cannot be read. `top5` is the fraction of examples
+    whose class is among the five best, `predictions` has one for each picture, in their order.
     """
 
     model: str
@@ -35,6 +39,8 @@ class Evaluation:
     device: str
     notes: tuple[str, ...] = ()
     skipped: int = 0
+    top5: float = 1.0
+    predictions: tuple[Prediction, ...] = ()
 
     @property
     def examples(self) -> int:
@@ -44,6 +50,18 @@ class Evaluation:
     def accuracy(self) -> float:
         """The fraction of examples whose best score is that of their class, 0..1."""
         return int(self.matrix.trace()) / self.examples
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 score of the classes that occur or are predicted, 0..1."""
+        both, either = self.matrix.diagonal(), self.matrix.sum(0) + self.matrix.sum(1)
+        return float((2 * both[either > 0] / either[either > 0]).mean())
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that occur, 0..1."""
+        recalls = [each.recall for each in self.per_class if each.recall is not None]
+        return sum(recalls) / len(recalls)
 
     @cached_property
     def per_class(self) -> tuple[confusion.ClassScore, ...]:
@@ -56,12 +74,17 @@ class Evaluation:
             "loss": self.loss,
             "examples": self.examples,
             "skipped": self.skipped,
+            "top5_accuracy": self.top5,
+            "macro_f1": self.macro_f1,
+            "balanced_accuracy": self.balanced_accuracy,
         }
 
     def as_text(self) -> str:
-        """One summary line, and a table with a row for each class."""
+        """Two summary lines, and a table with a row for each class."""
         head = f"{self.model}: accuracy {self.accuracy:.4f}, loss {self.loss:.4f}, {self.examples:,} examples"
-        return f"{head} ({self.device})\n\n{confusion.table(self.per_class)}"
+        more = f"macro-F1 {self.macro_f1:.4f}, balanced accuracy {self.balanced_accuracy:.4f}"
+        more += f", top-5 accuracy {self.top5:.4f}" if len(self.classes) > 2 * TOP else ""
+        return f"{head} ({self.device})\n{more}\n\n{confusion.table(self.per_class)}"
 
 
 def evaluate(
@@ -76,27 +99,43 @@ def evaluate(
     model fails or its scores are not finite, E510 if the data's channels, sizes or classes do not fit the model.
     """
     import torch
+    from torch.nn.functional import cross_entropy
 
     to = scorer.contract.input
     require_picture(scorer)
-    total, matrix, done = 0.0, None, 0
+    total, matrix, done, predictions, top = 0.0, None, 0, list[Prediction](), 0
     labels = torch.tensor(split.labels)
     for pictures in feed(split, to, scorer.batch):
-        loss, counted = _score(scorer, pictures, labels[done : done + len(pictures)])
-        total += loss
+        there = labels[done : done + len(pictures)]
+        scores = _scores(scorer, pictures, there)
+        total += float(cross_entropy(scores, there, reduction="sum"))
+        counted = confusion.count(there.numpy(), scores.argmax(1).numpy(), scores.shape[1])
         matrix = counted if matrix is None else matrix + counted
+        top += int((scores.topk(min(TOP, scores.shape[1])).indices == there[:, None]).sum())
+        predictions += _predictions(scores, there)
         done += len(pictures)
         progress(done, len(split))
     assert matrix is not None  # a split has at least one picture
     notes, names = _names(scorer, classes, len(matrix))
     notes = [*scorer.notes, *notes]
-    return Evaluation(scorer.path, total / done, matrix, names, scorer.device, tuple(notes), len(split.skipped))
+    skipped = len(split.skipped)
+    return Evaluation(
+        *(scorer.path, total / done, matrix, names, scorer.device, tuple(notes), skipped),
+        top5=top / done,
+        predictions=tuple(predictions),
+    )
 
 
-def _score(scorer: Scorer, pictures: "Tensor", labels: "Tensor") -> tuple[float, confusion.Matrix]:
-    """Return the sum of the losses and the confusion matrix of a batch."""
-    from torch.nn.functional import cross_entropy
+def _predictions(scores: "Tensor", labels: "Tensor") -> Iterator[Prediction]:
+    """Yield the prediction of each row of logits."""
+    shares = scores.softmax(1)
+    predicted = scores.argmax(1)
+    best, own = (shares.gather(1, each[:, None])[:, 0].tolist() for each in (predicted, labels))
+    yield from map(Prediction, labels.tolist(), predicted.tolist(), best, own)
 
+
+def _scores(scorer: Scorer, pictures: "Tensor", labels: "Tensor") -> "Tensor":
+    """Return the logits of a batch, float64 (N, classes)."""
     from cnnc.train.task_losses import LEAST
 
     output = scorer.scores(pictures)
@@ -108,9 +147,7 @@ def _score(scorer: Scorer, pictures: "Tensor", labels: "Tensor") -> tuple[float,
     exact = output.double()
     if _kind(scorer, output) == "probabilities":
         exact = exact.clamp_min(LEAST).log()  # logarithms of probabilities are valid logits: softmax inverts them
-    loss = cross_entropy(exact, labels, reduction="sum")
-    counted = confusion.count(labels.numpy(), output.argmax(1).numpy(), output.shape[1])
-    return float(loss), counted
+    return exact
 
 
 def _kind(scorer: Scorer, output: "Tensor") -> str:

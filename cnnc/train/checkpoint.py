@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STATE, LAST, BEST = "state.pt", "last.safetensors", "best.safetensors"
+KEPT_WEIGHTS = "epoch-{}.safetensors"  # of `save_every`
 VERSION = 2
 VERSIONS = (1, VERSION)  # files of version 1 have no hash
 FILES = (STATE, LAST, BEST, RUN, metrics.NAME, tested.NAME, curves.NAME)
@@ -75,18 +76,26 @@ class RunIdentity:
 
 @dataclass
 class Progress:
-    """The progress of a run: completed epochs and their records; steps, totals and seconds of the current epoch."""
+    """The progress of a run: completed epochs and their records; steps, totals and seconds of the current epoch.
+
+    `by` is the metric that decides which epoch is the best: `best` of the recipe.
+    """
 
     epoch: int = 0
     step: int = 0
     totals: list[float] = field(default_factory=list)
     seconds: float = 0.0
     records: list[EpochRecord] = field(default_factory=list)
+    by: str | None = None
 
     @property
     def best(self) -> EpochRecord | None:
-        """The first epoch with the best test metric, or with the lowest training loss if there are no tests."""
-        return max(self.records, key=lambda each: each.merit, default=None)
+        """The best epoch: the first with the highest `merit`."""
+        return max(self.records, key=lambda record: record.merit(self.by), default=None)
+
+    def is_stale(self, patience: int | None) -> bool:
+        """Whether the last `patience` epochs were no better than the best one before them."""
+        return patience is not None and self.best is not None and self.epoch - self.best.epoch >= patience
 
 
 @dataclass(frozen=True)

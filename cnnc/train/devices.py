@@ -6,7 +6,7 @@ operations of all ranks. With one rank, nothing is communicated.
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.language.recipe import Train
 
 if TYPE_CHECKING:
-    import torch
     from lightning_fabric import Fabric
     from torch import Tensor
 
@@ -104,13 +103,13 @@ class Team:
             dist.all_reduce(values)
         return values
 
-    def share_buffers(self, module: "torch.nn.Module") -> None:
-        """Copy the first rank's buffers (running statistics) to every rank."""
+    def share(self, tensors: "Iterable[Tensor]") -> None:
+        """Copy the first rank's tensors to every rank."""
         if self.world > 1:
             import torch.distributed as dist
 
-            for buffer in module.buffers():
-                dist.broadcast(buffer, 0)
+            for each in tensors:
+                dist.broadcast(each, 0)
 
     def in_turn(self, work: Any) -> Any:
         """Return `work()`, run on the first rank before the others: it downloads files that they then find."""

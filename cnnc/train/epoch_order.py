@@ -29,6 +29,7 @@ class Plan:
     """The split of `examples` into batches of `batch`, `accumulate` of them per step, for `world` ranks.
 
     A last batch of fewer than `least` examples joins the one before it, because batch norm cannot use one example.
+    A share begins after a multiple of `unit` examples of its batch, so that examples that are mixed stay together.
     """
 
     examples: int
@@ -36,6 +37,7 @@ class Plan:
     accumulate: int = 1
     world: int = 1
     least: int = 1
+    unit: int = 1
 
     @property
     def steps(self) -> int:
@@ -53,10 +55,11 @@ class Plan:
             yield batches[start : start + self.accumulate]
 
     def share(self, batch: Range, rank: int) -> Range:
-        """Return the part of a batch for `rank`; the first ranks get one example more if the batch does not divide."""
-        size, more = divmod(len(batch), self.world)
-        start = batch.start + rank * size + min(rank, more)
-        return Range(start, start + size + (rank < more))
+        """Return the part of a batch for `rank`; the first ranks get one unit more if the batch does not divide."""
+        size, more = divmod(-(-len(batch) // self.unit), self.world)
+        start = rank * size + min(rank, more)
+        ends = (batch.start + self.unit * each for each in (start, start + size + (rank < more)))
+        return Range(*(min(each, batch.stop) for each in ends))
 
     def _starts(self) -> list[int]:
         starts = list(range(0, self.examples, self.batch))

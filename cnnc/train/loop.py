@@ -4,7 +4,7 @@ The randomness of an epoch depends only on (seed, epoch); a checkpoint within an
 So a run that resumes from a checkpoint, at the end of an epoch or at any step, gives bit-identical results on the CPU.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import isfinite
@@ -20,11 +20,12 @@ from cnnc.train.checkpoint import Checkpoint, Progress, RunIdentity
 from cnnc.train.devices import Team
 from cnnc.train.epoch_order import Plan, Range, derive
 from cnnc.train.interrupt import StopRequest
-from cnnc.train.learner import Learner, NotFinite
+from cnnc.train.learner import Learner, NotFinite, result
 from cnnc.train.monitor.metrics import LOSS, EpochRecord
 from cnnc.train.monitor.tested import Tested
 from cnnc.train.not_finite import LossCheck, not_finite
-from cnnc.train.optimizer import rate
+from cnnc.train.schedule import rate
+from cnnc.train.share import Share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,12 +50,13 @@ class Stopped(Exception):
 
 @dataclass
 class Loop:
-    """A run on one rank. `progress` is updated while it runs."""
+    """A run on one rank. `progress` is updated while it runs; `order` takes a seed and an epoch."""
 
     team: Team
     learner: Learner
     recipe: Train
     plan: Plan
+    order: "Callable[[int, int], Tensor]"
     train: BatchSource
     test: BatchSource | None
     folder: Path
@@ -64,11 +66,12 @@ class Loop:
     request: StopRequest
 
     def run(self, generators: "list[dict[str, Tensor]]") -> int:
-        """Run until the last epoch; returns the number of the signal that stopped the run, or 0. Raises E405, E511.
+        """Run until the last epoch, or until the patience ends; raises E405, E511.
 
+        Returns the number of the signal that stopped the run, or 0.
         `generators` are the states of all ranks from a checkpoint within an epoch, else empty.
         """
-        while self.progress.epoch < self.recipe.epochs:
+        while self.progress.epoch < self.recipe.epochs and not self.progress.is_stale(self.recipe.patience):
             try:
                 self._epoch(generators)
             except Stopped as stopped:
@@ -90,7 +93,7 @@ class Loop:
         done, lr, seconds = self.progress, self._rate(self.plan.steps - 1), self.progress.seconds
         speed = len(self.train) / seconds
         record = EpochRecord(done.epoch + 1, scores, tested, lr, seconds, speed)
-        self.progress = Progress(done.epoch + 1, records=[*done.records, record])
+        self.progress = Progress(done.epoch + 1, records=[*done.records, record], by=done.by)
         self._save()
         self.watcher.on_epoch(record, self._tested() if self.progress.best is record else None)
 
@@ -111,6 +114,8 @@ class Loop:
             if step + 1 == self.plan.steps:
                 self.progress.totals = self.learner.totals.tolist()  # waits for the device, to measure all of the epoch
             self.progress.seconds += perf_counter() - start
+            if self.recipe.save_steps and (step + 1) % self.recipe.save_steps == 0 and step + 1 < self.plan.steps:
+                self._save_midway()
             self._stop_if_requested(step)
 
     def _begin(self, generators: "list[dict[str, Tensor]]") -> None:
@@ -124,15 +129,18 @@ class Loop:
         if len(generators) == self.team.world:
             self.learner.set_generators(generators[self.team.rank])
 
-    def _steps(self) -> "Iterator[tuple[Iterable[tuple[Tensor, Tensor, bool]], int]]":
+    def _steps(self) -> "Iterator[tuple[Iterable[tuple[Tensor, Tensor, Share]], int]]":
         """Yield this rank's batches of each remaining step, and the number of examples of all ranks in the step."""
         steps = list(self.plan.from_step(self.progress.step))
         shares = [self.plan.share(batch, self.team.rank) for step in steps for batch in step]
         # a rank without a share uses the epoch's first example instead: otherwise the others would wait for it
         ranges = [share if len(share) else Range(0, 1) for share in shares]
-        permutation = self.train.order(self._seed, self.progress.epoch, self.recipe.batch)
-        found = zip(self.train.batches(permutation, ranges), shares, strict=True)
-        batches = ((images, labels, len(share) > 0) for (images, labels), share in found)
+        found = self.train.batches(self.order(self._seed, self.progress.epoch), ranges)
+        whole = (batch for step in steps for batch in step)
+        batches = (
+            (images, targets, Share(self._seed, self.progress.epoch, batch, share))
+            for (images, targets), share, batch in zip(found, shares, whole, strict=True)
+        )
         for step in steps:
             yield islice(batches, len(step)), sum(map(len, step))
 
@@ -143,7 +151,7 @@ class Loop:
         part = everything.share(Range(0, len(self.test)), self.team.rank)
         size = max(TEST_BATCH, self.recipe.batch // self.team.world)
         ranges = [Range(start, min(start + size, part.stop)) for start in range(part.start, part.stop, size)]
-        self.team.share_buffers(self.learner.module)
+        self.team.share(self.learner.buffers())
         self.learner.test(self._interruptible(self.test.batches(None, ranges)))
         return self.learner.scores(self.team.sum(self.learner.totals.clone()).tolist(), len(self.test))
 
@@ -185,8 +193,10 @@ class Loop:
             state = self.learner.state()
             better = self.progress.best is self.progress.records[-1]
             names = [checkpoint.LAST, *([checkpoint.BEST] if better else [])]
+            if self.recipe.save_every and self.progress.epoch % self.recipe.save_every == 0:
+                names.append(checkpoint.KEPT_WEIGHTS.format(self.progress.epoch))
             for name in names:
-                checkpoint.write_weights(self.folder / name, state["weights"], self.identity.labels)
+                checkpoint.write_weights(self.folder / name, result(state), self.identity.labels)
             checkpoint.write(self.folder, Checkpoint(self.identity, self.progress, state, []))
 
     def _save_midway(self) -> None:

@@ -5,12 +5,14 @@ decides the task. Each output that is `only: train` is auxiliary, weighted by it
 `aux_weight`. Outputs may be logits, probabilities or log-probabilities.
 """
 
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from cnnc.artifacts.metadata import scores_of, stride_of
 from cnnc.data.placement import Framing
 from cnnc.graph.graph import Graph
+from cnnc.train.task_losses import cross_entropy
 from cnnc.train.tasks import loss_of, task_of
 
 if TYPE_CHECKING:
@@ -18,9 +20,19 @@ if TYPE_CHECKING:
 
 
 class Objective:
-    """The loss of a graph's outputs. `loss` is the name of a loss of the task, the default if it is None."""
+    """The loss of a graph's outputs. `loss` is the name of a loss of the task, the default if it is None.
 
-    def __init__(self, graph: Graph, smoothing: float = 0.0, aux_weight: float = 0.0, loss: str | None = None) -> None:
+    `weights` are those of the classes, for the task `classes`; without them, all count alike.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        smoothing: float = 0.0,
+        aux_weight: float = 0.0,
+        loss: str | None = None,
+        weights: Sequence[float] | None = None,
+    ) -> None:
         self.task = task_of(graph)
         self.prediction = next(index for index, each in enumerate(graph.outputs) if not each.train_only)
         self._weights = {
@@ -31,6 +43,8 @@ class Objective:
         self._forms = [scores_of(graph, each.ref) for each in graph.outputs]
         self._strides = [stride_of(graph, each.ref, graph.inputs[0]) for each in graph.outputs]
         self._loss, self._smoothing = loss_of(self.task, loss, smoothing), smoothing
+        if weights is not None:
+            self._loss = partial(cross_entropy, weights=weights)
 
     @property
     def heads(self) -> list[int]:

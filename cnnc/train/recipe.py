@@ -25,10 +25,14 @@ FIXED = (
     "accumulate",
     "optimizer",
     "seed",
+    "sampler",
+    "ema",
+    "best",
     "init",
     "fresh",
     "freeze",
     "lr_scale",
+    "lr_decay",
 )
 
 

@@ -6,6 +6,7 @@ If torchrun (or `cnnc.train.launch`) starts several processes, all train and onl
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from os.path import exists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +21,8 @@ from cnnc.graph.graph import Graph
 from cnnc.language.recipe import Train
 from cnnc.targets.torch_module import lower, shapes
 from cnnc.train import checkpoint
-from cnnc.train.batches import source
+from cnnc.train.balance import balanced_order, class_weights
+from cnnc.train.batches import BatchSource, source
 from cnnc.train.checkpoint import Checkpoint, Progress, RunIdentity
 from cnnc.train.compatibility import least_share, require_fit, target_of
 from cnnc.train.devices import Team, assemble, settings
@@ -29,18 +31,23 @@ from cnnc.train.interrupt import StopRequest, stop_on_signals
 from cnnc.train.learner import Learner
 from cnnc.train.loop import Loop
 from cnnc.train.memory import peak_memory
+from cnnc.train.mixing import PAIR
 from cnnc.train.monitor import Watcher
 from cnnc.train.monitor.console import display
 from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.monitor.tested import Tested
 from cnnc.train.optimizer import initialise
 from cnnc.train.recipe import merged_recipe, resumed_recipe
+from cnnc.train.recompute import recompute
 from cnnc.train.report.network import write_network
 from cnnc.train.running import require_idle, running
 from cnnc.train.selection import Selection, counts, require_learning
+from cnnc.train.suited import require_suited
+from cnnc.train.tasks import task_of
 from cnnc.weights.patterns import all_selected, names_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -130,6 +137,7 @@ def _run(
     live: bool,
 ) -> Trained:
     selection = Selection.of(graph, recipe)
+    require_suited(recipe, task_of(graph))
     data = team.in_turn(lambda: _load(recipe, target_of(graph, recipe)))
     for remark in picture_folder.note_on_skipped(data.source, data.train, data.test):
         say(remark)
@@ -139,12 +147,14 @@ def _run(
     if selection.frozen:
         require_learning(graph, module)
         say("{learned:,} parameters are learned, {frozen:,} are frozen".format_map(counts(module)))
+    if recipe.recompute:
+        recompute(module, graph.name)
     identity = replace(RunIdentity.of(graph, recipe, data), weights=start.file, parameters=counts(module))
     if saved:
         checkpoint.require_same(saved.identity, identity, folder)
         identity = replace(saved.identity, recipe=recipe.model_dump())
-    learner = Learner(team, graph, module, recipe, selection)
-    progress = saved.progress if saved else Progress()
+    learner = Learner(team, graph, module, recipe, selection, class_weights(recipe, data))
+    progress = saved.progress if saved else Progress(by=recipe.best)
     if saved:
         learner.restore(saved.learner)
     elif team.rank == 0:
@@ -154,12 +164,14 @@ def _run(
     if team.rank == 0:
         write_network(folder, graph, say)
     test = source(data.test, learner.preprocess, team.device, team.local) if data.test else None
+    train = source(data.train, learner.preprocess, team.device, team.local, recipe.shuffle_buffer)
     loop = Loop(
         team,
         learner,
         recipe,
-        Plan(len(data.train), recipe.batch, recipe.accumulate, team.world, least_share(graph, selection) * team.world),
-        source(data.train, learner.preprocess, team.device, team.local, recipe.shuffle_buffer),
+        _plan(recipe, len(data.train), team.world, least_share(graph, selection)),
+        _order(recipe, data.train.labels, train),
+        train,
         test,
         folder,
         identity,
@@ -177,6 +189,20 @@ def _run(
     speed = len(here) * len(data.train) / seconds if seconds else 0.0
     peak = peak_memory(team.device)
     return Trained(folder, recipe, records, loop.progress.best, speed, peak, signal, team.rank == 0)
+
+
+def _plan(recipe: Train, examples: int, world: int, least: int) -> Plan:
+    """Return the split of the examples; shares of examples that are mixed in pairs may differ by a pair."""
+    mixes = bool(recipe.mixup or recipe.cutmix)
+    least *= world * (PAIR if mixes and world > 1 else 1)
+    return Plan(examples, recipe.batch, recipe.accumulate, world, least, PAIR if mixes else 1)
+
+
+def _order(recipe: Train, labels: "NDArray[Any]", examples: BatchSource) -> "Callable[[int, int], Tensor]":
+    """Return the function that orders the examples of an epoch, by seed and epoch."""
+    if recipe.sampler == "balanced":
+        return partial(balanced_order, labels)
+    return lambda seed, epoch: examples.order(seed, epoch, recipe.batch)
 
 
 def _watched(loop: Loop, generators: "list[dict[str, Tensor]]", live: bool) -> int:
@@ -213,9 +239,11 @@ def _notes_on_resuming(folder: Path, saved: Checkpoint | None, recipe: Train, we
     if saved is None:
         yield f"there is no run to resume in {folder}: a new run starts"
         return
+    epochs = counted(saved.progress.epoch, "epoch")
     if saved.progress.epoch >= recipe.epochs:
-        epochs = counted(saved.progress.epoch, "epoch")
         yield f"the run in {folder} is already complete, with {epochs}; a larger `--epochs` continues it"
+    elif saved.progress.is_stale(recipe.patience):
+        yield f"the run in {folder} has ended early, after {epochs}; a larger `--patience` continues it"
     if weights:
         yield f"`--weights` is only for a new run, and ignored: the run in {folder} continues with its own weights"
 

@@ -1,4 +1,4 @@
-"""The parts of a network that the recipe trains differently: `freeze` and `lr_scale`.
+"""The parts of a network that the recipe trains differently: `freeze`, `lr_scale` and `lr_decay`.
 
 Takes the graph and the recipe; returns which keys are frozen, and the factor of each
 learned key's learning rate. Raises E517 for patterns that select nothing, or that leave nothing to learn.
@@ -32,12 +32,15 @@ class Selection:
     @classmethod
     def of(cls, graph: Graph, recipe: Train) -> "Selection":
         """Return the recipe's selection of the network's keys; raises E517 for a pattern that selects nothing."""
-        if not (recipe.freeze or recipe.lr_scale):
+        if not (recipe.freeze or recipe.lr_scale or recipe.lr_decay < 1):
             return WHOLE
         names = names_of(graph, shapes(graph))
         for field in ("freeze", "lr_scale"):
             require_matches(field, getattr(recipe, field), names, f"`{graph.name}`")
         scales = {key: scale for pattern, scale in recipe.lr_scale.items() for key in selected(names, pattern)}
+        if recipe.lr_decay < 1:
+            behind = layers_behind(graph)
+            scales = {key: scales.get(key, 1.0) * recipe.lr_decay**count for key, count in behind.items()}
         return cls(all_selected(names, recipe.freeze), scales)
 
     def freeze(self, module: "torch.nn.Module") -> None:
@@ -64,6 +67,24 @@ class Selection:
             if parameter.requires_grad:
                 found.setdefault((self.scales or {}).get(key, 1.0), []).append(parameter)
         return [*found.items()]
+
+
+def layers_behind(graph: Graph) -> dict[str, int]:
+    """Return for each key of a parameter how many layers come after its own, on the longest way to an output.
+
+    Layers are nodes with a weight matrix or kernel. A norm belongs to the layer before it.
+    """
+    keys = {key: shape for key, shape in shapes(graph).items() if key.rpartition(".")[2] not in STATISTICS}
+    layers = {owner for key, shape in keys.items() if len(shape) > 1 and (owner := _owner(graph, key))}
+    depth: dict[str, int] = {}  # of a node: the layers from the input to its output
+    for node in graph.nodes:
+        before = max((depth.get(ref.node, 0) for ref in node.inputs), default=0)
+        depth[node.path] = before + (node.keys in layers)
+    of_keys: dict[str, int] = {}  # shared weights are as deep as their last use
+    for node in graph.nodes:
+        of_keys[node.keys] = max(depth[node.path], of_keys.get(node.keys, 0))
+    deepest = max(of_keys.values(), default=0)
+    return {key: deepest - max(1, of_keys[owner]) for key in keys if (owner := _owner(graph, key))}
 
 
 WHOLE = Selection()

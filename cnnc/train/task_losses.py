@@ -4,7 +4,7 @@ A loss takes the scores and targets of a batch, described in `cnnc.train.tasks`,
 sum over the examples; the loss of an example is a mean over its labels, pixels or numbers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from cnnc.data.dataset import IGNORED
@@ -52,11 +52,14 @@ def _logits(values: "Tensor", form: str | None) -> "Tensor":
     return torch.logit(values.exp() if form == "log_probabilities" else values, CLOSEST)
 
 
-def cross_entropy(scores: "Tensor", targets: "Tensor", smoothing: float) -> "Tensor":
-    """The cross-entropy of softmax (in nats)."""
+def cross_entropy(
+    scores: "Tensor", targets: "Tensor", smoothing: float, weights: Sequence[float] | None = None
+) -> "Tensor":
+    """The targets are class indices, or their probabilities if examples are mixed; `weights` are those of classes."""
     from torch.nn import functional
 
-    return functional.cross_entropy(scores, targets, reduction="sum", label_smoothing=smoothing)
+    of_classes = None if weights is None else scores.new_tensor(weights)
+    return functional.cross_entropy(scores, targets, of_classes, reduction="sum", label_smoothing=smoothing)
 
 
 def binary_cross_entropy(scores: "Tensor", targets: "Tensor", smoothing: float) -> "Tensor":

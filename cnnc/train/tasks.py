@@ -82,8 +82,10 @@ def loss_of(task: Task, name: str | None, smoothing: float = 0.0) -> losses.Loss
     return task.losses[name]
 
 
-def _correct(scores: "Tensor", targets: "Tensor") -> "Tensor":
-    return (scores.argmax(1) == targets).sum()[None]
+def _class_counts(scores: "Tensor", targets: "Tensor") -> "Tensor":
+    """Count examples as `_counts`; the class of a mixed example is that with the highest probability."""
+    true = targets.argmax(1) if targets.is_floating_point() else targets
+    return _counts(scores, true, true.new_ones(len(true)))
 
 
 def _label_counts(scores: "Tensor", targets: "Tensor") -> "Tensor":
@@ -94,11 +96,18 @@ def _label_counts(scores: "Tensor", targets: "Tensor") -> "Tensor":
 
 
 def _pixel_counts(scores: "Tensor", targets: "Tensor") -> "Tensor":
-    """Count, for each class, the pixels that are of it and predicted as it, that are of it, and predicted as it."""
+    """Count pixels as `_counts`."""
     import torch
 
     counts = (targets != IGNORED).flatten().to(torch.int64)
-    true, found = targets.flatten().to(torch.int64) * counts, scores.argmax(1).flatten()
+    return _counts(scores, targets.flatten().to(torch.int64) * counts, counts)
+
+
+def _counts(scores: "Tensor", true: "Tensor", counts: "Tensor") -> "Tensor":
+    """Count, for each class, what is of it and predicted as it, what is of it, and what is predicted as it."""
+    import torch
+
+    found = scores.argmax(1).flatten()
     none = counts.new_zeros(scores.shape[1])
     both = none.index_add(0, true, counts * (true == found))
     return torch.cat([both, none.index_add(0, true, counts), none.index_add(0, found, counts)])
@@ -124,6 +133,10 @@ def _overlap(sums: Sequence[float], _: int) -> dict[str, float]:
     return {"mean_iou": _mean(ious), "pixel_accuracy": accuracy}
 
 
+def _accuracy(sums: Sequence[float], count: int) -> dict[str, float]:
+    return {"accuracy": sum(each[0] for each in _thirds(sums)) / count, "macro_f1": _f1(sums, count)["f1"]}
+
+
 def _f1(sums: Sequence[float], _: int) -> dict[str, float]:
     return {"f1": _mean([2 * both / (true + found) for both, true, found in _thirds(sums) if true + found])}
 
@@ -139,9 +152,9 @@ TASKS = {
             "classes",
             {"cross_entropy": losses.cross_entropy},
             scores=losses.log_scores,
-            size=lambda classes: 1,
-            sums=_correct,
-            metrics=lambda sums, count: {"accuracy": sums[0] / count},
+            size=lambda classes: 3 * classes,
+            sums=_class_counts,
+            metrics=_accuracy,
         ),
         Task(
             "probabilities",

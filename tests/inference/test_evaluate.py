@@ -1,5 +1,6 @@
 """`cnnc eval`: numbers that can be done by hand, the same ones from every kind of file, and what is said of misfits."""
 
+import csv
 import json
 import math
 import re
@@ -18,7 +19,7 @@ from cnnc.data import folder as picture_folder
 from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.diagnostics import CnncError, Code
 from cnnc.inference import scorers
-from cnnc.inference.evaluate import evaluate
+from cnnc.inference.evaluate import Evaluation, evaluate
 from cnnc.targets import torch_module as target
 from cnnc.weights import load as weight_files
 from tests.command import run_command
@@ -90,6 +91,9 @@ def test_accuracy_loss_and_classes_by_hand(save):
         "loss": pytest.approx((3 * right + wrong) / 4),
         "examples": 4,
         "skipped": 0,
+        "top5_accuracy": 1.0,
+        "macro_f1": pytest.approx((2 / 3 + 1 + 2 / 3) / 3),
+        "balanced_accuracy": pytest.approx((1 + 1 + 0.5) / 3),
     }
     assert result.matrix.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 1]]
     boot, bag, coat = result.per_class
@@ -297,12 +301,36 @@ def test_the_command_answers_in_one_json_line_or_a_table(built, data, tmp_path):
     lines = [answer.stdout.splitlines() for answer in answers]
     assert [len(each) for each in lines] == [1, 1, 1]
     found = [json.loads(each[0]) for each in lines]
-    assert list(found[0]) == ["accuracy", "loss", "examples", "skipped"]
+    assert list(found[0])[:4] == ["accuracy", "loss", "examples", "skipped"]
     assert len({each["accuracy"] for each in found}) == 1
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
     table = call(folder / "small.onnx", "--data", data, "--device", "cpu", "--limit", 5)
     assert "5 examples (cpu)" in table.stdout
-    assert len(table.stdout.splitlines()) == 2 + 1 + 3
+    assert len(table.stdout.splitlines()) == 3 + 1 + 3
+
+
+def test_every_prediction_becomes_a_row_of_a_csv_file(built, data, tmp_path):
+    _, folder = built
+    named = tmp_path / "predictions.csv"
+    done = call(folder / "small.onnx", "--data", data, "--device", "cpu", "-o", named, "-o", tmp_path / "c.png")
+    assert done.stdout.endswith(f"\n{named}\n\n{tmp_path / 'c.png'}\n")
+    rows = list(csv.DictReader(named.read_text().splitlines()))
+    assert list(rows[0]) == ["picture", "label", "predicted", "probability", "probability_of_label"]
+    assert [(each["picture"], each["label"]) for each in rows] == [(str(n), str(n % 3)) for n in range(6)]
+    right = [each["label"] == each["predicted"] for each in rows]
+    assert f"accuracy {sum(right) / 6:.4f}" in done.stdout
+    for each, is_right in zip(rows, right, strict=True):
+        assert 1 / 3 < float(each["probability"]) <= 1
+        assert (each["probability"] == each["probability_of_label"]) == is_right
+
+
+def test_macro_f1_balanced_accuracy_and_the_five_best():
+    matrix = np.zeros((11, 11), np.int64)
+    matrix[0, 0], matrix[0, 1], matrix[1, 1], matrix[2, 0] = 6, 2, 4, 1
+    found = Evaluation("m", 0.1, matrix, tuple("abcdefghijk"), "cpu", top5=0.9)
+    assert found.balanced_accuracy == pytest.approx((6 / 8 + 1 + 0) / 3)
+    assert found.macro_f1 == pytest.approx((12 / 15 + 8 / 10 + 0) / 3)
+    assert "top-5 accuracy 0.9000" in found.as_text()
 
 
 def test_pictures_that_cannot_be_read_are_all_told_or_left_out(built, tmp_path, monkeypatch):

@@ -1,12 +1,13 @@
 """Every example goes through the network once an epoch, whatever the sizes."""
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnc.language.recipe import Train
 from cnnc.train.epoch_order import Plan, derive, order
-from cnnc.train.optimizer import rate
+from cnnc.train.schedule import rate
 
 sizes = st.builds(
     Plan,
@@ -73,3 +74,28 @@ def test_warm_up_rises_to_the_rate_and_cosine_falls_from_it():
     assert found[8] == pytest.approx(0.4)
     assert 0 < found[-1] < 0.05
     assert found[4:] == sorted(found[4:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "kind", "options"),
+    [
+        ("one_cycle", "OneCycleLR", {"max_lr": 0.8, "total_steps": 40, "cycle_momentum": False}),
+        ("polynomial", "PolynomialLR", {"total_iters": 40, "power": 2}),
+    ],
+)
+def test_schedules_are_torchs(schedule, kind, options):
+    made, found = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.8), []
+    moving = getattr(torch.optim.lr_scheduler, kind)(made, **options)
+    for _ in range(40):
+        found.append(made.param_groups[0]["lr"])
+        made.step()
+        moving.step()
+    assert rates(10, schedule=schedule, power=2.0) == pytest.approx(found)
+
+
+def test_the_shortest_cycle_has_a_rate_for_each_step():
+    assert [len(rates(1, steps, schedule="one_cycle")) for steps in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_a_warm_up_in_steps_may_end_within_an_epoch():
+    assert rates(2, warmup_steps=2, schedule="cosine")[:3] == pytest.approx([0.4, 0.8, 0.8])

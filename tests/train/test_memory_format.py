@@ -35,11 +35,11 @@ def test_weights_and_pictures_lie_so(trained, monkeypatch, given, expected):
     source["nodes"].insert(1, {"conv": {"out": 4, "kernel": 3}})
     seen, learn = [], Learner._learn
 
-    def spying(learner, images, labels, weight):
-        wide = learner.inputs(images.expand(-1, 3, -1, -1), augment=False)
+    def spying(learner, images, labels, *more):
+        wide, _ = learner.prepare(images.expand(-1, 3, -1, -1), labels)
         weights = learner.module.state_dict()["conv_2.weight"]
         seen.extend(each.is_contiguous(memory_format=torch.channels_last) for each in (wide, weights))
-        learn(learner, images, labels, weight)
+        learn(learner, images, labels, *more)
 
     monkeypatch.setattr(Learner, "_learn", spying)
     trained(source, epochs=1, **given)

@@ -31,6 +31,8 @@ def test_without_a_recipe_there_are_the_defaults():
         ({"optimizer": "adam"}, "`optimizer` of the recipe must be"),
         ({"nesterov": True}, "needs `optimizer: sgd` and a `momentum`"),
         ({"optimizer": "adamw", "momentum": 0.9}, "which adamw does not take"),
+        ({"warmup": 1, "warmup_steps": 5}, "has both `warmup` and `warmup_steps`"),
+        ({"warmup": 1, "schedule": "one_cycle"}, "which `schedule: one_cycle` has of its own"),
     ],
 )
 def test_values_are_held_to_the_specs_rules(given, says):

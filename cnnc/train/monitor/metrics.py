@@ -25,12 +25,16 @@ class Metric(NamedTuple):
 
 
 METRICS = {
+    LOSS: Metric("loss", lower=True),
     "accuracy": Metric("acc"),
+    "macro_f1": Metric("macro-F1"),
     "f1": Metric("F1"),
     "mean_iou": Metric("mean IoU"),
+    "pixel_accuracy": Metric("pixel acc"),
     "mae": Metric("MAE", lower=True),
+    "rmse": Metric("RMSE", lower=True),
 }
-"""The metrics by which tasks decide the best epoch; see `cnnc.train.tasks`."""
+"""The metrics of the tasks; see `cnnc.train.tasks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +97,15 @@ class EpochRecord:
     def test_accuracy(self) -> float | None:
         return self.test.get("accuracy") if self.test else None
 
-    @property
-    def merit(self) -> float:
-        """A number that is higher for a better epoch: the test metric, or without a test the training loss."""
+    def merit(self, by: str | None = None) -> tuple[float, float]:
+        """Return what is higher for a better epoch: the test metric `by`, by default `metric`, then a lower loss.
+
+        Without a test, the training loss alone decides.
+        """
         if self.test is None:
-            return -self.train_loss
-        value = self.test[self.metric]
-        return -value if METRICS[self.metric].lower else value
+            return (-self.train_loss, 0.0)
+        name = by or self.metric
+        return (-self.test[name] if METRICS[name].lower else self.test[name], -self.test[LOSS])
 
 
 def write(folder: Path, records: Iterable[EpochRecord]) -> None:
