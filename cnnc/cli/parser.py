@@ -72,6 +72,7 @@ class Parser(argparse.ArgumentParser):
         self._arguments = self.add_argument_group("arguments")
         self._options = self.add_argument_group("options")
         self.by_name: dict[str, argparse.Action] = {}
+        self._several: set[str] = set()
         self._add(("-h", "--help"), help="Show this message and exit.", action="help")
 
     def argument(self, name: str, help: str, *, several: bool = False, required: bool = True) -> None:
@@ -87,17 +88,22 @@ class Parser(argparse.ArgumentParser):
         type: Callable[[str], Any] = str,
         default: Any = None,
         repeat: bool = False,
+        several: bool = False,
         required: bool = False,
         metavar: str = "TEXT",
     ) -> None:
-        """Add an option with a value; `repeat` collects the values of all occurrences in a list, None without any."""
+        """Add an option with a value; `repeat` collects the values of all occurrences in a list, None without any.
+
+        With `several`, the words after a value that have an `=` are values too: `--sweep lr=0.1,1 width=1,2`.
+        """
         if isinstance(type, OneOf | Number | SeveralOf):
             metavar = type.metavar
             help += f" [{type.bounds}]" if type.bounds else ""
         help += f" [default: {default}]" if default is not None else ""
         help += " [required]" if required else ""
-        action = "append" if repeat else "store"
+        action = "append" if repeat or several else "store"
         self._add(names, help=help, type=type, default=default, action=action, required=required, metavar=metavar)
+        self._several.update(names if several else ())
 
     def flag(self, *names: str, help: str) -> None:
         """Add an option without a value, which is False if left out."""
@@ -127,13 +133,17 @@ class Parser(argparse.ArgumentParser):
         """Return the options, each as one word with its value, and the arguments, which argparse needs side by side."""
         options: list[str] = []
         arguments: list[str] = []
+        name = ""
         for word in words:
             if word == "--":
                 arguments += words
-            elif not word.startswith("-") or word == "-":
-                arguments.append(word)
-            else:
+            elif word.startswith("-") and word != "-":
                 options.append(self._with_value(word, words))
+                name = options[-1].partition("=")[0]
+            elif name in self._several and "=" in word:
+                options.append(f"{name}={word}")
+            else:
+                arguments.append(word)
         return options, arguments
 
     def _with_value(self, word: str, words: Iterator[str]) -> str:

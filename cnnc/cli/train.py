@@ -22,7 +22,9 @@ def add_options(parser: Parser) -> None:
     devices = OneOf(("auto", "cpu", "cuda", "mps"))
     parser.option("--device", type=devices, default="auto", help="The device to train on; auto uses a GPU if any.")
     parser.option("--devices", type=Number(least=1), default=1, help="Number of devices, with one process each.")
-    parser.flag("--resume", help="Continue the run in DIR/NAME/.")
+    sweep = "Train with each combination of values of these recipe fields or of parameters of the spec."
+    parser.option("--sweep", metavar="NAME=VALUE,...", several=True, help=sweep)
+    parser.flag("--resume", help="Continue the run in DIR/NAME/, or the sweep in DIR/NAME.sweep/.")
     parser.flag("--live", help="Show curves on the terminal, redrawn after every epoch.")
     parser.option("--out", "-o", metavar="DIR", default=OUT, help="Write to DIR/NAME/.")
 
@@ -39,9 +41,21 @@ def run(given: Namespace) -> int:
     if given.data is not None and not is_utf8(given.data):
         raise WrongCall(f"--data: the path {given.data} is not valid UTF-8, as a recipe must be", "rename the folder")
     require([*NEEDS["train"], *(["plotille"] if given.live else [])], "training")
+    if given.sweep:
+        return _sweep(given)
     if not started_by_launcher() and given.devices > 1:
         return launch(sys.argv[1:], given.devices)
     return _train(given, recipe_fields(given))
+
+
+def _sweep(given: Namespace) -> int:
+    from cnnc.cli.sweep import run_sweep
+
+    if given.devices > 1:
+        raise WrongCall("--sweep trains one run after the other on one device, and cannot take --devices")
+    if given.weights is not None:
+        raise WrongCall("--sweep trains from the start, and cannot take --weights")
+    return run_sweep(given, recipe_fields(given))
 
 
 def _train(given: Namespace, fields: dict[str, Any]) -> int:

@@ -24,7 +24,13 @@ EXTRAS: Final = {
 }
 """The modules that each extra of pyproject.toml adds; each extra contains those before it."""
 
-BESIDE: Final = {"parquet": ("pyarrow",), "ray": ("ray",), "lsp": ("pygls",), "draw": ("resvg_py",)}
+BESIDE: Final = {
+    "parquet": ("pyarrow",),
+    "ray": ("ray",),
+    "lsp": ("pygls",),
+    "draw": ("resvg_py",),
+    "sweep": ("optuna",),
+}
 """The modules that each other extra adds."""
 
 _CHECK = ("pydantic", "networkx", "yaml")

@@ -14,7 +14,7 @@ from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.diagnostics import CnncError, Code
 from cnnc.inference import confusion
 from cnnc.inference.evaluation_batches import feed
-from cnnc.inference.predictions import Prediction
+from cnnc.inference.predictions import PicturePrediction
 from cnnc.inference.scorers import Scorer, require_finite, require_picture, unsuited
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     skipped: int = 0
     top5: float = 1.0
-    predictions: tuple[Prediction, ...] = ()
+    predictions: tuple[PicturePrediction, ...] = ()
 
     @property
     def examples(self) -> int:
@@ -103,7 +103,7 @@ def evaluate(
 
     to = scorer.contract.input
     require_picture(scorer)
-    total, matrix, done, predictions, top = 0.0, None, 0, list[Prediction](), 0
+    total, matrix, done, predictions, top = 0.0, None, 0, list[PicturePrediction](), 0
     labels = torch.tensor(split.labels)
     for pictures in feed(split, to, scorer.batch):
         there = labels[done : done + len(pictures)]
@@ -126,12 +126,12 @@ def evaluate(
     )
 
 
-def _predictions(scores: "Tensor", labels: "Tensor") -> Iterator[Prediction]:
+def _predictions(scores: "Tensor", labels: "Tensor") -> Iterator[PicturePrediction]:
     """Yield the prediction of each row of logits."""
     shares = scores.softmax(1)
     predicted = scores.argmax(1)
     best, own = (shares.gather(1, each[:, None])[:, 0].tolist() for each in (predicted, labels))
-    yield from map(Prediction, labels.tolist(), predicted.tolist(), best, own)
+    yield from map(PicturePrediction, labels.tolist(), predicted.tolist(), best, own)
 
 
 def _scores(scorer: Scorer, pictures: "Tensor", labels: "Tensor") -> "Tensor":

@@ -12,7 +12,7 @@ HEAD = ("picture", "label", "predicted", "probability", "probability_of_label")
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class PicturePrediction:
     """The class of a picture and the predicted class, by number, and the probabilities that the model gives them."""
 
     label: int
@@ -21,7 +21,7 @@ class Prediction:
     probability_of_label: float
 
 
-def as_csv(predictions: Iterable[Prediction], split: DecodedSplit | Files, classes: Sequence[str]) -> bytes:
+def as_csv(predictions: Iterable[PicturePrediction], split: DecodedSplit | Files, classes: Sequence[str]) -> bytes:
     """Return a header and a row for each picture: its path, or its number in the set, and the names of its classes."""
     text = StringIO()
     rows = csv.writer(text, lineterminator="\n")

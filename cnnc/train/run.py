@@ -7,7 +7,6 @@ If torchrun (or `cnnc.train.launch`) starts several processes, all train and onl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from os.path import exists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,6 +41,7 @@ from cnnc.train.recompute import recompute
 from cnnc.train.report.network import write_network
 from cnnc.train.running import require_idle, running
 from cnnc.train.selection import Selection, counts, require_learning
+from cnnc.train.set_aside import set_aside
 from cnnc.train.suited import require_suited
 from cnnc.train.tasks import task_of
 from cnnc.weights.patterns import all_selected, names_of
@@ -158,8 +158,8 @@ def _run(
     if saved:
         learner.restore(saved.learner)
     elif team.rank == 0:
-        if aside := _set_aside(folder):
-            say(f"the earlier run in {folder} is now in {aside}")
+        if checkpoint.files_of_run(folder):
+            say(f"the earlier run in {folder} is now in {set_aside(folder)}")
         _begin(folder, Checkpoint(identity, progress, learner.state(), []))
     if team.rank == 0:
         write_network(folder, graph, say)
@@ -272,17 +272,3 @@ def _begin(folder: Path, start: Checkpoint) -> None:
 
     make_folder(folder)
     checkpoint.write(folder, start)
-
-
-def _set_aside(folder: Path) -> Path | None:
-    """Rename the folder of an earlier run, whole or not, and return its new path; None if it holds no run."""
-    from cnnc.files.write import reported
-
-    if not checkpoint.files_of_run(folder):
-        return None
-    number = 1
-    while exists(aside := folder.with_name(f"{folder.name}.{number}")):
-        number += 1
-    with reported(folder):
-        folder.rename(aside)
-    return aside

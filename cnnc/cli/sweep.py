@@ -1,0 +1,69 @@
+"""`cnnc train SPEC --sweep NAME=VALUE,VALUE ...`: a run for each combination of values, and a table of the results.
+
+A name is a field of the recipe, or a parameter of the spec.
+"""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnc.cli.options import note, parameters
+from cnnc.cli.parser import WrongCall
+
+if TYPE_CHECKING:
+    from cnnc.train.run import Trained
+
+
+def parse(texts: list[str]) -> dict[str, list[Any]]:
+    """Return the values by name, each of them parsed as in a spec; raises WrongCall."""
+    found: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals or not name or name in found:
+            raise WrongCall(f"--sweep: expected NAME=VALUE,VALUE with each name once, got {text!r}")
+        found[name] = [parameters([f"{name}={each}"])[name] for each in values.split(",")]
+        if wrong := [each for each in found[name] if each is not None and not isinstance(each, str | int | float)]:
+            raise WrongCall(f"--sweep: {name}: expected numbers, words, true, false or null, got {wrong[0]!r}")
+        if len(set(found[name])) < len(found[name]):
+            raise WrongCall(f"--sweep: {name}: each value may be given only once, got {values}")
+    return found
+
+
+def run_sweep(given: Namespace, fields: dict[str, Any]) -> int:
+    """Train all combinations that are not complete yet, print the table, and return the exit code."""
+    from cnnc.compiler import load
+    from cnnc.diagnostics.missing_packages import require
+    from cnnc.language.recipe import Train
+    from cnnc.train.checkpoint import files_of_run
+    from cnnc.train.memory import keep_memory
+    from cnnc.train.run import train
+    from cnnc.train.set_aside import set_aside
+    from cnnc.train.sweep import JOURNAL, Interrupted, Sweep, table
+
+    values = parse(given.sweep)
+    require(["optuna"], "--sweep")
+    keep_memory()
+    settings = parameters(given.set)
+    of_recipe = {name for name in values if name.replace("-", "_") in Train.model_fields}
+    name = load(given.spec, set={**settings, **{k: v[0] for k, v in values.items() if k not in of_recipe}}).name
+    folder = Path(given.out) / f"{name}.sweep"
+    if not given.resume and (folder / JOURNAL).exists():
+        note(f"the earlier sweep in {folder} is now in {set_aside(folder)}")
+    sweep = Sweep(folder, values, fields.get("best"))
+
+    def one(number: int, chosen: dict[str, Any]) -> "Trained":
+        shown = " ".join(f"{name}={value}" for name, value in chosen.items())
+        print(f"run {sweep.done + 1} of {sweep.count}: {shown}", flush=True)
+        graph = load(given.spec, set={**settings, **{k: v for k, v in chosen.items() if k not in of_recipe}})
+        recipe = {**fields, **{k.replace("-", "_"): v for k, v in chosen.items() if k in of_recipe}}
+        begun = bool(files_of_run(folder / str(number) / graph.name))
+        return train(graph, recipe, folder / str(number), resume=begun, device=given.device, say=note)
+
+    try:
+        results = sweep.run(one)
+    except Interrupted as stopped:
+        print("stopped; the same command with `--resume` continues the sweep", file=sys.stderr)
+        return 128 + stopped.number
+    print(f"\n{table(results, fields.get('best'), folder)}")
+    return 0
