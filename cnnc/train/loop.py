@@ -5,7 +5,7 @@ So a run that resumes from a checkpoint, at the end of an epoch or at any step, 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import isfinite
 from pathlib import Path
@@ -64,6 +64,7 @@ class Loop:
     progress: Progress
     watcher: Listener
     request: StopRequest
+    tested: list[float] = field(default_factory=list)  # the task's sums of the last test
 
     def run(self, generators: "list[dict[str, Tensor]]") -> int:
         """Run until the last epoch, or until the patience ends; raises E405, E511.
@@ -153,7 +154,9 @@ class Loop:
         ranges = [Range(start, min(start + size, part.stop)) for start in range(part.start, part.stop, size)]
         self.team.share(self.learner.buffers())
         self.learner.test(self._interruptible(self.test.batches(None, ranges)))
-        return self.learner.scores(self.team.sum(self.learner.totals.clone()).tolist(), len(self.test))
+        totals = self.team.sum(self.learner.totals.clone()).tolist()
+        self.tested = totals[1:]
+        return self.learner.scores(totals, len(self.test))
 
     def _tested(self) -> Tested | None:
         """Return the record of the last test, on the first rank."""

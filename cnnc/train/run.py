@@ -6,48 +6,34 @@ If torchrun (or `cnnc.train.launch`) starts several processes, all train and onl
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnc.data import folder as picture_folder
-from cnnc.data.dataset import Data, Labelling
-from cnnc.data.load import load
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.missing_packages import NEEDS, require
 from cnnc.files.checks import require_utf8
 from cnnc.graph.graph import Graph
 from cnnc.language.recipe import Train
-from cnnc.targets.torch_module import lower, shapes
 from cnnc.train import checkpoint
-from cnnc.train.balance import balanced_order, class_weights
-from cnnc.train.batches import BatchSource, source
 from cnnc.train.checkpoint import Checkpoint, Progress, RunIdentity
-from cnnc.train.compatibility import least_share, require_fit, target_of
 from cnnc.train.devices import Team, assemble, settings
-from cnnc.train.epoch_order import Plan
 from cnnc.train.interrupt import StopRequest, stop_on_signals
-from cnnc.train.learner import Learner
 from cnnc.train.loop import Loop
 from cnnc.train.memory import peak_memory
-from cnnc.train.mixing import PAIR
 from cnnc.train.monitor import Watcher
 from cnnc.train.monitor.console import display
 from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.monitor.tested import Tested
-from cnnc.train.optimizer import initialise
 from cnnc.train.recipe import merged_recipe, resumed_recipe
-from cnnc.train.recompute import recompute
+from cnnc.train.remarks import remarks
 from cnnc.train.report.network import write_network
 from cnnc.train.running import require_idle, running
-from cnnc.train.selection import Selection, counts, require_learning
+from cnnc.train.selection import counts
 from cnnc.train.set_aside import set_aside
-from cnnc.train.suited import require_suited
-from cnnc.train.tasks import task_of
-from cnnc.weights.patterns import all_selected, names_of
+from cnnc.train.setup import set_up
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -136,24 +122,13 @@ def _run(
     say: Callable[[str], None],
     live: bool,
 ) -> Trained:
-    selection = Selection.of(graph, recipe)
-    require_suited(recipe, task_of(graph))
-    data = team.in_turn(lambda: _load(recipe, target_of(graph, recipe)))
-    for remark in picture_folder.note_on_skipped(data.source, data.train, data.test):
-        say(remark)
-    require_fit(graph, recipe, data, team.world, selection)
-    module = _module(graph, recipe, start.weights)
-    selection.freeze(module)
-    if selection.frozen:
-        require_learning(graph, module)
-        say("{learned:,} parameters are learned, {frozen:,} are frozen".format_map(counts(module)))
-    if recipe.recompute:
-        recompute(module, graph.name)
-    identity = replace(RunIdentity.of(graph, recipe, data), weights=start.file, parameters=counts(module))
+    setup = set_up(graph, recipe, team, start.weights, say)
+    data, learner = setup.data, setup.learner
+    identity = RunIdentity.of(graph, recipe, data)
+    identity = replace(identity, weights=start.file, parameters=counts(learner.module))
     if saved:
         checkpoint.require_same(saved.identity, identity, folder)
         identity = replace(saved.identity, recipe=recipe.model_dump())
-    learner = Learner(team, graph, module, recipe, selection, class_weights(recipe, data))
     progress = saved.progress if saved else Progress(by=recipe.best)
     if saved:
         learner.restore(saved.learner)
@@ -163,16 +138,14 @@ def _run(
         _begin(folder, Checkpoint(identity, progress, learner.state(), []))
     if team.rank == 0:
         write_network(folder, graph, say)
-    test = source(data.test, learner.preprocess, team.device, team.local) if data.test else None
-    train = source(data.train, learner.preprocess, team.device, team.local, recipe.shuffle_buffer)
     loop = Loop(
         team,
         learner,
         recipe,
-        _plan(recipe, len(data.train), team.world, least_share(graph, selection)),
-        _order(recipe, data.train.labels, train),
-        train,
-        test,
+        setup.plan,
+        setup.order,
+        setup.train,
+        setup.test,
         folder,
         identity,
         progress,
@@ -185,24 +158,13 @@ def _run(
         raise picture_folder.all_unreadable(error, Path(data.source), data.train, data.test) from None
     records = tuple(loop.progress.records)
     here = records[len(progress.records) :]
+    if here and not signal:
+        for remark in remarks(records, data, identity.task, loop.tested):
+            say(remark)
     seconds = sum(each.seconds for each in here)
     speed = len(here) * len(data.train) / seconds if seconds else 0.0
     peak = peak_memory(team.device)
     return Trained(folder, recipe, records, loop.progress.best, speed, peak, signal, team.rank == 0)
-
-
-def _plan(recipe: Train, examples: int, world: int, least: int) -> Plan:
-    """Return the split of the examples; shares of examples that are mixed in pairs may differ by a pair."""
-    mixes = bool(recipe.mixup or recipe.cutmix)
-    least *= world * (PAIR if mixes and world > 1 else 1)
-    return Plan(examples, recipe.batch, recipe.accumulate, world, least, PAIR if mixes else 1)
-
-
-def _order(recipe: Train, labels: "NDArray[Any]", examples: BatchSource) -> "Callable[[int, int], Tensor]":
-    """Return the function that orders the examples of an epoch, by seed and epoch."""
-    if recipe.sampler == "balanced":
-        return partial(balanced_order, labels)
-    return lambda seed, epoch: examples.order(seed, epoch, recipe.batch)
 
 
 def _watched(loop: Loop, generators: "list[dict[str, Tensor]]", live: bool) -> int:
@@ -215,23 +177,6 @@ def _watched(loop: Loop, generators: "list[dict[str, Tensor]]", live: bool) -> i
         loop.watcher = watcher
         watcher.on_start(loop.recipe.epochs, loop.plan.steps, len(loop.train), loop.progress.records)
         return loop.run(generators)
-
-
-def _load(recipe: Train, target: Labelling) -> Data:
-    if recipe.data is None:
-        raise CnncError.of(
-            Code.DATA_UNREADABLE,
-            "training needs data, but the recipe has no `data`",
-            help="add `data` to the recipe, or use `--data NAME`",
-        )
-    return load(
-        recipe.data,
-        limit=recipe.limit,
-        val_split=recipe.val_split,
-        seed=recipe.seed or 0,
-        skip_unreadable=recipe.skip_unreadable,
-        target=target,
-    )
 
 
 def _notes_on_resuming(folder: Path, saved: Checkpoint | None, recipe: Train, weights: bool) -> Iterator[str]:
@@ -250,20 +195,6 @@ def _notes_on_resuming(folder: Path, saved: Checkpoint | None, recipe: Train, we
 
 def _say_nothing(_: str) -> None:
     """Discard a note, on all ranks but the first."""
-
-
-def _module(graph: Graph, recipe: Train, weights: "Mapping[str, Tensor] | None") -> Any:
-    """Return the module with the weights, of which the recipe's `fresh` are drawn."""
-    seed = recipe.seed or 0
-    fresh = all_selected(names_of(graph, shapes(graph)), recipe.fresh) if weights is not None and recipe.fresh else ()
-    if weights is not None and not fresh:
-        return lower(graph, weights, seed)
-    module = lower(graph, None, seed)
-    initialise(module, recipe.init, seed)
-    if weights is not None:
-        drawn = module.state_dict()
-        module = lower(graph, {**weights, **{key: drawn[key] for key in fresh}})
-    return module
 
 
 def _begin(folder: Path, start: Checkpoint) -> None:

@@ -61,9 +61,10 @@ class Sweep:
         self._grid = [dict(zip(values, each, strict=True)) for each in product(*values.values())]
         make_folder(folder)
         optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # the runs print their own progress and errors
+        self._sampler = optuna.samplers.GridSampler(values, seed=0)
         self._study: Study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
-            sampler=optuna.samplers.GridSampler(values, seed=0),
+            sampler=self._sampler,
             study_name=folder.name,
             direction="maximize",
             load_if_exists=True,
@@ -112,7 +113,7 @@ class Sweep:
             trial.set_user_attr("best", trained.best.as_json())
             return trained.best.merit(self._by)[0]
 
-        if not self._study.sampler.is_exhausted(self._study):  # type: ignore[attr-defined]  # it is the GridSampler
+        if not self._sampler.is_exhausted(self._study):
             self._study.optimize(trial, catch=(CnncError,), callbacks=[lambda *_: self._write()])
         self._write()
         results = self._results()
