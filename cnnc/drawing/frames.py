@@ -36,10 +36,11 @@ def frame(item: Drawn, longest: int, mark: str = "") -> Iterator[str]:
     yield f"<title>{escape(item.path)}</title>"
     yield from _cards(item, x, width, item.height)
     y = 0.0
-    for index, (words, size) in enumerate(texts_of(item)):
+    rows = [*enumerate(texts_of(item))]
+    for index, (words, size) in reversed(rows) if item.up and item.rows else rows:
         height = FURTHER if index else ROW
         if item.rows:
-            last = BAR * (has_bar(item) and index == len(item.rows) - 1)
+            last = BAR * (has_bar(item) and index == (0 if item.up else len(item.rows) - 1))
             yield _row(x, y, width, height + last, item.rows[index].family)
         elif not index:
             yield _row(x, y, width, item.height, "block")
@@ -97,7 +98,7 @@ def shapes_of(box: Box) -> Iterator[tuple[Edge, str]]:
         turns = {edge: (edge.end if edge.lane is None else edge.lane) - edge.start for edge in edges}
         edge = min(edges, key=lambda edge: abs(turns[edge]))
         on_left = any(turn > 3 and each.start >= edge.start for each, turn in turns.items())
-        y = edge.source.y + edge.source.height + 11
+        y = edge.source.exit + (-5 if edge.source.up else 11)
         yield edge, text(edge.shape, edge.start + (-5 if on_left else 5), y, TINY, "m o", "end" if on_left else "")
 
 

@@ -18,7 +18,8 @@ class Drawn:
 
     `nodes` are those of the first of its `count` repeats, and `through` is the path of the last repeat. `stands` has
     the nodes of all repeats, unless it is a box; `macs` and `params` are their sums. `left` and `right` are its extents
-    from its own axis, `width` is that of its frame, whose middle the axis is.
+    from its own axis, `width` is that of its frame, whose middle the axis is. Edges lead through an item from
+    the top to the bottom, or from the bottom to the top if it is `up`.
     """
 
     path: str
@@ -37,6 +38,17 @@ class Drawn:
     right: float = 0.0
     width: float = 0.0
     height: float = 0.0
+    up: bool = False
+
+    @property
+    def entry(self) -> float:
+        """The y at which edges enter."""
+        return self.y + self.height if self.up else self.y
+
+    @property
+    def exit(self) -> float:
+        """The y at which edges leave."""
+        return self.y if self.up else self.y + self.height
 
     @property
     def name(self) -> str:

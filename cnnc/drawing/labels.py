@@ -68,6 +68,8 @@ def family(op: str) -> str:
 
 def label(op: Op, inputs: Types) -> str:
     """Return an op as a paper would name it: `conv 7×7, 64, /2`, where /2 is the stride."""
+    if op.name == "activation":
+        return str(getattr(op, "kind", op.name))
     kernel = getattr(op, "kernel", None)
     stride = getattr(op, "stride", None) or kernel  # a pool without a stride has that of its kernel
     details = [

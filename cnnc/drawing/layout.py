@@ -5,20 +5,17 @@ its longest path from the top of its box. Those that all longest paths share, th
 pulled to the middle of their neighbours. An edge that passes ranks gets a lane, a line that crosses no item.
 """
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 
 from cnnc.drawing.items import Box, Drawn, Edge, Key
-from cnnc.drawing.sizes import measure
+from cnnc.drawing.lanes import route
+from cnnc.drawing.sizes import measure, part_ports
 from cnnc.drawing.stacking import by_rank, stack
 
 GAP = 26.0  # between items of a rank
-CLEAR = 11.0  # between a lane and an item
-LANES = 9.0  # between two lanes
 SHORT = 6  # an edge that passes more ranks than this does not move the items that it passes
 SWEEPS = 6
-LEFT = 1.6  # how much longer a detour on the right may be
 
 _Links = dict[Drawn, list[tuple[Drawn, float]]]
 
@@ -30,11 +27,12 @@ def lay_out(box: Box, *, wrap: bool) -> None:
         shapes[edge.source].append(edge.shape)
     for item in box.items:
         if isinstance(item, Box):
+            part_ports(item, shapes[item])
             lay_out(item, wrap=wrap)
         else:
             measure(item, shapes[item])
     _order(box, _rank(box))
-    _route(box, by_rank(box))
+    route(box, by_rank(box))
     stack(box, wrap=wrap)
 
 
@@ -149,39 +147,3 @@ def _space(rank: list[Drawn], wanted: dict[Drawn, float], pinned: Iterable[Drawn
     places = [place for _, place, count in pools for _ in range(int(count))]
     for item, place, shift in zip(rank, places, offsets, strict=True):
         item.x = place + shift
-
-
-def _route(box: Box, ranks: list[list[Drawn]]) -> None:
-    """Give each value that passes ranks a lane; the short ones come first, so that they are inside."""
-    taken = [[(item.x - item.left - CLEAR, item.x + item.right + CLEAR) for item in rank] for rank in ranks]
-    lanes: dict[tuple[Drawn, object], list[Edge]] = defaultdict(list)
-    for edge in box.edges:
-        if edge.target.rank - edge.source.rank > 1:
-            lanes[edge.source, edge.key].append(edge)
-    for edges in sorted(lanes.values(), key=lambda edges: max(each.target.rank - each.source.rank for each in edges)):
-        far = max(edges, key=lambda edge: edge.target.rank)
-        passed = range(far.source.rank + 1, far.target.rank)
-        x = _free(
-            [each for rank in passed for each in taken[rank]], far.source.x + _leaves(far), far.target.x + _enters(far)
-        )
-        for edge in edges:
-            edge.lane = x
-        for rank in passed:
-            taken[rank].append((x - LANES, x + LANES))
-
-
-def _free(taken: list[tuple[float, float]], one: float, two: float) -> float:
-    """Return the x outside of all intervals that is nearest to both ends; rather on the right."""
-    joined: list[tuple[float, float]] = []
-    for left, right in sorted(taken):
-        if joined and left < joined[-1][1]:
-            joined[-1] = joined[-1][0], max(joined[-1][1], right)
-        else:
-            joined.append((left, right))
-    borders = [side for each in joined for side in each]
-    free = [x for x in (one, two) if bisect_left(borders, x) % 2 == 0]
-
-    def detour(x: float) -> tuple[float, float]:
-        return round((abs(x - one) + abs(x - two)) * (LEFT if x < min(one, two) else 1.0)), abs(x - one)
-
-    return min([*free, *borders], key=detour)

@@ -4,7 +4,7 @@ All texts are measured, so that none is wider than its frame. A frame is wider t
 logarithm.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import log2
 
 from cnnc.drawing.items import Box, Drawn
@@ -31,6 +31,14 @@ def measure(item: Drawn, shapes: Iterable[str]) -> None:
     below = max((text_width(shape, TINY) + 8 for shape in shapes), default=0.0)
     item.right = max(width / 2 + repeat_width(item), below)
     item.width = width
+
+
+def part_ports(box: Box, shapes: Sequence[str]) -> None:
+    """Keep the ports at the bottom of a box apart, so that the shapes under them do not overlap."""
+    ports = [port for (_, leaves), port in box.ports.items() if leaves]
+    if len(ports) > 1:
+        for port in ports:
+            port.left = port.right = max(text_width(shape, TINY) for shape in shapes) / 2
 
 
 def texts_of(item: Drawn) -> list[tuple[str, float]]:

@@ -5,11 +5,12 @@ be broken into columns beside each other, where only one edge passes from a rank
 (`draw.js`) stacks in the same way when a box is folded.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import sqrt
 
+from cnnc.drawing import u_shape
 from cnnc.drawing.items import Box, Drawn, Edge
 from cnnc.drawing.sizes import HEAD, head_width
 
@@ -28,16 +29,32 @@ def stack(box: Box, *, wrap: bool) -> None:
     ranks = by_rank(box)
     heights = [max(item.height for item in rank) for rank in ranks]
     gaps = [PORTS if _only_ports(one) or _only_ports(two) else RANKS for one, two in pairwise(ranks)]
-    whole = sum(heights) + sum(gaps)
-    box.columns = _columns(box, heights, gaps) if wrap and whole > LONG else [range(len(ranks))]
-    top = (HEAD if box.path else 0.0) + (TURN if len(box.columns) > 1 else 0.0)
-    left = 0.0
-    right = bottom = 0.0
+    is_long = wrap and sum(heights) + sum(gaps) > LONG
+    cut = u_shape.bottom(box, ranks) if is_long else None
+    if cut is not None:
+        end = u_shape.turn(box, ranks, cut, RANKS)
+    else:
+        box.columns = _columns(box, heights, gaps) if is_long else [range(len(ranks))]
+        end = _place(box, ranks, heights, gaps)
+    box.height = end + (0.0 if _only_ports(ranks[-1]) else PADDING)
+    for item in ranks[-1]:
+        item.y = box.height if item.port is not None else item.y
+    low, high = _extents(box, range(len(ranks)))
+    short = max(0.0, head_width(box) - (high - low) - 2 * PADDING) if box.path else 0.0
+    box.left, box.right = PADDING - low + short / 2, high + PADDING + short / 2
+    _ends(box)
+
+
+def _place(box: Box, ranks: list[list[Drawn]], heights: list[float], gaps: list[float]) -> float:
+    """Set y of the items, move each column to the right of the one before, and return the bottom of the lowest."""
+    turn = TURN if len(box.columns) > 1 else 0.0
+    top = HEAD if box.path else 0.0
+    right = end = 0.0
     for number, column in enumerate(box.columns):
         low, high = _extents(box, column)
         shift = right + GUTTER - low if number else 0.0
-        left, right = (low - PADDING, high) if not number else (left, high + shift)
-        y = top if number else top - (TURN if len(box.columns) > 1 else 0.0)
+        right = high + shift
+        y = top + turn if number else top
         for rank in column:
             for item in ranks[rank]:
                 item.x += shift
@@ -47,14 +64,8 @@ def stack(box: Box, *, wrap: bool) -> None:
         for edge in box.edges:
             if edge.lane is not None and edge.source.rank in column:
                 edge.lane += shift
-        bottom = max(bottom, y)
-    box.height = bottom + (TURN if len(box.columns) > 1 else 0.0) + (0.0 if _only_ports(ranks[-1]) else PADDING)
-    for item in ranks[-1]:
-        item.y = box.height if item.port is not None else item.y
-    box.left, box.right = -left, right + PADDING
-    short = head_width(box) - box.left - box.right if box.path else 0.0
-    box.left, box.right = box.left + max(0.0, short / 2), box.right + max(0.0, short / 2)
-    _ends(box)
+        end = max(end, y)
+    return end + turn
 
 
 def by_rank(box: Box) -> list[list[Drawn]]:
@@ -81,10 +92,9 @@ def _extents(box: Box, column: range) -> tuple[float, float]:
 
 def _columns(box: Box, heights: list[float], gaps: list[float]) -> list[range]:
     """Return the ranks of each column; a column ends after a rank that one edge leaves."""
-    passing: dict[int, set[object]] = defaultdict(set)
-    for edge in box.edges:
-        for rank in range(edge.source.rank, edge.target.rank):
-            passing[rank].add((edge.source, edge.target) if edge.lane is None else edge)
+    begins = Counter(edge.source.rank for edge in box.edges)
+    begins.subtract(edge.target.rank for edge in box.edges)
+    passing = [*accumulate(begins[rank] for rank in range(len(heights)))]
     low, high = _extents(box, range(len(heights)))
     whole = sum(heights) + sum(gaps)
     count = max(1, round(sqrt(whole / SHAPE / (high - low + GUTTER))))
@@ -93,7 +103,7 @@ def _columns(box: Box, heights: list[float], gaps: list[float]) -> list[range]:
     for rank, height in enumerate(heights[:-1]):
         length += height + gaps[rank]
         following = heights[rank + 1]
-        ends = len(passing[rank]) == 1 and len(found) < count - 1 and gaps[rank] == RANKS
+        ends = passing[rank] == 1 and len(found) < count - 1 and gaps[rank] == RANKS
         if ends and length + following / 2 > whole / count and length < WORST * whole / count:
             found.append(range(start, rank + 1))
             start, length = rank + 1, 0.0

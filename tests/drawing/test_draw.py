@@ -1,10 +1,14 @@
 """`cnnc draw`: every format draws every network of the repository, and what is wrong is said."""
 
+import os
 import re
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
+import onnx
 import pytest
 
 from cnnc.compiler import load
@@ -16,6 +20,7 @@ from cnnc.drawing.renderers import RENDERERS
 from cnnc.drawing.scene import scene
 from cnnc.drawing.sizes import MARGIN, texts_of
 from cnnc.drawing.sketch import sketch
+from tests import onnx_files
 from tests.command import run_command
 
 ROOT = Path(__file__).parents[2]
@@ -28,15 +33,11 @@ def test_the_suffixes_of_the_command_are_those_of_the_renderers():
     assert set(SUFFIXES) == set(RENDERERS)
 
 
-@pytest.fixture(scope="module")
-def sketches():
-    return {path: sketch(load(path)) for path in SPECS}
-
-
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_every_network_is_drawn_without_overlaps(sketches, path):
+def test_every_network_is_drawn_without_overlaps(path):
+    drawn = sketch(load(path))
     for depth, wrap in ((None, True), (None, False), (1, True)):
-        root = scene(sketches[path], depth)
+        root = scene(drawn, depth)
         lay_out(root, wrap=wrap)
         for box in [root, *(item for item in items_of(root) if isinstance(item, Box))]:
             check_items(box)
@@ -107,7 +108,7 @@ def test_depth_folds_blocks():
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["specs/lenet.yaml", "-o", "net.gif"], 2, ".svg, .png, .dot, .mmd"),
+        (["specs/lenet.yaml", "-o", "net.gif"], 2, ".svg, .png, .html, .dot, .mmd"),
         (["specs/lenet.yaml", "-o", "net"], 2, "a file without a suffix"),
         (["specs/lenet.yaml", "--depth", "0"], 2, "--depth"),
         (["missing.yaml", "-o", "net.svg"], 1, "E101"),
@@ -123,3 +124,79 @@ def test_what_is_wrong_is_said(words, code, said, monkeypatch):
     assert done.exit_code == code
     assert said in done.stderr
     assert not Path("net.svg").exists()
+
+
+def test_a_unet_is_drawn_as_a_u():
+    """The skips are level: each ends at the height at which it starts."""
+    root = scene(sketch(load(ROOT / "specs/zoo/unet.yaml")))
+    lay_out(root, wrap=True)
+    skips = [edge for edge in root.edges if edge.lane is not None]
+    assert [(edge.source.path, edge.target.path) for edge in skips] == [(f"down{i}", f"up{i}") for i in (3, 2, 1, 0)]
+    assert all(edge.target.up and not edge.source.up for edge in skips)
+    assert [edge.source.exit for edge in skips] == pytest.approx([edge.target.entry for edge in skips])
+
+
+def test_3000_nodes_with_long_edges_are_drawn():
+    nodes = [{"add": {"name": f"n{i}", "from": [f"n{i - 1}", f"n{7919 % i}"]}} for i in range(2, 3000)]
+    first = [{"conv": {"name": f"n{i}", "out": 8, "kernel": 1}} for i in range(2)]
+    graph = load({"cnnc": 1, "input": {"x": [8, 4, 4]}, "nodes": first + nodes})
+    root = scene(sketch(graph))
+    lay_out(root, wrap=True)
+    assert len([*items_of(root)]) > 2500
+
+
+def onnx_file(tmp_path, *nodes, **rest):
+    path = tmp_path / "model.onnx"
+    onnx.save(onnx_files.model_of(*nodes, **rest), path)
+    return path
+
+
+def test_an_onnx_file_is_drawn_as_its_import(tmp_path):
+    path = tmp_path / "model.onnx"
+    onnx.save(onnx_files.linear(), path)
+    done = run_command("draw", path, "-o", tmp_path / "net.svg")
+    assert (done.exit_code, done.stderr) == (0, "")
+    text = (tmp_path / "net.svg").read_text(encoding="utf-8")
+    assert ">linear 3<" in text
+    assert ">1×2×2<" in text
+
+
+def test_an_onnx_file_that_cannot_be_imported_is_drawn_as_it_is(tmp_path):
+    """Scopes come from the names of nodes; a second scope of a name is a box of its own."""
+    names = ["/a/x/Relu", "/a/y/Erf", "/b/Relu", "/a/Erf"]
+    nodes = [
+        onnx.helper.make_node(name.rpartition("/")[2], [f"v{i}" if i else "image"], [f"v{i + 1}"], name=name)
+        for i, name in enumerate(names)
+    ]
+    path = onnx_file(tmp_path, *nodes, onnx.helper.make_node("Det", ["v4"], ["y"]))
+    done = run_command("draw", path, "-o", tmp_path / "net.dot")
+    assert (done.exit_code, done.stderr) == (0, "")
+    text = (tmp_path / "net.dot").read_text(encoding="utf-8")
+    assert re.findall(r'cluster_n\d+ {\s+label="([^"]*)', text) == ["a: a", "x: x", "y: y", "b: b", "a~2: a"]
+    assert 'label="N×1×2×2"' in text
+    assert run_command("draw", path, "-o", tmp_path / "net.html").exit_code == 0
+
+
+def test_a_damaged_onnx_file_is_refused(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no model")
+    done = run_command("draw", path, "-o", tmp_path / "net.svg")
+    assert done.exit_code == 1
+    assert "E501" in done.stderr
+
+
+def test_a_png_without_its_package_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnnc.diagnostics.missing_packages.find_spec", lambda name: None if "resvg" in name else name)
+    done = run_command("draw", ROOT / "specs/lenet.yaml", "-o", tmp_path / "net.png")
+    assert done.exit_code == 1
+    assert "E513" in done.stderr
+    assert "[draw]" in done.stderr
+
+
+def test_drawing_imports_no_framework(tmp_path):
+    command = [sys.executable, "-X", "importtime", "-m", "cnnc", "draw", ROOT / "specs/lenet.yaml", "-o", "net.html"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    modules = {line.split("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line}
+    assert "cnnc" in modules
+    assert not modules & {"torch", "onnx", "onnxruntime", "numpy"}
