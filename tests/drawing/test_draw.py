@@ -200,3 +200,11 @@ def test_drawing_imports_no_framework(tmp_path):
     modules = {line.split("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line}
     assert "cnnc" in modules
     assert not modules & {"torch", "onnx", "onnxruntime", "numpy"}
+
+
+def test_the_picture_of_the_readme_is_up_to_date(tmp_path):
+    """If not: `cnnc draw specs/zoo/unet.yaml -o specs/unet.svg`."""
+    out = tmp_path / "unet.svg"
+    run_command("draw", ROOT / "specs/zoo/unet.yaml", "-o", out)
+    assert out.read_text(encoding="utf-8") == (ROOT / "specs/unet.svg").read_text(encoding="utf-8")
+    assert out.stat().st_size < 60_000
