@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -92,6 +92,7 @@ def _require_chart(out: str | None) -> None:
 
 def _configurations(model: str, given: Namespace) -> "Iterator[Configuration]":
     """Yield every combination of the options for a model; raises CnncError for a file that cannot be read."""
+    from cnnc.artifacts.contract import SPEC
     from cnnc.inference.benchmark.results import Configuration
     from cnnc.inference.integrity import open_model
 
@@ -99,10 +100,10 @@ def _configurations(model: str, given: Namespace) -> "Iterator[Configuration]":
         opened = open_model(_file(model, precision), accept_changed=given.accept_changed)
         opened.require_intact()
         size = _size_of(opened.file, given.size)
-        macs = _macs(opened.file, size)
+        ours = SPEC in opened.file.metadata
         external = given.allow_external or opened.data is not None
         for provider, threads, batch in product(given.provider, given.threads, given.batch):
-            yield Configuration(opened.file.path, precision, provider, threads, batch, size, macs, external)
+            yield Configuration(opened.file.path, precision, provider, threads, batch, size, ours, external)
 
 
 def _file(model: str, precision: str) -> str:
@@ -139,35 +140,6 @@ def _accepted(about: "InputContract") -> tuple[int, int]:
         return about.crop or about.resize  # type: ignore[return-value]
     sizes = ((about.shape[1] or side, about.shape[2] or side) for side in range(SIZE, 2 * SIZE))
     return next((size for size in sizes if about.misfit(*size) is None), (SIZE, SIZE))
-
-
-def _macs(file: "ModelFile", size: tuple[int, int] | None) -> Mapping[str, int] | None:
-    """Return the MACs of each node of the spec in a file; None without a spec that this cnnc can prove."""
-    from cnnc.analysis.cost import inference_nodes
-    from cnnc.artifacts.contract import SPEC
-    from cnnc.compiler import load
-    from cnnc.diagnostics import CnncError
-
-    if SPEC not in file.metadata:
-        return None
-    try:
-        spec = json.loads(file.metadata[SPEC])
-        graph = load(_sized(spec, load(spec).inputs, size) if size else spec)
-    except (CnncError, ValueError) as error:
-        note(f"{file.path}: no GFLOP/s, because its spec cannot be proved: {error}")
-        return None
-    return {node.path: node.cost.macs or 0 for node in inference_nodes(graph)}
-
-
-def _sized(spec: dict[str, Any], inputs: Any, size: tuple[int, int]) -> dict[str, Any]:
-    """Return the spec with this height and width in the place of open ones."""
-    entry = dict(spec["input"])
-    for each in inputs:
-        channels, *sides = each.type.shape
-        shape = [channels, *(side or given for side, given in zip(sides, size, strict=False))]
-        about = entry[each.name]
-        entry[each.name] = {**about, "shape": shape} if isinstance(about, dict) else shape
-    return {**spec, "input": entry}
 
 
 def _as_json(found: "list[Measurement]") -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Takes the command's name and options; its module has `work(given, answers)`, which returns the exit code. The child gets
 the options as JSON on its command line. On its stdout it sends an empty line before it loads the file, then the result,
-and last its exit code, without which the file has ended the process. Messages go to the common stderr.
+and last its exit code, without which the file has ended the process. The time limit starts with the empty line, and
+again with every line after it. Messages go to the common stderr.
 """
 
 import json
@@ -26,7 +27,7 @@ TIMEOUT = 600.0  # large networks are run several times, also by torch, and the 
 def run(command: str, given: Namespace, model: str, timeout: float, show: Callable[[str], None]) -> int:
     """Run the command, call `show` with each line of its result, and return its exit code.
 
-    Raises CnncError (E507) if the process that runs `model` dies or takes too long.
+    Raises CnncError (E507) if the process that runs `model` dies, or sends nothing for `timeout` seconds.
     """
     child = start("cnnc.cli.guarded", command, json.dumps(vars(given)), stdout=subprocess.PIPE, encoding="utf-8")
     with child as process:
@@ -39,24 +40,26 @@ def run(command: str, given: Namespace, model: str, timeout: float, show: Callab
 def _result(process: "subprocess.Popen[str]", model: str, timeout: float, show: Callable[[str], None]) -> int:
     """Show the result of the child and return its exit code; raises E507."""
     assert process.stdout is not None  # it is a pipe
-    first = process.stdout.readline()
-    with stopped_after(timeout, process) as stopped:
-        *found, last = [first, *process.stdout]
-        code = process.wait()
-    if stopped.is_set():
+    lines, late = [process.stdout.readline()], False
+    while lines[-1]:
+        with stopped_after(timeout, process) as stopped:
+            lines.append(process.stdout.readline())
+        late = stopped.is_set()
+    code = process.wait()
+    if late:
         raise CnncError.of(
             Code.MODEL_FAILED,
             f"{model}: stopped after {timeout:g} s of loading and running the file",
-            help="give a slow model more time with `--timeout SECONDS`; one with an endless loop cannot be verified",
+            help="give a slow model more time with `--timeout SECONDS`; one with an endless loop cannot be used",
         )
-    if last != f"{code}\n":
+    if lines[-2:] != [f"{code}\n", ""]:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}, without a result"
         raise CnncError.of(
             Code.MODEL_FAILED,
             f"{model}: the process that runs the file {how}",
-            help="the file is damaged, or the tool that wrote it has changed what it computes",
+            help="the file is damaged, the tool that wrote it has changed what it computes, or memory has run out",
         )
-    for line in found[1:]:
+    for line in lines[1:-2]:
         show(line.removesuffix("\n"))
     return code
 

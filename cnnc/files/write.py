@@ -178,7 +178,7 @@ def _rename(staged: Path, place: Path) -> None:
 
 @contextmanager
 def _staging(folder: Path, make: bool = False) -> Iterator[Path]:
-    _sweep(folder)
+    sweep(folder)
     stage, lock = _locked_stage(folder, make)
     try:
         yield stage
@@ -203,7 +203,7 @@ def _locked_stage(folder: Path, make: bool) -> tuple[Path, IO[bytes]]:
             lock.close()
 
 
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """Remove staging folders whose writers have died, so that their locks are free."""
     for stage in folder.glob(f"{STAGE}*/"):
         with suppress(OSError):

@@ -32,6 +32,7 @@ _LONGEST = 300
 _NOWHERE = os.path.join(os.devnull, "nowhere")
 _FOLDER = "session.model_external_initializers_file_folder_path"
 _SPINNING = "session.intra_op.allow_spinning"  # threads that wait for the next picture would use as much as the others
+_PACKED = "session.disable_prepacking"  # a profile does not show weights that were packed
 _EXTERNAL_HELP = "--allow-external lets `cnnc infer` read weights in other files of the model's folder"
 _MISSING = re.compile(r'External data path does not exist: "(.+)"')
 _NOISE = re.compile(
@@ -74,13 +75,16 @@ class Session:
         allow_external: bool = False,
         threads: int | None = None,
         profile: str | None = None,
+        optimize: bool = True,
     ) -> None:
         """Load; raises CnncError: E502 if onnxruntime cannot run the model, E506 if `wanted` cannot run here.
 
         `threads` is the number of threads of each run on the CPU, by default one per core. `profile` is the start of
-        the path of onnxruntime's profile, which `end_profile` writes.
+        the path of onnxruntime's profile, which `end_profile` writes. Without `optimize`, the nodes run as they are in
+        the file.
         """
-        self._session, self.choice = _create(model, choose(wanted), allow_external, threads, profile)
+        options = _options(allow_external, threads, profile, optimize=optimize)
+        self._session, self.choice = _create(model, choose(wanted), options, allow_external)
         # each thread that runs on a GPU at the same time would keep memory of its own there
         self._turn: AbstractContextManager[object] = nullcontext() if self.choice.name == "cpu" else Lock()
         self.inputs = tuple(map(_port, self._session.get_inputs()))
@@ -106,32 +110,9 @@ class Session:
         """Do nothing: the session is released with this object."""
 
 
-def _create(
-    model: ModelFile, choice: Choice, allow_external: bool, threads: int | None, profile: str | None
-) -> "tuple[onnxruntime.InferenceSession, Choice]":
-    import onnxruntime  # noqa: F401 - outside `try`: a missing package is not an error of the model
-
-    try:
-        with output_suppressed():
-            session = _open(model, choice, allow_external, threads, profile)
-    except Exception as error:  # as above
-        if choice.name == "cpu":
-            raise _unsuited(model, error, allow_external) from error
-        fault = _plain(error)
-    else:
-        if choice.providers[0] in session.get_providers():
-            return session, choice
-        fault = f"onnxruntime cannot load its {choice.providers[0]} (are CUDA and cuDNN installed?)"
-    # if the CPU fails too, the model is at fault, not the provider
-    session, on_cpu = _create(model, fall_back(fault), allow_external, threads, profile)
-    if choice.asked:
-        raise cannot_run(choice.name, fault)
-    return session, on_cpu
-
-
-def _open(
-    model: ModelFile, choice: Choice, allow_external: bool, threads: int | None, profile: str | None
-) -> "onnxruntime.InferenceSession":
+def _options(
+    allow_external: bool, threads: int | None, profile: str | None, *, optimize: bool
+) -> "onnxruntime.SessionOptions":
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(_FATAL)
@@ -141,9 +122,37 @@ def _open(
     options.add_session_config_entry(_SPINNING, "0")
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, profile
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry(_PACKED, "1")
     if not allow_external:
         options.add_session_config_entry(_FOLDER, _NOWHERE)
-    return onnxruntime.InferenceSession(model.path, options, providers=list(choice.providers), enable_fallback=0)
+    return options
+
+
+def _create(
+    model: ModelFile, choice: Choice, options: "onnxruntime.SessionOptions", allow_external: bool
+) -> "tuple[onnxruntime.InferenceSession, Choice]":
+    import onnxruntime
+
+    try:
+        with output_suppressed():
+            session = onnxruntime.InferenceSession(
+                model.path, options, providers=list(choice.providers), enable_fallback=0
+            )
+    except Exception as error:  # as above
+        if choice.name == "cpu":
+            raise _unsuited(model, error, allow_external) from error
+        fault = _plain(error)
+    else:
+        if choice.providers[0] in session.get_providers():
+            return session, choice
+        fault = f"onnxruntime cannot load its {choice.providers[0]} (are CUDA and cuDNN installed?)"
+    # if the CPU fails too, the model is at fault, not the provider
+    session, on_cpu = _create(model, fall_back(fault), options, allow_external)
+    if choice.asked:
+        raise cannot_run(choice.name, fault)
+    return session, on_cpu
 
 
 def _port(node: Any) -> Port:

@@ -2,7 +2,7 @@
 
 Takes a float32 ONNX file of cnnc or of another tool, and pictures; writes the int8 file. Without a contract of cnnc,
 the only input must look like a picture, and pixels are scaled to 0..1, as `cnnc infer` does. The file runs in this
-process.
+process; `cnnc quantize` starts another one for it.
 """
 
 from collections.abc import Callable, Mapping

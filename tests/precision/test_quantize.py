@@ -1,6 +1,7 @@
 """`cnnc quantize`: an ONNX file of cnnc or of another tool to int8."""
 
 import json
+import platform
 
 import numpy as np
 import onnx
@@ -45,9 +46,12 @@ def kit(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["ours", "theirs", "sevens"])
 def test_a_file_is_quantized(kit, name):
-    done = run_command("quantize", kit / f"{name}.onnx", "--calibrate", kit / "quad.npz", "--format", "json")
-    assert done.exit_code == 0, done.stderr
-    said = json.loads(done.stdout)
+    if name == "ours":
+        done = run_command("quantize", kit / f"{name}.onnx", "--calibrate", kit / "quad.npz", "--format", "json")
+        assert done.exit_code == 0, done.stderr
+        said = json.loads(done.stdout)
+    else:
+        said = cnnc.quantize(kit / f"{name}.onnx", calibrate=kit / "quad.npz").as_json()
     assert said["snr_db"]["head"] >= 25
     assert said["float32_accuracy"] > 0.9
     assert said["pictures"] == (75 if name != "sevens" else 70)  # a quarter of 300
@@ -82,10 +86,10 @@ def test_calibration_is_required(kit):
 def refusal(kit, model):
     path = kit / "refused.onnx"
     path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
-    done = run_command("quantize", path, "--calibrate", kit / "quad.npz")
-    assert done.exit_code == 1
+    with pytest.raises(CnncError) as caught:
+        cnnc.quantize(path, calibrate=kit / "quad.npz")
     assert not (kit / "refused.int8.onnx").exists()
-    return done.stderr
+    return str(caught.value)
 
 
 def test_what_cannot_be_quantized_is_refused(kit):
@@ -105,10 +109,62 @@ def test_what_cannot_be_quantized_is_refused(kit):
     assert "it does not take one float32 picture" in refusal(kit, model)
 
 
-def test_a_damaged_file_is_refused(kit):
+def ahead_of(kit, *nodes, **weights):
+    """The foreign file, with `ready` computed by these nodes."""
+    model = onnx.load(kit / "theirs.onnx")
+    rest = [each for each in model.graph.node if "ready" not in each.output]
+    del model.graph.node[:]
+    model.graph.node.extend([rest[0], *nodes, *rest[1:]])
+    model.graph.initializer.extend(numpy_helper.from_array(each, name) for name, each in weights.items())
+    return model
+
+
+def endless(kit):
+    value, kinds = helper.make_tensor_value_info, TensorProto
+    same = [helper.make_node("Identity", [f"{name}_in"], [f"{name}_out"]) for name in ("go", "x")]
+    inputs = [value("at", kinds.INT64, []), value("go_in", kinds.BOOL, []), value("x_in", kinds.FLOAT, None)]
+    body = helper.make_graph(same, "body", inputs, [value(f"{name}_out", *each) for name, each in OUTS.items()])
+    return ahead_of(kit, helper.make_node("Loop", ["", "always", "less"], ["ready"], body=body), always=np.array(True))
+
+
+OUTS = {"go": (TensorProto.BOOL, []), "x": (TensorProto.FLOAT, None)}
+
+
+def trapping(kit):
+    nodes = [
+        helper.make_node("Div", ["lowest", "divisor"], ["quotient"]),  # overflows, which the processor traps
+        helper.make_node("Cast", ["quotient"], ["q"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["less", "q"], ["ready"]),
+    ]
+    return ahead_of(kit, *nodes, lowest=np.array([-(2**31)], np.int32), divisor=np.array([-1], np.int32))
+
+
+X86 = platform.machine() in ("x86_64", "AMD64")  # other processors do not trap
+
+
+@pytest.mark.parametrize(
+    ("model", "limit", "how"),
+    [
+        (endless, 3, "stopped after 3 s of loading and running the file"),
+        pytest.param(trapping, 600, "was killed by signal 8", marks=pytest.mark.skipif(not X86, reason="no trap")),
+    ],
+)
+def test_a_file_that_does_not_finish_is_one_error(kit, model, limit, how):
+    onnx.save(model(kit), kit / "hostile.onnx")
+    done = run_command("quantize", kit / "hostile.onnx", "--calibrate", kit / "quad.npz", "--timeout", limit)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "error[E507]" in done.stderr
+    assert how in done.stderr
+    assert not [each.name for each in kit.iterdir() if each.name.startswith((".cnnc", "hostile.int8"))]
+
+
+def test_a_damaged_file_is_refused(kit, capfd):
     data = bytearray((kit / "ours.onnx").read_bytes())
     data[len(data) // 2] ^= 1
     assert "damaged" in refusal(kit, bytes(data))
+    done = run_command("quantize", kit / "refused.onnx", "--calibrate", kit / "quad.npz")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "error[E501]: the model" in capfd.readouterr().err
 
 
 def test_an_unwritable_target_is_refused(kit, tmp_path):

@@ -52,12 +52,7 @@ def run_model(job: dict[str, Any]) -> dict[str, Any]:
 
 def profile_model(job: dict[str, Any]) -> dict[str, Any]:
     """Run a file under onnxruntime's profiler, and return the events of the runs after the warm-up."""
-    with tempfile.TemporaryDirectory() as folder:
-        session, _, run = _loaded(job, os.path.join(folder, "profile"))
-        for _ in range(_WARM_UP + _PROFILED):
-            run()
-        with open(session.end_profile(), encoding="utf-8") as file:
-            events = [each for each in json.load(file) if each]
+    events = _events(job, _WARM_UP + _PROFILED)
     runs = [each["ts"] for each in events if each["name"] == "model_run"]
     found = [each for each in events if each["ts"] >= runs[_WARM_UP]]
     nodes = [(each["name"], each["args"]["op_name"], each["dur"]) for each in found if each["cat"] == "Node"]
@@ -65,7 +60,27 @@ def profile_model(job: dict[str, Any]) -> dict[str, Any]:
     return {"nodes": nodes, "microseconds": whole, "runs": len(runs) - _WARM_UP}
 
 
-def _loaded(job: dict[str, Any], profile: str | None = None) -> "tuple[Any, float, Callable[[], float]]":
+def count_macs(job: dict[str, Any]) -> dict[str, Any]:
+    """Run a file once, and return the MACs of its nodes, and the numbers of operators that could not be counted."""
+    from cnnc.inference.benchmark.macs import count
+
+    macs, uncounted = count(each for each in _events(job, 1, optimize=False) if each["cat"] == "Node")
+    return {"macs": macs, "uncounted": uncounted}
+
+
+def _events(job: dict[str, Any], runs: int, *, optimize: bool = True) -> list[dict[str, Any]]:
+    """Return the events of onnxruntime's profile of several runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        session, _, run = _loaded(job, os.path.join(folder, "profile"), optimize=optimize)
+        for _ in range(runs):
+            run()
+        with open(session.end_profile(), encoding="utf-8") as file:
+            return [each for each in json.load(file) if each]
+
+
+def _loaded(
+    job: dict[str, Any], profile: str | None = None, *, optimize: bool = True
+) -> "tuple[Any, float, Callable[[], float]]":
     """Return the session, the seconds that it took to load, and a function that runs it and returns milliseconds."""
     import onnxruntime  # noqa: F401 - so that the time to load is that of the model
 
@@ -73,7 +88,7 @@ def _loaded(job: dict[str, Any], profile: str | None = None) -> "tuple[Any, floa
     from cnnc.inference.session import Session
 
     file, start = read_model(job["model"]), perf_counter()
-    how = {"allow_external": job["allow_external"], "threads": job["threads"], "profile": profile}
+    how = {"allow_external": job["allow_external"], "threads": job["threads"], "profile": profile, "optimize": optimize}
     session = Session(file, job["provider"], **how)
     load = perf_counter() - start
     feeds = {port.name: _drawn(job, port) for port in session.inputs}
@@ -147,7 +162,7 @@ def peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
-JOBS = {"run": run_model, "profile": profile_model, "peak": measure_peak}
+JOBS = {"run": run_model, "profile": profile_model, "macs": count_macs, "peak": measure_peak}
 
 
 def main() -> None:

@@ -2,18 +2,19 @@
 
 Takes configurations and returns a `Measurement` for each. Every round starts a new process for every configuration, in
 the opposite order to the round before it, so that a machine that slows down for a while slows all of them. Between
-them, each round measures the machine's GEMM peak.
+them, each round measures the machine's GEMM peak. Last, one run of each file counts its multiply-adds.
 """
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
-from cnnc.inference.benchmark.profile import blocks
-from cnnc.inference.benchmark.results import Configuration, Measurement, Peak, Sample
+from cnnc.inference.benchmark.profile import blocks, path_of
+from cnnc.inference.benchmark.results import Configuration, Macs, Measurement, Peak, Sample
 from cnnc.processes import start, stopped_after
 
 _OF_PEAK = 0.5  # of the seconds of a configuration
@@ -34,7 +35,8 @@ def measure(
     samples: dict[Configuration, list[Sample]] = {each: [] for each in configurations}
     on_cpu = (each for each in configurations if each.provider in ("cpu", "auto"))
     peaks: dict[int, list[Mapping[str, Any]]] = {each.threads: [] for each in on_cpu}
-    todo, done = rounds * (len(samples) + len(peaks)), 0
+    counts = dict.fromkeys(map(_counted_as, configurations), Macs())
+    todo, done = rounds * (len(samples) + len(peaks)) + len(counts), 0
     for round in range(rounds):
         for threads, found in peaks.items():
             progress("the peak of the machine", done, todo)
@@ -45,19 +47,40 @@ def measure(
             progress(str(each), done, todo)
             samples[each].append(Sample(**_answer(_job("run", each, seconds), timeout)))
             done += 1
+    for each in counts:
+        progress(f"the multiply-adds of {each.model}", done, todo)
+        counts[each] = _count(each, timeout)
+        done += 1
     highest = {threads: _peak(threads, found) for threads, found in peaks.items()}
-    return [_measurement(each, found, highest) for each, found in samples.items()]
+    return [_measurement(each, found, counts[_counted_as(each)], highest) for each, found in samples.items()]
 
 
 def profiled(found: Measurement, depth: int | None, timeout: float) -> Measurement:
     """Return the measurement with the time of each block, folded to `depth`, from a run of onnxruntime's profiler."""
     answer = _answer(_job("profile", found.configuration, 0), timeout)
-    return replace(found, blocks=blocks(found.configuration, answer, depth))
+    return replace(found, blocks=blocks(found.configuration, found.macs, answer, depth))
 
 
-def _measurement(about: Configuration, samples: Sequence[Sample], peaks: Mapping[int, Peak]) -> Measurement:
+def _counted_as(about: Configuration) -> Configuration:
+    """Return the configuration that the MACs are counted with: threads do not change them."""
+    on_gpu = about.provider in ("cuda", "tensorrt")  # TensorRT shows no nodes
+    return replace(about, threads=1, provider="cuda" if on_gpu else about.provider)
+
+
+def _count(about: Configuration, timeout: float) -> Macs:
+    try:
+        answer = _answer(_job("macs", about, 0), timeout)
+    except CnncError as error:  # the file may run only with onnxruntime's optimizations
+        return Macs(fault=error.diagnostics[0].message)
+    by_path = Counter[str]()
+    for name, macs in answer["macs"].items():
+        by_path[path_of(name, ours=about.ours)] += macs
+    return Macs(by_path, answer["uncounted"])
+
+
+def _measurement(about: Configuration, samples: Sequence[Sample], macs: Macs, peaks: Mapping[int, Peak]) -> Measurement:
     about = replace(about, provider=samples[0].provider)  # `auto` is now known
-    return Measurement(about, samples, peaks.get(about.threads) if about.provider == "cpu" else None)
+    return Measurement(about, samples, macs, peaks.get(about.threads) if about.provider == "cpu" else None)
 
 
 def _peak(threads: int, found: Sequence[Mapping[str, Any]]) -> Peak:

@@ -7,12 +7,13 @@ conversions between layouts, have rows of their own, so that the rows add up to 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from cnnc.files.onnx_graph import GraphNode, read_structure
-from cnnc.inference.benchmark.results import BlockTime, Configuration
+from cnnc.inference.benchmark.results import BlockTime, Configuration, Macs
 
 KERNEL = "_kernel_time"
 _ADDED = re.compile(r"_(?:nchwc|nhwc|token_\d+|quant)$")
@@ -21,13 +22,13 @@ _LIKE = {"MatMulInteger": "MatMul", "QGemm": "Gemm"}
 _BETWEEN = "between the nodes"
 
 
-def blocks(about: Configuration, answer: Mapping[str, Any], depth: int | None) -> list[BlockTime]:
+def blocks(about: Configuration, macs: Macs, answer: Mapping[str, Any], depth: int | None) -> list[BlockTime]:
     """Return the time of each block of a configuration's file in one run, in the order of the file.
 
     `answer` holds the events of several runs, and the microseconds of all of them. `depth` folds deeper blocks.
     """
     nodes = read_structure(about.model).nodes
-    ours = about.macs is not None
+    ours = about.ours
     names = assigned(nodes, [(name, op) for name, op, _ in answer["nodes"]])
     fold = partial(folded, depth=depth, separator="." if ours or not any("/" in each.name for each in nodes) else "/")
     times: dict[tuple[str, bool], float] = dict.fromkeys(
@@ -37,7 +38,10 @@ def blocks(about: Configuration, answer: Mapping[str, Any], depth: int | None) -
         key = (f"{op}, added by onnxruntime", False) if node is None else (fold(path_of(node, ours=ours)), True)
         times[key] = times.get(key, 0.0) + microseconds
     times[_BETWEEN, False] = max(0.0, answer["microseconds"] - sum(times.values()))
-    return list(_rows(times, answer, _summed(about, fold)))
+    costs = Counter[str]()
+    for path, each in macs.by_path.items():
+        costs[fold(path)] += each
+    return list(_rows(times, answer, costs))
 
 
 def _rows(
@@ -48,13 +52,6 @@ def _rows(
         if each:
             cost = macs.get(path) if in_file else None
             yield BlockTime(path, each / answer["runs"] / 1000, each / whole, cost, in_file)
-
-
-def _summed(about: Configuration, fold: Callable[[str], str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for path, macs in (about.macs or {}).items():
-        found[fold(path)] = found.get(fold(path), 0) + macs * about.batch
-    return found
 
 
 def path_of(name: str, *, ours: bool) -> str:

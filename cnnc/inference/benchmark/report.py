@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cnnc.columns import left, right, widest
+from cnnc.diagnostics import listed
 from cnnc.diagnostics.render import visible
 from cnnc.inference.benchmark.child import SIDE
 from cnnc.inference.benchmark.results import BUSY, NOISY, Measurement, Peak
@@ -21,7 +22,7 @@ def as_text(found: Sequence[Measurement]) -> str:
 
 
 def warnings(found: Sequence[Measurement]) -> list[str]:
-    """Return why the figures may be wrong: other programs were running, or the rounds differ."""
+    """Return why figures may be wrong (other programs were running, or the rounds differ), or are left out."""
     notes = []
     disturbed = [each for each in found if each.disturbed]
     if disturbed:
@@ -30,6 +31,8 @@ def warnings(found: Sequence[Measurement]) -> list[str]:
             f"other programs used the processor: CPU time was {least:.0%} of the time, under {BUSY:.0%}; all times are "
             "too long, and the share of the peak is left out"
         )
+    faults = {each.configuration.model: each.macs.fault for each in found if each.macs.fault is not None}
+    notes += [f"{model}: no GFLOP/s, because its multiply-adds cannot be counted: {faults[model]}" for model in faults]
     worst = max(found, key=lambda each: each.spread)
     if worst.spread > NOISY:
         notes.append(
@@ -64,8 +67,10 @@ def _footnotes(found: Sequence[Measurement]) -> list[str]:
     ]
     if peaks:
         lines.append(f"peak of this machine, from float32 products of {SIDE} × {SIDE} matrices in numpy: {shown}")
-    if any(each.gflops is None for each in found):
-        lines.append("GFLOP/s are computed from the spec in a file; foreign files have none")
+    left_out = {each.configuration.model: each.macs.uncounted for each in found if each.macs.uncounted}
+    for model, ops in left_out.items():
+        names = listed([f"{number} {op}" for op, number in sorted(ops.items())])
+        lines.append(f"GFLOP/s of {visible(model)} are too low: the multiply-adds of {visible(names)} are not counted")
     return lines
 
 

@@ -16,7 +16,7 @@ NOISY = 0.1  # spread of the medians of the rounds, above which they differ too 
 class Configuration:
     """A file and how it runs. `size` is the height and width for inputs whose own are open.
 
-    `macs` maps the paths of the spec's nodes to their multiply-adds per picture; None for a file without a spec.
+    `ours` is whether cnnc wrote the file, so that the names of its nodes are paths of a spec.
     """
 
     model: str
@@ -25,7 +25,7 @@ class Configuration:
     threads: int
     batch: int
     size: tuple[int, int] | None = None
-    macs: Mapping[str, int] | None = field(default=None, compare=False)
+    ours: bool = False
     allow_external: bool = False
 
     def __str__(self) -> str:
@@ -55,6 +55,22 @@ class Peak:
 
 
 @dataclass(frozen=True, slots=True)
+class Macs:
+    """The multiply-adds of a file for a batch of pictures, by path; `uncounted` operators are left out.
+
+    `fault` is the reason why there are none.
+    """
+
+    by_path: Mapping[str, int] = field(default_factory=dict)
+    uncounted: Mapping[str, int] = field(default_factory=dict)
+    fault: str | None = None
+
+    @property
+    def total(self) -> int | None:
+        return sum(self.by_path.values()) if self.fault is None else None
+
+
+@dataclass(frozen=True, slots=True)
 class BlockTime:
     """The time of a block, a node, or of work outside of the file's nodes, in one run; its MACs for the whole batch."""
 
@@ -75,6 +91,7 @@ class Measurement:
 
     configuration: Configuration
     samples: Sequence[Sample]
+    macs: Macs
     peak: Peak | None = None
     blocks: Sequence[BlockTime] = field(default_factory=tuple)
 
@@ -113,11 +130,8 @@ class Measurement:
 
     @property
     def gflops(self) -> float | None:
-        """Achieved GFLOP/s at the median latency, 2 per MAC; None for a file without a spec."""
-        macs = self.configuration.macs
-        if macs is None:
-            return None
-        return 2 * sum(macs.values()) * self.configuration.batch / self.percentile(50) / 1e6
+        """Achieved GFLOP/s at the median latency, 2 per MAC; None if the MACs could not be counted."""
+        return None if self.macs.total is None else 2 * self.macs.total / self.percentile(50) / 1e6
 
     @property
     def disturbed(self) -> bool:
@@ -127,7 +141,7 @@ class Measurement:
 
     @property
     def of_peak(self) -> float | None:
-        """Achieved share of the machine's GEMM peak; None on a GPU, without a spec, or if `disturbed`."""
+        """Achieved share of the machine's GEMM peak; None on a GPU, without MACs, or if `disturbed`."""
         if self.gflops is None or self.peak is None or self.disturbed:
             return None
         return self.gflops / self.peak.gflops
@@ -149,7 +163,8 @@ class Measurement:
             "memory_bytes": self.memory,
             "cpu_share": self.busy,
             "spread": self.spread,
-            "macs": None if about.macs is None else sum(about.macs.values()),
+            "macs": None if self.macs.total is None else self.macs.total // about.batch,
+            "uncounted": self.macs.uncounted,
             "gflops": self.gflops,
             "peak_share": self.of_peak,
             "blocks": [
