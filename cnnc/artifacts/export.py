@@ -183,14 +183,22 @@ def export(
         about = manifest(graph, record, weights_sha256, files, agreements)
         if others:
             about["precisions"] = {each.precision: each.as_json() for each in others}
-        text = json.dumps(about, indent=2, ensure_ascii=False)
-        stage_file(stage / MANIFEST, f"{text}\n".encode(errors="backslashreplace"))
-        staged = {**{each.name: each.path for each in files}, MANIFEST: stage / MANIFEST}
-        sizes = {name: path.stat().st_size for name, path in staged.items()}
-        publish(folder, staged)
+        sizes = _publish(folder, files, about, stage / MANIFEST)
     pictures = ranked(shown)
     model = next((str(folder / name) for name in sizes if name.endswith(".onnx")), None)
     return Built(folder, sizes, agreements, pictures, others, model and next_command(shown, model, pictures))
+
+
+def _publish(
+    folder: Path, files: Sequence[WrittenFile], about: Mapping[str, Any], manifest_path: Path
+) -> dict[str, int]:
+    """Write the manifest, give all staged files their names in `folder`, and return their sizes."""
+    text = json.dumps(about, indent=2, ensure_ascii=False)
+    stage_file(manifest_path, f"{text}\n".encode(errors="backslashreplace"))
+    staged = {**{each.name: each.path for each in files}, MANIFEST: manifest_path}
+    sizes = {name: path.stat().st_size for name, path in staged.items()}
+    publish(folder, staged)
+    return sizes
 
 
 def _onnx_files(files: Sequence[WrittenFile]) -> list[Path]:

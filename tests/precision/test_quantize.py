@@ -123,11 +123,9 @@ def endless(kit):
     value, kinds = helper.make_tensor_value_info, TensorProto
     same = [helper.make_node("Identity", [f"{name}_in"], [f"{name}_out"]) for name in ("go", "x")]
     inputs = [value("at", kinds.INT64, []), value("go_in", kinds.BOOL, []), value("x_in", kinds.FLOAT, None)]
-    body = helper.make_graph(same, "body", inputs, [value(f"{name}_out", *each) for name, each in OUTS.items()])
+    outputs = [value("go_out", kinds.BOOL, []), value("x_out", kinds.FLOAT, None)]
+    body = helper.make_graph(same, "body", inputs, outputs)
     return ahead_of(kit, helper.make_node("Loop", ["", "always", "less"], ["ready"], body=body), always=np.array(True))
-
-
-OUTS = {"go": (TensorProto.BOOL, []), "x": (TensorProto.FLOAT, None)}
 
 
 def trapping(kit):
