@@ -39,11 +39,6 @@ class Cursor(NamedTuple):
         return self.path[:-1]
 
     @property
-    def word(self) -> str:
-        """The whole key or value."""
-        return self.text
-
-    @property
     def op_key(self) -> bool:
         """Whether this is the op of a node."""
         return self.is_key and len(self.path) > 1 and isinstance(self.path[-2], int)
@@ -57,12 +52,7 @@ class Cursor(NamedTuple):
 
 def cursor_at(session: EditorSession, key: str, position: Position) -> Cursor | None:
     """The place of the cursor; None if it is in a comment, or if the text around it cannot be read."""
-    source = session.documents.contents(key).source
-    return find_cursor(source, session.positions(key).offset(position))
-
-
-def find_cursor(source: Source, offset: int) -> Cursor | None:
-    """The place at an offset of a text."""
+    source, offset = session.documents.contents(key).source, session.positions(key).offset(position)
     text = source.text
     end = min((text.find(each, offset) for each in "\r\n" if text.find(each, offset) >= 0), default=len(text))
     for rest in (text[offset:], text[end:], f":{text[end:]}"):  # what follows on the line may have become wrong

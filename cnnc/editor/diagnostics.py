@@ -7,11 +7,13 @@ from pathlib import Path
 
 from lsprotocol import types
 
+from cnnc import diagnostics
 from cnnc.diagnostics import Code, Diagnostic, Span
 from cnnc.editor.documents import real
 from cnnc.editor.positions import Positions
 from cnnc.editor.session import EditorSession
 
+PAGES = Path(diagnostics.__file__).with_name("pages")
 UNNEEDED = (Code.UNUSED_ALLOW, Code.DEAD_NODE)
 
 ByFile = dict[str, list[types.Diagnostic]]
@@ -56,6 +58,7 @@ class ProtocolWriter:
             message="\n".join([*lines, *([f"help: {each.help}"] if each.help else [])]),
             severity=types.DiagnosticSeverity.Error if error else types.DiagnosticSeverity.Warning,
             code=each.code.value,
+            code_description=types.CodeDescription((PAGES / f"{each.code.value}.md").as_uri()),
             source="cnnc",
             tags=[types.DiagnosticTag.Unnecessary] if each.code in UNNEEDED else None,
             related_information=[self._related(note.message, note.span) for note in each.notes if note.span] or None,

@@ -9,6 +9,7 @@ from cnnc.diagnostics.levels import Levels
 from cnnc.editor.completion import TRIGGERS, complete_at, with_page
 from cnnc.editor.documents import key_of
 from cnnc.editor.fixes import quick_fixes
+from cnnc.editor.formatting import formatted
 from cnnc.editor.hover import hover
 from cnnc.editor.navigation import definition, references
 from cnnc.editor.outline import outline
@@ -90,6 +91,10 @@ def _fixes(ls: SpecServer, params: types.CodeActionParams) -> list[types.CodeAct
     return quick_fixes(ls.session, key_of(params.text_document.uri), params.range)
 
 
+def _formatted(ls: SpecServer, params: types.DocumentFormattingParams) -> list[types.TextEdit]:
+    return formatted(ls.session, key_of(params.text_document.uri))
+
+
 HANDLERS: Final[dict[str, Callable[..., Any]]] = {
     types.INITIALIZED: _initialized,
     types.SHUTDOWN: _shut_down,
@@ -107,6 +112,7 @@ HANDLERS: Final[dict[str, Callable[..., Any]]] = {
     types.TEXT_DOCUMENT_PREPARE_RENAME: _prepare_rename,
     types.TEXT_DOCUMENT_RENAME: _rename,
     types.TEXT_DOCUMENT_CODE_ACTION: _fixes,
+    types.TEXT_DOCUMENT_FORMATTING: _formatted,
 }
 OPTIONS: Final = {
     types.TEXT_DOCUMENT_COMPLETION: types.CompletionOptions(TRIGGERS, resolve_provider=True),

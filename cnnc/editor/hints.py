@@ -4,7 +4,6 @@ A line of a block shows the shapes of all instances. A line whose shape is unkno
 from before the error, with a question mark.
 """
 
-from collections.abc import Iterator
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -21,7 +20,7 @@ Labels = dict[int, list[tuple[int, str]]]
 
 
 class _Kept(NamedTuple):
-    """The hints of the last version without errors."""
+    """The lines of a version and their hints, with those from before an error."""
 
     lines: list[str]
     labels: Labels
@@ -40,10 +39,11 @@ class ShapeHints:
         labels = self._labels(key, positions)
         lines = positions.text.splitlines()
         graph = self._session.analyses.of(key).graph
-        if graph and not graph.partial:
-            self._kept[key] = _Kept(lines, labels)
-        elif key in self._kept:
-            labels = labels | _outdated(self._kept[key], lines, labels, positions)
+        earlier: Labels = {}
+        if key in self._kept and (graph is None or graph.partial):
+            earlier = _moved(self._kept[key], lines, labels, positions)
+        self._kept[key] = _Kept(lines, labels | earlier)
+        labels |= {line: [(end, f"{text} ?") for end, text in each] for line, each in earlier.items()}
         found = [
             InlayHint(positions.position(offset), text, InlayHintKind.Type, padding_left=True)
             for each in labels.values()
@@ -57,21 +57,17 @@ class ShapeHints:
 
     def _labels(self, key: str, positions: Positions) -> Labels:
         contents = self._session.documents.contents(key)
-        facts = list(self._session.facts(key)) if contents.section else []
         labels: Labels = {}
-        for entry in _entries(self._session, key):
+        if contents.section is None:
+            return labels
+        facts = list(self._session.facts(key))
+        for entry in contents.section.all_entries():
             place = (key, entry.span.line, entry.span.column)
             shapes = list(dict.fromkeys(shape for each in facts for shape in each.shapes(place)))
             if shapes:
                 offset = _end(entry, positions)
                 labels.setdefault(entry.span.line, []).append((offset, _spelled(shapes)))
         return labels
-
-
-def _entries(session: EditorSession, key: str) -> Iterator[WrittenNode]:
-    section = session.documents.contents(key).section
-    for each in section.walk() if section else ():
-        yield from each.entries
 
 
 def _end(entry: WrittenNode, positions: Positions) -> int:
@@ -87,17 +83,16 @@ def _spelled(shapes: list[str]) -> str:
     return ", ".join(shapes[:MOST_SHAPES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _outdated(kept: _Kept, lines: list[str], labels: Labels, positions: Positions) -> Labels:
+def _moved(kept: _Kept, lines: list[str], labels: Labels, positions: Positions) -> Labels:
     """The earlier hints of lines that have none now; equal lines before and after the edited ones keep theirs."""
     above = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(kept.lines, lines, strict=False))))
     backwards = zip(reversed(kept.lines[above:]), reversed(lines[above:]), strict=False)
     below = len(list(takewhile(lambda pair: pair[0] == pair[1], backwards)))
     added = len(lines) - len(kept.lines)
     found: Labels = {}
-    for line, old in kept.labels.items():
+    for line, earlier in kept.labels.items():
         now = line + added if line > len(kept.lines) - below else line
-        is_there = now <= above or now > len(lines) - below or added == 0
-        if is_there and now not in labels and 0 < now <= len(lines) and lines[now - 1].strip():
-            end = positions.line_end(now)
-            found[now] = [(end, f"{', '.join(text for _, text in old)} ?")]
+        edited = above < now <= len(lines) - below
+        if now not in labels and 0 < now <= len(lines) and lines[now - 1].strip() and not (edited and added):
+            found[now] = [(positions.line_end(now), ", ".join(text for _, text in earlier))]
     return found

@@ -46,24 +46,20 @@ def _parts(session: EditorSession, key: str, position: Position) -> Iterator[str
         yield _about_op(session, key, found.symbol.name)
     if cursor and cursor.is_key:
         yield _about_key(session, key, cursor)
-    elif cursor and cursor.word in CODES:
-        yield CODES[cursor.word].page.rstrip()
+    elif cursor and cursor.text in CODES:
+        yield CODES[cursor.text].page.rstrip()
 
 
 def _entry_at(session: EditorSession, key: str, position: Position) -> WrittenNode | None:
     """The entry whose op is at a position."""
     positions = session.positions(key)
     offset = positions.offset(position)
-    for entry in _entries(session.documents.contents(key).section):
+    section = session.documents.contents(key).section
+    for entry in section.all_entries() if section else ():
         start, end = positions.extent(entry.span)
         if start <= offset <= end:
             return entry
     return None
-
-
-def _entries(section: Section | None) -> Iterator[WrittenNode]:
-    for each in section.walk() if section else ():
-        yield from each.entries
 
 
 def _facts(session: EditorSession, key: str, entry: WrittenNode) -> str:
@@ -165,9 +161,9 @@ def _default(name: str, value: object, kind: str) -> str:
 
 def _about_key(session: EditorSession, key: str, cursor: Cursor) -> str:
     """The meaning of a key, and its value in the node that it belongs to."""
-    known = next((each for each in keys_at(cursor.around) if each.name == cursor.word), None)
+    known = next((each for each in keys_at(cursor.around) if each.name == cursor.text), None)
     lines = [described_key(known)] if known else []
-    page = section_of(cursor.word) if cursor.word in WORDS and not cursor.op_key else None
+    page = section_of(cursor.text) if cursor.text in WORDS and not cursor.op_key else None
     return "\n\n".join(filter(None, [*lines, page]))
 
 

@@ -89,6 +89,11 @@ class Section:
             else:
                 yield entry
 
+    def all_entries(self) -> Iterator[WrittenNode]:
+        """Yield the entries of this section and of all in it."""
+        for each in self.walk():
+            yield from each.entries
+
     def walk(self) -> Iterator["Section"]:
         """Yield this section and all in it."""
         yield self

@@ -39,9 +39,13 @@ class SpecServer(LanguageServer):
         """Take over what the client has said about itself."""
         self.session.encoding = self.workspace.position_encoding or types.PositionEncodingKind.Utf16
         self.search()
+        gc.disable()  # it would stop the server while the user types; `check` collects after a pause
+        asyncio.get_running_loop().call_later(1, self._settle)
+
+    def _settle(self) -> None:
+        """Prepare for completion, and keep all that is loaded from garbage collections."""
         warm_up()
         gc.freeze()
-        gc.disable()  # it would stop the server while the user types; `check` collects after a pause
 
     @property
     def snippets(self) -> bool:

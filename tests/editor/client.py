@@ -156,6 +156,12 @@ class Editor:
         edits = self._ask(name, mark, 0, types.RenameParams, call, new_name=new)
         return self.applied(edits)
 
+    def formatted(self, name: str) -> str:
+        """The text of a file after formatting."""
+        params = types.DocumentFormattingParams(self.document(name), types.FormattingOptions(2, insert_spaces=True))
+        edits = self.wait(self.client.text_document_formatting_async(params)) or []
+        return self.applied(types.WorkspaceEdit({self.uri(name): edits})).get(name, self._texts[name])
+
     def fixes(self, name: str, mark: str) -> dict[str, str]:
         """The texts of a file after each of its quick fixes, by their titles."""
         place = self.at(name, mark)

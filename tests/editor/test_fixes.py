@@ -1,4 +1,4 @@
-"""Quick fixes, from the help of diagnostics."""
+"""Quick fixes, from the help of diagnostics, and formatting."""
 
 SPEC = """\
 cnnc: 1
@@ -17,3 +17,11 @@ def test_the_help_is_offered_as_quick_fixes(editor):
     assert whole == right.replace("kernal", "kernel")
     editor.open("spec.yaml", right.replace("kernal", "kernel"))
     assert editor.fixes("spec.yaml", "kernel") == {}
+
+
+def test_a_spec_is_formatted_and_other_files_are_not(editor):
+    editor.open("spec.yaml", "input: {image: [3, 8, 8]}\nnodes:\n- relu # a comment\ncnnc: 1\n")
+    wanted = "cnnc: 1\ninput: {image: [3, 8, 8]}\nnodes:\n  - relu # a comment\n"
+    assert editor.formatted("spec.yaml") == wanted
+    editor.open("other.yaml", "b:   1\na:   [1,2]\n")
+    assert editor.formatted("other.yaml") == "b:   1\na:   [1,2]\n"

@@ -50,3 +50,20 @@ def test_json_has_shapes(editor):
     text = '{\n"cnnc": 1, "input": {"image": [1, 8, 8]},\n"nodes": [\n{"conv": {"out": 4, "kernel": 3}},\n"relu"\n]}\n'
     editor.open("spec.json", text)
     assert editor.hints("spec.json") == {4: "4×6×6", 5: "4×6×6"}
+
+
+def test_earlier_shapes_move_with_their_lines(editor):
+    editor.open("spec.yaml", SPEC)
+    editor.hints("spec.yaml")
+    wrong = SPEC.replace("  - unit: {out: 8}\n", "  - unit: {out: 8.5}\n")
+    for text in (wrong, "# a comment\n" + wrong, "# a comment\n" + wrong + "# the end\n"):
+        editor.open("spec.yaml", text)
+        found = editor.hints("spec.yaml")
+    assert (found[12], found[18]) == ("16×4×4 ?", "10 ?")
+
+
+def test_a_file_of_blocks_has_the_shapes_of_its_users(editor):
+    blocks = "cnnc: 1\nblocks:\n  unit:\n    nodes:\n      - conv: {out: 2, kernel: 3}\n"
+    editor.open("blocks.yaml", blocks, write=True)
+    editor.open("user.yaml", "cnnc: 1\nuse: [blocks.yaml]\ninput: {image: [1, 8, 8]}\nnodes: [unit, unit]\n")
+    assert editor.hints("blocks.yaml") == {5: "2×6×6, 2×4×4"}
