@@ -45,7 +45,7 @@ def _parts(session: EditorSession, key: str, position: Position) -> Iterator[str
     elif found and found.symbol.kind == "block":
         yield _about_op(session, key, found.symbol.name)
     if cursor and cursor.is_key:
-        yield _about_key(session, key, cursor)
+        yield _about_key(cursor)
     elif cursor and cursor.text in CODES:
         yield CODES[cursor.text].page.rstrip()
 
@@ -116,7 +116,7 @@ def _about_op(session: EditorSession, key: str, op: str) -> str:
         lines += [f"Parameters: {', '.join(_param_of_block(*each) for each in params.items())}"] if params else []
         return "\n\n".join(lines)
     if op in registry.PLACES:
-        return f"{op_page(registry.get(op))}"
+        return op_page(registry.get(op))
     return section_of(op) or "" if op in WORDS else ""
 
 
@@ -142,7 +142,7 @@ def _input(session: EditorSession, file: str, section: Section, name: str) -> st
 
 
 def _param(session: EditorSession, found: Occurrence) -> str:
-    """The default of a parameter, and its value in this network."""
+    """The default of a parameter, or the list that its values come from."""
     contents = session.documents.contents(found.symbol.file)
     for section in contents.section.walk() if contents.section else ():
         if section.path == found.symbol.section:
@@ -159,8 +159,8 @@ def _default(name: str, value: object, kind: str) -> str:
     return f"parameter `{name}`, required" if value is None else f"parameter `{name}`, default {written(value)}"
 
 
-def _about_key(session: EditorSession, key: str, cursor: Cursor) -> str:
-    """The meaning of a key, and its value in the node that it belongs to."""
+def _about_key(cursor: Cursor) -> str:
+    """The meaning of a key."""
     known = next((each for each in keys_at(cursor.around) if each.name == cursor.text), None)
     lines = [described_key(known)] if known else []
     page = section_of(cursor.text) if cursor.text in WORDS and not cursor.op_key else None

@@ -25,9 +25,8 @@ def _inside(section: Section, positions: Positions) -> Iterator[DocumentSymbol]:
         span = section.value.at("blocks").keys[name]
         inner = list(_inside(block, positions))
         yield _symbol(name, SymbolKind.Class, span, _from(span, block.value), positions, inner)
-    called = {id(entry): name for name, entry in reversed(section.names.items())}
     for entry in section.entries:
-        yield _node(entry, called.get(id(entry), entry.op), positions)
+        yield _node(entry, section.owner.names_of.get(id(entry), [entry.op])[0], positions)
 
 
 def _node(entry: WrittenNode, name: str, positions: Positions) -> DocumentSymbol:

@@ -52,7 +52,7 @@ def rename(session: EditorSession, key: str, position: Position, name: str) -> W
         for start, end in reversed(extents):
             text = text[:start] + name + text[end:]
         texts[file] = text
-    _require_same_network(session, {key: None, **dict.fromkeys(texts)}, texts, found.symbol)
+    _require_same_network(session, {key, *texts}, texts, found.symbol)
     return WorkspaceEdit(changes=edits)
 
 
@@ -77,9 +77,7 @@ def _check(session: EditorSession, found: Occurrence, name: str) -> None:
         _refuse(f"the name `{name}` is taken")
 
 
-def _require_same_network(
-    session: EditorSession, files: dict[str, None], texts: dict[str, str], symbol: Meaning
-) -> None:
+def _require_same_network(session: EditorSession, files: set[str], texts: dict[str, str], symbol: Meaning) -> None:
     """Refuse a renaming after which a network would have other nodes or inputs than before."""
 
     def read(path: Path) -> Source:

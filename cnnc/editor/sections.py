@@ -82,6 +82,14 @@ class Section:
                         break
         return found
 
+    @cached_property
+    def names_of(self) -> dict[int, list[str]]:
+        """The names of each entry, by its id: its own, and that of the activation after it."""
+        found: dict[int, list[str]] = {}
+        for name, entry in self.names.items():
+            found.setdefault(id(entry), []).append(name)
+        return found
+
     def _own_entries(self) -> Iterator[WrittenNode]:
         for entry in self.entries:
             if entry.op == "each" and entry.body and entry.body.owner is not entry.body:

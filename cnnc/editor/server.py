@@ -21,6 +21,8 @@ from cnnc.version import __version__
 
 PAUSE = 0.15
 """Seconds without a change after which diagnostics are sent."""
+START = 0.5
+"""Seconds after the start for which the server only answers."""
 
 
 class SpecServer(LanguageServer):
@@ -38,14 +40,15 @@ class SpecServer(LanguageServer):
     def begin(self) -> None:
         """Take over what the client has said about itself."""
         self.session.encoding = self.workspace.position_encoding or types.PositionEncodingKind.Utf16
-        self.search()
         gc.disable()  # it would stop the server while the user types; `check` collects after a pause
-        asyncio.get_running_loop().call_later(1, self._settle)
+        asyncio.get_running_loop().call_later(START, self._settle)
 
     def _settle(self) -> None:
-        """Prepare for completion, and keep all that is loaded from garbage collections."""
+        """Do what takes long, after the first file is shown; leave all that is loaded out of garbage collections."""
+        self.search()
         warm_up()
         gc.freeze()
+        self.check_soon()
 
     @property
     def snippets(self) -> bool:
@@ -85,10 +88,18 @@ class SpecServer(LanguageServer):
         after = _by_file(self.checked)
         for key in {**before, **after}:
             found = after.get(key, [])
-            if found != before.get(key) or key not in before:
+            if key not in before or found != before[key]:
                 params = types.PublishDiagnosticsParams(documents.uri(key), found)
                 self.text_document_publish_diagnostics(params)
+        if len(opened) > 1 and self._refreshes:
+            self.workspace_inlay_hint_refresh(None)  # a changed block changes the shapes in other files
         gc.collect()
+
+    @property
+    def _refreshes(self) -> bool:
+        """Whether the editor requests hints anew when the server tells it to."""
+        workspace = self.client_capabilities.workspace
+        return bool(workspace and workspace.inlay_hint and workspace.inlay_hint.refresh_support)
 
 
 def _by_file(checked: dict[str, ByFile]) -> ByFile:

@@ -70,8 +70,7 @@ class _Names:
         keys = mapping(section.value)
         for key in ("params", "over"):
             yield from self._expressions(keys.get(key), section, section)
-        outputs = section if section.kind != "each" or section.owner is section else None
-        if outputs:
+        if section.owner is section:
             yield from self._references(keys.get("outputs"), section)
         if section.kind == "file":
             for key in ("input", "inputs"):
@@ -81,7 +80,7 @@ class _Names:
 
     def _of_entry(self, entry: WrittenNode, section: Section) -> Iterator[Occurrence]:
         owner = section.owner
-        for name in (name for name, each in owner.names.items() if each is entry):
+        for name in owner.names_of.get(id(entry), ()):
             given = entry.given_name
             explicit = given is not None and given.data == name
             span = bare(given.span) if explicit and given else entry.span
@@ -148,7 +147,7 @@ class _Names:
             elif definer := section.param(name.id):
                 symbol = Meaning("param", self._key, definer.path, name.id)
             span = place_in(str(value.data), value.span, expression.extent_of(name))
-            if (symbol and span != value.span) or (symbol and value.data == name.id):
+            if symbol and span != value.span:  # else the text is not in the file as it is, as in a string with escapes
                 yield Occurrence(symbol, span)
 
 

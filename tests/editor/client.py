@@ -27,11 +27,14 @@ class Editor:
         self._texts: dict[str, str] = {}
         self.published: dict[str, list[types.Diagnostic]] = {}
         self.shown: list[str] = []
+        self.refreshes = 0
         self.client = LanguageClient("editor", "1")
         self._listen()
         self.wait(self.client.start_io(*(command or (sys.executable, "-m", "cnnc", "lsp", "--stdio"))))
         root = types.WorkspaceFolder(self.uri(""), "tests")
-        about = types.InitializeParams(types.ClientCapabilities(), workspace_folders=[root])
+        refresh = types.InlayHintWorkspaceClientCapabilities(refresh_support=True)
+        can = types.ClientCapabilities(types.WorkspaceClientCapabilities(inlay_hint=refresh))
+        about = types.InitializeParams(can, workspace_folders=[root])
         self.capabilities = self.wait(self.client.initialize_async(about)).capabilities
         self.client.initialized(types.InitializedParams())
 
@@ -43,6 +46,10 @@ class Editor:
         @self.client.feature(types.WINDOW_SHOW_MESSAGE)
         def show(params: types.ShowMessageParams) -> None:
             self.shown.append(params.message)
+
+        @self.client.feature(types.WORKSPACE_INLAY_HINT_REFRESH)
+        def refresh(params: None) -> None:
+            self.refreshes += 1
 
         @self.client.feature(types.WORKSPACE_CONFIGURATION)
         def configure(params: types.ConfigurationParams) -> list[None]:

@@ -44,6 +44,7 @@ def test_a_changed_block_is_checked_in_the_files_that_use_it(editor):
     editor.diagnostics("user.yaml")
     editor.open("blocks.yaml", blocks.replace("kernel: 3", "kernel: 10"))
     (found,) = editor.diagnostics("blocks.yaml", "E303")
+    assert editor.refreshes  # of the hints in the other files
     assert "user.yaml" in {each.location.uri.rpartition("/")[2] for each in found.related_information}
     editor.open("blocks.yaml", blocks.replace("unit", "other"))
     editor.diagnostics("user.yaml", "E205")
