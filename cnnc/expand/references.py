@@ -211,8 +211,9 @@ def _known(source: InputReference, scope: Scope) -> Advice:
             kinds = "a block or group sees only its own inputs and nodes"
             return Advice(f"{kinds} ({own}): add `{name}` to its `inputs`, and to the `from` where it is used")
         around = around.around
-    if is_computed(source.span):
-        return Advice(way_out)
+    line = source.span.source.line(source.span.line)
+    if line[source.span.column - 1 : source.span.end_column - 1].strip("'\"") != source.spelling:
+        return Advice(way_out)  # an expression, or a name that the next round of an `each` takes over
     if fix and near and source.port:
         fix = Fix((Write(source.span, f"{near}.{source.port}"),), fix.certain)
     return Advice(way_out, fix)

@@ -151,7 +151,8 @@ def _diagnose(
         explanation = f" ({description})" if not inner and (description := _description(model, key)) else ""
         return Diagnostic(codes.missing, f"{owner} needs `{key}`{explanation}", holder.span, help=f"add `{key}: …`")
     spelling = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)[1:]
-    here = value.at(*path).span
+    found = value.at(*path)  # or, if the text does not have it, what it would be in
+    here = found.span
     reason, (way_out, fix) = explain(detail, here)
     if way_out and is_computed(here) and isinstance(detail["input"], float):
         way_out = "`/` always gives a float: divide with `//`, or round with `int(…)`"
@@ -160,12 +161,15 @@ def _diagnose(
             way_out, fix = with_dollar(written, here)
         way_out = way_out or _cut_pair(detail["input"], value)
     message = f"`{spelling}` of {what} {reason}" if spelling else f"{what} {reason}"
-    return Diagnostic(codes.bad, message, here, help=way_out, fix=None if is_computed(here) else fix)
+    is_written = found.plain() == detail["input"] and not is_computed(here)
+    return Diagnostic(codes.bad, message, here, help=way_out, fix=fix if is_written else None)
 
 
 def is_computed(at: Span) -> bool:
-    """Whether the value at a place is the result of an expression there."""
-    return "$" in at.source.line(at.line)[at.column - 1 : at.end_column - 1]
+    """Whether the value at a place is the result of an expression there, or has one in it."""
+    if at.line == at.end_line:
+        return "$" in at.source.line(at.line)[at.column - 1 : at.end_column - 1]
+    return any("$" in line for line in at.source.lines[at.line - 1 : at.end_line])
 
 
 _TRUTHS = {"yes": "true", "on": "true", "true": "true", "1": "true"}
@@ -205,10 +209,9 @@ def explain(detail: ErrorDetails, at: Span) -> tuple[str, Advice]:
         return f"must be {expected}, got {show(got)}", _option(str(got), options, at) if len(options) > 1 else Advice()
     if kind == "value_error":
         reason = str(context["error"])
-        # the message names the fields of a mapping that do not fit together
-        return (
-            (reason, Advice()) if isinstance(got, dict) else (f"{reason}, got {show(got)}", _respelt(reason, got, at))
-        )
+        if isinstance(got, dict):  # the message names the fields that do not fit together
+            return reason, Advice()
+        return f"{reason}, got {show(got)}", _respelt(reason, got, at)
     return f"is invalid: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {show(got)}", Advice()
 
 
