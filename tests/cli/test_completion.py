@@ -27,7 +27,7 @@ def words(*given):
         ((" ",), list(COMMANDS)),
         (("e",), ["eval", "explain"]),
         (("--ver",), ["--version"]),
-        (("check", "--d"), ["--depth", "--deny"]),
+        (("check", "--d"), ["--depth", "--deny", "--diff"]),
         (("check", "a.yaml", "--so"), ["--sort"]),
         (("check", "--format", ""), ["text", "json", "github", "sarif", "junit", "gitlab"]),
         (("check", "--format", "j"), ["json", "junit"]),
