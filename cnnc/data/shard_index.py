@@ -46,12 +46,12 @@ def indexed(archives: Sequence[Path], kind: str) -> list[Example]:
     """Return the examples of the archives, with labels of that kind; raises CnncError (E508)."""
     found = list[Example]()
     for shard, path in enumerate(archives):
-        require_file(str(path), Code.DATA_UNREADABLE, "data")
+        size = require_file(str(path), Code.DATA_UNREADABLE, "data")
         before = len(found)
         with reading(path):
             try:
                 with tarfile.open(path, "r:") as archive:
-                    for key, members in groupby(_members(archive), key=lambda each: split(each.name)[0]):
+                    for key, members in groupby(_members(archive, size), key=lambda each: split(each.name)[0]):
                         found.append(_example(archive, Example(shard, path, key), members, SUFFIX_OF.get(kind)))
             except tarfile.TarError as error:
                 raise unreadable(path, f"it is not a tar archive, or damaged: {error}", COPY_AGAIN) from error
@@ -60,8 +60,11 @@ def indexed(archives: Sequence[Path], kind: str) -> list[Example]:
     return found
 
 
-def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def _members(archive: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
+    """Yield the plain files; raises TarError if the archive ends within one."""
     for member in archive:
+        if member.isreg() and member.offset_data + member.size > size:
+            raise tarfile.ReadError(f"it ends within {member.name}")
         name = member.name.rpartition("/")[2]
         if member.isreg() and not member.issparse() and not name.startswith((".", "__")):
             yield member

@@ -45,9 +45,10 @@ class _ExampleNames(Sequence[Path]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
-        return self._archives[self._shard[index]] / self._keys[index].decode(errors="replace")
+        return self._archives[self._shard[index]] / self._keys[index].decode()
 
     def take(self, indices: NDArray[np.intp]) -> "_ExampleNames":
+        """Return the names at these indices."""
         return _ExampleNames(self._archives, self._shard[indices], self._keys[indices])
 
 
@@ -98,7 +99,7 @@ class Shards(Files):
 
     def _bytes(self, index: int, spans: NDArray[np.int64]) -> bytes:
         path, (offset, size) = self.archives[self.shard[index]], spans[index].tolist()
-        with reading(path), open(path, "rb", buffering=0) as file:
+        with reading(path), open(path, "rb") as file:
             file.seek(offset)
             content = file.read(size)
         if len(content) != size:
@@ -169,7 +170,7 @@ def _shards(
         odd = next(one for one, each in zip(examples, labels, strict=True) if each.shape in widths)
         raise odd.error(f"its list of labels has another length than {examples[0].key}'s")
     shard = np.array([each.shard for each in examples], np.int32)
-    keys = np.array([each.key.encode() for each in examples])
+    keys = np.array([each.key.encode(errors="replace") for each in examples])
     spans = np.array([each.picture for each in examples], np.int64)
     masks = np.array([each.mask for each in examples if each.mask], np.int64).reshape(-1, 2)
     return Shards(

@@ -47,7 +47,7 @@ def test_an_input_that_is_handed_through_is_no_score():
 def test_training_knows_probabilities_behind_a_flatten():
     graph = graph_of("softmax", *ROUNDABOUT)
     logits, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
-    _, loss, _ = Objective(graph)(logits.softmax(1), labels)
+    _, loss, *_ = Objective(graph)(logits.softmax(1), labels)
     assert loss.item() == pytest.approx(torch.nn.functional.cross_entropy(logits, labels, reduction="sum").item())
 
 
