@@ -27,7 +27,7 @@ EXTRAS: Final = {
 BESIDE: Final = {
     "parquet": ("pyarrow",),
     "ray": ("ray",),
-    "lsp": ("pygls",),
+    "lsp": ("lsprotocol", "pygls"),
     "draw": ("resvg_py",),
     "sweep": ("optuna",),
 }
@@ -42,7 +42,7 @@ NEEDS: Final = {
     **dict.fromkeys(("build", "verify", "quantize", "import"), _BUILD),
     "train": (*_COMPILE, "lightning_fabric", "matplotlib", "tensorboard"),
     "fmt": ("yaml",),
-    "lsp": (*_CHECK, "pygls"),
+    "lsp": (*_CHECK, "lsprotocol", "pygls"),
     **dict.fromkeys(("infer", "bench"), EXTRAS["infer"]),
 }
 """The modules that each command or function needs in its usual form; some of its options need others."""

@@ -112,6 +112,7 @@ def python_without(modules, arguments, folder):
         ("onnxruntime", ["infer", "foreign.onnx", PICTURE, "--provider", "cpu"]),
         ("pyarrow", ["infer", ONNX, PICTURE, "--provider", "cpu", "-o", "out.parquet"]),
         ("ray", ["infer", ONNX, PICTURE, "--provider", "cpu", "--engine", "ray"]),
+        ("pygls", ["lsp"]),
         ("torch", ["eval", SCRIPT, "--data", "digits"]),
         ("onnxruntime", ["eval", ONNX, "--data", "digits", "--device", "cpu"]),
         ("matplotlib", ["eval", ONNX, "--data", "digits", "-o", "matrix.png"]),

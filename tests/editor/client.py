@@ -12,7 +12,7 @@ from pygls.lsp.client import LanguageClient
 from pygls.uris import from_fs_path, to_fs_path
 
 EVERYTHING = types.Range(types.Position(0, 0), types.Position(100_000, 0))
-WAIT = 60.0
+WAIT = 240.0
 """Seconds for an answer."""
 _NONE_YET = types.Diagnostic(EVERYTHING, "")
 
