@@ -80,7 +80,7 @@ def require_layers(model: "onnx.ModelProto", path: Path) -> None:
         help = f"convert it first with `onnx.version_converter.convert_version(model, {OPSET})`, or export it again"
         raise _not_reducible(path, f"its opset is {opset}, int8 with a scale per channel needs {OPSET} or later", help)
     if kinds.isdisjoint(LAYERS):
-        raise _not_reducible(path, "it has no convolution, linear layer or matrix product", "use its float32 file")
+        raise _not_reducible(path, "it has no convolution, linear layer or matrix product", "use the file as it is")
 
 
 def _not_reducible(path: Path, reason: str, help: str) -> CnncError:

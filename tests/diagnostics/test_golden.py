@@ -27,7 +27,7 @@ GENERATED = {  # files that no editor would keep, or that are not there
     "E103-latin1": "cnnc: 1\nname: résumé\n".encode("latin-1"),
     "E103-utf16": "cnnc: 1\nname: net\n".encode("utf-16"),
 }
-ELSEWHERE = {code for code in Code if code.value[1] in "45"}  # of targets and the runtime: their own tests hold them
+ELSEWHERE = {code for code in Code if code.value[1] in "45"}  # of targets and the runtime: test_golden_commands.py
 
 COMPANIONS = {
     "E308-round": {"W309"},  # the `from` that takes another node
