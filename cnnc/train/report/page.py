@@ -121,8 +121,8 @@ def _charts(run: Run) -> Iterator[tuple[str, str]]:
     for name in _metrics(run):
         series = [Series(part, _points(run, f"{part}_{name}")) for part in ("train", "test")]
         series = [each for each in series if each.points]
-        decides = name == run.metric and run.best is not None
-        mark = (run.best["epoch"], run.score) if decides and run.best and run.score is not None else None
+        best = run.best if name == run.metric else None
+        mark = (best["epoch"], run.score) if best and run.score is not None else None
         title = _capitalised(title_of(name))
         if mark:
             title += f", best {number(mark[1])} in epoch {mark[0]:,}"
