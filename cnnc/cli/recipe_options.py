@@ -23,6 +23,8 @@ def add_recipe(parser: Parser) -> None:
         kind = _plain(field.annotation)
         if name == "class_weights":
             parser.option(option, type=_balanced, metavar="<balanced|NUMBER,...>", help=f"{about}.")
+        elif name == "batch":
+            parser.option(option, type=_batch, metavar="<auto|integer>", help=f"{about}; auto: the most that fit.")
         elif kind is bool:
             parser.switch(option, help=f"{about}.")
         elif get_origin(kind) is list:
@@ -65,6 +67,10 @@ def _balanced(text: str) -> str | list[float]:
         return [float(each) for each in text.split(",")]
     except ValueError:
         raise ArgumentTypeError(f"expected `balanced` or numbers with commas between them, got {text!r}") from None
+
+
+def _batch(text: str) -> str | float:
+    return text if text == "auto" else Number()(text)
 
 
 def _scaled(text: str) -> tuple[str, float]:

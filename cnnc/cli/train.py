@@ -24,6 +24,7 @@ def add_options(parser: Parser) -> None:
     parser.option("--devices", type=Number(least=1), default=1, help="Number of devices, with one process each.")
     sweep = "Train with each combination of values of these recipe fields or of parameters of the spec."
     parser.option("--sweep", metavar="NAME=VALUE,...", several=True, help=sweep)
+    parser.flag("--find-lr", help="Train some steps with rising learning rates, and propose one.")
     parser.flag("--resume", help="Continue the run in DIR/NAME/, or the sweep in DIR/NAME.sweep/.")
     parser.flag("--live", help="Show curves on the terminal, redrawn after every epoch.")
     parser.option("--out", "-o", metavar="DIR", default=OUT, help="Write to DIR/NAME/.")
@@ -41,11 +42,42 @@ def run(given: Namespace) -> int:
     if given.data is not None and not is_utf8(given.data):
         raise WrongCall(f"--data: the path {given.data} is not valid UTF-8, as a recipe must be", "rename the folder")
     require([*NEEDS["train"], *(["plotille"] if given.live else [])], "training")
+    if given.devices > 1 and (given.find_lr or given.batch == "auto"):
+        raise WrongCall(f"{'--find-lr' if given.find_lr else '--batch auto'} is for one device")
+    if given.batch == "auto":
+        given.batch = None if given.resume else _largest_batch(given)
+    if given.find_lr:
+        return _find_rate(given)
     if given.sweep:
         return _sweep(given)
     if not started_by_launcher() and given.devices > 1:
         return launch(sys.argv[1:], given.devices)
     return _train(given, recipe_fields(given))
+
+
+def _largest_batch(given: Namespace) -> int:
+    """Return the batch size that fits the memory; a resumed run keeps the one it began with."""
+    from cnnc.compiler import load
+    from cnnc.train.largest_batch import largest_batch
+
+    graph = load(given.spec, set=parameters(given.set))
+    batch = largest_batch(graph, {**recipe_fields(given), "batch": None}, given.device)
+    note(f"`--batch auto` is {batch}; `lr` may have to grow with it")
+    return batch
+
+
+def _find_rate(given: Namespace) -> int:
+    """Print learning rates with their losses, and a proposal, and draw them."""
+    from pathlib import Path
+
+    from cnnc.compiler import load
+    from cnnc.train.find_lr import find_rate, write
+
+    graph = load(given.spec, set=parameters(given.set))
+    curve = find_rate(graph, recipe_fields(given), given.device, note)
+    paths = write(curve, Path(given.out), graph.name)
+    print("\n".join([curve.as_text(), "", *map(str, paths)]))
+    return 0
 
 
 def _sweep(given: Namespace) -> int:

@@ -72,6 +72,8 @@ class Train(Part):
     seed: int | None = Field(None, ge=0, lt=2**63, description="random seed; also selects deterministic kernels")
     limit: int | None = Field(None, ge=1, le=2**40, description="use only this many examples, the first ones")
     val_split: float | None = Field(None, gt=0, lt=1, description="test on this fraction of the training set")
+    workers: int | None = Field(None, ge=0, le=1024, description="processes that read picture files; default: up to 8")
+    cache: bool = Field(False, description="keep pictures that were read from files in memory, for the next epochs")
     skip_unreadable: bool = Field(False, description="leave out pictures that cannot be read")
     precision: Annotated[
         Literal["32", "bf16", "16", "auto"],

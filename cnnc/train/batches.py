@@ -42,15 +42,22 @@ class BatchSource(Protocol):
 
 
 def source(
-    split: DecodedSplit | Files, preprocess: Preprocess, device: "torch.device", sharing: int = 1, buffer: int = 1
+    split: DecodedSplit | Files,
+    preprocess: Preprocess,
+    device: "torch.device",
+    sharing: int = 1,
+    buffer: int = 1,
+    workers: int | None = None,
 ) -> BatchSource:
     """Return the source of the split's examples; `sharing` processes on this machine read files.
 
-    `buffer` is the number of examples among which those of tar shards are shuffled.
+    `buffer` is the number of examples among which those of tar shards are shuffled, `workers` the number of processes
+    that read files for this one, by default one a core and at most MOST_WORKERS; with 0, this process reads.
     """
     if isinstance(split, DecodedSplit):
         return Resident(split, preprocess, device)
-    return Streamed(split, preprocess, device, max(1, min(MOST_WORKERS, _cores()) // sharing), buffer)
+    default = max(1, min(MOST_WORKERS, _cores()) // sharing)
+    return Streamed(split, preprocess, device, default if workers is None else workers, buffer)
 
 
 class Resident:
@@ -109,13 +116,15 @@ class Streamed:
         import torch
         from torch.utils.data import DataLoader
 
+        if not ranges:
+            return
         positions = range(len(self)) if order is None else order.tolist()
         chosen = [list(positions[each.start : each.stop]) for each in ranges]
         loader: DataLoader[Any] = DataLoader(
             self._pictures,  # type: ignore[arg-type]  # torch asks for a base class, and needs two methods
             batch_sampler=chosen,
             num_workers=min(self._workers, len(chosen)),
-            multiprocessing_context=context(["torch", __name__, "cnnc.data.pictures"]),
+            multiprocessing_context=context(["torch", __name__, "cnnc.data.pictures"]) if self._workers else None,
             worker_init_fn=follow_parent,
             collate_fn=collate,
             pin_memory=self._device.type == "cuda",

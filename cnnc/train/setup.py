@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cnnc.data import folder as picture_folder
-from cnnc.data.dataset import Data, Labelling
+from cnnc.data.dataset import Data, Files, Labelling, Part
 from cnnc.data.load import load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph
@@ -18,6 +18,7 @@ from cnnc.language.recipe import Train
 from cnnc.targets.torch_module import lower, shapes
 from cnnc.train.balance import balanced_order, class_weights
 from cnnc.train.batches import BatchSource, source
+from cnnc.train.cached import Cached
 from cnnc.train.compatibility import least_share, require_fit, target_of
 from cnnc.train.devices import Team
 from cnnc.train.epoch_order import Plan
@@ -69,15 +70,20 @@ def set_up(
     if recipe.recompute:
         recompute(module, graph.name)
     learner = Learner(team, graph, module, recipe, selection, class_weights(recipe, data))
-    train = source(data.train, learner.preprocess, team.device, team.local, recipe.shuffle_buffer)
+    train = _source(data.train, learner, team, recipe)
     return Setup(
         data,
         learner,
         _plan(recipe, len(data.train), team.world, least_share(graph, selection)),
         _order(recipe, data.train.labels, train),
         train,
-        source(data.test, learner.preprocess, team.device, team.local) if data.test else None,
+        _source(data.test, learner, team, recipe) if data.test else None,
     )
+
+
+def _source(split: Part, learner: Learner, team: Team, recipe: Train) -> BatchSource:
+    found = source(split, learner.preprocess, team.device, team.local, recipe.shuffle_buffer, recipe.workers)
+    return Cached(found, team.device) if recipe.cache and isinstance(split, Files) else found
 
 
 def _plan(recipe: Train, examples: int, world: int, least: int) -> Plan:

@@ -48,7 +48,7 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 ELSEWHERE = {
     *("data", "limit", "val_split", "skip_unreadable", "seed", "aux_weight", "tf32", "compile", "fresh"),
-    *("recompute", "save_every", "loss", "masks", "shuffle_buffer"),
+    *("recompute", "save_every", "loss", "masks", "shuffle_buffer", "workers", "cache"),
 }
 
 
