@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnc.cli.options import add_set, parameters
+from cnnc.cli.options import add_set, note, parameters
 from cnnc.cli.parser import Number, Parser, WrongCall
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _sketch(given: Namespace) -> "Sketch":
             raise WrongCall("--set sets parameters of a spec; an ONNX file has none")
         from cnnc.importing.drawn import sketch_of
 
-        return sketch_of(given.network)
+        return sketch_of(given.network, note)
     from cnnc.compiler import load
     from cnnc.drawing.sketch import sketch
     from cnnc.text.revision import at_revision

@@ -4,7 +4,7 @@ Takes a proved graph; returns a `Sketch`, which knows no ops. A network that is 
 ops that cnnc does not have, can be made a `Sketch` too, and the later stages are the same.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,8 +44,8 @@ class Sketch:
     """A network. `scopes` maps the paths of scopes to the names of their blocks; nodes of a scope are contiguous.
 
     `inputs` maps names to shapes, `outputs` names to values, `texts` the names of files to their text. `summary` has
-    the totals in words, `alive` the bytes of activations that are alive while a node runs. `marks` gives nodes a mark,
-    such as `added`, that colours them.
+    the totals in words, `reach` the largest receptive field that is less than everything, `alive` the bytes of
+    activations that are alive while a node runs. `marks` gives nodes a mark, such as `added`, that colours them.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Sketch:
     outputs: Mapping[str, Ref]
     scopes: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
+    reach: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
     alive: Mapping[str, int] = field(default_factory=dict)
     marks: Mapping[str, str] = field(default_factory=dict)
@@ -73,6 +74,7 @@ def sketch(graph: Graph, marks: Mapping[str, str] | None = None) -> Sketch:
         outputs={each.name: each.ref for each in graph.outputs},
         scopes=graph.scopes,
         summary=_summary(graph),
+        reach=_reach(fields.values()),
         texts={span.source.name: span.source.text for span in spans if span and span.source.text},
         alive=alive_bytes(graph) or {},
         marks=marks or {},
@@ -112,6 +114,13 @@ def _facts(graph: Graph, node: Node, seen: Field | None) -> dict[str, str]:
         strides = {str(side.stride) for side in (seen.height, seen.width) if side.stride is not None}
         facts |= {"stride in the input": " × ".join(sorted(strides))} if strides else {}
     return facts
+
+
+def _reach(fields: Iterable[Field]) -> str:
+    """Return the largest receptive field of a node that does not see everything; empty if there is none."""
+    sides = [(each.height, each.width) for each in fields]
+    sizes = [(a.size or 0, b.size or 0) for a, b in sides if not (a.whole or b.whole)]
+    return " × ".join(map(str, max(sizes))) if sizes else ""
 
 
 def _seen(side: Side) -> str:

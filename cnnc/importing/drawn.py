@@ -6,7 +6,7 @@ ONNX and the scopes of its names, and is read without the weights.
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from cnnc.compiler import load
@@ -30,14 +30,18 @@ _FAMILIES: Final = {
 _FAMILY: Final = {op: family for family, ops in _FAMILIES.items() for op in ops.split()}
 
 
-def sketch_of(path: str) -> Sketch:
-    """Return the sketch; raises CnncError (E501) if the file is no ONNX model."""
+def sketch_of(path: str, note: Callable[[str], None]) -> Sketch:
+    """Return the sketch; raises CnncError (E501) if the file is no ONNX model.
+
+    `note` is called with the reason if the file cannot be imported.
+    """
     require(["numpy", "onnx"], "drawing an ONNX file")
     try:
         return sketch(load(with_blocks(read(path)).spec))
     except CnncError as error:
         if any(each.code == Code.MODEL_UNREADABLE for each in error.diagnostics):
             raise
+        note(f"the picture shows the ops of ONNX: {error.diagnostics[0].message}")
     return _plain(path)
 
 
