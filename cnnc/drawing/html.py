@@ -1,7 +1,7 @@
 """The HTML pages of `cnnc draw` and `cnnc diff --html`: one file each, which works offline.
 
-Takes sketches; returns the page. `draw.js` folds and unfolds, searches, zooms, and shows the facts of a node with its
-line of the spec; `draw.css` is the style. See `pane.py` for the picture itself.
+Takes sketches; returns the page. `picture.js` folds, unfolds and zooms; `draw.js` searches, fills the tables, and shows
+the facts of a node with its line of the spec; `draw.css` is the style. See `pane.py` for the picture itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,8 +82,9 @@ def _page(
         '<p class="hidden" id="said" aria-live="polite"></p>'
     )
     style = part("picture.css", "cnnc.drawing") + part("draw.css", "cnnc.drawing") + _colours()
+    script = part("picture.js", "cnnc.drawing") + part("draw.js", "cnnc.drawing")
     data = {"panes": [pane.data for pane in shown], "changes": changes}
-    return page(title, body, style=style, script=part("draw.js", "cnnc.drawing"), data=data)
+    return page(title, body, style=style, script=script, data=data)
 
 
 def _legend(shown: Sequence[Pane]) -> str:

@@ -1,4 +1,4 @@
-"""A network in an HTML page: its picture as nested SVG without places, and the data that `draw.js` needs to place it.
+"""A network in an HTML page: its picture as nested SVG without places, and the data to place it (`picture.js`).
 
 Takes a sketch; returns the picture and its data. The script stacks ranks anew when a box is folded or unfolded; x is
 that of the layout. The picture is a tree for screen readers: boxes are items of it that can be folded.

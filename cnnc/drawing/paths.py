@@ -1,7 +1,7 @@
 """The line of an edge, as the path of an SVG.
 
 Takes a box that has been stacked, and an edge in it; coordinates are those of the box. An edge bends only in the gaps
-between ranks, where no item is. The script of the page (`draw.js`) makes the same lines.
+between ranks, where no item is. The script of the page (`picture.js`) makes the same lines.
 """
 
 from cnnc.drawing import u_shape

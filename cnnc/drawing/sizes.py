@@ -50,7 +50,7 @@ def texts_of(item: Drawn) -> list[tuple[str, float]]:
 
 def has_bar(item: Drawn) -> bool:
     """Whether an item shows its share of the MACs."""
-    return any(node.macs for node in item.nodes)
+    return item.macs > 0
 
 
 def repeat_width(item: Drawn) -> float:

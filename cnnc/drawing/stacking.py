@@ -2,7 +2,7 @@
 
 Takes a box whose items have ranks and x; sets y, the height of the box, and where edges start and end. A long box may
 be broken into columns beside each other, where only one edge passes from a rank to the next. The script of the page
-(`draw.js`) stacks in the same way when a box is folded.
+(`picture.js`) stacks in the same way when a box is folded.
 """
 
 from collections import Counter, defaultdict
