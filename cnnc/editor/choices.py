@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from cnnc.ops import registry
 from cnnc.ops.purposes import brief
 from cnnc.text.source import SUFFIXES
 
+MOST_ENTRIES = 500  # of a folder
 _BODIES = {
     "group": "group:\n    nodes:\n      - $0",
     "each": "each:\n    over: {$1}\n    nodes:\n      - $0",
@@ -174,11 +176,19 @@ def ports(place: CompletionPlace) -> Iterator[Completable]:
 
 
 def files(place: CompletionPlace) -> Iterator[Completable]:
-    """Yield the files in the folder of the spec, and below it, that have blocks and no network."""
+    """Yield the files in the folder of the spec, and one level below it, that may be specs."""
     folder = Path(place.key).parent
-    for entry in sorted(os.scandir(folder), key=lambda each: each.name) if os.path.isdir(folder) else ():
-        inside = sorted(os.scandir(entry), key=lambda each: each.name) if entry.is_dir() else [entry]
-        for file in inside:
+    for entry in _entries(str(folder)):
+        for file in _entries(entry.path) if entry.is_dir() else [entry]:
             if file.name.endswith(SUFFIXES) and not file.name.startswith("."):
                 path = Path(file.path).relative_to(folder).as_posix()
                 yield Completable(path, place.word(path), CompletionItemKind.File)
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """The first entries of a folder; none if it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(islice(entries, MOST_ENTRIES), key=lambda each: each.name)
+    except OSError:
+        return []

@@ -18,7 +18,7 @@ from cnnc.editor.session import EditorSession
 from cnnc.ops import registry
 from cnnc.ops.describe import op_page
 
-TRIGGERS = ["$", ".", "(", "{", "[", ",", " ", '"', "-"]
+TRIGGERS = ["$", ".", "(", "{", "[", ",", " ", '"']
 _OF_NODES = ("from", "share", "like", "outputs")
 
 
@@ -31,7 +31,7 @@ def complete_at(
         return []
     positions = session.positions(key)
     offset = positions.offset(position)
-    start = offset - len(cursor.typed)
+    start = offset - len(cursor.before if cursor.path[:1] == ("use",) else cursor.typed)  # all of a path
     section, quoted = _section(session, key, cursor), _quoted(positions.text, offset, cursor)
     place = CompletionPlace(session, key, cursor, section, quoted)
     found: dict[str, Completable] = {}

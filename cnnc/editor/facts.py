@@ -25,7 +25,6 @@ class Fact(NamedTuple):
     """A node, or a scope with all its nodes. `memory` is the size of its outputs in bytes per sample."""
 
     path: str
-    op: str
     takes: str
     shape: str
     params: int
@@ -93,7 +92,6 @@ class LineFacts:
         macs, memory = [each.cost.macs for each in nodes], [bytes_of(each.outputs) for each in nodes]
         return Fact(
             path=path,
-            op=node.op.name if node else self.graph.scopes.get(path, ""),
             takes=", ".join(map(str, self._types(refs))),
             shape=self._shape(path),
             params=sum(each.cost.params for each in nodes),

@@ -3,6 +3,7 @@
 A fix that is not certain is offered as well, but is not the preferred one: the user decides.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from lsprotocol import types
@@ -34,19 +35,19 @@ def quick_fixes(session: EditorSession, key: str, within: types.Range) -> list[t
             )
     certain = [each.fix for each in analysis.diagnostics if each.fix and each.fix.certain and each.severity == "error"]
     own = [fix for fix in certain if real(Path(fix.source.name)) == key]
-    if len(own) > 1:
-        found.append(_all(session, key, own))
-    return found
+    return [*found, *_all(session, key, own)] if len(own) > 1 else found
 
 
-def _all(session: EditorSession, key: str, fixes: list[Fix]) -> types.CodeAction:
-    """The action that applies all certain fixes."""
+def _all(session: EditorSession, key: str, fixes: list[Fix]) -> Iterator[types.CodeAction]:
+    """Yield the action that applies all certain fixes, if they can be made in the text."""
     positions = session.positions(key)
     text, count = apply(fixes[0].source, fixes)
+    if not count:
+        return
     edit = types.TextEdit(positions.between(0, len(positions.text)), text)
     title = f"Apply all certain fixes ({count})"
     changes = {session.documents.uri(key): [edit]}
-    return types.CodeAction(title, types.CodeActionKind.SourceFixAll, edit=types.WorkspaceEdit(changes))
+    yield types.CodeAction(title, types.CodeActionKind.SourceFixAll, edit=types.WorkspaceEdit(changes))
 
 
 def _title(each: Diagnostic) -> str:

@@ -162,12 +162,12 @@ def _default(name: str, value: object, kind: str) -> str:
 def _about_key(cursor: Cursor) -> str:
     """The meaning of a key."""
     known = next((each for each in keys_at(cursor.around) if each.name == cursor.text), None)
-    lines = [described_key(known)] if known else []
+    lines = [_described_key(known)] if known else []
     page = section_of(cursor.text) if cursor.text in WORDS and not cursor.op_key else None
     return "\n\n".join(filter(None, [*lines, page]))
 
 
-def described_key(key: Key) -> str:
+def _described_key(key: Key) -> str:
     """A key with its meaning, its type and its default."""
     default = "" if key.default is None else f"; default: `{key.default}`"
     takes = f" ({key.takes}{default})" if key.takes else ""

@@ -16,7 +16,7 @@ from cnnc.editor.analysis import Analysis
 from cnnc.editor.documents import Contents, real
 from cnnc.editor.navigation import all_places, symbol_at
 from cnnc.editor.session import EditorSession
-from cnnc.editor.symbols import Meaning, Occurrence
+from cnnc.editor.symbols import Occurrence
 from cnnc.graph.graph import Graph
 from cnnc.language.names import check_name
 from cnnc.ops import registry
@@ -52,7 +52,7 @@ def rename(session: EditorSession, key: str, position: Position, name: str) -> W
         for start, end in reversed(extents):
             text = text[:start] + name + text[end:]
         texts[file] = text
-    _require_same_network(session, {key, *texts}, texts, found.symbol)
+    _require_same_network(session, {key, *texts}, texts)
     return WorkspaceEdit(changes=edits)
 
 
@@ -77,7 +77,7 @@ def _check(session: EditorSession, found: Occurrence, name: str) -> None:
         _refuse(f"the name `{name}` is taken")
 
 
-def _require_same_network(session: EditorSession, files: set[str], texts: dict[str, str], symbol: Meaning) -> None:
+def _require_same_network(session: EditorSession, files: set[str], texts: dict[str, str]) -> None:
     """Refuse a renaming after which a network would have other nodes or inputs than before."""
 
     def read(path: Path) -> Source:
@@ -91,7 +91,7 @@ def _require_same_network(session: EditorSession, files: set[str], texts: dict[s
         source = before.contents.source
         after = Analysis(Contents.of(Source(source.name, texts.get(file, source.text))), read, Levels())
         if after.graph is None or _structure(after.graph) != _structure(before.graph):
-            _refuse(f"with this name for `{symbol.name}`, the network would change: default names would be others")
+            _refuse("with this name the network would change: other names would get another meaning")
 
 
 def _structure(graph: Graph) -> list[object]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from cnnc.language.json_schema import Schema, json_schema
 from cnnc.ops.describe import kinds
 
-Path = Sequence[str | int]
+Steps = Sequence[str | int]
 
 
 class Key(NamedTuple):
@@ -42,13 +42,13 @@ def _kept(path: tuple[str | int, ...]) -> tuple[Schema, ...]:
     return tuple(found)
 
 
-def schemas_at(path: Path) -> list[Schema]:
+def schemas_at(path: Steps) -> list[Schema]:
     """The schemas of the value at a path, without references and alternatives."""
     general = tuple(min(step, 1) if isinstance(step, int) else step for step in path)
     return [leaf for schema in _kept(general) for leaf in _expanded(schema)]
 
 
-def keys_at(path: Path) -> list[Key]:
+def keys_at(path: Steps) -> list[Key]:
     """The keys that the mapping at a path may have."""
     found: dict[str, Key] = {}
     for schema in schemas_at(path):
@@ -60,7 +60,7 @@ def keys_at(path: Path) -> list[Key]:
     return list(found.values())
 
 
-def values_at(path: Path) -> list[Any]:
+def values_at(path: Steps) -> list[Any]:
     """The words that the value at a path may be."""
     found: dict[str, Any] = {}
     for schema in schemas_at(path):

@@ -183,7 +183,7 @@ def test_extras_are_those_of_pyproject():
     for extra, modules in missing_packages.BESIDE.items():
         listed = PROJECT["optional-dependencies"][extra]
         assert modules_of(each for each in listed if not each.startswith("cnnc")) == set(modules)
-    assert PROJECT["optional-dependencies"]["all"] == [f"cnnc[{contained},parquet,lsp,draw]"]
+    assert PROJECT["optional-dependencies"]["all"] == [f"cnnc[{contained},parquet,lsp,draw,sweep]"]
 
 
 def test_every_dependency_is_imported_and_every_import_is_a_dependency():

@@ -90,5 +90,5 @@ def test_a_renaming_that_would_change_default_names_is_refused(editor):
         "cnnc: 1\ninput: {image: [8, 4, 4]}\nnodes:\n  - relu: {name: tanh}\n  - tanh\n  - tanh: {name: b}\n"
         "  - sigmoid: {from: tanh_2}\n  - add: {from: [b, sigmoid]}\n",
     )
-    with pytest.raises(JsonRpcException, match="default names would be others"):
+    with pytest.raises(JsonRpcException, match="other names would get another meaning"):
         editor.rename("named.yaml", "tanh}", "other")

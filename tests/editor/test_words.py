@@ -56,6 +56,13 @@ def test_what_may_come_next_is_offered(editor, line, offered, not_offered):
     assert {label: written[label] for label, text in offered.items() if text} == {k: v for k, v in offered.items() if v}
 
 
+def test_files_are_completed_as_a_whole(editor):
+    editor.open("parts/blocks.yaml", "cnnc: 1\nblocks: {}\n", write=True)
+    editor.open("spec.yaml", "cnnc: 1\nuse: [parts/bl]\n")
+    found = editor.complete("spec.yaml", "]\n")["parts/blocks.yaml"].text_edit
+    assert (found.new_text, found.range.start) == ("parts/blocks.yaml", editor.at("spec.yaml", "parts"))
+
+
 def test_json_is_completed_as_json(editor):
     text = '{"cnnc": 1, "input": {"image": [1, 8, 8]}, "nodes": [{"conv": {"out": 3, }}, {""}]}'
     editor.open("spec.json", text)
