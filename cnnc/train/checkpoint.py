@@ -132,6 +132,11 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         hashing.end()
 
     write_file(folder / STATE, save)
+    write_summary(folder, checkpoint)
+
+
+def write_summary(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write `run.json`; raises E405."""
     write_run(folder / RUN, _summary(checkpoint))
 
 

@@ -132,6 +132,9 @@ def _run(
     progress = saved.progress if saved else Progress(by=recipe.best)
     if saved:
         learner.restore(saved.learner)
+        if team.rank == 0:
+            summary = Checkpoint(identity, progress, {}, [])
+            checkpoint.write_summary(folder, summary)  # it may be missing, or name fewer epochs
     elif team.rank == 0:
         if checkpoint.files_of_run(folder):
             say(f"the earlier run in {folder} is now in {set_aside(folder)}")

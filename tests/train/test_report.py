@@ -239,6 +239,16 @@ def test_a_resumed_run_has_a_report_of_all_epochs(runs, tmp_path):
     assert text.count('<th scope="row" class="number">') == 3
 
 
+def test_a_summary_that_was_damaged_comes_back(runs, tmp_path):
+    shutil.copytree(runs / "good" / "net", tmp_path / "net")
+    (tmp_path / "net" / "run.json").unlink()
+    (tmp_path / "net" / "metrics.jsonl").write_text("[]")
+    done = run_command("train", runs / "net.json", "--data", runs / "squares.npz", "-o", tmp_path, "--resume")
+    assert done.exit_code == 0, done.stderr
+    lists = [listed(folder).stdout for folder in (tmp_path, runs / "good")]
+    assert lists[0] == lists[1]
+
+
 def test_two_trainings_do_not_share_a_folder(runs, tmp_path):
     (tmp_path / "net").mkdir()
     with running(tmp_path / "net"):

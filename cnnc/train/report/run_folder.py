@@ -17,6 +17,7 @@ from cnnc.train.monitor.tested import Tested
 from cnnc.train.run_file import RUN, RunChanged, read_run
 from cnnc.train.running import is_running
 
+AGAIN = "`cnnc train … --resume` writes it again from state.pt, if that is whole"
 Record = Mapping[str, Any]
 """A line of `metrics.jsonl`."""
 
@@ -111,7 +112,7 @@ def _about(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise _damaged(path, (error.strerror or str(error)).lower()) from error
     except RunChanged as error:
-        raise _damaged(path, str(error)) from None
+        raise _damaged(path, str(error), f"remove this file; {AGAIN}") from None
     if about is None:
         raise _damaged(path, "it is missing")
     return about
@@ -126,6 +127,5 @@ def _lines(path: Path) -> list[str]:
         raise _damaged(path, (error.strerror or str(error)).lower()) from error
 
 
-def _damaged(path: Path, reason: str) -> CnncError:
-    help = "`cnnc train … --resume` writes it again from state.pt, if that is whole"
+def _damaged(path: Path, reason: str, help: str = AGAIN) -> CnncError:
     return CnncError.of(Code.RUN_UNREADABLE, f"cannot read {path}: {reason}", help=help)
