@@ -298,7 +298,7 @@ def test_a_run_without_those_pictures_says_so_and_remembers_it(trained, tmp_path
     about = json.loads((first.folder / "run.json").read_text())
     assert about["skipped"] == list(map(str, broken))
     assert trained.said[0].startswith("left out 2 of the 48 pictures in")
-    assert [str(path) in said for path, said in zip(broken, trained.said[1:], strict=True)] == [True, True]
+    assert [str(path) in said for path, said in zip(broken, trained.said[1:3], strict=True)] == [True, True]
     assert len(trained(data=str(tmp_path / "files"), epochs=2, resume=True).records) == 2
 
 
