@@ -46,6 +46,8 @@ def run(given: Namespace) -> int:
         raise WrongCall(f"{'--find-lr' if given.find_lr else '--batch auto'} is for one device")
     if given.batch == "auto":
         given.batch = None if given.resume else _largest_batch(given)
+    if given.find_lr and (given.sweep or given.resume):
+        raise WrongCall("--find-lr is for a new run, and cannot take --sweep or --resume")
     if given.find_lr:
         return _find_rate(given)
     if given.sweep:
@@ -60,8 +62,9 @@ def _largest_batch(given: Namespace) -> int:
     from cnnc.compiler import load
     from cnnc.train.largest_batch import largest_batch
 
-    graph = load(given.spec, set=parameters(given.set))
-    batch = largest_batch(graph, {**recipe_fields(given), "batch": None}, given.device)
+    graph, fields = load(given.spec, set=parameters(given.set)), {**recipe_fields(given), "batch": None}
+    _require_fields(graph, fields)
+    batch = largest_batch(graph, fields, given.device)
     note(f"`--batch auto` is {batch}; `lr` may have to grow with it")
     return batch
 
@@ -73,8 +76,9 @@ def _find_rate(given: Namespace) -> int:
     from cnnc.compiler import load
     from cnnc.train.find_lr import find_rate, write
 
-    graph = load(given.spec, set=parameters(given.set))
-    curve = find_rate(graph, recipe_fields(given), given.device, note)
+    graph, fields = load(given.spec, set=parameters(given.set)), recipe_fields(given)
+    _require_fields(graph, fields)
+    curve = find_rate(graph, fields, weights=_weights(graph, given), device=given.device, say=note)
     paths = write(curve, Path(given.out), graph.name)
     print("\n".join([curve.as_text(), "", *map(str, paths)]))
     return 0

@@ -54,13 +54,18 @@ class Curve:
 
 
 def find_rate(
-    graph: Graph, given: Mapping[str, Any], device: str = "auto", say: Callable[[str], None] = lambda text: None
+    graph: Graph,
+    given: Mapping[str, Any],
+    *,
+    weights: "Mapping[str, Tensor] | None" = None,
+    device: str = "auto",
+    say: Callable[[str], None] = lambda text: None,
 ) -> Curve:
-    """Return the curve of the losses of a graph and the fields of a recipe, for one device."""
+    """Return the curve of the losses of a graph, from `weights` or drawn ones, with the fields of a recipe `given`."""
     recipe = merged_recipe(graph.train, given)
     with settings(recipe):
         team = assemble(recipe, device, unused=sum(not each.train_only for each in graph.outputs) > 1)
-        return search(set_up(graph, recipe, team, None, say), recipe.seed or 0)
+        return search(set_up(graph, recipe, team, weights, say), recipe.seed or 0)
 
 
 def search(setup: Setup, seed: int) -> Curve:

@@ -31,6 +31,11 @@ def invoke(tmp_path, pictures, monkeypatch):
         (["--val-split", "2"], "`val_split` of the recipe must be less than 1"),
         (["--set", "classes"], "expected NAME=VALUE, got 'classes'"),
         (["--devices", "0"], "--devices"),
+        (["--devices", "2", "--batch", "auto"], "--batch auto is for one device"),
+        (["--find-lr", "--resume"], "--find-lr is for a new run, and cannot take --sweep or --resume"),
+        (["--find-lr", "--lr", "-1"], "`lr` of the recipe must be more than 0"),
+        (["--sweep", "lr=1,2", "--devices", "2"], "and cannot take --devices"),
+        (["--class-weights", "even"], "expected `balanced` or numbers with commas between them, got 'even'"),
     ],
 )
 def test_a_wrong_option_is_a_wrong_call(invoke, tmp_path, options, says):
