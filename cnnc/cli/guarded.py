@@ -45,8 +45,9 @@ def _result(process: "subprocess.Popen[str]", model: str, timeout: float, show: 
         with stopped_after(timeout, process) as stopped:
             lines.append(process.stdout.readline())
         late = stopped.is_set()
-    code = process.wait()
-    if late:
+    with stopped_after(timeout, process) as stopped:
+        code = process.wait()
+    if late or stopped.is_set():
         raise CnncError.of(
             Code.MODEL_FAILED,
             f"{model}: stopped after {timeout:g} s of loading and running the file",

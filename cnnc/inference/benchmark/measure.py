@@ -62,9 +62,9 @@ def profiled(found: Measurement, depth: int | None, timeout: float) -> Measureme
 
 
 def _counted_as(about: Configuration) -> Configuration:
-    """Return the configuration that the MACs are counted with: threads do not change them."""
+    """Return the configuration that the MACs are counted with, which threads do not change: one thread per core."""
     on_gpu = about.provider in ("cuda", "tensorrt")  # TensorRT shows no nodes
-    return replace(about, threads=1, provider="cuda" if on_gpu else about.provider)
+    return replace(about, threads=0, provider="cuda" if on_gpu else about.provider)
 
 
 def _count(about: Configuration, timeout: float) -> Macs:
