@@ -34,6 +34,11 @@ def find(folder: Path) -> bool:
     return os.path.isdir(folder / TRAIN)
 
 
+def has_classes(folder: Path) -> bool:
+    """Return whether a folder has subfolders."""
+    return os.path.isdir(folder) and bool(_names(folder, folders=True))
+
+
 def find_flat(folder: Path) -> bool:
     """Return whether a folder without parts has classes: subfolders with pictures."""
     folders = _names(folder, folders=True)

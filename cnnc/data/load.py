@@ -110,7 +110,7 @@ def _is_unpacked(path: Path) -> bool:
     """Return whether a folder has pictures besides the archives that it may have been unpacked from."""
     if masks.find(path) or folder.find_flat(path):
         return True
-    return folder.find(path) and any(each.is_dir() for each in (path / masks.TRAIN).iterdir())
+    return folder.has_classes(path / masks.TRAIN)
 
 
 def _of_folder(path: Path, target: Labelling) -> _Parts | None:
