@@ -5,6 +5,7 @@ A name is a field of the recipe, or a parameter of the spec.
 
 import sys
 from argparse import Namespace
+from os.path import exists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def run_sweep(given: Namespace, fields: dict[str, Any]) -> int:
     of_recipe = {name for name in values if name.replace("-", "_") in Train.model_fields}
     name = load(given.spec, set={**settings, **{k: v[0] for k, v in values.items() if k not in of_recipe}}).name
     folder = Path(given.out) / f"{name}.sweep"
-    if not given.resume and (folder / JOURNAL).exists():
+    if not given.resume and exists(folder / JOURNAL):
         note(f"the earlier sweep in {folder} is now in {set_aside(folder)}")
     sweep = Sweep(folder, values, fields.get("best"))
 

@@ -34,7 +34,7 @@ class Interrupted(BaseException):
 
 
 @dataclass(frozen=True)
-class Result:
+class SweepResult:
     """A run of a sweep: its number, its values, and its best epoch, or the message of the error that ended it."""
 
     number: int
@@ -90,7 +90,7 @@ class Sweep:
         """The number of combinations that are complete or have failed."""
         return len(self._results())
 
-    def run(self, train: "Callable[[int, dict[str, Any]], Trained]") -> list[Result]:
+    def run(self, train: "Callable[[int, dict[str, Any]], Trained]") -> list[SweepResult]:
         """Train the combinations that are not complete, and return the results of all, the best first.
 
         `train` takes the number of a run and its values. Raises Interrupted, and the error of the last run if all fail.
@@ -121,16 +121,16 @@ class Sweep:
             raise failed[-1]
         return results
 
-    def _results(self) -> list[Result]:
-        found: dict[int, Result] = {}
+    def _results(self) -> list[SweepResult]:
+        found: dict[int, SweepResult] = {}
         for trial in self._study.trials:
             about = trial.user_attrs
             if trial.state.is_finished() and "number" in about:
                 best = EpochRecord.of_json(about["best"]) if "best" in about else None
-                found[about["number"]] = Result(about["number"], trial.params, best, about.get("error"))
+                found[about["number"]] = SweepResult(about["number"], trial.params, best, about.get("error"))
         return sorted(found.values(), key=self._rank)
 
-    def _rank(self, result: Result) -> tuple[float, float, int]:
+    def _rank(self, result: SweepResult) -> tuple[float, float, int]:
         if result.best is None:
             return (float("inf"), 0.0, result.number)
         merit, loss = result.best.merit(self._by)
@@ -141,7 +141,7 @@ class Sweep:
         write_file(self._folder / RESULTS, (json.dumps(about, indent=2) + "\n").encode())
 
 
-def table(results: Sequence[Result], by: str | None, folder: Path) -> str:
+def table(results: Sequence[SweepResult], by: str | None, folder: Path) -> str:
     """Return a table with a row for each run, the best first."""
     names = list(results[0].values)
     first = next(each.best for each in results if each.best)
