@@ -155,7 +155,8 @@ def _one_more(template: TreeItem, absent: Absent) -> Iterator[Absent]:
 
 def _leaves_most(template: TreeItem, absent: Absent) -> bool:
     sizes = [sum(1 for _ in item.nodes()) for item in template.items]
-    return 2 * sum(sizes[at] for at in absent) <= sum(sizes)
+    left = sum(sizes) - sum(sizes[at] for at in absent)
+    return left > 1 and 2 * left >= sum(sizes)
 
 
 def _is_last_named(template: TreeItem, at: int) -> bool:

@@ -36,12 +36,37 @@ def by_structure(graph: Graph) -> tuple[TreeItem, Uses]:
     if any(item.shares is not None for item in root.items):
         return root, uses
     attach_activations(root, graph)
-    root.items = _segmented(root.items, uses, graph)
+    main, heads = _without_heads(root.items, graph)
+    root.items = _segmented(main, uses, graph) + _grouped_heads(heads, uses, graph)
     _gather_units(root, uses, graph)
     _attach_last_activations(root, uses, graph)
     for scope in scopes(root):
         scope.items = periodic(scope, uses, graph)
     return root, uses
+
+
+# -- heads
+
+
+def _without_heads(items: list[TreeItem], graph: Graph) -> tuple[list[TreeItem], list[TreeItem]]:
+    """Return the items that other outputs than those of the training need, and the rest: its auxiliary heads."""
+    needed = {each.ref for each in graph.outputs if not each.train_only}
+    main = []
+    for item in reversed(items):
+        if not needed.isdisjoint(item.outputs):
+            needed.update(item.used)
+            main.append(item)
+    kept = {id(item) for item in main}
+    return main[::-1], [item for item in items if id(item) not in kept]
+
+
+def _grouped_heads(items: list[TreeItem], uses: Uses, graph: Graph) -> list[TreeItem]:
+    """Return a scope for each auxiliary head."""
+    found = []
+    for head in _split(items):
+        found.append(group(head, uses, graph, REGION) if len(head) > 1 else head[0])
+        found[-1].name = f"aux{len(found)}"
+    return found
 
 
 # -- regions

@@ -4,7 +4,7 @@ Takes the outermost scope of a tree and changes it in place.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.ops import registry
@@ -92,39 +92,41 @@ def share(root: TreeItem, graph: Graph) -> set[int]:
     """
     if not any(node.shares for node in graph.nodes):
         return set()
-    chains = dict(_chains(root, []))
+    around = dict(chains(root))
     involved: set[int] = set()
     given: dict[int, tuple[str, ...]] = {}  # the path that a scope shares, by the id of the scope's item
     for node in graph.nodes:
-        ours = chains[node.path]
+        ours = around[node.path]
         if node.shares is None:
             if (node.cost.params or node.cost.buffers) and any(id(scope) in given for scope in ours):
                 ours[-1].share = False
             continue
         owner = graph.owner(node.shares)
         assert owner is not None
-        theirs = chains[owner]
+        theirs = around[owner]
         involved |= {id(scope) for scope in (*ours[:-1], *theirs[:-1])}
         if _is_inherited(ours, theirs, given):
             continue
         if not _set_share(ours, theirs, given):
-            around = next(at for at, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a is not b) - 1
-            path = _path(ours)
-            raise Inexpressible(node, ".".join([*path[:around], "_".join(path[around:])]))
+            apart = next(at for at, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a is not b) - 1
+            path = names(ours)
+            raise Inexpressible(node, ".".join([*path[:apart], "_".join(path[apart:])]))
     return involved - {id(root)}
 
 
-def _chains(scope: TreeItem, around: list[TreeItem]) -> Iterator[tuple[str, list[TreeItem]]]:
+def chains(scope: TreeItem, around: Sequence[TreeItem] = ()) -> Iterator[tuple[str, list[TreeItem]]]:
+    """Yield the path in the graph of each node in a scope, and the items around it and its own, outermost first."""
     chain = [*around, scope]
     for item in scope.items:
         if item.is_scope:
-            yield from _chains(item, chain)
+            yield from chains(item, chain)
         else:
             for node in item.nodes():
                 yield node.path, [*chain, item]
 
 
-def _path(chain: list[TreeItem]) -> tuple[str, ...]:
+def names(chain: list[TreeItem]) -> tuple[str, ...]:
+    """Return the parts of the path of the last item of a chain."""
     return tuple(str(item.name) for item in chain[1:])
 
 
@@ -132,7 +134,7 @@ def _is_inherited(ours: list[TreeItem], theirs: list[TreeItem], given: dict[int,
     """Whether the innermost scope around that shares another makes the node share these parameters."""
     for at in range(len(ours) - 1, 0, -1):
         if id(ours[at]) in given:
-            return given[id(ours[at])] + _path(ours)[at:] == _path(theirs)
+            return given[id(ours[at])] + names(ours)[at:] == names(theirs)
     return False
 
 
@@ -140,8 +142,8 @@ def _set_share(ours: list[TreeItem], theirs: list[TreeItem], given: dict[int, tu
     """Set the `share` of the outermost item that differs; return whether that is right for the node."""
     apart = next(at for at, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a is not b)
     item, other = ours[apart], theirs[apart]
-    rest = _path(ours)[apart:]
-    there = _path(theirs)
+    rest = names(ours)[apart:]
+    there = names(theirs)
     shared = there[: len(there) - len(rest)] if rest else there
     if (rest and there[len(there) - len(rest) :] != rest) or len(shared) < apart or item.share is not None:
         return False

@@ -17,10 +17,11 @@ from cnnc.recover import header
 from cnnc.recover.blocks import BlockFinder
 from cnnc.recover.compare import difference
 from cnnc.recover.flat import flat
+from cnnc.recover.joins import with_joins
 from cnnc.recover.layout import body
 from cnnc.recover.regions import by_structure
 from cnnc.recover.runs import repeat
-from cnnc.recover.scopes import Inexpressible, attach_activations, mark_exact, number, scopes, share
+from cnnc.recover.scopes import Inexpressible, attach_activations, chains, mark_exact, names, number, scopes, share
 from cnnc.recover.tree import GROUP, TreeItem, grown
 from cnnc.recover.words import name_parts
 from cnnc.text.python_data import from_data
@@ -64,7 +65,11 @@ def structured(spec: Mapping[str, Any], paths: Paths | None = None) -> Structure
     graph = proved(spec)
     if "outputs" not in spec:  # the output has no name but the path of its node, which may change: see `header.outputs`
         graph = replace(graph, outputs=tuple(replace(each, name=f".{each.name}") for each in graph.outputs))
-    return recovered(graph, {node.path: paths.get(node.path, node.path) for node in graph.nodes} if paths else None)
+    if not paths:
+        return recovered(graph)
+    named = {node.path: paths.get(node.path, node.path) for node in graph.nodes}
+    possible = {path: ".".join(names(chain)) for path, chain in chains(grown(graph, named))}
+    return recovered(graph, with_joins(graph, possible, named.keys() - paths.keys()))
 
 
 def proved(spec: Mapping[str, Any]) -> Graph:

@@ -100,6 +100,8 @@ def name_parts(root: TreeItem) -> None:
     repeated = [item for item in root.items if item.repeat is not None]
     for at, item in enumerate(repeated if len(repeated) > 1 else []):
         item.name, item.exact = f"stage{at + 1}", True
-    layers = [item for item in root.items if item.repeat is None and any(map(is_layer, item.nodes()))]
-    for item, name in zip(layers[:1] + layers[-1:], ("stem", "head"), strict=False):
-        item.name, item.exact = name, len(layers) > 1
+    layers = [item for item in root.items if item.name is None and any(map(is_layer, item.nodes()))]
+    single = [item for item in layers if item.repeat is None]
+    for item, name in zip(single[:1] + single[-1:], ("stem", "head"), strict=False):
+        if item in (layers[0], layers[-1]):
+            item.name, item.exact = name, len(single) > 1
