@@ -58,7 +58,7 @@ class _Listed:
 def run(given: Namespace) -> int:
     """Write the spec and its weights, print how close the spec is, and return the exit code."""
     from cnnc.compiler import load
-    from cnnc.importing.importer import Described, exists, read, with_blocks, write
+    from cnnc.importing.importer import Described, as_list, exists, read, with_blocks, write
     from cnnc.importing.proof import prove
 
     factory = FACTORY.fullmatch(given.model.replace(".py:", ":"))
@@ -76,7 +76,7 @@ def run(given: Namespace) -> int:
     with shown_progress() as progress:
         progress("reading the model")
         imported = read(given.model, described, allow_external=given.allow_external)
-        imported = imported if given.flat else with_blocks(imported)
+        imported = as_list(imported) if given.flat else with_blocks(imported)
         progress("running both networks")
         proof = prove(imported, Path(given.model), allow_external=given.allow_external, timeout=given.timeout)
     text = _text(imported.spec, spec)

@@ -147,6 +147,11 @@ def by_instance(item: Item, value: Value | None) -> bool:
     return item.repeat is not None and mentions(value, COUNTERS)
 
 
+def takes_indices(item: Item, scope: Scope) -> bool:
+    """Whether the instances of an item have indices for names: `name: $i` in a scope with `names: index`."""
+    return scope.local.by_index and item.name is not None and item.name.data in ("$i", "$(i)")
+
+
 def named_by_round(item: Item) -> bool:
     """Whether the name of an `each` depends on the round."""
     over = item.attributes.at("over").data

@@ -14,7 +14,7 @@ from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Fix, Write
 from cnnc.expand.attached_activations import Act, read_acts
 from cnnc.expand.blocks import Blocks
 from cnnc.expand.limits import MAX_FRUITLESS, count_links, count_step
-from cnnc.expand.parameters import by_instance, condition, evaluate, indices, named_by_round, rounds
+from cnnc.expand.parameters import by_instance, condition, evaluate, indices, named_by_round, rounds, takes_indices
 from cnnc.expand.references import InputReference, not_yet_known, read_share, read_sources
 from cnnc.expand.scope import FAILED, SILENT, Scope, fail
 from cnnc.language.model import Item
@@ -85,6 +85,8 @@ class Reader:
             item = replace(item, when=None)
         is_open = item.op == "each" and (item.name is None or named_by_round(item))
         if item.repeat is not None and (is_open or by_instance(item, item.name)):
+            if takes_indices(item, scope) and "0" in scope.local.given:
+                item = replace(item, name=None)  # each instance has the next index
             for variables in indices(item, scope):
                 inner = scope.with_variables(variables)
                 yield from self._items([replace(item, repeat=None)], inner)
@@ -256,8 +258,8 @@ def names_ahead(items: Iterable[Item], scope: Scope) -> tuple[frozenset[str], Co
 
 def _given(items: Iterable[Item], scope: Scope) -> Iterator[tuple[str, bool]]:
     """Yield each name, and whether its item is present as far as is known; yields "" once per item."""
-    for item in items:
-        if _gives_names(item):
+    for at, item in enumerate(items):
+        if _gives_names(item) and not (at and takes_indices(item, scope)):
             yield "", False
             try:
                 yield from _given_by(item, scope)

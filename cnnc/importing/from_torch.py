@@ -23,6 +23,7 @@ from cnnc.importing.importer import write as write_files
 from cnnc.importing.names import clean
 from cnnc.importing.proof import BATCHES, compiled
 from cnnc.importing.torch_trace import Traced, holding, modes_kept, traced
+from cnnc.recover.classes import parametrized
 from cnnc.recover.structured import proved, structured
 from cnnc.verification.compare import compare
 from cnnc.verification.original import tensors
@@ -84,9 +85,11 @@ def import_module(
     about = replace(described, name=described.name or clean(type(module).__name__.lower()))
     trace = traced(module, inputs, about)
     flat = trace.imported
-    graph, spec, renamed = proved(flat.spec), flat.spec, {key: key for key in flat.weights}
-    if not as_list:
-        found = structured(flat.spec, flat.paths)
+    graph, renamed = proved(flat.spec), {key: key for key in flat.weights}
+    if as_list:
+        spec = parametrized(flat.spec, graph)
+    else:
+        found = structured(flat.spec, flat.paths, classes=True)
         graph, spec, renamed = found.graph, found.spec, found.keys(graph, flat.weights)
     weights = {renamed[key]: array for key, array in flat.weights.items()}
     largest = _prove(module, graph, weights, inputs)

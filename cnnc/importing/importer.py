@@ -20,6 +20,7 @@ from cnnc.importing.flat_spec import Imported, flat_spec, with_outputs, with_pre
 from cnnc.importing.names import clean
 from cnnc.importing.onnx_file import OnnxFile, open_onnx, refused, require_ports
 from cnnc.importing.translate import translate
+from cnnc.recover.classes import parametrized
 from cnnc.recover.structured import structured
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def read(path: str | os.PathLike[str], described: Described | None = None, *, al
 def with_blocks(imported: Imported) -> Imported:
     """Return the same network with blocks, groups and repetition, and its weights under the new keys."""
     before = load(imported.spec)
-    found = structured(imported.spec, imported.paths)
+    found = structured(imported.spec, imported.paths, classes=True)
     if sum("." in path for path in imported.paths.values()) * 4 <= len(before.nodes):  # the paths describe no blocks
-        unnamed = structured(imported.spec)
+        unnamed = structured(imported.spec, classes=True)
         found = unnamed if len(json.dumps(unnamed.spec)) < SHORTER * len(json.dumps(found.spec)) else found
     keys = found.keys(before, imported.weights)
     return replace(
@@ -77,6 +78,11 @@ def with_blocks(imported: Imported) -> Imported:
         values={_moved(name, found.paths): value for name, value in imported.values.items()},
         paths={},
     )
+
+
+def as_list(imported: Imported) -> Imported:
+    """Return the same network as a list of nodes, with the number of classes as a parameter, if it is evident."""
+    return replace(imported, spec=parametrized(imported.spec, load(imported.spec)))
 
 
 def _moved(name: str, paths: Mapping[str, str]) -> str:

@@ -86,34 +86,42 @@ def _scaled(text: str, pairs: Sequence[tuple[int, int]]) -> str | None:
 
 
 def conditions(
-    present: Sequence[bool], stride: Usable | None, channels: Usable | None, outs: Sequence[Usable]
+    present: Sequence[bool],
+    stride: Usable | None,
+    expand: Usable | None,
+    channels: Usable | None,
+    outs: Sequence[Usable],
 ) -> str | None:
-    """Return a condition over the stride and the channels that is true for the instances that have a node."""
-    for text, vector in _tests(stride, channels, outs):
+    """Return a condition over the stride and the channels that is true for the instances that have a node.
+
+    The first is that which a change of another number leaves right: a shortcut is needed if any size differs.
+    """
+    for text, vector in _tests(stride, expand, channels, outs):
         if list(vector) == list(present):
             return text
     return None
 
 
-def _tests(stride: Usable | None, channels: Usable | None, outs: Sequence[Usable]) -> Iterator[tuple[str, list[bool]]]:
-    steps = [each not in (1, ANY) for each in stride.vector] if stride else None
-    if steps and stride:
-        yield f"{stride.text} == 1", [not each for each in steps]
-        yield f"{stride.text} != 1", steps
-    for each in [*outs] if channels else ():
-        if each.text == "expand":
-            yield "expand != 1", [value not in (1, ANY) for value in each.vector]
+def _tests(
+    stride: Usable | None, expand: Usable | None, channels: Usable | None, outs: Sequence[Usable]
+) -> Iterator[tuple[str, list[bool]]]:
+    keeps = [each == 1 for each in stride.vector] if stride else None
     for out in outs if channels else ():
         assert channels is not None
         if any(type(each) is not int for each in (*channels.vector, *out.vector)):
             continue
         equal = [a == b for a, b in zip(channels.vector, out.vector, strict=True)]
+        if keeps and stride:
+            both = [a and b for a, b in zip(keeps, equal, strict=True)]
+            yield f"{stride.text} == 1 and {channels.text} == {out.text}", both
+            yield f"{stride.text} != 1 or {channels.text} != {out.text}", [not each for each in both]
         yield f"{channels.text} == {out.text}", equal
         yield f"{channels.text} != {out.text}", [not each for each in equal]
-        if steps and stride:
-            keeps = [not a and b for a, b in zip(steps, equal, strict=True)]
-            yield f"{stride.text} == 1 and {channels.text} == {out.text}", keeps
-            yield f"{stride.text} != 1 or {channels.text} != {out.text}", [not each for each in keeps]
+    if keeps and stride:
+        yield f"{stride.text} == 1", keeps
+        yield f"{stride.text} != 1", [not each for each in keeps]
+    if expand:
+        yield f"{expand.text} != 1", [each != 1 for each in expand.vector]
 
 
 STEPS = ("stride", "dilation", "expand")

@@ -46,8 +46,16 @@ def body(
         sources = [spelt[ref] for ref in item.inputs] if not implied[at] else []
         if not item.inputs and item.is_scope and _before(items, at, only) is None:
             sources = [first]
-        nodes.append(_item(item, names[at] if at in explicit else None, sources, spelt, of))
+        counts_on = by_index and names[0] in ("0", "$(i)") and _counts_on(items, at)
+        given = "$i" if counts_on else names[at]
+        nodes.append(_item(item, given if at in explicit else None, sources, spelt, of))
     return Listed(nodes, spelt, names, last)
+
+
+def _counts_on(items: list[TreeItem], at: int) -> bool:
+    """Whether the instances of a repeated item have the next indices as their names."""
+    start = sum(item.positions for item in items[:at])
+    return items[at].repeat is not None and items[at].name == (f"$(i + {start})" if start else "$(i)")
 
 
 def _likes(item: TreeItem) -> list[Ref]:

@@ -12,6 +12,7 @@ from typing import Any
 from cnnc.ops.types import TensorType
 from cnnc.recover.fits import ANY, Usable, Vector, agree, conditions, is_size, is_width, merged, of_known, only
 from cnnc.recover.tree import TreeItem
+from cnnc.recover.words import CLASSES
 from cnnc.recover.words import unused_parameter as unused
 
 Row = Sequence[TreeItem | None]
@@ -31,15 +32,21 @@ def parametrize(
     rows: Sequence[Row], inputs: Sequence[TensorType | None]
 ) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """Return the parameters with their defaults, and their values by instance."""
-    template = rows[0]
     channels = _channels(inputs)
     params: list[Param] = []
-    for at, item in enumerate(template):
+    constant: list[tuple[TreeItem, str, list[Any]]] = []
+    for at, item in enumerate(rows[0]):
         assert item is not None
         for key in [*item.attributes, *(["repeat"] if item.repeat is not None else [])]:
-            _collect(params, item, key, [_value(row[at], key) for row in rows], channels)
+            vector = [_value(row[at], key) for row in rows]
+            if only(vector) is ANY:
+                _collect(params, item, key, vector, channels)
+            else:
+                constant.append((item, key, vector))
         item.allow = set().union(*(row[at].allow for row in rows if row[at] is not None))  # type: ignore[union-attr]
-    kept = _reduced(params, channels)
+    for item, key, vector in constant:
+        _collect_constant(params, item, key, vector)
+    kept = _reduced(params, channels, _last_layer(rows))
     found = {param.name: param.vector for param in kept}
     _add_conditions(rows, params, kept, channels, found)
     usual = {name: _default(name, vector) for name, vector in found.items()}
@@ -62,9 +69,7 @@ def _channels(inputs: Sequence[TensorType | None]) -> Usable | None:
 
 
 def _collect(params: list[Param], item: TreeItem, key: str, vector: list[Any], channels: Usable | None) -> None:
-    """Add an attribute to the parameter with its values, or make a parameter of it, unless its value never differs."""
-    if only(vector) is not ANY:
-        return
+    """Add an attribute to the parameter with its values, or make a parameter of it."""
     if channels and is_size(key) and agree(channels.vector, vector):
         _set(item, key, f"$({channels.text})")
         return
@@ -75,6 +80,33 @@ def _collect(params: list[Param], item: TreeItem, key: str, vector: list[Any], c
             param.uses.append((item, key))
             return
     params.append(Param(key, list(vector), [(item, key)]))
+
+
+def _collect_constant(params: list[Param], item: TreeItem, key: str, vector: list[Any]) -> None:
+    """Add an attribute that never differs to a parameter, if a change of the parameter should change it too.
+
+    This is the stride or width of an item that some instances lack, such as a shortcut. The only stride of a block may
+    turn out to be that of a shortcut in a larger block, so it becomes a parameter with a default. The number of classes
+    is a parameter of the spec, which a block does not see.
+    """
+    for param in params:
+        kin = param.attribute == key == "stride" or (is_size(param.attribute) and is_size(key))
+        if kin and ANY in vector and agree(param.vector, vector):
+            param.uses.append((item, key))
+            return
+    if only(vector) == f"${CLASSES}":
+        params.append(Param(CLASSES, vector, [(item, key)]))
+    elif key == "stride" and (item.op == "conv" or item.is_scope) and type(vector[0]) is int and vector[0] > 1:
+        params.append(Param(key, vector, [(item, key)]))
+
+
+def _last_layer(rows: Sequence[Row]) -> TreeItem | None:
+    """Return the last item with a width that all instances have: it gives the channels of the block."""
+    for at in range(len(rows[0]) - 1, -1, -1):
+        item = rows[0][at]
+        if item is not None and "out" in item.attributes and all(row[at] is not None for row in rows):
+            return item
+    return None
 
 
 def _set(item: TreeItem, key: str, text: str) -> None:
@@ -108,7 +140,7 @@ def _name(params: list[Param], *, is_scaled: bool) -> None:
             taken.add(param.name)
 
 
-def _reduced(params: list[Param], channels: Usable | None) -> list[Param]:
+def _reduced(params: list[Param], channels: Usable | None, last: TreeItem | None) -> list[Param]:
     """Return the parameters that do not follow from others, with names; write the rest as expressions."""
     kept: list[Param] = []
     for at, param in enumerate(params):
@@ -116,7 +148,7 @@ def _reduced(params: list[Param], channels: Usable | None) -> list[Param]:
         if of_known(param.attribute, param.vector, [Usable(each.name, each.vector) for each in kept]) is None:
             kept.append(param)
     derived = [param for param in params if param not in kept]
-    texts = {id(param): _of_channels(param, channels) for param in kept}
+    texts = {id(param): _of_channels(param, channels, last) for param in kept}
     left = [param for param in kept if not texts[id(param)]]
     scaled = _ratio(left, channels) if channels else None
     named = [param for param in left if param is not scaled]
@@ -136,8 +168,14 @@ def _reduced(params: list[Param], channels: Usable | None) -> list[Param]:
     return [param for param in left if param is scaled or not texts[id(param)]]
 
 
-def _of_channels(param: Param, channels: Usable | None) -> str | None:
-    return of_known(param.attribute, param.vector, [channels]) if channels and is_size(param.attribute) else None
+def _of_channels(param: Param, channels: Usable | None, last: TreeItem | None) -> str | None:
+    """Return the width as an expression over the channels of the input.
+
+    How many times more channels a block gives than it takes is for the network to decide, so there is none for that.
+    """
+    text = of_known(param.attribute, param.vector, [channels]) if channels and is_size(param.attribute) else None
+    gives = any(item is last and key == "out" for item, key in param.uses)
+    return None if gives and text and "*" in text else text
 
 
 EXPANDED = "expand * input.channels"
@@ -174,13 +212,14 @@ def _add_conditions(
     for param in kept:
         if param.name in ("stride", "expand"):  # no node has it, so it may say that there is none
             found[param.name][:] = [1 if each is ANY else each for each in param.vector]
-    stride = next((Usable(param.name, param.vector) for param in kept if param.attribute == "stride"), None)
+    stride = next((Usable(param.name, found[param.name]) for param in kept if param.attribute == "stride"), None)
+    expand = next((Usable(param.name, found[param.name]) for param in kept if param.name == "expand"), None)
     outs = list(_outs(rows, kept))
     for at, item in enumerate(rows[0]):
         present = [row[at] is not None for row in rows]
         if item is None or all(present):
             continue
-        text = conditions(present, stride, channels, outs)
+        text = conditions(present, stride, expand, channels, outs)
         text = text or next((f"{each.name} > 0" for each in kept if _marks(each, present)), None)
         flag = next((name for name, vector in found.items() if vector == present), None)
         if text is None and flag:
@@ -224,7 +263,7 @@ def _flag(item: TreeItem, found: dict[str, list[Any]]) -> str:
 def _default(name: str, vector: Vector) -> Any:
     """Return the most frequent value as the default of what is not a size; None: every instance gives it."""
     values = [repr(each) for each in vector if each is not ANY]
-    if name == "depth" or (is_size(name) and name != "groups"):
+    if name in ("depth", CLASSES) or (is_size(name) and name != "groups"):
         return None if len(values) == len(vector) else 0  # an instance without the node leaves it out
     [(most, count)] = Counter(values).most_common(1)
     value = next(each for each in vector if each is not ANY and repr(each) == most)

@@ -65,7 +65,7 @@ def _grouped_heads(items: list[TreeItem], uses: Uses, graph: Graph) -> list[Tree
     found = []
     for head in _split(items):
         found.append(group(head, uses, graph, REGION) if len(head) > 1 else head[0])
-        found[-1].name = f"aux{len(found)}"
+        found[-1].name, found[-1].exact = f"aux{len(found)}", True
     return found
 
 

@@ -14,7 +14,8 @@ from cnnc.recover.tree import GROUP, TreeItem
 def repeat(scope: TreeItem, *, free: bool) -> None:
     """Join the neighbours in a scope that are instances of one block; a scope of nothing else becomes the `repeat`.
 
-    `free`: whether items without parameters of their own may be renamed, because no path has to be kept.
+    `free`: whether items without parameters of their own may be renamed, because no path has to be kept. Then two
+    layers of a region that differ stay apart, as in a region that has no such pair.
     """
     uses = Counter(ref for item in scope.items for ref in item.used)
     uses.update([*scope.outputs])
@@ -23,7 +24,9 @@ def repeat(scope: TreeItem, *, free: bool) -> None:
     at = 0
     while at < len(scope.items):
         run = _run(scope.items[at : ends[at]], free)
-        found = _joined(run, scope, at, free) if len(run) > 1 else None
+        found = _joined(run, free) if len(run) > 1 else None
+        if found and len(run) == 2 and scope.stem and any(map(_has_index, found.attributes.values())):
+            found = None
         items.append(found or scope.items[at])
         at += len(run) if found else 1
     if len(items) == 1 and len(scope.items) > 1 and _may_become(scope, items[0]):
@@ -100,7 +103,11 @@ def _name(run: list[TreeItem]) -> tuple[str, int, str] | None:
     return found[0] if [b for _, b, _ in found] == [*range(start, start + len(run))] else None
 
 
-def _joined(run: list[TreeItem], scope: TreeItem, at: int, free: bool) -> TreeItem | None:
+def _has_index(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("$(") and bool(re.search(r"\bi\b", value))
+
+
+def _joined(run: list[TreeItem], free: bool) -> TreeItem | None:
     attributes = _attributes(run)
     if attributes is None:
         return None

@@ -15,6 +15,7 @@ from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.language.parse import parse
 from cnnc.recover import header
 from cnnc.recover.blocks import BlockFinder
+from cnnc.recover.classes import class_layers, set_classes, with_params
 from cnnc.recover.compare import difference
 from cnnc.recover.flat import flat
 from cnnc.recover.joins import with_joins
@@ -22,6 +23,7 @@ from cnnc.recover.layout import body
 from cnnc.recover.regions import by_structure
 from cnnc.recover.runs import repeat
 from cnnc.recover.scopes import Inexpressible, attach_activations, chains, mark_exact, names, number, scopes, share
+from cnnc.recover.settle import settled
 from cnnc.recover.tree import GROUP, TreeItem, grown
 from cnnc.recover.words import name_parts
 from cnnc.text.python_data import from_data
@@ -56,8 +58,10 @@ class Structured:
         return found
 
 
-def structured(spec: Mapping[str, Any], paths: Paths | None = None) -> Structured:
+def structured(spec: Mapping[str, Any], paths: Paths | None = None, *, classes: bool = False) -> Structured:
     """Return a plain spec with structure.
+
+    `classes`: whether the number of classes becomes a parameter, if it is evident.
 
     `paths` are the paths of its nodes, with dots, by their names in the spec: the scopes that they describe become
     groups and blocks, and the paths the keys of the state_dict. Without them, blocks are found by structure alone.
@@ -66,10 +70,10 @@ def structured(spec: Mapping[str, Any], paths: Paths | None = None) -> Structure
     if "outputs" not in spec:  # the output has no name but the path of its node, which may change: see `header.outputs`
         graph = replace(graph, outputs=tuple(replace(each, name=f".{each.name}") for each in graph.outputs))
     if not paths:
-        return recovered(graph)
+        return recovered(graph, classes=classes)
     named = {node.path: paths.get(node.path, node.path) for node in graph.nodes}
     possible = {path: ".".join(names(chain)) for path, chain in chains(grown(graph, named))}
-    return recovered(graph, with_joins(graph, possible, named.keys() - paths.keys()))
+    return recovered(graph, with_joins(graph, possible, named.keys() - paths.keys()), classes=classes)
 
 
 def proved(spec: Mapping[str, Any]) -> Graph:
@@ -88,10 +92,11 @@ def proved_from(source: Source) -> Graph:
     return graph
 
 
-def recovered(graph: Graph, paths: Paths | None = None) -> Structured:
-    """Return a network as a spec with structure; for `paths` see `structured`."""
+def recovered(graph: Graph, paths: Paths | None = None, *, classes: bool = False) -> Structured:
+    """Return a network as a spec with structure; for `paths` and `classes` see `structured`."""
     faults: list[str] = []
-    for spec, order in _attempts(graph, paths):
+    layers = class_layers(graph) if classes else {}
+    for spec, order in _attempts(graph, paths, layers):
         try:
             found = proved(spec)
         except CnncError as error:
@@ -105,17 +110,17 @@ def recovered(graph: Graph, paths: Paths | None = None) -> Structured:
     raise AssertionError(f"a flat spec is the same network, but: {faults}")
 
 
-def _attempts(graph: Graph, paths: Paths | None) -> Iterator[Attempt]:
+def _attempts(graph: Graph, paths: Paths | None, layers: Mapping[str, int]) -> Iterator[Attempt]:
     """Yield specs of a network, each with the network's nodes in its order; the last is flat."""
     if paths is not None:
-        yield _grouped(graph, paths, blocks=True)
-        yield _grouped(graph, paths, blocks=False)
+        yield _grouped(graph, paths, layers, blocks=True)
+        yield _grouped(graph, paths, layers, blocks=False)
     else:
-        yield _by_structure(graph)
+        yield _by_structure(graph, layers)
     yield flat(graph), [*graph.nodes]
 
 
-def _grouped(graph: Graph, paths: Paths, *, blocks: bool) -> Attempt:
+def _grouped(graph: Graph, paths: Paths, layers: Mapping[str, int], *, blocks: bool) -> Attempt:
     """Return a spec with the groups that paths describe, and with blocks if some are equal."""
     while True:
         root = grown(graph, paths)
@@ -128,25 +133,27 @@ def _grouped(graph: Graph, paths: Paths, *, blocks: bool) -> Attempt:
             paths = {**paths, error.node.path: error.path}
         else:
             break
+    set_classes(root, layers)
     found = BlockFinder(graph)
     if blocks:
         _find_blocks(root, found, shared, free=False)
-    return _written(graph, root, found.found), [*root.nodes()]
+    return with_params(_written(graph, root, found.found), layers), [*root.nodes()]
 
 
-def _by_structure(graph: Graph) -> Attempt:
+def _by_structure(graph: Graph, layers: Mapping[str, int]) -> Attempt:
     """Return a spec with the blocks that the structure of a network shows."""
     root, uses = by_structure(graph)
+    set_classes(root, layers)
     found = BlockFinder(graph, uses)
     _find_blocks(root, found, set(), free=True)
     name_parts(root)
-    return _written(graph, root, found.found), [*root.nodes()]
+    return with_params(_written(graph, root, found.found), layers), [*root.nodes()]
 
 
 def _written(graph: Graph, root: TreeItem, blocks: Plain) -> Plain:
     inputs = {Ref(each.name): each.name for each in graph.inputs}
     inner = body(root.items, inputs, {each.ref for each in graph.outputs})
-    definitions = {"blocks": blocks} if blocks else {}
+    definitions = {"blocks": settled(inner.nodes, blocks)} if blocks else {}
     outputs = header.outputs(graph, inner.spelt, inner.last)
     return {**header.before_nodes(graph), **definitions, "nodes": inner.nodes, **outputs}
 

@@ -11,6 +11,9 @@ from cnnc.ops.conv import Conv
 from cnnc.recover.scopes import is_layer
 from cnnc.recover.tree import TreeItem
 
+CLASSES = "classes"
+"""The parameter that has the number of classes."""
+
 
 def valid(path: str) -> str:
     """Return a path as a valid name of a node."""
@@ -97,11 +100,11 @@ def _by_join(join: TreeItem, template: TreeItem, nodes: list[Node]) -> str:
 
 def name_parts(root: TreeItem) -> None:
     """Name what a person would name in a network without names: `stem`, `stage1`, `stage2` …, and `head`."""
+    layers = [item for item in root.items if item.name is None and any(map(is_layer, item.nodes()))]
+    single = [item for item in layers if item.repeat is None]
+    ends = zip((layers[:1], layers[-1:]), ("stem", "head"), strict=True)
+    for name, item in [(name, item) for items, name in ends for item in items if item in single]:
+        item.name, item.exact = name, len(single) > 1
     repeated = [item for item in root.items if item.repeat is not None]
     for at, item in enumerate(repeated if len(repeated) > 1 else []):
         item.name, item.exact = f"stage{at + 1}", True
-    layers = [item for item in root.items if item.name is None and any(map(is_layer, item.nodes()))]
-    single = [item for item in layers if item.repeat is None]
-    for item, name in zip(single[:1] + single[-1:], ("stem", "head"), strict=False):
-        if item in (layers[0], layers[-1]):
-            item.name, item.exact = name, len(single) > 1

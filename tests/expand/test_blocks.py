@@ -208,6 +208,12 @@ def test_a_name_that_is_an_index_counts_as_one():
     nodes = [{"relu": {"name": "$i", "repeat": 3}}, conv(5), {"add": {"from": ["$(1 + 1)", "3"]}}]
     spec = net(conv(5), {"group": {"name": "body", "names": "index", "nodes": nodes}})
     assert sources(spec)["body.4"] == ["body.2", "body.3"]
+    twice = [
+        {"relu": {"name": "$i", "repeat": 2}},
+        {"tanh": {"name": "$i", "repeat": 2}},
+        {"add": {"from": ["1", "3"]}},
+    ]
+    assert sources(net({"group": {"name": "g", "names": "index", "nodes": twice}}))["g.4"] == ["g.1", "g.3"]
     left_out = net({"relu": {"name": "$i", "repeat": 2, "when": "$(i > 0)"}}, {"add": {"from": ["image", "0", "1"]}})
     assert sources(left_out)["add"] == ["image", "image", "1"]
     by_round = net({"each": {"name": "$out", "over": {"out": [8, 16]}, "nodes": [conv("$out")]}})

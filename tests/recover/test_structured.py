@@ -69,6 +69,7 @@ def test_a_random_network_comes_back(spec):
 
 
 LINES = {  # with the paths, and by structure alone
+    "resnet18": (38, 33),
     "resnet50": (42, 36),
     "googlenet": (58, 49),
     "densenet121": (48, 41),
@@ -91,6 +92,29 @@ def test_a_published_network_is_short(name):
         assert not found.faults
         assert len(write(found.spec).splitlines()) <= most
     assert structured(listed.spec, listed.paths).spec == require_same(graph).spec
+
+
+def test_auxiliary_heads_are_blocks():
+    """They leave the network between two inceptions, and no outputs of deployment need them."""
+    found = structured(flat_with_paths(cnnc.load(ROOT / "specs/zoo/googlenet.yaml")).spec, classes=True).spec
+    assert len(write(found).splitlines()) <= 60
+    assert [node["aux"]["name"] for node in found["nodes"] if "aux" in node] == ["aux1", "aux2"]
+    assert found["blocks"]["aux"]["params"] == {"classes": None}
+
+
+def test_joins_without_names_are_in_the_scopes_that_they_close():
+    nodes, paths = [{"conv": {"name": "stem", "out": 4, "kernel": 1}}], {"stem": "stem"}
+    before = "stem"
+    for at in range(3):
+        nodes.append({"batch_norm": {"name": f"bn{at}", "from": before}})
+        nodes.append("relu")
+        nodes.append({"conv": {"name": f"conv{at}", "out": 4, "kernel": 1}})
+        before = f"join{at}"
+        nodes.append({"concat": {"name": before, "from": [nodes[-3]["batch_norm"]["from"], f"conv{at}"]}})
+        paths |= {f"bn{at}": f"layer_{at}.bn", f"conv{at}": f"layer_{at}.conv"}
+    found = structured({"cnnc": 1, "name": "net", "input": {"x": [4, 8, 8]}, "nodes": nodes}, paths)
+    assert not found.faults
+    assert found.spec["nodes"][1:] == [{"dense_layer": {"name": "layer_$(i)", "repeat": 3}}]
 
 
 def test_resnet50_reads_as_a_person_would_write_it():
@@ -130,7 +154,7 @@ def test_blocks_by_structure_read_as_a_person_would_write_them():
                 "out": "$(4 * width)",
                 "stride": "$stride",
                 "relu": False,
-                "when": "$(input.channels != 4 * width)",
+                "when": "$(stride != 1 or input.channels != 4 * width)",
             }
         },
         {"add": {"from": ["main", "shortcut"]}},
