@@ -1,12 +1,13 @@
-"""`cnnc explain`: print the page about a diagnostic code, an op or a word of the language."""
+"""`cnnc explain`: print the page about a diagnostic code, an op, a word of the language, or a command."""
 
 from argparse import Namespace
 
+from cnnc.cli.commands import COMMANDS, parser_of
 from cnnc.cli.parser import Parser, WrongCall
 from cnnc.diagnostics import Code
 from cnnc.diagnostics.suggestions import did_you_mean, nearest
 from cnnc.language.foreign_nodes import op_meant
-from cnnc.language.reference import WORDS, section_of
+from cnnc.language.reference import WORDS, field_of, section_of
 from cnnc.ops import purposes, registry
 from cnnc.ops.describe import op_page
 
@@ -14,8 +15,9 @@ from cnnc.ops.describe import op_page
 def add_options(parser: Parser) -> None:
     """Add the argument of `cnnc explain`."""
     about = (
-        "A code such as E301, an op such as conv, a word of the language such as share, or the word ops, for an index "
-        "of the ops. Without it, all of them are listed."
+        "A code such as E301, an op such as conv, a word of the language such as share, a field of the recipe such as "
+        "freeze, a command such as import, or the word ops, for an index of the ops. Without it, the codes, ops and "
+        "words are listed."
     )
     parser.argument("subject", about, required=False)
 
@@ -35,12 +37,14 @@ def run(given: Namespace) -> int:
         print("\n\n".join(_purpose(purpose, ops) for purpose, ops in purposes.index()))
     elif given.subject in registry.PLACES:
         print(f"# {given.subject}\n\n{op_page(registry.get(given.subject))}")
-    elif section := section_of(given.subject):
+    elif section := section_of(given.subject) or field_of(given.subject):
         print(section)
+    elif given.subject in COMMANDS:
+        print(parser_of(given.subject).format_help().rstrip())
     else:
         words = did_you_mean(given.subject, WORDS) if nearest(given.subject, WORDS) else None
         help = words or op_meant(given.subject, None, ()).help or "`cnnc explain` lists all codes, ops and words"
-        raise WrongCall(f"there is no code, op or word {given.subject}", help)
+        raise WrongCall(f"there is no code, op, word or command {given.subject}", help)
     return 0
 
 

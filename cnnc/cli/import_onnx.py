@@ -1,19 +1,25 @@
 """`cnnc import`: write the spec and the weights of an existing network, in an ONNX file or a torch module."""
 
-import os
 import re
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnc.cli.build import shown_progress
-from cnnc.cli.options import SECONDS
+from cnnc.cli.options import SECONDS, note
 from cnnc.cli.parser import Number, OneOf, Parser, SeveralOf, WrongCall
 from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.render import visible
 from cnnc.inference.providers import TIMEOUT
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cnnc.graph.graph import Graph
+
+    Array = np.ndarray[Any, np.dtype[Any]]
 
 FACTORY = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")  # on Windows, C:net.onnx has a dot after the colon
 MOST_LABELS = 10**6  # bytes of a file of labels
@@ -38,6 +44,7 @@ def add_options(parser: Parser) -> None:
     parser.option("--labels", metavar="FILE", help="A text file with the name of a class in each line.")
     shape = "The shape of an input with open sizes, without the batch; NAME may be left out if there is one input."
     parser.option("--input-size", metavar="[NAME=]C,H,W", repeat=True, help=shape)
+    parser.flag("--overwrite", help="Replace the spec and its weights if they exist.")
     code = "Run the Python code of package.module:factory; modules in the current folder come first."
     parser.flag("--allow-code", help=code)
     parser.flag("--allow-external", help="Read weights in other files of the model's folder.")
@@ -58,7 +65,7 @@ class _Listed:
 def run(given: Namespace) -> int:
     """Write the spec and its weights, print how close the spec is, and return the exit code."""
     from cnnc.compiler import load
-    from cnnc.importing.importer import Described, as_list, exists, read, with_blocks, write
+    from cnnc.importing.importer import Described, as_list, read, require_new, with_blocks, write
     from cnnc.importing.proof import prove
 
     factory = FACTORY.fullmatch(given.model.replace(".py:", ":"))
@@ -66,9 +73,7 @@ def run(given: Namespace) -> int:
     if spec.suffix not in (".yaml", ".yml", ".json"):
         raise WrongCall(f"--out: a spec ends in .yaml, .yml or .json, got {given.out}")
     described = Described(_picture(given), _labels(given.labels), _sizes(given.input_size), given.name)
-    for each in (spec, spec.with_suffix(".safetensors")):
-        if os.path.lexists(each):
-            raise exists(each)
+    require_new((spec, spec.with_suffix(".safetensors")), overwrite=given.overwrite)
     if factory:
         from cnnc.cli.import_torch import run_factory
 
@@ -79,17 +84,27 @@ def run(given: Namespace) -> int:
         imported = as_list(imported) if given.flat else with_blocks(imported)
         progress("running both networks")
         proof = prove(imported, Path(given.model), allow_external=given.allow_external, timeout=given.timeout)
-    text = _text(imported.spec, spec)
-    weights = write(imported, text, spec)
-    lines, nodes = len(text.splitlines()), len(load(imported.spec).nodes)
-    tensors = sum(each.size for each in imported.weights.values())
-    print(f"{visible(str(spec))}  {counted(lines, 'line')} for {counted(nodes, 'node')}, {proof}")
-    print(f"{visible(str(weights))}  {counted(tensors, 'number')}")
-    print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(weights))}")
+    text = spec_text(imported.spec, spec)
+    write(imported, text, spec, overwrite=given.overwrite)
+    print_written(spec, text, load(imported.spec), imported.weights, str(proof))
     return 0
 
 
-def _text(spec: dict[str, Any], path: Path) -> str:
+def print_written(
+    spec: Path, text: str, graph: "Graph", weights: "Mapping[str, Array]", proof: str, remarks: Iterable[str] = ()
+) -> None:
+    """Print which files were written, how close the spec is, remarks, and the next command."""
+    file = spec.with_suffix(".safetensors")
+    lines, nodes = counted(len(text.splitlines()), "line"), counted(len(graph.nodes), "node")
+    print(f"{visible(str(spec))}  {lines} for {nodes}, {proof}")
+    print(f"{visible(str(file))}  {counted(sum(each.size for each in weights.values()), 'number')}")
+    for remark in remarks:
+        note(remark)
+    print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(file))}")
+
+
+def spec_text(spec: Mapping[str, Any], path: Path) -> str:
+    """Return a plain spec as YAML, or as JSON if the path ends so."""
     from cnnc.formatting.texts import write, write_json
 
     return write_json(spec) if path.suffix == ".json" else write(spec)

@@ -11,12 +11,12 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from cnnc.cli.build import shown_progress
-from cnnc.cli.options import note
+from cnnc.cli.import_onnx import print_written, spec_text
 from cnnc.cli.parser import WrongCall
-from cnnc.diagnostics import CnncError, Code, counted
-from cnnc.diagnostics.render import visible
+from cnnc.compiler import load
+from cnnc.diagnostics import CnncError, Code
 from cnnc.importing.from_torch import FromTorch, import_module
-from cnnc.importing.importer import Described
+from cnnc.importing.importer import Described, map_of
 from cnnc.importing.torch_trace import input_names
 
 if TYPE_CHECKING:
@@ -43,24 +43,21 @@ def run_factory(given: Namespace, package: str, factory: str, described: Describ
         progress("tracing and running both networks")
         about = Described(described.picture, described.labels, name=described.name or factory)
         found = import_module(module, inputs, about, as_list=given.flat)
-    found.write(spec)
-    weights = spec.with_suffix(".safetensors")
-    lines, tensors = len(found.text.splitlines()), sum(each.size for each in found.weights.values())
-    print(f"{visible(str(spec))}  {counted(lines, 'line')}, within {found.largest:.1e} of the module, batches 1 and 3")
-    print(f"{visible(str(weights))}  {counted(tensors, 'number')}")
-    for remark in _remarks(found):
-        note(remark)
-    print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(weights))}")
+    text = spec_text(found.spec, spec)
+    found.write(spec, overwrite=given.overwrite)
+    proof = f"within {found.largest:.1e} of the module, batches 1 and 3"
+    print_written(spec, text, load(found.spec), found.weights, proof, _remarks(found, spec))
     return 0
 
 
-def _remarks(found: FromTorch) -> Iterator[str]:
+def _remarks(found: FromTorch, spec: Path) -> Iterator[str]:
     """Yield what a user should know about the weights."""
     other = [key for key, origin in found.keys.items() if key != origin]
     if other:
         shown = ", ".join(f"`{key}` is `{found.keys[key]}` there" for key in other[:SHOWN])
         more = f", and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
-        yield f"some keys of the state_dict are not those of the module: {shown}{more}"
+        way = f"; its checkpoints load with --map {quote(str(map_of(spec)))}" if found.map else ""
+        yield f"some keys of the state_dict are not those of the module: {shown}{more}{way}"
     computed = [key for key in found.weights if key not in found.keys]
     if computed:
         more = f" and {len(computed) - SHOWN} more" if len(computed) > SHOWN else ""

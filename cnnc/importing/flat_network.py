@@ -26,10 +26,13 @@ MOST = 10**10  # elements of a value
 
 
 class FlatNetwork:
-    """The nodes made so far. `batch` is the first size of every value: a Symbol, or the number that the file fixes."""
+    """The nodes made so far. `batch` is the first size of every value: a Symbol, or the number that the file fixes.
 
-    def __init__(self, batch: Size) -> None:
-        self.batch = batch
+    `traced`: the file is of `torch_trace`, and its initializers are tensors of the module.
+    """
+
+    def __init__(self, batch: Size, traced: bool = False) -> None:
+        self.batch, self.traced = batch, traced
         self.made: list[NewNode] = []
         self.settled: dict[Any, GraphTensor] = {}
         self.origin: Any = None

@@ -36,14 +36,14 @@ class Imported:
     batch: int | None = None
 
 
-def flat_spec(net: Translated, name: str) -> Imported:
-    """Return the spec of a network."""
-    return _FlatWriter(net, name).write()
+def flat_spec(net: Translated, name: str, *, traced: bool = False) -> Imported:
+    """Return the spec of a network; `traced`: see `importer.read`."""
+    return _FlatWriter(net, name, traced).write()
 
 
 class _FlatWriter:
-    def __init__(self, net: Translated, name: str) -> None:
-        self.net, self.name = net, name
+    def __init__(self, net: Translated, name: str, traced: bool) -> None:
+        self.net, self.name, self.traced = net, name, traced
         used: set[str] = set()
         self.inputs = {each: unused(clean(each), used) for each in net.inputs}
         self.paths = paths(net.nodes)
@@ -114,11 +114,11 @@ class _FlatWriter:
 
     def _share(self, made: NewNode) -> str | None:
         """Return the node whose parameters this one uses: both have the same initializers, with the same values."""
-        if made.op in ("parameter", "scale") or not made.names or len(made.names) < len(made.weights):
+        if not made.names or len(made.names) < len(made.weights):
             return None
-        if made.op not in ("conv", "conv_transpose", "linear") and not self._follows_shared(made):
+        if not self.traced and not self._is_shared_on_purpose(made):
             return None
-        channels = made.inputs[0].sizes[1]
+        channels = made.inputs[0].sizes[1] if made.inputs else None
         key = (made.op, made.names, repr(made.attributes), channels)
         first = self.shared.setdefault(key, made)
         if first is made or not _equal(first.weights, made.weights):
@@ -126,10 +126,16 @@ class _FlatWriter:
         self.sharing.add(made)
         return self.names[first]
 
-    def _follows_shared(self, made: NewNode) -> bool:
-        """Whether a norm may share: constants like ones and zeros are often one initializer by accident."""
+    def _is_shared_on_purpose(self, made: NewNode) -> bool:
+        """Whether one initializer is the tensor of several nodes: constants like ones and zeros often are by accident.
+
+        Convolutions and linear layers share on purpose, and so do norms after them.
+        """
+        if made.op in ("parameter", "scale"):
+            return False
         first = (made.op, made.names, repr(made.attributes), made.inputs[0].sizes[1])
-        return first not in self.shared or any(each.made in self.sharing for each in made.inputs)
+        plain = made.op in ("conv", "conv_transpose", "linear")
+        return plain or first not in self.shared or any(each.made in self.sharing for each in made.inputs)
 
 
 def _equal(a: "Mapping[str, Array]", b: "Mapping[str, Array]") -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.diagnostics.missing_packages import named
-from cnnc.formatting import write
+from cnnc.formatting.texts import write, write_json
 from cnnc.graph.graph import Graph
 from cnnc.importing.flat_spec import Imported
 from cnnc.importing.importer import Described
@@ -27,6 +27,7 @@ from cnnc.recover.classes import parametrized
 from cnnc.recover.structured import proved, structured
 from cnnc.verification.compare import compare
 from cnnc.verification.original import tensors
+from cnnc.weights.proposal import Proposal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,10 +60,22 @@ class FromTorch:
         """The spec as YAML."""
         return write(self.spec)
 
-    def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the spec to `path`, and its weights beside it with the suffix .safetensors; raises E405."""
+    @cached_property
+    def map(self) -> str:
+        """A map with which checkpoints of the module load; empty if they load as they are, or if there is none."""
+        same = all(key == origin for key, origin in self.keys.items())
+        if same or self.keys.keys() != self.weights.keys() or len({*self.keys.values()}) < len(self.keys):
+            return ""
+        return Proposal(self.keys, (), ()).as_yaml("the keys of the spec: those of the module")
+
+    def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the spec to `path`, and its weights beside it with the suffix .safetensors; raises E405.
+
+        If keys differ from the module's, a map for `--map` gets the suffix .map.yaml.
+        """
         imported = Imported(self.spec, self.weights, {}, {}, {}, {})
-        write_files(imported, self.text, Path(path))
+        text = write_json(self.spec) if Path(path).suffix == ".json" else self.text
+        write_files(imported, text, Path(path), map=self.map, overwrite=overwrite)
 
 
 @named("build", "importing a torch module")

@@ -6,7 +6,7 @@ neither. Preprocessing, labels and kinds of outputs come from the contract of a 
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,16 +44,23 @@ class Described:
     name: str | None = None
 
 
-def read(path: str | os.PathLike[str], described: Described | None = None, *, allow_external: bool = False) -> Imported:
+def read(
+    path: str | os.PathLike[str],
+    described: Described | None = None,
+    *,
+    allow_external: bool = False,
+    traced: bool = False,
+) -> Imported:
     """Return the flat spec of the ONNX file at `path`, and its weights; nothing has been compared yet.
 
+    `traced`: the file is of `torch_trace`, so its initializers are tensors of the module, none shared by accident.
     Raises CnncError: E501 if it is no ONNX model, E411 for all that cannot be imported.
     """
     about = described or Described()
     file = open_onnx(path, allow_external=allow_external)
     sizes = _sizes(file, about.sizes)
     require_ports(file, sizes)
-    imported = flat_spec(translate(file, sizes), _name(file, about))
+    imported = flat_spec(translate(file, sizes, traced=traced), _name(file, about), traced=traced)
     spec = _described(file, imported, about)
     checked = check(spec)
     if not checked.ok:
@@ -173,31 +180,51 @@ def _picture(given: InputContract) -> dict[str, Any]:
     return {name: each for name, each in fields.items() if each is not None}
 
 
-def write(imported: Imported, text: str, spec: Path) -> Path:
-    """Write the text of the spec, and its weights beside it, both or neither; returns the path of the weights.
+def write(imported: Imported, text: str, spec: Path, *, map: str = "", overwrite: bool = False) -> Path:
+    """Write the text of the spec, its weights and a `map`, if any, beside it, all or none; returns the weights' path.
 
-    Raises E405 if one of them exists already, or cannot be written.
+    Raises E405 if one of them exists already, unless they may be overwritten, or cannot be written.
     """
     weights = spec.with_suffix(".safetensors")
-    for each in (spec, weights):
-        if os.path.lexists(each):
-            raise exists(each)
+    texts = {**({map_of(spec): map} if map else {}), spec: text}
+    require_new((*texts, weights), overwrite=overwrite)
     with staging(spec.parent) as stage:
         stage_file(
             stage / weights.name, lambda file: write_stamped(file, imported.weights, imported.spec.get("labels"))
         )
-        stage_file(stage / spec.name, text.encode())
+        for path, content in texts.items():
+            stage_file(stage / path.name, content.encode())
         with reported(spec):
-            (stage / weights.name).rename(weights)
-            try:
-                (stage / spec.name).rename(spec)
-            except BaseException:
-                weights.unlink(missing_ok=True)
-                raise
+            _place(stage, (weights, *texts))
     return weights
 
 
-def exists(path: Path) -> CnncError:
-    """Return E405 for a file that would be overwritten."""
-    message = f"cannot write {path}: it exists already"
-    return CnncError.of(Code.NOT_WRITTEN, message, help="choose another name with -o, or remove the file first")
+def map_of(spec: Path) -> Path:
+    """Return the path of the map from the keys of a spec to those of the network that it was imported from."""
+    return spec.with_suffix(".map.yaml")
+
+
+def require_new(paths: Iterable[Path], *, overwrite: bool) -> None:
+    """Raise E405 if one of the files exists already, unless they may be overwritten; a folder never is."""
+    for path in paths:
+        if os.path.lexists(path) and (path.is_dir() or not overwrite):
+            message = f"cannot write {path}: {'it is a folder' if path.is_dir() else 'it exists already'}"
+            help = "choose another name with -o, or replace the spec and its weights with --overwrite"
+            raise CnncError.of(Code.NOT_WRITTEN, message, help=help)
+
+
+def _place(stage: Path, paths: Sequence[Path]) -> None:
+    """Move staged files to their places; if one cannot be moved, the files before are there again."""
+    done: list[Path] = []
+    kept: dict[Path, Path] = {}
+    try:
+        for path in paths:
+            if os.path.lexists(path):
+                kept[path] = path.rename(stage / f"old-{path.name}")
+            done.append((stage / path.name).rename(path))
+    except BaseException:
+        for path in done:
+            path.unlink(missing_ok=True)
+        for path, old in kept.items():
+            old.rename(path)
+        raise

@@ -41,13 +41,14 @@ class Proof:
 
     `largest` is the largest difference of an output, relative to its largest value; `nodes` is the number of nodes
     whose values were compared as well. `sensitivity` is how much the outputs change from one input to another, in units
-    of the tolerated difference.
+    of the tolerated difference. `skipped` are the sizes at which onnxruntime cannot run the file.
     """
 
     largest: float
     batches: tuple[int, ...]
     nodes: int
     sensitivity: float
+    skipped: tuple[sample_inputs.Space, ...] = ()
 
     def __str__(self) -> str:
         many = "batch" if len(self.batches) == 1 else "batches"
@@ -55,8 +56,16 @@ class Proof:
         weak = f"; the outputs barely react to the input, but the values of {self.nodes:,} nodes agree as well"
         return (
             f"within {self.largest:.1e} of the ONNX file in onnxruntime, {many} {shown}"
-            f"{weak if self.sensitivity < LEAST_SENSITIVITY else ''}"
+            f"{weak if self.sensitivity < LEAST_SENSITIVITY else ''}{self._not_run}"
         )
+
+    @property
+    def _not_run(self) -> str:
+        """The sizes that were not compared, in words."""
+        if not self.skipped:
+            return ""
+        shown = ", ".join(f"{height}×{width}" for height, width in self.skipped)
+        return f"; not compared at {shown}, where onnxruntime cannot run the file"
 
 
 def prove(
@@ -89,7 +98,8 @@ def prove(
     if not compared and answers.sensitivity < LEAST_SENSITIVITY:
         raise _not_compared(path)
     largest = max(each.relative for each in distances)
-    return Proof(largest, tuple(sorted({*batches})), compared, answers.sensitivity)
+    skipped = tuple(space for space, (_, outputs) in zip(others, more, strict=True) if outputs is None)
+    return Proof(largest, tuple(sorted({*batches})), compared, answers.sensitivity, skipped)
 
 
 def _spaces(graph: Graph) -> list[sample_inputs.Space]:

@@ -252,3 +252,24 @@ ROWS: dict[str, ImportRow] = {
         ),
     ),
 }
+
+
+def _adaptive(op: str) -> Callable[[FlatNetwork, OnnxNode], Sequence[Content]]:
+    def add(net: FlatNetwork, node: OnnxNode) -> Sequence[Content]:
+        node.require_one_output("the indices")
+        size = list(node.attr("size"))
+        return [net.add(op, [node.value()], {"size": size[0] if size[0] == size[1] else size})]
+
+    return add
+
+
+def _channel_dropout(net: FlatNetwork, node: OnnxNode) -> Sequence[Content]:
+    return [net.add("dropout", [node.value()], {"rate": short(node.attr("rate")), "channels": True})]
+
+
+MARKERS: dict[str, Callable[[FlatNetwork, OnnxNode], Sequence[Content]]] = {
+    "AdaptiveAveragePool": _adaptive("adaptive_avg_pool"),
+    "AdaptiveMaxPool": _adaptive("adaptive_max_pool"),
+    "ChannelDropout": _channel_dropout,
+}
+"""How the nodes that `torch_markers` writes are imported."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cnnc.diagnostics import CnncError, Code
 from cnnc.importing.flat_spec import Imported
 from cnnc.importing.importer import Described, read
+from cnnc.importing.torch_markers import OPSET, markers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     Array = np.ndarray[Any, np.dtype[Any]]
-
-OPSET = 17  # the newest of torch's exporter that traces, whose nodes keep the paths of modules
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ def traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Describ
             own = {key: tensor.detach().clone() for key, tensor in module.state_dict().items()}
             drawn = _drawn(own)
             # of tensors with equal values, torch keeps only one
-            with _quiet(), _layers_in_training(module), holding(module, drawn):
+            with _quiet(), _layers_in_training(module), holding(module, drawn), markers():
+                named = _output_names(module(*inputs))
                 torch.onnx.export(
                     module,
                     inputs,
@@ -69,7 +69,7 @@ def traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Describ
                     do_constant_folding=False,
                     opset_version=OPSET,
                     input_names=names,
-                    output_names=_output_names(module(*inputs)),
+                    output_names=named,
                     dynamic_axes={each: {0: "batch"} for each in names},
                 )
         except Exception as error:  # torch's tracer raises any type
@@ -83,7 +83,8 @@ def traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Describ
             raise CnncError(
                 replace(each, message=each.message.replace(str(path), name)) for each in error.diagnostics
             ) from None
-    return Traced(_with_usual_output(found[1]), found[0], drawn)
+    of_drawn, of_own = found if named else map(_with_usual_outputs, found)
+    return Traced(of_own, of_drawn, drawn)
 
 
 def _read(model: "onnx.ModelProto", state: "Mapping[str, Tensor]", path: Path, described: Described) -> Imported:
@@ -94,7 +95,7 @@ def _read(model: "onnx.ModelProto", state: "Mapping[str, Tensor]", path: Path, d
         if each.name in state:
             each.CopyFrom(numpy_helper.from_array(state[each.name].cpu().numpy(), each.name))
     path.write_bytes(model.SerializeToString())
-    imported = read(path, described)
+    imported = read(path, described, traced=True)
     return replace(imported, weights={key: each.copy() for key, each in imported.weights.items()})  # of the open file
 
 
@@ -197,12 +198,15 @@ def _output_names(result: Any) -> list[str] | None:
     return [str(name) for name in result] if named else None
 
 
-def _with_usual_output(imported: Imported) -> Imported:
-    """Return the spec without the output's name if there is one, which is only a number of the trace."""
+def _with_usual_outputs(imported: Imported) -> Imported:
+    """Return the spec with the names of their nodes for outputs, whose own names are only numbers of the trace."""
     outputs = imported.spec.get("outputs")
     last = next(iter(imported.spec["nodes"][-1].values()))["name"]
     if outputs and [*outputs.values()] == [last]:
         return replace(imported, spec={key: each for key, each in imported.spec.items() if key != "outputs"})
+    sources = [*outputs.values()] if outputs else []
+    if sources and len({*sources}) == len(sources) and not any("." in each for each in sources):
+        return replace(imported, spec={**imported.spec, "outputs": {each: each for each in sources}})
     return imported
 
 

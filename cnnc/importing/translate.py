@@ -17,8 +17,8 @@ from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.fold import fold
 from cnnc.importing.onnx_file import OnnxFile, as_array
 from cnnc.importing.onnx_nodes import OnnxNode
-from cnnc.importing.table import ROWS
-from cnnc.importing.values import ConstantArray, Content, GraphTensor, N, NewNode, NotImported, Unsupported
+from cnnc.importing.table import MARKERS, ROWS
+from cnnc.importing.values import DOMAIN, ConstantArray, Content, GraphTensor, N, NewNode, NotImported, Unsupported
 from cnnc.importing.views import settle
 
 DEEPEST = 16  # of nested branches
@@ -35,20 +35,21 @@ class Translated:
     batch: int | None  # the batch that the file fixes, if it does
 
 
-def translate(file: OnnxFile, sizes: Mapping[str, Sequence[int]] | None = None) -> Translated:
+def translate(file: OnnxFile, sizes: Mapping[str, Sequence[int]], *, traced: bool = False) -> Translated:
     """Import all nodes; raises CnncError with an E411 for each node that cannot be imported.
 
-    `sizes` are shapes, without the batch, for inputs with open sizes.
+    `sizes` are shapes, without the batch, for inputs with open sizes. `traced`: the file is of `torch_trace`, whose
+    nodes may be of a domain of our own.
     """
-    return _Translator(file, sizes or {}).run()
+    return _Translator(file, sizes, traced).run()
 
 
 class _Translator:
-    def __init__(self, file: OnnxFile, sizes: Mapping[str, Sequence[int]]) -> None:
-        self.file = file
+    def __init__(self, file: OnnxFile, sizes: Mapping[str, Sequence[int]], traced: bool) -> None:
+        self.file, self.traced = file, traced
         batches = {each.shape[0] for each in file.inputs}
         self.batch = next(iter(batches)) if len(batches) == 1 else None
-        self.net = FlatNetwork(N if self.batch is None else self.batch)
+        self.net = FlatNetwork(N if self.batch is None else self.batch, traced)
         self.values: dict[str, Content] = {}
         self.checks = _checks(file.opset)
         self.budget = ConstantBudget(sum(prod(each.dims) for each in file.graph.initializer))
@@ -126,6 +127,8 @@ class _Translator:
     def _apply(self, node: OnnxNode) -> Sequence[Content]:
         if node.op == "If":
             raise Unsupported("it has control flow: its condition is computed", "export it by tracing")
+        if self.traced and node.proto.domain == DOMAIN:
+            return MARKERS[node.op](self.net, node)
         if node.proto.domain not in ("", "ai.onnx"):
             raise Unsupported(f"it is of the domain {node.proto.domain!r}", "export it with the ops of ONNX alone")
         folded = fold(node, self.budget)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
+DOMAIN = "cnnc"
+"""The domain of nodes that `torch_markers` writes into the file of a traced module."""
+
 
 class OpenSide(NamedTuple):
     """An open size: axis `axis` (with the batch as axis 0) of the output `port` of a node or input; see `NewNode`."""

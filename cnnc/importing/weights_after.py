@@ -48,8 +48,11 @@ def _per_channel(x: GraphTensor, known: ConstantArray) -> Any:
 def _into_norm(net: FlatNetwork, op: str, x: GraphTensor, vector: Any, known: ConstantArray) -> GraphTensor | None:
     """Return the norm with weights times, or bias plus, the vector."""
     made, attributes = x.made, dict(x.made.attributes)
+    role = "weight" if op == "mul" else "bias"
     if made.op == "layer_norm" and attributes.get("over") not in (None, "channels", "features"):
         return None
+    if net.traced and known.whole and any(name.rpartition(".")[2] == role for name in made.names):
+        return None  # two tensors of a module, which are trained one by one
     default = registry.get(made.op).model_fields["affine"].default
     has = attributes.get("affine", default)
     weight = made.weights.get("weight", np.ones_like(vector)) if has else np.ones_like(vector)

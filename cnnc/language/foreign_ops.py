@@ -103,8 +103,9 @@ ABSENT: Final[dict[str, str]] = {
     "Cost CrossEntropyLoss BCEWithLogitsLoss MSELoss NLLLoss SoftmaxWithLoss SoftmaxCrossEntropyLoss": (
         "the network ends with the scores; `cnnc train` adds the loss"
     ),
-    "Dropout2d SpatialDropout2D AlphaDropout FeatureAlphaDropout GaussianDropout GaussianNoise DropBlock RReLU": (
-        "`dropout` drops single elements and `drop_path` whole samples; there is no other noise in training"
+    "Dropout2d SpatialDropout2D": "`dropout: {rate: 0.2, channels: true}` drops whole channels",
+    "AlphaDropout FeatureAlphaDropout GaussianDropout GaussianNoise DropBlock RReLU": (
+        "`dropout` drops elements or channels and `drop_path` whole samples; there is no other noise in training"
     ),
     "GridSample AffineGrid DeformConv RoIAlign RoIPool MaxRoiPool MaxUnpool FractionalMaxPool GatherND "
     "GatherElements ScatterND ScatterElements": "no op reads or writes at positions that are computed at run time",

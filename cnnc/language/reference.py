@@ -59,6 +59,20 @@ def section_of(word: str) -> str | None:
     raise LookupError(word)
 
 
+def field_of(word: str) -> str | None:
+    """Return what the reference says about a field of the recipe, such as `freeze`; None if it is none."""
+    section = section_of("train") or ""
+    row = re.search(rf"^\| `{re.escape(word)}` \|.*$", section, re.MULTILINE)
+    if row is None:
+        return None
+    columns = re.search(r"^\| attribute .*\n.*$", section, re.MULTILINE)
+    assert columns is not None
+    about = re.findall(rf"^\* `{re.escape(word)}` .*\n(?:  .*\n)*", section, re.MULTILINE)
+    about += re.findall(rf"^`(?:\w+`,? (?:and )?`)*{re.escape(word)}`.*\n(?:\S.*\n)*", section, re.MULTILINE)
+    table = f"{columns[0]}\n{row[0]}"
+    return "\n\n".join([f"# {word}: a field of `train`", table, *(each.strip() for each in about)])
+
+
 @cache
 def _text() -> str:
     """Return the reference, from the package or from the checkout."""

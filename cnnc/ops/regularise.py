@@ -6,7 +6,7 @@ from pydantic import Field
 
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Fraction
-from cnnc.ops.base import Gives, Local, OnnxBuilder, Refusal, Saves, TorchBuilder
+from cnnc.ops.base import Gives, Local, OnnxBuilder, Refusal, Saves, TorchBuilder, require_map
 from cnnc.ops.types import TensorType
 
 
@@ -19,12 +19,15 @@ class Dropout(Local):
     _saves: ClassVar[Saves] = "output"  # its mask
 
     rate: Fraction = Field(0.5, description="probability of dropping an element")
+    channels: bool = Field(False, description="whether to drop whole channels of a map (Tompson et al., 2015)")
 
     def infer(self, x: TensorType) -> TensorType:
+        if self.channels:
+            require_map(self, x)
         return x
 
     def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        return t.module("Dropout", x, p=self.rate)
+        return t.module("Dropout2d" if self.channels else "Dropout", x, p=self.rate)
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         return o.op("Identity", x)

@@ -8,16 +8,24 @@ from cnnc.precision.fidelity import Fidelity
 
 
 def accepts(found: Fidelity, max_drop: float) -> bool:
-    """Whether the loss is at most `max_drop` points; outputs that are not classes need a good signal-to-noise ratio."""
+    """Whether the loss is at most `max_drop` points; outputs that are not classes need a good signal-to-noise ratio.
+
+    A file whose error is larger than what the outputs say about the pictures is useless, whatever its best classes.
+    """
     if max_drop >= ALL_POINTS:
         return True
+    if found.first_snr < 0:
+        return False
     return found.first_snr >= GOOD_SNR if found.drop is None else found.drop <= max_drop
 
 
 def refused(precision: str, found: Fidelity, max_drop: float, in_float: Sequence[str], layers: int) -> CnncError:
     """Return E409 for a model that loses too much, with the best that keeping `in_float` of its layers achieved."""
     pictures = f"on {counted(found.pictures, 'held-out picture')}"
-    if found.drop is None:
+    if found.first_snr < 0:
+        lost = f"its error is larger than what the outputs differ by {pictures}, a signal-to-noise ratio of "
+        lost += f"{found.first_snr:.1f} dB; the float32 network may be untrained, or the pictures too much alike"
+    elif found.drop is None:
         lost = f"its outputs have a signal-to-noise ratio of {found.first_snr:.1f} dB {pictures}, at least "
         lost += f"{GOOD_SNR:g} dB is needed"
     elif found.accuracy is not None and found.labels_fit:

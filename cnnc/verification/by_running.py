@@ -66,6 +66,7 @@ def matched(graph: Graph, original: Original, seed: int = 0) -> MatchedByRunning
     inputs = [
         torch.randn(original.batch or BATCH, *shape, generator=random) for shape in sample_inputs.shapes(graph, space)
     ]
+    _outputs(original, inputs, "")  # it runs at all
     live = dict(_live(original, random))
     search = Search(graph, original, inputs, live)
     with torch.no_grad():
@@ -75,9 +76,10 @@ def matched(graph: Graph, original: Original, seed: int = 0) -> MatchedByRunning
 
 
 def _require_inputs(graph: Graph, original: Original) -> None:
-    """Raise E407 if the numbers of inputs are known and differ."""
-    if original.count is not None and original.count != len(graph.inputs):
-        reason = f"the original has {counted(original.count, 'input')}, but the network has {len(graph.inputs)}"
+    """Raise E407 if the numbers of inputs differ."""
+    count = len(graph.inputs)
+    if misfit := original.misfit(count):
+        reason = f"the original {misfit}, but the network has {counted(count, 'input')}"
         raise undecided(reason, "the inputs must be the same, in the same order")
 
 

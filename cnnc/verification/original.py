@@ -4,13 +4,14 @@ Takes the module or the file's path; returns its layers, the values that they ta
 outputs with its own weights or with others. Weights have torch's layout, and the names of the original.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.targets.loaded_onnx import LoadedOnnx
 from cnnc.weights import onnx, patterns
 from cnnc.weights.layers import Layer, layers
@@ -44,12 +45,20 @@ class TorchOriginal:
     tensors: "Mapping[str, Tensor]"
     layers: list[Layer]
     batch: int | None = None  # the only batch size that it takes
-    count: int | None = None  # a module's signature does not give the number of its inputs
 
     def __init__(self, module: "torch.nn.Module") -> None:
         self._module = deepcopy(module).cpu().float().eval()
         self.tensors = {key: each.detach().clone() for key, each in self._module.state_dict().items()}
         self.layers = layers({key: tuple(each.shape) for key, each in self.tensors.items()})
+
+    def misfit(self, count: int) -> str | None:
+        """Return what the module takes instead of this number of inputs; None if it takes that many."""
+        signature = inspect.signature(self._module.forward)
+        try:
+            signature.bind(*range(count))
+        except TypeError:
+            return f"takes {signature}"
+        return None
 
     def trace(self, inputs: "Sequence[Tensor]", weights: "Mapping[str, Tensor]") -> list[LayerRun]:
         """Run with these weights; return the layers in the order in which they run first."""
@@ -108,7 +117,11 @@ class OnnxOriginal:
         self._path, self._loaded, self._found = path, LoadedOnnx(path), onnx.read(path)
         self.tensors: Mapping[str, Tensor] = self._found.tensors
         self.layers, self.batch = self._found.layers, self._loaded.batch
-        self.count: int | None = len(self._loaded.inputs)
+
+    def misfit(self, count: int) -> str | None:
+        """Return what the file takes instead of this number of inputs; None if it takes that many."""
+        ours = len(self._loaded.inputs)
+        return None if count == ours else f"has {counted(ours, 'input')}"
 
     def trace(self, inputs: "Sequence[Tensor]", weights: "Mapping[str, Tensor]") -> list[LayerRun]:
         """Run with these weights; return the layers in the order of their nodes."""

@@ -52,7 +52,8 @@ def _options(patterns: Iterable[str]) -> str:
 def fresh_for(graph: Graph, mismatch: Mismatch) -> list[str] | None:
     """Return the patterns of `--fresh` with which the other weights fit; None if more than the last layers differ.
 
-    Every layer after one that is drawn anew must be drawn anew as well, because it has learned from its outputs.
+    Every layer after one of another shape must be drawn anew as well, because it has learned from its outputs. Layers
+    that the file lacks may be anywhere: the user has added them.
     """
     ours = layers_of(graph, mismatch.expected)
     differing = {graph.owner(key) for key in (*mismatch.missing, *mismatch.misshapen)}
@@ -61,7 +62,7 @@ def fresh_for(graph: Graph, mismatch: Mismatch) -> list[str] | None:
         return None
     before = ancestors(graph, ours)
     bits = sum(1 << index for index, each in enumerate(ours) if each.name in names)
-    if any(before[each.name] & bits and each.name not in names for each in ours):
+    if mismatch.misshapen and any(before[each.name] & bits and each.name not in names for each in ours):
         return None
     only = [each.name for each in layers({key: mismatch.found[key] for key in mismatch.unexpected})]
     patterns = [*_scopes(names, mismatch.expected), *_scopes(only, mismatch.found)]

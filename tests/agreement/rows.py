@@ -371,7 +371,7 @@ TABLE: dict[str, list[tuple[Any, ...]]] = {
         ({"size": [14, 9], "mode": "bilinear", "align_corners": True}, OPEN),
     ],
     "identity": EVERY_SHAPE,
-    "dropout": [*EVERY_SHAPE, ({"rate": 0.2}, MAP), ({"rate": 0}, MAP)],
+    "dropout": [*EVERY_SHAPE, ({"rate": 0.2}, MAP), ({"rate": 0}, MAP), ({"channels": True}, MAP)],
     "drop_path": _with({"rate": 0.3}, EVERY_SHAPE),
     "relu": EVERY_SHAPE,
     "relu6": EVERY_SHAPE,

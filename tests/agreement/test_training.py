@@ -43,6 +43,13 @@ def test_drop_path_drops_whole_samples(shape: tuple[int, ...]):
     assert 0.2 < (y[:, 0] == 0).float().mean() < 0.3
 
 
+def test_dropout_drops_whole_channels():
+    module = torch_target.lower(one_node.graph_of("dropout", {"rate": 0.25, "channels": True}, ((100, 4, 5),)))
+    y = module(torch.ones(50, 100, 4, 5)).flatten(2)
+    assert (y == y[:, :, :1]).all()
+    assert 0.2 < (y[:, :, 0] == 0).float().mean() < 0.3
+
+
 @pytest.mark.parametrize("op", ["dropout", "drop_path"])
 def test_what_is_dropped_in_training_is_kept_in_prediction(op: str):
     module = one_node.module_of(one_node.graph_of(op, {"rate": 0.9}, ((3, 4, 5),)))

@@ -169,6 +169,14 @@ def test_explain_prints_a_page():
     assert done.stdout.startswith("# E301")
 
 
+def test_explain_knows_commands_and_fields_of_the_recipe():
+    assert "--allow-code" in cnnc("explain", "import").stdout
+    page = cnnc("explain", "freeze").stdout
+    assert page.startswith("# freeze: a field of `train`")
+    assert "| list of strings |" in page
+    assert "excludes weights from training" in page
+
+
 def test_explain_prints_an_index_of_the_ops():
     index = cnnc("explain", "ops").stdout
     assert "\nupsample a map\n  upsample             Resize a map" in index

@@ -1,6 +1,7 @@
 """Torch modules become specs: `cnnc.from_torch`, and what it keeps of them."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -167,7 +168,11 @@ def test_the_command_imports_what_a_factory_makes(nets):
     graph = cnnc.load("residual.yaml")
     assert (graph.inputs[0].picture.mode, graph.inputs[0].picture.mean) == ("bgr", (0.5, 0.5, 0.5))
     assert run_command("build", "residual.yaml", "--weights", "residual.safetensors", "--target", "onnx").exit_code == 0
+    Path("residual.yaml").write_text("mine")
     assert run_command(*words).exit_code == 1  # it exists already
+    assert Path("residual.yaml").read_text() == "mine"
+    assert run_command(*words, "--overwrite").exit_code == 0
+    assert cnnc.load("residual.yaml").name == "residual"
     assert str(nets) not in sys.path
 
 
@@ -222,33 +227,6 @@ def test_what_is_not_finite_proves_nothing():
         cnnc.from_torch(NotFinite(), torch.randn(1, 3, 8, 8))
 
 
-class Nested(nn.Module):
-    def forward(self, x):
-        return {"a": torch.relu(x)}, [torch.sigmoid(x)]
-
-
-class Named(nn.Module):
-    def forward(self, x):
-        return {"mask": torch.sigmoid(x), "edges": torch.relu(x)}
-
-
-def test_outputs_of_a_dict_keep_their_names():
-    spec = cnnc.from_torch(Named(), torch.randn(1, 3, 8, 8)).spec
-    assert [*spec["outputs"]] == ["mask", "edges"]
-    graph = cnnc.load(spec)
-    assert [graph.node[each.ref.node].op.name for each in graph.outputs] == ["sigmoid", "relu"]
-
-
-class WithNone(nn.Module):
-    def forward(self, x):
-        return torch.relu(x), None
-
-
-def test_nested_outputs_are_flattened():
-    assert len(cnnc.from_torch(Nested(), torch.randn(1, 3, 8, 8)).spec["outputs"]) == 2
-    assert "outputs" not in cnnc.from_torch(WithNone(), torch.randn(1, 3, 8, 8)).spec
-
-
 def test_a_module_without_weights_yet_is_refused():
     with pytest.raises(CnncError, match="LazyLinear"):
         cnnc.from_torch(nn.LazyLinear(3), torch.randn(1, 3, 8, 8))
@@ -297,8 +275,9 @@ def test_sizes_of_inputs_go_by_name_and_notes_say_what_changes(tmp_path, monkeyp
         assert run_command(*words, last, "-o", "no.yaml").exit_code == 2
     assert run_command("import", "two_inputs:moving", "--allow-code", *words[3:], "a=3,8,8").exit_code == 0
     done = run_command("import", "two_inputs:Tied", "--allow-code", "--input-size", "3,8,8", "-o", "tied.yaml")
-    assert "uses `scale` 3 times" in done.stderr
     assert "the buffer `mean` has become a weight" in done.stderr
+    tied = cnnc.load("tied.yaml")
+    assert [node.shares for node in tied.nodes if node.op.name == "scale"] == [None, "scale", "scale"]
     sys.modules.pop("two_inputs", None)
 
 
@@ -323,26 +302,3 @@ class Normalised(nn.Module):
 def test_buffers_that_become_weights_are_named():
     assert cnnc.from_torch(Normalised(), torch.randn(1, 3, 8, 8)).buffers == ("mean", "std")
     assert cnnc.from_torch(made("residual"), torch.randn(1, 3, 32, 32)).buffers == ()
-
-
-class Temperature(nn.Module):
-    """A number that is a tensor becomes a number in the spec, so the spec is another with random weights."""
-
-    def __init__(self, decides):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 1)
-        self.gamma = nn.Parameter(torch.zeros(4, 1, 1))
-        self.register_buffer("temperature", torch.tensor(2.0))
-        self.decides = decides
-
-    def forward(self, image):
-        x = self.conv(image) * self.temperature
-        return x + self.gamma * (torch.sigmoid(x) if self.decides and image.mean() > 0 else torch.relu(x))
-
-
-def test_numbers_that_are_tensors_are_proved_with_random_weights_too():
-    found = cnnc.from_torch(Temperature(decides=False), torch.randn(1, 3, 8, 8))
-    assert found.keys == {key: key for key in ("conv.weight", "conv.bias", "gamma.weight")} | {"gamma.weight": "gamma"}
-    with pytest.raises(CnncError) as caught:
-        cnnc.from_torch(Temperature(decides=True), torch.randn(1, 3, 8, 8))
-    assert caught.value.diagnostics[0].code == Code.NOT_VERIFIED

@@ -207,6 +207,16 @@ def test_another_number_of_inputs_is_refused(tmp_path, monkeypatch, capfd):
     assert "the original has 2 inputs, but the network has 1" in said
 
 
+def test_a_module_with_another_number_of_inputs_is_refused():
+    class Two(nn.Module):
+        def forward(self, a, b):
+            return a + b
+
+    spec = {"cnnc": 1, "name": "n", "input": {"x": [4]}, "nodes": [{"linear": {"out": 2, "bias": False}}]}
+    with pytest.raises(CnncError, match=r"E407.*the original takes \(a, b\), but the network has 1 input"):
+        cnnc.match_by_running(cnnc.load(spec), Two())
+
+
 def test_choices_that_fit_only_at_first_are_undone():
     nodes = [{"linear": {"name": name, "from": "x", "out": 6, "bias": False}} for name in "abcd"]
     nodes += [{"sub": {"from": ["a", "b"]}}, {"relu": {"name": "e"}}, {"sub": {"name": "f", "from": ["c", "d"]}}]

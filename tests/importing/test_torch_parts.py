@@ -1,0 +1,104 @@
+"""Parts of torch modules that become specs: outputs, layers that ONNX lacks, and numbers that are tensors."""
+
+import pytest
+import torch
+from torch import nn
+
+import cnnc
+from cnnc.diagnostics import CnncError, Code
+
+
+class NotInOnnx(nn.Module):
+    """Torch's exporter has neither the dropout of channels in training nor windows of unequal size."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.drop = nn.Dropout2d(0.3)
+        self.pools = nn.Sequential(nn.AdaptiveAvgPool2d((3, 5)), nn.AdaptiveMaxPool2d(2))
+
+    def forward(self, x):
+        return self.pools(self.drop(self.conv(x))), self.conv(x)
+
+
+def test_what_torch_cannot_export_is_imported(capfd):
+    found = cnnc.from_torch(NotInOnnx(), torch.randn(1, 3, 8, 8))
+    text = found.text
+    assert "dropout: {rate: 0.3, channels: true}" in text
+    assert "adaptive_avg_pool: {size: [3, 5]}" in text
+    assert "adaptive_max_pool: {size: 2}" in text
+    assert not any(each.name.isdigit() for each in cnnc.load(found.spec).outputs)
+    assert capfd.readouterr() == ("", "")
+
+
+class ScaledNorm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.gamma = nn.Parameter(torch.ones(3, 1, 1))
+
+    def forward(self, x):
+        return torch.relu(self.norm(x) * self.gamma)
+
+
+def test_a_factor_after_a_norm_stays_a_tensor_of_its_own():
+    assert "gamma" in cnnc.from_torch(ScaledNorm(), torch.randn(1, 3, 8, 8)).keys.values()
+
+
+def test_a_map_is_written_if_keys_differ(tmp_path):
+    module, x = ScaledNorm(), torch.randn(1, 3, 8, 8)
+    cnnc.from_torch(module, x).write(tmp_path / "net.yaml")
+    module.gamma.data.fill_(3)
+    torch.save(module.state_dict(), tmp_path / "later.pt")
+    ours = cnnc.compile(tmp_path / "net.yaml", weights=tmp_path / "later.pt", map=tmp_path / "net.map.yaml").eval()
+    torch.testing.assert_close(ours(x), module.eval()(x))
+
+
+class Nested(nn.Module):
+    def forward(self, x):
+        return {"a": torch.relu(x)}, [torch.sigmoid(x)]
+
+
+class Named(nn.Module):
+    def forward(self, x):
+        return {"mask": torch.sigmoid(x), "edges": torch.relu(x)}
+
+
+def test_outputs_of_a_dict_keep_their_names():
+    spec = cnnc.from_torch(Named(), torch.randn(1, 3, 8, 8)).spec
+    assert [*spec["outputs"]] == ["mask", "edges"]
+    graph = cnnc.load(spec)
+    assert [graph.node[each.ref.node].op.name for each in graph.outputs] == ["sigmoid", "relu"]
+
+
+class WithNone(nn.Module):
+    def forward(self, x):
+        return torch.relu(x), None
+
+
+def test_nested_outputs_are_flattened():
+    assert len(cnnc.from_torch(Nested(), torch.randn(1, 3, 8, 8)).spec["outputs"]) == 2
+    assert "outputs" not in cnnc.from_torch(WithNone(), torch.randn(1, 3, 8, 8)).spec
+
+
+class Temperature(nn.Module):
+    """A number that is a tensor becomes a number in the spec, so the spec is another with random weights."""
+
+    def __init__(self, decides):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.gamma = nn.Parameter(torch.zeros(4, 1, 1))
+        self.register_buffer("temperature", torch.tensor(2.0))
+        self.decides = decides
+
+    def forward(self, image):
+        x = self.conv(image) * self.temperature
+        return x + self.gamma * (torch.sigmoid(x) if self.decides and image.mean() > 0 else torch.relu(x))
+
+
+def test_numbers_that_are_tensors_are_proved_with_random_weights_too():
+    found = cnnc.from_torch(Temperature(decides=False), torch.randn(1, 3, 8, 8))
+    assert found.keys == {key: key for key in ("conv.weight", "conv.bias", "gamma.weight")} | {"gamma.weight": "gamma"}
+    with pytest.raises(CnncError) as caught:
+        cnnc.from_torch(Temperature(decides=True), torch.randn(1, 3, 8, 8))
+    assert caught.value.diagnostics[0].code == Code.NOT_VERIFIED
