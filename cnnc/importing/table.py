@@ -254,11 +254,13 @@ ROWS: dict[str, ImportRow] = {
 }
 
 
-def _adaptive(op: str) -> Callable[[FlatNetwork, OnnxNode], Sequence[Content]]:
+def _adaptive(kind: str) -> Callable[[FlatNetwork, OnnxNode], Sequence[Content]]:
     def add(net: FlatNetwork, node: OnnxNode) -> Sequence[Content]:
         node.require_one_output("the indices")
         size = list(node.attr("size"))
-        return [net.add(op, [node.value()], {"size": size[0] if size[0] == size[1] else size})]
+        if size == [1, 1]:
+            return [net.add(f"global_{kind}_pool", [node.value()])]
+        return [net.add(f"adaptive_{kind}_pool", [node.value()], {"size": size[0] if size[0] == size[1] else size})]
 
     return add
 
@@ -268,8 +270,8 @@ def _channel_dropout(net: FlatNetwork, node: OnnxNode) -> Sequence[Content]:
 
 
 MARKERS: dict[str, Callable[[FlatNetwork, OnnxNode], Sequence[Content]]] = {
-    "AdaptiveAveragePool": _adaptive("adaptive_avg_pool"),
-    "AdaptiveMaxPool": _adaptive("adaptive_max_pool"),
+    "AdaptiveAveragePool": _adaptive("avg"),
+    "AdaptiveMaxPool": _adaptive("max"),
     "ChannelDropout": _channel_dropout,
 }
 """How the nodes that `torch_markers` writes are imported."""
