@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cnnc.importing.values import NewNode
-from cnnc.language.names import CONSTANTS, LONGEST, RESERVED, TORCHSCRIPT, numbered
+from cnnc.language.names import CONSTANTS, COUNTERS, TAKEN
+from cnnc.recover import words
 
 if TYPE_CHECKING:
     import onnx
@@ -138,16 +139,13 @@ def _counted(op: str, count: "Counter[str]", used: set[str]) -> str:
 
 def unused(name: str, used: set[str]) -> str:
     """Return the name, with a number if it is used already, and add it to those used."""
-    found, count = name, 1
-    while found in used:
-        count += 1
-        found = numbered(name, count)
+    found = words.unused(name, used)
     used.add(found)
     return found
 
 
 def clean(name: str) -> str:
-    """Return a name with only the characters that names in a spec may have."""
-    found = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")[-LONGEST:].strip("_") or "value"
-    bad = found in RESERVED | TORCHSCRIPT | CONSTANTS | KEYWORDS or found in ("self", "i", "n")
+    """Return a name with only the characters that names in a spec may have, which expressions can use."""
+    found = words.valid(name.replace("-", "_"))
+    bad = found in TAKEN["a node"] | CONSTANTS | COUNTERS.keys() | KEYWORDS
     return f"{found}_1" if bad else found

@@ -14,7 +14,7 @@ from cnnc.cli.import_onnx import _labels
 from cnnc.compiler import build, load
 from cnnc.diagnostics import CnncError
 from cnnc.importing.importer import read, with_blocks
-from cnnc.importing.proof import compiled, prove
+from cnnc.importing.proof import Proof, compiled, prove
 from tests.agreement.one_node import call, graph_of, inputs_of, model_of, module_of
 from tests.agreement.rows import POSITIVE, rows
 from tests.command import run_command
@@ -143,6 +143,12 @@ def test_a_file_without_labels_is_refused(tmp_path, text, reason):
     path.write_text(text)
     with pytest.raises(CnncError, match=rf"E508.*labels\.txt: {reason}"):
         _labels(str(path))
+
+
+def test_sizes_that_the_file_does_not_take_are_named():
+    proof = Proof(1e-7, (1, 3), nodes=5, sensitivity=100.0, skipped=((7, 9), (8, 8)))
+    assert str(proof).endswith("batches 1 and 3; not compared at 7×9, 8×8, where onnxruntime cannot run the file")
+    assert "not compared" not in str(Proof(1e-7, (1, 3), nodes=5, sensitivity=100.0))
 
 
 def test_open_channels_are_set_by_an_option(tmp_path):

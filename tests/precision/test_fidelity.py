@@ -4,13 +4,22 @@ import numpy as np
 import pytest
 
 from cnnc.diagnostics import CnncError
-from cnnc.precision.fidelity import LIMIT, compare
+from cnnc.precision.fidelity import LIMIT, Fidelity, compare
+from cnnc.precision.gate import accepts, refused
 
 
 def compared(wanted, given, labels=None, batch=2, **more):
     wanted, given = np.asarray(wanted, np.float32), np.asarray(given, np.float32)
     feeds = [{"at": np.arange(at, min(at + batch, len(wanted)))} for at in range(0, len(wanted), batch)]
     return compare(lambda feed: [wanted[feed["at"]]], lambda feed: [given[feed["at"]]], ["out"], feeds, labels, **more)
+
+
+def test_a_file_whose_error_is_larger_than_its_signal_is_refused():
+    found = Fidelity(40, {"y": -22.9}, relative=0.01, agreement=1.0)
+    assert not accepts(found, max_drop=1)
+    assert accepts(found, max_drop=100)
+    message = str(refused("int8", found, 1, [], 3))
+    assert "a signal-to-noise ratio of -22.9 dB; the float32 network may be untrained" in message
 
 
 def test_the_signal_is_the_variance_of_each_channel():

@@ -226,6 +226,14 @@ def test_the_refusal_proposes_what_works(tmp_path, ours, renamed, patterns):
     assert [*read_start(graph, path, patterns)] == ["stem.weight", "stem.bias"]
 
 
+def test_layers_that_the_file_lacks_may_be_fresh_anywhere(tmp_path):
+    path, ours = saved(tmp_path, network(10)), network(10)
+    ours["nodes"].insert(1, {"batch_norm": {"name": "added"}})
+    help = refusal(read_start, cnnc.load(ours), path, [])
+    assert proposed(help) == ["added"]
+    assert "stem.weight" in read_start(cnnc.load(ours), path, ["added"])
+
+
 def test_to_use_weights_of_other_classes_their_number_is_proposed(tmp_path):
     path = saved(tmp_path, network(10))
     help = refusal(read_for, cnnc.load(network(7)), path)
