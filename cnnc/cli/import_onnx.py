@@ -2,24 +2,16 @@
 
 import re
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cnnc.cli.build import shown_progress
-from cnnc.cli.options import SECONDS, note
+from cnnc.cli.imported import print_written, spec_text
+from cnnc.cli.options import SECONDS
 from cnnc.cli.parser import Number, OneOf, Parser, SeveralOf, WrongCall
-from cnnc.diagnostics import CnncError, Code, counted
-from cnnc.diagnostics.render import visible
+from cnnc.diagnostics import CnncError, Code
 from cnnc.inference.providers import TIMEOUT
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from cnnc.graph.graph import Graph
-
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 FACTORY = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")  # on Windows, C:net.onnx has a dot after the colon
 MOST_LABELS = 10**6  # bytes of a file of labels
@@ -88,26 +80,6 @@ def run(given: Namespace) -> int:
     write(imported, text, spec, overwrite=given.overwrite)
     print_written(spec, text, load(imported.spec), imported.weights, str(proof))
     return 0
-
-
-def print_written(
-    spec: Path, text: str, graph: "Graph", weights: "Mapping[str, Array]", proof: str, remarks: Iterable[str] = ()
-) -> None:
-    """Print which files were written, how close the spec is, remarks, and the next command."""
-    file = spec.with_suffix(".safetensors")
-    lines, nodes = counted(len(text.splitlines()), "line"), counted(len(graph.nodes), "node")
-    print(f"{visible(str(spec))}  {lines} for {nodes}, {proof}")
-    print(f"{visible(str(file))}  {counted(sum(each.size for each in weights.values()), 'number')}")
-    for remark in remarks:
-        note(remark)
-    print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(file))}")
-
-
-def spec_text(spec: Mapping[str, Any], path: Path) -> str:
-    """Return a plain spec as YAML, or as JSON if the path ends so."""
-    from cnnc.formatting.texts import write, write_json
-
-    return write_json(spec) if path.suffix == ".json" else write(spec)
 
 
 def _picture(given: Namespace) -> dict[str, Any]:

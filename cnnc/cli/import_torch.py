@@ -11,7 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from cnnc.cli.build import shown_progress
-from cnnc.cli.import_onnx import print_written, spec_text
+from cnnc.cli.imported import print_written, spec_text
 from cnnc.cli.parser import WrongCall
 from cnnc.compiler import load
 from cnnc.diagnostics import CnncError, Code

@@ -207,8 +207,8 @@ def map_of(spec: Path) -> Path:
 def require_new(paths: Iterable[Path], *, overwrite: bool) -> None:
     """Raise E405 if one of the files exists already, unless they may be overwritten; a folder never is."""
     for path in paths:
-        if os.path.lexists(path) and (path.is_dir() or not overwrite):
-            message = f"cannot write {path}: {'it is a folder' if path.is_dir() else 'it exists already'}"
+        if os.path.lexists(path) and (os.path.isdir(path) or not overwrite):
+            message = f"cannot write {path}: {'it is a folder' if os.path.isdir(path) else 'it exists already'}"
             help = "choose another name with -o, or replace the spec and its weights with --overwrite"
             raise CnncError.of(Code.NOT_WRITTEN, message, help=help)
 

@@ -1,0 +1,40 @@
+"""What `cnnc import` prints and writes of an ONNX file and of a torch module alike.
+
+Takes the plain spec, its graph and its weights; returns the text of the spec, or prints which files were written.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from cnnc.cli.options import note
+from cnnc.diagnostics import counted
+from cnnc.diagnostics.render import visible
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cnnc.graph.graph import Graph
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def print_written(
+    spec: Path, text: str, graph: "Graph", weights: "Mapping[str, Array]", proof: str, remarks: Iterable[str] = ()
+) -> None:
+    """Print which files were written, how close the spec is, remarks, and the next command."""
+    file = spec.with_suffix(".safetensors")
+    lines, nodes = counted(len(text.splitlines()), "line"), counted(len(graph.nodes), "node")
+    print(f"{visible(str(spec))}  {lines} for {nodes}, {proof}")
+    print(f"{visible(str(file))}  {counted(sum(each.size for each in weights.values()), 'number')}")
+    for remark in remarks:
+        note(remark)
+    print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(file))}")
+
+
+def spec_text(spec: Mapping[str, Any], path: Path) -> str:
+    """Return a plain spec as YAML, or as JSON if the path ends so."""
+    from cnnc.formatting.texts import write, write_json
+
+    return write_json(spec) if path.suffix == ".json" else write(spec)
