@@ -92,7 +92,11 @@ def _is_said(help: str, change: Write | Remove | Put) -> bool:
             return all(key in help and str(value if key != "from" else value[0]) in help for key, value in body.items())
         case Write(_, list() as items):
             return f"[{', '.join(map(str, items))}]" in help
-    return (change.data if isinstance(change.data, str) else validate.show(change.data)) in help
+    at, data = change
+    if not isinstance(data, str):
+        return validate.show(data) in help
+    old = at.source.line(at.line)[at.column - 1 :]
+    return data in help or all(part in help or part in old for part in data.split("."))  # a part of a path
 
 
 def _refuse(constant: str) -> None:

@@ -117,7 +117,9 @@ class _Page:
     def ranges(self, change: Write | Remove | Put) -> Iterator[_Range]:
         match change:
             case Write(at, data):
-                yield _Range(self.start(at), self.end(at), self._spelt(data, self.text[self.start(at) : self.end(at)]))
+                old = self.text[self.start(at) : self.end(at)]
+                indent = " " if old.startswith("- ") else ""  # a list may be below its key, but a value may not
+                yield _Range(self.start(at), self.end(at), indent + self._spelt(data, old))
             case Remove(key, only_value=True):
                 yield self._without_value(self._entry(key))
             case Remove(key):
