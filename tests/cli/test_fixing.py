@@ -133,6 +133,10 @@ LAYOUTS = {
         "  - relu: {inplace: true}\n  - relu:\n      inplace: true\n  - tanh\n",
         "  - relu: {}\n  - relu:\n  - tanh\n",
     ),
+    "a list below its key": (
+        "  - add:\n    - image\n    - image\n  - tanh\n",
+        "  - add:\n     {from: [image, image]}\n  - tanh\n",
+    ),
     "another indent, and brackets": (
         "    - BatchNorm2d:\n        4\n    - conv: { out: '8' , kernel: \"3x3\" , inplace: true , }\n",
         "    - batch_norm\n    - conv: { out: 8 , kernel: [3, 3] , }\n",
