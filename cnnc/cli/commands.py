@@ -61,7 +61,7 @@ COMMANDS = {
     "explain": Command("cnnc.cli.explain", "Print the page about a diagnostic code, an op or a word."),
     "train": Command(
         "cnnc.cli.train",
-        "Train a spec by its recipe. The options from --data to --lr-scale override fields of the recipe.",
+        "Train a spec by its recipe. The options from --data to --save-steps override fields of the recipe.",
     ),
     "runs": Command(
         "cnnc.cli.runs", "List training runs side by side: state, best epoch, time, and how their recipes differ."
