@@ -11,7 +11,7 @@ from cnnc.diagnostics import CnncError, Diagnostic, counted
 from cnnc.diagnostics.render import visible
 
 if TYPE_CHECKING:
-    from cnnc.diff.changes import Change, Difference, Facts
+    from cnnc.diff.changes import Difference
     from cnnc.graph.graph import Graph
 
 PAGE = "diff.html"
@@ -45,6 +45,8 @@ def run(given: Namespace) -> int:
         raise WrongCall("OLD and NEW cannot both be standard input (-)")
     if given.out is not None and not given.html:
         raise WrongCall("--out needs --html")
+    if given.html and given.format != "text":
+        raise WrongCall("--html and --format are two forms of the result: choose one")
     if given.html and Path(given.out or PAGE).suffix != ".html":
         raise WrongCall(f"--out: a page ends in .html, got {given.out}")
     graphs = _load_both((old, parameters(given.set, given.set_old)), (new, parameters(given.set, given.set_new)))
@@ -66,19 +68,14 @@ def _write_page(graphs: "list[Graph]", found: "Difference", names: tuple[str, st
     from cnnc.drawing.html import diff_html
     from cnnc.drawing.sketch import sketch
     from cnnc.files.write import write_file
+    from cnnc.text.revision import renamed
 
-    sides = [{side.path: each.kind for each in found.changes if (side := pick(each))} for pick in (_old, _new)]
-    old, new = (sketch(graph, marks) for graph, marks in zip(graphs, sides, strict=True))
+    old_marks = {each.old.path: each.kind for each in found.changes if each.old}
+    new_marks = {each.new.path: each.kind for each in found.changes if each.new}
+    old = sketch(graphs[0], old_marks).with_files(lambda name: renamed(name, names[0]))
+    new = sketch(graphs[1], new_marks).with_files(lambda name: renamed(name, names[1]))
     write_file(path, diff_html(old, new, names, described(found), summary(found)).encode())
     print(f"{visible(str(path))}  {counted(len(found.changes), 'changed node')}")
-
-
-def _old(each: "Change") -> "Facts | None":
-    return each.old
-
-
-def _new(each: "Change") -> "Facts | None":
-    return each.new
 
 
 def _load_both(*sides: tuple[str, dict[str, Any]]) -> "list[Graph]":

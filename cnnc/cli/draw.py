@@ -51,7 +51,7 @@ def _sketch(given: Namespace) -> "Sketch":
         return sketch_of(given.network, note)
     from cnnc.compiler import load
     from cnnc.drawing.sketch import sketch
-    from cnnc.text.revision import at_revision
+    from cnnc.text.revision import at_revision, renamed
 
     with at_revision(given.network) as path:
-        return sketch(load(path, set=settings))
+        return sketch(load(path, set=settings)).with_files(lambda name: renamed(name, given.network))

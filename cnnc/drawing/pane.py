@@ -36,9 +36,10 @@ class Pane:
         lay_out(self._root, wrap=False)
         self._longest = longest_bar(self._root)
         body, self._tree = self._box(self._root, 1)
+        arrow = "" if self.number else ARROW  # once in a page
         self.picture = (
             f'<svg id="p{self.number}" class="net" font-family="{FONTS}" role="tree" tabindex="-1" '
-            f'aria-label="{escape(self.sketch.name)}, {len(self.sketch.nodes)} nodes">{ARROW}{body}</svg>'
+            f'aria-label="{escape(self.sketch.name)}, {len(self.sketch.nodes)} nodes">{arrow}{body}</svg>'
         )
         if self.depth is None and len(self.items) > MANY:
             self.depth = 1

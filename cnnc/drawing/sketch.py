@@ -4,8 +4,8 @@ Takes a proved graph; returns a `Sketch`, which knows no ops. A network that is 
 ops that cnnc does not have, can be made a `Sketch` too, and the later stages are the same.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cnnc.analysis.cost import alive_bytes, bytes_of, totals
@@ -59,6 +59,11 @@ class Sketch:
     texts: Mapping[str, str] = field(default_factory=dict)
     alive: Mapping[str, int] = field(default_factory=dict)
     marks: Mapping[str, str] = field(default_factory=dict)
+
+    def with_files(self, rename: Callable[[str], str]) -> "Sketch":
+        """Return the same sketch with other names of its files."""
+        nodes = (replace(node, at=(rename(node.at[0]), node.at[1])) if node.at else node for node in self.nodes)
+        return replace(self, nodes=tuple(nodes), texts={rename(name): text for name, text in self.texts.items()})
 
 
 def sketch(graph: Graph, marks: Mapping[str, str] | None = None) -> Sketch:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic, Note, Source, Span
 from cnnc.text.reader import parse_text
@@ -37,6 +37,15 @@ def at_revision(given: str) -> Iterator[str]:
             yield str(spec)
         except CnncError as error:
             raise CnncError(_renamed(each, f"{home}{os.sep}", f"{revision}:") for each in error.diagnostics) from None
+
+
+def renamed(name: str, given: str) -> str:
+    """Return the name of a file of `at_revision(given)` as in messages: `REV:path` for a copy, else the same."""
+    parts = Path(name).parts
+    top = Path(gettempdir()).resolve().parts
+    if os.path.exists(given) or parts[: len(top)] != top:
+        return name
+    return f"{given.partition(':')[0]}:{'/'.join(parts[len(top) + 1 :])}"
 
 
 def _from_top(given: str, path: str) -> str:

@@ -121,6 +121,16 @@ def test_a_revision_is_read_with_the_files_that_it_uses(repository, run):
 
 
 @needs_git
+def test_a_page_names_the_files_of_a_revision(repository, run):
+    change(repository / "specs/blocks/more/end.yaml", "out: 10", "out: 7")
+    assert run("HEAD:specs/net.yaml", "specs/net.yaml", "--html")[:2] == (0, "diff.html  1 changed node\n")
+    text = (repository / "diff.html").read_text(encoding="utf-8")
+    assert '"HEAD:specs/blocks/more/end.yaml"' in text
+    assert "/cnnc-" not in text
+    assert run("HEAD:specs/net.yaml", "specs/net.yaml", "--html", "--format", "json")[0] == 2
+
+
+@needs_git
 def test_paths_of_a_revision_are_those_of_git(repository, run, monkeypatch):
     monkeypatch.chdir(repository / "specs/blocks")
     assert run("HEAD:specs/net.yaml", "HEAD:../net.yaml")[1] == "no difference\n"
