@@ -69,7 +69,7 @@ class Section:
     @cached_property
     def names(self) -> dict[str, WrittenNode]:
         """The entries by name. Default names are those of a network in which every node is present."""
-        entries = list(self._own_entries())
+        entries = list(self.own_entries())
         given = {str(each.given_name.data): each for each in entries if each.given_name}
         found, counts = dict(given), dict[str, int]()
         for entry in entries:
@@ -90,10 +90,10 @@ class Section:
             found.setdefault(id(entry), []).append(name)
         return found
 
-    def _own_entries(self) -> Iterator[WrittenNode]:
+    def own_entries(self) -> Iterator[WrittenNode]:
         for entry in self.entries:
             if entry.op == "each" and entry.body and entry.body.owner is not entry.body:
-                yield from entry.body._own_entries()
+                yield from entry.body.own_entries()
             else:
                 yield entry
 

@@ -55,9 +55,10 @@ def _twice(block: "torch.nn.Module", forward: Callable[..., Any], *inputs: Any) 
 @contextmanager
 def _without_statistics(block: "torch.nn.Module") -> Iterator[None]:
     """Keep the batch norms in training from updating their running statistics a second time."""
-    from torch.nn.modules.batchnorm import _BatchNorm
+    from torch import nn
 
-    norms: Any = [each for each in block.modules() if isinstance(each, _BatchNorm) and each.training]
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+    norms: Any = [each for each in block.modules() if isinstance(each, kinds) and each.training]
     momenta = [each.momentum for each in norms]
     for each in norms:
         each.momentum = 0.0

@@ -87,10 +87,12 @@ def test_no_word_of_a_library_is_in_what_is_said(name):
     arguments = ["x"] * sum(not each.option_strings and each.nargs != "?" for each in parser_of(name)._actions)
     told = [run_command(name, *arguments, "surplus", "one") if name == "diff" else run_command(name, "--nosuch")]
     for option, action in parser_of(name).by_name.items():
-        told += [run_command(name, *arguments, f"{option}=\x1b"), run_command(name, *arguments, option)]
+        told.append(run_command(name, *arguments, f"{option}=\x1b"))
+        assert told[-1].exit_code == 2 or action.type is str
         if isinstance(action.type, Number | OneOf):
-            assert told[-2].stderr.startswith(f"error: {'/'.join(action.option_strings)}: ")
-        assert told[-2].exit_code == 2 or action.type is str
+            assert told[-1].stderr.startswith(f"error: {'/'.join(action.option_strings)}: ")
+        if name != "lsp":  # it would serve the tests' input
+            told.append(run_command(name, *arguments, option))
     for done in told:
         assert not LIBRARY.search(done.stderr), done.stderr
         assert "\x1b" not in done.stderr
