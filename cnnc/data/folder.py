@@ -179,7 +179,7 @@ def _names(folder: Path, *, folders: bool = False) -> list[str]:
     with reading(folder), os.scandir(folder) as entries:
         visible = [entry for entry in entries if not entry.name.startswith(".")]
     if folders:
-        return sorted(entry.name for entry in visible if entry.is_dir())
+        return sorted(entry.name for entry in visible if os.path.isdir(entry.path))
     return sorted(each.name for each in visible if os.path.splitext(each.name)[1].lower() in SUFFIXES)
 
 

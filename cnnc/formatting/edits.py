@@ -118,7 +118,8 @@ class _Page:
         match change:
             case Write(at, data):
                 old = self.text[self.start(at) : self.end(at)]
-                indent = " " if old.startswith("- ") else ""  # a list may be below its key, but a value may not
+                # a list may be below its key, but a value may not; an empty value ends at the colon
+                indent = " " if old.startswith("- ") or not old else ""
                 yield _Range(self.start(at), self.end(at), indent + self._spelt(data, old))
             case Remove(key, only_value=True):
                 yield self._without_value(self._entry(key))

@@ -103,7 +103,7 @@ def test_a_failure_of_cnnc_is_in_the_report(folder, format, monkeypatch):
     def fail(*_, **__):
         raise KeyError("no such thing")
 
-    monkeypatch.setattr("cnnc.compiler.check", fail)
+    monkeypatch.setattr("cnnc.compiler.check_with", fail)
     monkeypatch.setenv("CNNC_DEBUG", "1")  # leaves no file
     done = run_command("check", "fine.yaml", "--format", format)
     assert done.exit_code == 3

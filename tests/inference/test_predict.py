@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
@@ -277,13 +278,14 @@ def cuda_is_found(monkeypatch):
         return Choice("cuda", providers, "a CUDA device is available", asked=wanted == "cuda")
 
     monkeypatch.setattr(session, "choose", choose)
-    load = session._open
+    load = onnxruntime.InferenceSession
 
     def fake(on_cuda):
-        def open_cuda(model, choice, *rest):
-            return load(model, choice, *rest) if choice.name == "cpu" else on_cuda()
+        def open_cuda(*model, providers, **more):
+            on_cpu = providers == ["CPUExecutionProvider"]
+            return load(*model, providers=providers, **more) if on_cpu else on_cuda()
 
-        monkeypatch.setattr(session, "_open", open_cuda)
+        monkeypatch.setattr(onnxruntime, "InferenceSession", open_cuda)
 
     return fake
 

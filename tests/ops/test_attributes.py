@@ -61,6 +61,7 @@ TORCH: list[tuple[str, str, dict[str, str]]] = [
     ("upsample", "Upsample", {"factor": "scale_factor"}),
 ]
 OURS = {
+    ("dropout", "channels"),
     ("conv", "standardize"),
     ("conv", "eps"),
     ("layer_norm", "over"),

@@ -97,6 +97,7 @@ def test_the_line_of_a_wrong_spec_tells_what_could_be_found_out(spec):
         "label",
         "help",
         "notes",
+        "fix",
     }
     assert (fault["code"], fault["severity"], fault["file"]) == ("E303", "error", str(path))
     assert (fault["line"], fault["end_line"]) == (7, 7)
