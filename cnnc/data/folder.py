@@ -193,8 +193,9 @@ def _decoded(files: Files) -> Iterator[_Example | CnncError]:
     def decode(index: int) -> _Example | CnncError:
         try:
             array = np.asarray(picture_of(files, index).image)
-            mask = mask_of(files, index, array.shape[:2]) if files.has_masks else np.empty(0, np.uint8)
-            return array.reshape(*array.shape[:2], -1), mask
+            height, width = array.shape[0], array.shape[1]
+            mask = mask_of(files, index, (height, width)) if files.has_masks else np.empty(0, np.uint8)
+            return array.reshape(height, width, -1), mask
         except CnncError as error:
             return error
 

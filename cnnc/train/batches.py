@@ -166,8 +166,9 @@ class Pictures:
         path = self.files.paths[index]
         try:
             picture = np.array(picture_of(self.files, index).image)
-            settled = self._preprocess.settle(torch.from_numpy(picture.reshape(1, *picture.shape[:2], -1)))
-            return self._preprocess.resize(settled)[0], self._target(index, picture.shape[:2])
+            height, width = picture.shape[0], picture.shape[1]
+            settled = self._preprocess.settle(torch.from_numpy(picture.reshape(1, height, width, -1)))
+            return self._preprocess.resize(settled)[0], self._target(index, (height, width))
         except CnncError as error:
             (found,) = error.diagnostics
             whole = found.code is Code.DATA_MISFIT and not self.files.has_masks  # about a whole set, without a path
