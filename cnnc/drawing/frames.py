@@ -7,6 +7,7 @@ those of `picture.css`; `f0`, `f1` … are the colour families. The SVG file and
 from collections.abc import Iterator
 from html import escape
 
+from cnnc.diagnostics.render import visible
 from cnnc.drawing.items import Box, Drawn, Edge
 from cnnc.drawing.labels import COLOURS, clipped, text_width
 from cnnc.drawing.paths import number
@@ -20,12 +21,17 @@ ARROW = (
 FAMILIES = [*COLOURS]
 
 
+def escaped(words: str, *, quote: bool = True) -> str:
+    """Return words as XML may hold them: it forbids control characters, even escaped."""
+    return escape(visible(words), quote=quote)
+
+
 def text(words: str, x: float, y: float, size: float, style: str, anchor: str = "") -> str:
     """Return a text element, with the width that the layout counts on."""
     at = f' text-anchor="{anchor}"' if anchor else ""
     return (
         f'<text x="{number(x)}" y="{number(y)}" font-size="{number(size)}" class="{style}"{at} '
-        f'textLength="{number(text_width(words, size))}" lengthAdjust="spacingAndGlyphs">{escape(words, quote=False)}'
+        f'textLength="{number(text_width(words, size))}" lengthAdjust="spacingAndGlyphs">{escaped(words, quote=False)}'
         "</text>"
     )
 
@@ -33,7 +39,7 @@ def text(words: str, x: float, y: float, size: float, style: str, anchor: str = 
 def frame(item: Drawn, longest: int, mark: str = "") -> Iterator[str]:
     """Yield an item that is no box: its rows, its bar and its count; `longest` is the number of MACs of a full bar."""
     x, width = -item.width / 2, item.width
-    yield f"<title>{escape(item.path)}</title>"
+    yield f"<title>{escaped(item.path)}</title>"
     yield from _cards(item, x, width, item.height)
     y = 0.0
     rows = [*enumerate(texts_of(item))]
@@ -78,7 +84,7 @@ def _cards(item: Drawn, x: float, width: float, height: float) -> Iterator[str]:
 def box_frame(box: Box) -> Iterator[str]:
     """Yield the frame of a box and its head; elements of the class `b` are as high as the box."""
     x, width = -box.left, box.left + box.right - (2 * CARD if box.count > 1 else 0)
-    yield f"<title>{escape(box.path)}</title>"
+    yield f"<title>{escaped(box.path)}</title>"
     yield from _cards(box, x, width, box.height)
     yield _rect(x, 0, width, box.height, "w b", 5)
     yield _rect(x, 0, width, HEAD, "h", 5)

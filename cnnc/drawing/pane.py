@@ -5,10 +5,9 @@ that of the layout. The picture is a tree for screen readers: boxes are items of
 """
 
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
-from cnnc.drawing.frames import ARROW, FONTS, box_frame, frame, longest_bar, shapes_of
+from cnnc.drawing.frames import ARROW, FONTS, box_frame, escaped, frame, longest_bar, shapes_of
 from cnnc.drawing.items import Box, Drawn, Edge
 from cnnc.drawing.layout import lay_out
 from cnnc.drawing.scene import scene
@@ -39,7 +38,7 @@ class Pane:
         arrow = "" if self.number else ARROW  # once in a page
         self.picture = (
             f'<svg id="p{self.number}" class="net" font-family="{FONTS}" role="tree" tabindex="-1" '
-            f'aria-label="{escape(self.sketch.name)}, {len(self.sketch.nodes)} nodes">{arrow}{body}</svg>'
+            f'aria-label="{escaped(self.sketch.name)}, {len(self.sketch.nodes)} nodes">{arrow}{body}</svg>'
         )
         if self.depth is None and len(self.items) > MANY:
             self.depth = 1
@@ -128,7 +127,7 @@ class Pane:
         own = "".join(frame(shown, self._longest, mark))
         return (
             f'<g id="p{self.number}i{index}" role="treeitem" tabindex="-1" aria-level="{level}" '
-            f'aria-label="{escape(_words(item))}">{inside}<g class="folded">{own}</g></g>',
+            f'aria-label="{escaped(_words(item))}">{inside}<g class="folded">{own}</g></g>',
             place,
         )
 

@@ -100,7 +100,7 @@ def _node(graph: Graph, node: Node, seen: Field | None, kinds: dict[Hashable, in
         params=node.cost.params,
         macs=node.cost.macs,
         memory=bytes_of(node.outputs),
-        alike=kinds.setdefault(node.op.name if node.op.drops else node.op, len(kinds)),
+        alike=kinds.setdefault((node.op.name if node.op.drops else node.op, bool(node.shares)), len(kinds)),
         sizes=node.op.unread,
         facts=_facts(graph, node, seen),
         at=at,
@@ -116,8 +116,8 @@ def _facts(graph: Graph, node: Node, seen: Field | None) -> dict[str, str]:
         facts["parameters of"] = node.shares
     if seen is not None:
         facts["receptive field"] = " × ".join(map(_seen, (seen.height, seen.width)))
-        strides = {str(side.stride) for side in (seen.height, seen.width) if side.stride is not None}
-        facts |= {"stride in the input": " × ".join(sorted(strides))} if strides else {}
+        strides = [str(side.stride) for side in (seen.height, seen.width) if side.stride is not None]
+        facts |= {"stride in the input": " × ".join(dict.fromkeys(strides))} if strides else {}
     return facts
 
 

@@ -5,13 +5,13 @@ Takes the sketch and the outermost box; returns the text of the file. Each text 
 """
 
 from collections.abc import Iterator
-from html import escape
 
 from cnnc.drawing.frames import (
     ARROW,
     FAMILIES,
     FONTS,
     box_frame,
+    escaped,
     frame,
     items_of,
     longest_bar,
@@ -42,7 +42,7 @@ def svg(sketch: Sketch, root: Box) -> str:
     body = "\n".join(_inside(root, longest_bar(root)))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'font-family="{FONTS}" role="img" aria-label="{escape(described(sketch))}">\n'
+        f'font-family="{FONTS}" role="img" aria-label="{escaped(described(sketch))}">\n'
         f"<style>{part('picture.css', 'cnnc.drawing')}{_colours()}</style>\n{ARROW}\n"
         f'<rect width="{width}" height="{height}" fill="#fff"/>\n'
         f"{_at(EDGE, EDGE)}{title}</g>\n{_at(EDGE + root.left + (wide - inner) / 2, top)}\n{body}\n</g>\n"

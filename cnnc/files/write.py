@@ -44,7 +44,7 @@ def write_file(path: Path, data: Data) -> None:
     A symbolic link stays, and the file that it points to is replaced.
     """
     with reported(path):
-        place = _place(path)
+        place = place_of(path)
         with _staging(place.parent) as stage:
             _write(stage / place.name, data)
             _rename(stage / place.name, place)
@@ -56,7 +56,7 @@ def rewrite_file(path: Path, data: Data) -> None:
     Raises E405 also if the file is read-only.
     """
     with reported(path):
-        place = _place(path)
+        place = place_of(path)
         if not os.access(place, os.W_OK):
             message = f"cannot write {path}: it is read-only"
             raise CnncError.of(Code.NOT_WRITTEN, message, help="make it writable; the file is unchanged")
@@ -134,7 +134,7 @@ def publish(folder: Path, files: Mapping[str, Path]) -> None:
     with reported(folder), _alone(folder / f"{STAGE}{LOCK}"):
         for name in files:
             make_folder((folder / name).parent)
-            _place(folder / name)
+            place_of(folder / name)
         written = leftovers.noted(folder) | leftovers.named(folder / manifest) | leftovers.named(files[manifest])
         note = files[manifest].with_name(leftovers.NOTE)
         _write(note, leftovers.as_note(written))
@@ -147,8 +147,8 @@ def publish(folder: Path, files: Mapping[str, Path]) -> None:
         (folder / leftovers.NOTE).unlink()
 
 
-def _place(path: Path) -> Path:
-    """The path with links resolved; raises an error for a device, a pipe, a folder or a circular link."""
+def place_of(path: Path) -> Path:
+    """Return the path with links resolved; raises an error for a device, a pipe, a folder or a circular link."""
     place = Path(os.path.realpath(path))
     if os.path.islink(place):
         raise OSError(errno.ELOOP, "loop", str(path))

@@ -5,8 +5,8 @@ ONNX and the scopes of its names, and is read without the weights.
 """
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, count
 from typing import Final
 
 from cnnc.compiler import load
@@ -47,8 +47,8 @@ def sketch_of(path: str, note: Callable[[str], None]) -> Sketch:
 
 def _plain(path: str) -> Sketch:
     found = read_structure(path)
-    paths = _paths(found.nodes)
-    shapes = _shapes(path) | {each.name: _spelled(each.shape) for each in (*found.inputs, *found.outputs)}
+    paths = _paths(found.nodes, [each.name for each in found.inputs])
+    shapes = {each.name: _spelled(each.shape) for each in found.inputs} | _shapes(path)
     made = {each.name: Ref(each.name) for each in found.inputs}
     kinds: dict[str, int] = {}
     nodes = []
@@ -81,9 +81,9 @@ def _plain(path: str) -> Sketch:
     )
 
 
-def _paths(nodes: Sequence[GraphNode]) -> list[str]:
+def _paths(nodes: Sequence[GraphNode], inputs: Sequence[str]) -> list[str]:
     """Return a path for each node from its name, as in `/layer1/conv1/Conv`; the nodes of each scope are contiguous."""
-    taken: Counter[str] = Counter()
+    taken = {*inputs}
     open_scopes: list[tuple[str, str]] = []  # the names of the scopes around the node before, and their paths
     found = []
     for node in nodes:
@@ -98,10 +98,11 @@ def _paths(nodes: Sequence[GraphNode]) -> list[str]:
     return found
 
 
-def _free(taken: Counter[str], path: str) -> str:
-    """Return the path, with a number if it is taken."""
-    taken[path] += 1
-    return path if taken[path] == 1 else f"{path}~{taken[path]}"
+def _free(taken: set[str], path: str) -> str:
+    """Return the path, with a number if it is taken, and add it to those taken."""
+    found = next(each for each in chain([path], (f"{path}~{at}" for at in count(2))) if each not in taken)
+    taken.add(found)
+    return found
 
 
 def _scopes(path: str) -> Iterator[str]:
@@ -122,7 +123,8 @@ def _shapes(path: str) -> dict[str, str]:
         return {}
     return {
         each.name: _spelled([side.dim_value or side.dim_param for side in each.type.tensor_type.shape.dim])
-        for each in graph.value_info
+        for each in (*graph.value_info, *graph.output)
+        if each.type.tensor_type.HasField("shape")
     }
 
 

@@ -119,14 +119,17 @@ def import_module(
 
 def _holds(module: "nn.Module", key: str, array: "Array | None") -> bool:
     """Return whether a tensor of the module has these values."""
-    return array is not None and bool((module.state_dict()[key].cpu().numpy() == array).all())
+    return array is not None and module.state_dict()[key].cpu().numpy().tobytes() == array.tobytes()
 
 
 def _trained_buffers(module: "nn.Module", trace: Traced) -> tuple[str, ...]:
     """Return the buffers, other than statistics of norms, that are weights: as they are, negated, or inverted."""
     weights = {array.tobytes() for array in trace.drawn.weights.values()}
-    names = [name for name, each in module.named_buffers() if each.is_floating_point()]
-    drawn = {name: trace.state[name].numpy() for name in names if name in trace.state}
+    drawn = {  # a buffer that no checkpoint holds was not drawn
+        name: trace.state.get(name, own).cpu().numpy()
+        for name, own in module.named_buffers()
+        if own.is_floating_point()
+    }
     return tuple(
         name
         for name, array in drawn.items()

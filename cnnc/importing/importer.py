@@ -6,6 +6,7 @@ neither. Preprocessing, labels and kinds of outputs come from the contract of a 
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from cnnc.artifacts.contract import Contract, InputContract
 from cnnc.compiler import check, load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.weights_stamp import write_stamped
-from cnnc.files.write import reported, stage_file, staging
+from cnnc.files.write import place_of, reported, stage_file, staging
 from cnnc.importing.flat_spec import Imported, flat_spec, with_outputs, with_preprocessing
 from cnnc.importing.names import clean
 from cnnc.importing.onnx_file import OnnxFile, open_onnx, refused, require_ports
@@ -187,7 +188,7 @@ def write(imported: Imported, text: str, spec: Path, *, map: str = "", overwrite
     """
     weights = spec.with_suffix(".safetensors")
     texts = {**({map_of(spec): map} if map else {}), spec: text}
-    require_new((*texts, weights), overwrite=overwrite)
+    require_new((weights, map_of(spec), spec), overwrite=overwrite)
     with staging(spec.parent) as stage:
         stage_file(
             stage / weights.name, lambda file: write_stamped(file, imported.weights, imported.spec.get("labels"))
@@ -195,7 +196,7 @@ def write(imported: Imported, text: str, spec: Path, *, map: str = "", overwrite
         for path, content in texts.items():
             stage_file(stage / path.name, content.encode())
         with reported(spec):
-            _place(stage, (weights, *texts))
+            _place(stage, (weights, map_of(spec), spec))
     return weights
 
 
@@ -214,17 +215,23 @@ def require_new(paths: Iterable[Path], *, overwrite: bool) -> None:
 
 
 def _place(stage: Path, paths: Sequence[Path]) -> None:
-    """Move staged files to their places; if one cannot be moved, the files before are there again."""
-    done: list[Path] = []
+    """Move staged files to their places, and remove the others; if one cannot be moved, all are as they were."""
+    places = {path: place_of(path) for path in paths}
     kept: dict[Path, Path] = {}
     try:
-        for path in paths:
-            if os.path.lexists(path):
-                kept[path] = path.rename(stage / f"old-{path.name}")
-            done.append((stage / path.name).rename(path))
+        for path, place in places.items():
+            if os.path.exists(place):
+                kept[path] = stage / f"old-{path.name}"
+                shutil.copy2(place, kept[path])
+        for path, place in places.items():
+            if os.path.exists(stage / path.name):
+                (stage / path.name).replace(place)
+            else:
+                place.unlink(missing_ok=True)
     except BaseException:
-        for path in done:
-            path.unlink(missing_ok=True)
-        for path, old in kept.items():
-            old.rename(path)
+        for path, place in places.items():
+            if path in kept:
+                kept[path].replace(place)
+            else:
+                place.unlink(missing_ok=True)
         raise

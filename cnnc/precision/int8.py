@@ -142,10 +142,10 @@ def _before_powers(graph: "onnx.GraphProto") -> Iterator[str]:
     They take no time, and the range of squares is too wide for 8 bits.
     """
     makers = {name: node for node in graph.node for name in node.output}
-    uses = Counter(name for node in graph.node for name in {*node.input})
+    uses = Counter(name for node in graph.node for name in {*node.input}) + Counter(each.name for each in graph.output)
     for node in graph.node:
         base = node.input[0] if node.op_type == "Pow" else ""
-        while base in makers and uses[base] == 1 and makers[base].op_type not in LAYERS:
+        while base in makers and uses[base] == 1 and makers[base].input and makers[base].op_type not in LAYERS:
             yield makers[base].name
             base = makers[base].input[0]
 

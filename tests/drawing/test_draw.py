@@ -178,6 +178,22 @@ def test_an_onnx_file_that_cannot_be_imported_is_drawn_as_it_is(tmp_path):
     assert run_command("draw", path, "-o", tmp_path / "net.html").exit_code == 0
 
 
+def test_a_node_with_the_name_of_an_input_is_another_node(tmp_path):
+    nodes = [onnx.helper.make_node("Relu", ["image"], ["v"], name="image"), onnx.helper.make_node("Det", ["v"], ["y"])]
+    assert run_command("draw", onnx_file(tmp_path, *nodes), "-o", tmp_path / "net.dot").exit_code == 0
+    assert (tmp_path / "net.dot").read_text(encoding="utf-8").count("->") == 3
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "html"])
+def test_control_characters_are_drawn_as_escapes(tmp_path, suffix):
+    node = onnx.helper.make_node("Det", ["image"], ["y"], name="co\x01nv")
+    out = tmp_path / f"net.{suffix}"
+    done = run_command("draw", onnx_file(tmp_path, node), "-o", out)
+    assert done.exit_code == 0, done.stderr
+    if suffix == "svg":
+        assert "co\\x01nv" in "".join(ElementTree.fromstring(out.read_text(encoding="utf-8")).itertext())
+
+
 def test_a_damaged_onnx_file_is_refused(tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"no model")

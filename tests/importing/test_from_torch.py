@@ -152,6 +152,37 @@ def failing(): raise ValueError("no such\\nweights")
 """
 
 
+class Viewed(torch.nn.Module):
+    """A convolution whose weight is kept in another shape."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(8, 27))
+
+    def forward(self, x):
+        return torch.nn.functional.conv2d(x, self.weight.view(8, 3, 3, 3)).mean((2, 3))
+
+
+def test_a_weight_may_have_another_shape_in_the_module():
+    found = cnnc.from_torch(Viewed(), torch.randn(2, 3, 8, 8))
+    assert "weight" in found.keys.values()
+
+
+class Shifted(torch.nn.Module):
+    def __init__(self, persistent):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+        self.register_buffer("pos", torch.randn(1, 4, 6, 6), persistent=persistent)
+
+    def forward(self, x):
+        return torch.relu(self.conv(x) + self.pos)
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_a_buffer_that_becomes_a_weight_is_named(persistent):
+    assert cnnc.from_torch(Shifted(persistent), torch.randn(2, 3, 8, 8)).buffers == ("pos",)
+
+
 @pytest.fixture
 def nets(tmp_path, monkeypatch):
     (tmp_path / "some_nets.py").write_text(NETS)
@@ -173,6 +204,15 @@ def test_the_command_imports_what_a_factory_makes(nets):
     assert Path("residual.yaml").read_text() == "mine"
     assert run_command(*words, "--overwrite").exit_code == 0
     assert cnnc.load("residual.yaml").name == "residual"
+    Path("real").mkdir()
+    Path("residual.yaml").rename("real/residual.yaml")
+    Path("residual.yaml").symlink_to("real/residual.yaml")
+    Path("residual.map.yaml").write_text("of another network")
+    assert run_command(*words).exit_code == 1
+    assert run_command(*words, "--overwrite").exit_code == 0
+    assert Path("residual.yaml").is_symlink()
+    assert cnnc.load("real/residual.yaml").name == "residual"
+    assert not Path("residual.map.yaml").exists()
     assert str(nets) not in sys.path
 
 

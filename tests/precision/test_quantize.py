@@ -119,6 +119,20 @@ def ahead_of(kit, *nodes, **weights):
     return model
 
 
+def test_a_power_of_a_constant_factor_is_quantized(kit, tmp_path):
+    model = onnx.load(kit / "theirs.onnx")
+    last = model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = ["before" if name == last else name for name in node.output]
+    two = helper.make_attribute("value", numpy_helper.from_array(np.float32(2)))
+    made = [helper.make_node("Constant", [], ["two"]), helper.make_node("Mul", ["two", "before"], ["double"])]
+    made[0].attribute.append(two)
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(2), "square"))
+    model.graph.node.extend([*made, helper.make_node("Pow", ["double", "square"], [last])])
+    (tmp_path / "power.onnx").write_bytes(model.SerializeToString())
+    assert cnnc.quantize(tmp_path / "power.onnx", calibrate=kit / "quad.npz", max_drop=100)
+
+
 def endless(kit):
     value, kinds = helper.make_tensor_value_info, TensorProto
     same = [helper.make_node("Identity", [f"{name}_in"], [f"{name}_out"]) for name in ("go", "x")]
