@@ -103,6 +103,13 @@ class Snapshot(NamedTuple):
                 message = f"{visible(name)} is in {self.path}, but there is no such file"
                 yield path, Diagnostic(Code.SNAPSHOT_DIFFERS, message, help=self._way_out)
 
+    def emptied(self, spec: str) -> Diagnostic | None:
+        """E412 if the snapshot has a network of a file that has none now."""
+        if self.name_of(spec) not in self.specs:
+            return None
+        message = f"{visible(spec)} has a network in {self.path}, but has only blocks now"
+        return Diagnostic(Code.SNAPSHOT_DIFFERS, message, help=self._way_out)
+
     @property
     def _way_out(self) -> str:
         return f"if this is intended, write the snapshot again: `cnnc check … --snapshot {self.path}`"

@@ -44,12 +44,15 @@ class Snapshots:
 
     def _seen(self, checked: Checked) -> Checked:
         self._wrong += not checked.ok
-        if not checked.ok or checked.graph is None:
+        if not checked.ok:
             return checked
-        if self._to_write:
+        if self._to_write and checked.graph:
             name = Snapshot(self._to_write, {}).name_of(checked.path)
             self._entries[name] = entry(checked.graph)
-        difference = self._against.difference(checked.path, checked.graph) if self._against else None
+        difference = None
+        if self._against:
+            graph = checked.graph
+            difference = self._against.difference(checked.path, graph) if graph else self._against.emptied(checked.path)
         return replace(checked, diagnostics=(*checked.diagnostics, difference)) if difference else checked
 
     def write(self) -> None:

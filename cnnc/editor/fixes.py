@@ -35,7 +35,7 @@ def quick_fixes(session: EditorSession, key: str, within: types.Range) -> list[t
             )
     certain = [each.fix for each in analysis.diagnostics if each.fix and each.fix.certain and each.severity == "error"]
     own = [fix for fix in certain if real(Path(fix.source.name)) == key]
-    return [*found, *_all(session, key, own)] if len(own) > 1 else found
+    return [*found, *_all(session, key, own)] if own else found
 
 
 def _all(session: EditorSession, key: str, fixes: list[Fix]) -> Iterator[types.CodeAction]:

@@ -52,7 +52,7 @@ def rename(session: EditorSession, key: str, position: Position, name: str) -> W
         for start, end in reversed(extents):
             text = text[:start] + name + text[end:]
         texts[file] = text
-    _require_same_network(session, {key, *texts}, texts)
+    _require_same_network(session, {key, *texts, *session.documents.users_of(texts)}, texts)
     return WorkspaceEdit(changes=edits)
 
 
@@ -78,7 +78,7 @@ def _check(session: EditorSession, found: Occurrence, name: str) -> None:
 
 
 def _require_same_network(session: EditorSession, files: set[str], texts: dict[str, str]) -> None:
-    """Refuse a renaming after which a network would have other nodes or inputs than before."""
+    """Refuse a renaming after which a network would have other nodes or inputs than before, or a file more errors."""
 
     def read(path: Path) -> Source:
         text = texts.get(real(path))
@@ -86,12 +86,17 @@ def _require_same_network(session: EditorSession, files: set[str], texts: dict[s
 
     for file in files:
         before = session.analyses.of(file)
-        if before.graph is None or before.graph.partial:
-            continue
         source = before.contents.source
         after = Analysis(Contents.of(Source(source.name, texts.get(file, source.text))), read, Levels())
-        if after.graph is None or _structure(after.graph) != _structure(before.graph):
+        whole = before.graph if before.graph and not before.graph.partial else None
+        if whole and (after.graph is None or _structure(after.graph) != _structure(whole)):
             _refuse("with this name the network would change: other names would get another meaning")
+        if _errors(after) > _errors(before):
+            _refuse("with this name the file would have an error that it has not now")
+
+
+def _errors(analysis: Analysis) -> int:
+    return sum(each.severity == "error" for each in analysis.diagnostics)
 
 
 def _structure(graph: Graph) -> list[object]:

@@ -6,6 +6,7 @@ Diagnostics follow a pause in typing, for all open files and for those of the wo
 
 import asyncio
 import gc
+import logging
 from collections.abc import Callable
 
 from lsprotocol import types
@@ -84,7 +85,7 @@ class SpecServer(LanguageServer):
         documents = self.session.documents
         before = _by_file(self.checked)
         opened = list(documents.uris)
-        self.checked = {key: by_file(self.session, key) for key in (*opened, *documents.users_of(opened))}
+        self.checked = {key: self._found(key) for key in (*opened, *documents.users_of(opened))}
         after = _by_file(self.checked)
         for key in {**before, **after}:
             found = after.get(key, [])
@@ -94,6 +95,14 @@ class SpecServer(LanguageServer):
         if len(opened) > 1 and self._refreshes:
             self.workspace_inlay_hint_refresh(None)  # a changed block changes the shapes in other files
         gc.collect()
+
+    def _found(self, key: str) -> ByFile:
+        """Return the diagnostics of a check; those before, if cnnc itself fails, so that other files keep theirs."""
+        try:
+            return by_file(self.session, key)
+        except Exception:  # a bug in cnnc, of any type
+            logging.getLogger(__name__).exception("cannot check %s", key)
+            return self.checked.get(key, {})
 
     @property
     def _refreshes(self) -> bool:

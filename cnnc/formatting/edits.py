@@ -5,6 +5,7 @@ form, such as one for data given as a dict, has no edits.
 """
 
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -17,6 +18,8 @@ from cnnc.formatting.pieces import Leaf
 from cnnc.formatting.spelling import quoted, spell, spell_key
 from cnnc.text.reader import parse_text
 from cnnc.text.value import Value
+
+_COMMA = re.compile(r"(?:\s+#[^\r\n]*|\s)*,")
 
 
 class TextEdit(NamedTuple):
@@ -175,18 +178,29 @@ class _Page:
             yield self._block_entry(start, end, after)
         elif after is not None:
             following = self._key_start(after)
-            comma = self.text.index(",", end) + 1
-            yield _Range(start, comma if self.text[comma:following].strip() else following, "")  # a comment stays
+            comma = self._after_comma(end)
+            if "#" in self.text[end:comma]:  # a comment stays
+                yield _Range(start, end, "")
+                yield _Range(comma - 1, comma, "")
+            else:
+                yield _Range(start, comma if self.text[comma:following].strip() else following, "")
         elif before is not None:
             last = max(self.end(before.value.span), self.end(entry.mapping.keys[before.key]))
-            comma = self.text.index(",", last) + 1
-            if self.text[comma:start].strip():  # a comment
+            comma = self._after_comma(last)
+            if "#" in self.text[last:start]:
                 yield _Range(comma - 1, comma, "")
                 yield _Range(start, end, "")
             else:
                 yield _Range(last, end, "")
         else:
             yield _Range(start, end, "")
+
+    def _after_comma(self, start: int) -> int:
+        """Return the place after the next comma that is not in a comment."""
+        found = _COMMA.match(self.text, start)
+        if found is None:
+            raise _NoTextError
+        return found.end()
 
     def _block_entry(self, start: int, end: int, after: _Entry | None) -> _Range:
         """The lines of an entry in block style; a comment beside it stays."""

@@ -63,6 +63,9 @@ def test_what_differs_is_named(folder):
         "file=specs/a.yaml,line=4," in run_command("check", "specs", "--against", "cnnc.lock", "--format", "github")[1]
     )
     Path("specs/c.yaml").rename("specs/b.yaml")
+    Path("specs/a.yaml").write_text(BLOCKS)
+    emptied = "error[E412]: specs/a.yaml has a network in cnnc.lock, but has only blocks now"
+    assert against("specs/a.yaml", "--against", "cnnc.lock") == (1, [emptied])
     assert against("specs/b.yaml", "--against", "cnnc.lock") == (0, [])  # the others are not checked
 
 

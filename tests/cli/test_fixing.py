@@ -133,6 +133,11 @@ LAYOUTS = {
         "  - relu: {inplace: true}\n  - relu:\n      inplace: true\n  - tanh\n",
         "  - relu: {}\n  - relu:\n  - tanh\n",
     ),
+    "commas in comments": (
+        "  - conv: {in_channels: 3 # hello, world\n      , out: 4, kernel: 3}\n"
+        "  - conv: {kernel: 3, out: 4 # a, b\n      , in_channels: 3}\n",
+        "  - conv: { # hello, world\n       out: 4, kernel: 3}\n  - conv: {kernel: 3, out: 4 # a, b\n       }\n",
+    ),
     "a list below its key": (
         "  - add:\n    - image\n    - image\n  - tanh\n",
         "  - add:\n     {from: [image, image]}\n  - tanh\n",

@@ -77,6 +77,7 @@ def test_renaming_changes_all_files(spec):
         ("spec.yaml", "unit: {name", "conv", "there is an op `conv`"),
         (LIB, "conv, input", "other", "default name"),
         (LIB, "first,", "conv", "`conv` is taken"),
+        ("spec.yaml", "stem,", "1", "an error that it has not now"),
     ],
 )
 def test_a_renaming_that_would_break_something_is_refused(spec, file, mark, new, reason):
@@ -92,3 +93,11 @@ def test_a_renaming_that_would_change_default_names_is_refused(editor):
     )
     with pytest.raises(JsonRpcException, match="other names would get another meaning"):
         editor.rename("named.yaml", "tanh}", "other")
+
+
+def test_a_renaming_in_a_file_of_blocks_looks_at_the_networks_that_use_it(editor):
+    nodes = "[{relu: {name: tanh}}, tanh, {tanh: {name: b}}, {sigmoid: {from: tanh_2}}]"
+    editor.open("units.yaml", f"cnnc: 1\nblocks:\n  u: {{nodes: {nodes}}}\n", write=True)
+    editor.open("user.yaml", "cnnc: 1\nuse: units.yaml\ninput: {image: [8, 4, 4]}\nnodes: [u]\n")
+    with pytest.raises(JsonRpcException, match="with this name"):
+        editor.rename("units.yaml", "tanh}", "other")
