@@ -74,6 +74,8 @@ def run(given: Namespace) -> int:
         kind = _kind(chosen, scorer)
         if kind != "classes" and any(map(_is_csv, given.out or ())):
             raise WrongCall(f"--out: a .csv file is for data with classes, but the model is scored as {kind}")
+        if kind not in ("classes", "segmentation") and given.out:
+            raise WrongCall("--out draws a confusion matrix, which only classes and segmentations have")
         loaded = chosen.load(kind, scorer.contract.labels)
         pictures = first(_part(loaded, given.part, kind), given.limit)
         try:
@@ -112,8 +114,6 @@ def _show(given: Namespace, result: "AnyEvaluation", pictures: "Part") -> int:
     from cnnc.inference.evaluate_labels import LabelEvaluation
     from cnnc.inference.predictions import as_csv
 
-    if isinstance(result, LabelEvaluation) and given.out is not None:
-        raise WrongCall("--out draws a confusion matrix, which only classes and segmentations have")
     for each in result.notes:
         note(each)
     print(json.dumps(result.as_json()) if given.format == "json" else result.as_text())

@@ -53,25 +53,25 @@ class ScoredData:
 def scored_data(given: Namespace) -> ScoredData:
     """Return the data to score: that of the command line, completed by the run; raises WrongCall without data."""
     run = _run(given)
-    recipe = run[1]["recipe"] if run else {}
+    recipe: dict[str, Any] = run[1]["recipe"] if run else {}
     data = given.data or recipe.get("data")
     if data is None:
         raise WrongCall("--data is required, unless --run, or the folder of --weights, is a run of `cnnc train`")
     own = ScoredData(data, given.masks, given.limit, given.val_split, given.seed, given.skip_unreadable)
-    if run is None or own.val_split is not None or not _same(data, recipe["data"]):
+    if run is None or own.val_split is not None or not _same(data, recipe.get("data")):
         return own
     folder, about = run
-    if recipe["val_split"]:
+    if recipe.get("val_split"):
         note(f"testing on the part of {data} that the run in {folder} held out: {recipe['val_split']:.0%}")
     return ScoredData(
         data,
         given.masks or recipe.get("masks"),
-        recipe["limit"] if recipe["val_split"] else given.limit,
-        recipe["val_split"],
-        recipe["seed"] or 0,
-        given.skip_unreadable or recipe["skip_unreadable"],
+        recipe.get("limit") if recipe.get("val_split") else given.limit,
+        recipe.get("val_split"),
+        recipe.get("seed") or 0,
+        bool(given.skip_unreadable or recipe.get("skip_unreadable")),
         folder,
-        about["fingerprint"] if recipe["val_split"] else None,
+        about["fingerprint"] if recipe.get("val_split") else None,
     )
 
 
@@ -87,6 +87,8 @@ def _run(given: Namespace) -> tuple[Path, dict[str, Any]] | None:
     try:
         about = read_run(path)
         reason = "no such file"
+        if about is not None and not (isinstance(about.get("recipe"), dict) and "fingerprint" in about):
+            about, reason = None, "it is not one of `cnnc train`"  # another tool's
     except (OSError, RunChanged) as error:
         about, reason = None, getattr(error, "strerror", None) or str(error)
     if about is None and given.run is not None:

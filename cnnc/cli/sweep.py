@@ -38,6 +38,7 @@ def run_sweep(given: Namespace, fields: dict[str, Any]) -> int:
     from cnnc.language.recipe import Train
     from cnnc.train.checkpoint import files_of_run
     from cnnc.train.memory import keep_memory
+    from cnnc.train.recipe import merged_recipe
     from cnnc.train.run import train
     from cnnc.train.set_aside import set_aside
     from cnnc.train.sweep import JOURNAL, Interrupted, Sweep, table
@@ -47,11 +48,12 @@ def run_sweep(given: Namespace, fields: dict[str, Any]) -> int:
     keep_memory()
     settings = parameters(given.set)
     of_recipe = {name for name in values if name.replace("-", "_") in Train.model_fields}
-    name = load(given.spec, set={**settings, **{k: v[0] for k, v in values.items() if k not in of_recipe}}).name
-    folder = Path(given.out) / f"{name}.sweep"
+    first = load(given.spec, set={**settings, **{k: v[0] for k, v in values.items() if k not in of_recipe}})
+    best = merged_recipe(first.train, fields).best
+    folder = Path(given.out) / f"{first.name}.sweep"
     if not given.resume and exists(folder / JOURNAL):
         note(f"the earlier sweep in {folder} is now in {set_aside(folder)}")
-    sweep = Sweep(folder, values, fields.get("best"))
+    sweep = Sweep(folder, values, best)
 
     def one(number: int, chosen: dict[str, Any]) -> "Trained":
         shown = " ".join(f"{name}={value}" for name, value in chosen.items())
@@ -66,5 +68,5 @@ def run_sweep(given: Namespace, fields: dict[str, Any]) -> int:
     except Interrupted as stopped:
         print("stopped; the same command with `--resume` continues the sweep", file=sys.stderr)
         return 128 + stopped.number
-    print(f"\n{table(results, fields.get('best'), folder)}")
+    print(f"\n{table(results, best, folder)}")
     return 0

@@ -136,7 +136,7 @@ class Data:
         if self.train.labels.ndim == 2:
             return int(self.train.labels.shape[1])
         splits = [split.labels for split in (self.train, self.test) if split is not None]
-        return 1 + max(int(labels.max(where=labels != IGNORED, initial=0)) for labels in splits)
+        return 1 + max(int(labels.max(where=(labels != IGNORED) | (labels.ndim == 1), initial=0)) for labels in splits)
 
 
 def fingerprint(train: DecodedSplit | Files, test: DecodedSplit | Files | None, classes: tuple[str, ...] | None) -> str:

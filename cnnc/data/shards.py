@@ -119,7 +119,7 @@ def find(path: Path) -> tuple[list[Path], list[Path]] | None:
     train = _archives(path / TRAIN) or [each for each in inside if each.name.startswith(TRAIN)]
     test: list[Path] = []
     for name in TESTS:
-        test = test or _archives(path / name) or [each for each in inside if re.match(rf"{name}\b|{name}_", each.name)]
+        test = test or _archives(path / name) or [each for each in inside if re.match(rf"{name}(?![a-z])", each.name)]
     train = train or [each for each in inside if each not in test]
     return (train, test) if train else None
 

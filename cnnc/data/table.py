@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def _rows(path: Path) -> tuple[tuple[str, ...], list[_Row]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         first = text.split("\n", 1)[0]
-        lines = list(csv.reader(text.splitlines(keepends=True), delimiter=max(",;\t", key=first.count), strict=True))
+        lines = list(csv.reader(StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True))
     except UnicodeDecodeError as error:
         raise unreadable(path, f"it is not UTF-8 text: byte {error.start:,}", "save it as UTF-8") from error
     except (OSError, csv.Error) as error:

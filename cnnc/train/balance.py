@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def class_weights(recipe: Train, data: Data) -> list[float] | None:
-    """Return the weight of each class's loss, or None if all count alike; raises E510 if their number is wrong.
+def class_weights(recipe: Train, data: Data, width: int) -> list[float] | None:
+    """Return the weight of each of the network's `width` classes in the loss, or None if all count alike.
 
-    `balanced` weights are examples / (classes * examples of the class), which are 1 on average over the examples.
+    `balanced` weights are examples / (classes * examples of the class), which are 1 on average over the examples. The
+    network may have more classes than occur in the data. Raises E510 if a list has another number of weights.
     """
     import numpy as np
 
@@ -24,11 +25,11 @@ def class_weights(recipe: Train, data: Data) -> list[float] | None:
         return None
     labels, classes = data.train.labels, data.num_classes
     if recipe.class_weights == "balanced":
-        counts = np.bincount(labels, minlength=classes)
+        counts = np.bincount(labels, minlength=width)
         found: list[float] = (len(labels) / (classes * np.maximum(counts, 1))).tolist()
         return found
-    if len(recipe.class_weights) != classes:
-        message = f"`class_weights` has {counted(len(recipe.class_weights), 'number')}, but there are {classes} classes"
+    if len(recipe.class_weights) != width:
+        message = f"`class_weights` has {counted(len(recipe.class_weights), 'number')}, but there are {width} classes"
         raise CnncError.of(Code.DATA_MISFIT, message, help="give one weight for each class, or `balanced`")
     return recipe.class_weights
 

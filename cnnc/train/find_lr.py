@@ -17,6 +17,7 @@ from cnnc.files.write import make_folder, write_file
 from cnnc.graph.graph import Graph
 from cnnc.train.devices import assemble, settings
 from cnnc.train.learner import NotFinite
+from cnnc.train.not_finite import not_finite
 from cnnc.train.recipe import merged_recipe
 from cnnc.train.setup import Setup, set_up
 from cnnc.train.share import Share
@@ -89,6 +90,8 @@ def search(setup: Setup, seed: int) -> Curve:
         losses.append(unbiased)
         if unbiased > DIVERGED * min(losses):
             break
+    if not rates:
+        raise not_finite(1, 1, "it is so before the weights have changed")
     return Curve(rates, losses)
 
 

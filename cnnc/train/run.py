@@ -136,6 +136,7 @@ def _run(
             summary = Checkpoint(identity, progress, {}, [])
             checkpoint.write_summary(folder, summary)  # it may be missing, or name fewer epochs
     elif team.rank == 0:
+        require_idle(folder)  # again: one may have begun while the data was loaded
         if checkpoint.files_of_run(folder):
             say(f"the earlier run in {folder} is now in {set_aside(folder)}")
         _begin(folder, Checkpoint(identity, progress, learner.state(), []))

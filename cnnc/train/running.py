@@ -6,7 +6,7 @@ On Windows there is no lock, and no run counts as running.
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from cnnc.diagnostics import CnncError, Code
@@ -24,13 +24,17 @@ def running(folder: Path) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    path, held = folder / NAME, False
+    path = folder / NAME
     with reported(path):
         file = path.open("ab")
     with file:
-        with suppress(OSError):
+        try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             held = True
+        except BlockingIOError:
+            raise _busy(folder) from None
+        except OSError:  # no locks
+            held = False
         try:
             yield
         finally:
@@ -41,8 +45,12 @@ def running(folder: Path) -> Iterator[None]:
 def require_idle(folder: Path) -> None:
     """Raise E405 if a training runs in the folder: two of them would overwrite each other's files."""
     if is_running(folder):
-        message = f"cannot write {folder}: another training is running in it"
-        raise CnncError.of(Code.NOT_WRITTEN, message, help="wait until it ends, or use `--out` with another folder")
+        raise _busy(folder)
+
+
+def _busy(folder: Path) -> CnncError:
+    message = f"cannot write {folder}: another training is running in it"
+    return CnncError.of(Code.NOT_WRITTEN, message, help="wait until it ends, or use `--out` with another folder")
 
 
 def is_running(folder: Path) -> bool:

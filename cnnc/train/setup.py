@@ -28,7 +28,7 @@ from cnnc.train.optimizer import initialise
 from cnnc.train.recompute import recompute
 from cnnc.train.selection import Selection, counts, require_learning
 from cnnc.train.suited import require_suited
-from cnnc.train.tasks import task_of
+from cnnc.train.tasks import prediction, task_of, width
 from cnnc.weights.patterns import all_selected, names_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def set_up(
         say("{learned:,} parameters are learned, {frozen:,} are frozen".format_map(counts(module)))
     if recipe.recompute:
         recompute(module, graph.name)
-    learner = Learner(team, graph, module, recipe, selection, class_weights(recipe, data))
+    by_class = class_weights(recipe, data, width(graph, prediction(graph)))
+    learner = Learner(team, graph, module, recipe, selection, by_class)
     train = _source(data.train, learner, team, recipe)
     return Setup(
         data,

@@ -117,8 +117,8 @@ class Sweep:
             self._study.optimize(trial, catch=(CnncError,), callbacks=[lambda *_: self._write()])
         self._write()
         results = self._results()
-        if failed and all(each.best is None for each in results):
-            raise failed[-1]
+        if all(each.best is None for each in results):
+            raise failed[-1] if failed else _all_failed(results[-1])
         return results
 
     def _results(self) -> list[SweepResult]:
@@ -139,6 +139,12 @@ class Sweep:
     def _write(self) -> None:
         about = {"values": dict(self._values), "runs": [each.as_json() for each in self._results()]}
         write_file(self._folder / RESULTS, (json.dumps(about, indent=2) + "\n").encode())
+
+
+def _all_failed(last: SweepResult) -> CnncError:
+    """Return E203 for a sweep that was complete before, without a run that has not failed."""
+    message = f"all runs of the sweep have failed, the last: {last.error}"
+    return CnncError.of(Code.BAD_VALUE, message, help="change the values, or leave out `--resume` to train them again")
 
 
 def table(results: Sequence[SweepResult], by: str | None, folder: Path) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnnc.data.dataset import Labelling
 from cnnc.data.load import load
-from cnnc.data.shards import Shards
+from cnnc.data.shards import Shards, find
 from cnnc.diagnostics import CnncError
 from cnnc.train.epoch_order import Plan, Range
 from cnnc.train.stream_order import LANES, stream_order
@@ -204,3 +204,12 @@ def test_an_epoch_of_any_length_is_a_permutation(count, batch):
 
 def _places(share: Range):
     return range(share.start, share.stop)
+
+
+def test_archives_are_tests_by_the_beginning_of_their_names(tmp_path):
+    for name in ("train000", "test000", "tests-of-glass", "part000"):
+        (tmp_path / f"{name}.tar").touch()
+    train, test = find(tmp_path)
+    assert ([each.stem for each in train], [each.stem for each in test]) == (["train000"], ["test000"])
+    (tmp_path / "train000.tar").unlink()
+    assert [each.stem for each in find(tmp_path)[0]] == ["part000", "tests-of-glass"]

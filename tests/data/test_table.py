@@ -38,6 +38,12 @@ def test_classes_are_names_or_numbers(table):
     assert data.train.images[:, 0, 0, 0].tolist() == [0, 1, 2]
     numbers = load(table("label;file\n3;1.png\n\n0;2.png\n"))
     assert (numbers.classes, numbers.train.labels.tolist(), numbers.num_classes) == (None, [3, 0], 4)
+    every = load(table("label,path\n" + "".join(f"{label},1.png\n" for label in range(256))))
+    assert every.num_classes == 256  # 255 is a class here, though not in a mask
+    odd = "a\x85b.png"  # a character at which Python, but no CSV file, begins a line
+    (table("x").parent / "1.png").rename(table("x").parent / odd)
+    assert len(load(table(f"path,label\n{odd},0\n2.png,1\n")).train.labels) == 2
+    (table("x").parent / odd).rename(table("x").parent / "1.png")
     known = Labelling("classes", 3, ("dog", "cat", "bird"))
     assert load(table("path,label\n" + rows("dog", "cat")), target=known).train.labels.tolist() == [0, 1]
 

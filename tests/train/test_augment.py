@@ -157,14 +157,16 @@ def test_balanced_orders_draw_all_classes_equally_often():
 
 def test_class_weights_weigh_the_loss():
     data = Data("d", DecodedSplit(np.zeros((100, 1, 1, 1), np.uint8), LABELS), None, None, "d", "")
-    found = class_weights(Train.model_validate({"class_weights": "balanced"}), data)
+    found = class_weights(Train.model_validate({"class_weights": "balanced"}), data, 4)
     assert found[0] * 80 == pytest.approx(found[3] * 5) == pytest.approx(25)
     scores, labels = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 0])
     _, loss, _, _ = Objective(cnnc.load(spec()), weights=[1.0, 2.0, 3.0, 0.0])(scores, labels)
     each = torch.nn.functional.cross_entropy(scores, labels, reduction="none")
     assert loss.item() == pytest.approx((each * torch.tensor([1.0, 2, 3, 0, 1, 1])).sum().item(), rel=1e-5)
     with pytest.raises(CnncError, match=r"E510.*`class_weights` has 2 numbers, but there are 4 classes"):
-        class_weights(Train.model_validate({"class_weights": [1.0, 2.0]}), data)
+        class_weights(Train.model_validate({"class_weights": [1.0, 2.0]}), data, 4)
+    assert len(class_weights(Train.model_validate({"class_weights": "balanced"}), data, 6)) == 6  # two do not occur
+    assert class_weights(Train.model_validate({"class_weights": [1.0] * 6}), data, 6) == [1.0] * 6
 
 
 def test_masks_move_with_their_pictures():

@@ -71,6 +71,10 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
     assert "--data is required, unless --run" in missing.stderr
     no_run = run_command("eval", spec, "--weights", weights, "--run", tmp_path, "--device", "cpu")
     assert "E512" in no_run.stderr
+    (tmp_path / "run.json").write_text('{"name": "of another tool"}')
+    other = run_command("eval", spec, "--weights", weights, "--run", tmp_path, "--device", "cpu")
+    assert "E512" in other.stderr
+    assert "it is not one of `cnnc train`" in other.stderr
     (tmp_path / "run.json").write_text('{"recipe": {}, "sha256": "0"}')
     changed = run_command("eval", spec, "--weights", weights, "--run", tmp_path, "--device", "cpu")
     assert "it is damaged or was changed" in changed.stderr

@@ -20,6 +20,7 @@ from PIL import Image
 import cnnc
 from cnnc.data.dataset import Files
 from cnnc.data.preprocess import Preprocess
+from cnnc.diagnostics import CnncError
 from cnnc.train.answers import ClassAnswers, record
 from cnnc.train.batches import source
 from cnnc.train.monitor import tested
@@ -172,6 +173,8 @@ def test_the_states_of_runs(runs, tmp_path):
     write_run(folder / "run.json", {**about, "recipe": {**about["recipe"], "epochs": 20}})
     assert listed(tmp_path).stdout.splitlines()[1].split()[:3] == ["cut", "stopped", "2/20"]
     with running(folder):
+        with pytest.raises(CnncError, match=r"E405.*another training is running"), running(folder):
+            raise AssertionError("it has begun")
         assert json.loads(listed(folder, "--format", "json").stdout)["runs"][0]["state"] == "running"
     assert not (folder / ".cnnc-running").exists()
     patience = {**about["recipe"], "epochs": 20, "patience": 1}

@@ -39,6 +39,12 @@ def test_a_rate_is_proposed_that_trains(train, tmp_path):
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["net.lr.json", "net.lr.png"]
 
 
+def test_a_loss_that_is_not_finite_from_the_first_step_on_is_one_error(train, monkeypatch):
+    monkeypatch.setattr("cnnc.train.learner.Learner.step", lambda self, *_: self.totals.fill_(float("nan")))
+    done = train("--find-lr")
+    assert (done.exit_code, "error[E511]: the loss is not finite in epoch 1, step 1" in done.stderr) == (1, True)
+
+
 def test_the_largest_batch_fits_the_memory_and_the_data(monkeypatch, pictures):
     graph, data = cnnc.load(spec()), {"data": pictures()}
     assert largest_batch.largest_batch(graph, data, "cpu") == 64  # of 70 examples
@@ -81,7 +87,7 @@ def test_what_was_read_is_kept():
     assert inner.read == []
 
 
-def test_runs_that_read_files_with_or_without_workers_and_cache_are_the_same(trained, tmp_path):
+def test_runs_that_read_files_with_or_without_a_cache_are_the_same(trained, tmp_path):
     for part in ("train", "test"):
         for number in range(12):
             path = tmp_path / "files" / part / str(number % 4) / f"{number}.png"

@@ -82,6 +82,8 @@ def test_a_run_that_fails_is_a_row_and_the_others_go_on(sweep):
     assert "failed" in failed
     assert failed.endswith("`lr` of the recipe must be at most 1e+06, got 1000000000.0")
     assert sweep("none", values=["lr=1e9"]).exit_code == 1
+    again = sweep("none", "--resume", values=["lr=1e9"])
+    assert (again.exit_code, "all runs of the sweep have failed, the last: `lr`" in again.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import cnnc
+from cnnc.processes import end
 from cnnc.train import run
 from cnnc.train.run import train
 from tests.train.conftest import Quiet
@@ -24,3 +25,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    end(0)  # as the command does: threads of torch may abort a process that ends in another way
