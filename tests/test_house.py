@@ -30,6 +30,7 @@ ROOMS = [
     "expressions",
     "ops",
     "language",  # values to a Spec
+    "project",  # the settings in pyproject.toml
     "graph",
     "analysis",  # what a graph implies
     "diff",

@@ -70,8 +70,8 @@ def run(given: Namespace) -> int:
 
 def _checks(given: Namespace, paths: Sequence[str]) -> "dict[str, Check]":
     """Return the check of each spec with its parameters and the levels of its warnings."""
-    from cnnc.cli.project import project_of
     from cnnc.compiler import check_with
+    from cnnc.project.settings import project_of
 
     set, from_options = parameters(given.set), _levels(given.allow, given.deny)
     if set and len(paths) > 1 and "-" in paths:

@@ -4,8 +4,6 @@ from argparse import Namespace
 from typing import BinaryIO, cast
 
 from cnnc.cli.parser import Parser
-from cnnc.diagnostics import CnncError
-from cnnc.diagnostics.levels import Levels
 from cnnc.processes import reserve_stdout
 
 
@@ -18,15 +16,6 @@ def run(given: Namespace) -> int:
     """Serve one editor until it ends the session, and return the exit code."""
     from cnnc.editor.handlers import make_server
 
-    server = make_server(_levels_of)
+    server = make_server()
     server.start_io(stdout=cast("BinaryIO", reserve_stdout()))
     return 0 if server.shut_down else 1
-
-
-def _levels_of(path: str) -> Levels:
-    from cnnc.cli.project import project_of
-
-    try:
-        return project_of(path).levels
-    except CnncError:  # a check on the command line reports what is wrong with pyproject.toml
-        return Levels()

@@ -6,8 +6,8 @@ Takes these and the globs of `--exclude`. The `exclude` of a project applies onl
 from collections.abc import Sequence
 
 from cnnc.cli.parser import WrongCall
-from cnnc.cli.project import project_of
 from cnnc.diagnostics import CnncError, Code
+from cnnc.project.settings import project_of
 from cnnc.text.find_specs import FoundSpecs, find_specs
 from cnnc.text.globs import Globs
 

@@ -4,7 +4,6 @@ The shapes come first: `Analysis` infers the network, also of a text with errors
 for the causes of errors, which takes longer, waits until the diagnostics are requested.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from cnnc.checking import Proved, complete, prove_values
 from cnnc.diagnostics import CnncError, Diagnostic, Source
 from cnnc.diagnostics.collector import Collector, Enough
 from cnnc.diagnostics.levels import Levels
-from cnnc.editor.documents import Contents, Documents, real
+from cnnc.editor.documents import Contents, Documents, project, real
 from cnnc.graph.graph import Graph
 from cnnc.text.find_specs import has_spec_keys
 from cnnc.text.source import Read
@@ -25,7 +24,7 @@ class Analysis:
     """A file in one version, its network as far as it is known, and its diagnostics."""
 
     def __init__(self, contents: Contents, read: Read, levels: Levels) -> None:
-        self.contents = contents
+        self.contents, self.levels = contents, levels
         self.read: dict[str, str | None] = {}  # the texts of the files that it uses; None if one cannot be read
         self._collector = Collector(levels)
         self._proved = NOTHING
@@ -67,17 +66,17 @@ class Analysis:
 
 
 class Analyses:
-    """The analyses of all files, each kept until the file or one that it uses changes."""
+    """The analyses of all files, each kept until the file, one that it uses, or the project changes."""
 
-    def __init__(self, documents: Documents, levels_of: Callable[[str], Levels]) -> None:
-        self.documents, self._levels_of = documents, levels_of
+    def __init__(self, documents: Documents) -> None:
+        self.documents = documents
         self._known: dict[str, Analysis] = {}
 
     def of(self, key: str) -> Analysis:
         """The analysis of a file."""
         contents, known = self.documents.contents(key), self._known.get(key)
-        if known is None or known.contents is not contents or self._outdated(known):
-            levels = self._levels_of(contents.source.name)
+        levels = project(contents.source.name).levels
+        if known is None or known.contents is not contents or known.levels != levels or self._outdated(known):
             known = self._known[key] = Analysis(contents, self.documents.read, levels)
         return known
 

@@ -16,6 +16,7 @@ from cnnc.text.value import Value
 
 MARK = "\ue000"  # in no spec: Unicode leaves it to private use
 _WORD = re.compile(r"[\w-]*$")
+_COLON = re.compile(r"""[\w-]*["']?[ \t]*:""")  # after the rest of a key
 
 
 class Cursor(NamedTuple):
@@ -30,7 +31,7 @@ class Cursor(NamedTuple):
     text: str
     before: str
     inside: Value | None
-    keyed: bool
+    keyed: bool = False
     """Whether a colon follows the key."""
 
     @property
@@ -58,7 +59,7 @@ def cursor_at(session: EditorSession, key: str, position: Position) -> Cursor | 
     for rest in (text[offset:], text[end:], f":{text[end:]}"):  # what follows on the line may have become wrong
         root = read_tolerantly(Source(source.name, text[:offset] + MARK + rest))
         if root is not None and (found := _find(root, ())):
-            return found
+            return found._replace(keyed=found.is_key and bool(_COLON.match(text, offset)))
     return None
 
 
@@ -73,14 +74,11 @@ def _find(value: Value, path: tuple[str | int, ...]) -> Cursor | None:
     elif isinstance(value.data, dict):
         for name, each in value.data.items():
             if MARK in name:
-                keyed = each.data is not None
-                return _cursor(name, (*path, name.replace(MARK, "")), is_key=True, inside=value, keyed=keyed)
+                return _cursor(name, (*path, name.replace(MARK, "")), is_key=True, inside=value)
             if found := _find(each, (*path, name)):
                 return found._replace(inside=found.inside or (value if found.around == path else None))
     return None
 
 
-def _cursor(
-    text: str, path: tuple[str | int, ...], *, is_key: bool, inside: Value | None = None, keyed: bool = False
-) -> Cursor:
-    return Cursor(path, is_key, text.replace(MARK, ""), text.partition(MARK)[0], inside, keyed)
+def _cursor(text: str, path: tuple[str | int, ...], *, is_key: bool, inside: Value | None = None) -> Cursor:
+    return Cursor(path, is_key, text.replace(MARK, ""), text.partition(MARK)[0], inside)

@@ -15,20 +15,16 @@ from pygls.uris import from_fs_path, to_fs_path
 from cnnc.diagnostics import CnncError, Diagnostic, Source
 from cnnc.editor.sections import Section, mapping, read_file
 from cnnc.editor.tolerant import read_tolerantly
+from cnnc.files.stamp import Stamp
+from cnnc.project.settings import Project, project_of
+from cnnc.text.find_specs import files_in
 from cnnc.text.reader import parse_text
-from cnnc.text.source import SUFFIXES, decode, read
+from cnnc.text.source import decode, read
 from cnnc.text.value import Value
 
 MOST_FOLDERS = 5000
 MOST_FILES = 2000
 """How many folders of the workspace, and specs in them, a search for the users of a file looks at."""
-
-
-class Stamp(NamedTuple):
-    """What changes when a file on the disk does."""
-
-    modified: int
-    size: int
 
 
 class Contents(NamedTuple):
@@ -99,10 +95,8 @@ class Documents:
         if key in self._open:
             opened = self._open[key]
             return opened if opened.name == str(path) else Source(str(path), opened.text)
-        try:
-            status = os.stat(key)
-            stamp = Stamp(status.st_mtime_ns, status.st_size)
-        except (OSError, ValueError):
+        stamp = Stamp.of(key)
+        if stamp is None:
             return read(path)  # raises the error
         known = self._read.get(key)
         if known is None or known[0] != stamp:
@@ -159,16 +153,18 @@ class Documents:
         return {name: block for section in reversed(sections) if section for name, block in section.blocks.items()}
 
     def search(self, folders: Iterable[str]) -> None:
-        """Find the specs in the folders of the workspace."""
-        found = (each for folder in folders for each in _files_in(folder))
-        self._in_folders = list(islice(found, MOST_FILES))
+        """Find the specs in the folders of the workspace, without those that a project excludes."""
+        found = (each for folder in folders for each in map(str, files_in(folder, most_folders=MOST_FOLDERS)))
+        kept = (real(Path(each)) for each in found if not project(each).leaves_out(each))
+        self._in_folders = list(islice(kept, MOST_FILES))
 
 
-def _files_in(folder: str) -> Iterator[str]:
-    """Yield the files in a folder that may be specs; skips hidden folders."""
-    for at, folders, files in islice(os.walk(folder), MOST_FOLDERS):
-        folders[:] = sorted(each for each in folders if not each.startswith(".") and each != "node_modules")
-        yield from (real(Path(at, each)) for each in sorted(files) if each.endswith(SUFFIXES))
+def project(path: str) -> Project:
+    """The project of a file; the usual settings if its table is wrong, which a check on the command line reports."""
+    try:
+        return project_of(path)
+    except CnncError:
+        return Project()
 
 
 def key_of(uri: str) -> str:

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from lsprotocol import types
 
-from cnnc.diagnostics.levels import Levels
 from cnnc.editor.completion import TRIGGERS, complete_at, with_page
 from cnnc.editor.documents import key_of
 from cnnc.editor.fixes import quick_fixes
@@ -17,9 +16,9 @@ from cnnc.editor.rename import prepare_rename, rename
 from cnnc.editor.server import SpecServer
 
 
-def make_server(levels_of: Callable[[str], Levels]) -> SpecServer:
-    """Return a server; `levels_of` returns the levels of warnings of a file."""
-    server = SpecServer(levels_of)
+def make_server() -> SpecServer:
+    """Return a server of one editor."""
+    server = SpecServer()
     for method, handler in HANDLERS.items():
         server.feature(method, OPTIONS.get(method))(handler)
     return server
@@ -42,8 +41,11 @@ def _changed(ls: SpecServer, params: types.DidChangeTextDocumentParams) -> None:
 
 
 def _saved(ls: SpecServer, params: types.DidSaveTextDocumentParams) -> None:
-    ls.search()
-    ls.check_soon()
+    ls.saved()
+
+
+def _written(ls: SpecServer, params: types.DidChangeWatchedFilesParams) -> None:
+    ls.written(params.changes)
 
 
 def _closed(ls: SpecServer, params: types.DidCloseTextDocumentParams) -> None:
@@ -102,6 +104,7 @@ HANDLERS: Final[dict[str, Callable[..., Any]]] = {
     types.TEXT_DOCUMENT_DID_CHANGE: _changed,
     types.TEXT_DOCUMENT_DID_SAVE: _saved,
     types.TEXT_DOCUMENT_DID_CLOSE: _closed,
+    types.WORKSPACE_DID_CHANGE_WATCHED_FILES: _written,
     types.TEXT_DOCUMENT_INLAY_HINT: _hints,
     types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: _outline,
     types.TEXT_DOCUMENT_HOVER: _hover,

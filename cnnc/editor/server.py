@@ -7,17 +7,18 @@ Diagnostics follow a pause in typing, for all open files and for those of the wo
 import asyncio
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 
-from cnnc.diagnostics.levels import Levels
 from cnnc.editor.diagnostics import ByFile, by_file
 from cnnc.editor.hints import ShapeHints
 from cnnc.editor.schema import warm_up
 from cnnc.editor.session import EditorSession
+from cnnc.project.settings import NAME
+from cnnc.text.source import SUFFIXES
 from cnnc.version import __version__
 
 PAUSE = 0.15
@@ -25,17 +26,22 @@ PAUSE = 0.15
 START = 0.5
 """Seconds after the start for which the server only answers."""
 
+WATCHED = (f"**/{NAME}", *(f"**/*{suffix}" for suffix in SUFFIXES))
+"""The files whose changes on the disk concern the server."""
+
 
 class SpecServer(LanguageServer):
     """The server of one editor."""
 
-    def __init__(self, levels_of: Callable[[str], Levels]) -> None:
+    def __init__(self) -> None:
         # an editor and pygls may disagree about lines that end in other characters than CR and LF, so no increments
         super().__init__("cnnc", __version__, types.TextDocumentSyncKind.Full)
-        self.session = EditorSession(levels_of)
+        self.session = EditorSession()
         self.hints = ShapeHints(self.session)
         self.checked: dict[str, ByFile] = {}
         self.shut_down = False
+        self._stale = False  # the list of the workspace's specs
+        self._written = False  # files that others use or follow have changed on the disk
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
@@ -43,10 +49,15 @@ class SpecServer(LanguageServer):
         self.session.encoding = self.workspace.position_encoding or types.PositionEncodingKind.Utf16
         gc.disable()  # it would stop the server while the user types; `check` collects after a pause
         asyncio.get_running_loop().call_later(START, self._settle)
+        if self._watches:
+            watchers = [types.FileSystemWatcher(glob) for glob in WATCHED]
+            method, options = types.WORKSPACE_DID_CHANGE_WATCHED_FILES, types.DidChangeWatchedFilesRegistrationOptions
+            watch = types.Registration("watch", method, options(watchers))
+            self.client_register_capability(types.RegistrationParams([watch]))
 
     def _settle(self) -> None:
         """Do what takes long, after the first file is shown; leave all that is loaded out of garbage collections."""
-        self.search()
+        self._stale = True
         warm_up()
         gc.freeze()
         self.check_soon()
@@ -57,8 +68,21 @@ class SpecServer(LanguageServer):
         item = (self.client_capabilities.text_document or types.TextDocumentClientCapabilities()).completion
         return bool(item and item.completion_item and item.completion_item.snippet_support)
 
-    def search(self) -> None:
+    def saved(self) -> None:
+        """Check after a pause; if the editor does not report changes on the disk, look for new files then."""
+        self._stale |= not self._watches
+        self.check_soon()
+
+    def written(self, changes: Sequence[types.FileEvent]) -> None:
+        """Take over changes on the disk, of specs and of settings."""
+        self._written = True
+        for each in changes:
+            self._stale |= each.type != types.FileChangeType.Changed or each.uri.endswith(f"/{NAME}")
+        self.check_soon()
+
+    def _search(self) -> None:
         """Find the specs of the workspace."""
+        self._stale = False
         uris = [*self.workspace.folders, *([self.workspace.root_uri] if self.workspace.root_uri else [])]
         self.session.documents.search(dict.fromkeys(filter(None, map(to_fs_path, uris))))
 
@@ -82,6 +106,8 @@ class SpecServer(LanguageServer):
 
     def check(self) -> None:
         """Check the open files and their users, and send the diagnostics that have changed."""
+        if self._stale:
+            self._search()
         documents = self.session.documents
         before = _by_file(self.checked)
         opened = list(documents.uris)
@@ -92,8 +118,9 @@ class SpecServer(LanguageServer):
             if key not in before or found != before[key]:
                 params = types.PublishDiagnosticsParams(documents.uri(key), found)
                 self.text_document_publish_diagnostics(params)
-        if len(opened) > 1 and self._refreshes:
+        if (len(opened) > 1 or self._written) and self._refreshes:
             self.workspace_inlay_hint_refresh(None)  # a changed block changes the shapes in other files
+        self._written = False
         gc.collect()
 
     def _found(self, key: str) -> ByFile:
@@ -103,6 +130,13 @@ class SpecServer(LanguageServer):
         except Exception:  # a bug in cnnc, of any type
             logging.getLogger(__name__).exception("cannot check %s", key)
             return self.checked.get(key, {})
+
+    @property
+    def _watches(self) -> bool:
+        """Whether the editor reports changes of files on the disk."""
+        workspace = self.client_capabilities.workspace
+        watched = workspace and workspace.did_change_watched_files
+        return bool(watched and watched.dynamic_registration)
 
     @property
     def _refreshes(self) -> bool:

@@ -1,10 +1,9 @@
 """All that the features of one session share: the files, their analyses, and what these say about each line."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from lsprotocol.types import PositionEncodingKind
 
-from cnnc.diagnostics.levels import Levels
 from cnnc.editor.analysis import Analyses, Analysis
 from cnnc.editor.documents import Documents
 from cnnc.editor.facts import LineFacts
@@ -14,9 +13,9 @@ from cnnc.editor.positions import Positions
 class EditorSession:
     """The files of a session, and what is known of them now."""
 
-    def __init__(self, levels_of: Callable[[str], Levels]) -> None:
+    def __init__(self) -> None:
         self.documents = Documents()
-        self.analyses = Analyses(self.documents, levels_of)
+        self.analyses = Analyses(self.documents)
         self.encoding: PositionEncodingKind | str = PositionEncodingKind.Utf16
 
     def positions(self, key: str) -> Positions:

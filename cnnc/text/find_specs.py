@@ -7,7 +7,8 @@ counts.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from glob import glob, has_magic
-from itertools import pairwise
+from itertools import islice, pairwise
+from os import walk
 from os.path import exists, isdir, isfile  # these return False for an invalid name, where pathlib raises
 from pathlib import Path
 from typing import NamedTuple
@@ -46,7 +47,7 @@ def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda pa
             if path == "-" or not isdir(path):
                 specs[path] = None
                 continue
-            inside = list(map(str, _inside(Path(path))))
+            inside = [str(file) for file in sorted(files_in(path))]
             files = [file for file in inside if not left_out(file)]
             found = [file for file in files if _looks_like_spec(Path(file))]
             if not found and any(_looks_like_spec(Path(file)) for file in inside if left_out(file)):
@@ -57,12 +58,14 @@ def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda pa
     return FoundSpecs(tuple(specs), tuple(each for each in passed_over if each not in specs), tuple(emptied))
 
 
-def _inside(folder: Path) -> Iterator[Path]:
-    """The files in a folder, at any depth, with a suffix of specs."""
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix in SUFFIXES and not hidden and isfile(path):
-            yield path
+def files_in(folder: str, most_folders: int | None = None) -> Iterator[Path]:
+    """The files in a folder, at any depth, that may be specs; hidden folders and packages of npm are not searched."""
+    for at, folders, files in islice(walk(folder), most_folders):
+        folders[:] = sorted(each for each in folders if not each.startswith(".") and each != "node_modules")
+        for name in sorted(files):
+            path = Path(at, name)
+            if path.suffix in SUFFIXES and not name.startswith(".") and isfile(path):
+                yield path
 
 
 def _looks_like_spec(path: Path) -> bool:

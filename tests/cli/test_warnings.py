@@ -7,7 +7,6 @@ from textwrap import dedent
 import pytest
 
 import cnnc
-from cnnc.cli import project
 from tests.command import run_command
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +32,6 @@ def folder(tmp_path, monkeypatch):
 
 def check(*args):
     """The exit code of a check, and its lines on standard output and standard error."""
-    project._of_folder.cache_clear()  # a process reads it once
     return run_command("check", *args)
 
 

@@ -7,7 +7,6 @@ import pytest
 from lsprotocol.types import Position
 from pygls.exceptions import JsonRpcInvalidParams
 
-from cnnc.diagnostics.levels import Levels
 from cnnc.editor.completion import complete_at
 from cnnc.editor.diagnostics import by_file
 from cnnc.editor.fixes import quick_fixes
@@ -84,7 +83,7 @@ def ask_everything(session: EditorSession, hints: ShapeHints, text: str, place: 
 
 @pytest.fixture
 def session():
-    return EditorSession(lambda path: Levels())
+    return EditorSession()
 
 
 @pytest.mark.parametrize(("text", "step"), [(YAML, 41), (JSON, 31)], ids=["yaml", "json"])
