@@ -52,16 +52,15 @@ def run(given: Namespace) -> int:
     _require_fixable(given, paths)
     checks = _checks(given, paths)
     snapshots = _snapshots(given, paths)
-    read: ReadSpec = source.read
     code = 0
     if given.fix or given.diff:
         from cnnc.cli.fixing import fix
 
-        read, code = fix(checks, only_show=given.diff)
+        checks, code = fix(checks, only_show=given.diff)
     if snapshots:
         checks = {path: snapshots.compared(check) for path, check in checks.items()} | snapshots.vanished()
     tally = Tally()
-    code = max(code, _report(given, checks, read, tally))
+    code = max(code, _report(given, checks, source.read, tally))
     _print(tally.closing(given.format, passed_over), given.diff)
     if snapshots:
         snapshots.write()

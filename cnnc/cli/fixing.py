@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cnnc.compiler import Checked
 
 Check = Callable[[ReadSpec], "Checked"]
+MOST_KNOWN = 1000  # results that are kept for the report: a large network takes 1 MB
 ROUNDS = 20  # a fix may show another error: attributes are checked only once their op is known
 
 
@@ -33,50 +34,80 @@ class FixedFile(NamedTuple):
     fixes: int
 
 
-def fix(checks: Mapping[str, Check], *, only_show: bool) -> tuple[ReadSpec, int]:
-    """Write the fixed files, or print the changes; return how to read the result, and 1 if files are still to change.
+class KnownResult(NamedTuple):
+    """The result of a check, and the files that it read in the version of their fixes; None for those on the disk."""
+
+    checked: "Checked"
+    read: Mapping[str, FixedFile | None]
+
+
+def fix(checks: Mapping[str, Check], *, only_show: bool) -> tuple[dict[str, Check], int]:
+    """Write the fixed files, or print the changes; return the checks of the result, and 1 if files are still to change.
 
     Raises E405 if a file cannot be written.
     """
-    files = fixed_files(checks)
+    fixes = Fixes(checks)
+    files = fixes.find()
     for file in files.values():
         if only_show:
             print_diff(file.old.name, file.old.text, file.text)
         else:
             rewrite_file(Path(file.old.name), file.text.encode())
             print(f"fixed {visible(file.old.name)}: {counted(file.fixes, 'change')}", file=sys.stderr)
-    return partial(_read_fixed, files), int(only_show and bool(files))
+    return {path: partial(fixes.checked, path) for path in checks}, int(only_show and bool(files))
 
 
-def fixed_files(checks: Mapping[str, Check]) -> dict[str, FixedFile]:
-    """Return the files that change, by their real paths."""
-    files: dict[str, FixedFile] = {}
-    mine = {realpath(path) for path in checks}
-    wrong = list(checks)
-    for _ in range(ROUNDS):
-        before = dict(files)
-        for path in list(wrong):
-            found: tuple[Diagnostic, ...] = ()
-            with suppress(Exception):  # the check of the result reports an internal error
-                found = checks[path](partial(_read_fixed, files)).diagnostics
-            if any(each.code == Code.UNKNOWN_PARAM for each in found):  # a wrong call changes nothing
-                return {}
-            if not any(each.severity == "error" for each in found):
-                wrong.remove(path)
-            for source, fixes in _certain(found).items():
-                real = realpath(source.name)
-                text, count = apply(source, fixes) if real in mine else ("", 0)
-                if count:
-                    old = files.get(real, FixedFile(source, "", 0))
-                    files[real] = FixedFile(old.old, text, old.fixes + count)
-        if files == before:
-            break
-    return files
+class Fixes:
+    """The fixes of some specs. A spec is checked again only if a file that it read has changed since."""
 
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._files: dict[str, FixedFile] = {}  # by their real paths
+        self._known: dict[str, KnownResult] = {}
 
-def _read_fixed(files: Mapping[str, FixedFile], path: str | Path) -> Source:
-    file = files.get(realpath(path))
-    return read(path) if file is None else Source(str(path), file.text)
+    def checked(self, path: str, _: ReadSpec = read) -> "Checked":
+        """Return the result of the check of a spec and the files that it uses, as they are with their fixes."""
+        known = self._known.get(path)
+        if known is None or any(self._files.get(real) is not file for real, file in known.read.items()):
+            files: dict[str, FixedFile | None] = {}
+            known = KnownResult(self._checks[path](partial(self._read, files)), files)
+            if len(self._known) < MOST_KNOWN:
+                self._known[path] = known
+        return known.checked
+
+    def _read(self, noted: dict[str, FixedFile | None], path: str | Path) -> Source:
+        real = realpath(path)
+        file = noted[real] = self._files.get(real)
+        return read(path) if file is None else Source(str(path), file.text)
+
+    def find(self) -> dict[str, FixedFile]:
+        """Return the files that change, by their real paths."""
+        mine = {realpath(path) for path in self._checks}
+        wrong = list(self._checks)
+        for _ in range(ROUNDS):
+            before = dict(self._files)
+            for path in list(wrong):
+                found: tuple[Diagnostic, ...] = ()
+                with suppress(Exception):  # the check of the result reports an internal error
+                    found = self.checked(path).diagnostics
+                if any(each.code == Code.UNKNOWN_PARAM for each in found):  # a wrong call changes nothing
+                    self._files.clear()
+                    return {}
+                if not any(each.severity == "error" for each in found):
+                    wrong.remove(path)
+                for source, fixes in _certain(found).items():
+                    if realpath(source.name) in mine:
+                        self._apply(source, fixes)
+            if self._files == before:
+                break
+        return self._files
+
+    def _apply(self, source: Source, fixes: list[Fix]) -> None:
+        text, count = apply(source, fixes)
+        if count:
+            real = realpath(source.name)
+            old = self._files.get(real, FixedFile(source, "", 0))
+            self._files[real] = FixedFile(old.old, text, old.fixes + count)
 
 
 def _certain(found: Iterable[Diagnostic]) -> dict[Source, list[Fix]]:

@@ -4,13 +4,14 @@ import json
 import os
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from cnnc.cli.fixing import fixed_files
+from cnnc.cli.fixing import Fixes
 from cnnc.compiler import check, check_with
 from cnnc.formatting import write
 from cnnc.graph.graph import text as graph_text
@@ -79,7 +80,7 @@ UNCERTAIN = [
 
 
 def fixed(path):
-    return fixed_files({str(path): lambda read: check_with(path, read, set=None, allow=(), deny=())})
+    return Fixes({str(path): lambda read: check_with(path, read, set=None, allow=(), deny=())}).find()
 
 
 @pytest.fixture
@@ -245,6 +246,28 @@ def test_json_and_sarif_carry_the_edits(folder):
 def test_a_right_network_stays(folder):
     for path in [*ROOT.glob("specs/*.yaml"), *ROOT.glob("tests/diagnostics/golden/W*.yaml")]:
         assert not fixed(path)
+
+
+def test_a_spec_is_checked_again_only_if_a_file_that_it_reads_is_fixed(folder, monkeypatch):
+    Path("blocks.yaml").write_text("cnnc: 1\nblocks:\n  twice:\n    nodes: [rellu]\n")
+    Path("fine.yaml").write_text(f"{HEAD}nodes: [relu]\n")
+    Path("user.yaml").write_text(f"use: [blocks.yaml]\n{HEAD}nodes: [twice]\n")
+    Path("wrong.yaml").write_text(f"{HEAD}nodes: [hyperloop]\n")
+    checks = Counter()
+    monkeypatch.setattr("cnnc.compiler.check_with", lambda path, read, **how: counted(path, read, checks, how))
+    assert run_command("check", "--fix", ".").exit_code == 1
+    assert checks == {"blocks.yaml": 2, "fine.yaml": 1, "user.yaml": 1, "wrong.yaml": 1}
+    Path("blocks.yaml").rename("z.yaml")  # comes after its user
+    Path("z.yaml").write_text("cnnc: 1\nblocks:\n  twice:\n    nodes: [rellu]\n")
+    Path("user.yaml").write_text(f"use: [z.yaml]\n{HEAD}nodes: [twice]\n")
+    checks.clear()
+    assert run_command("check", "--fix", ".").exit_code == 1
+    assert checks == {"fine.yaml": 1, "user.yaml": 2, "wrong.yaml": 1, "z.yaml": 1}
+
+
+def counted(path, read, checks, how):
+    checks[path] += 1
+    return check_with(path, read, **how)
 
 
 def slips(word):

@@ -28,12 +28,15 @@ class Editor:
         self.published: dict[str, list[types.Diagnostic]] = {}
         self.shown: list[str] = []
         self.refreshes = 0
+        self.watched: list[str] = []
         self.client = LanguageClient("editor", "1")
         self._listen()
         self.wait(self.client.start_io(*(command or (sys.executable, "-m", "cnnc", "lsp", "--stdio"))))
         root = types.WorkspaceFolder(self.uri(""), "tests")
         refresh = types.InlayHintWorkspaceClientCapabilities(refresh_support=True)
-        can = types.ClientCapabilities(types.WorkspaceClientCapabilities(inlay_hint=refresh))
+        watch = types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=True)
+        workspace = types.WorkspaceClientCapabilities(inlay_hint=refresh, did_change_watched_files=watch)
+        can = types.ClientCapabilities(workspace)
         about = types.InitializeParams(can, workspace_folders=[root])
         self.capabilities = self.wait(self.client.initialize_async(about)).capabilities
         self.client.initialized(types.InitializedParams())
@@ -50,6 +53,12 @@ class Editor:
         @self.client.feature(types.WORKSPACE_INLAY_HINT_REFRESH)
         def refresh(params: None) -> None:
             self.refreshes += 1
+
+        @self.client.feature(types.CLIENT_REGISTER_CAPABILITY)
+        def register(params: types.RegistrationParams) -> None:
+            for each in params.registrations:
+                options: Any = each.register_options
+                self.watched += [watcher["globPattern"] for watcher in options["watchers"]]
 
         @self.client.feature(types.WORKSPACE_CONFIGURATION)
         def configure(params: types.ConfigurationParams) -> list[None]:
@@ -101,6 +110,18 @@ class Editor:
 
     def save(self, name: str) -> None:
         self.client.text_document_did_save(types.DidSaveTextDocumentParams(self.document(name)))
+
+    def write(self, name: str, text: str | None) -> None:
+        """Write a file that is not open, or delete it, as another program does; the editor sees that it has changed."""
+        path, kind = self.folder / name, types.FileChangeType.Created
+        if text is None:
+            path.unlink()
+            kind = types.FileChangeType.Deleted
+        else:
+            kind = types.FileChangeType.Changed if path.exists() else kind
+            path.write_text(text, encoding="utf-8")
+        event = types.FileEvent(self.uri(name), kind)
+        self.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([event]))
 
     def at(self, name: str, mark: str, shift: int = 0) -> types.Position:
         """The position of `mark` in a file, or so many characters after it."""

@@ -37,10 +37,9 @@ def test_places_count_in_utf_16(editor):
 def test_a_changed_block_is_checked_in_the_files_that_use_it(editor):
     blocks = "cnnc: 1\nblocks:\n  unit: {nodes: [{conv: {out: 8, kernel: 3}}]}\n"
     user = "cnnc: 1\nuse: [blocks.yaml]\ninput: {image: [3, 9, 9]}\nnodes: [unit, flatten, {linear: {out: 2}}]\n"
-    (editor.folder / "closed.yaml").write_text(user, encoding="utf-8")
+    editor.write("closed.yaml", user)
     editor.open("blocks.yaml", blocks, write=True)
     editor.open("user.yaml", user, write=True)
-    editor.save("user.yaml")
     editor.diagnostics("user.yaml")
     editor.open("blocks.yaml", blocks.replace("kernel: 3", "kernel: 10"))
     (found,) = editor.diagnostics("blocks.yaml", "E303")
@@ -50,7 +49,27 @@ def test_a_changed_block_is_checked_in_the_files_that_use_it(editor):
     editor.diagnostics("user.yaml", "E205")
     editor.diagnostics("closed.yaml", "E205")
     editor.diagnostics("blocks.yaml")
-    (editor.folder / "closed.yaml").unlink()
+    editor.write("pyproject.toml", "[tool.cnnc]\nexclude = ['closed.yaml']\n")
+    editor.diagnostics("closed.yaml")
+    editor.write("pyproject.toml", None)
+    editor.diagnostics("closed.yaml", "E205")
+    editor.write("closed.yaml", None)
+    editor.diagnostics("closed.yaml")
+
+
+def test_a_changed_project_is_followed(editor):
+    spec = "cnnc: 1\ninput: {image: [3, 8, 8]}\nnodes: [{conv: {out: 4, kernel: 1}}, batch_norm]\n"
+    editor.open("spec.yaml", spec)
+    editor.diagnostics("spec.yaml", "W304")
+    assert editor.watched[0] == "**/pyproject.toml"
+    editor.write("pyproject.toml", "[tool.cnnc]\nallow = ['W304']\n")
+    editor.diagnostics("spec.yaml")
+    (editor.folder / "pyproject.toml").write_text("[tool.cnnc]\ndeny = ['W304']\n", encoding="utf-8")  # no report
+    editor.open("spec.yaml", f"{spec}\n")
+    (found,) = editor.diagnostics("spec.yaml", "W304")
+    assert found.severity == types.DiagnosticSeverity.Error
+    editor.write("pyproject.toml", None)
+    editor.open("spec.yaml", spec)
 
 
 def test_other_files_are_left_alone(editor):

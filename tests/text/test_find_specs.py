@@ -11,9 +11,9 @@ from cnnc.text.globs import Globs
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("b.yaml", "a.yml", "deep/c.yaml", ".hidden/d.yaml", "notes.txt"):
+    for name in ("b.yaml", "a.yml", "deep/c.yaml", ".hidden/d.yaml", "node_modules/e/f.yaml", "notes.txt"):
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("cnnc: 1\n")
     (tmp_path / "spec.json").write_text('{"cnnc": 1}')
     (tmp_path / "other.json").write_text('{"version": 1}')
