@@ -29,6 +29,9 @@ DEV := $(VENV)/.installed-dev
 # pip also builds cnnc itself with pinned packages: older versions read the first variable for that, newer ones the second
 INSTALL := PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) $(BIN)/python -m pip install --quiet --compile --editable
 
+# Without bytecode, every command and every process of the tests would compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint bench bench-gpu fuzz mutants dist constraints clean
 .DELETE_ON_ERROR:
 
@@ -87,7 +90,7 @@ ifdef LATEST
 .PHONY: $(VENV)/.installed # always out of date: the newest packages change at any time
 endif
 
-# If PYTHONDONTWRITEBYTECODE is set, Python writes no bytecode, and every command would compile all of cnnc again.
+# For commands that the user runs later with PYTHONDONTWRITEBYTECODE set.
 $(VENV)/.compiled: $(VENV)/.installed $(shell find cnnc -name '*.py')
 	@$(BIN)/python -m compileall -q cnnc
 	@touch $@

@@ -1,6 +1,7 @@
 """The command line within the tests' own process: what it prints, and its exit code."""
 
-from contextlib import redirect_stderr, redirect_stdout
+import os
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from io import StringIO
 from typing import NamedTuple
 
@@ -15,9 +16,9 @@ class Done(NamedTuple):
     stderr: str
 
 
-def run_command(*words: object) -> Done:
-    """Run `cnnc WORDS`."""
+def run_command(*words: object, cwd: str | os.PathLike[str] = ".") -> Done:
+    """Run `cnnc WORDS` in a folder."""
     out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
+    with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
         code = answer(list(map(str, words)))
     return Done(code, out.getvalue(), err.getvalue())

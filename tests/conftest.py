@@ -1,5 +1,6 @@
 """What holds for every test: steady examples, one thread a worker, one width and no colour."""
 
+import gc
 import os
 
 import pytest
@@ -25,6 +26,15 @@ os.environ.update(NO_COLOR="1", COLUMNS="120", TERM="dumb")
 
 # A training in the tests' own process must not keep the memory of all tests after it: of the largest, 15 GB.
 memory.keep_memory = lambda: None
+
+# Collecting the tests makes a million objects that stay. Python would search them for garbage again and again, which
+# doubles the time of the collection and takes half a second each time later.
+gc.disable()
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 LONGEST = (

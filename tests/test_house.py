@@ -5,17 +5,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Collection
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from cnnc.diagnostics import Code
-
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "cnnc"
+from tests.modules import MODULES, PACKAGE, ROOT, facts, imports
 
 # A room may import those above it, and nothing of cnnc goes round.
 ROOMS = [
@@ -67,42 +63,25 @@ nodes:
 """
 
 
-MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
-
-
-def imports(source: str, modules: Collection[str]) -> set[str]:
-    """The modules of cnnc that a source imports anywhere, also inside functions and for the type checker alone."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name in modules}
-        elif isinstance(node, ast.ImportFrom):
-            full = (f"{node.module}.{alias.name}" for alias in node.names)
-            found |= {name if name in modules else str(node.module) for name in full}
-    return found & {*modules}
-
-
 def room(module: str) -> str:
     return [*module.split("."), ""][1]
 
 
-IMPORTS = {name: imports(path.read_text(encoding="utf-8"), MODULES) for name, path in MODULES.items()}
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_point_one_way(module):
-    if module in ("cnnc", "cnnc.__main__"):
-        return
-    assert room(module) in ROOMS, "it is in no room: name it in ROOMS"
-    above = ROOMS[: ROOMS.index(room(module)) + 1]
-    assert {each for each in IMPORTS[module] if room(each) not in above} <= {"cnnc"}
+def test_imports_point_one_way():
+    named = [each for each in MODULES if each not in ("cnnc", "cnnc.__main__")]
+    assert {room(each) for each in named} <= {*ROOMS}, "a module is in no room: name it in ROOMS"
+    place = {each: at for at, each in enumerate(ROOMS)}
+    down = {
+        f"{module} imports {other}"
+        for module in named
+        for other in facts(module).imports - {"cnnc"}
+        if place.get(room(other), len(ROOMS)) > place[room(module)]
+    }
+    assert not down
 
 
 def test_no_imports_go_round():
-    turns = TopologicalSorter({name: found - {"cnnc"} for name, found in IMPORTS.items()})
+    turns = TopologicalSorter({each: facts(each).imports - {"cnnc"} for each in MODULES})
     assert [*turns.static_order()]
 
 
@@ -111,12 +90,10 @@ def test_every_room_is_there():
 
 
 def test_no_two_classes_have_one_name():
-    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
     homes: dict[str, list[str]] = {}
-    for module, tree in trees.items():
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef):
-                homes.setdefault(node.name, []).append(module)
+    for module in MODULES:
+        for name in facts(module).classes:
+            homes.setdefault(name, []).append(module)
     twice = {name: each for name, each in homes.items() if len(each) > 1}
     assert not twice
 
@@ -130,7 +107,7 @@ def test_every_room_says_what_it_is_for(room):
 
 def test_imports_are_seen_wherever_they_stand():
     hidden = "import cnnc.files.write\ndef f():\n    from cnnc import ops\n    from cnnc.graph.graph import Graph\n"
-    assert imports(hidden, MODULES) == {"cnnc.files.write", "cnnc.ops", "cnnc.graph.graph"}
+    assert imports([*ast.walk(ast.parse(hidden))], MODULES) == {"cnnc.files.write", "cnnc.ops", "cnnc.graph.graph"}
 
 
 def modules_of(*arguments, cwd):
@@ -197,24 +174,7 @@ def test_every_page_has_a_code():
     assert {path.stem for path in (PACKAGE / "diagnostics" / "pages").glob("*.md")} <= {code.value for code in Code}
 
 
-ASKED = ("exists", "is_dir", "is_file", "is_symlink")
-
-
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_paths_are_asked_about_by_os_path(path):
+def test_paths_are_asked_about_by_os_path():
     """Where pathlib raises, of names that are too long or folders that may not be read, os.path says no."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    guarded = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.With)
-        and any(ast.unparse(each.context_expr).startswith(("reading(", "reported(")) for each in block.items)
-        for node in ast.walk(block)
-    }
-    bare = [
-        f"{node.lineno}: {ast.unparse(node)}"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ASKED
-        if ast.unparse(node.func.value) not in ("os.path", "entry") and id(node) not in guarded
-    ]
+    bare = {module: facts(module).bare for module in MODULES if facts(module).bare}
     assert not bare, "take os.path.exists, isdir, isfile or islink"

@@ -1,6 +1,5 @@
 """Each hack stands in one place, and a private name that goes away costs speed or precision, never a traceback."""
 
-import ast
 import sys
 from types import SimpleNamespace
 
@@ -11,7 +10,7 @@ from cnnc.diagnostics import CnncError
 from cnnc.targets import pt2, torchscript
 from cnnc.train.compiled import compiling
 from cnnc.verification.rounding import with_rounding_errors
-from tests.test_house import MODULES, PACKAGE
+from tests.modules import MODULES, PACKAGE, facts
 
 # what changes the process, and where it may; CONTRIBUTING.md says why
 PLACES = {
@@ -43,43 +42,21 @@ PRIVATE = {
     "targets/pt2.py": {"torch.fx.experimental._config", "_guards_code"},
     "targets/torchscript.py": {"module._modules"},
 }
-HIDDEN = {"pydantic.plugin._loader", "torch.fx.experimental._config", "_guards_code"}  # by their names in strings
-OWN = {"self", "cls", "other", "os", "NamedTuple"}
-OF_NAMEDTUPLES = {"_replace", "_asdict", "_fields", "_field_defaults"}
 
 
-def is_private(name):
-    return name.startswith("_") and not name.startswith("__")
+def of_modules(about):
+    """What `about` finds in the facts of each module, by the module's path."""
+    found = {path.relative_to(PACKAGE).as_posix(): about(facts(module)) for module, path in MODULES.items()}
+    return {path: each for path, each in found.items() if each}
 
 
-def private(tree):
-    """Private names of other packages: imported, or read of an object that is not `self`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and any(part.startswith("_") for part in str(node.module).split(".")):
-            yield str(node.module)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (alias.name for alias in node.names if is_private(alias.name))
-        elif isinstance(node, ast.Attribute) and is_private(node.attr):
-            base = ast.unparse(node.value)
-            if base.split(".")[0] not in OWN and node.attr not in OF_NAMEDTUPLES:
-                yield f"{base}.{node.attr}"
-        elif isinstance(node, ast.Constant) and node.value in HIDDEN:
-            yield node.value
-
-
-TREES = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in MODULES.values()}
-
-
-@pytest.mark.parametrize("hack", PLACES)
-def test_a_hack_stands_where_it_is_explained(hack):
-    nodes = ((name, node) for name, tree in TREES.items() for node in ast.walk(tree))
-    found = {name for name, node in nodes if isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) == hack}
-    assert found == PLACES[hack]
+def test_hacks_stand_where_they_are_explained():
+    hacks = of_modules(lambda each: each.names & PLACES.keys())
+    assert {hack: {path for path, each in hacks.items() if hack in each} for hack in PLACES} == PLACES
 
 
 def test_private_names_are_known():
-    found = {name: set(private(tree)) for name, tree in TREES.items()}
-    assert {name: each for name, each in found.items() if each} == PRIVATE
+    assert of_modules(lambda each: each.private) == PRIVATE
 
 
 def test_rounding_without_the_private_name(monkeypatch):
