@@ -180,9 +180,19 @@ def _shared(share: "tuple[TreeItem, str] | bool", of: Mapping[int, str]) -> Any:
     return f"{of[id(share[0])]}.{share[1]}".rstrip(".") if isinstance(share, tuple) else share
 
 
+def _inputs(item: TreeItem) -> dict[Ref, str]:
+    """Return the inputs of a scope, which has one at least, with names that none of its exact items has."""
+    inputs = item.takes or {Ref(""): "input"}
+    if not any(each.exact and each.name in inputs.values() for each in item.items):
+        return inputs
+    taken = {each.name for each in item.items}
+    names = (name for at in range(len(inputs) + len(taken)) if (name := f"x{at + 1}") not in taken)
+    return {ref: next(names) for ref in inputs}
+
+
 def scope(item: TreeItem) -> Plain:
     """Return the keys of a group or a block: inputs, outputs, names and nodes."""
-    inputs = item.takes or {Ref(""): "input"}
+    inputs = _inputs(item)
     inner = body(item.items, inputs, item.outputs, by_index=item.by_index)
     found: Plain = {}
     if [*inputs.values()] != ["input"]:

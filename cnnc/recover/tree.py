@@ -262,9 +262,7 @@ def name_ports(scope: TreeItem, graph: Graph) -> None:
     if len(scope.takes) == 1:
         scope.takes = dict.fromkeys(scope.takes, "input")
     else:
-        taken = {item.name for item in scope.items}
-        names = (name for at in range(len(scope.takes) + len(taken)) if (name := f"x{at + 1}") not in taken)
-        scope.takes = {ref: next(names) for ref in scope.takes}
+        scope.takes = {ref: f"x{at + 1}" for at, ref in enumerate(scope.takes)}
     makers = {ref: item for item in scope.items for ref in item.outputs if ref in scope.outputs}
     given = [*makers]
     known = graph.boundaries[scope.path].gives if scope.path in graph.boundaries else {}

@@ -235,6 +235,20 @@ def test_minus_zero_is_not_zero():
         assert difference(graph, found.graph, graph.nodes) is None
 
 
+def test_the_inputs_of_a_scope_leave_its_nodes_their_names():
+    scopes = (
+        {"inputs": ["z"], "nodes": [{"scale": {"name": "input"}}, {"add": {"from": ["z", "input"]}}]},
+        {"inputs": ["z"], "nodes": [{"group": {"name": "input", "nodes": ["scale", "relu"]}}]},
+        {"inputs": ["z"], "nodes": [{"parameter": {"name": "input", "shape": [4]}}]},
+        {"from": ["x", "x"], "inputs": ["p", "q"], "nodes": [{"add": {"from": ["p", "q"]}}, {"scale": {"name": "x2"}}]},
+    )
+    for scope in scopes:
+        graph = cnnc.load({"cnnc": 1, "name": "net", "input": {"x": [4]}, "nodes": [{"group": scope}, "relu"]})
+        require_same(graph)
+        require_same(every_value(graph))
+        require_by_structure(graph)
+
+
 def test_without_any_path_the_structure_decides():
     spec = {"cnnc": 1, "name": "net", "input": {"x": [3, 8, 8]}, "nodes": [{"relu": {"name": "relu"}}]}
     assert structured(spec, {}).spec == structured(spec).spec
