@@ -76,7 +76,7 @@ def _of_batch(item: Item, scope: Scope) -> InputReference:
         if value is not None:
             way_out = f"remove `{word}`" if word == "from" else f"put it into a `group` with the `{word}`"
             fail(Code.WRONG_ARITY, f"`{item.op}` takes no input, so it cannot have `{word}`", value, way_out)
-    first = next(iter(scope.local.bindings.values()))
+    first = next(iter(scope.local.bindings.values()), FAILED)  # there is none where `input` itself is missing
     return InputReference("", "", item.span, first)
 
 
