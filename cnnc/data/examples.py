@@ -5,13 +5,13 @@ from numpy.typing import NDArray
 
 from cnnc.data.dataset import Files
 from cnnc.data.masks import Pair, read_mask
-from cnnc.data.pictures import DecodedPicture, open_picture
+from cnnc.data.pictures import DecodedPicture, Needed, open_picture
 from cnnc.data.shards import Shards
 
 
-def picture_of(files: Files, index: int) -> DecodedPicture:
-    """Return a picture; raises CnncError (E503, E504)."""
-    return files.picture(index) if isinstance(files, Shards) else open_picture(files.paths[index])
+def picture_of(files: Files, index: int, needed: Needed | None = None) -> DecodedPicture:
+    """Return a picture, at a reduced scale if `needed` allows (see `decode_picture`); raises CnncError (E503, E504)."""
+    return files.picture(index, needed) if isinstance(files, Shards) else open_picture(files.paths[index], needed)
 
 
 def mask_of(files: Files, index: int, size: tuple[int, int]) -> NDArray[np.uint8]:

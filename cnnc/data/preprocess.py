@@ -12,6 +12,7 @@ from cnnc.graph.graph import Input, Picture
 from cnnc.ops.types import CHANNELS
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
 LUMA = (19595, 38470, 7471)  # the weights of ITU-R 601 times 2**16, as in Pillow
@@ -28,7 +29,7 @@ class Preprocess:
     @property
     def fixed(self) -> bool:
         """Whether pictures of all sizes get the same size."""
-        return self._picture.crop is not None or self._size(1, 2) == self._size(3, 4)
+        return self._picture.crop is not None or self.resized(1, 2) == self.resized(3, 4)
 
     def require(self, height: int, width: int, channels: int) -> None:
         """Raise E510 if pictures of this size and number of channels cannot be the input."""
@@ -37,7 +38,7 @@ class Preprocess:
         self.resize(self.settle(torch.zeros((1, height, width, channels), dtype=torch.uint8)))
 
     def settle(self, images: "Tensor") -> "Tensor":
-        """Convert uint8 (N, H, W, C) to the input's colours, as contiguous (N, C, H, W); raises E510."""
+        """Convert uint8 (N, H, W, C) to the input's colours, as (N, C, H, W), which may be a view; raises E510."""
         import torch
 
         found = images.shape[-1]
@@ -55,21 +56,29 @@ class Preprocess:
             )
         if self._picture.mode == "bgr":
             images = images.flip(-1)
-        return images.permute(0, 3, 1, 2).contiguous()
+        return images.permute(0, 3, 1, 2)  # resizing this view is faster than resizing a copy
 
-    def resize(self, images: "Tensor") -> "Tensor":
-        """Resize uint8 (N, C, H, W) and crop from the centre to the input's height and width; raises E510."""
-        size = self._size(images.shape[-2], images.shape[-1])
+    def in_grey(self, image: "Image") -> "Image":
+        """Return a Pillow image as the input's grey, if it is grey: as `settle` does, and faster for one picture."""
+        return image.convert("L") if self._picture.mode == "grey" else image
+
+    def resize(self, images: "Tensor", original: tuple[int, int] | None = None) -> "Tensor":
+        """Resize uint8 (N, C, H, W) and crop from the centre to the input's height and width; raises E510.
+
+        `original` are height and width of the pictures if they were decoded at a reduced scale. Returns a contiguous
+        tensor.
+        """
+        size = self.resized(*(original or images.shape[-2:]))
         if size != tuple(images.shape[-2:]):
             images = RESIZES[self._picture.interpolation](images, size)
-        return self._crop(images)
+        return self._crop(images).contiguous()
 
     def resize_masks(self, masks: "Tensor") -> "Tensor":
         """Resize and crop (N, H, W) as `resize` does pictures of this size; each pixel takes the nearest value."""
         import torch
 
         own = masks.shape[-2:]
-        size = self._size(*own)
+        size = self.resized(*own)
         for axis in (0, 1):
             if size[axis] != own[axis]:  # the pixel at the centre, in whole numbers
                 index = (2 * torch.arange(size[axis], device=masks.device) + 1) * own[axis] // (2 * size[axis])
@@ -78,7 +87,7 @@ class Preprocess:
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Return the height and width that `resize` gives pictures of this size."""
-        return self._picture.crop or self._size(height, width)
+        return self._picture.crop or self.resized(height, width)
 
     def normalise(self, images: "Tensor") -> "Tensor":
         """Scale 0..255 to 0..scale, subtract the mean and divide by the standard deviation; returns float32."""
@@ -97,7 +106,8 @@ class Preprocess:
         """Resize and normalise uint8 (N, C, H, W) from `settle` to float32 (N, C, height, width)."""
         return self.normalise(self.resize(images))
 
-    def _size(self, height: int, width: int) -> tuple[int, int]:
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width to which `resize` resizes pictures of this size, before the crop."""
         resize = self._picture.resize
         if isinstance(resize, int):
             shorter = min(height, width)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from cnnc.data.dataset import COPY_AGAIN, Files, Labelling, reading, unreadable
 from cnnc.data.masks import TESTS, TRAIN, decode_mask
-from cnnc.data.pictures import DecodedPicture, decode_picture
+from cnnc.data.pictures import DecodedPicture, Needed, decode_picture
 from cnnc.data.shard_index import Example, indexed, label, names_of
 from cnnc.graph.output_kinds import MOST_CLASSES
 
@@ -88,9 +88,9 @@ class Shards(Files):
             digest.update(np.ascontiguousarray(part).data)
         return digest.digest()
 
-    def picture(self, index: int) -> DecodedPicture:
+    def picture(self, index: int, needed: Needed | None = None) -> DecodedPicture:
         """Decode a picture; raises CnncError (E503, E504, E508)."""
-        return decode_picture(str(self.paths[index]), io.BytesIO(self._bytes(index, self.spans)))
+        return decode_picture(str(self.paths[index]), io.BytesIO(self._bytes(index, self.spans)), needed)
 
     def mask(self, index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Decode the mask of a picture of that size; raises CnncError (E503, E504, E508, E510)."""

@@ -71,7 +71,7 @@ def set_up(
         recompute(module, graph.name)
     by_class = class_weights(recipe, data, width(graph, prediction(graph)))
     learner = Learner(team, graph, module, recipe, selection, by_class)
-    train = _source(data.train, learner, team, recipe)
+    train = _source(data.train, learner, team, recipe, reduced=True)
     return Setup(
         data,
         learner,
@@ -82,8 +82,8 @@ def set_up(
     )
 
 
-def _source(split: Part, learner: Learner, team: Team, recipe: Train) -> BatchSource:
-    found = source(split, learner.preprocess, team.device, team.local, recipe.shuffle_buffer, recipe.workers)
+def _source(split: Part, learner: Learner, team: Team, recipe: Train, *, reduced: bool = False) -> BatchSource:
+    found = source(split, learner.preprocess, team.device, team.local, recipe.shuffle_buffer, recipe.workers, reduced)
     return Cached(found, team.device) if recipe.cache and isinstance(split, Files) else found
 
 

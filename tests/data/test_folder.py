@@ -171,7 +171,7 @@ def test_where_none_can_be_read_there_is_nothing_to_go_on_with(pets, refused):
 
 
 def test_decoding_leaves_the_warnings_filters_as_they_were(pets, monkeypatch):
-    def careless(path):  # what several decoders at once can come to
+    def careless(path, _=None):  # what several decoders at once can come to
         warnings.simplefilter("ignore")
         return open_picture(path)
 

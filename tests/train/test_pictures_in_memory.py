@@ -17,9 +17,9 @@ from cnnc.graph.graph import Input, Picture
 from cnnc.inference.evaluation_batches import feed
 from cnnc.ops.types import TensorType
 from cnnc.train.augment import crop, flip, recolour
-from cnnc.train.batches import Pictures
 from cnnc.train.epoch_order import Range
 from cnnc.train.share import Share
+from cnnc.train.streamed import Pictures
 
 CASES = {
     "as they are": ((1, 20, 14), Picture("grey", (0.0,), (1.0,))),
