@@ -63,6 +63,10 @@ COMMANDS = {
         "cnnc.cli.train",
         "Train a spec by its recipe. The options from --data to --save-steps override fields of the recipe.",
     ),
+    "data": Command(
+        "cnnc.cli.data",
+        "Pack a data set: its pictures, decoded and resized, in one file from which training is faster.",
+    ),
     "runs": Command(
         "cnnc.cli.runs", "List training runs side by side: state, best epoch, time, and how their recipes differ."
     ),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnc.data import cifar, folder, idx, masks, npz, shards, table
+from cnnc.data import cifar, folder, idx, masks, npz, packed, shards, table
 from cnnc.data.dataset import (
     CLASS,
     Data,
@@ -132,6 +132,8 @@ def _of_folder(path: Path, target: Labelling) -> _Parts | None:
 def _of_file(path: Path, target: Labelling) -> _Parts | None:
     if archive := cifar.find(path):
         return _of_cifar(archive)
+    if packed.find(path):
+        return _Parts(*packed.read(path, target))
     if path.suffix.lower() == ".npz":
         return _with_digit_names(_Parts(*npz.read(path, target)), target)
     return None

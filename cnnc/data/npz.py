@@ -27,7 +27,7 @@ CLASSES = "classes"
 def read(path: Path, target: Labelling = CLASS) -> tuple[DecodedSplit, DecodedSplit | None, tuple[str, ...] | None]:
     """Return the training split, the test split and the class names; raises CnncError (E508)."""
     require_file(str(path), Code.DATA_UNREADABLE, "data")
-    names = _names(path)
+    names = names_in(path)
     known_train, known_test = (next((pair for pair in known if names & set(pair)), None) for known in (TRAIN, TEST))
     if known_train is None:
         known = " or ".join(f"`{images}` and `{labels}`" for images, labels in TRAIN)
@@ -37,10 +37,11 @@ def read(path: Path, target: Labelling = CLASS) -> tuple[DecodedSplit, DecodedSp
     if test is not None and train.images.shape[1:] != test.images.shape[1:]:
         shapes = [" × ".join(map(str, split.images.shape[1:])) for split in (train, test)]
         raise unreadable(path, f"the training pictures are {shapes[0]}, but the test pictures are {shapes[1]}")
-    return train, test, _classes(path) if CLASSES in names else None
+    return train, test, class_names(path) if CLASSES in names else None
 
 
-def _names(path: Path) -> set[str]:
+def names_in(path: Path) -> set[str]:
+    """Return the names of the arrays; raises E508."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -56,7 +57,8 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(names)[:8]) or "no arrays"
 
 
-def _array(path: Path, name: str) -> NDArray[np.generic]:
+def read_array(path: Path, name: str) -> NDArray[np.generic]:
+    """Return an array of the file; raises E508 if it is missing, damaged or pickled."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return np.asarray(arrays[name])
@@ -69,7 +71,7 @@ def _split(path: Path, names: set[str], pair: tuple[str, str], target: Labelling
     for name, other in (pair, pair[::-1]):
         if name not in names:
             raise unreadable(path, f"it contains `{other}` but no `{name}`")
-    images, labels = _images(path, pair[0]), _labels(path, pair[1], target)
+    images, labels = _images(path, pair[0]), read_labels(path, pair[1], target)
     if len(images) != len(labels):
         counts = f"`{pair[0]}` has {len(images):,} pictures, but `{pair[1]}` has {len(labels):,} labels"
         raise unreadable(path, counts)
@@ -80,7 +82,7 @@ def _split(path: Path, names: set[str], pair: tuple[str, str], target: Labelling
 
 
 def _images(path: Path, name: str) -> NDArray[np.uint8]:
-    array = _array(path, name)
+    array = read_array(path, name)
     shape = list(array.shape)
     if array.ndim == 3:
         array = array[..., None]
@@ -108,8 +110,9 @@ def _eight_bits(path: Path, name: str, array: NDArray[np.generic]) -> NDArray[np
     return (array.astype(np.float32) * np.float32(255 / top) + np.float32(0.5)).astype(np.uint8)
 
 
-def _labels(path: Path, name: str, target: Labelling) -> NDArray[Any]:
-    array = _array(path, name)
+def read_labels(path: Path, name: str, target: Labelling) -> NDArray[Any]:
+    """Return the labels in an array, as the target needs them; raises E508 or E510."""
+    array = read_array(path, name)
     if target.kind == "segmentation":
         return _masks(path, name, array, target.size or IGNORED)
     if target.kind == "vector" and array.ndim == 1:
@@ -153,8 +156,9 @@ def _numbers(path: Path, name: str, array: NDArray[np.generic], target: Labellin
     return values
 
 
-def _classes(path: Path) -> tuple[str, ...]:
-    array = _array(path, CLASSES)
+def class_names(path: Path) -> tuple[str, ...]:
+    """Return the names in the array `classes`; raises E508."""
+    array = read_array(path, CLASSES)
     if array.ndim != 1 or array.dtype.kind != "U":
         raise unreadable(path, f"the array `{CLASSES}` is {array.dtype.name} {list(array.shape)}; it must be text [K]")
     return tuple(map(str, array))

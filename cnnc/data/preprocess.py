@@ -31,6 +31,18 @@ class Preprocess:
         """Whether pictures of all sizes get the same size."""
         return self._picture.crop is not None or self.resized(1, 2) == self.resized(3, 4)
 
+    @property
+    def takes_colours(self) -> bool:
+        """Whether pictures with three channels stay so."""
+        return self._picture.mode != "grey" and self._channels == 3
+
+    def frame(self) -> tuple[int, int]:
+        """Return the height and width that pictures can be cut to after `resize`, if they are `fixed`."""
+        crop, resize = self._picture.crop, self._picture.resize
+        if crop is not None and isinstance(resize, int):
+            return max(resize, crop[0]), max(resize, crop[1])
+        return self.resized(*(crop or (1, 1)))
+
     def require(self, height: int, width: int, channels: int) -> None:
         """Raise E510 if pictures of this size and number of channels cannot be the input."""
         import torch
@@ -62,19 +74,29 @@ class Preprocess:
         """Return a Pillow image as the input's grey, if it is grey: as `settle` does, and faster for one picture."""
         return image.convert("L") if self._picture.mode == "grey" else image
 
-    def resize(self, images: "Tensor", original: tuple[int, int] | None = None) -> "Tensor":
+    def resize(self, images: "Tensor") -> "Tensor":
         """Resize uint8 (N, C, H, W) and crop from the centre to the input's height and width; raises E510.
 
-        `original` are height and width of the pictures if they were decoded at a reduced scale. Returns a contiguous
-        tensor.
+        Returns a contiguous tensor.
+        """
+        return self.crop(self.scaled(images)).contiguous()
+
+    def scaled(self, images: "Tensor", original: tuple[int, int] | None = None) -> "Tensor":
+        """Resize as `resize` does, without the crop.
+
+        `original` are height and width of the pictures if they were decoded at a reduced scale.
         """
         size = self.resized(*(original or images.shape[-2:]))
-        if size != tuple(images.shape[-2:]):
-            images = RESIZES[self._picture.interpolation](images, size)
-        return self._crop(images).contiguous()
+        if size == tuple(images.shape[-2:]):
+            return images
+        return RESIZES[self._picture.interpolation](images, size)
 
     def resize_masks(self, masks: "Tensor") -> "Tensor":
         """Resize and crop (N, H, W) as `resize` does pictures of this size; each pixel takes the nearest value."""
+        return self.crop(self.scaled_masks(masks))
+
+    def scaled_masks(self, masks: "Tensor") -> "Tensor":
+        """Resize masks as `resize_masks` does, without the crop."""
         import torch
 
         own = masks.shape[-2:]
@@ -83,7 +105,7 @@ class Preprocess:
             if size[axis] != own[axis]:  # the pixel at the centre, in whole numbers
                 index = (2 * torch.arange(size[axis], device=masks.device) + 1) * own[axis] // (2 * size[axis])
                 masks = masks.index_select(1 + axis, index)
-        return self._crop(masks)
+        return masks
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Return the height and width that `resize` gives pictures of this size."""
@@ -118,7 +140,8 @@ class Preprocess:
             return height, width
         return self._height, self._width
 
-    def _crop(self, images: "Tensor") -> "Tensor":
+    def crop(self, images: "Tensor") -> "Tensor":
+        """Crop resized pictures or masks from the centre; raises E510 if they are smaller, or not what the input is."""
         height, width = images.shape[-2:]
         high, wide = self._picture.crop or (height, width)
         if high > height or wide > width:

@@ -37,10 +37,13 @@ def batch_size(shape: tuple[int | None, ...], unknown: int) -> int:
 def _prepared(split: DecodedSplit, to: InputContract, batch: int) -> "Iterator[Tensor]":
     import torch
 
+    from cnnc.data.packed import PackedSplit
     from cnnc.data.preprocess import Preprocess
 
     picture = Picture(to.mode or "", to.mean, to.std, to.resize, to.crop, to.interpolation, to.scale)
     preprocess = Preprocess(Input(to.name, TensorType(to.shape), picture))
+    if isinstance(split, PackedSplit):
+        split.require_enough(preprocess)
     for start in range(0, len(split), batch):
         images = torch.tensor(split.images[start : start + batch])  # a copy: the file's pages are read-only
         pictures = preprocess.resize(preprocess.settle(images))

@@ -1,6 +1,6 @@
-"""Batches of a data set on the device: from memory, or from files that worker processes read (`cnnc.train.streamed`).
+"""Batches of a data set on the device: from memory, from a pack, or from files that worker processes read.
 
-Both sources yield uint8 pictures (n, C, H, W) in the network's colours and their targets (`cnnc.train.tasks`), in a
+All sources yield uint8 pictures (n, C, H, W) in the network's colours and their targets (`cnnc.train.tasks`), in a
 given order, without waiting for the device. Pictures from files already have the network's size.
 """
 
@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from cnnc.data.dataset import DecodedSplit, Files
+from cnnc.data.packed import PackedSplit
 from cnnc.data.preprocess import Preprocess
 from cnnc.train.epoch_order import Range, order
+from cnnc.train.packed import Packed
 from cnnc.train.streamed import Streamed
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ def source(
     that read files for this one, by default one a core and at most MOST_WORKERS; with 0, this process reads. Files are
     decoded at a reduced scale if `reduced` and they are large enough.
     """
+    if isinstance(split, PackedSplit):
+        return Packed(split, preprocess, device)
     if isinstance(split, DecodedSplit):
         return Resident(split, preprocess, device)
     default = max(1, min(MOST_WORKERS, _cores()) // sharing)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cnnc.data.dataset import Data, Files, Labelling
+from cnnc.data.packed import PackedSplit
 from cnnc.data.preprocess import Preprocess
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Graph, Node, Output
@@ -17,25 +18,37 @@ def require_fit(graph: Graph, recipe: Train, data: Data, world: int, selection: 
 
     Batch norms that are frozen do not count: they normalise by their running statistics.
     """
+    require_picture(graph)
+    for output in graph.outputs:
+        if output.train_only or output is prediction(graph):
+            _require_classes(graph, output, data)
+    if isinstance(data.train, Files):
+        require_one_size(Preprocess(graph.inputs[0]))
+    else:
+        first = Preprocess(graph.inputs[0])
+        first.require(*data.train.images.shape[1:])
+        if isinstance(data.train, PackedSplit):
+            data.train.require_enough(first)
+    _require_batch(graph, recipe, data, world, selection)
+
+
+def require_one_size(preprocess: Preprocess) -> None:
+    """Raise E510 unless pictures of all sizes get the same size."""
+    if not preprocess.fixed:
+        raise _misfit(
+            "the pictures may differ in size, but training needs one size, which the network's input leaves open",
+            "add `resize: [height, width]` to the spec's input",
+        )
+
+
+def require_picture(graph: Graph) -> None:
+    """Raise E510 unless the only input is a picture."""
     if len(graph.inputs) != 1 or not graph.inputs[0].type.is_map:
         taken = ", ".join(f"{each.name} {each.type}" for each in graph.inputs)
         raise _misfit(
             f"`{graph.name}` takes {taken}, but training needs exactly one input, a picture",
             "train a network whose only input is a picture, [channels, height, width]",
         )
-    for output in graph.outputs:
-        if output.train_only or output is prediction(graph):
-            _require_classes(graph, output, data)
-    if isinstance(data.train, Files):
-        if not Preprocess(graph.inputs[0]).fixed:
-            raise _misfit(
-                "the pictures may differ in size, but training needs one size, which the network's input leaves open",
-                "add `resize: [height, width]` to the spec's input",
-            )
-    else:
-        first = Preprocess(graph.inputs[0])
-        first.require(*data.train.images.shape[1:])
-    _require_batch(graph, recipe, data, world, selection)
 
 
 def target_of(graph: Graph, recipe: Train) -> Labelling:

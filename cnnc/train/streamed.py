@@ -1,8 +1,8 @@
 """Batches of picture files, which worker processes read some batches ahead.
 
-A worker decodes a picture and resizes it to the network's size, as uint8. The pictures that a network is trained with
-may be decoded at a reduced scale (`cnnc.data.pictures.decode_picture`): a half, a quarter or an eighth of a JPEG's size
-takes half of the time. Those that it is tested with never are, so that the tests score what `cnnc eval` scores.
+A worker decodes a picture and resizes it to its frame (`cnnc.data.frame`), as uint8. The pictures that a network is
+trained with may be decoded at a reduced scale (`cnnc.data.pictures.decode_picture`): a half, a quarter or an eighth of
+a JPEG's size takes half of the time. Those that it is tested with never are, so that tests score what `cnnc eval` does.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.data.dataset import Files
 from cnnc.data.examples import mask_of, picture_of
+from cnnc.data.frame import Frame
 from cnnc.data.preprocess import Preprocess
 from cnnc.data.shards import Shards
 from cnnc.diagnostics import CnncError, Code, Diagnostic
@@ -83,22 +84,19 @@ class Pictures:
     """The data set that workers read: by index, uint8 (C, H, W) and a target, or the diagnostic of a wrong file."""
 
     def __init__(self, files: Files, preprocess: Preprocess, reduced: bool = False) -> None:
-        self.files, self._preprocess, self._reduced = files, preprocess, reduced
+        self.files, self._preprocess, self._frame, self._reduced = files, preprocess, Frame(preprocess), reduced
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> "tuple[Tensor, Tensor] | tuple[Diagnostic, ...]":
         # returned, not raised: an exception loses its diagnostics on the way out of a worker
-        import numpy as np
-        import torch
-
         path = self.files.paths[index]
         try:
             picture = picture_of(self.files, index, self._preprocess.resized if self._reduced else None)
-            pixels = torch.from_numpy(np.array(self._preprocess.in_grey(picture.image)))
-            settled = self._preprocess.settle(pixels.view(1, *pixels.shape[:2], -1))
-            return self._preprocess.resize(settled, picture.size)[0], self._target(index, picture.size)
+            framed = self._frame.picture(picture)
+            settled = self._preprocess.settle(framed.permute(1, 2, 0)[None])[0]
+            return settled.contiguous(), self._target(index, picture.size)
         except CnncError as error:
             (found,) = error.diagnostics
             whole = found.code is Code.DATA_MISFIT and not self.files.has_masks  # about a whole set, without a path
@@ -109,8 +107,7 @@ class Pictures:
 
         if not self.files.has_masks:
             return torch.as_tensor(self.files.labels[index])
-        mask = torch.from_numpy(mask_of(self.files, index, size))
-        return self._preprocess.resize_masks(mask[None])[0]
+        return self._frame.mask(mask_of(self.files, index, size))
 
 
 def collate(items: Sequence[Any]) -> Any:

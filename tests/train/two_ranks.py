@@ -1,4 +1,4 @@
-"""`python -m tests.train.two_ranks FOLDER DATA`: one rank of a run, for each spec in FOLDER/sources.json in turn.
+"""`python -m tests.train.two_ranks FOLDER DATA…`: one rank of a run, for each spec in FOLDER/sources.json in turn.
 
 One pair of processes for all specs, as most of the time of a small run is the start of its processes.
 """
@@ -16,11 +16,11 @@ from tests.train.conftest import Quiet
 
 
 def main() -> None:
-    """Train each spec into FOLDER/twoN."""
-    folder, data = Path(sys.argv[1]), sys.argv[2]
+    """Train each spec into FOLDER/twoN, on each data set in turn."""
+    folder, data = Path(sys.argv[1]), sys.argv[2:]
     with patch.object(run, "Watcher", Quiet):  # draws no curves
         for number, source in enumerate(json.loads((folder / "sources.json").read_text())):
-            train(cnnc.load(source), {"data": data}, folder / f"two{number}", device="cpu")
+            train(cnnc.load(source), {"data": data[number % len(data)]}, folder / f"two{number}", device="cpu")
 
 
 if __name__ == "__main__":
