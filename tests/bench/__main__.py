@@ -33,6 +33,7 @@ MEASURES = (
     "int8",
     "step",
     "train",
+    "jpegs",
     "worst",
 )
 ZOO = tuple(f"zoo/{path.stem}" for path in sorted((ROOT / "specs" / "zoo").glob("*.yaml")))
@@ -55,7 +56,7 @@ def rows(measure: str, folder: Path, networks: Sequence[str]) -> Iterator["Row |
         from tests.bench.train import train
 
         return train(folder, by_hand)
-    if measure in ("int8", "keys", "pictures", "worst"):
+    if measure in ("int8", "jpegs", "keys", "pictures", "worst"):
         found: Iterator[Row | Worst] = getattr(import_module(f"tests.bench.{measure}"), measure)(folder)
         return found
     return {"scale": cold.scale, "build": cold.build, "deep": cold.deep, "infer": cold.infer}[measure](folder)
