@@ -16,7 +16,7 @@ from cnnc.formatting.edits import apply, text_edits
 
 
 def quick_fixes(session: EditorSession, key: str, within: types.Range) -> list[types.CodeAction]:
-    """The quick fixes of the diagnostics of a file that touch a range, and one that applies all certain fixes of it."""
+    """The quick fixes of the diagnostics in the lines of a range, and one that makes all certain fixes of the file."""
     writer = ProtocolWriter(session, key)
     analysis, found = session.analyses.of(key), []
     for each in analysis.diagnostics:
@@ -56,7 +56,8 @@ def _title(each: Diagnostic) -> str:
 
 
 def _touches(one: types.Range, other: types.Range) -> bool:
-    return one.start <= other.end and other.start <= one.end
+    """Whether two ranges share a line, where the editor shows the mistake to a cursor anywhere in it."""
+    return one.start.line <= other.end.line and other.start.line <= one.end.line
 
 
 def _edit(session: EditorSession, fix: Fix) -> types.WorkspaceEdit | None:

@@ -58,7 +58,8 @@ class Editor:
         def register(params: types.RegistrationParams) -> None:
             for each in params.registrations:
                 options: Any = each.register_options
-                self.watched += [watcher["globPattern"] for watcher in options["watchers"]]
+                if each.method == types.WORKSPACE_DID_CHANGE_WATCHED_FILES:
+                    self.watched += [watcher["globPattern"] for watcher in options["watchers"]]
 
         @self.client.feature(types.WORKSPACE_CONFIGURATION)
         def configure(params: types.ConfigurationParams) -> list[None]:

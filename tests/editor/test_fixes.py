@@ -12,6 +12,10 @@ nodes:
 def test_the_help_is_offered_as_quick_fixes(editor):
     editor.open("spec.yaml", SPEC)
     one, whole = editor.fixes("spec.yaml", "kernal").values()
+    assert [*editor.fixes("spec.yaml", "  - conv: {out: 8").values()] == [
+        one,
+        whole,
+    ]
     assert one == SPEC.replace("kernal", "kernel")
     right = SPEC.replace("Conv2d", "conv").replace("out_channels", "out").replace("kernel_size", "kernel")
     assert whole == right.replace("kernal", "kernel")
