@@ -60,7 +60,8 @@ function nodeFacts(picture, node) {
   const { data } = picture;
   const parts = [element("h3", `${node.path}: ${node.label}`), list([
     ["output", node.shape], ["parameters", share(node.params, data.params)], ["MACs", share(node.macs, data.macs)],
-    ["memory", node.memory === null ? "" : `${count(node.memory)} bytes`], ["change", node.mark], ...Object.entries(node.facts)])];
+    ["memory", node.memory === null ? "" : `${count(node.memory)} bytes`],
+    ["all that is kept", node.alive === null ? "" : `${(node.alive / 1e6).toFixed(2)} MB while it runs`], ["change", node.mark], ...Object.entries(node.facts)])];
   const [file, line] = node.at ?? [null, 0];
   if (file) {
     const text = data.files[file].split("\n");
@@ -98,7 +99,8 @@ function fillTable(picture) {
   const body = table.tBodies[0];
   for (const node of picture.data.nodes) {
     const row = node.row = document.createElement("tr");
-    const button = element("button", node.path);
+    const button = element("button");
+    button.append(...node.path.split(/(?<=[._])/).flatMap((part) => [part, document.createElement("wbr")]));
     button.addEventListener("click", () => chooseNode(picture, node));
     const cell = document.createElement("td");
     cell.append(button);

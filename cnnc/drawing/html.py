@@ -13,16 +13,16 @@ from cnnc.drawing.pane import Pane
 from cnnc.drawing.sketch import Sketch
 from cnnc.pages.page import page, part
 
-SORTS: Final = (("macs", "MACs"), ("params", "parameters"), ("memory", "bytes"))
+SORTS: Final = (("macs", "MACs"), ("params", "params"), ("memory", "bytes"))
 KINDS: Final = ("added", "removed", "changed", "affected", "renamed")
 TOOLS: Final = """
 <span role="search"><label for="search" class="hidden">Search nodes</label>
 <input id="search" type="search" placeholder="Search: name or op" autocomplete="off">
 <span id="found" class="muted" aria-live="polite"></span></span>
 <span role="group" aria-label="fold"><button id="fold">Fold all</button> <button id="unfold">Unfold all</button></span>
-<span role="group" aria-label="zoom"><button id="out" aria-label="zoom out">−</button>
-<button id="in" aria-label="zoom in">+</button> <button id="fit">Fit</button></span>
-<button id="theme" aria-label="switch between light and dark">Light / dark</button>
+<span role="group" aria-label="zoom"><button id="out" aria-label="Zoom out">−</button>
+<button id="in" aria-label="Zoom in">+</button> <button id="fit">Fit</button></span>
+<button id="theme">Dark colours</button>
 """
 FACTS: Final = """
 <section id="facts" aria-live="polite"><h2>Node</h2><p class="muted">Click a node, or press Enter on it. The arrow keys

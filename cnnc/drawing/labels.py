@@ -19,7 +19,7 @@ COLOURS: Final = {
     "joining": ("#f5ebb5", "#9c8412", "#4d451a"),
     "other": ("#e6e8ec", "#747c88", "#3a4049"),
     "block": ("#eef1f5", "#5b6675", "#2b323c"),
-    "input, output": ("#ffffff", "#3b4350", "#1d2127"),
+    "input, output": ("#ffffff", "#6b7482", "#1d2127"),
 }
 """A colour for the inside and the border of each family's boxes, and one for the inside on a dark page."""
 

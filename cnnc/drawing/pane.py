@@ -113,21 +113,23 @@ class Pane:
         place["item"] = index = len(self.items)
         self.items.append({})
         shown = item
-        inside = ""
+        inside, words = "", _words(item)
         if isinstance(item, Box):
             body, place["box"] = self._box(item, level + 1)
-            inside = f'<g class="open">{"".join(box_frame(item))}<g role="group">{body}</g></g>'
+            face = f'<g class="face" aria-hidden="true">{"".join(box_frame(item))}</g>'
+            inside = f'<g class="open">{face}<g role="group">{body}</g></g>'
             shown = self._folded(item)
+            words = f"{item.name} {shown.block}{_times(item)}, {len(item.nodes)} nodes"
             place |= {"height": shown.height, "width": _r(shown.width)}
         else:
             self._home |= {node.path: index for node in item.stands}
         self.items[index] = _about(item)
         marks = {self.sketch.marks.get(node.path, "") for node in item.nodes} - {""}
         mark = f"k-{(marks if len(marks) == 1 else {'changed'}).pop()}" if marks else ""
-        own = "".join(frame(shown, self._longest, mark))
+        own = " ".join(frame(shown, self._longest, mark))  # spaces between the words, for assistive technology
         return (
             f'<g id="p{self.number}i{index}" role="treeitem" tabindex="-1" aria-level="{level}" '
-            f'aria-label="{escaped(_words(item))}">{inside}<g class="folded">{own}</g></g>',
+            f'aria-label="{escaped(words)}">{inside}<g class="folded" aria-hidden="true">{own}</g></g>',
             place,
         )
 
@@ -147,13 +149,14 @@ def _about(item: Drawn) -> dict[str, Any]:
 
 
 def _words(item: Drawn) -> str:
-    """Return an item in words, for screen readers."""
-    times = f", {item.count} times" if item.count > 1 else ""
+    """Return an item in words, for screen readers and voice control: it begins with the words that are visible."""
     cost = f", {short(item.macs)} MACs" if item.macs else ""
-    if isinstance(item, Box):
-        return f"{item.name}, {item.block}{times}, {len(item.nodes)} nodes{cost}"
     shape = ", ".join(item.nodes[-1].shapes)
-    return f"{', '.join(node.label for node in item.nodes)}{times}{f', output {shape}' if shape else ''}{cost}"
+    return f"{' '.join(node.label for node in item.nodes)}{_times(item)}{f', output {shape}' if shape else ''}{cost}"
+
+
+def _times(item: Drawn) -> str:
+    return f", {item.count} times" if item.count > 1 else ""
 
 
 def _r(value: float) -> float:

@@ -21,7 +21,7 @@ class Picture {
     this.scroll.addEventListener("wheel", (event) => {
       if (event.ctrlKey) { event.preventDefault(); this.scale(this.zoom * (event.deltaY < 0 ? 1.1 : 1 / 1.1)); }
     }, { passive: false });
-    this.fit();
+    this.fit(0.7);
   }
 
   enter(box, around) {
@@ -98,7 +98,7 @@ class Picture {
       group.classList.toggle("is-open", open);
       group.classList.toggle("is-folded", !open);
       if (!open) continue;
-      for (const frame of group.querySelectorAll(":scope > .open > .b")) frame.setAttribute("height", each.tall);
+      for (const frame of group.querySelectorAll(":scope > .open > .face > .b")) frame.setAttribute("height", each.tall);
       this.show(each.box);
     }
   }
@@ -109,8 +109,9 @@ class Picture {
     this.svg.style.height = `${this.tall * this.zoom}px`;
   }
 
-  fit() {
-    this.scale(Math.min((this.scroll.clientWidth - 8) / this.wide, 1.4));
+  fit(least = 0) { // at least so large that the words can be read, when the page opens
+    this.scale(Math.max(Math.min((this.scroll.clientWidth - 8) / this.wide, 1.4), least));
+    this.scroll.scrollLeft = (this.scroll.scrollWidth - this.scroll.clientWidth) / 2;
   }
 
   fold(all) {

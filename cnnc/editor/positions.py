@@ -12,7 +12,8 @@ from lsprotocol.types import Position, PositionEncodingKind, Range
 
 from cnnc.diagnostics import Span
 
-_LINE = re.compile("[^\r\n]*(?:\r\n|\r|\n|$)")
+_LINE = re.compile("[^\r\n]*")
+_END = re.compile("\r\n|\r|\n")
 
 
 class Positions:
@@ -22,7 +23,7 @@ class Positions:
         self.text = text
         self._bytes = {PositionEncodingKind.Utf8.value: 1, PositionEncodingKind.Utf32.value: 4}.get(encoding, 2)
         self._codec = f"utf-{8 * self._bytes}" + "-le" * (self._bytes > 1)
-        self._starts = [match.start() for match in _LINE.finditer(text)]
+        self._starts = [0, *(match.end() for match in _END.finditer(text))]
         self._own_starts = [0, *accumulate(map(len, text.splitlines(keepends=True)))]
 
     def offset_of(self, line: int, column: int) -> int:
@@ -49,7 +50,7 @@ class Positions:
             return len(self.text)
         line = _LINE.match(self.text, self._starts[position.line])
         assert line
-        written = line[0].rstrip("\r\n")
+        written = line[0]
         if not written.isascii():
             units = written.encode(self._codec, "replace")[: position.character * self._bytes]
             return line.start() + len(units.decode(self._codec, "ignore"))

@@ -7,4 +7,5 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
     root.dataset.theme = dark() ? "light" : "dark";
     button.setAttribute("aria-pressed", dark());
   });
+  button?.setAttribute("aria-pressed", dark());
 }

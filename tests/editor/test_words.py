@@ -66,6 +66,14 @@ def test_files_are_completed_as_a_whole(editor):
     assert (found.new_text, found.range.start) == ("parts/blocks.yaml", editor.at("spec.yaml", "parts"))
 
 
+def test_a_word_at_the_end_of_a_text_without_a_newline_is_replaced(editor):
+    editor.open("spec.yaml", "cnnc: 1\ninput: {image: [3, 8, 8]}\nnodes:\n  - max_p")
+    edit = editor.complete("spec.yaml", "max_p", 5)["max_pool"].text_edit
+    assert (edit.range.start, edit.range.end) == (editor.at("spec.yaml", "max_p"), editor.at("spec.yaml", "max_p", 5))
+    editor.open("spec.yaml", "cnnc: 1\ninput: {image: [3, 8, 8]}\nnodes:\n  - relu")
+    assert editor.hints("spec.yaml") == {4: "3×8×8"}
+
+
 def test_json_is_completed_as_json(editor):
     text = '{"cnnc": 1, "input": {"image": [1, 8, 8]}, "nodes": [{"conv": {"out": 3, }}, {""}]}'
     editor.open("spec.json", text)

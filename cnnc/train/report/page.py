@@ -50,7 +50,7 @@ def draw(run: Run) -> str:
     links = "".join(f'<a href="#{_id(title)}">{title}</a>' for title in there)
     body = "".join(_section(title, each, run) for title, each in there.items())
     style = part("report.css", __package__)
-    whole = f"""<header class="bar"><h1>{name}</h1>{_headline(run)}<button id="theme">Light or dark</button></header>
+    whole = f"""<header class="bar"><h1>{name}</h1>{_headline(run)}<button id="theme">Dark colours</button></header>
 <nav aria-label="Sections">{links}</nav>
 <main>
 {_figures(run)}
