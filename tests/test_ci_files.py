@@ -66,7 +66,7 @@ def run_step(name, **inputs):
     summary = Path("../summary.md")
     summary.write_text("")
     command = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]]
-    env |= {**os.environ, "GITHUB_STEP_SUMMARY": str(summary.absolute())}
+    env |= {**os.environ, "GITHUB_STEP_SUMMARY": str(summary.absolute()), "RUNNER_TEMP": str(Path("..").absolute())}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr, summary.read_text(encoding="utf-8")
 
@@ -98,6 +98,15 @@ def test_the_action_annotates_mistakes_and_shows_what_changed(repository):
     assert ":./specs/net.yaml` → `specs/net.yaml`" in summary
     assert "| parameters | 60 → 80 (+20, +33.3%) |" in summary[at:]
     assert "###" not in run_step("Write the job summary", specs="specs", base="")[2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the steps run in bash")
+def test_a_summary_is_cut_before_github_drops_it(repository):
+    (repository / "../bin/cnnc").write_text("#!/bin/sh\nhead -c 1100000 /dev/zero | tr '\\0' x\n")
+    code, _, summary = run_step("Write the job summary", base="")
+    assert code == 0
+    assert 1_000_000 < len(summary) < 1 << 20
+    assert summary.endswith("ends here.\n")
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=[hook["id"] for hook in HOOKS])

@@ -61,7 +61,7 @@ function nodeFacts(picture, node) {
   const parts = [element("h3", `${node.path}: ${node.label}`), list([
     ["output", node.shape], ["parameters", share(node.params, data.params)], ["MACs", share(node.macs, data.macs)],
     ["memory", node.memory === null ? "" : `${count(node.memory)} bytes`],
-    ["all that is kept", node.alive === null ? "" : `${(node.alive / 1e6).toFixed(2)} MB while it runs`], ["change", node.mark], ...Object.entries(node.facts)])];
+    ["activations in use", node.alive === null ? "" : `${(node.alive / 1e6).toFixed(2)} MB while it runs`], ["change", node.mark], ...Object.entries(node.facts)])];
   const [file, line] = node.at ?? [null, 0];
   if (file) {
     const text = data.files[file].split("\n");

@@ -38,7 +38,7 @@ def html(sketch: Sketch, depth: int | None = None) -> str:
     )
     head = f'<th aria-sort="ascending"><button data-sort="order">node</button></th><th>output</th>{heads}'
     memory = '<section id="memory"><h2>Memory over time</h2></section>'
-    reach = f" · receptive field up to {sketch.reach}" if sketch.reach else ""
+    reach = f" · receptive field up to {sketch.reach.replace(' ', chr(0xA0))}" if sketch.reach else ""
     totals = f"{len(sketch.nodes)} nodes · {sketch.summary}{reach}"
     side = f"{FACTS}{memory}{_table('Nodes', 'nodes', head)}"
     return _page(sketch.name, totals, about, [Pane(sketch, depth)], side)

@@ -1,7 +1,7 @@
 """The pages of `cnnc draw` and `cnnc diff --html`, as files and in a browser.
 
 The tests in a browser need Chromium and playwright, which `make test` does not install. They run if CNNC_CHROMIUM is
-the path of a Chromium.
+the path of a Chromium. The rules of axe are tried if CNNC_AXE is the path of `axe.min.js` of the npm package axe-core.
 """
 
 import json
@@ -19,7 +19,8 @@ from tests.command import run_command
 
 ROOT = Path(__file__).parents[2]
 GOOGLENET = ROOT / "specs/googlenet.yaml"
-CHROMIUM = os.environ.get("CNNC_CHROMIUM")
+LENETS = ("diff", ROOT / "specs/lenet.yaml", ROOT / "specs/lenet_max.yaml", "--html")
+CHROMIUM, AXE = os.environ.get("CNNC_CHROMIUM"), os.environ.get("CNNC_AXE")
 VOID = {"meta", "input", "link", "br"}
 
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="CNNC_CHROMIUM is not set to the path of a Chromium")
@@ -121,8 +122,9 @@ def page(browser, tmp_path):
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
 
-    def show(*words):
+    def show(*words, scheme="light"):
         out = tmp_path / "net.html"
+        tab.emulate_media(color_scheme=scheme)
         assert run_command(*words, "-o", out).exit_code == 0
         tab.goto(out.as_uri())
         return tab
@@ -186,6 +188,26 @@ def test_search_sorting_and_zoom(page):
 
 
 @in_browser
+@pytest.mark.skipif(AXE is None, reason="CNNC_AXE is not set to the path of axe.min.js")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("words", [("draw", GOOGLENET), LENETS])
+def test_axe_has_nothing_to_say(page, words, scheme):
+    tab = page(*words, scheme=scheme)
+    tab.evaluate(Path(AXE).read_text(encoding="utf-8"))
+    found = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    about = [(rule["id"], node["html"].partition(">")[0]) for rule in found for node in rule["nodes"]]
+    # a box is named by its own words; axe expects those of all nodes inside as well
+    assert [each for each in about if each[0] != "label-content-name-mismatch" or "aria-expanded" not in each[1]] == []
+
+
+@in_browser
+def test_a_narrow_window_does_not_scroll_sideways(page):
+    tab = page("draw", GOOGLENET)
+    tab.set_viewport_size({"width": 400, "height": 800})
+    assert tab.evaluate("document.documentElement.scrollWidth") == 400
+
+
+@in_browser
 def test_light_and_dark(page):
     tab = page("draw", GOOGLENET)
     ground = "getComputedStyle(document.body).backgroundColor"
@@ -213,7 +235,7 @@ def test_the_script_stacks_as_the_layout_does(page):
 
 @in_browser
 def test_a_change_leads_to_both_sides(page):
-    tab = page("diff", ROOT / "specs/lenet.yaml", ROOT / "specs/lenet_max.yaml", "--html")
+    tab = page(*LENETS)
     assert tab.locator("#changes tbody tr").count() == 10
     tab.click("#changes tbody button >> nth=0")
     assert tab.locator("[role=treeitem].chosen").count() == 2

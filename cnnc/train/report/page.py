@@ -192,7 +192,11 @@ def _recipe(run: Run) -> str:
         f'<tr><th scope="row">{text(name)}</th><td>{value}</td>{f"<td>{spec}</td>" if changed else ""}</tr>'
         for name, value, spec in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{_lines(_sources(run))}"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f'<div class="wide tall" tabindex="0" role="region" aria-label="Fields of the recipe">{table}</div>'
+        f"{_lines(_sources(run))}"
+    )
 
 
 def _sources(run: Run) -> Iterator[tuple[str, Any]]:
@@ -220,7 +224,8 @@ def _network(run: Run) -> str:
     if picture:
         address = f"data:image/svg+xml;base64,{b64encode(picture).decode()}"
         about = f"Picture of the network {text(run.about['name'])}; its spec follows as text"
-        parts.append(f'<div class="wide network" tabindex="0" role="region"><img src="{address}" alt="{about}"></div>')
+        region = 'class="wide network" tabindex="0" role="region" aria-label="Picture of the network"'
+        parts.append(f'<div {region}><img src="{address}" alt="{about}"></div>')
     if spec:
         lines = "\n".join(map(text, spec.decode(errors="replace").splitlines()))
         parts.append(f'<details><summary>The spec</summary><pre tabindex="0">{lines}</pre></details>')
