@@ -4,6 +4,7 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 
 import cnnc
 from cnnc.train import run
@@ -87,6 +88,15 @@ def trained(tmp_path, pictures, monkeypatch):
 
     go.said = []
     return go
+
+
+@pytest.fixture
+def one_thread():
+    """Sums are rounded in one order: a run then equals that of a process of one thread bit for bit."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(count)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file
 
 import cnnc
@@ -19,21 +19,16 @@ from cnnc.data.preprocess import Preprocess
 from cnnc.language.recipe import Train
 from cnnc.train.launch import _free_port
 from cnnc.train.learner import Learner
+from cnnc.train.monitor import metrics
 from tests.train import two_ranks
 from tests.train.conftest import spec
 from tests.train.rows import ELSEWHERE, ROWS, groups
+from tests.train.test_tasks import network, scenes
 
 SILENT = {"channels_last", "best", "save_steps"}  # fields that a small run's numbers do not show
 UNEQUAL = {"precision"}  # bf16 rounds too coarsely to compare
 GROUPS = groups()
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(count)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_each_field_has_a_row():
@@ -90,24 +85,44 @@ def test_a_pack_trains_as_its_pictures_in_memory(trained, data):
     assert memory == packed
 
 
-def test_two_processes_learn_as_one_does(trained, data, tmp_path):
-    groups = [{key: value for key, value in each.items() if key not in UNEQUAL} for each in GROUPS]
-    sources = [spec(norm=False, dropout=0, **{"epochs": 2, "seed": 3, **each}) for each in groups]
-    (tmp_path / "sources.json").write_text(json.dumps(sources))
+def test_two_processes_learn_as_one_does(trained, runs, tmp_path):
+    (tmp_path / "runs.json").write_text(json.dumps(runs))
     port = str(_free_port())
-    ranks = [start(rank, port, tmp_path, data) for rank in range(2)]
-    for number, source in enumerate(sources):
-        trained(source, out=f"one{number}", data=data[0])
+    ranks = [start(rank, port, tmp_path) for rank in range(2)]
+    alone = [trained(source, out=f"one{number}", data=data) for number, (source, data, _) in enumerate(runs)]
     assert [rank.wait(600) for rank in ranks] == [0, 0]
-    for number, group in enumerate(groups):
-        one, two = (load_file(tmp_path / f"{way}{number}" / "net" / "last.safetensors") for way in ("one", "two"))
-        for key, value in one.items():
-            assert (two[key] - value).abs().max() < 1e-4, (group, key)
+    for number, (one, (source, *_)) in enumerate(zip(alone, runs, strict=True)):
+        two = tmp_path / f"two{number}" / "net"
+        for a, b in zip(metrics.read(two), one.records, strict=False):  # rounding may end a run of `patience`
+            assert (a.train, a.test) == (pytest.approx(b.train, rel=1e-4), pytest.approx(b.test, rel=1e-4)), source
+        weights = load_file(two / "last.safetensors")
+        for key, value in load_file(one.folder / "last.safetensors").items():
+            assert (weights[key] - value).abs().max() < 1e-4, (key, source)
 
 
-def start(rank, port, folder, data):
-    """Start a rank of two that trains the sources in the folder, on each of `data` in turn."""
+@pytest.fixture
+def runs(data, tmp_path):
+    """Specs, their data for one process, and for two: each group of fields, frozen parts, and another task.
+
+    The statistics of batch norms differ from rank to rank, except for frozen ones.
+    """
+    groups = [{key: value for key, value in each.items() if key not in UNEQUAL} for each in GROUPS]
+    plain = [spec(norm=False, dropout=0, **{"epochs": 2, "seed": 3, **each}) for each in groups]
+    frozen = {"freeze": ["batch_norm", "conv.bias"], "lr_scale": {"conv": 0.1}, "weight_decay": 0.01, "seed": 1}
+    (images, labels), (tests, answers) = scenes(43, 1), scenes(11, 2)
+    masks = {"y_train": labels["segmentation"], "y_test": answers["segmentation"]}
+    np.savez(tmp_path / "masks.npz", x_train=images, x_test=tests, **masks)
+    segmentation = network("segmentation", batch=16, epochs=2, accumulate=2, loss="dice")
+    classify = [*plain, spec(dropout=0, batch=16, **frozen)]
+    return [
+        *((source, data[0], data[number % 2]) for number, source in enumerate(classify)),
+        (segmentation, *[str(tmp_path / "masks.npz")] * 2),
+    ]
+
+
+def start(rank, port, folder):
+    """Start a rank of two that trains the runs in the folder."""
     alike = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GROUP_RANK": "0", "WORLD_SIZE": "2"}
     own = {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "cnnc"}
     environment = {**os.environ, **alike, **own, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen([sys.executable, "-m", two_ranks.__name__, str(folder), *data], env=environment)
+    return subprocess.Popen([sys.executable, "-m", two_ranks.__name__, str(folder)], env=environment)

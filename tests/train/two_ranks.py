@@ -1,6 +1,6 @@
-"""`python -m tests.train.two_ranks FOLDER DATA…`: one rank of a run, for each spec in FOLDER/sources.json in turn.
+"""`python -m tests.train.two_ranks FOLDER`: one rank of a run, for each spec and its data in FOLDER/runs.json in turn.
 
-One pair of processes for all specs, as most of the time of a small run is the start of its processes.
+One pair of processes for all runs, as most of the time of a small run is the start of its processes.
 """
 
 import json
@@ -11,16 +11,19 @@ from unittest.mock import patch
 import cnnc
 from cnnc.processes import end
 from cnnc.train import run
+from cnnc.train.monitor import metrics
 from cnnc.train.run import train
 from tests.train.conftest import Quiet
 
 
 def main() -> None:
-    """Train each spec into FOLDER/twoN, on each data set in turn."""
-    folder, data = Path(sys.argv[1]), sys.argv[2:]
+    """Train each spec into FOLDER/twoN."""
+    folder = Path(sys.argv[1])
     with patch.object(run, "Watcher", Quiet):  # draws no curves
-        for number, source in enumerate(json.loads((folder / "sources.json").read_text())):
-            train(cnnc.load(source), {"data": data[number % len(data)]}, folder / f"two{number}", device="cpu")
+        for number, (source, _, data) in enumerate(json.loads((folder / "runs.json").read_text())):
+            trained = train(cnnc.load(source), {"data": data}, folder / f"two{number}", device="cpu")
+            if trained.first:
+                metrics.write(trained.folder, trained.records)
 
 
 if __name__ == "__main__":
