@@ -32,16 +32,19 @@ class Body:
     takes: tuple[str, ...]
     gives: int
     lines: tuple[str, ...]
+    grows: bool  # other scopes add submodules to its module
 
     @property
     def shape(self) -> tuple[Any, ...]:
         """Everything but the numbers in the submodules; scopes of equal shape share a class."""
         kinds = tuple((each.target, each.kind, tuple(each.arguments)) for each in self.submodules)
-        return (self.block, kinds, self.takes, self.gives, self.lines)
+        return (self.block, kinds, self.takes, self.gives, self.lines, self.grows)
 
     @property
     def is_chain(self) -> bool:
         """Whether it only calls the submodules 0, 1, 2 … in order, like `nn.Sequential`."""
+        if self.grows:  # an `nn.Sequential` would call what is added
+            return False
         names = [str(index) for index in range(len(self.submodules))]
         steps = tuple(f'x = getattr(self, "{name}")(x)' for name in names)
         return bool(names) and [each.target for each in self.submodules] == names and self.lines == (*steps, "return x")
@@ -67,6 +70,8 @@ class _Writer:
         self.graph = graph
         self.classes: list[str] = []
         self.made: dict[str, tuple[str, dict[str, Any]]] = {}
+        # owned by nodes outside the scope of the node with these keys, which is gone
+        self.adopted = [node.keys for node in graph.nodes if node.shares and (node.cost.params or node.cost.buffers)]
         self.names = {"F", "Tensor", "None", "True", "False"}
         self.root = self._class_name(root.block)  # before a block can take the name
 
@@ -96,7 +101,8 @@ class _Writer:
                 forward.add_node(item)
         lines = tuple(forward.lines())
         takes = tuple(map(repr, forward.takes))
-        return Body(scope.block, tuple(forward.submodules), forward.lists, takes, len(scope.gives), lines)
+        grows = bool(scope.path) and any(keys.startswith(f"{scope.path}.") for keys in self.adopted)
+        return Body(scope.block, tuple(forward.submodules), forward.lists, takes, len(scope.gives), lines, grows)
 
     def _about(self, scope: ModuleScope) -> str | None:
         """Return a docstring that names the results of the network's forward, if there are several."""

@@ -176,6 +176,23 @@ class PartlyTrainOnly(nn.Module):
         return left, self.right(x), self.right(x), aux
 
 
+def chain_train_only():
+    """The last round is only for training, so a deployed chain has the parameters of a round that it does not run."""
+    x, y = ({"name": name, "over": {"v": [0, 1]}, "nodes": [conv(4, 1, name="c")]} for name in "xy")
+    nodes = [{"each": x}, {"relu": {"name": "aux"}}, {"each": {**y, "from": "x.0", "share": "x"}}]
+    return net(*nodes, outputs={"y": "y", "aux": {"from": "aux", "only": "train"}})
+
+
+class ChainTrainOnly(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        x = self.a(x)
+        return self.b(self.a(x)), torch.relu(self.b(x))
+
+
 def bare():
     """Tensors that are no module's: a parameter, and the projections of attention."""
     nodes = [
@@ -211,6 +228,7 @@ CASES = {
     "own norms": (own_norms, OwnNorms),
     "train only": (train_only, TrainOnly),
     "partly train only": (partly_train_only, PartlyTrainOnly),
+    "chain train only": (chain_train_only, ChainTrainOnly),
     "bare tensors": (bare, Bare),
 }
 
