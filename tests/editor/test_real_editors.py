@@ -94,6 +94,7 @@ def test_neovim(project):
     shown = shown_by([neovim, "--headless", "spec.yaml", "-c", f"luafile {HERE / 'real/drive.lua'}"], project)
     require_everything(shown)
     assert shown["diagnostics"] == [[6, "E205"]]
+    assert "did you mean `flatten`?" in shown["written"]
 
 
 def test_emacs(project):

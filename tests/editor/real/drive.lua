@@ -13,6 +13,12 @@ local function here() return vim.lsp.util.make_position_params(0, vim.lsp.get_cl
 local function use()
   wait('diagnostics', function() return #vim.diagnostic.get(0) > 0 end)
   shown.diagnostics = vim.tbl_map(function(each) return { each.lnum + 1, each.code } end, vim.diagnostic.get(0))
+  shown.written = ''
+  for _, mark in ipairs(vim.api.nvim_buf_get_extmarks(0, -1, 0, -1, { details = true })) do
+    for _, line in ipairs(mark[4].virt_lines or {}) do
+      for _, part in ipairs(line) do shown.written = shown.written .. part[1] end
+    end
+  end
   wait('hints', function() return #vim.lsp.inlay_hint.get({ bufnr = 0 }) > 0 end)
   shown.hints = vim.tbl_map(function(each)
     return { each.inlay_hint.position.line + 1, each.inlay_hint.label }
