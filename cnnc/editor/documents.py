@@ -6,6 +6,7 @@ A file is known by the real path of its URI, so that links and different spellin
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -154,8 +155,9 @@ class Documents:
 
     def search(self, folders: Iterable[str]) -> None:
         """Find the specs in the folders of the workspace, without those that a project excludes."""
-        found = (each for folder in folders for each in map(str, files_in(folder, most_folders=MOST_FOLDERS)))
-        kept = (real(Path(each)) for each in found if not project(each).leaves_out(each))
+        found = (each for folder in folders for each in files_in(folder, most_folders=MOST_FOLDERS))
+        settings = cache(lambda folder: project(str(folder / "spec.yaml")))  # one look-up for all files of a folder
+        kept = (real(each) for each in found if not settings(each.parent).leaves_out(str(each)))
         self._in_folders = list(islice(kept, MOST_FILES))
 
 
