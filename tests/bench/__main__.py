@@ -33,6 +33,8 @@ MEASURES = (
     "int8",
     "step",
     "train",
+    "plain",
+    "first",
     "jpegs",
     "worst",
 )
@@ -52,14 +54,15 @@ def rows(measure: str, folder: Path, networks: Sequence[str]) -> Iterator["Row |
         from tests.bench import warm
 
         return warm.latency(folder, networks) if measure == "latency" else warm.step(by_hand)
-    if measure == "train":
-        from tests.bench.train import train
-
-        return train(folder, by_hand)
+    if measure in ("train", "plain"):
+        rows_of = getattr(import_module(f"tests.bench.{measure}"), measure)
+        trained: Iterator[Row] = rows_of(folder, by_hand)
+        return trained
     if measure in ("int8", "jpegs", "keys", "pictures", "worst"):
         found: Iterator[Row | Worst] = getattr(import_module(f"tests.bench.{measure}"), measure)(folder)
         return found
-    return {"scale": cold.scale, "build": cold.build, "deep": cold.deep, "infer": cold.infer}[measure](folder)
+    of_processes = {each.__name__: each for each in (cold.scale, cold.build, cold.deep, cold.infer, cold.first)}
+    return of_processes[measure](folder)
 
 
 def main() -> int:
@@ -68,7 +71,7 @@ def main() -> int:
     parser.add_argument(
         "--networks",
         default=",".join((*PEERS, *ZOO)),
-        help="for nodes, latency, step and train, with commas; zoo/NAME is one of specs/zoo (default: all)",
+        help="for nodes, latency, step, train and plain, with commas; zoo/NAME is one of specs/zoo (default: all)",
     )
     asked = parser.parse_args()
     measures, networks = asked.measures or MEASURES, asked.networks.split(",")

@@ -5,6 +5,7 @@ from math import inf
 from pathlib import Path
 
 from tests.bench.measure import ROOT, Row, interleave, process
+from tests.bench.plain import SIZES, write_data
 
 GOOGLENET = ROOT / "specs" / "googlenet.yaml"
 PICTURE = ROOT / "tests" / "data" / "boot.png"
@@ -37,6 +38,25 @@ torch.onnx.export(
 LOAD = """
 import sys, numpy, PIL.Image, onnxruntime
 onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+"""
+
+IMPORTS_OF_TRAIN = "import torch, lightning_fabric"
+
+FIRST_STEP = """
+import os, sys
+from cnnc.__main__ import main
+from cnnc.train.learner import Learner
+
+step = Learner.step
+
+def last_step(*arguments):
+    step(*arguments)
+    os._exit(0)
+
+Learner.step = last_step
+sys.argv = ["cnnc", "train", *sys.argv[1:]]
+main()
+raise SystemExit("there was no step")
 """
 
 
@@ -75,6 +95,14 @@ def infer(folder: Path) -> Iterator[Row]:
     model = built(GOOGLENET, folder)
     ours = process("-m", "cnnc", "infer", model, PICTURE)
     yield Row("infer googlenet", interleave(ours, process("-c", LOAD, model), lasting=12), 1.3)
+
+
+def first(folder: Path) -> Iterator[Row]:
+    """`cnnc train` on 60,000 pictures until its first step has ended, against the imports that it needs."""
+    data, spec = folder / "pictures.npz", ROOT / "specs" / "lenet_bn.yaml"
+    write_data(data, SIZES["lenet_bn"])
+    ours = process("-c", FIRST_STEP, spec, "--data", data, "--device", "cpu", "--out", folder)
+    yield Row("train until the first step", interleave(ours, process("-c", IMPORTS_OF_TRAIN), lasting=60), 1.3)
 
 
 def scale(folder: Path) -> Iterator[Row]:

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
@@ -40,12 +40,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: a comparison and the ratio that it may reach; with `limit`, also seconds of ours."""
+    """A line of the table: a comparison and the ratio that it may reach; with `limit`, also seconds of ours.
+
+    `shown` turns a value of the comparison into text.
+    """
 
     what: str
     comparison: Comparison
     budget: float
     limit: float | None = None
+    shown: Callable[[float], str] = field(default_factory=lambda: seconds)
 
     @property
     def over(self) -> bool:
@@ -57,7 +61,7 @@ class Row:
         return late or self.comparison.ratio - max(self.comparison.noise, 0.02) > self.budget
 
     def __str__(self) -> str:
-        ours, theirs = (seconds(statistics.median(half)) for half in (self.comparison.ours, self.comparison.theirs))
+        ours, theirs = (self.shown(statistics.median(half)) for half in (self.comparison.ours, self.comparison.theirs))
         ratio = f"{self.comparison.ratio:.3f} ± {self.comparison.noise:.3f}"
         budget = f"{self.budget:.2f}" + (f", {self.limit:g} s" if self.limit is not None else "")
         verdict = "over" if self.over else "ok"
@@ -73,6 +77,10 @@ def seconds(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g} {unit}" if value < 100 * size else f"{value / size:.0f} {unit}"
     return f"{value / 1e-6:.0f} µs"
+
+
+def megabytes(value: float) -> str:
+    return f"{value / 1e6:.0f} MB"
 
 
 def timed(action: Callable[[], object], times: int = 1, clock: Callable[[], float] = perf_counter) -> float:
