@@ -42,7 +42,7 @@ class Plan:
     @property
     def steps(self) -> int:
         """The number of optimizer steps in an epoch."""
-        return -(-len(self._starts()) // self.accumulate)
+        return -(-self._count // self.accumulate)
 
     def step(self, index: int) -> list[Range]:
         """Return the batches of a step."""
@@ -61,14 +61,15 @@ class Plan:
         ends = (batch.start + self.unit * each for each in (start, start + size + (rank < more)))
         return Range(*(min(each, batch.stop) for each in ends))
 
-    def _starts(self) -> list[int]:
-        starts = list(range(0, self.examples, self.batch))
-        if len(starts) > 1 and self.examples - starts[-1] < self.least:
-            starts.pop()
-        return starts
+    @property
+    def _count(self) -> int:
+        """The number of batches."""
+        count = -(-self.examples // self.batch)
+        last = self.examples - (count - 1) * self.batch
+        return count - 1 if count > 1 and last < self.least else count
 
     def _batches(self) -> list[Range]:
-        starts = self._starts()
+        starts = [self.batch * each for each in range(self._count)]
         return [Range(start, stop) for start, stop in zip(starts, [*starts[1:], self.examples], strict=True)]
 
 

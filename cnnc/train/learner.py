@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from cnnc.data.preprocess import Preprocess
 from cnnc.graph.graph import Graph
 from cnnc.language.recipe import Train
-from cnnc.ops.conv import Conv, ConvTranspose
 from cnnc.train.answers import ClassAnswers
 from cnnc.train.augment import Augment
 from cnnc.train.average import Average
@@ -21,6 +20,7 @@ from cnnc.train.compiled import compiled, compiling
 from cnnc.train.devices import Team
 from cnnc.train.erasing import erase
 from cnnc.train.loss import Objective
+from cnnc.train.memory_format import channels_last
 from cnnc.train.mixing import Mixing
 from cnnc.train.monitor.metrics import LOSS
 from cnnc.train.not_finite import first_not_finite
@@ -164,7 +164,10 @@ class Learner:
             inputs = erase(inputs, self._recipe.erasing, share)
         if share and self._mixing:
             inputs, targets = self._mixing(inputs, targets, share)
-        return inputs.contiguous(memory_format=self._format), targets
+        inputs = inputs.contiguous(memory_format=self._format)
+        if inputs.is_contiguous():  # one channel may have the strides of either format, by which torch chooses kernels
+            inputs = inputs.view(-1).view(inputs.shape)
+        return inputs, targets
 
     def weights(self) -> "dict[str, Tensor]":
         """Return a copy of the current weights, on the CPU, keyed by the spec's paths."""
@@ -236,17 +239,3 @@ def _mark_last(batches: Iterable[Any]) -> Iterator[tuple[bool, Any]]:
         following = next(items, None)
         yield following is None, item
         item = following
-
-
-def channels_last(recipe: Train, graph: Graph, device: str, precision: str) -> bool:
-    """Return the recipe's choice, or whether channels last is faster on `device` (cpu, cuda, mps) in `precision`.
-
-    `precision` is Fabric's name of it, such as `32-true`.
-    """
-    if recipe.channels_last is not None:
-        return recipe.channels_last
-    if not any(isinstance(node.op, Conv | ConvTranspose) for node in graph.nodes):
-        return False
-    if device == "cuda":  # tensor cores use this format; in plain float32, cuDNN would convert from it
-        return recipe.tf32 or precision != "32-true"
-    return device == "cpu"  # oneDNN's training kernels use this format

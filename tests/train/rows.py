@@ -40,7 +40,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "clip": {"clip": 0.1},
     "accumulate": {"accumulate": 2, "batch": 8},
     "precision": {"precision": "bf16"},
-    "channels_last": {"channels_last": False},
+    "channels_last": {"channels_last": True},
     "freeze": {"freeze": ["conv"]},
     "lr_scale": {"lr_scale": {"conv": 0.1}},
     "lr_decay": {"lr_decay": 0.5},

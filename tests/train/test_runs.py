@@ -67,7 +67,7 @@ def test_seeds_decide(trained):
     ("step", "given"),
     [
         *((step, {}) for step in (1, 3, 5, 6, 15)),
-        (8, {"channels_last": False}),
+        (8, {"channels_last": True}),
         (8, {"clip": 0.1, "precision": "bf16"}),
     ],
 )
@@ -116,7 +116,7 @@ def test_clipping_bounds_what_a_step_can_do(trained):
 
 @pytest.mark.parametrize(
     "given",
-    [{"precision": "bf16"}, {"precision": "auto"}, {"channels_last": False}, {"optimizer": "adamw", "lr": 0.01}],
+    [{"precision": "bf16"}, {"precision": "auto"}, {"channels_last": True}, {"optimizer": "adamw", "lr": 0.01}],
 )
 def test_other_ways_to_compute_learn_as_well(trained, given):
     assert trained(epochs=4, **given).best.test_accuracy > 0.9

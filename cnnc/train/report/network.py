@@ -8,8 +8,7 @@ from cnnc.drawing.sketch import sketch
 from cnnc.files.write import write_file
 from cnnc.formatting import write
 from cnnc.graph.graph import Graph
-
-SPEC, PICTURE = "spec.yaml", "network.svg"
+from cnnc.train.report.run_folder import PICTURE, SPEC
 
 
 def write_network(folder: Path, graph: Graph, say: Callable[[str], None]) -> None:

@@ -20,8 +20,7 @@ from cnnc.train.monitor.pace import seconds
 from cnnc.train.report import confusion
 from cnnc.train.report.charts import Series, chart, number
 from cnnc.train.report.confusion import text
-from cnnc.train.report.network import PICTURE, SPEC
-from cnnc.train.report.run_folder import Record, Run, read, title_of
+from cnnc.train.report.run_folder import PICTURE, SPEC, Record, Run, read, title_of
 from cnnc.version import __version__
 
 NAME = "report.html"

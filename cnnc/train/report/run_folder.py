@@ -17,6 +17,7 @@ from cnnc.train.monitor.tested import Tested
 from cnnc.train.run_file import RUN, RunChanged, read_run
 from cnnc.train.running import is_running
 
+SPEC, PICTURE = "spec.yaml", "network.svg"  # the network of the run, and its drawing
 AGAIN = "`cnnc train … --resume` writes it again from state.pt, if that is whole"
 Record = Mapping[str, Any]
 """A line of `metrics.jsonl`."""
