@@ -43,6 +43,13 @@ def recipe_fields(given: Namespace) -> dict[str, Any]:
     return found | {name: dict(found[name]) for name in mappings if found[name]}
 
 
+def swept_fields() -> list[str]:
+    """Return the names of the fields that a sweep can vary: those of one number or word."""
+    return [
+        name for name, field in Train.model_fields.items() if get_origin(_plain(field.annotation)) not in (list, dict)
+    ]
+
+
 def _plain(kind: Any) -> Any:
     """Return a type without `None` and without annotations."""
     if get_origin(kind) is Annotated:

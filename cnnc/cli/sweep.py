@@ -5,14 +5,19 @@ A name is a field of the recipe, or a parameter of the spec.
 
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from os.path import exists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc.cli.options import note, parameters
 from cnnc.cli.parser import WrongCall
+from cnnc.cli.recipe_options import swept_fields
 
 if TYPE_CHECKING:
+    from cnnc.diagnostics import Diagnostic
     from cnnc.train.run import Trained
 
 
@@ -29,6 +34,25 @@ def parse(texts: list[str]) -> dict[str, list[Any]]:
         if len(set(found[name])) < len(found[name]):
             raise WrongCall(f"--sweep: {name}: each value may be given only once, got {values}")
     return found
+
+
+@contextmanager
+def _fields_proposed() -> Iterator[None]:
+    """Let the help of E216, which is about the spec's parameters, also propose the fields of the recipe."""
+    from cnnc.diagnostics import CnncError, Code
+    from cnnc.diagnostics.suggestions import nearest
+
+    def proposed(found: "Diagnostic") -> "Diagnostic":
+        if found.code is not Code.UNKNOWN_PARAM or (found.help or "").startswith("did you mean"):
+            return found
+        field = nearest(found.message.split("`")[3], swept_fields())
+        more = f"{found.help}, or a field of the recipe (see `cnnc train --help`)"
+        return replace(found, help=f"did you mean the field `{field}` of the recipe?" if field else more)
+
+    try:
+        yield
+    except CnncError as error:
+        raise CnncError([proposed(each) for each in error.diagnostics]) from None
 
 
 def run_sweep(given: Namespace, fields: dict[str, Any]) -> int:
@@ -48,7 +72,8 @@ def run_sweep(given: Namespace, fields: dict[str, Any]) -> int:
     keep_memory()
     settings = parameters(given.set)
     of_recipe = {name for name in values if name.replace("-", "_") in Train.model_fields}
-    first = load(given.spec, set={**settings, **{k: v[0] for k, v in values.items() if k not in of_recipe}})
+    with _fields_proposed():
+        first = load(given.spec, set={**settings, **{k: v[0] for k, v in values.items() if k not in of_recipe}})
     best = merged_recipe(first.train, fields).best
     folder = Path(given.out) / f"{first.name}.sweep"
     if not given.resume and exists(folder / JOURNAL):

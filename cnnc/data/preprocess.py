@@ -74,6 +74,10 @@ class Preprocess:
         """Return a Pillow image as the input's grey, if it is grey: as `settle` does, and faster for one picture."""
         return image.convert("L") if self._picture.mode == "grey" else image
 
+    def shown(self, picture: "Tensor") -> "Tensor":
+        """Return a picture (C, H, W) in the colours of the input as people see it: in RGB if it is BGR."""
+        return picture.flip(0) if self._picture.mode == "bgr" else picture
+
     def resize(self, images: "Tensor") -> "Tensor":
         """Resize uint8 (N, C, H, W) and crop from the centre to the input's height and width; raises E510.
 

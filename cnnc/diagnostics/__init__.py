@@ -102,6 +102,7 @@ class Code(StrEnum):
     NOT_COMPILED = "E516"
     WEIGHTS_UNSELECTED = "E517"
     RUN_UNREADABLE = "E518"
+    OUT_OF_MEMORY = "E519"
 
     @property
     def severity(self) -> str:

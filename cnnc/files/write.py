@@ -80,9 +80,9 @@ def staging(folder: Path) -> Iterator[Path]:
 
     It is removed at the end, and so are folders that were created for it and stay empty.
     """
-    new = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
+    new = missing_folders(folder)
     with ExitStack() as stack:
-        stack.callback(_remove_empty, new)
+        stack.callback(remove_empty, new)
         with reported(folder):
             stage = stack.enter_context(_staging(folder, make=True))
         yield stage
@@ -90,16 +90,21 @@ def staging(folder: Path) -> Iterator[Path]:
 
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents, or none of them; raises E405."""
-    new = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
+    new = missing_folders(folder)
     with reported(folder):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:
-            _remove_empty(new)
+            remove_empty(new)
             raise
 
 
-def _remove_empty(folders: Iterable[Path]) -> None:
+def missing_folders(folder: Path) -> list[Path]:
+    """Return the folder and its parents that do not exist, the innermost first."""
+    return [each for each in (folder, *folder.parents) if not os.path.exists(each)]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
     """Remove empty folders, the innermost first; stops at one that has files."""
     for each in folders:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from cnnc.data.preprocess import Preprocess
 from cnnc.train.batches import BatchSource
 from cnnc.train.monitor.tested import Mistake, Tested
 
@@ -48,7 +49,11 @@ class ClassAnswers:
 
 
 def record(
-    epoch: int, answers: Sequence[tuple[int, list[Row]]], classes: Sequence[str] | None, pictures: BatchSource
+    epoch: int,
+    answers: Sequence[tuple[int, list[Row]]],
+    classes: Sequence[str] | None,
+    pictures: BatchSource,
+    preprocess: Preprocess,
 ) -> Tested | None:
     """Return the record of a test from the answers of all ranks, in their order; None without answers."""
     count = max(number for number, _ in answers)
@@ -61,13 +66,14 @@ def record(
     wrong = [index for index, (label, predicted, _, _) in enumerate(rows) if label != predicted]
     worst = sorted(wrong, key=lambda index: rows[index][2])[:WORST]
     names = [*classes] if classes and len(classes) == count else [str(index) for index in range(count)]
-    return Tested(epoch, names, matrix, [_mistake(rows[index], index, pictures) for index in worst])
+    return Tested(epoch, names, matrix, [_mistake(rows[index], index, pictures, preprocess) for index in worst])
 
 
-def _mistake(row: Row, index: int, pictures: BatchSource) -> Mistake:
+def _mistake(row: Row, index: int, pictures: BatchSource, preprocess: Preprocess) -> Mistake:
     label, predicted, truth, sure = row
     name, picture = pictures.example(index)
-    return Mistake(name, int(label), int(predicted), truth, sure, None if picture is None else _thumbnail(picture))
+    shown = None if picture is None else _thumbnail(preprocess.shown(picture))
+    return Mistake(name, int(label), int(predicted), truth, sure, shown)
 
 
 def _thumbnail(picture: "Tensor") -> str:

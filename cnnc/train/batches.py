@@ -35,7 +35,10 @@ class BatchSource(Protocol):
         """Return the permutation of the examples in an epoch, which depends only on the set and the arguments."""
 
     def example(self, index: int) -> "tuple[str, Tensor | None]":
-        """Return the path or the number of a picture, and its pixels, uint8 (C, H, W); None if it is unreadable."""
+        """Return the path or the number of a picture, and its pixels, None if it is unreadable.
+
+        They are uint8 (C, H, W), in the network's colours.
+        """
 
 
 def source(

@@ -165,7 +165,7 @@ class Loop:
         answers = self.team.gather(self.learner.answers.rows())
         if self.team.rank:
             return None
-        return answers_of_all(self.progress.epoch, answers, self.identity.labels, self.test)
+        return answers_of_all(self.progress.epoch, answers, self.identity.labels, self.test, self.learner.preprocess)
 
     def _interruptible(self, batches: "Iterator[tuple[Tensor, Tensor]]") -> "Iterator[tuple[Tensor, Tensor]]":
         for batch in batches:

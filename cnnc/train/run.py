@@ -5,6 +5,7 @@ If torchrun (or `cnnc.train.launch`) starts several processes, all train and onl
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,10 +26,11 @@ from cnnc.train.monitor import Watcher
 from cnnc.train.monitor.console import display
 from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.monitor.tested import Tested
+from cnnc.train.out_of_memory import reported_exhaustion
 from cnnc.train.recipe import merged_recipe, resumed_recipe
 from cnnc.train.remarks import remarks
 from cnnc.train.report.network import write_network
-from cnnc.train.running import require_idle, running
+from cnnc.train.running import running
 from cnnc.train.selection import counts
 from cnnc.train.set_aside import set_aside
 from cnnc.train.setup import set_up
@@ -106,9 +108,8 @@ def train(
             say = _say_nothing
         for remark in _notes_on_resuming(folder, saved, recipe, weights is not None) if resume else ():
             say(remark)
-        with team.report_once():
-            if team.rank == 0:
-                require_idle(folder)
+        # locked before the data is loaded, which may take long
+        with team.report_once(), nullcontext() if team.rank else running(folder):
             return _run(graph, recipe, folder, saved, _Start(weights, weights_file), team, say, live)
 
 
@@ -136,7 +137,6 @@ def _run(
             summary = Checkpoint(identity, progress, {}, [])
             checkpoint.write_summary(folder, summary)  # it may be missing, or name fewer epochs
     elif team.rank == 0:
-        require_idle(folder)  # again: one may have begun while the data was loaded
         if checkpoint.files_of_run(folder):
             say(f"the earlier run in {folder} is now in {set_aside(folder)}")
         _begin(folder, Checkpoint(identity, progress, learner.state(), []))
@@ -157,7 +157,8 @@ def _run(
         StopRequest(),
     )
     try:
-        signal = _watched(loop, saved.generators if saved else [], live)
+        with reported_exhaustion(recipe):
+            signal = _watched(loop, saved.generators if saved else [], live)
     except CnncError as error:
         raise picture_folder.all_unreadable(error, Path(data.source), data.train, data.test) from None
     records = tuple(loop.progress.records)
@@ -177,7 +178,7 @@ def _watched(loop: Loop, generators: "list[dict[str, Tensor]]", live: bool) -> i
         with stop_on_signals() as loop.request:
             return loop.run(generators)
     watching = Watcher(loop.folder, display(live=live))
-    with running(loop.folder), stop_on_signals() as loop.request, watching as watcher:
+    with stop_on_signals() as loop.request, watching as watcher:
         loop.watcher = watcher
         watcher.on_start(loop.recipe.epochs, loop.plan.steps, len(loop.train), loop.progress.records)
         return loop.run(generators)

@@ -1,6 +1,7 @@
 """Whether a training runs in a folder: a lock that its process holds and that the system frees, however it ends.
 
-On Windows there is no lock, and no run counts as running.
+The file is beside the folder, so a training can lock it before the folder exists, and an earlier run can be renamed
+meanwhile. On Windows there is no lock, and no run counts as running.
 """
 
 import os
@@ -10,21 +11,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cnnc.diagnostics import CnncError, Code
-from cnnc.files.write import reported
+from cnnc.files.write import make_folder, missing_folders, remove_empty, reported
 
 if sys.platform != "win32":
     import fcntl
 
-NAME = ".cnnc-running"
+
+def lock_of(folder: Path) -> Path:
+    """Return the path of the folder's lock."""
+    return folder.with_name(f".{folder.name}.cnnc-running")
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; raises E405. A file system without locks is no reason not to train."""
+    """Hold the folder's lock; raises E405 if another process does: two would overwrite each other's files.
+
+    Creates the folder's parents, and removes those that stay empty. A file system without locks is no reason not to
+    train.
+    """
     if sys.platform == "win32":
         yield
         return
-    path = folder / NAME
+    path = lock_of(folder)
+    new = missing_folders(path.parent)
+    make_folder(path.parent)
     with reported(path):
         file = path.open("ab")
     with file:
@@ -40,12 +50,7 @@ def running(folder: Path) -> Iterator[None]:
         finally:
             if held:
                 path.unlink(missing_ok=True)
-
-
-def require_idle(folder: Path) -> None:
-    """Raise E405 if a training runs in the folder: two of them would overwrite each other's files."""
-    if is_running(folder):
-        raise _busy(folder)
+                remove_empty(new)
 
 
 def _busy(folder: Path) -> CnncError:
@@ -58,7 +63,7 @@ def is_running(folder: Path) -> bool:
     if sys.platform == "win32":
         return False
     try:
-        file = os.open(folder / NAME, os.O_RDONLY)
+        file = os.open(lock_of(folder), os.O_RDONLY)
     except OSError:
         return False
     try:

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 import cnnc
-from cnnc.data.dataset import Files
+from cnnc.data.dataset import DecodedSplit, Files
 from cnnc.data.preprocess import Preprocess
 from cnnc.diagnostics import CnncError
 from cnnc.train.answers import ClassAnswers, record
@@ -28,7 +28,7 @@ from cnnc.train.report import page, run_folder
 from cnnc.train.report.charts import MOST, Series, chart, thinned
 from cnnc.train.report.confusion import matrix, worst
 from cnnc.train.run_file import read_run, write_run
-from cnnc.train.running import running
+from cnnc.train.running import lock_of, running
 from tests.command import run_command
 from tests.train.conftest import draw, spec
 
@@ -176,7 +176,7 @@ def test_the_states_of_runs(runs, tmp_path):
         with pytest.raises(CnncError, match=r"E405.*another training is running"), running(folder):
             raise AssertionError("it has begun")
         assert json.loads(listed(folder, "--format", "json").stdout)["runs"][0]["state"] == "running"
-    assert not (folder / ".cnnc-running").exists()
+    assert not lock_of(folder).exists()
     patience = {**about["recipe"], "epochs": 20, "patience": 1}
     write_run(folder / "run.json", {**about, "recipe": patience, "best": {**about["best"], "epoch": 1}})
     assert "finished" in listed(tmp_path).stdout
@@ -295,6 +295,18 @@ def test_a_picture_file_is_named_by_its_path(tmp_path):
     assert pictures.example(0) == (str(path), None)
 
 
+@pytest.mark.parametrize("mode", ["rgb", "bgr"])
+def test_pictures_of_the_report_have_their_own_colours(mode):
+    pixels = np.zeros((1, 12, 12, 3), np.uint8) + np.array([250, 100, 0], np.uint8)
+    preprocess = Preprocess(cnnc.load({**spec(), "input": {"image": {"shape": [3, 12, 12], "mode": mode}}}).inputs[0])
+    pictures = source(DecodedSplit(pixels, np.zeros(1, np.int64)), preprocess, torch.device("cpu"))
+    answers = ClassAnswers()
+    answers.add(torch.eye(2)[1:], torch.tensor([0]))
+    (mistake,) = record(1, [answers.rows()], None, pictures, preprocess).worst
+    with Image.open(BytesIO(base64.b64decode(mistake.picture.partition(",")[2]))) as picture:
+        assert picture.getpixel((0, 0)) == (250, 100, 0)
+
+
 @pytest.mark.parametrize(("shape", "kind", "size"), [((1, 28, 28), "png", (28, 28)), ((3, 200, 100), "jpeg", (48, 96))])
 def test_pictures_of_the_report_are_small(shape, kind, size):
     scores, labels = torch.eye(2), torch.tensor([1, 1])
@@ -302,10 +314,11 @@ def test_pictures_of_the_report_are_small(shape, kind, size):
     answers.add(scores, labels)
     answers.add(torch.zeros(2, 2, 3), labels)  # not classes of whole pictures
     pictures = SimpleNamespace(example=lambda index: ("a", torch.zeros(shape, dtype=torch.uint8)))
-    found = record(1, [answers.rows()], None, pictures)
+    preprocess = Preprocess(cnnc.load(spec()).inputs[0])
+    found = record(1, [answers.rows()], None, pictures, preprocess)
     assert found.matrix == [[0, 0], [1, 1]]
     head, _, data = found.worst[0].picture.partition(",")
     assert head == f"data:image/{kind};base64"
     with Image.open(BytesIO(base64.b64decode(data))) as picture:
         assert picture.size == size
-    assert record(1, [ClassAnswers().rows()], None, pictures) is None
+    assert record(1, [ClassAnswers().rows()], None, pictures, preprocess) is None

@@ -87,21 +87,22 @@ def test_what_was_read_is_kept():
     assert inner.read == []
 
 
-def test_runs_that_read_files_with_or_without_a_cache_are_the_same(trained, tmp_path):
+def test_runs_that_read_files_are_the_same_with_workers_and_with_a_cache(trained, tmp_path):
     for part in ("train", "test"):
         for number in range(12):
             path = tmp_path / "files" / part / str(number % 4) / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             shade = np.full((13 + number % 2, 13), 20 * number, np.uint8)  # two sizes: they are read all along
             Image.fromarray(shade).save(path)
-    source = spec(batch=4, epochs=2, seed=1)
+    source = spec(batch=4, epochs=2, seed=1, augment=["flip", "crop"])
     source["input"] = {"image": {"shape": [1, 12, 12], "resize": [12, 12]}}
     runs = [
         trained(source, out=str(number), data=str(tmp_path / "files"), **given)
-        for number, given in enumerate([{"workers": 0}, {"workers": 0, "cache": True}])
+        for number, given in enumerate([{"workers": 0}, {"workers": 2}, {"workers": 0, "cache": True}])
     ]
-    one, two = ([each.train_loss for each in run.records] for run in runs)
-    assert one == two
+    first, *others = ([{**each.train, **each.test} for each in run.records] for run in runs)
+    assert others == [first, first]
+    assert len({(run.folder / "last.safetensors").read_bytes() for run in runs}) == 1
 
 
 def record(epoch, loss):

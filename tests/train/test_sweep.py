@@ -93,6 +93,9 @@ def test_a_run_that_fails_is_a_row_and_the_others_go_on(sweep):
         (["lr=1,2", "lr=3"], "expected NAME=VALUE,VALUE with each name once, got 'lr=3'"),
         (["lr=1,1"], "lr: each value may be given only once, got 1,1"),
         (["augment=[flip]"], "augment: expected numbers, words, true, false or null, got ['flip']"),
+        (["momentun=0,0.9"], "did you mean the field `momentum` of the recipe?"),
+        (["widht=2,4"], "did you mean `width`?"),
+        (["colour=1,2"], "choose one of `width`, or a field of the recipe (see `cnnc train --help`)"),
     ],
 )
 def test_wrong_values_are_a_wrong_call(sweep, values, says):
