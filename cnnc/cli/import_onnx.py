@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnc.cli.build import shown_progress
-from cnnc.cli.imported import print_written, spec_text
+from cnnc.cli.imported import print_written
 from cnnc.cli.options import SECONDS
 from cnnc.cli.parser import Number, OneOf, Parser, SeveralOf, WrongCall
 from cnnc.diagnostics import CnncError, Code
@@ -57,6 +57,7 @@ class _Listed:
 def run(given: Namespace) -> int:
     """Write the spec and its weights, print how close the spec is, and return the exit code."""
     from cnnc.compiler import load
+    from cnnc.formatting.texts import write_for
     from cnnc.importing.importer import Described, as_list, read, require_new, with_blocks, write
     from cnnc.importing.proof import prove
 
@@ -76,7 +77,7 @@ def run(given: Namespace) -> int:
         imported = as_list(imported) if given.flat else with_blocks(imported)
         progress("running both networks")
         proof = prove(imported, Path(given.model), allow_external=given.allow_external, timeout=given.timeout)
-    text = spec_text(imported.spec, spec)
+    text = write_for(spec, imported.spec)
     write(imported, text, spec, overwrite=given.overwrite)
     print_written(spec, text, load(imported.spec), imported.weights, str(proof))
     return 0

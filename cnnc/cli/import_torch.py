@@ -11,12 +11,13 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from cnnc.cli.build import shown_progress
-from cnnc.cli.imported import print_written, spec_text
+from cnnc.cli.imported import print_written
 from cnnc.cli.parser import WrongCall
 from cnnc.compiler import load
 from cnnc.diagnostics import CnncError, Code
+from cnnc.formatting.texts import write_for
 from cnnc.importing.from_torch import FromTorch, import_module
-from cnnc.importing.importer import Described, map_of
+from cnnc.importing.importer import Described, map_of, write
 from cnnc.importing.torch_trace import input_names
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def run_factory(given: Namespace, package: str, factory: str, described: Describ
         progress("tracing and running both networks")
         about = Described(described.picture, described.labels, name=described.name or factory)
         found = import_module(module, inputs, about, as_list=given.flat)
-    text = spec_text(found.spec, spec)
-    found.write(spec, overwrite=given.overwrite)
+    text = write_for(spec, found.spec)
+    write(found.imported, text, spec, map=found.map, overwrite=given.overwrite)
     proof = f"within {found.largest:.1e} of the module, batches 1 and 3"
     print_written(spec, text, load(found.spec), found.weights, proof, _remarks(found, spec))
     return 0

@@ -1,6 +1,6 @@
-"""What `cnnc import` prints and writes of an ONNX file and of a torch module alike.
+"""What `cnnc import` prints about an ONNX file and a torch module alike.
 
-Takes the plain spec, its graph and its weights; returns the text of the spec, or prints which files were written.
+Takes the text of the spec, its graph and its weights.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,10 +31,3 @@ def print_written(
     for remark in remarks:
         note(remark)
     print(f"next: cnnc build {quote(str(spec))} --weights {quote(str(file))}")
-
-
-def spec_text(spec: Mapping[str, Any], path: Path) -> str:
-    """Return a plain spec as YAML, or as JSON if the path ends so."""
-    from cnnc.formatting.texts import write, write_json
-
-    return write_json(spec) if path.suffix == ".json" else write(spec)

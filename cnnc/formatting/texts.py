@@ -7,6 +7,7 @@ has the same data and the same comments as before, which is checked.
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code, Source, Span
@@ -37,6 +38,11 @@ def write(spec: Mapping[str, Any]) -> str:
 def write_json(spec: Mapping[str, Any]) -> str:
     """Return a plain spec as JSON; raises like `write`."""
     return _joined(as_json_lines(_arranged(spec)))
+
+
+def write_for(path: Path, spec: Mapping[str, Any]) -> str:
+    """Return a plain spec as JSON if the path ends so, or else as YAML; raises like `write`."""
+    return write_json(spec) if path.suffix == ".json" else write(spec)
 
 
 def format(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnc.diagnostics import CnncError, Code
 from cnnc.diagnostics.missing_packages import named
-from cnnc.formatting.texts import write, write_json
+from cnnc.formatting.texts import write, write_for
 from cnnc.graph.graph import Graph
 from cnnc.importing.flat_spec import Imported
 from cnnc.importing.importer import Described
@@ -68,14 +68,18 @@ class FromTorch:
             return ""
         return Proposal(self.keys, (), ()).as_yaml("the keys of the spec: those of the module")
 
+    @property
+    def imported(self) -> Imported:
+        """The spec and its weights, as they are written."""
+        return Imported(self.spec, self.weights, {}, {}, {}, {})
+
     def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the spec to `path`, and its weights beside it with the suffix .safetensors; raises E405.
 
         If keys differ from the module's, a map for `--map` gets the suffix .map.yaml.
         """
-        imported = Imported(self.spec, self.weights, {}, {}, {}, {})
-        text = write_json(self.spec) if Path(path).suffix == ".json" else self.text
-        write_files(imported, text, Path(path), map=self.map, overwrite=overwrite)
+        text = write_for(Path(path), self.spec)
+        write_files(self.imported, text, Path(path), map=self.map, overwrite=overwrite)
 
 
 @named("build", "importing a torch module")

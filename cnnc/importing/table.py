@@ -9,6 +9,7 @@ from cnnc.importing import arithmetic, norms, padding, patterns, products, resiz
 from cnnc.importing.arithmetic import affine, clip, unary
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode, short
+from cnnc.importing.torch_markers import CHANNEL_DROPOUTS
 from cnnc.importing.values import ConstantArray, Content, GraphTensor, Unsupported
 from cnnc.importing.views import settle
 
@@ -270,8 +271,8 @@ def _channel_dropout(net: FlatNetwork, node: OnnxNode) -> Sequence[Content]:
 
 
 MARKERS: dict[str, Callable[[FlatNetwork, OnnxNode], Sequence[Content]]] = {
-    "AdaptiveAveragePool": _adaptive("avg"),
-    "AdaptiveMaxPool": _adaptive("max"),
-    "ChannelDropout": _channel_dropout,
+    "AdaptiveAvgPool2d": _adaptive("avg"),
+    "AdaptiveMaxPool2d": _adaptive("max"),
+    **dict.fromkeys(CHANNEL_DROPOUTS.values(), _channel_dropout),
 }
 """How the nodes that `torch_markers` writes are imported."""

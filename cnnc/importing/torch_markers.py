@@ -1,7 +1,8 @@
 """Nodes of a domain of our own for what torch's exporter to ONNX refuses, though the spec has an op for it.
 
 These are adaptive pools with windows of unequal size, and the dropout of whole channels in training. `markers` is a
-context in which the exporter writes such nodes; the table of ONNX ops imports them.
+context in which the exporter writes such nodes, and the table of ONNX ops imports them. Messages show their names, so
+these are the names of torch's modules.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 from cnnc.importing.values import DOMAIN
 
+CHANNEL_DROPOUTS = {1: "Dropout1d", 2: "Dropout2d", 3: "Dropout3d"}
 OPSET = 17  # the newest of torch's exporter that traces, whose nodes keep the paths of modules
 
 
@@ -35,11 +37,11 @@ def markers() -> Iterator[None]:
 
 
 def _average(g: Any, x: Any, size: list[int]) -> Any:
-    return _with_space(g.op(f"{DOMAIN}::AdaptiveAveragePool", x, size_i=size), x, size)
+    return _with_space(g.op(f"{DOMAIN}::AdaptiveAvgPool2d", x, size_i=size), x, size)
 
 
 def _maximum(g: Any, x: Any, size: list[int]) -> Any:
-    values, indices = g.op(f"{DOMAIN}::AdaptiveMaxPool", x, size_i=size, outputs=2)
+    values, indices = g.op(f"{DOMAIN}::AdaptiveMaxPool2d", x, size_i=size, outputs=2)
     indices.setType(_with_space(values, x, size).type())
     return values, indices
 
@@ -47,7 +49,8 @@ def _maximum(g: Any, x: Any, size: list[int]) -> Any:
 def _dropout(g: Any, x: Any, rate: float, training: bool) -> Any:
     if not training:
         return x
-    found = g.op(f"{DOMAIN}::ChannelDropout", x, rate_f=rate)
+    axes = (x.type().dim() or 4) - 2  # of space
+    found = g.op(f"{DOMAIN}::{CHANNEL_DROPOUTS.get(axes, 'Dropout2d')}", x, rate_f=rate)
     found.setType(x.type())
     return found
 

@@ -31,6 +31,33 @@ def test_what_torch_cannot_export_is_imported(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+class Viewed(nn.Module):
+    """A layer that takes something else than the maps that its op expects."""
+
+    def __init__(self, view, layer):
+        super().__init__()
+        self.view, self.layer = view, layer
+
+    def forward(self, x):
+        return self.layer(self.view(torch.relu(x)))
+
+
+@pytest.mark.parametrize(
+    ("view", "layer"),
+    [
+        (lambda x: x.flatten(1), nn.Dropout2d()),
+        (lambda x: x.flatten(2), nn.Dropout1d()),
+        (lambda x: x.unsqueeze(2), nn.Dropout3d()),
+        (lambda x: x.flatten(2), nn.AdaptiveAvgPool2d((5, 3))),
+    ],
+)
+def test_refusals_have_the_names_of_torch(view, layer):
+    with pytest.raises(CnncError) as caught:
+        cnnc.from_torch(Viewed(view, layer), torch.randn(1, 3, 4, 4))
+    name = type(layer).__name__
+    assert f"node '/layer/{name}' ({name}) cannot be imported" in str(caught.value)
+
+
 class ScaledNorm(nn.Module):
     def __init__(self):
         super().__init__()
