@@ -21,6 +21,7 @@ from cnnc.recover.flat import flat
 from cnnc.recover.joins import with_joins
 from cnnc.recover.layout import body
 from cnnc.recover.regions import by_structure
+from cnnc.recover.rounds import with_rounds
 from cnnc.recover.runs import repeat
 from cnnc.recover.scopes import Inexpressible, attach_activations, chains, mark_exact, names, number, scopes, share
 from cnnc.recover.settle import settled
@@ -71,7 +72,7 @@ def structured(spec: Mapping[str, Any], paths: Paths | None = None, *, classes: 
         graph = replace(graph, outputs=tuple(replace(each, name=f".{each.name}") for each in graph.outputs))
     if not paths:
         return recovered(graph, classes=classes)
-    named = {node.path: paths.get(node.path, node.path) for node in graph.nodes}
+    named = with_rounds(graph, {node.path: paths.get(node.path, node.path) for node in graph.nodes})
     possible = {path: ".".join(names(chain)) for path, chain in chains(grown(graph, named))}
     return recovered(graph, with_joins(graph, possible, named.keys() - paths.keys()), classes=classes)
 

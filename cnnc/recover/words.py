@@ -88,7 +88,8 @@ def _by_join(join: TreeItem, template: TreeItem, nodes: list[Node]) -> str:
     if join.op == "mul":
         return "squeeze_excitation" if ops & {"global_avg_pool", "mean"} else "gate"
     if join.op == "concat":
-        return "dense_layer" if any(ref in template.takes for ref in join.inputs) else "inception"
+        kinds = (("up", ops & {"conv_transpose", "upsample"}), ("dense_layer", {*join.inputs} & template.takes.keys()))
+        return next((name for name, fits in kinds if fits), "inception")
     if "attention" in ops:
         return "encoder_block"
     if any(op.groups == op.out > 1 for op in convs) and kernels[-1:] == [1]:
