@@ -2,9 +2,9 @@
 
 import re
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnc.cli.build import shown_progress
 from cnnc.cli.imported import print_written
@@ -12,6 +12,9 @@ from cnnc.cli.options import SECONDS
 from cnnc.cli.parser import Number, OneOf, Parser, SeveralOf, WrongCall
 from cnnc.diagnostics import CnncError, Code
 from cnnc.inference.providers import TIMEOUT
+
+if TYPE_CHECKING:
+    from cnnc.importing.flat_spec import Imported
 
 FACTORY = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")  # on Windows, C:net.onnx has a dot after the colon
 MOST_LABELS = 10**6  # bytes of a file of labels
@@ -79,8 +82,18 @@ def run(given: Namespace) -> int:
         proof = prove(imported, Path(given.model), allow_external=given.allow_external, timeout=given.timeout)
     text = write_for(spec, imported.spec)
     write(imported, text, spec, overwrite=given.overwrite)
-    print_written(spec, text, load(imported.spec), imported.weights, str(proof))
+    print_written(spec, text, load(imported.spec), imported.weights, str(proof), _remarks(imported))
     return 0
+
+
+def _remarks(imported: "Imported") -> Iterator[str]:
+    """Yield which inputs have another order of axes in the spec."""
+    shapes = imported.spec.get("inputs") or imported.spec["input"]
+    for name in sorted(imported.channels_last):
+        given = shapes[imported.inputs[name]]
+        sizes = given["shape"] if isinstance(given, dict) else given
+        shown = "×".join("?" if each is None else str(each) for each in sizes)
+        yield f"`{imported.inputs[name]}` is channels first in the spec, {shown}, and channels last in the file"
 
 
 def _picture(given: Namespace) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Imported:
     `weights` has an array for each key of its state_dict but the batch norms' counters. `paths` has the path in the
     source, with dots, of each node that has one, by the node's name. `inputs` and `outputs` are the names in the source
     and in the spec. `values` are, by the spec's name (`node` or `split.0`), the ONNX values that nodes compute.
+    `channels_last` are the inputs, by the names in the source, whose channels are the last axis there.
     """
 
     spec: dict[str, Any]
@@ -34,6 +35,7 @@ class Imported:
     outputs: Mapping[str, str]
     values: Mapping[str, str]
     batch: int | None = None
+    channels_last: frozenset[str] = frozenset()
 
 
 def flat_spec(net: Translated, name: str, *, traced: bool = False) -> Imported:
@@ -78,6 +80,7 @@ class _FlatWriter:
             self.outputs,
             self._values(),
             self.net.batch,
+            self.net.channels_last,
         )
 
     def _outputs(self, used: set[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """ONNX's matrix products as ops: `linear`, `matmul`, and the parts of multi-head attention."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from cnnc.importing.onnx_nodes import OnnxNode
 from cnnc.importing.patterns import channels_last
 from cnnc.importing.shapes import axis_of, reshaped
 from cnnc.importing.values import ConstantArray, GraphTensor, ShapeStep, Symbol, Unsupported, elements, place_of
-from cnnc.importing.views import along_last, settle, with_last
+from cnnc.importing.views import along_last, evaluate, settle, with_last
 
 
 def gemm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
@@ -47,6 +48,8 @@ def linear(net: FlatNetwork, x: GraphTensor, weight: ConstantArray, bias: Consta
             "conv", [GraphTensor(x.made, x.port)], {**attributes, "kernel": 1}, weights={**weights, "weight": pointwise}
         )
         return GraphTensor(made.made, made.port, (ShapeStep(x.steps[0].perm, (*x.sizes[:-1], out)),))
+    if not net.traced and len(x.steps) == 2 and channels_last(replace(x, steps=x.steps[:1])) and len(x.sizes) == 2:
+        return _of_map(net, x, attributes, weights)
     rows = len(x.sizes) > 2 or x.sizes[0] != net.batch
     if x.steps and rows and len(x.base) in (2, 3) and x.base[0] == net.batch and along_last(x):
         made = net.add("linear", [GraphTensor(x.made, x.port)], attributes, weights=weights)
@@ -57,6 +60,17 @@ def linear(net: FlatNetwork, x: GraphTensor, weight: ConstantArray, bias: Consta
         made = net.add("linear", [positions], attributes, weights=weights)
         return reshaped(made, (*x.sizes[:-1], out))
     return net.add("linear", [x], attributes, weights=weights)
+
+
+def _of_map(net: FlatNetwork, x: GraphTensor, attributes: dict[str, Any], weights: dict[str, Any]) -> GraphTensor:
+    """Return the product of a map that is flattened with its channels last, whose weight is put in our order."""
+    flat = reshaped(GraphTensor(x.made, x.port), x.sizes)
+    _, order = evaluate(x)
+    weight = np.empty_like(weights["weight"].array)
+    weight[:, order[0]] = weights["weight"].array
+    return net.add(
+        "linear", [flat], attributes, weights={**weights, "weight": ConstantArray(weight, weights["weight"].name)}
+    )
 
 
 def matmul(net: FlatNetwork, node: OnnxNode) -> GraphTensor:

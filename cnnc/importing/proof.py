@@ -119,7 +119,8 @@ def compiled(graph: Graph, weights: "Mapping[str, Array]") -> "GraphModule":
 
 
 def _feeds(imported: Imported, inputs: "Sequence[Tensor]") -> "dict[str, Array]":
-    return dict(zip(imported.inputs, (each.numpy() for each in inputs), strict=True))
+    arrays = zip(imported.inputs, (each.numpy() for each in inputs), strict=True)
+    return {name: np.moveaxis(each, 1, -1) if name in imported.channels_last else each for name, each in arrays}
 
 
 def _run_if_accepted(imported: Imported, file: Child, inputs: "Sequence[Tensor]") -> "dict[str, Array] | None":

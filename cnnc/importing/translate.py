@@ -4,6 +4,7 @@ Takes an `OnnxFile`; returns a `Translated`. Each node that cannot be imported i
 depend on it are not reported.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
+from cnnc.importing import channels_last
 from cnnc.importing.constant_budget import ConstantBudget
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.fold import fold
@@ -33,6 +35,7 @@ class Translated:
     outputs: Mapping[str, GraphTensor]
     nodes: Sequence[NewNode]
     batch: int | None  # the batch that the file fixes, if it does
+    channels_last: frozenset[str] = frozenset()  # inputs whose channels are the last axis in the file alone
 
 
 def translate(file: OnnxFile, sizes: Mapping[str, Sequence[int]], *, traced: bool = False) -> Translated:
@@ -55,16 +58,20 @@ class _Translator:
         self.budget = ConstantBudget(sum(prod(each.dims) for each in file.graph.initializer))
         self.depth, self.inner = 0, dict[str, Any]()  # of branches of an If: their depth, and their constants
         self.problems: list[Diagnostic] = []
-        self.used = {name for proto in file.graph.node for name in proto.input} | {*file.outputs}
+        self.used = Counter([*file.outputs, *(name for proto in file.graph.node for name in proto.input)])
+        self.inputs: dict[str, GraphTensor] = {}
+        self.turned: set[str] = set()
         for each in file.inputs:
             shape: tuple[Any, ...] = (each.shape[0], *sizes.get(each.name, each.shape[1:]))
-            self.values[each.name] = self.net.input(each.name, shape)
-        self.inputs = {each.name: self._value(each.name) for each in file.inputs}
+            self.values[each.name] = self.inputs[each.name] = self._input(each.name, shape)
 
-    def _value(self, name: str) -> GraphTensor:
-        found = self.values[name]
-        assert isinstance(found, GraphTensor)
-        return found
+    def _input(self, name: str, shape: tuple[Any, ...]) -> GraphTensor:
+        """Add an input, with its channels first if the file only transposes it to that."""
+        if len(shape) != channels_last.RANK or not channels_last.transposes_first(self.file.graph, name):
+            return self.net.input(name, shape)
+        self.turned.add(name)
+        first = self.net.input(name, tuple(shape[axis] for axis in channels_last.FIRST))
+        return channels_last.transposed(first, channels_last.LAST)
 
     def run(self) -> Translated:
         for proto in self.file.graph.node:
@@ -76,7 +83,8 @@ class _Translator:
         self._require_used(nodes)
         if self.problems:
             raise CnncError(self._listed())
-        return Translated(self.inputs, found, [made for made in nodes if made.op], self.batch)
+        inputs = {name: GraphTensor(value.made) for name, value in self.inputs.items()}
+        return Translated(inputs, found, [made for made in nodes if made.op], self.batch, frozenset(self.turned))
 
     def _listed(self) -> list[Diagnostic]:
         if len(self.problems) <= MOST:
@@ -103,6 +111,8 @@ class _Translator:
             return
         for name, content in zip(proto.output, found, strict=False):
             self.values[name] = content
+            if isinstance(content, GraphTensor) and self.used[name] > 1:
+                content.made.is_shared = True
             if isinstance(content, GraphTensor) and not content.steps and not self.depth:
                 content.made.values.setdefault(content.port, name)
         for name in outputs[len(found) :]:
@@ -116,7 +126,7 @@ class _Translator:
             self._refuse(proto, Unsupported("its branch is missing, or it is nested too deep"))
             return
         self.depth += 1
-        self.used |= {name for node in graph.node for name in node.input} | {each.name for each in graph.output}
+        self.used.update([*(name for node in graph.node for name in node.input), *(each.name for each in graph.output)])
         self.inner |= {each.name: each for each in graph.initializer}
         for node in graph.node:
             self._add(node)
@@ -142,10 +152,12 @@ class _Translator:
             raise Unsupported(f"its attribute {others[0]} = {node.attributes[others[0]]!r:.40} is not covered")
         self._check(node.proto)
         try:
-            found = row.add(self.net, node)
+            moved = channels_last.moved(node)
+            found = row.add(self.net, moved.node if moved else node)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # of values that no exporter writes
             raise Unsupported(f"its attributes and inputs do not fit each other ({str(error)[:80]})") from error
-        return found if isinstance(found, Sequence) else [found]
+        outputs = found if isinstance(found, Sequence) else [found]
+        return [moved.seen(each) for each in outputs] if moved else outputs
 
     def _check(self, proto: Any) -> None:
         """Raise Unsupported for a node with the wrong number of inputs, or attributes of the wrong kind."""

@@ -194,6 +194,7 @@ class NewNode:
     like: "GraphTensor | None" = None
     origin: Any = None  # the ONNX node
     values: dict[int, str] = field(default_factory=dict)  # the ONNX value that each output is, by port
+    is_shared: bool = False  # whether several nodes of the file take an output
 
     def __repr__(self) -> str:
         return f"<{self.op} {id(self):x}>"

@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 
 from cnnc.importing.flat_network import FlatNetwork
-from cnnc.importing.patterns import channels_last
 from cnnc.importing.values import ConstantArray, GraphTensor
 from cnnc.importing.views import along_last
 from cnnc.ops import registry
 
+LAYERS = ("conv", "conv_transpose", "linear")
+
 
 def with_tensor(net: FlatNetwork, op: str, x: GraphTensor, known: ConstantArray) -> GraphTensor | None:
     """Return a layer whose weights take a product with, or the sum with, a tensor; None if there is none."""
-    if x.steps and not channels_last(x):
+    if x.steps:
         return _with_bias(net, x, known.array) if _is_bias(op, x, known) else None
     vector = _per_channel(x, known)
     if vector is None or op not in ("mul", "add"):
@@ -24,9 +25,10 @@ def with_tensor(net: FlatNetwork, op: str, x: GraphTensor, known: ConstantArray)
         return _into_norm(net, op, x, vector, known)
     if op == "add" and made.op == "attention":
         return _with_bias(net, x, vector)
-    if op == "add" and made.op in ("conv", "conv_transpose", "linear") and not made.attributes.get("bias", True):
+    is_computed = not (net.traced or made.is_shared) and (not known.whole or known.name.startswith("onnx::"))
+    if op == "add" and made.op in LAYERS and (is_computed or not made.attributes.get("bias", True)):
         return _with_bias(net, x, vector)
-    return None
+    return _times(net, x, vector) if op == "mul" and is_computed and made.op in ("conv", "linear") else None
 
 
 def _is_bias(op: str, x: GraphTensor, known: ConstantArray) -> bool:
@@ -39,7 +41,7 @@ def _per_channel(x: GraphTensor, known: ConstantArray) -> Any:
     """Return a tensor as a vector, if it has one number for each channel of a map, or feature of a vector or tokens."""
     shape, sizes = known.array.shape, x.sizes
     shape = (1,) * (len(sizes) - len(shape)) + shape
-    axis = 1 if len(sizes) == 4 and not x.steps else len(sizes) - 1
+    axis = 1 if len(sizes) == 4 else len(sizes) - 1
     if len(shape) != len(sizes) or any(size != 1 for place, size in enumerate(shape) if place != axis):
         return None
     return known.array.reshape(-1) if shape[axis] == sizes[axis] and known.array.size > 1 else None
@@ -74,6 +76,18 @@ def _into_norm(net: FlatNetwork, op: str, x: GraphTensor, vector: Any, known: Co
     return GraphTensor(plain.made, plain.port, x.steps)
 
 
+def _times(net: FlatNetwork, x: GraphTensor, vector: Any) -> GraphTensor:
+    """Return the conv or linear layer with weights and a bias times the vector."""
+    made = x.made
+    weights = {
+        name: ConstantArray((each * vector.reshape(-1, *(1,) * (each.ndim - 1))).astype(np.float32), "")
+        for name, each in made.weights.items()
+    }
+    plain = net.add(made.op, made.inputs, made.attributes, weights=weights)
+    plain.made.names = made.names
+    return replace(x, made=plain.made)
+
+
 def _with_bias(net: FlatNetwork, x: GraphTensor, vector: Any) -> GraphTensor:
     """Return the conv, linear layer or attention with a bias, or with a larger one."""
     made = x.made
@@ -84,7 +98,8 @@ def _with_bias(net: FlatNetwork, x: GraphTensor, vector: Any) -> GraphTensor:
         weights.setdefault("in_proj_bias", ConstantArray(np.zeros(3 * vector.size, np.float32)))
         weights["out_proj.bias"] = ConstantArray((old + vector).astype(np.float32))
     else:
-        weights["bias"] = ConstantArray(vector.astype(np.float32), "")
+        old = made.weights.get("bias", np.zeros_like(vector))
+        weights["bias"] = ConstantArray((old + vector).astype(np.float32), "")
     plain = net.add(made.op, made.inputs, attributes, weights=weights)
     plain.made.names = made.names
     return replace(x, made=plain.made)

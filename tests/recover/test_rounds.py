@@ -4,7 +4,8 @@ import pytest
 
 from cnnc.recover.structured import structured
 
-CONV, NORM = {"conv": {"out": 4, "kernel": 1}}, {"batch_norm": {}}
+CONV = {"conv": {"out": 4, "kernel": 1}}
+NORM: dict[str, dict[str, int]] = {"batch_norm": {}}
 
 
 def recovered(*nodes):

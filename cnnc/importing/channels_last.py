@@ -1,0 +1,116 @@
+"""Maps whose channels are the last axis, as in files of Keras and TensorFlow: nodes move before their transpose.
+
+Such files transpose a map around each convolution. A node that takes a map through the transpose from channels first to
+channels last is imported on the map itself, and its output is seen through the transpose, which the next one cancels.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnnc.importing.onnx_nodes import OnnxNode
+from cnnc.importing.patterns import channels_last
+from cnnc.importing.values import ConstantArray, Content, GraphTensor, ShapeStep, place_of
+
+if TYPE_CHECKING:
+    import onnx
+
+LAST = (0, 2, 3, 1)  # the perm from channels first to channels last
+FIRST = (0, 3, 1, 2)
+RANK = 4
+
+
+class Moved(NamedTuple):
+    """A node before the transpose of its inputs, and the transpose that its outputs are seen through."""
+
+    node: OnnxNode
+    perm: tuple[int, ...]
+
+    def seen(self, output: Content) -> Content:
+        """Return an output as the file has it."""
+        return output if not isinstance(output, GraphTensor) else transposed(output, self.perm)
+
+
+def transposed(value: GraphTensor, perm: tuple[int, ...], origin: Any = None) -> GraphTensor:
+    """Return a value seen through a transpose."""
+    return value.through(ShapeStep(perm, tuple(value.sizes[axis] for axis in perm), origin))
+
+
+def moved(node: OnnxNode) -> Moved | None:
+    """Return the node before the transpose of its maps; None if it has none, or has to stay."""
+    values = [each for each in node.inputs if isinstance(each, GraphTensor)]
+    plain = all(len(each.sizes) == RANK and not each.made.op.startswith("_") for each in values)
+    rule = RULES.get(node.op)
+    return rule(node) if rule and plain and any(map(channels_last, values)) else None
+
+
+def _elementwise(node: OnnxNode) -> Moved | None:
+    inputs = [_first(each) for each in node.inputs]
+    return None if any(each is None for each in inputs) else Moved(replace(node, inputs=inputs), LAST)
+
+
+def _along(node: OnnxNode) -> Moved | None:
+    """Move a node that works along an axis."""
+    inputs = [_first(each) if isinstance(each, GraphTensor) or node.op == "Concat" else each for each in node.inputs]
+    default = {"Concat": 1, "Split": 0}.get(node.op, -1)
+    axis = LAST[place_of(node.attr("axis", default), RANK)]
+    if any(each is None for each in inputs) or (node.op.endswith("Softmax") and node.opset < 13):
+        return None
+    return Moved(replace(node, inputs=inputs, attributes={**node.attributes, "axis": axis}), LAST)
+
+
+def _reduction(node: OnnxNode) -> Moved | None:
+    axes = [place_of(axis, RANK) for axis in node.listed("axes", 1, "the axes") or ()]
+    is_part = node.op == "ReduceMean" and axes == [RANK - 1] and node.attr("keepdims", 1)  # of a norm over channels
+    if not axes or is_part:
+        return None
+    attributes = {**node.attributes, "axes": sorted(LAST[axis] for axis in axes)}
+    kept = [LAST[axis] for axis in range(RANK) if node.attr("keepdims", 1) or axis not in axes]
+    perm = tuple(sorted(kept).index(axis) for axis in kept)
+    return Moved(replace(node, inputs=[_first(node.inputs[0])], attributes=attributes), perm)
+
+
+def _pad(node: OnnxNode) -> Moved | None:
+    pads = node.listed("pads", 1, "the padding")
+    if pads is None or len(pads) != 2 * RANK or node.has(3):
+        return None
+    value = node.attr("value", 0.0) if "pads" in node.attributes else node.scalar(2, 0.0)
+    turned = [pads[axis + side] for side in (0, RANK) for axis in FIRST]
+    attributes = {**node.attributes, "pads": turned, "value": value}
+    return Moved(replace(node, inputs=[_first(node.inputs[0])], attributes=attributes), LAST)
+
+
+RULES: dict[str, Callable[[OnnxNode], Moved | None]] = {
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "PRelu"), _elementwise),
+    **dict.fromkeys(("Concat", "Split", "Softmax", "LogSoftmax"), _along),
+    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax"), _reduction),
+    "Pad": _pad,
+}
+
+
+def _first(given: Content | None) -> Content | None:
+    """Return a map with channels last, or a constant that is aligned with one, with channels first."""
+    if isinstance(given, GraphTensor):
+        return transposed(given, FIRST)
+    if not isinstance(given, ConstantArray) or given.array.dtype == object or given.array.ndim > RANK:
+        return None
+    if given.array.size == 1:
+        return given
+    array = given.array.reshape((1,) * (RANK - given.array.ndim) + given.array.shape).transpose(FIRST)
+    return ConstantArray(array, given.name, given.whole and max(array.shape) == array.size)
+
+
+def transposes_first(graph: "onnx.GraphProto", name: str) -> bool:
+    """Whether the graph does nothing with an input but transpose it to channels first, and take its shape."""
+    names, found = {name}, False
+    for node in graph.node:
+        if names.isdisjoint(node.input):
+            continue
+        perm = next((tuple(each.ints) for each in node.attribute if each.name == "perm"), ())
+        if node.op_type in ("Cast", "Identity"):
+            names.update(node.output)
+        elif node.op_type == "Transpose" and perm == FIRST:
+            found = True
+        elif node.op_type != "Shape":
+            return False
+    return found and names.isdisjoint(each.name for each in graph.output)
