@@ -11,9 +11,11 @@ from typing import Any
 
 from cnnc.graph.graph import Graph, Ref
 from cnnc.recover.chains import gather_without_sum
+from cnnc.recover.fits import PerRound
 from cnnc.recover.layout import Plain
 from cnnc.recover.layout import scope as written
 from cnnc.recover.parameters import parametrize
+from cnnc.recover.sequences import repeat_sequences
 from cnnc.recover.tree import GROUP, TreeItem
 from cnnc.recover.words import block_name
 
@@ -49,7 +51,7 @@ class BlockFinder:
             kinds.setdefault(skeleton(scope), Kind(scope)).instances.append((scope, frozenset()))
         waiting = {key: kind for key, kind in kinds.items() if not any(id(each) in due for each, _ in kind.instances)}
         for kind in _with_absent({key: kind for key, kind in kinds.items() if key not in waiting}):
-            if len(kind.instances) > 1:
+            if len(kind.instances) > 1 and not repeat_sequences([instance for instance, _ in kind.instances]):
                 self._define(kind)
         return [scope for kind in waiting.values() for scope, _ in kind.instances]
 
@@ -119,7 +121,7 @@ def _form(value: Any) -> Any:
     """Return the part of an attribute's value that equal scopes share: whether there is one, and its expression."""
     if value is None or (isinstance(value, str) and "$" in value):
         return value
-    return "value"
+    return "values" if isinstance(value, PerRound) else "value"
 
 
 def _with_absent(kinds: dict[Any, Kind]) -> Iterator[Kind]:

@@ -16,6 +16,19 @@ def is_size(name: str) -> bool:
     return is_width(name) or name in ("groups", "size")
 
 
+class PerRound(tuple[Any, ...]):
+    """The values of an attribute in the rounds of a repeated item."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """The expression over the index that gives each round its value."""
+        first, *rest = self
+        if all(same(each, rest[0]) for each in rest):
+            return f"$({first} if i == 0 else {rest[0]})"
+        return f"$({[*self]}[i])"
+
+
 Vector = Sequence[Any]
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from cnnc.graph.graph import Ref
 from cnnc.language.names import TAKEN, numbered
 from cnnc.recover.attributes import without_defaults
+from cnnc.recover.fits import PerRound
 from cnnc.recover.tree import GROUP, TreeItem
 
 Plain = dict[str, Any]
@@ -161,7 +162,8 @@ def _item(item: TreeItem, name: str | None, sources: list[str], spelt: Mapping[R
     if item.op == GROUP:
         found |= scope(item)
     else:
-        written = without_defaults(item.op, item.attributes)
+        plain = {key: str(each) if isinstance(each, PerRound) else each for key, each in item.attributes.items()}
+        written = without_defaults(item.op, plain)
         found |= {key: value for key, value in written.items() if key not in item.usual or item.usual[key] != value}
     if item.like:
         found["like"] = spelt[item.like]

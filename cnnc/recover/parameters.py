@@ -10,7 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cnnc.ops.types import TensorType
-from cnnc.recover.fits import ANY, Usable, Vector, agree, conditions, is_size, is_width, merged, of_known, only
+from cnnc.recover.fits import (
+    ANY,
+    PerRound,
+    Usable,
+    Vector,
+    agree,
+    conditions,
+    is_size,
+    is_width,
+    merged,
+    of_known,
+    only,
+)
 from cnnc.recover.tree import TreeItem
 from cnnc.recover.words import CLASSES
 from cnnc.recover.words import unused_parameter as unused
@@ -26,6 +38,11 @@ class Param:
     vector: list[Any]
     uses: list[tuple[TreeItem, str]] = field(default_factory=list)
     name: str = ""
+
+    @property
+    def text(self) -> str:
+        """The parameter as the value of an attribute."""
+        return f"$({self.name}[i])" if any(isinstance(each, PerRound) for each in self.vector) else f"${self.name}"
 
 
 def parametrize(
@@ -50,6 +67,7 @@ def parametrize(
     found = {param.name: param.vector for param in kept}
     _add_conditions(rows, params, kept, channels, found)
     usual = {name: _default(name, vector) for name, vector in found.items()}
+    usual = {name: [*each] if isinstance(each, PerRound) else each for name, each in usual.items()}
     values = {name: _filled(vector, usual[name]) for name, vector in found.items()}
     order = sorted(found, key=lambda name: usual[name] is not None)
     return {name: usual[name] for name in order}, values
@@ -164,7 +182,7 @@ def _reduced(params: list[Param], channels: Usable | None, last: TreeItem | None
     for param in params:
         text = texts.get(id(param))
         for item, key in param.uses:
-            _set(item, key, f"$({text})" if text else f"${param.name}")
+            _set(item, key, f"$({text})" if text else param.text)
     return [param for param in left if param is scaled or not texts[id(param)]]
 
 
@@ -275,4 +293,5 @@ def _default(name: str, vector: Vector) -> Any:
 def _filled(vector: Vector, usual: Any) -> list[Any]:
     """Return the values of a parameter in all instances; any will do where no node has it."""
     first = next(each for each in vector if each is not ANY)
-    return [(first if usual is None else usual) if each is ANY else each for each in vector]
+    filled = [(first if usual is None else usual) if each is ANY else each for each in vector]
+    return [[*each] if isinstance(each, PerRound) else each for each in filled]

@@ -45,7 +45,9 @@ def unused_parameter(name: str, taken: Collection[str]) -> str:
 
 # -- blocks
 
-VAGUE = frozenset({"layer", "layers", "block", "blocks", "stage", "conv", "features", "module", "body", "group"})
+VAGUE = frozenset(
+    {"layer", "layers", "block", "blocks", "stage", "conv", "features", "module", "body", "group", "branch"}
+)
 """Names of instances that do not say what they are."""
 
 
