@@ -39,24 +39,33 @@ def transposed(value: GraphTensor, perm: tuple[int, ...], origin: Any = None) ->
 def moved(node: OnnxNode) -> Moved | None:
     """Return the node before the transpose of its maps; None if it has none, or has to stay."""
     values = [each for each in node.inputs if isinstance(each, GraphTensor)]
-    plain = all(len(each.sizes) == RANK and not each.made.op.startswith("_") for each in values)
     rule = RULES.get(node.op)
-    return rule(node) if rule and plain and any(map(channels_last, values)) else None
+    return rule(node) if rule and any(map(channels_last, values)) and all(map(_may_turn, values)) else None
+
+
+def _may_turn(value: GraphTensor) -> bool:
+    """Whether a value may be transposed: a part of a pattern only if that undoes a transpose."""
+    return len(value.sizes) == RANK and (channels_last(value) or not value.made.op.startswith("_"))
 
 
 def _elementwise(node: OnnxNode) -> Moved | None:
-    inputs = [_first(each) for each in node.inputs]
-    return None if any(each is None for each in inputs) else Moved(replace(node, inputs=inputs), LAST)
+    constants = [each for each in node.inputs if isinstance(each, ConstantArray)]
+    if any(each.array.dtype == object or each.array.ndim > RANK for each in constants):
+        return None
+    return Moved(replace(node, inputs=[*map(_first, node.inputs)]), LAST)
 
 
 def _along(node: OnnxNode) -> Moved | None:
     """Move a node that works along an axis."""
-    inputs = [_first(each) if isinstance(each, GraphTensor) or node.op == "Concat" else each for each in node.inputs]
     default = {"Concat": 1, "Split": 0}.get(node.op, -1)
-    axis = LAST[place_of(node.attr("axis", default), RANK)]
-    if any(each is None for each in inputs) or (node.op.endswith("Softmax") and node.opset < 13):
+    attributes = {**node.attributes, "axis": LAST[place_of(node.attr("axis", default), RANK)]}
+    if node.op == "Concat":
+        found = _elementwise(node)
+        return found and found._replace(node=replace(found.node, attributes=attributes))
+    if node.op != "Split" and node.opset < 13:  # they flatten the axes after theirs
         return None
-    return Moved(replace(node, inputs=inputs, attributes={**node.attributes, "axis": axis}), LAST)
+    inputs = [_first(node.inputs[0]), *node.inputs[1:]]
+    return Moved(replace(node, inputs=inputs, attributes=attributes), LAST)
 
 
 def _reduction(node: OnnxNode) -> Moved | None:
@@ -82,6 +91,7 @@ def _pad(node: OnnxNode) -> Moved | None:
 
 RULES: dict[str, Callable[[OnnxNode], Moved | None]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "PRelu"), _elementwise),
+    **dict.fromkeys(("Clip", "Erf", "Greater", "Pow", "Where"), _elementwise),  # parts of activations
     **dict.fromkeys(("Concat", "Split", "Softmax", "LogSoftmax"), _along),
     **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax"), _reduction),
     "Pad": _pad,
@@ -92,9 +102,7 @@ def _first(given: Content | None) -> Content | None:
     """Return a map with channels last, or a constant that is aligned with one, with channels first."""
     if isinstance(given, GraphTensor):
         return transposed(given, FIRST)
-    if not isinstance(given, ConstantArray) or given.array.dtype == object or given.array.ndim > RANK:
-        return None
-    if given.array.size == 1:
+    if not isinstance(given, ConstantArray) or given.array.size == 1:
         return given
     array = given.array.reshape((1,) * (RANK - given.array.ndim) + given.array.shape).transpose(FIRST)
     return ConstantArray(array, given.name, given.whole and max(array.shape) == array.size)

@@ -83,6 +83,11 @@ def normed(file, x):
     return file.add("Add", file.add("Mul", file.add("Sub", x, mean), factor), shift)
 
 
+def gelu(file, x):
+    curve = file.add("Add", file.add("Erf", file.add("Div", x, np.float32(2**0.5))), np.float32(1))
+    return file.add("Mul", file.add("Mul", x, curve), np.float32(0.5))
+
+
 def split(file, x):
     first, second = file.add("Split", x, axis=-1, num_outputs=2), f"{file.count}_second"
     file.nodes[-1].output.append(second)
@@ -98,6 +103,7 @@ def split(file, x):
         (lambda file, x: file.first("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), ["max_pool"]),
         (excited, ["global_avg_pool", "flatten", "linear", "sigmoid", "reshape", "mul"]),
         (normed, []),
+        (gelu, ["gelu"]),
         (split, ["split", "concat"]),
         (lambda file, x: file.add("PRelu", x, numbers(1, 1, 4)), ["prelu"]),
         (lambda file, x: file.add("Softmax", x, axis=-1), ["softmax"]),

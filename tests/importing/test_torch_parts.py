@@ -58,6 +58,32 @@ def test_refusals_have_the_names_of_torch(view, layer):
     assert f"node '/layer/{name}' ({name}) cannot be imported" in str(caught.value)
 
 
+class ChannelsLast(nn.Module):
+    """A block of ConvNeXt, whose layers after the first take a map with its channels last."""
+
+    def __init__(self):
+        super().__init__()
+        self.dwconv, self.norm = nn.Conv2d(4, 4, 3, padding=1, groups=4), nn.LayerNorm(4)
+        self.pwconv1, self.pwconv2 = nn.Linear(4, 8), nn.Linear(8, 4)
+        self.gamma = nn.Parameter(torch.rand(4))
+
+    def forward(self, x):
+        y = self.norm(self.dwconv(x).permute(0, 2, 3, 1))
+        y = self.gamma * self.pwconv2(nn.functional.gelu(self.pwconv1(y)))
+        return x + y.permute(0, 3, 1, 2)
+
+
+def test_layers_on_channels_last_are_those_on_channels_first(tmp_path):
+    module, x = ChannelsLast(), torch.randn(1, 4, 8, 8)
+    found = cnnc.from_torch(module, x)
+    ops = ["conv", "layer_norm", "conv", "gelu", "conv", "scale", "add"]
+    assert [node.op.name for node in cnnc.load(found.spec).nodes] == ops
+    found.write(tmp_path / "net.yaml")
+    torch.save(module.state_dict(), tmp_path / "w.pt")
+    ours = cnnc.compile(found.spec, weights=tmp_path / "w.pt", map=tmp_path / "net.map.yaml").eval()
+    torch.testing.assert_close(ours(x), module(x))
+
+
 class ScaledNorm(nn.Module):
     def __init__(self):
         super().__init__()
