@@ -66,8 +66,9 @@ class _Translator:
             self.values[each.name] = self.inputs[each.name] = self._input(each.name, shape)
 
     def _input(self, name: str, shape: tuple[Any, ...]) -> GraphTensor:
-        """Add an input, with its channels first if the file only transposes it to that."""
-        if len(shape) != channels_last.RANK or not channels_last.transposes_first(self.file.graph, name):
+        """Add an input, with its channels first if the file only transposes it to that; those of a module stay."""
+        turns = not self.traced and len(shape) == channels_last.RANK
+        if not turns or not channels_last.transposes_first(self.file.graph, name):
             return self.net.input(name, shape)
         self.turned.add(name)
         first = self.net.input(name, tuple(shape[axis] for axis in channels_last.FIRST))

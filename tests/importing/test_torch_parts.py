@@ -84,6 +84,19 @@ def test_layers_on_channels_last_are_those_on_channels_first(tmp_path):
     torch.testing.assert_close(ours(x), module(x))
 
 
+class Turned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return self.conv(x.permute(0, 3, 1, 2))
+
+
+def test_the_input_of_a_module_stays_as_it_is():
+    assert cnnc.from_torch(Turned(), torch.randn(1, 8, 6, 3)).spec["input"] == {"x": [8, 6, 3]}
+
+
 class ScaledNorm(nn.Module):
     def __init__(self):
         super().__init__()
