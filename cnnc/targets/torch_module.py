@@ -135,6 +135,7 @@ class _Forward:
         self.graph, self.scope = graph, scope
         self.fx, self.holder = torch.fx.Graph(), torch.nn.Module()
         self.values: dict[Ref, Any] = {ref: self._take(ref) for ref in scope.takes}
+        self.inner: list[GraphModule] = []
 
     def finish(self) -> "GraphModule":
         """Return the module of the scope, including the modules of inner scopes."""
@@ -144,7 +145,8 @@ class _Forward:
             self._add_scope(item) if isinstance(item, ModuleScope) else self._add_node(item)
         gives = [self.values[ref] for ref in self.scope.gives]
         self.fx.output(gives[0] if len(gives) == 1 else tuple(gives))
-        module = torch.fx.GraphModule(self.holder, self.fx, class_name=_class_name(self.scope.block))
+        with _compiled(self.inner):
+            module = torch.fx.GraphModule(self.holder, self.fx, class_name=_class_name(self.scope.block))
         _hide_fx(module)
         return module
 
@@ -165,7 +167,8 @@ class _Forward:
     def _add_scope(self, scope: ModuleScope) -> None:
         target = self.scope.local(scope.path)
         if scope.runs is None:
-            _put(self.holder, target, _Forward(self.graph, scope).finish())
+            self.inner.append(_Forward(self.graph, scope).finish())
+            _put(self.holder, target, self.inner[-1])
         takes = tuple(self.values[ref] for ref in scope.takes)
         module = self.scope.local(scope.runs) if scope.runs else target
         result = self.fx.create_node("call_module", module, takes, name=target)
@@ -179,6 +182,18 @@ class _Forward:
     def _bind(self, refs: list[Ref], result: Any) -> None:
         results = result if isinstance(result, tuple) else (result,)
         self.values.update(zip(refs, results, strict=True))
+
+
+@contextmanager
+def _compiled(modules: "Sequence[GraphModule]") -> Iterator[None]:
+    """Keep fx from generating the code of these modules again, which it does for each module that contains them."""
+    for each in modules:
+        vars(each)["recompile"] = lambda: None
+    try:
+        yield
+    finally:
+        for each in modules:
+            del vars(each)["recompile"]
 
 
 def _class_name(block: str) -> str:

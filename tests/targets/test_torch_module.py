@@ -119,3 +119,16 @@ def test_an_input_may_have_a_name_that_python_uses(name):
 def test_open_sizes_run_at_any_size_that_fits():
     module = lower(open_size())
     assert module(torch.zeros(1, 1, 6, 10)).shape == (1, 1, 6, 10)
+
+
+def test_the_code_of_each_module_is_generated_once(monkeypatch):
+    """fx would generate that of inner modules again for each module around them."""
+    generate, seen = torch.fx.Graph.python_code, []
+
+    def counted(graph, *given, **more):
+        seen.append(graph)
+        return generate(graph, *given, **more)
+
+    monkeypatch.setattr(torch.fx.Graph, "python_code", counted)
+    modules = list(lower(residual()).modules())
+    assert len(seen) == sum(isinstance(each, GraphModule) for each in modules) > 3
