@@ -37,10 +37,10 @@ def add_recipe(parser: Parser) -> None:
 
 
 def recipe_fields(given: Namespace) -> dict[str, Any]:
-    """Return the fields of the recipe from the command line; None for those that are left out."""
-    found = {name: getattr(given, name) for name in Train.model_fields}
+    """Return the fields of the recipe that the command line gives."""
+    found = {name: value for name in Train.model_fields if (value := getattr(given, name)) is not None}
     mappings = (name for name, field in Train.model_fields.items() if get_origin(_plain(field.annotation)) is dict)
-    return found | {name: dict(found[name]) for name in mappings if found[name]}
+    return found | {name: dict(found[name]) for name in mappings if name in found}
 
 
 def swept_fields() -> list[str]:

@@ -1,6 +1,6 @@
 """`cnnc train SPEC --sweep NAME=VALUE,VALUE ...`: a run for each combination of values, and a table of the results.
 
-A name is a field of the recipe, or a parameter of the spec.
+A name is a field of the recipe, or a parameter of the spec. `null` is the default of a field.
 """
 
 import sys
@@ -23,15 +23,20 @@ if TYPE_CHECKING:
 
 def parse(texts: list[str]) -> dict[str, list[Any]]:
     """Return the values by name, each of them parsed as in a spec; raises WrongCall."""
+    from cnnc.text.python_data import parse_setting
+
     found: dict[str, list[Any]] = {}
     for text in texts:
         name, equals, values = text.partition("=")
-        if not equals or not name or name in found:
+        if not equals or not name or not values or name in found:
             raise WrongCall(f"--sweep: expected NAME=VALUE,VALUE with each name once, got {text!r}")
-        found[name] = [parameters([f"{name}={each}"])[name] for each in values.split(",")]
-        if wrong := [each for each in found[name] if each is not None and not isinstance(each, str | int | float)]:
-            raise WrongCall(f"--sweep: {name}: expected numbers, words, true, false or null, got {wrong[0]!r}")
-        if len(set(found[name])) < len(found[name]):
+        try:
+            found[name] = parse_setting(f"{name}=[{values}]")[1]
+        except ValueError as error:
+            raise WrongCall(f"--sweep: {error}") from None
+        if wrong := [each for each in found[name] if isinstance(each, dict)]:
+            raise WrongCall(f"--sweep: {name}: expected numbers, words, lists, true, false or null, got {wrong[0]!r}")
+        if any(each in found[name][:index] for index, each in enumerate(found[name])):
             raise WrongCall(f"--sweep: {name}: each value may be given only once, got {values}")
     return found
 
@@ -65,7 +70,7 @@ def run_sweep(given: Namespace, fields: dict[str, Any]) -> int:
     from cnnc.train.recipe import merged_recipe
     from cnnc.train.run import train
     from cnnc.train.set_aside import set_aside
-    from cnnc.train.sweep import JOURNAL, Interrupted, Sweep, table
+    from cnnc.train.sweep import JOURNAL, Interrupted, Sweep, spelt, table
 
     values = parse(given.sweep)
     require(["optuna"], "--sweep")
@@ -81,7 +86,7 @@ def run_sweep(given: Namespace, fields: dict[str, Any]) -> int:
     sweep = Sweep(folder, values, best)
 
     def one(number: int, chosen: dict[str, Any]) -> "Trained":
-        shown = " ".join(f"{name}={value}" for name, value in chosen.items())
+        shown = " ".join(f"{name}={spelt(value)}" for name, value in chosen.items())
         print(f"run {sweep.done + 1} of {sweep.count}: {shown}", flush=True)
         graph = load(given.spec, set={**settings, **{k: v for k, v in chosen.items() if k not in of_recipe}})
         recipe = {**fields, **{k.replace("-", "_"): v for k, v in chosen.items() if k in of_recipe}}

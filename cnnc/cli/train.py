@@ -159,5 +159,5 @@ def _weights(graph: Any, given: Namespace) -> Any:
     if given.weights is None:
         return None
     say = note if os.environ.get("RANK", "0") == "0" else lambda remark: None
-    fresh = merged_recipe(graph.train, {"fresh": given.fresh}).fresh
+    fresh = given.fresh or merged_recipe(graph.train, {}).fresh
     return read_start(graph, given.weights, fresh, given.map, given.key, say)

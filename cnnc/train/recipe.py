@@ -37,12 +37,12 @@ FIXED = (
 
 
 def merged_recipe(written: Train | None, given: Mapping[str, Any]) -> Train:
-    """Return the recipe with the fields in `given` that are not None; raises E203."""
+    """Return the recipe with the fields in `given`, of which None stands for the default; raises E203."""
     for name, value in given.items():
         if isinstance(value, float) and not isfinite(value):
             raise CnncError.of(Code.BAD_VALUE, f"`{name}` of the recipe must be a finite number, got {value}")
     base = written.model_dump(exclude_unset=True) if written else {}
-    values = overrides({**base, **{name: value for name, value in given.items() if value is not None}})
+    values = overrides({name: value for name, value in {**base, **given}.items() if value is not None})
     found: list[Diagnostic] = []
     span = next(iter(values.values())).span if values else None
     if span is None:

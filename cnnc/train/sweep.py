@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cnnc.columns import left, widest
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.write import make_folder, write_file
+from cnnc.language.validate import show
 from cnnc.train.monitor.metrics import METRICS, EpochRecord
 
 if TYPE_CHECKING:
@@ -57,11 +58,13 @@ class Sweep:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        self._folder, self._values, self._by = folder, values, by
+        self._folder, self._by = folder, by
         self._grid = [dict(zip(values, each, strict=True)) for each in product(*values.values())]
+        self._values = {name: list(each) for name, each in values.items()}
+        self._choices = {name: [*map(_choice, each)] for name, each in values.items()}
         make_folder(folder)
         optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # the runs print their own progress and errors
-        self._sampler = optuna.samplers.GridSampler(values, seed=0)
+        self._sampler = optuna.samplers.GridSampler(self._choices, seed=0)
         self._study: Study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
             sampler=self._sampler,
@@ -71,9 +74,9 @@ class Sweep:
         )
         begun = self._study.user_attrs.get("values")
         if begun is None:
-            self._study.set_user_attr("values", dict(values))
-        elif begun != {name: list(each) for name, each in values.items()}:
-            shown = " ".join(f"{name}={','.join(map(str, each))}" for name, each in begun.items())
+            self._study.set_user_attr("values", self._values)
+        elif begun != self._values:
+            shown = " ".join(f"{name}={','.join(map(spelt, each))}" for name, each in begun.items())
             raise CnncError.of(
                 Code.CANNOT_RESUME,
                 f"cannot resume the sweep in {folder}: its values are {shown}",
@@ -98,11 +101,11 @@ class Sweep:
         failed: list[CnncError] = []
 
         def trial(trial: "Trial") -> float:
-            chosen = {name: trial.suggest_categorical(name, each) for name, each in self._values.items()}
-            number = self._grid.index(chosen)
+            chosen = [trial.suggest_categorical(name, each) for name, each in self._choices.items()]
+            number = [*product(*self._choices.values())].index(tuple(chosen))
             trial.set_user_attr("number", number)
             try:
-                trained = train(number, chosen)
+                trained = train(number, self._grid[number])
             except CnncError as error:
                 trial.set_user_attr("error", error.diagnostics[0].message)
                 failed.append(error)
@@ -127,7 +130,8 @@ class Sweep:
             about = trial.user_attrs
             if trial.state.is_finished() and "number" in about:
                 best = EpochRecord.of_json(about["best"]) if "best" in about else None
-                found[about["number"]] = SweepResult(about["number"], trial.params, best, about.get("error"))
+                number = about["number"]
+                found[number] = SweepResult(number, self._grid[number], best, about.get("error"))
         return sorted(found.values(), key=self._rank)
 
     def _rank(self, result: SweepResult) -> tuple[float, float, int]:
@@ -139,6 +143,18 @@ class Sweep:
     def _write(self) -> None:
         about = {"values": dict(self._values), "runs": [each.as_json() for each in self._results()]}
         write_file(self._folder / RESULTS, (json.dumps(about, indent=2) + "\n").encode())
+
+
+def spelt(value: Any) -> str:
+    """Return a value as in a spec, without quotes."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(spelt, value))}]"
+    return value if isinstance(value, str) else show(value)
+
+
+def _choice(value: Any) -> Any:
+    """Return a value as Optuna takes it, which takes no lists."""
+    return json.dumps(value) if isinstance(value, list) else value
 
 
 def _all_failed(last: SweepResult) -> CnncError:
@@ -155,7 +171,7 @@ def table(results: Sequence[SweepResult], by: str | None, folder: Path) -> str:
     head = [*names, METRICS[name].label, "loss", "epoch", "folder"]
     rows = [head]
     for each in results:
-        chosen = [str(each.values[key]) for key in names]
+        chosen = [spelt(each.values[key]) for key in names]
         if each.best is None:
             rows.append([*chosen, "failed", "", "", each.error or ""])
             continue

@@ -14,7 +14,7 @@ def read(**fields):
 
 
 def test_what_is_given_stands_in_the_specs_place():
-    found = merged_recipe(read(lr=0.9, batch=64, momentum=0.5), {"lr": 0.1, "precision": "bf16", "seed": None})
+    found = merged_recipe(read(lr=0.9, batch=64, momentum=0.5, seed=3), {"lr": 0.1, "precision": "bf16", "seed": None})
     assert (found.lr, found.batch, found.momentum, found.precision, found.seed) == (0.1, 64, 0.5, "bf16", None)
 
 

@@ -86,16 +86,33 @@ def test_a_run_that_fails_is_a_row_and_the_others_go_on(sweep):
     assert (again.exit_code, "all runs of the sweep have failed, the last: `lr`" in again.stderr) == (1, True)
 
 
+def test_lists_and_null_are_values_and_null_is_the_default(sweep, tmp_path):
+    def go(*options):
+        return sweep(
+            "runs", "--epochs", "1", "--ema", "0.5", *options, values=["ema=0.5,null", "augment=[],[flip,crop]"]
+        )
+
+    done = go()
+    assert "ema=null augment=[flip, crop]" in done.stdout
+    assert sum(row.startswith("null  [flip, crop]  ") for row in done.stdout.splitlines()) == 1
+    found = outcomes(tmp_path / "runs")
+    assert len({str(scores) for *_, scores in found}) == 4
+    assert go("--resume").exit_code == 0
+    assert outcomes(tmp_path / "runs") == found
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
         (["lr"], "expected NAME=VALUE,VALUE with each name once, got 'lr'"),
         (["lr=1,2", "lr=3"], "expected NAME=VALUE,VALUE with each name once, got 'lr=3'"),
         (["lr=1,1"], "lr: each value may be given only once, got 1,1"),
-        (["augment=[flip]"], "augment: expected numbers, words, true, false or null, got ['flip']"),
         (["momentun=0,0.9"], "did you mean the field `momentum` of the recipe?"),
         (["widht=2,4"], "did you mean `width`?"),
         (["colour=1,2"], "choose one of `width`, or a field of the recipe (see `cnnc train --help`)"),
+        (["lr="], "expected NAME=VALUE,VALUE with each name once, got 'lr='"),
+        (["augment=[flip"], "--sweep: augment: a ',' or a ']' is missing here"),
+        (["lr_scale={fc: 2}"], "lr_scale: expected numbers, words, lists, true, false or null, got {'fc': 2}"),
     ],
 )
 def test_wrong_values_are_a_wrong_call(sweep, values, says):
