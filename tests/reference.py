@@ -3,10 +3,13 @@
 Takes a page and returns it with its parts regenerated, each between `<!-- NAME -->` and `<!-- end NAME -->`.
 """
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from itertools import groupby
+from typing import Any
 
 from cnnc.expand import blocks, infer_node
 from cnnc.expand.limits import MAX_LINKS, MAX_NODES
@@ -19,6 +22,7 @@ from cnnc.targets import torch_module
 from cnnc.text import composer, source
 from tests.agreement.one_node import graph_of
 from tests.agreement.rows import rows
+from tests.bench import quality
 
 
 def ops() -> str:
@@ -98,8 +102,16 @@ def absent() -> str:
     return "\n".join(["| op | |", "| --- | --- |", *(f"| {group} | {help} |" for group, help in names.items())])
 
 
+def measured(table: Callable[[Mapping[str, Any]], str]) -> str:
+    """A table of what the recipes reach, from the figures in the repository."""
+    results = json.loads(quality.MEASURED.read_text(encoding="utf-8"))
+    return table({name: results[name] for name in quality.MEASURES if name in results})
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "train": train,
+    "recipes": partial(measured, quality.recipes),
+    "ablations": partial(measured, quality.ablations),
     "index": index,
     "ops": ops,
     "limits": limits,

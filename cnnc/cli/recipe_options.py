@@ -44,10 +44,8 @@ def recipe_fields(given: Namespace) -> dict[str, Any]:
 
 
 def swept_fields() -> list[str]:
-    """Return the names of the fields that a sweep can vary: those of one number or word."""
-    return [
-        name for name, field in Train.model_fields.items() if get_origin(_plain(field.annotation)) not in (list, dict)
-    ]
+    """Return the names of the fields that a sweep can vary: all but mappings."""
+    return [name for name, field in Train.model_fields.items() if get_origin(_plain(field.annotation)) is not dict]
 
 
 def _plain(kind: Any) -> Any:
