@@ -93,7 +93,7 @@ def largest_difference(spec):
         built = build(spec, targets=["onnx"], out=out)
         path = next(Path(built.folder) / name for name in built.files if name.endswith(".onnx"))
         imported = with_blocks(read(path))
-        largest = prove(imported, path).largest
+        largest = prove(imported, path, timeout=900).largest  # large files are slow on a busy machine
     assert largest < 1e-4
     before, after = load(spec), load(imported.spec)
     assert [each.name for each in after.inputs] == [each.name for each in before.inputs]
