@@ -6,16 +6,14 @@ needed). All other values have the names of their nodes.
 """
 
 import builtins
-import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from keyword import iskeyword
 from typing import Any
 
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.targets.module_scopes import ModuleScope, called, scopes
+from cnnc.targets.python_text import identifier, source
 
 INFIX = {
     "operator.add": "+",
@@ -78,18 +76,15 @@ class Statement:
 
 
 class ForwardSource:
-    """The statements and submodules of one scope, without those of inner scopes."""
+    """The statements and submodules of one scope, without those of inner scopes; `lists` are its lists of modules."""
 
-    def __init__(self, graph: Graph, scope: ModuleScope) -> None:
-        self.graph, self.scope = graph, scope
+    def __init__(self, graph: Graph, scope: ModuleScope, lists: frozenset[str]) -> None:
+        self.graph, self.scope, self.lists = graph, scope, lists
         self.submodules: list[Submodule] = []
         self.statements: list[Statement] = []
         self._taken: set[str] = set(RESERVED)
         self._modules = sorted(scope.local(each.path) for each in scopes(scope) if each.runs is None)
         self._targets: set[str] = set()
-        # the nodes of a scope without a module may share parameters, so their containers may have gaps
-        own = [item.path for item in scope.items if [scope.path, *graph.scopes_of(item.path)][-1] == scope.path]
-        self.lists = lists(map(scope.local, own))
         self.takes = [self._value(called(graph, ref)) for ref in scope.takes]
         self.values = dict(zip(scope.takes, self.takes, strict=True))
 
@@ -239,17 +234,6 @@ def access(target: str, lists: frozenset[str]) -> str:
         place += f"[{part}]" if path in lists else f'["{part}"]'
         path = f"{path}.{part}"
     return place
-
-
-def source(value: Any) -> str:
-    """Return the source of a value, with strings in double quotes."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
-
-
-def identifier(name: str) -> str:
-    """Return `name` changed to a valid Python identifier."""
-    name = re.sub(r"\W", "_", name)
-    return f"_{name}" if name[:1].isdigit() else f"{name}_" if iskeyword(name) else name
 
 
 def _values(data: Any) -> list[Term]:

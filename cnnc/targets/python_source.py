@@ -7,18 +7,17 @@ keys, in the same order, as that of `cnnc.targets.torch_module`.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from inspect import signature
 from itertools import accumulate, chain, count
-from textwrap import wrap
 from typing import Any
 
 from cnnc.graph.graph import Graph
 from cnnc.targets.module_scopes import ModuleScope, divide
-from cnnc.targets.python_forward import TENSOR, ForwardSource, Submodule, access, identifier, source
+from cnnc.targets.python_forward import TENSOR, ForwardSource, Submodule, access, lists
+from cnnc.targets.python_text import annotation, docstring, identifier, source, wrapped
 
-WIDTH = 110
 PAIRS = ("kernel_size", "stride", "padding", "dilation")  # torch takes a single number for an equal pair
 
 
@@ -56,7 +55,7 @@ def write(graph: Graph) -> str:
     writer = _Writer(graph, root)
     for level in _by_height(root):
         writer.add_level(level)
-    about = _docstring(graph.description or graph.name)
+    about = docstring(graph.description or graph.name)
     text = "\n\n\n".join(writer.classes)
     functional = "import torch.nn.functional as F\n" if re.search(r"\bF\.", text) else ""
     plain = "import torch\n" if re.search(r"\btorch\.", text) else ""
@@ -93,16 +92,21 @@ class _Writer:
                 )
 
     def _body(self, scope: ModuleScope) -> Body:
-        forward = ForwardSource(self.graph, scope)
+        submodules = self._forward(scope, frozenset()).submodules  # not every node has one, so a list may have gaps
+        forward = self._forward(scope, lists(each.target for each in submodules if not each.within))
+        lines = tuple(forward.lines())
+        takes = tuple(map(repr, forward.takes))
+        grows = bool(scope.path) and any(keys.startswith(f"{scope.path}.") for keys in self.adopted)
+        return Body(scope.block, tuple(forward.submodules), forward.lists, takes, len(scope.gives), lines, grows)
+
+    def _forward(self, scope: ModuleScope, lists: frozenset[str]) -> ForwardSource:
+        forward = ForwardSource(self.graph, scope, lists)
         for item in scope.items:
             if isinstance(item, ModuleScope):
                 forward.add_scope(item, *self.made[item.runs or item.path])
             else:
                 forward.add_node(item)
-        lines = tuple(forward.lines())
-        takes = tuple(map(repr, forward.takes))
-        grows = bool(scope.path) and any(keys.startswith(f"{scope.path}.") for keys in self.adopted)
-        return Body(scope.block, tuple(forward.submodules), forward.lists, takes, len(scope.gives), lines, grows)
+        return forward
 
     def _about(self, scope: ModuleScope) -> str | None:
         """Return a docstring that names the results of the network's forward, if there are several."""
@@ -172,8 +176,8 @@ def _parameters(bodies: list[Body]) -> Parameters:
 
 def _class(name: str, body: Body, parameters: Parameters, about: str | None) -> Iterator[str]:
     yield f"class {name}({'nn.Sequential' if body.is_chain else 'nn.Module'}):"
-    takes = ["self", *(f"{each}: {_annotation(column)}" for each, column in parameters.columns.items())]
-    yield from _wrapped("    def __init__(", takes, ") -> None:")
+    takes = ["self", *(f"{each}: {annotation(column)}" for each, column in parameters.columns.items())]
+    yield from wrapped("    def __init__(", takes, ") -> None:")
     if body.is_chain:
         yield "        super().__init__("
         for index, submodule in enumerate(body.submodules):
@@ -184,7 +188,7 @@ def _class(name: str, body: Body, parameters: Parameters, about: str | None) -> 
     yield from _submodules(body, parameters)
     yield ""
     result = "Tensor" if body.gives == 1 else f"tuple[{', '.join(['Tensor'] * body.gives)}]"
-    yield from _wrapped("    def forward(", ["self", *(f"{each}: Tensor" for each in body.takes)], f") -> {result}:")
+    yield from wrapped("    def forward(", ["self", *(f"{each}: Tensor" for each in body.takes)], f") -> {result}:")
     if about:
         yield f'        """{about}"""'
     yield from (f"        {line}" for line in body.lines)
@@ -226,14 +230,14 @@ def _made(start: str, index: int, submodule: Submodule, parameters: Parameters, 
         shown = {name: parameters.uses.get((index, name), value) for name, value in submodule.arguments.items()}
         names = [name.removesuffix(".shape") for name in shown if name.endswith(".shape")]
         items = [f'"{name}": torch.full({shown[f"{name}.shape"]}, {shown[f"{name}.fill"]})' for name in names]
-        return _wrapped(f"{start}nn.ParameterDict({{", items, f"}}){end}")
+        return wrapped(f"{start}nn.ParameterDict({{", items, f"}}){end}")
     if submodule.kind == TENSOR:
         shape, fill, deviation = (
             parameters.uses.get((index, name), value) for name, value in submodule.arguments.items()
         )
         drawn = f" + {deviation} * torch.randn({shape})" if deviation else ""
         start = start.replace("add_module", "register_parameter")
-        return _wrapped(f"{start}nn.Parameter(", [f"torch.full({shape}, {fill}){drawn}"], f"){end}")
+        return wrapped(f"{start}nn.Parameter(", [f"torch.full({shape}, {fill}){drawn}"], f"){end}")
     default = _defaults(submodule.kind)
     items = []
     for name, value in submodule.arguments.items():
@@ -242,7 +246,7 @@ def _made(start: str, index: int, submodule: Submodule, parameters: Parameters, 
             items.append(f"{name}={parameters.uses[index, name]}")
         elif name not in default or default[name] != short:
             items.append(f"{name}={source(short)}")
-    return _wrapped(f"{start}{submodule.kind}(", items, f"){end}")
+    return wrapped(f"{start}{submodule.kind}(", items, f"){end}")
 
 
 def _defaults(kind: str) -> dict[str, Any]:
@@ -255,46 +259,6 @@ def _defaults(kind: str) -> dict[str, Any]:
     return {name: each.default for name, each in parameters.items()}
 
 
-def _wrapped(start: str, items: list[str], end: str) -> Iterator[str]:
-    """Yield a call or signature: on one line if it fits, otherwise with one item per line."""
-    line = f"{start}{', '.join(items)}{end}"
-    if len(line) <= WIDTH or not items:
-        yield line
-        return
-    indent = " " * (len(start) - len(start.lstrip()))
-    call = start.removesuffix("{").removesuffix("(")
-    holder, inside, arguments = call.rpartition("(")
-    if inside and end.endswith("))"):  # the call is the last argument of another
-        *before, kind = arguments.split(", ")
-        yield f"{holder}("
-        yield from (f"{indent}    {each}," for each in before)
-        yield f"{indent}    {kind}{start[len(call) :]}"
-        yield from (f"{indent}        {each}," for each in items)
-        yield f"{indent}    {end[:-1]}{',' if before else ''}"
-        yield f"{indent})"
-        return
-    yield start
-    yield from (f"{indent}    {each}," for each in items)
-    yield f"{indent}{end}"
-
-
 def _short(name: str, value: Any) -> Any:
     """Return a single number for an equal pair, if torch accepts it for this argument."""
     return value[0] if name.endswith(PAIRS) and isinstance(value, tuple) and value == (value[0],) * 2 else value
-
-
-def _annotation(values: Iterable[Any]) -> str:
-    """Return the type annotation of a parameter with these values."""
-    return " | ".join(dict.fromkeys(map(_type, values)))
-
-
-def _type(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"tuple[{', '.join(map(_type, value))}]"
-    return type(value).__name__
-
-
-def _docstring(text: str) -> str:
-    """Return the text as a docstring, wrapped, and without characters that could end it."""
-    first, *rest = wrap(text.replace("\\", "/").replace('"', "'"), WIDTH, break_on_hyphens=False) or [""]
-    return "\n".join([f'"""{first}', *rest, '"""']) if rest else f'"""{first}"""'

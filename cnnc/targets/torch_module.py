@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.language.names import TORCHSCRIPT
 from cnnc.targets.module_scopes import ModuleScope, called, divide
-from cnnc.targets.python_forward import identifier
+from cnnc.targets.python_text import identifier
 
 if TYPE_CHECKING:
     import torch

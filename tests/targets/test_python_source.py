@@ -35,6 +35,20 @@ def test_it_has_the_same_keys_and_computes_the_same(graph):
         assert torch.equal(a, b)
 
 
+def test_a_list_has_no_gap_where_a_round_of_it_has_no_module():
+    """The first pool is written in functions, because torch's module allows no padding beyond half the kernel."""
+    pools = {"avg_pool": {"kernel": 73, "padding": "same_lower", "count_padding": False, "repeat": 2}}
+    rounds = {"name": "x", "over": {"v": [1, 0]}, "nodes": [{"scale": {"when": "$(v == 1)"}}, "relu"]}
+    shared = {"name": "y", "over": {"v": [1, 0]}, "share": "x", "nodes": [{"scale": {"when": "$(v == 1)"}}, "tanh"]}
+    nodes = [{"each": rounds}, {"each": shared}, pools]
+    graph = load({"cnnc": 1, "name": "net", "input": {"image": [3, 2, 1]}, "nodes": nodes})
+    module, (_, network) = live(graph), compiled(graph)
+    other = network()
+    other.load_state_dict(module.state_dict())
+    x = torch.randn(2, 3, 2, 1)
+    assert torch.equal(*(outputs(each, x)[0] for each in (other, module)))
+
+
 def test_the_network_says_what_it_returns_where_that_is_several():
     spec = {"cnnc": 1, "name": "net", "input": {"x": [4]}, "nodes": ["relu", "tanh"]}
     one, two = (python_source.write(load({**spec, "outputs": some})) for some in (["tanh"], ["tanh", "relu"]))
