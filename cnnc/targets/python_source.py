@@ -92,8 +92,9 @@ class _Writer:
                 )
 
     def _body(self, scope: ModuleScope) -> Body:
-        submodules = self._forward(scope, frozenset()).submodules  # not every node has one, so a list may have gaps
-        forward = self._forward(scope, lists(each.target for each in submodules if not each.within))
+        made = self._forward(scope, frozenset()).submodules  # not every node has one, so a list may have gaps
+        modules = (each.target for each in made if not each.within and each.kind != TENSOR)
+        forward = self._forward(scope, lists(modules))
         lines = tuple(forward.lines())
         takes = tuple(map(repr, forward.takes))
         grows = bool(scope.path) and any(keys.startswith(f"{scope.path}.") for keys in self.adopted)
@@ -200,7 +201,7 @@ def _submodules(body: Body, parameters: Parameters) -> Iterator[str]:
     for index, submodule in enumerate(body.submodules):
         if submodule.within:
             place, _, name = submodule.target.rpartition(".")
-            start = f'        self.get_submodule("{place}").add_module("{name}", '
+            start = f'        self.get_submodule("{place}").{_adds(submodule.kind)}("{name}", '
             yield from _made(start, index, submodule, parameters, ")")
             continue
         holders = list(accumulate(submodule.target.split(".")[:-1], "{}.{}".format))
@@ -209,19 +210,25 @@ def _submodules(body: Body, parameters: Parameters) -> Iterator[str]:
                 started.add(holder)
                 start, end = _place(holder, body.lists)
                 yield f"{start}{'nn.ModuleList()' if holder in body.lists else 'nn.ModuleDict()'}{end}"
-        start, end = _place(submodule.target, body.lists)
+        start, end = _place(submodule.target, body.lists, submodule.kind)
         yield from _made(start, index, submodule, parameters, end)
 
 
-def _place(target: str, lists: frozenset[str]) -> tuple[str, str]:
+def _adds(kind: str) -> str:
+    """Return the name of the method that adds something of this kind to a module."""
+    return "register_parameter" if kind == TENSOR else "add_module"
+
+
+def _place(target: str, lists: frozenset[str], kind: str = "nn.Module") -> tuple[str, str]:
     """Return the source before and after a submodule's constructor call that stores it at `target`."""
     holder, _, part = target.rpartition(".")
     inside = f"        {access(holder, lists) if holder else 'self'}"
-    if holder in lists:
+    if kind != TENSOR and holder in lists:
         return f"{inside}.append(", ")"
-    if holder:
+    if kind != TENSOR and holder:
         return f'{inside}["{part}"] = ', ""
-    return (f"{inside}.{part} = ", "") if part.isidentifier() else (f'{inside}.add_module("{part}", ', ")")
+    plain = part.isidentifier() and not holder
+    return (f"{inside}.{part} = ", "") if plain else (f'{inside}.{_adds(kind)}("{part}", ', ")")
 
 
 def _made(start: str, index: int, submodule: Submodule, parameters: Parameters, end: str) -> Iterator[str]:
@@ -236,7 +243,6 @@ def _made(start: str, index: int, submodule: Submodule, parameters: Parameters, 
             parameters.uses.get((index, name), value) for name, value in submodule.arguments.items()
         )
         drawn = f" + {deviation} * torch.randn({shape})" if deviation else ""
-        start = start.replace("add_module", "register_parameter")
         return wrapped(f"{start}nn.Parameter(", [f"torch.full({shape}, {fill}){drawn}"], f"){end}")
     default = _defaults(submodule.kind)
     items = []

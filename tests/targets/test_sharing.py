@@ -220,6 +220,31 @@ class Bare(nn.Module):
         return t * self.p + self.p
 
 
+def bare_train_only():
+    """The owner of bare tensors in a list is only for training, so a deployed network has them without their module."""
+    tensor = {"parameter": {"shape": [4, 8, 8], "deviation": 1}}
+    nodes = [
+        tensor,
+        conv(4, 1, **{"from": "input"}),
+        tensor,
+        {"mul": {"from": ["1", "0"]}},
+        {"add": {"from": ["3", "2"]}},
+    ]
+    uses = [{"block": {"name": "x"}}, {"block": {"name": "y", "from": "image", "share": "x"}}]
+    outputs = {"y": "y", "x": {"from": "x", "only": "train"}}
+    return net(*uses, blocks={"block": {"names": "index", "nodes": nodes}}, outputs=outputs)
+
+
+class BareTrainOnly(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.randn(4, 8, 8)), nn.Parameter(torch.randn(4, 8, 8))
+        self.c = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        return self.c(x) * self.a + self.b, self.c(x) * self.a + self.b
+
+
 CASES = {
     "siamese": (siamese, Siamese),
     "unrolled": (unrolled, Unrolled),
@@ -230,6 +255,7 @@ CASES = {
     "partly train only": (partly_train_only, PartlyTrainOnly),
     "chain train only": (chain_train_only, ChainTrainOnly),
     "bare tensors": (bare, Bare),
+    "bare tensors train only": (bare_train_only, BareTrainOnly),
 }
 
 
