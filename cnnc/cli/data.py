@@ -101,6 +101,7 @@ def _for_size(given: Namespace) -> "tuple[Frame, Labelling]":
     from cnnc.data import masks
     from cnnc.data.dataset import CLASS
     from cnnc.data.frame import Frame
+    from cnnc.data.pictures import MAX_PIXELS
     from cnnc.data.preprocess import Preprocess
     from cnnc.diagnostics import CnncError, Code
     from cnnc.graph.graph import Input, Picture
@@ -109,6 +110,8 @@ def _for_size(given: Namespace) -> "tuple[Frame, Labelling]":
     size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", given.size)
     if size is None or 0 in (height := int(size[1]), width := int(size[2])):
         raise WrongCall(f"--size: expected HEIGHTxWIDTH, such as 224x224, got {given.size!r}")
+    if height * width > MAX_PIXELS:
+        raise WrongCall(f"--size: {given.size} are {height * width:,} pixels; the limit is {MAX_PIXELS:,}")
     if given.masks or masks.find(Path(given.data)):
         message = f"{given.data} has masks, which are packed for the network that learns them"
         raise CnncError.of(Code.DATA_MISFIT, message, help="use `--spec SPEC` in place of `--size`")

@@ -93,7 +93,8 @@ def _evaluate(
     if kind == "segmentation":
         from cnnc.inference.evaluate_masks import evaluate_masks, pairs_of
 
-        return evaluate_masks(scorer, pairs_of(pictures), progress, skip_unreadable=skip, skipped=pictures.skipped)
+        pairs = pairs_of(pictures, scorer.contract.input)
+        return evaluate_masks(scorer, pairs, progress, skip_unreadable=skip, skipped=pictures.skipped)
     if kind in ("probabilities", "vector"):
         from cnnc.inference.evaluate_labels import evaluate_labels
 

@@ -28,7 +28,7 @@ def parse(texts: list[str]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for text in texts:
         name, equals, values = text.partition("=")
-        if not equals or not name or not values or name in found:
+        if not equals or not name or not values.strip() or name in found:
             raise WrongCall(f"--sweep: expected NAME=VALUE,VALUE with each name once, got {text!r}")
         try:
             found[name] = parse_setting(f"{name}=[{values}]")[1]

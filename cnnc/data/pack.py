@@ -20,7 +20,7 @@ from cnnc.data.dataset import Data, DecodedSplit, Part
 from cnnc.data.examples import mask_of, picture_of
 from cnnc.data.frame import Frame
 from cnnc.data.npz import CLASSES
-from cnnc.data.packed import ABOUT, GREY, TEST, TRAIN, VERSION, npy_header, seal
+from cnnc.data.packed import ABOUT, GREY, TEST, TRAIN, VERSION, PackedSplit, npy_header, seal
 from cnnc.data.pictures import DecodedPicture, decoders
 from cnnc.diagnostics import CnncError, Code
 from cnnc.files.write import write_file
@@ -62,10 +62,11 @@ class _PackWriter:
     def __init__(self, frame: Frame, channels: int, progress: Callable[[], None]) -> None:
         self._frame, self._channels, self._progress = frame, channels, progress
         self.shapes: dict[str, tuple[int, ...]] = {}
-        self._grey = False  # whether colours were removed
+        self._grey = False  # whether colours were removed, now or when a pack was written that is packed again
 
     def write(self, file: BinaryIO, parts: dict[str, Part], classes: Sequence[str] | None) -> None:
         self.shapes = {name: (len(part), *self._frame.size, self._channels) for name, part in parts.items()}
+        self._grey = any(isinstance(part, PackedSplit) and part.grey for part in parts.values())
         arrays = [f"{kind}_{name}" for name in parts for kind in "xy"] + [f"seals_{name}" for name in parts]
         arrays += [GREY] if classes is None else [GREY, CLASSES]
         about = {"version": VERSION, "arrays": arrays, "shapes": self.shapes}

@@ -9,6 +9,7 @@ arrays, and the shapes of the pictures.
 
 import hashlib
 import json
+import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -36,7 +37,12 @@ class Pixels:
     """Pictures in a pack, uint8 (N, H, W, C): an array whose rows are read, and checked, when they are taken."""
 
     def __init__(self, path: Path, mapped: NDArray[np.uint8], seals: NDArray[np.uint8]) -> None:
+        import torch
+
         self.path, self._mapped, self._seals = path, mapped, seals
+        with warnings.catch_warnings():  # torch warns of arrays that cannot be written; nobody writes this tensor
+            warnings.simplefilter("ignore", UserWarning)
+            self._tensor = torch.from_numpy(mapped)
         self._rows = np.arange(len(mapped))
         self._intact = np.zeros(len(mapped), bool)  # shared with the parts that are taken
 
@@ -64,7 +70,7 @@ class Pixels:
         chosen = self._rows[index]
         rows = np.atleast_1d(chosen)
         # torch reads on several threads, and lets other threads of Python run meanwhile
-        found: NDArray[np.uint8] = torch.from_numpy(self._mapped).index_select(0, torch.from_numpy(rows)).numpy()
+        found: NDArray[np.uint8] = self._tensor.index_select(0, torch.from_numpy(rows)).numpy()
         for row, picture in zip(rows, found, strict=True):
             if not self._intact[row]:
                 self._require_intact(row, picture)
@@ -166,7 +172,7 @@ def _split(path: Path, about: dict[str, Any], part: str, target: Labelling) -> P
 
 
 def _mapped(path: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return an array of the archive, memory-mapped; what is written to it stays in memory."""
+    """Return an array of the archive, memory-mapped: read-only, since a private mapping counts as used memory."""
     with reading(path), zipfile.ZipFile(path) as archive, path.open("rb") as file:
         member = archive.getinfo(f"{name}.npy")
         file.seek(member.header_offset)
@@ -177,4 +183,4 @@ def _mapped(path: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         if file.read(len(before)) != before or member.compress_type != zipfile.ZIP_STORED:
             reason = f"it is damaged or was packed again by another program: `{name}` cannot be mapped"
             raise unreadable(path, reason, "write it again with `cnnc data pack`")
-        return np.memmap(path, np.uint8, "c", file.tell(), shape)
+        return np.memmap(path, np.uint8, "r", file.tell(), shape)

@@ -19,6 +19,7 @@ from cnnc.artifacts.contract import InputContract, OutputContract
 from cnnc.columns import left, widest
 from cnnc.data.dataset import IGNORED, DecodedSplit, Part, Unreadable
 from cnnc.data.masks import Pair, prepare_mask, read_mask
+from cnnc.data.packed import PackedSplit
 from cnnc.data.pictures import DecodedPicture, decoders, open_picture, prepare
 from cnnc.data.placement import Framing, place
 from cnnc.data.shards import Shards
@@ -26,7 +27,7 @@ from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.diagnostics.render import visible
 from cnnc.graph.output_kinds import MOST_CLASSES, OUTSIDE, class_count
 from cnnc.inference import confusion
-from cnnc.inference.evaluation_batches import batch_size
+from cnnc.inference.evaluation_batches import batch_size, preprocess_of
 from cnnc.inference.scorers import Scorer, require_finite, unsuited
 from cnnc.inference.shown import spread, winners
 
@@ -117,11 +118,10 @@ class MaskEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class DecodedPair:
-    """A picture (H, W, C) in memory, its name, and its mask (H, W)."""
+    """A picture (H, W, C) in an array, and its mask (H, W)."""
 
-    name: str
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
+    split: DecodedSplit
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +146,12 @@ class _Example:
     truth: NDArray[np.uint8]
 
 
-def pairs_of(split: Part) -> "Sequence[AnyPair]":
-    """Return the pictures of a split with their masks."""
+def pairs_of(split: Part, to: InputContract) -> "Sequence[AnyPair]":
+    """Return the pictures of a split with their masks; raises E510 if a pack lacks what the model's input needs."""
     if isinstance(split, DecodedSplit):
-        both = enumerate(zip(split.images, split.labels, strict=True))
-        return [DecodedPair(f"of picture {index:,}", image, mask) for index, (image, mask) in both]
+        if isinstance(split, PackedSplit) and to.mode is not None:
+            split.require_enough(preprocess_of(to))
+        return [DecodedPair(split, index) for index in range(len(split))]
     if isinstance(split, Shards):
         return [ShardPair(split, index) for index in range(len(split))]
     return list(map(Pair, split.paths, split.masks))
@@ -221,7 +222,10 @@ def _batches(pairs: Sequence[AnyPair], to: InputContract, size: int) -> Iterator
 def _opened(pair: AnyPair) -> tuple[DecodedPicture, NDArray[np.uint8], str]:
     """Return a picture, its mask, and the name of the mask."""
     if isinstance(pair, DecodedPair):
-        return DecodedPicture(pair.name, Image.fromarray(pair.image.squeeze())), pair.mask, pair.name
+        name = f"of picture {pair.index:,}"
+        image = pair.split.images[pair.index]
+        picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+        return DecodedPicture(name, picture), pair.split.labels[pair.index], name
     if isinstance(pair, ShardPair):
         opened = pair.shards.picture(pair.index)
         size = opened.image.height, opened.image.width

@@ -18,6 +18,8 @@ from cnnc.ops.types import TensorType
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cnnc.data.preprocess import Preprocess
+
 NUMBERS = 1 << 21  # input values per batch: 8 MiB, and activations of at most some hundreds of MiB
 LARGEST = 512
 
@@ -34,14 +36,20 @@ def batch_size(shape: tuple[int | None, ...], unknown: int) -> int:
     return unknown if None in shape else max(1, min(LARGEST, NUMBERS // prod(side or 1 for side in shape)))
 
 
+def preprocess_of(to: InputContract) -> "Preprocess":
+    """Return the preprocessing of a model's input, which takes pictures."""
+    from cnnc.data.preprocess import Preprocess
+
+    picture = Picture(to.mode or "", to.mean, to.std, to.resize, to.crop, to.interpolation, to.scale)
+    return Preprocess(Input(to.name, TensorType(to.shape), picture))
+
+
 def _prepared(split: DecodedSplit, to: InputContract, batch: int) -> "Iterator[Tensor]":
     import torch
 
     from cnnc.data.packed import PackedSplit
-    from cnnc.data.preprocess import Preprocess
 
-    picture = Picture(to.mode or "", to.mean, to.std, to.resize, to.crop, to.interpolation, to.scale)
-    preprocess = Preprocess(Input(to.name, TensorType(to.shape), picture))
+    preprocess = preprocess_of(to)
     if isinstance(split, PackedSplit):
         split.require_enough(preprocess)
     for start in range(0, len(split), batch):

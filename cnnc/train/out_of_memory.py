@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from cnnc.diagnostics import CnncError, Code
 from cnnc.language.recipe import Train
 
-OF_CPU = "DefaultCPUAllocator"  # torch has no error of its own for the memory of the CPU
+TOLD = ("DefaultCPUAllocator", "MPS backend out of memory")  # torch has errors of its own for CUDA alone
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def reported_exhaustion(recipe: Train) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and OF_CPU not in str(error):
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(each in str(error) for each in TOLD):
             raise
         blocks = "" if recipe.recompute else "; `--recompute` keeps less of a network of blocks"
         message = f"the memory does not suffice to train with `batch: {recipe.batch}`"

@@ -18,7 +18,8 @@ if sys.platform != "win32":
 
 
 def lock_of(folder: Path) -> Path:
-    """Return the path of the folder's lock."""
+    """Return the path of the folder's lock, by whatever path the folder is reached."""
+    folder = Path(os.path.realpath(folder))
     return folder.with_name(f".{folder.name}.cnnc-running")
 
 

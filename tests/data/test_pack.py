@@ -3,12 +3,14 @@
 import errno
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from cnnc.artifacts.contract import InputContract
 from cnnc.data import pack as packing
 from cnnc.data import packed
 from cnnc.data.dataset import Data, DecodedSplit, Files, Labelling, fingerprint, hold_out
@@ -20,6 +22,7 @@ from cnnc.data.packed import PackedSplit
 from cnnc.data.preprocess import Preprocess
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.graph import Input, Picture
+from cnnc.inference.evaluate_masks import _opened, pairs_of
 from cnnc.ops.types import TensorType
 from tests.command import run_command
 from tests.damage import damaged
@@ -200,6 +203,27 @@ def test_a_pack_that_has_too_little_for_the_network_is_refused(written, tmp_path
     pack(data_of(files(tmp_path)), Frame(preprocess()), path)
     found = refused(load(path).train.require_enough, preprocess(Picture("rgb", (), (), (4, 4))))
     assert "were packed for a network that takes grey" in found.message
+    pack(load(path), Frame(preprocess()), path)
+    assert load(path).train.grey
+
+
+def test_masks_of_a_pack_are_scored_one_by_one_and_only_if_it_has_enough(tmp_path, refused):
+    images, masks = np.ones((2, 4, 1, 3), np.uint8), np.zeros((2, 4, 1), np.uint8)
+    picture = Picture("rgb", (), (), (4, 1))
+    frame = Frame(Preprocess(Input("image", TensorType((3, 4, 1)), picture)))
+    pack(data_of(DecodedSplit(images, masks)), frame, tmp_path / "p.npz")
+    split = load(tmp_path / "p.npz", target=Labelling("segmentation", 5)).train
+    to = InputContract(name="image", shape=(3, 4, 1), mode="rgb", resize=(4, 1))
+    pair, _ = pairs_of(split, to)
+    assert pair.split is split
+    assert _opened(pair)[0].image.size == (1, 4)
+    larger = replace(to, shape=(3, 5, 1), resize=(5, 1))
+    assert "but the network needs 5 × 1" in refused(pairs_of, split, larger).message
+
+
+def test_a_pack_is_mapped_without_room_for_it_in_memory(written):
+    path, _ = written
+    assert not load(path).train.images._mapped.flags.writeable  # a private mapping that can be written counts as used
 
 
 def test_a_full_disk_leaves_the_earlier_file(written, monkeypatch, refused):
@@ -251,6 +275,11 @@ def test_the_command_refuses_what_does_not_fit(tmp_path, monkeypatch):
         (("pack", "set", "-o", "p.npz"), 2, "needs either --spec SPEC or --size HxW"),
         (("pack", "set", "-o", "p.tar", "--size", "4x4"), 2, "a pack ends in .npz, got p.tar"),
         (("pack", "set", "-o", "p.npz", "--size", "4"), 2, "expected HEIGHTxWIDTH, such as 224x224, got '4'"),
+        (
+            ("pack", "there.npz", "-o", "p.npz", "--size", "99999x9999"),
+            2,
+            "pixels; the limit is 64,000,000",
+        ),
         (("pack", "set", "-o", "there.npz", "--size", "4x4"), 2, "there.npz exists"),
         (("pack", "set", "-o", "p.npz", "--size", "4x4"), 1, "error[E510]: set has masks"),
         (("pack", "set", "-o", "p.npz", "--spec", "open.yaml"), 1, "error[E510]: the pictures may differ in size"),

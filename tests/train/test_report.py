@@ -166,7 +166,7 @@ def test_runs_stand_side_by_side(runs):
     assert found["runs"][1]["best"] == 0.25
 
 
-def test_the_states_of_runs(runs, tmp_path):
+def test_the_states_of_runs(runs, tmp_path, monkeypatch):
     folder = tmp_path / "cut"
     shutil.copytree(runs / "good" / "net", folder)
     about = read_run(folder / "run.json")
@@ -177,6 +177,8 @@ def test_the_states_of_runs(runs, tmp_path):
             raise AssertionError("it has begun")
         assert json.loads(listed(folder, "--format", "json").stdout)["runs"][0]["state"] == "running"
     assert not lock_of(folder).exists()
+    monkeypatch.chdir(folder)
+    assert lock_of(Path()) == lock_of(folder)
     patience = {**about["recipe"], "epochs": 20, "patience": 1}
     write_run(folder / "run.json", {**about, "recipe": patience, "best": {**about["best"], "epoch": 1}})
     assert "finished" in listed(tmp_path).stdout

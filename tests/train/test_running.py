@@ -38,6 +38,7 @@ def failing(error):
     [
         lambda *_: torch.empty(1 << 50),  # more than the system gives
         failing(torch.OutOfMemoryError("CUDA out of memory.")),
+        failing(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")),
         failing(MemoryError()),
     ],
 )

@@ -110,6 +110,7 @@ def test_lists_and_null_are_values_and_null_is_the_default(sweep, tmp_path):
         (["momentun=0,0.9"], "did you mean the field `momentum` of the recipe?"),
         (["widht=2,4"], "did you mean `width`?"),
         (["colour=1,2"], "choose one of `width`, or a field of the recipe (see `cnnc train --help`)"),
+        (["lr= "], "expected NAME=VALUE,VALUE with each name once, got 'lr= '"),
         (["lr="], "expected NAME=VALUE,VALUE with each name once, got 'lr='"),
         (["augment=[flip"], "--sweep: augment: a ',' or a ']' is missing here"),
         (["lr_scale={fc: 2}"], "lr_scale: expected numbers, words, lists, true, false or null, got {'fc': 2}"),
