@@ -37,6 +37,10 @@ def pytest_collection_finish():
     gc.enable()
 
 
+def pytest_xdist_setupnodes():  # the process that starts the others collects nothing
+    gc.enable()
+
+
 LONGEST = (
     *(
         "tests/test_readme.py",

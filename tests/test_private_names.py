@@ -30,7 +30,7 @@ PLACES = {
     },
     "warnings.filterwarnings": {"data/pictures.py", "inference/confusion.py"},
     "filterwarnings": {"targets/torchscript.py"},
-    "warnings.simplefilter": {"data/pictures.py"},
+    "warnings.simplefilter": {"data/packed.py", "data/pictures.py"},
     "torch.set_num_threads": {"targets/loaded_module.py"},
     "torch.default_generator.manual_seed": {"targets/torch_module.py"},
     "os.environ.setdefault": {"train/launch.py"},

@@ -36,11 +36,22 @@ def transposed(value: GraphTensor, perm: tuple[int, ...], origin: Any = None) ->
     return value.through(ShapeStep(perm, tuple(value.sizes[axis] for axis in perm), origin))
 
 
-def moved(node: OnnxNode) -> Moved | None:
-    """Return the node before the transpose of its maps; None if it has none, or has to stay."""
+def moved(node: OnnxNode, *, traced: bool = False) -> Moved | None:
+    """Return the node before the transpose of its maps; None if it has none, or has to stay.
+
+    The constants of a `traced` file are tensors of a module, whose checkpoints do not load if they are transposed.
+    """
+    if traced and any(isinstance(each, ConstantArray) and not _per_channel(each) for each in node.inputs):
+        return None
     values = [each for each in node.inputs if isinstance(each, GraphTensor)]
     rule = RULES.get(node.op)
     return rule(node) if rule and any(map(channels_last, values)) and all(map(_may_turn, values)) else None
+
+
+def _per_channel(constant: ConstantArray) -> bool:
+    """Whether a constant is one number, or one for each channel of a map with channels last, or no tensor."""
+    array = constant.array
+    return array.size == 1 or array.ndim < 2 or array.shape[-1] == array.size
 
 
 def _may_turn(value: GraphTensor) -> bool:

@@ -54,6 +54,7 @@ class FromTorch:
     keys: Mapping[str, str]
     largest: float
     buffers: tuple[str, ...] = ()
+    reshaped: bool = False  # some weights have another shape than the module's tensors, so that only a map loads them
 
     @cached_property
     def text(self) -> str:
@@ -63,7 +64,7 @@ class FromTorch:
     @cached_property
     def map(self) -> str:
         """A map with which checkpoints of the module load; empty if they load as they are, or if there is none."""
-        same = all(key == origin for key, origin in self.keys.items())
+        same = not self.reshaped and all(key == origin for key, origin in self.keys.items())
         if same or self.keys.keys() != self.weights.keys() or len({*self.keys.values()}) < len(self.keys):
             return ""
         return Proposal(self.keys, (), ()).as_yaml("the keys of the spec: those of the module")
@@ -118,7 +119,9 @@ def import_module(
     keys = {
         renamed[key]: origin for key, origin in trace.origins().items() if _holds(module, origin, flat.weights.get(key))
     }
-    return FromTorch(spec, weights, keys, largest, _trained_buffers(module, trace))
+    state = module.state_dict()
+    reshaped = any(weights[key].shape != tuple(state[origin].shape) for key, origin in keys.items())
+    return FromTorch(spec, weights, keys, largest, _trained_buffers(module, trace), reshaped)
 
 
 def _holds(module: "nn.Module", key: str, array: "Array | None") -> bool:

@@ -153,7 +153,7 @@ class _Translator:
             raise Unsupported(f"its attribute {others[0]} = {node.attributes[others[0]]!r:.40} is not covered")
         self._check(node.proto)
         try:
-            moved = channels_last.moved(node)
+            moved = channels_last.moved(node, traced=self.traced)
             found = row.add(self.net, moved.node if moved else node)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # of values that no exporter writes
             raise Unsupported(f"its attributes and inputs do not fit each other ({str(error)[:80]})") from error

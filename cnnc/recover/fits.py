@@ -25,8 +25,12 @@ class PerRound(tuple[Any, ...]):
         """The expression over the index that gives each round its value."""
         first, *rest = self
         if all(same(each, rest[0]) for each in rest):
-            return f"$({first} if i == 0 else {rest[0]})"
-        return f"$({[*self]}[i])"
+            return f"$({_spelt(first)} if i == 0 else {_spelt(rest[0])})"
+        return f"$([{', '.join(map(_spelt, self))}][i])"
+
+
+def _spelt(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 Vector = Sequence[Any]

@@ -342,3 +342,37 @@ class Normalised(nn.Module):
 def test_buffers_that_become_weights_are_named():
     assert cnnc.from_torch(Normalised(), torch.randn(1, 3, 8, 8)).buffers == ("mean", "std")
     assert cnnc.from_torch(made("residual"), torch.randn(1, 3, 32, 32)).buffers == ()
+
+
+class LinearOfPixels(nn.Module):
+    """Like the blocks of ConvNeXt and the image encoder of SAM: a norm, tensors and a linear layer on channels last."""
+
+    def __init__(self, tensors):
+        super().__init__()
+        self.conv, self.norm, self.linear = nn.Conv2d(3, 8, 1), nn.LayerNorm(8), nn.Linear(8, 4)
+        if tensors:
+            self.at, self.rows = nn.Parameter(torch.randn(1, 8, 6, 8)), nn.Parameter(torch.randn(8, 1, 1))
+
+    def forward(self, x):
+        x = self.norm(self.conv(x).permute(0, 2, 3, 1))
+        x = (x + self.at) * self.rows if hasattr(self, "at") else x
+        return self.linear(x).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("tensors", [False, True])
+def test_checkpoints_of_a_module_with_channels_last_load(tensors, tmp_path):
+    module = LinearOfPixels(tensors).eval()
+    found = cnnc.from_torch(module, torch.randn(1, 3, 8, 6))
+    assert {*found.keys.values()} == module.state_dict().keys()
+    found.write(tmp_path / "net.yaml")
+    torch.save(module.state_dict(), tmp_path / "own.pt")
+    words = (
+        "--weights",
+        str(tmp_path / "own.pt"),
+        "--map",
+        str(tmp_path / "net.map.yaml"),
+        "-o",
+        str(tmp_path / "out"),
+    )
+    done = run_command("build", str(tmp_path / "net.yaml"), "--target", "onnx", *words)
+    assert done.exit_code == 0, done.stderr
