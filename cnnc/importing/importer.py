@@ -161,7 +161,6 @@ def _pictures(contract: Contract, imported: Imported) -> dict[str, dict[str, Any
 def _picture(given: InputContract) -> dict[str, Any]:
     """Return the fields of a picture that differ from those of an input without any."""
     usual = {1: "grey", 3: "rgb"}[int(given.shape[0] or 0)]
-    size = [*given.shape[1:]]
     fields: dict[str, Any] = {
         "mode": None if given.mode == usual else given.mode,
         "resize": None if given.resize is None else given.resize if isinstance(given.resize, int) else [*given.resize],
@@ -171,13 +170,6 @@ def _picture(given: InputContract) -> dict[str, Any]:
         "mean": [*given.mean] or None,
         "std": [*given.std] or None,
     }
-    if (
-        given.crop is None
-        and given.resize is not None
-        and not isinstance(given.resize, int)
-        and [*given.resize] == size
-    ):
-        fields["resize"] = None
     return {name: each for name, each in fields.items() if each is not None}
 
 
