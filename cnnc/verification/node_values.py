@@ -54,11 +54,13 @@ def require_values_of_writer(made: Made, target: str, torch: Answers) -> None:
 
     Files of these targets do not expose node values, so the same writer writes another file that does.
     """
-    whole = every_value(made.graph)
-    module = lower(whole, tensors(torch.weights)).eval()
+    shown = every_value(made.graph)
+    module = lower(shown, tensors(torch.weights)).eval()
+    # train-only nodes too: a deployed node may share the parameters of one
+    network = Network(every_value(made.network.graph, deployed=made.graph), torch.weights)
     with TemporaryDirectory() as folder:
         path = Path(folder) / target
-        TABLE[target].write(Made(Network(whole, torch.weights), whole, module), path)
+        TABLE[target].write(Made(network, shown, module), path)
         given = TABLE[target].load(path, module).run(torch.inputs[0])
     for ref, value in zip(refs(made.graph), given, strict=True):
         distance = compare(value, torch.values[ref])

@@ -104,9 +104,11 @@ def refs(graph: Graph) -> list[Ref]:
     return [Ref(node.path, port) for node in graph.nodes for port in range(len(node.outputs))]
 
 
-def every_value(graph: Graph) -> Graph:
-    """Return the graph with the value of every node as an output."""
-    return replace(graph, outputs=tuple(Output(f"value_{at}", ref) for at, ref in enumerate(refs(graph))))
+def every_value(graph: Graph, deployed: Graph | None = None) -> Graph:
+    """Return the graph with the value of every node as an output; values that `deployed` lacks are train-only."""
+    kept = set(refs(deployed or graph))
+    outputs = [Output(f"value_{at}", ref, train_only=ref not in kept) for at, ref in enumerate(refs(graph))]
+    return replace(graph, outputs=tuple(outputs))
 
 
 def _lower(graph: Graph, weights: "Mapping[str, Tensor]") -> "GraphModule":

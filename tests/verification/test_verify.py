@@ -130,6 +130,16 @@ def test_a_writer_is_checked_value_by_value_where_outputs_are_always_the_same(tm
 
 
 @pytest.mark.parametrize("target", TABLE)
+def test_a_node_may_share_the_parameters_of_one_that_is_not_deployed(tmp_path, target):
+    """The outputs are always the same, so the writer is checked value by value."""
+    nodes = [{"layer_norm": {"name": "ours"}}, {"layer_norm": {"name": "theirs", "share": "ours", "from": "image"}}]
+    outputs = {"out": "theirs", "aux": {"from": "ours", "only": "train"}}
+    spec = {"cnnc": 1, "name": "one", "input": {"image": [1, 1, 1]}, "nodes": nodes, "outputs": outputs}
+    build(spec, targets=(target,), out=tmp_path)
+    assert (tmp_path / "one" / f"one.{TABLE[target].ending}").exists()
+
+
+@pytest.mark.parametrize("target", TABLE)
 def test_a_file_whose_output_has_another_shape_is_refused(tmp_path, target):
     spec = {"cnnc": 1, "name": "n", "input": {"image": [2, 4, 4]}, "nodes": [{"conv": {"out": 2, "kernel": 3}}]}
     other = {**spec, "nodes": [{"conv": {"out": 2, "kernel": 3, "padding": 1}}]}
