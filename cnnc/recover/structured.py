@@ -18,6 +18,7 @@ from cnnc.recover.blocks import BlockFinder
 from cnnc.recover.classes import class_layers, set_classes, with_params
 from cnnc.recover.compare import difference
 from cnnc.recover.flat import flat
+from cnnc.recover.growing import with_growing
 from cnnc.recover.joins import with_joins
 from cnnc.recover.layout import body
 from cnnc.recover.regions import by_structure
@@ -70,11 +71,15 @@ def structured(spec: Mapping[str, Any], paths: Paths | None = None, *, classes: 
     graph = proved(spec)
     if "outputs" not in spec:  # the output has no name but the path of its node, which may change: see `header.outputs`
         graph = replace(graph, outputs=tuple(replace(each, name=f".{each.name}") for each in graph.outputs))
+    graph, outside, moved = with_growing(
+        graph, {node.path: (paths or {}).get(node.path, node.path) for node in graph.nodes}
+    )
     if not paths:
         return recovered(graph, classes=classes)
-    named = with_rounds(graph, {node.path: paths.get(node.path, node.path) for node in graph.nodes})
+    named = with_rounds(graph, outside)
     possible = {path: ".".join(names(chain)) for path, chain in chains(grown(graph, named))}
-    return recovered(graph, with_joins(graph, possible, named.keys() - paths.keys()), classes=classes)
+    unnamed = (named.keys() - paths.keys()) | {*moved}
+    return recovered(graph, with_joins(graph, possible, unnamed), classes=classes)
 
 
 def proved(spec: Mapping[str, Any]) -> Graph:
