@@ -19,6 +19,7 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.importing.flat_spec import Imported
 from cnnc.importing.importer import Described, read
 from cnnc.importing.torch_markers import OPSET, markers
+from cnnc.verification.original import load_tensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,10 +125,10 @@ def holding(module: "nn.Module", state: "Mapping[str, Tensor]") -> Iterator[None
     """Let the module hold the values of a state_dict, and then its own again."""
     own = {key: tensor.detach().clone() for key, tensor in module.state_dict().items()}
     try:
-        module.load_state_dict(state)
+        load_tensors(module, state)
         yield
     finally:
-        module.load_state_dict(own)
+        load_tensors(module, own)
 
 
 def _drawn(state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":

@@ -18,7 +18,7 @@ from cnnc.weights.layers import Layer, layers
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 SAMPLES = 4096  # elements of a value that are compared
 
@@ -94,9 +94,16 @@ class TorchOriginal:
         """Return the outputs, with these weights or its own."""
         import torch
 
-        self._module.load_state_dict({**self.tensors, **(weights or {})})
+        load_tensors(self._module, {**self.tensors, **(weights or {})})
         with torch.no_grad():
             return list(tensors(self._module(*inputs)))
+
+
+def load_tensors(module: "nn.Module", tensors: "Mapping[str, Tensor]") -> None:
+    """Let the module hold these values of its state_dict, with the versions of its parts, which some parts ask for."""
+    state = module.state_dict()
+    state.update(tensors)
+    module.load_state_dict(state)
 
 
 def tensors(result: Any) -> "Iterator[Tensor]":

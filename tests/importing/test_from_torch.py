@@ -267,6 +267,22 @@ def test_what_is_not_finite_proves_nothing():
         cnnc.from_torch(NotFinite(), torch.randn(1, 3, 8, 8))
 
 
+class Versioned(nn.Linear):
+    """As torchvision's MNASNet: what a state_dict means depends on the version of the module that wrote it."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state, prefix, metadata, *others):
+        if metadata.get("version") is None:
+            raise ValueError("version should be set")
+        super()._load_from_state_dict(state, prefix, metadata, *others)
+
+
+def test_a_module_may_ask_for_the_version_of_a_state_dict():
+    found = cnnc.from_torch(Versioned(4, 3), torch.randn(1, 4))
+    assert [*found.weights] == ["linear.weight", "linear.bias"]
+
+
 def test_a_module_without_weights_yet_is_refused():
     with pytest.raises(CnncError, match="LazyLinear"):
         cnnc.from_torch(nn.LazyLinear(3), torch.randn(1, 3, 8, 8))
