@@ -1,10 +1,11 @@
-"""`python -m tests.digits_on_textures DIGITS FOLDER`: make a data set for segmentation from handwritten digits.
+"""Make a data set for segmentation from handwritten digits: `python -m tests.digits_on_textures DIGITS FOLDER`.
 
 Takes MNIST's files (or any data set of grey pictures that `cnnc train` reads) and writes pictures of textures with one
 to three digits pasted on them, and their masks: 1 where a digit covers at least half of a pixel, 0 elsewhere. The
 digits of the test pictures come from the test part.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from cnnc.data.load import load
+from cnnc.diagnostics import CnncError
 
 SIZE = 64
 COUNTS = {"train": 1000, "test": 200}
@@ -53,4 +55,11 @@ def write(source, folder, counts=COUNTS, seed=0):
 
 
 if __name__ == "__main__":
-    write(*sys.argv[1:])
+    parser = argparse.ArgumentParser(prog="python -m tests.digits_on_textures", description=__doc__.split("\n\n")[1])
+    parser.add_argument("digits", help="a folder with MNIST's files, or any data set of grey pictures")
+    parser.add_argument("folder", help="where to write the pictures and masks; made if it does not exist")
+    given = parser.parse_args()
+    try:
+        write(given.digits, given.folder)
+    except CnncError as error:
+        sys.exit(str(error))

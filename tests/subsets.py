@@ -1,10 +1,11 @@
-"""`python -m tests.subsets NAME FOLDER [SOURCE]`: write the pictures on which recipes are measured.
+"""Write the pictures on which recipes are measured: `python -m tests.subsets NAME FOLDER [SOURCE]`.
 
 `digits` are the 10,000 test pictures of MNIST, of which the last 2,000 are the test part here. `fashion` are the first
 3,615 training pictures of Fashion-MNIST, of which the last 615 are the test part. Both sets are downloaded, unless
 SOURCE is a folder with their files.
 """
 
+import argparse
 import gzip
 import struct
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 
 from cnnc.data.load import load
 from cnnc.data.named_sets import KNOWN
+from cnnc.diagnostics import CnncError
 
 
 @dataclass(frozen=True)
@@ -55,5 +57,12 @@ def write(subset, folder, source=None):
 
 
 if __name__ == "__main__":
-    name, *where = sys.argv[1:]
-    write(SUBSETS[name], *where)
+    parser = argparse.ArgumentParser(prog="python -m tests.subsets", description=__doc__.split("\n\n")[1])
+    parser.add_argument("name", choices=SUBSETS)
+    parser.add_argument("folder", help="where to write the files; made if it does not exist")
+    parser.add_argument("source", nargs="?", help="a folder with the files of the whole set")
+    given = parser.parse_args()
+    try:
+        write(SUBSETS[given.name], given.folder, given.source)
+    except CnncError as error:
+        sys.exit(str(error))

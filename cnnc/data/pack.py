@@ -48,19 +48,23 @@ def pack(data: Data, frame: Frame, path: Path, progress: Callable[[], None] = la
     does not fit. An existing file is replaced when the new one is complete.
     """
     parts = {name: part for name, part in zip((TRAIN, TEST), (data.train, data.test), strict=True) if part is not None}
+    told = 0
     for channels in (1, 3):
-        writer = _PackWriter(frame, channels, progress)
+        writer = _PackWriter(frame, channels, progress, told)
         try:
             write_file(path, lambda file, writer=writer: writer.write(file, parts, data.classes))  # type: ignore[misc]
         except _Coloured:
+            told = writer.written
             continue
         return WrittenPack(path, writer.shapes, path.stat().st_size)
     raise AssertionError("pictures have one or three channels")
 
 
 class _PackWriter:
-    def __init__(self, frame: Frame, channels: int, progress: Callable[[], None]) -> None:
-        self._frame, self._channels, self._progress = frame, channels, progress
+    def __init__(self, frame: Frame, channels: int, progress: Callable[[], None], told: int) -> None:
+        """Prepare to write; `progress` already knows of the first `told` pictures."""
+        self._frame, self._channels, self._progress, self._told = frame, channels, progress, told
+        self.written = 0
         self.shapes: dict[str, tuple[int, ...]] = {}
         self._grey = False  # whether colours were removed, now or when a pack was written that is packed again
 
@@ -92,7 +96,9 @@ class _PackWriter:
                 seals += seal(picture)
                 member.write(picture.data)
                 masks += [] if mask is None else [mask]
-                self._progress()
+                self.written += 1
+                if self.written > self._told:
+                    self._progress()
         return np.stack(masks) if masks else None, np.frombuffer(seals, np.uint8).reshape(len(part), -1)
 
     def _prepared(self, part: Part) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]:

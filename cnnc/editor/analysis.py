@@ -47,7 +47,7 @@ class Analysis:
             return NOTHING if root is None else prove_values(source, root, {}, collector, read)
         except CnncError as error:
             collector.add_all(error.diagnostics)
-        except Enough:
+        except Enough:  # as many errors are reported as one run reports
             pass
         return NOTHING
 

@@ -53,8 +53,11 @@ def require_picture(graph: Graph) -> None:
 
 def target_of(graph: Graph, recipe: Train) -> Labelling:
     """Return what the labels of the data must be; raises E203 or E510 if the network or the recipe has no such task."""
-    output = prediction(graph)
-    loss_of(task_of(graph), recipe.loss, recipe.label_smoothing)
+    output, task = prediction(graph), task_of(graph)
+    loss_of(task, recipe.loss, recipe.label_smoothing)
+    if recipe.masks and not task.masks:
+        message = f"`masks` of the recipe is `{recipe.masks}`, but the output is trained as `{task.kind}`"
+        raise CnncError.of(Code.BAD_VALUE, message, help="leave it out, or give the output `as: segmentation`")
     masks = Path(recipe.masks) if recipe.masks else None
     return Labelling(graph.kind_of(output), width(graph, output), graph.labels, masks)
 

@@ -92,7 +92,9 @@ def test_pictures_have_colours_if_any_has(tmp_path):
     source, frame = files(tmp_path, colours=False), Frame(preprocess(FRAMES["resized"][0]))
     assert pack(data_of(source), frame, tmp_path / "p.npz").shapes == {"train": (6, 14, 18, 1)}
     Image.new("RGB", (20, 20), (10, 20, 30)).save(source.paths[4])
-    assert pack(data_of(source), frame, tmp_path / "p.npz").shapes == {"train": (6, 14, 18, 3)}
+    told = []
+    written = pack(data_of(source), frame, tmp_path / "p.npz", lambda: told.append(1))
+    assert (written.shapes, len(told)) == ({"train": (6, 14, 18, 3)}, 6)
     assert load(tmp_path / "p.npz").train.images[4][0, 0].tolist() == [10, 20, 30]
 
 
@@ -270,6 +272,7 @@ def test_the_command_refuses_what_does_not_fit(tmp_path, monkeypatch):
     (tmp_path / "set" / "images").mkdir(parents=True)
     (tmp_path / "there.npz").touch()
     (tmp_path / "open.yaml").write_text("cnnc: 1\ninput: {image: [1, null, null]}\nnodes: [global_avg_pool]\n")
+    (tmp_path / "net.yaml").write_text(SPEC)
     for words, code, said in (
         (("unpack", "set", "-o", "p.npz"), 2, "cnnc data has no action 'unpack'"),
         (("pack", "set", "-o", "p.npz"), 2, "needs either --spec SPEC or --size HxW"),
@@ -283,6 +286,11 @@ def test_the_command_refuses_what_does_not_fit(tmp_path, monkeypatch):
         (("pack", "set", "-o", "there.npz", "--size", "4x4"), 2, "there.npz exists"),
         (("pack", "set", "-o", "p.npz", "--size", "4x4"), 1, "error[E510]: set has masks"),
         (("pack", "set", "-o", "p.npz", "--spec", "open.yaml"), 1, "error[E510]: the pictures may differ in size"),
+        (
+            ("pack", "set", "-o", "p.npz", "--spec", "net.yaml", "--masks", "m"),
+            1,
+            "error[E203]: `masks` of the recipe is `m`, but the output is trained as `classes`",
+        ),
     ):
         done = run_command("data", *words)
         assert (done.exit_code, said in done.stderr) == (code, True), (words, done.stderr)
