@@ -1,7 +1,8 @@
 """Find the largest batch that fits the memory: `cnnc train --batch auto`.
 
-On a GPU, training steps with doubled batches run until its memory is exhausted. On a CPU that would end the process, so
-the batch is computed: what the network keeps for each example, from `cnnc.analysis.memory`, in the free memory.
+The batch is computed: what the network keeps for each example, from `cnnc.analysis.memory`, in the free memory. On a
+GPU, training steps with this batch, and larger or smaller ones, then run to find the largest that fits. On a CPU, a
+step that does not fit would end the process.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,31 +25,39 @@ SPARE = 2  # the libraries' own buffers and copies take about as much as the net
 
 def largest_batch(graph: Graph, given: Mapping[str, Any], device: str = "auto") -> int:
     """Return the largest power of two that fits the memory and the training set; raises E510 if none does."""
+    import torch
+
     recipe = merged_recipe(graph.train, {**given, "batch": 1})
     with settings(recipe):
         team = assemble(recipe, device, unused=sum(not each.train_only for each in graph.outputs) > 1)
         setup = set_up(graph, recipe.model_copy(update={"batch": 2}), team, None, lambda text: None)
-        examples = len(setup.train)
-        if team.device.type == "cuda":
-            return _largest(lambda batch: _fits_gpu(setup, recipe, batch), examples, graph)
-        free = free_memory()
-        return _largest(lambda batch: _fits_cpu(graph, batch, free), examples, graph)
-
-
-def _largest(fits: Callable[[int], bool], examples: int, graph: Graph) -> int:
-    """Return the largest power of two up to the number of examples for which `fits` is true."""
-    batch = 1
-    while 2 * batch <= min(MOST, examples) and fits(2 * batch):
-        batch *= 2
-    if batch == 1 and not fits(1):
+        most = min(MOST, len(setup.train))
+        on_gpu = team.device.type == "cuda"
+        free = torch.cuda.mem_get_info(team.device)[0] if on_gpu else free_memory()
+        is_open = memory(graph, 1).training is None
+        found = 1 if on_gpu and is_open else largest(lambda batch: _is_enough(graph, batch, free), most, 1)
+        if on_gpu:
+            found = largest(lambda batch: _fits_gpu(setup, recipe, batch), most, max(found, 1))
+    if not found:
         message = f"not even one example of `{graph.name}` fits the memory in training"
         raise CnncError.of(
             Code.DATA_MISFIT, message, help="use a smaller input, or `recompute` for a network of blocks"
         )
+    return found
+
+
+def largest(fits: Callable[[int], bool], most: int, start: int) -> int:
+    """Return the largest power of two up to `most` for which `fits` is true, tried from `start` on; 0 if none is."""
+    batch = start = min(start, 2 ** (most.bit_length() - 1))
+    while batch and not fits(batch):
+        batch //= 2
+    while batch >= start and 2 * batch <= most and fits(2 * batch):
+        batch *= 2
     return batch
 
 
-def _fits_cpu(graph: Graph, batch: int, free: int) -> bool:
+def _is_enough(graph: Graph, batch: int, free: int) -> bool:
+    """Whether the computed memory of a training step is free; raises E510 if it cannot be computed."""
     found = memory(graph, batch)
     if found.training is None:
         message = f"the memory that `{graph.name}` takes depends on the size of its input, which is open"

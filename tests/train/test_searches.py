@@ -56,6 +56,15 @@ def test_the_largest_batch_fits_the_memory_and_the_data(monkeypatch, pictures):
         largest_batch.largest_batch(graph, data, "cpu")
 
 
+@pytest.mark.parametrize("start", [1, 8, 64, 1024])
+@pytest.mark.parametrize(("limit", "found"), [(0, 0), (1, 1), (9, 8), (64, 64), (1000, 64)])
+def test_the_largest_batch_is_found_from_any_start(start, limit, found):
+    tried = []
+    assert largest_batch.largest(lambda batch: tried.append(batch) or batch <= limit, 100, start) == found
+    assert len(tried) == len({*tried})
+    assert max(tried) <= 64
+
+
 class Counting:
     """A source of its own numbers, which counts what is read."""
 
