@@ -26,6 +26,7 @@ COUNTED = re.compile(
 )
 WRAPPER = re.compile(r"gpu_\d+|model|module|_orig_mod|main_graph|torch_jit")
 SCOPES = "pkg.torch.onnx.name_scopes"
+SMALL = 2  # nodes
 DEEPEST = 32  # scopes; a spec cannot be nested as deep
 KEYWORDS = frozenset(keyword.kwlist)
 
@@ -34,9 +35,10 @@ def paths(nodes: Sequence[NewNode]) -> dict[NewNode, str]:
     """Return the path in the source of each node that has one, of at most DEEPEST scopes."""
     found = {made: _path(made) for made in nodes if made.op}
     scopes = _of_modules({made: path for made, path in found.items() if path and path.count(".") <= DEEPEST})
+    scopes = _beside_layers(scopes)
     inner = _containers(scopes)
     named = {made: f"{path}.{made.op}" if path in inner else path for made, path in scopes.items()}
-    return _without_prefix({made: path.strip(".") for made, path in named.items()})
+    return _without_prefix(_without_small({made: path.strip(".") for made, path in named.items()}))
 
 
 def _of_modules(scopes: dict[NewNode, str]) -> dict[NewNode, str]:
@@ -49,12 +51,47 @@ def _of_modules(scopes: dict[NewNode, str]) -> dict[NewNode, str]:
     return result
 
 
+def _beside_layers(scopes: Mapping[NewNode, str]) -> dict[NewNode, str]:
+    """Return the paths with nodes inside of a layer beside it, so that its weights keep their names in the module.
+
+    Such are the activation in a module of a batch norm, and the padding in one of a convolution.
+    """
+    weighted = [(path, made) for made, path in scopes.items() if made.weights]
+    around = Counter(path[:end] for path, _ in weighted for end in _ends(path))
+    own = {path for path, made in weighted if any(name.rpartition(".")[0] == path for name in made.names)}
+    layers = {path for path in own if not around[path] and len({m.op for p, m in weighted if p == path}) == 1}
+    return {made: path if made.weights else _joined(path, made, layers) for made, path in scopes.items()}
+
+
+def _joined(path: str, made: NewNode, layers: set[str]) -> str:
+    layer = next((path[:end] for end in (*_ends(path), len(path)) if path[:end] in layers), None)
+    if layer is None:
+        return path
+    return f"{layer}_{path[len(layer) + 1 :].replace('.', '_') or made.op}"
+
+
+def _ends(path: str) -> list[int]:
+    """Return where the scopes around a path end."""
+    return [end for end, letter in enumerate(path) if letter == "."]
+
+
+def _without_small(named: Mapping[NewNode, str]) -> dict[NewNode, str]:
+    """Return the paths without scopes of one or two nodes that have no weights: a pool with its `flatten`."""
+    counts = Counter(path[:end] for path in named.values() for end in _ends(path))
+    weighted = {path[:end] for made, path in named.items() if made.weights for end in _ends(path)}
+    found = {}
+    for made, path in named.items():
+        small = next((end for end in _ends(path) if counts[path[:end]] <= SMALL and path[:end] not in weighted), None)
+        found[made] = path if small is None else path[:small] + path[small:].replace(".", "_")
+    return found
+
+
 def _containers(scopes: Mapping[NewNode, str]) -> set[str]:
     """Return the paths that contain several nodes, so that none of them has this path."""
     ops: dict[str, set[str]] = {}
     for made, path in scopes.items():
         ops.setdefault(path, set()).add(made.op)
-    parents = {path[:k] for path in ops for k, letter in enumerate(path) if letter == "."}
+    parents = {path[:end] for path in ops for end in _ends(path)}
     return {path for path, kinds in ops.items() if path in parents or len(kinds) > 1}
 
 

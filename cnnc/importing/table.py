@@ -50,6 +50,8 @@ def _dropout(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
         raise Unsupported("it drops elements: its training_mode is true", "export the model in evaluation")
     node.require_one_output("the mask")
     rate = short(node.scalar(1, 0.5) if node.opset >= 12 else node.attr("ratio", 0.5))  # type: ignore[arg-type]
+    if rate == 0:
+        return node.value()
     return unary(net, "dropout", node.value(), {} if rate == 0.5 else {"rate": rate})
 
 

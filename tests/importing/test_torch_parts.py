@@ -168,3 +168,40 @@ def test_numbers_that_are_tensors_are_proved_with_random_weights_too():
     with pytest.raises(CnncError) as caught:
         cnnc.from_torch(Temperature(decides=True), torch.randn(1, 3, 8, 8))
     assert caught.value.diagnostics[0].code == Code.NOT_VERIFIED
+
+
+class NormAct(nn.BatchNorm2d):
+    """A batch norm with an activation inside, as timm has it."""
+
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.drop, self.act = nn.Dropout(0.0), nn.ReLU()
+
+    def forward(self, x):
+        return self.act(self.drop(super().forward(x)))
+
+
+class PaddedConv(nn.Conv2d):
+    """A convolution with padding of its own before it."""
+
+    def forward(self, x):
+        return super().forward(nn.functional.pad(x, (1, 1, 1, 1), mode="reflect"))
+
+
+class Layers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn = PaddedConv(3, 4, 3), NormAct(4)
+        self.head = nn.Sequential()
+        self.head.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head.fc = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.bn(self.conv(x)))
+
+
+def test_layers_with_others_inside_keep_their_names():
+    found = cnnc.from_torch(Layers(), torch.randn(1, 3, 8, 8))
+    assert [*found.keys] == [*found.keys.values()]
+    head = {"name": "head", "nodes": ["global_avg_pool", "flatten", {"linear": {"name": "fc", "out": "$classes"}}]}
+    assert found.spec["nodes"][2:] == [{"batch_norm": {"name": "bn"}}, "relu", {"group": head}]
