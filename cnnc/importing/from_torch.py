@@ -22,7 +22,8 @@ from cnnc.importing.importer import Described
 from cnnc.importing.importer import write as write_files
 from cnnc.importing.names import clean
 from cnnc.importing.proof import BATCHES, compiled
-from cnnc.importing.torch_trace import Traced, holding, modes_kept, traced
+from cnnc.importing.torch_modes import modes_kept
+from cnnc.importing.torch_trace import Traced, holding, traced
 from cnnc.recover.classes import parametrized
 from cnnc.recover.structured import proved, structured
 from cnnc.verification.compare import compare

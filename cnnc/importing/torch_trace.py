@@ -19,6 +19,7 @@ from cnnc.diagnostics import CnncError, Code
 from cnnc.importing.flat_spec import Imported
 from cnnc.importing.importer import Described, read
 from cnnc.importing.torch_markers import OPSET, markers
+from cnnc.importing.torch_modes import functional_dropouts, layers_in_training
 from cnnc.verification.original import load_tensors
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ class Traced:
 def traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Described) -> Traced:
     """Return the flat spec of the module; raises E411."""
     import onnx
-    import torch
 
     names = input_names(module.forward, len(inputs))
     with TemporaryDirectory(prefix="cnnc-") as folder:
@@ -58,21 +58,8 @@ def traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Describ
         try:
             own = {key: tensor.detach().clone() for key, tensor in module.state_dict().items()}
             drawn = _drawn(own)
-            # of tensors with equal values, torch keeps only one
-            with _quiet(), _layers_in_training(module), holding(module, drawn), markers():
-                named = _output_names(module(*inputs))
-                torch.onnx.export(
-                    module,
-                    inputs,
-                    path,
-                    dynamo=False,
-                    training=torch.onnx.TrainingMode.PRESERVE,
-                    do_constant_folding=False,
-                    opset_version=OPSET,
-                    input_names=names,
-                    output_names=named,
-                    dynamic_axes={each: {0: "batch"} for each in names},
-                )
+            with _quiet(), holding(module, drawn):  # of tensors with equal values, torch keeps only one
+                named = _exported(module, inputs, names, path)
         except Exception as error:  # torch's tracer raises any type
             raise _untraceable(module, error) from error
         model = onnx.load(path)
@@ -86,6 +73,34 @@ def traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Describ
             ) from None
     of_drawn, of_own = found if named else map(_with_usual_outputs, found)
     return Traced(of_own, of_drawn, drawn)
+
+
+def _exported(module: "nn.Module", inputs: "tuple[Tensor, ...]", names: list[str], path: Path) -> list[str] | None:
+    """Write the ONNX file, and return the names that the module gives to its outputs, if it does."""
+    import torch
+
+    def export() -> list[str] | None:
+        named = _output_names(module(*inputs))
+        torch.onnx.export(
+            module,
+            inputs,
+            path,
+            dynamo=False,
+            training=torch.onnx.TrainingMode.PRESERVE,
+            do_constant_folding=False,
+            opset_version=OPSET,
+            input_names=names,
+            output_names=named,
+            dynamic_axes={each: {0: "batch"} for each in names},
+        )
+        return named
+
+    with markers(), layers_in_training(module):
+        try:
+            with functional_dropouts(module):
+                return export()
+        except TypeError:  # a function of torch's C++ takes nothing but a bool for a mode
+            return export()
 
 
 def _read(model: "onnx.ModelProto", state: "Mapping[str, Tensor]", path: Path, described: Described) -> Imported:
@@ -144,30 +159,6 @@ def _drawn(state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
         elif each.is_floating_point():
             found[key] = torch.randn(each.shape, generator=generator) * (2 / max(1, each[0].numel())) ** 0.5
     return found
-
-
-@contextmanager
-def _layers_in_training(module: "nn.Module") -> Iterator[None]:
-    """Put batch norms and dropouts in training, everything else in evaluation."""
-    from torch import nn
-
-    norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-    kinds = (*norms, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-    with modes_kept(module):
-        for each in module.modules():
-            each.training = isinstance(each, kinds)
-        yield
-
-
-@contextmanager
-def modes_kept(module: "nn.Module") -> Iterator[None]:
-    """Restore the mode of each module at the end."""
-    modes = {each: each.training for each in module.modules()}
-    try:
-        yield
-    finally:
-        for each, mode in modes.items():
-            each.training = mode
 
 
 def _as_in_evaluation(model: "onnx.ModelProto") -> None:

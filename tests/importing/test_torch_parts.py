@@ -205,3 +205,36 @@ def test_layers_with_others_inside_keep_their_names():
     assert [*found.keys] == [*found.keys.values()]
     head = {"name": "head", "nodes": ["global_avg_pool", "flatten", {"linear": {"name": "fc", "out": "$classes"}}]}
     assert found.spec["nodes"][2:] == [{"batch_norm": {"name": "bn"}}, "relu", {"group": head}]
+
+
+class Dropping(nn.Module):
+    """Functional dropouts, which take the mode of the module around them, and a norm that takes it as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.fc = nn.Linear(4, 2)
+        self.register_buffer("mean", torch.rand(4))
+        self.register_buffer("var", torch.rand(4) + 1)
+
+    def forward(self, x):
+        x = nn.functional.dropout2d(self.conv(x), 0.1, training=self.training)
+        x = nn.functional.batch_norm(x, self.mean, self.var, training=self.training)
+        x = nn.functional.dropout(x.mean((2, 3)), 0.25, self.training)
+        return self.fc(nn.functional.dropout(x, 0.3, training=False))
+
+
+class DroppingInCpp(Dropping):
+    """A function without an override in Python, which takes no other mode than a bool."""
+
+    def forward(self, x):
+        return super().forward(torch.dropout(x, 0.2, self.training))
+
+
+@pytest.mark.parametrize(("kind", "rates"), [(Dropping, [0.1, 0.25]), (DroppingInCpp, [])])
+def test_functional_dropouts_are_kept(kind, rates):
+    module = kind()
+    found = cnnc.from_torch(module, torch.randn(1, 3, 8, 8))
+    dropouts = [node.op for node in cnnc.load(found.spec).nodes if node.op.name == "dropout"]
+    assert [(each.rate, each.channels) for each in dropouts] == [(rate, rate == 0.1) for rate in rates]
+    assert all(each.training is True for each in module.modules())
