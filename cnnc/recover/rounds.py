@@ -39,10 +39,10 @@ def _in_scope(nodes: Sequence[Node], paths: Paths, scope: str) -> Paths:
     inner = {node.path: paths[node.path].removeprefix(scope).removeprefix(".").split(".") for node in nodes}
     found: dict[str, str] = {}
     if len(_lists(nodes, inner)) > 1:
-        for knot in nx.strongly_connected_components(_needs(nodes, inner)):
+        for knot in reversed([*nx.strongly_connected_components(_needs(nodes, inner))]):  # the last comes first
             members = [node for node in nodes if _item(node, inner) in knot]
             rounds = _rounds(nodes, inner, members)
-            found |= rounds.paths() if rounds else {}
+            found |= rounds.paths({path.partition(".")[0] for path in found.values()}) if rounds else {}
     return {path: f"{scope}.{new}".removeprefix(".") for path, new in found.items()}
 
 
@@ -111,9 +111,9 @@ class _Rounds:
     lists: Mapping[str, int]
     numbers: Mapping[str, int]
 
-    def paths(self) -> dict[str, str]:
-        """Return the new paths, inside the scope, of the nodes in rounds."""
-        names, prefix = self._names(), self._prefix()
+    def paths(self, taken: set[str]) -> dict[str, str]:
+        """Return the new paths, inside the scope, of the nodes in rounds; those of other lists there are `taken`."""
+        names, prefix = self._names(), self._prefix(taken)
         alone = [number for number in range(self._count) if [*self.numbers.values()].count(number) == 1]
         found = {path: f"{prefix}{number}.{self.inner[path][-1]}" for path, number in self._others().items()}
         for path, number in self.numbers.items():
@@ -132,8 +132,8 @@ class _Rounds:
         found = {name: _singular(name) for name in self.lists}
         return found if len({*found.values()}) == len(found) else {name: name for name in self.lists}
 
-    def _prefix(self) -> str:
-        taken = {parts[0] for parts in self.inner.values()} - self.lists.keys()
+    def _prefix(self, taken: set[str]) -> str:
+        taken = taken | {parts[0] for parts in self.inner.values()} - self.lists.keys()
         free = (each for each in PREFIXES if taken.isdisjoint(f"{each}{at}" for at in range(self._count)))
         return next(free, "_".join(self.lists))
 

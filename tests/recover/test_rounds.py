@@ -93,3 +93,11 @@ def test_lists_in_another_order_stay():
     assert recovered(*convs, *norms).paths["n4"] == "norms.1"
     mixed = recovered(convs[1], norms[0], convs[0], norms[1])
     assert {*mixed.paths.values()} == {"convs_1", "norms_0", "convs_0", "norms_1"}
+
+
+def test_two_groups_of_lists_have_names_of_their_own():
+    encoder = layers(("convs.{}", CONV), ("norms.{}", NORM))
+    decoder = layers(("linears.{}", CONV), ("scales.{}", NORM), "relu", rounds=2)
+    found = recovered(*encoder, "tanh", *decoder)
+    scopes = [path.partition(".")[0] for path in found.paths.values() if "." in path]
+    assert [*dict.fromkeys(scopes)] == ["layer0", "layer1", "layer2", "stage0", "stage1"]
