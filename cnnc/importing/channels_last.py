@@ -81,8 +81,7 @@ def _along(node: OnnxNode) -> Moved | None:
 
 def _reduction(node: OnnxNode) -> Moved | None:
     axes = [place_of(axis, RANK) for axis in node.listed("axes", 1, "the axes") or ()]
-    is_part = node.op == "ReduceMean" and axes == [RANK - 1] and node.attr("keepdims", 1)  # of a norm over channels
-    if not axes or is_part:
+    if not axes:
         return None
     attributes = {**node.attributes, "axes": sorted(LAST[axis] for axis in axes)}
     kept = [LAST[axis] for axis in range(RANK) if node.attr("keepdims", 1) or axis not in axes]
@@ -108,6 +107,9 @@ RULES: dict[str, Callable[[OnnxNode], Moved | None]] = {
     "Pad": _pad,
 }
 
+BEFORE = ("Cast", "Identity", "Pad", *(op for op, rule in RULES.items() if rule is _elementwise))
+"""Ops that can move behind the transpose of an input."""
+
 
 def _first(given: Content | None) -> Content | None:
     """Return a map with channels last, or a constant that is aligned with one, with channels first."""
@@ -120,13 +122,21 @@ def _first(given: Content | None) -> Content | None:
 
 
 def transposes_first(graph: "onnx.GraphProto", name: str) -> bool:
-    """Whether the graph does nothing with an input but transpose it to channels first, and take its shape."""
+    """Whether the graph transposes an input to channels first, and takes its shape, and does nothing else with it.
+
+    Arithmetic with constants and pads may come before, as in files that normalise their pictures.
+    """
+    constants = {each.name for each in graph.initializer}
+    computed = {each.name for each in graph.input} - constants
     names, found = {name}, False
     for node in graph.node:
+        others = computed.intersection(node.input) - names
+        if not computed.isdisjoint(node.input):
+            computed.update(node.output)
         if names.isdisjoint(node.input):
             continue
         perm = next((tuple(each.ints) for each in node.attribute if each.name == "perm"), ())
-        if node.op_type in ("Cast", "Identity"):
+        if node.op_type in BEFORE and not others:
             names.update(node.output)
         elif node.op_type == "Transpose" and perm == FIRST:
             found = True

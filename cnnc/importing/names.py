@@ -26,7 +26,7 @@ COUNTED = re.compile(
 )
 WRAPPER = re.compile(r"gpu_\d+|model|module|_orig_mod|main_graph|torch_jit")
 SCOPES = "pkg.torch.onnx.name_scopes"
-SMALL = 2  # nodes
+SMALL = 3  # nodes
 DEEPEST = 32  # scopes; a spec cannot be nested as deep
 KEYWORDS = frozenset(keyword.kwlist)
 
@@ -76,7 +76,7 @@ def _ends(path: str) -> list[int]:
 
 
 def _without_small(named: Mapping[NewNode, str]) -> dict[NewNode, str]:
-    """Return the paths without scopes of one or two nodes that have no weights: a pool with its `flatten`."""
+    """Return the paths without scopes of few nodes that have no weights, such as a pool with its `flatten`."""
     counts = Counter(path[:end] for path in named.values() for end in _ends(path))
     weighted = {path[:end] for made, path in named.items() if made.weights for end in _ends(path)}
     found = {}

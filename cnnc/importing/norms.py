@@ -135,8 +135,6 @@ def reduction(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
         return x
     rank = len(x.sizes)
     places = sorted(place_of(axis, rank) for axis in axes or range(rank))
-    if node.op == "ReduceMean" and places == [rank - 1] and keep and patterns.channels_last(x):
-        return net.part("_mean", [x], (*x.sizes[:-1], 1), axes=(rank - 1,))
     op = REDUCTIONS[node.op]
     if x.op == "_windows" and op == "amax" and places == [x.made.attributes["axis"] + 1] and not keep:
         return _adaptive(net, x)

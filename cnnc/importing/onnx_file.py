@@ -20,6 +20,7 @@ from cnnc.diagnostics import CnncError, Code, counted
 from cnnc.files.mapped_weights import InFile
 from cnnc.files.onnx_header import read_model, unreadable
 from cnnc.files.onnx_seal import Changed, require_intact
+from cnnc.importing import channels_last
 from cnnc.targets.onnx_parts import split
 
 if TYPE_CHECKING:
@@ -69,6 +70,12 @@ class OnnxFile:
     @cached_property
     def inputs(self) -> tuple[OnnxInput, ...]:
         return tuple(_input(each) for each in self.graph.input if each.name not in self.initializers)
+
+    @cached_property
+    def channels_last(self) -> frozenset[str]:
+        """The inputs that are maps with their channels as the last axis, which the graph only transposes."""
+        maps = (each.name for each in self.inputs if len(each.shape) == channels_last.RANK)
+        return frozenset(each for each in maps if channels_last.transposes_first(self.graph, each))
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -237,10 +244,11 @@ def require_ports(file: OnnxFile, sizes: Mapping[str, Sequence[int]]) -> None:
             why = f"its input {each.name!r} has {len(each.shape)} axes, but a spec takes maps (4) and vectors (2)"
             raise refused(file.path, why)
         shape = (each.shape[0], *sizes.get(each.name, each.shape[1:]))
-        open = [axis for axis, size in enumerate(shape) if size is None and axis > 0]
-        if open and (len(each.shape) != 4 or min(open) < 2):
+        last = each.name in file.channels_last
+        may_be_open = {0, 1, 2} if last else {0, 2, 3} if len(shape) == channels_last.RANK else {0}
+        if any(size is None and axis not in may_be_open for axis, size in enumerate(shape)):
             shown = [("?" if size is None else size) for size in each.shape]
-            help = "set them with --input-size, as in `--input-size 3,224,224`"
+            help = f"set them with --input-size, as in `--input-size {'224,224,3' if last else '3,224,224'}`"
             raise refused(
                 file.path,
                 f"its input {each.name!r} has the shape {shown}: only the batch, height and width may be open",

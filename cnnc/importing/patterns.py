@@ -236,8 +236,6 @@ def _variance_of(value: GraphTensor, centred: GraphTensor) -> tuple[int, ...] | 
 
 def _mean_axes(value: GraphTensor) -> tuple[int, ...] | None:
     """Return the axes, counting the batch, of a mean that keeps them; None for any other value."""
-    if value.op == "_mean":
-        return tuple(value.made.attributes["axes"])
     if value.op == "mean" and value.made.attributes.get("keep", True):
         axes = value.made.attributes["axes"]
         return tuple(axis + 1 for axis in ([axes] if isinstance(axes, int) else axes))
@@ -247,9 +245,6 @@ def _mean_axes(value: GraphTensor) -> tuple[int, ...] | None:
 def normalised(net: FlatNetwork, x: GraphTensor, axes: tuple[int, ...], eps: float) -> GraphTensor | None:
     """Return a norm without weights over axes that count the batch; None if no norm has these axes."""
     rank = len(x.sizes)
-    if axes == (rank - 1,) and x.steps and channels_last(x):
-        plain = net.add("layer_norm", [GraphTensor(x.made, x.port)], _norm(eps))
-        return GraphTensor(plain.made, plain.port, x.steps)
     if axes == tuple(range(1, rank)):
         given = {"over": "all"} if rank > 2 else {}
         return net.add("layer_norm", [x], {**given, **_norm(eps)})
@@ -269,3 +264,11 @@ def _norm(eps: float) -> dict[str, Any]:
 def channels_last(x: GraphTensor) -> bool:
     """Whether a value is a map seen with its channels as the last axis."""
     return len(x.steps) == 1 and x.steps[0].perm == (0, 2, 3, 1)
+
+
+def rows_of_map(x: GraphTensor) -> bool:
+    """Whether a value is a map seen as rows of its channels, in which the samples are merged."""
+    turned, *rest = x.steps or (None,)
+    last = turned is not None and turned.perm == (0, 2, 3, 1)
+    flat = len(rest) == 1 and rest[0].perm is None and x.sizes[-1] == x.base[1]
+    return last and flat and x.sizes[0] != x.base[0]

@@ -8,7 +8,7 @@ import numpy as np
 from cnnc.importing.attention import attended
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode
-from cnnc.importing.patterns import channels_last
+from cnnc.importing.patterns import channels_last, rows_of_map
 from cnnc.importing.shapes import axis_of, reshaped
 from cnnc.importing.values import ConstantArray, GraphTensor, ShapeStep, Symbol, Unsupported, elements, place_of
 from cnnc.importing.views import along_last, evaluate, settle, with_last
@@ -42,12 +42,13 @@ def linear(net: FlatNetwork, x: GraphTensor, weight: ConstantArray, bias: Consta
     found = attended(net, x, weights)
     if found is not None:
         return found
-    if channels_last(x):
+    if channels_last(x) or rows_of_map(x):
         pointwise = ConstantArray(weight.array.reshape(out, features, 1, 1), weight.name, weight.whole)
         made = net.add(
             "conv", [GraphTensor(x.made, x.port)], {**attributes, "kernel": 1}, weights={**weights, "weight": pointwise}
         )
-        return GraphTensor(made.made, made.port, (ShapeStep(x.steps[0].perm, (*x.sizes[:-1], out)),))
+        steps = (ShapeStep(each.perm, (*each.sizes[:-1], out), each.origin) for each in x.steps)
+        return GraphTensor(made.made, made.port, tuple(steps))
     if not net.traced and len(x.steps) == 2 and channels_last(replace(x, steps=x.steps[:1])) and len(x.sizes) == 2:
         return _of_map(net, x, attributes, weights)
     rows = len(x.sizes) > 2 or x.sizes[0] != net.batch

@@ -67,8 +67,7 @@ class _Translator:
 
     def _input(self, name: str, shape: tuple[Any, ...]) -> GraphTensor:
         """Add an input, with its channels first if the file only transposes it to that; those of a module stay."""
-        turns = not self.traced and len(shape) == channels_last.RANK
-        if not turns or not channels_last.transposes_first(self.file.graph, name):
+        if self.traced or name not in self.file.channels_last:
             return self.net.input(name, shape)
         self.turned.add(name)
         first = self.net.input(name, tuple(shape[axis] for axis in channels_last.FIRST))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from cnnc.importing.flat_network import FlatNetwork
+from cnnc.importing.patterns import rows_of_map
 from cnnc.importing.values import ConstantArray, GraphTensor
 from cnnc.importing.views import along_last
 from cnnc.ops import registry
@@ -32,9 +33,10 @@ def with_tensor(net: FlatNetwork, op: str, x: GraphTensor, known: ConstantArray)
 
 
 def _is_bias(op: str, x: GraphTensor, known: ConstantArray) -> bool:
-    """Whether a tensor is the bias of a linear layer that is seen through steps which keep its features together."""
-    bare = x.made.op == "attention" or (x.made.op == "linear" and not x.made.attributes.get("bias", True))
-    return op == "add" and bare and known.array.shape == (x.sizes[-1],) and along_last(x)
+    """Whether a tensor is the bias of a layer that is seen through steps which keep its features together."""
+    bare = x.made.op == "attention" or (x.made.op in LAYERS and not x.made.attributes.get("bias", True))
+    together = rows_of_map(x) if len(x.base) == 4 else along_last(x)
+    return op == "add" and bare and known.array.shape == (x.sizes[-1],) and together
 
 
 def _per_channel(x: GraphTensor, known: ConstantArray) -> Any:

@@ -9,6 +9,7 @@ import torch
 from onnxruntime import InferenceSession
 
 from cnnc.compiler import load
+from cnnc.diagnostics import CnncError
 from cnnc.importing.importer import read
 from cnnc.importing.proof import compiled
 from tests.command import run_command
@@ -94,10 +95,33 @@ def split(file, x):
     return file.add("Concat", second, first, axis=3)
 
 
+def attended(file, x):
+    """Attention over positions, as in CBAM: from the mean and the largest number over the channels."""
+    mean, largest = (file.add(op, x, np.array([3]), keepdims=1) for op in ("ReduceMean", "ReduceMax"))
+    gate = file.first("Conv", file.add("Concat", mean, largest, axis=3), numbers(1, 2, 1, 1), kernel_shape=[1, 1])
+    return file.add("Mul", x, file.add("Sigmoid", gate))
+
+
+def layer_normed(file, x):
+    """A norm over the channels, in parts."""
+    centred = file.add("Sub", x, file.add("ReduceMean", x, np.array([-1]), keepdims=1))
+    variance = file.add("ReduceMean", file.add("Mul", centred, centred), np.array([-1]), keepdims=1)
+    return file.add("Div", centred, file.add("Sqrt", file.add("Add", variance, np.float32(1e-3))))
+
+
+def dense(file, x):
+    """A Dense layer on a map, as Keras's tensordot."""
+    rows = file.add("MatMul", file.add("Reshape", x, np.array([-1, 4])), numbers(4, 4))
+    return file.add("Reshape", file.add("Add", rows, numbers(4)), np.array([-1, 8, 6, 4]))
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
         (lambda file, x: file.add("Relu", x), ["relu"]),
+        (attended, ["mean", "amax", "concat", "conv", "sigmoid", "mul"]),
+        (layer_normed, ["layer_norm"]),
+        (dense, ["conv"]),
         (lambda file, x: file.add("Add", x, file.conv(file.add("Relu", x), 4, 4)), ["relu", "conv", "add"]),
         (lambda file, x: file.add("Concat", x, file.conv(x, 4, 2), x, axis=-1), ["conv", "concat"]),
         (lambda file, x: file.first("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), ["max_pool"]),
@@ -114,7 +138,7 @@ def split(file, x):
 def test_nodes_move_before_the_transposes(more, expected, tmp_path):
     file = File()
     x = more(file, file.conv("image", 3, 4))
-    channels = 8 + 2 if "concat" in expected and "split" not in expected else 4
+    channels = 8 + 2 if "concat" in expected and {"split", "sigmoid"}.isdisjoint(expected) else 4
     path = file.saved(tmp_path / "net.onnx", pooled(file, file.conv(x, channels, 5)), ("N", 5))
     imported = read(path)
     assert ops(imported) == ["conv", *expected, "conv", "global_avg_pool", "flatten"]
@@ -148,6 +172,26 @@ def test_an_input_that_something_else_takes_stays_as_it_is(tmp_path):
     imported = read(path)
     assert imported.spec["input"] == {"image": [8, 6, 3]}
     require_same(imported, path)
+
+
+def test_the_height_and_width_may_be_open_also_behind_a_normalisation(tmp_path):
+    file = File()
+    scaled = file.add("Mul", file.add("Sub", "image", np.float32(127.5)), np.float32(1 / 127.5))
+    padded = file.add("Pad", scaled, np.array([0, 1, 1, 0, 0, 0, 0, 0]))
+    image = ("N", None, None, 3)
+    path = file.saved(tmp_path / "net.onnx", pooled(file, file.conv(padded, 3, 4)), ("N", 4), image=image)
+    imported = read(path)
+    assert imported.spec["input"] == {"image": [3, None, None]}
+    assert ops(imported) == ["affine", "conv", "global_avg_pool", "flatten"]
+    require_same(imported, path)
+
+
+def test_the_help_has_the_axes_in_the_order_of_the_file(tmp_path):
+    file = File()
+    path = file.saved(tmp_path / "net.onnx", pooled(file, file.conv("image", 3, 4)), ("N", 4), image=("N", 8, 6, None))
+    with pytest.raises(CnncError) as caught:
+        read(path)
+    assert caught.value.diagnostics[0].help == "set them with --input-size, as in `--input-size 224,224,3`"
 
 
 def test_the_command_says_which_input_has_its_channels_first(tmp_path):
