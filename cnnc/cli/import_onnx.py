@@ -37,9 +37,9 @@ def add_options(parser: Parser) -> None:
     parser.option("--resize", type=size, help="Resize the shorter side of the picture to this size.")
     parser.option("--crop", type=size, help="Crop this size from the centre, after --resize.")
     parser.option("--labels", metavar="FILE", help="A text file with the name of a class in each line.")
-    shape = "The shape of an input with open sizes, without the batch, in the order of the file; "
+    shape = "The shape of an input with open sizes, without the batch, in the order of the file, which may be H,W,C; "
     shape += "NAME may be left out if there is one input."
-    parser.option("--input-size", metavar="[NAME=]C,H,W|H,W,C", repeat=True, help=shape)
+    parser.option("--input-size", metavar="[NAME=]C,H,W", repeat=True, help=shape)
     parser.flag("--overwrite", help="Replace the spec and its weights if they exist.")
     code = "Run the Python code of package.module:factory; modules in the current folder come first."
     parser.flag("--allow-code", help=code)
