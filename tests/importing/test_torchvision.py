@@ -1,0 +1,50 @@
+"""torchvision's own networks become short specs with the same keys; skipped if torchvision is not installed."""
+
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+import cnnc
+from cnnc.analysis.cost import totals
+
+# the most lines of a spec
+CLASSIFIERS = {
+    "alexnet": 30,
+    "convnext_tiny": 52,
+    "densenet121": 50,
+    "efficientnet_b0": 80,
+    "efficientnet_v2_s": 90,
+    "inception_v3": 100,
+    "mnasnet0_5": 75,
+    "mobilenet_v2": 65,
+    "mobilenet_v3_small": 95,
+    "regnet_x_400mf": 55,
+    "regnet_y_400mf": 62,
+    "resnet18": 40,
+    "resnet50": 45,
+    "resnext50_32x4d": 45,
+    "shufflenet_v2_x0_5": 62,
+    "squeezenet1_1": 40,
+    "vgg11_bn": 55,
+    "vit_b_32": 50,
+    "wide_resnet50_2": 45,
+}
+SEGMENTATIONS = {"deeplabv3_mobilenet_v3_large": 135, "fcn_resnet50": 55, "lraspp_mobilenet_v3_large": 120}
+# these need a map: layers are in lists with what has no parameters, or tokens have an axis of 1 for the batch
+MAPPED = ("convnext_tiny", "vit_b_32")
+
+
+@pytest.mark.skipif(find_spec("torchvision") is None, reason="needs torchvision")
+@pytest.mark.parametrize(("name", "lines"), [*CLASSIFIERS.items(), *SEGMENTATIONS.items()])
+def test_a_network_of_torchvision_becomes_a_short_spec(name, lines):
+    from torchvision import models
+
+    parts = {"weights_backbone": None} if name in SEGMENTATIONS else {}
+    module = models.get_model(name, weights=None, **parts)
+    found = cnnc.from_torch(module, torch.rand(2, 3, 224, 224))
+    assert found.largest < 1e-5
+    assert found.text.count("\n") <= lines
+    assert {*found.keys.values()} == {key for key in module.state_dict() if not key.endswith("num_batches_tracked")}
+    assert bool(found.map) == (name in MAPPED)
+    assert totals(cnnc.load(found.spec)).params == sum(each.numel() for each in module.parameters())
