@@ -117,7 +117,8 @@ class _PackWriter:
             raise _placed(error, part, index) from None
         if picture.shape[2] > self._channels:
             raise _Coloured
-        self._grey |= decoded.image.mode == "RGB" and picture.shape[2] == 1
+        if decoded.image.mode == "RGB" and picture.shape[2] == 1:
+            self._grey = True  # threads only ever set it
         return np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], self._channels))), framed
 
 
