@@ -1,11 +1,15 @@
 """The command line within the tests' own process: what it prints, and its exit code."""
 
+import json
 import os
+from argparse import Namespace
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from functools import partial
+from importlib import import_module
 from io import StringIO
 from typing import NamedTuple
 
-from cnnc.cli.app import answer
+from cnnc.cli.app import answer, report_errors
 
 
 class Done(NamedTuple):
@@ -22,3 +26,16 @@ def run_command(*words: object, cwd: str | os.PathLike[str] = ".") -> Done:
     with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
         code = answer(list(map(str, words)))
     return Done(code, out.getvalue(), err.getvalue())
+
+
+def guarded_here(command, given, model, timeout, show):
+    """`cnnc.cli.guarded.run` without its child process, which takes two seconds to import torch.
+
+    For files that end and crash nothing: `model` and `timeout` are only for the others.
+    """
+    answers = StringIO()
+    work = import_module(f"cnnc.cli.{command}").work
+    code = report_errors(partial(work, Namespace(**json.loads(json.dumps(vars(given)))), answers), [command])
+    for line in answers.getvalue().splitlines()[1:]:  # the first says that the file is about to be loaded
+        show(line)
+    return code

@@ -9,7 +9,9 @@ from onnx import helper
 from PIL import Image
 
 from cnnc.artifacts.contract import CONTRACT
+from cnnc.cli import guarded
 from cnnc.train import memory
+from tests.command import guarded_here
 
 # A worker of pytest-xdist is one of several: without this each would start as many threads as there are cores.
 # It stands before any test imports torch, which reads it once; processes that a test starts inherit it.
@@ -55,6 +57,12 @@ LONGEST = (
 def pytest_collection_modifyitems(items):
     """Tests that take long begin first, so that no worker is left alone with them at the end."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+@pytest.fixture
+def no_child(monkeypatch):
+    """`verify`, `quantize` and `weights --against` run the model in this process."""
+    monkeypatch.setattr(guarded, "run", guarded_here)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parent / "golden" / "commands"
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {  # the test that holds the words, which depend on the drivers, the installation, or other processes
     Code.NO_PROVIDER: "tests/inference/test_providers.py::test_a_gpu_that_does_not_work",
-    Code.MISSING_EXTRA: "tests/diagnostics/test_missing_packages.py::test_every_command_names_what_it_lacks",
+    Code.MISSING_EXTRA: "tests/diagnostics/test_missing_packages.py::test_what_is_lacking_is_named",
     Code.RANK_DIED: "tests/train/test_processes.py::test_a_rank_that_dies_ends_the_run_with_one_message",
     Code.OUT_OF_MEMORY: "tests/train/test_running.py::test_a_run_without_enough_memory_says_what_takes_less",
     Code.NOT_COMPILED: "tests/train/test_compiled.py::test_without_a_compiler_it_is_said_and_the_run_can_go_on_without",
@@ -266,6 +266,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.usefixtures("no_child")
 @pytest.mark.parametrize("code", COMMANDS)
 def test_what_a_command_says(code, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)

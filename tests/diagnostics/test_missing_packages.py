@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 import cnnc
 from cnnc.diagnostics import CnncError, missing_packages
+from tests.diagnostics import commands
 from tests.test_readme import save_digits
 
 ROOT = Path(__file__).parents[2]
@@ -61,115 +62,159 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run_without(module, command, folder):
-    """A command in processes (its own and those that it starts) that cannot import `module`."""
-    return python_without([module], ["-m", "cnnc", *command], folder)
+def outcomes_without(modules, jobs, folder):
+    """Each job, and its exit code, stdout and stderr, in processes that cannot import `modules`.
 
-
-def python_without(modules, arguments, folder):
-    """Python in processes that cannot import `modules`."""
+    All run in one process: what one has imported does not bring back a module that is hidden.
+    """
     hidden = folder / f"no-{'-'.join(modules)}"
     hidden.mkdir(exist_ok=True)
     lines = "".join(f"sys.modules[{each!r}] = None\n" for each in modules)
     (hidden / "sitecustomize.py").write_text(f"import sys\n{lines}")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(hidden), str(ROOT)])}
-    return subprocess.run(
-        [sys.executable, *arguments],
+    done = subprocess.run(
+        [sys.executable, "-m", commands.__name__],
         cwd=folder,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(hidden), str(ROOT)])},
+        input=json.dumps(jobs),
         capture_output=True,
         text=True,
         check=False,
     )
+    assert done.returncode == 0, done.stderr
+    return zip(jobs, json.loads(done.stdout), strict=True)
 
 
-@pytest.mark.parametrize(
-    ("module", "command"),
-    [
-        ("yaml", ["check", "tiny.yaml"]),
-        ("networkx", ["check", "cycle.yaml"]),
-        ("pydantic", ["diff", "tiny.yaml", "tiny.yaml"]),
-        ("torch", ["build", "tiny.yaml", "-o", "out"]),
-        ("numpy", ["build", "tiny.yaml", "-o", "out"]),
-        ("onnx", ["build", "tiny.yaml", "-o", "out"]),
-        ("onnxruntime", ["build", "tiny.yaml", "-o", "out"]),
-        ("safetensors", ["build", "tiny.yaml", "--weights", WEIGHTS, "-o", "out"]),
-        ("torch", ["weights", "tiny.yaml", WEIGHTS]),
-        ("numpy", ["weights", "tiny.yaml", WEIGHTS]),
-        ("numpy", ["verify", "tiny.yaml", ONNX]),
-        ("numpy", ["verify", "tiny.yaml", SCRIPT]),
-        ("numpy", ["eval", SCRIPT, "--data", "digits"]),
-        ("numpy", ["train", "tiny.yaml", "--data", "digits", "--epochs", "1"]),
-        ("safetensors", ["weights", "tiny.yaml", WEIGHTS]),
-        ("onnx", ["weights", "tiny.yaml", ONNX]),
-        ("onnx", ["build", "tiny.yaml", "--weights", ONNX, "-o", "out"]),
-        ("onnx", ["verify", "tiny.yaml", ONNX]),
-        ("onnxruntime", ["verify", "tiny.yaml", ONNX]),
-        ("torch", ["verify", "tiny.yaml", SCRIPT]),
-        ("numpy", ["infer", ONNX, PICTURE]),
-        ("PIL", ["infer", ONNX, PICTURE]),
-        ("onnxruntime", ["infer", ONNX, PICTURE, "--provider", "cpu"]),
-        ("onnxruntime", ["infer", "foreign.onnx", PICTURE, "--provider", "cpu"]),
-        ("pyarrow", ["infer", ONNX, PICTURE, "--provider", "cpu", "-o", "out.parquet"]),
-        ("ray", ["infer", ONNX, PICTURE, "--provider", "cpu", "--engine", "ray"]),
-        ("pygls", ["lsp"]),
-        ("torch", ["eval", SCRIPT, "--data", "digits"]),
-        ("onnxruntime", ["eval", ONNX, "--data", "digits", "--device", "cpu"]),
-        ("matplotlib", ["eval", ONNX, "--data", "digits", "-o", "matrix.png"]),
-        ("torch", ["train", "tiny.yaml", "--data", "digits", "--epochs", "1"]),
-        ("tensorboard", ["train", "tiny.yaml", "--data", "digits", "--epochs", "1"]),
+COMMANDS = {
+    "yaml": [["check", "tiny.yaml"]],
+    "networkx": [["check", "cycle.yaml"]],
+    "pydantic": [["diff", "tiny.yaml", "tiny.yaml"]],
+    "torch": [
+        ["build", "tiny.yaml", "-o", "out"],
+        ["weights", "tiny.yaml", WEIGHTS],
+        ["verify", "tiny.yaml", SCRIPT],
+        ["eval", SCRIPT, "--data", "digits"],
+        ["train", "tiny.yaml", "--data", "digits", "--epochs", "1"],
     ],
-)
-def test_every_command_names_what_it_lacks(folder, module, command):
-    done = run_without(module, command, folder)
+    "numpy": [
+        ["build", "tiny.yaml", "-o", "out"],
+        ["weights", "tiny.yaml", WEIGHTS],
+        ["verify", "tiny.yaml", ONNX],
+        ["verify", "tiny.yaml", SCRIPT],
+        ["eval", SCRIPT, "--data", "digits"],
+        ["train", "tiny.yaml", "--data", "digits", "--epochs", "1"],
+        ["infer", ONNX, PICTURE],
+    ],
+    "onnx": [
+        ["build", "tiny.yaml", "-o", "out"],
+        ["weights", "tiny.yaml", ONNX],
+        ["build", "tiny.yaml", "--weights", ONNX, "-o", "out"],
+        ["verify", "tiny.yaml", ONNX],
+    ],
+    "onnxruntime": [
+        ["build", "tiny.yaml", "-o", "out"],
+        ["verify", "tiny.yaml", ONNX],
+        ["infer", ONNX, PICTURE, "--provider", "cpu"],
+        ["infer", "foreign.onnx", PICTURE, "--provider", "cpu"],
+        ["eval", ONNX, "--data", "digits", "--device", "cpu"],
+    ],
+    "safetensors": [
+        ["build", "tiny.yaml", "--weights", WEIGHTS, "-o", "out"],
+        ["weights", "tiny.yaml", WEIGHTS],
+    ],
+    "PIL": [["infer", ONNX, PICTURE]],
+    "pyarrow": [["infer", ONNX, PICTURE, "--provider", "cpu", "-o", "out.parquet"]],
+    "ray": [["infer", ONNX, PICTURE, "--provider", "cpu", "--engine", "ray"]],
+    "pygls": [["lsp"]],
+    "matplotlib": [["eval", ONNX, "--data", "digits", "-o", "matrix.png"]],
+    "tensorboard": [["train", "tiny.yaml", "--data", "digits", "--epochs", "1"]],
+}
+
+
+CALLS = {
+    "check": "cnnc.check('cycle.yaml')",
+    "compile": "cnnc.compile('tiny.yaml')",
+    "build": "cnnc.build('tiny.yaml', out='out')",
+    "verify": f"cnnc.verify('tiny.yaml', {ONNX!r})",
+    "load_model": f"from cnnc.inference.predict import load_model; load_model({ONNX!r}, 'cpu')",
+    "train": "from pathlib import Path; from cnnc.train.run import train; "
+    "train(cnnc.load('tiny.yaml'), {'data': 'digits'}, Path('out'))",
+}
+FUNCTIONS = {
+    "networkx": ["check"],
+    "pydantic": ["check"],
+    "torch": ["compile", "train"],
+    "numpy": ["compile", "verify"],
+    "onnxruntime": ["load_model", "build"],
+}
+
+
+def program(call):
+    """A program that calls a function, and prints its error as the command line does."""
+    return f"import cnnc, sys\ntry:\n    {CALLS[call]}\nexcept cnnc.CnncError as error:\n    sys.exit(str(error))\n"
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_what_is_lacking_is_named(folder, module):
     package = {"PIL": "Pillow", "yaml": "PyYAML"}.get(module, module)
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.startswith("error[E513]: ")
-    assert f" needs {package}, which is not installed\n  = help: pip install " in done.stderr
-    assert module in brought_by(done.stderr)
-    assert not (folder / "out").exists()
+    jobs = [*COMMANDS[module], *map(program, FUNCTIONS.get(module, ()))]
+    for job, (code, _, said) in outcomes_without([module], jobs, folder):
+        assert code == 1, (job, said)
+        assert said.startswith("error[E513]: "), job
+        assert f" needs {package}, which is not installed\n  = help: pip install " in said, job
+        assert module in brought_by(said), job
+        assert not (folder / "out").exists(), job
 
 
 @pytest.mark.parametrize(
-    ("modules", "named", "command"),
+    ("modules", "named", "job"),
     [
         (["torch", "onnx", "numpy"], "numpy, torch and onnx", ["build", "tiny.yaml", "-o", "out"]),
         (["torch", "onnxruntime"], "torch and onnxruntime", ["verify", "tiny.yaml", ONNX]),
         (["torch", "numpy", "safetensors"], "numpy and torch", ["weights", "tiny.yaml", WEIGHTS]),
         (["onnxruntime", "PIL"], "Pillow and onnxruntime", ["infer", ONNX, PICTURE, "--provider", "cpu"]),
         (["torch", "tensorboard"], "torch and tensorboard", ["train", "tiny.yaml", "--data", "digits"]),
+        (["numpy", "onnx"], "numpy and onnx", "build"),
     ],
 )
-def test_all_packages_that_a_command_lacks_are_named(folder, modules, named, command):
-    done = python_without(modules, ["-m", "cnnc", *command], folder)
-    assert done.returncode == 1, done.stderr
-    assert f" needs {named}, which are not installed\n" in done.stderr
-    assert brought_by(done.stderr) >= {*missing_packages.NEEDS[command[0]]}
+def test_all_packages_that_are_lacking_are_named(folder, modules, named, job):
+    command = job if isinstance(job, str) else job[0]
+    [(_, (code, _, said))] = outcomes_without(modules, [program(job) if job == command else job], folder)
+    assert code == 1, said
+    assert said.startswith("error[E513]: ")
+    assert f" needs {named}, which are not installed\n  = help: pip install " in said
+    assert brought_by(said) >= {*missing_packages.NEEDS[command]}
+    assert not (folder / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("extra", "command"),
-    [
-        ("", ["check", "tiny.yaml", "--wide"]),
-        ("", ["check", "tiny.yaml", "--format", "json"]),
-        ("", ["diff", "tiny.yaml", "cycle.yaml"]),
-        ("", ["explain", "E301"]),
-        ("infer", ["infer", ONNX, PICTURE, "--provider", "cpu"]),
-        ("infer", ["infer", "foreign.onnx", PICTURE, "--provider", "cpu"]),
-        ("build", ["build", "tiny.yaml", "--weights", WEIGHTS, "-o", "again"]),
-        ("build", ["verify", "tiny.yaml", ONNX]),
-        ("build", ["weights", "tiny.yaml", ONNX]),
-        ("build", ["eval", ONNX, "--data", "digits", "--device", "cpu"]),
-        ("build", ["eval", SCRIPT, "--data", "digits", "--device", "cpu"]),
+ENOUGH = {
+    "": [
+        ["check", "tiny.yaml", "--wide"],
+        ["check", "tiny.yaml", "--format", "json"],
+        ["diff", "tiny.yaml", "cycle.yaml"],
+        ["explain", "E301"],
     ],
-)
-def test_a_command_needs_no_later_extra(folder, extra, command):
+    "infer": [
+        ["infer", ONNX, PICTURE, "--provider", "cpu"],
+        ["infer", "foreign.onnx", PICTURE, "--provider", "cpu"],
+    ],
+    "build": [
+        ["build", "tiny.yaml", "--weights", WEIGHTS, "-o", "again"],
+        ["verify", "tiny.yaml", ONNX],
+        ["weights", "tiny.yaml", ONNX],
+        ["eval", ONNX, "--data", "digits", "--device", "cpu"],
+        ["eval", SCRIPT, "--data", "digits", "--device", "cpu"],
+    ],
+}
+
+
+@pytest.mark.parametrize("extra", ENOUGH)
+def test_a_command_needs_no_later_extra(folder, extra):
     order = ["", *missing_packages.EXTRAS]
     later = [each for name in order[order.index(extra) + 1 :] for each in missing_packages.EXTRAS[name]]
-    done = python_without(later, ["-m", "cnnc", *command], folder)
-    wrong = "cycle.yaml" in command
-    assert done.returncode == wrong, done.stderr
-    assert "E513" not in done.stderr
+    for command, (code, _, said) in outcomes_without(later, ENOUGH[extra], folder):
+        wrong = "cycle.yaml" in command
+        assert code == wrong, (command, said)
+        assert "E513" not in said, command
 
 
 def test_extras_are_those_of_pyproject():
@@ -198,40 +243,6 @@ def test_every_dependency_is_imported_and_every_import_is_a_dependency():
     extras = {each for modules in every.values() for each in modules}
     imported -= {*sys.stdlib_module_names, "cnnc", "pydantic_core"}  # pydantic contains pydantic_core
     assert imported == extras | modules_of(PROJECT["dependencies"])
-
-
-CALLS = {
-    "check": "cnnc.check('cycle.yaml')",
-    "compile": "cnnc.compile('tiny.yaml')",
-    "build": "cnnc.build('tiny.yaml', out='out')",
-    "verify": f"cnnc.verify('tiny.yaml', {ONNX!r})",
-    "load_model": f"from cnnc.inference.predict import load_model; load_model({ONNX!r}, 'cpu')",
-    "train": "from pathlib import Path; from cnnc.train.run import train; "
-    "train(cnnc.load('tiny.yaml'), {'data': 'digits'}, Path('out'))",
-}
-
-
-@pytest.mark.parametrize(
-    ("call", "modules", "named"),
-    [
-        ("check", ["networkx"], "networkx, which is"),
-        ("check", ["pydantic"], "pydantic, which is"),
-        ("compile", ["torch"], "torch, which is"),
-        ("compile", ["numpy"], "numpy, which is"),
-        ("build", ["numpy", "onnx"], "numpy and onnx, which are"),
-        ("build", ["onnxruntime"], "onnxruntime, which is"),
-        ("verify", ["numpy"], "numpy, which is"),
-        ("load_model", ["onnxruntime"], "onnxruntime, which is"),
-        ("train", ["torch"], "torch, which is"),
-    ],
-)
-def test_functions_name_what_they_lack(folder, call, modules, named):
-    program = f"import cnnc\ntry:\n    {CALLS[call]}\nexcept cnnc.CnncError as error:\n    print(error)\n"
-    done = python_without(modules, ["-c", program], folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("error[E513]: ")
-    assert f" needs {named} not installed\n  = help: pip install " in done.stdout
-    assert not (folder / "out").exists()
 
 
 def noted(monkeypatch, **origin):

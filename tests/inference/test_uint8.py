@@ -95,13 +95,15 @@ def test_eval_scores_the_same(both, photo):
     assert scored("float") == scored("uint8")
 
 
+@pytest.mark.usefixtures("no_child")
 def test_verify_takes_it(both):
     done = run_command("verify", both / "spec.json", both / "uint8/net/net.onnx")
     assert done.exit_code == 0, done.stderr
     assert "of torch" in done.stdout
 
 
-def test_a_wrong_normalisation_is_not_verified(both, tmp_path, capfd):
+@pytest.mark.usefixtures("no_child")
+def test_a_wrong_normalisation_is_not_verified(both, tmp_path):
     model = onnx.load(both / "uint8/net/net.onnx")
     constants = [each for each in model.graph.initializer if each.name.startswith("image/constant")]
     if not [each for each in constants if each.data_type == onnx.TensorProto.FLOAT]:
@@ -113,7 +115,7 @@ def test_a_wrong_normalisation_is_not_verified(both, tmp_path, capfd):
     onnx.save(model, tmp_path / "net.onnx")
     done = run_command("verify", both / "spec.json", tmp_path / "net.onnx")
     assert done.exit_code == 1
-    assert "`conv` (conv) is the first node that differs" in capfd.readouterr().err
+    assert "`conv` (conv) is the first node that differs" in done.stderr
 
 
 def test_the_files_says_so(both):

@@ -268,6 +268,7 @@ def test_the_tools_leave_no_trace(kit, tmp_path, capfd):
     assert tempfile.tempdir == folder
 
 
+@pytest.mark.usefixtures("no_child")
 def test_files_that_take_pixels_are_reduced_as_well(kit, tmp_path):
     done = build(kit, tmp_path, "--precision", "int8", "--precision", "fp16", "--uint8")
     assert done.exit_code == 0, done.stderr

@@ -90,6 +90,7 @@ def test_the_manifest_lists_all_files_and_the_model_is_verified(built):
     assert list(manifest["verification"]) == ["triton"]
 
 
+@pytest.mark.usefixtures("no_child")
 def test_its_text_and_verify(tmp_path):
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     done = run_command("build", tmp_path / "spec.json", "--target", "triton", "-o", tmp_path)
