@@ -91,6 +91,8 @@ def _names(
     wanted = _distinct({at: name for at in sorted(needed) if (name := items[at].name)}, items, set(inputs))
     explicit = {at for at, name in wanted.items() if not _may_be_default(name, items[at], by_index)}
     explicit |= {at for at in wanted if items[at].when and not named.isdisjoint(items[at].outputs)}
+    optional = [item.op if item.when and not by_index else "" for item in items]
+    explicit |= {at for at in wanted if items[at].op in optional[:at]}  # the default name would depend on that item
     while True:
         reserved = {wanted[at] for at in explicit} | set(inputs)
         names = _claimed(items, {at: wanted[at] for at in explicit}, reserved, by_index)

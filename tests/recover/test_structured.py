@@ -255,3 +255,22 @@ def test_the_inputs_of_a_scope_leave_its_nodes_their_names():
 def test_without_any_path_the_structure_decides():
     spec = {"cnnc": 1, "name": "net", "input": {"x": [3, 8, 8]}, "nodes": [{"relu": {"name": "relu"}}]}
     assert structured(spec, {}).spec == structured(spec).spec
+
+
+def test_a_sum_that_some_instances_lack_leaves_the_names_of_later_sums():
+    """Default names count only the nodes that an instance has."""
+    nodes, paths, last = [], {}, "x"
+    for at in range(4):
+        branches = [*(["zero"] if at % 2 else []), "one", "two", "three"]
+        for branch in branches:
+            paths[f"{branch}{at}"] = f"unit_{at}.{branch}"
+            nodes.append({"conv": {"name": f"{branch}{at}", "from": last, "out": 4, "kernel": 1}})
+        last = f"{branches[0]}{at}"
+        for branch in branches[1:]:
+            nodes.append({"add": {"name": f"{branch}_sum{at}", "from": [last, f"{branch}{at}"]}})
+            last = f"{branch}_sum{at}"
+            paths[last] = f"unit_{at}.add"
+    found = structured({"cnnc": 1, "name": "net", "input": {"x": [4, 8, 8]}, "nodes": nodes}, paths)
+    assert not found.faults
+    sums = [each["add"] for each in found.spec["blocks"]["unit"]["nodes"] if "add" in each]
+    assert [(each.get("name"), each.get("when")) for each in sums] == [("add", "$zero"), ("add_2", None), (None, None)]
