@@ -10,8 +10,9 @@ import numpy as np
 
 from cnnc.importing import patterns
 from cnnc.importing.flat_network import FlatNetwork, type_of
+from cnnc.importing.grouped_maps import without_groups
 from cnnc.importing.onnx_nodes import OnnxNode, is_scalar, short
-from cnnc.importing.values import ConstantArray, GraphTensor, Unsupported
+from cnnc.importing.values import ConstantArray, GraphTensor, ShapeStep, Unsupported
 from cnnc.importing.views import settle
 from cnnc.importing.weights_after import with_tensor
 
@@ -51,17 +52,36 @@ def _two(net: FlatNetwork, op: str, a: Any, b: Any) -> Any:
 
 def binary(net: FlatNetwork, op: str, a: GraphTensor, b: GraphTensor) -> GraphTensor:
     """Return an operation on two values, or the op of the pattern that it completes."""
-    found = patterns.of_two(net, op, a, b)
+    found = patterns.of_two(net, op, a, b) or _continued(net, op, a, b) or _of_groups(net, op, a, b)
     if found is not None:
         return found
-    if a.op == f"_{op}" and a.made.attributes.get("open"):
-        return net.add(op, [*a.made.inputs, b])
     if a.made.op.startswith("_") or b.made.op.startswith("_"):
         return net.part(f"_{op}", [a, b], a.sizes if len(a.sizes) >= len(b.sizes) else b.sizes)
     if a.steps and a.steps == b.steps and a.base == b.base:
         plain = net.add(op, [GraphTensor(a.made, a.port), GraphTensor(b.made, b.port)])
         return GraphTensor(plain.made, plain.port, a.steps)
     return _of_equal_rank(net, op, settle(net, a), settle(net, b))
+
+
+def _continued(net: FlatNetwork, op: str, total: GraphTensor, more: GraphTensor) -> GraphTensor | None:
+    """Return the operation on three values or more, if one call of a torch module computes both of its parts."""
+    if total.op == f"_{op}" and total.made.attributes.get("open"):
+        return net.add(op, [*total.made.inputs, more])
+    scopes = [_scope(each) for each in (total.made.origin, net.origin)]
+    shapes = {each.sizes for each in (*total.made.inputs, more)}
+    apart = total.made.is_shared or None in scopes or scopes[0] != scopes[1] or len(shapes) > 1
+    return net.add(op, [*total.made.inputs, more]) if op == total.op == "add" and not apart else None
+
+
+def _scope(origin: Any) -> str | None:
+    """Return the path of the module that a node of torch's exporter is in; None for other names."""
+    return origin.name.rpartition("/")[0] if origin is not None and origin.name.startswith("/") else None
+
+
+def _of_groups(net: FlatNetwork, op: str, a: GraphTensor, b: GraphTensor) -> GraphTensor | None:
+    """Return the operation on maps in groups of channels and a number for each channel; None for other values."""
+    merged = without_groups(a, b)
+    return merged and binary(net, op, *merged).through(ShapeStep(None, a.sizes, net.origin))
 
 
 def _of_equal_rank(net: FlatNetwork, op: str, a: GraphTensor, b: GraphTensor) -> GraphTensor:

@@ -211,6 +211,20 @@ def _layer_norm(node: OnnxNode, x: Array, weight: Array, bias: Array | None = No
     return np.asarray(spread * weight + (0 if bias is None else bias), x.dtype)
 
 
+def _batch_norm(node: OnnxNode, x: Array, weight: Array, bias: Array, mean: Array, variance: Array) -> Array:
+    """Return the normalised values; in training, by their own statistics, which standardises weights."""
+    shape, others = (1, -1, *(1,) * (x.ndim - 2)), (0, *range(2, x.ndim))
+    wide = x.astype(np.float64)
+    if node.attr("training_mode", 0):
+        mean, variance = wide.mean(others), wide.var(others)
+    scale = weight / np.sqrt(variance + node.attr("epsilon", 1e-5))
+    return np.asarray(wide * scale.reshape(shape) + (bias - mean * scale).reshape(shape), x.dtype)
+
+
+def _clip(node: OnnxNode, x: Array, low: Array | None = None, high: Array | None = None) -> Array:
+    return np.asarray(np.clip(x, node.attr("min", low), node.attr("max", high)), x.dtype)
+
+
 def _range(_: OnnxNode, start: Array, stop: Array, step: Array) -> Array:
     if isinstance(stop.item(), Symbol) and (start.item(), step.item()) == (0, 1):
         found = np.empty((), object)
@@ -258,12 +272,16 @@ FOLDS: dict[str, Callable[..., Any]] = {
     "Reciprocal": _pointwise(lambda x: 1 / x),
     "Exp": _pointwise(np.exp),
     "Log": _pointwise(np.log),
+    "Sin": _pointwise(np.sin),
+    "Cos": _pointwise(np.cos),
     "Floor": _rounding("floor", np.floor),
     "Ceil": _rounding("ceil", np.ceil),
     "Round": _rounding("round", np.round),
     "ReduceProd": _reduce(np.prod),
     "ReduceSum": _reduce(np.sum),
     "ReduceMean": _reduce(np.mean),
+    "Clip": _clip,
     "MatMul": lambda _, a, b: np.matmul(a, b),
+    "BatchNormalization": _batch_norm,
     "LayerNormalization": _layer_norm,
 }

@@ -1,15 +1,17 @@
 """ONNX's normalisations and reductions as ops."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from cnnc.importing import patterns
+from cnnc.importing.arithmetic import unary
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode, short
 from cnnc.importing.shapes import axis_of, reshaped, shown
 from cnnc.importing.values import ConstantArray, GraphTensor, Symbol, Unsupported, place_of
-from cnnc.importing.views import settle
+from cnnc.importing.views import along_last, settle
 
 EPS = 1e-5
 
@@ -79,7 +81,7 @@ def layer_norm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     x, weight = node.value(), node.known(1, "the weight")
     node.require_one_output("the mean")
     axis = place_of(node.attr("axis", -1), len(x.sizes))
-    last = patterns.channels_last(x) and axis == 3
+    last = axis == len(x.sizes) - 1 and bool(x.steps) and _is_over_features(net, x)
     x = x if last else settle(net, x)
     sizes = x.sizes
     if axis == len(sizes) - 1 and (len(sizes) in (2, 3) or last):
@@ -101,6 +103,12 @@ def layer_norm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
         given["bias"] = False
     plain = net.add("layer_norm", [GraphTensor(x.made, x.port) if last else x], given, weights=weights)
     return GraphTensor(plain.made, plain.port, x.steps if last else ())
+
+
+def _is_over_features(net: FlatNetwork, x: GraphTensor) -> bool:
+    """Whether the last axis of a value seen through steps has the channels of a map, or the features of tokens."""
+    tokens = len(x.base) == 3 and len(x.sizes) == 4 and x.base[0] == net.batch
+    return patterns.channels_last(x) or (tokens and along_last(x))
 
 
 def local_response_norm(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
@@ -166,10 +174,12 @@ def _adaptive(net: FlatNetwork, x: GraphTensor) -> GraphTensor:
 
 
 def reduce_l2(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
-    """ReduceL2, which is a part of `l2_norm`."""
-    x, axes = settle(net, node.value()), node.listed("axes", 1, "the axes") or []
+    """ReduceL2: over one axis it is a part of `l2_norm`, over several the root of a sum of squares."""
+    axes = node.listed("axes", 1, "the axes") or []
     if len(axes) != 1 or not node.attr("keepdims", 1):
-        raise Unsupported("it is the norm over several axes, or drops its axis")
+        squares = replace(node, op="ReduceSum", inputs=[unary(net, "square", node.value()), *node.inputs[1:]])
+        return unary(net, "sqrt", reduction(net, squares))
+    x = settle(net, node.value())
     place = place_of(axes[0], len(x.sizes))
     sizes = tuple(1 if axis == place else size for axis, size in enumerate(x.sizes))
     return net.part("_l2", [x], sizes, axis=axis_of(x, place))

@@ -149,7 +149,7 @@ def _curved(argument: GraphTensor, x: GraphTensor, mode: str | None) -> bool:
             square, factor, shift = scaled(other)
             if one.same(x) and shift == 1 and close(factor, 0.044715) and _power(square, x) == 2:
                 return True
-    if not _is(inner, "add"):
+    if not _is(inner, "add") or len(inner.made.inputs) != 2:
         return False
     for one, other in (inner.made.inputs, inner.made.inputs[::-1]):
         cube, factor, shift = scaled(other)

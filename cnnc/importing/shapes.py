@@ -12,6 +12,7 @@ import numpy as np
 from cnnc.importing.arithmetic import parameter
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.gathered_rows import adaptive_windows, nearest_like, nearest_rows
+from cnnc.importing.grouped_maps import stacked
 from cnnc.importing.onnx_nodes import OnnxNode
 from cnnc.importing.values import (
     ConstantArray,
@@ -162,6 +163,9 @@ def concat(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     if first is None:
         raise Unsupported("its inputs are constant")
     axis = axis_of(first, node.attr("axis", 1))
+    stack = stacked(net, node)
+    if stack is not None:
+        return stack
     values = [_part(net, each, first) for each in node.inputs]
     if len(values) == 1:
         return values[0]

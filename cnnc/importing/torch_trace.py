@@ -162,8 +162,12 @@ def _drawn(state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
 
 
 def _as_in_evaluation(model: "onnx.ModelProto") -> None:
-    """Make nodes of training those of inference."""
+    """Make nodes of training those of inference; norms of weights, not of a value, stay as they are."""
+    values = {each.name for each in model.graph.input}
     for node in model.graph.node:
+        if values.isdisjoint(node.input):
+            continue
+        values.update(node.output)
         if node.op_type == "BatchNormalization":
             kept = [each for each in node.attribute if each.name != "training_mode"]
             del node.attribute[:]

@@ -4,12 +4,16 @@ Pads in front of a conv or pool are merged into its padding. Each function takes
 and returns the output; raises Unsupported.
 """
 
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from cnnc.importing import patterns
 from cnnc.importing.flat_network import FlatNetwork
 from cnnc.importing.onnx_nodes import OnnxNode
 from cnnc.importing.padding import cut, four, padding, shorter
+from cnnc.importing.shapes import reshaped
 from cnnc.importing.values import ConstantArray, GraphTensor, Symbol, Unsupported
 
 AUTO = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": 0}
@@ -51,9 +55,12 @@ def _negative(net: FlatNetwork, x: GraphTensor, pads: Any) -> tuple[GraphTensor,
 
 
 def conv(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
-    """Conv: a weight of (out, channels / group, height, width), and a bias."""
+    """Conv: a weight of (out, channels / group, height, width), and a bias; over one axis it is that of a row."""
     x, weight = node.value(), node.known(1, "the weight")
     shape = weight.array.shape
+    if len(shape) == len(x.sizes) == 3:
+        row = conv(net, _of_a_row(node, x, weight))
+        return reshaped(row, (*row.sizes[:2], row.sizes[3]))
     if len(shape) != 4:
         raise Unsupported(f"its weight has {len(shape)} axes: cnnc has convolutions over two axes only")
     _require_kernel(node, shape)
@@ -77,6 +84,18 @@ def conv(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     )
     _require_channels(x, shape[1] * node.attr("group", 1))
     return net.add("conv", [x], attributes, weights=_weights(node, weight))
+
+
+def _of_a_row(node: OnnxNode, x: GraphTensor, weight: ConstantArray) -> OnnxNode:
+    """Return a convolution over one axis as one over the width of a map of height 1."""
+    neutral = {"kernel_shape": 1, "strides": 1, "dilations": 1}
+    attributes = {name: [neutral[name], *each] if name in neutral else each for name, each in node.attributes.items()}
+    if "pads" in attributes:
+        before, after = attributes["pads"]
+        attributes["pads"] = [0, before, 0, after]
+    kernel = ConstantArray(np.expand_dims(weight.array, 2), weight.name, weight.whole)
+    inputs = [reshaped(x, (*x.sizes[:2], 1, x.sizes[2])), kernel, *node.inputs[2:]]
+    return replace(node, inputs=inputs, attributes=attributes)
 
 
 def _weights(node: OnnxNode, weight: ConstantArray) -> dict[str, ConstantArray]:
@@ -185,9 +204,17 @@ def average_pool(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
         return net.part("_channel_mean", [x], patterns.before_pad(x).sizes, size=node.attr("kernel_shape")[0])
     pads = _pads(node)
     counted = bool(node.attr("count_include_pad", 0))
-    if pads == 0 or counted:
-        x, merged = _without_pad(x, pads, 0.0)
-        counted, pads = counted or merged != pads, merged
+    before, merged = _without_pad(x, pads, 0.0) if pads == 0 or counted else (x, pads)
+    try:
+        return _averaged(net, node, before, merged, counted or merged != pads)
+    except Unsupported:
+        if merged == pads:
+            raise
+        return _averaged(net, node, x, pads, counted)  # the pads before the pool are more than it may have
+
+
+def _averaged(net: FlatNetwork, node: OnnxNode, x: GraphTensor, pads: Any, counted: bool) -> GraphTensor:
+    """Return the average pool with these pads, which are `counted` or not."""
     attributes = _pool(node, pads)
     kernel = _two(attributes["kernel"])
     if not counted and attributes.get("ceil") is None and kernel == [*x.sizes[2:]] and not attributes.get("padding"):
