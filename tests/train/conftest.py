@@ -101,7 +101,7 @@ def one_thread():
 
 @pytest.fixture
 def stop_at(monkeypatch):
-    """Sends this process a signal in the step of that number."""
+    """Sends this process a signal in the step of that number, once: a run that goes on may follow."""
 
     def at(count, number=signal.SIGTERM):
         step, seen = Learner.step, []
