@@ -10,8 +10,9 @@ from PIL import Image
 
 from cnnc.artifacts.contract import CONTRACT
 from cnnc.cli import guarded
+from cnnc.inference.benchmark import measure
 from cnnc.train import memory
-from tests.command import guarded_here
+from tests.command import BenchHere, guarded_here
 
 # A worker of pytest-xdist is one of several: without this each would start as many threads as there are cores.
 # It stands before any test imports torch, which reads it once; processes that a test starts inherit it.
@@ -63,6 +64,12 @@ def pytest_collection_modifyitems(items):
 def no_child(monkeypatch):
     """`verify`, `quantize` and `weights --against` run the model in this process."""
     monkeypatch.setattr(guarded, "run", guarded_here)
+
+
+@pytest.fixture
+def no_bench_child(monkeypatch):
+    """`bench` runs the model in this process."""
+    monkeypatch.setattr(measure, "start", BenchHere)
 
 
 @pytest.fixture

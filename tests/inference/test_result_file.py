@@ -167,8 +167,15 @@ def many(tmp_path):
     return folder
 
 
+OPTIONS = ("--provider", "cpu", "--workers", "2")
+
+
+def resumed(*words):
+    return run_command("infer", *words, *OPTIONS)
+
+
 def started(*words):
-    command = [sys.executable, "-m", "cnnc", "infer", *map(str, words), "--provider", "cpu", "--workers", "2"]
+    command = [sys.executable, "-m", "cnnc", "infer", *map(str, words), *OPTIONS]
     folders = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": folders}
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -206,15 +213,14 @@ def test_a_killed_run_is_continued_and_no_picture_is_written_twice(save, many, t
         wait_for_rows(growing, process, rows)
         process.kill()
         process.communicate()
-    last = started(*words)
-    _, errors = last.communicate()
+    last = resumed(*words)
     assert images(path) == [str(each) for each in sorted(many.iterdir())]
-    assert last.returncode == 1
-    assert errors.splitlines()[-1].endswith(f"r.{suffix}: 300 pictures, 2 failed")
+    assert last.exit_code == 1
+    assert last.stderr.splitlines()[-1].endswith(f"r.{suffix}: 300 pictures, 2 failed")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["m.onnx", "many", path.name]
-    again = started(*words)
-    assert again.communicate()[1].count("error") == 0
-    assert (again.returncode, len(images(path))) == (1, 300)
+    again = resumed(*words)
+    assert again.stderr.count("error") == 0
+    assert (again.exit_code, len(images(path))) == (1, 300)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
@@ -228,9 +234,7 @@ def test_ctrl_c_leaves_whole_rows(save, many, tmp_path):
     assert process.returncode == 130
     held = images(path)
     assert 5 <= len(held) < 300
-    again = started(*words, "--resume")
-    again.communicate()
-    assert again.returncode == 1
+    assert resumed(*words, "--resume").exit_code == 1
     assert images(path) == [str(each) for each in sorted(many.iterdir())]
 
 

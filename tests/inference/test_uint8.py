@@ -134,6 +134,7 @@ def test_the_files_says_so(both):
     assert "from uint8 pixels" in run_command("inspect", both / "uint8/net/net.onnx").stdout
 
 
+@pytest.mark.usefixtures("no_bench_child")
 def test_bench_feeds_it(both):
     words = ("--rounds", 1, "--seconds", 0.01, "--provider", "cpu", "--batch", 2, "--depth", 1, "--format", "json")
     done = run_command("bench", both / "uint8/net/net.onnx", *words)
