@@ -247,8 +247,8 @@ def test_a_build_that_nobody_listens_to_is_a_build(tiny):
 
 def test_build_writes_every_target_and_says_what_to_do_next(tiny):
     targets = ("--target", "onnx", "--target", "torchscript", "--target", "pt2", "--target", "python")
-    done = process("build", "tiny.yaml", *targets, cwd=tiny)
-    assert done.returncode == 0, done.stderr
+    done = run_command("build", "tiny.yaml", *targets, cwd=tiny)
+    assert done.exit_code == 0, done.stderr
     names = {"tiny.onnx", "tiny.pt", "tiny.pt2", "tiny.py", "tiny.safetensors", "manifest.json"}
     assert {path.name for path in (tiny / "build/tiny").iterdir() if path.name[0] != "."} == names
     assert all(f"build/tiny/{name}" in done.stdout for name in names)

@@ -196,7 +196,12 @@ def tree(tmp_path):
 
 
 def start(tree, *arguments, **more):
-    environment = {**os.environ, "PYTHONPATH": str(tree), "TMPDIR": str(tree.parent)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "TMPDIR": str(tree.parent),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
     command = [sys.executable, "-m", "tests.mutants", "cnnc/ops", *arguments]
     return subprocess.Popen(
         command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more

@@ -139,7 +139,7 @@ def test_two_processes_learn_as_one_does(start, train, tmp_path, how):
         train("one")
         output = finish(start("two", "--devices", "2"))
     else:  # of files, which each rank reads with workers of its own
-        files = save_files(tmp_path / "files", 67)
+        files = save_files(tmp_path / "files", 66)
         train("one", data=files, source=spec(norm=False, dropout=0, workers=0))
         torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
         output = finish(start("two", before=torchrun, data=files, source=spec(norm=False, dropout=0)))
@@ -154,12 +154,13 @@ def test_two_processes_learn_as_one_does(start, train, tmp_path, how):
 
 
 def save_files(folder, count):
-    """The pictures of `draw` as files, in a folder a class."""
+    """The pictures of `draw` as files, in a folder a class; as one has another size, workers read them all along."""
     for part, seed in (("train", 1), ("test", 2)):
         for at, (image, label) in enumerate(zip(*draw(count, seed), strict=True)):
             path = folder / part / str(label) / f"{at}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image[:, :, 0]).save(path)
+    Image.new("L", (14, 14)).save(folder / "train" / "0" / "other.png")
     return folder
 
 
@@ -226,7 +227,6 @@ def is_alive(process):
 )
 def test_nobody_is_left_or_says_a_word_when_one_is_killed(start, tmp_path, whom, number, code):
     files = save_files(tmp_path / "files", 24)
-    Image.new("L", (14, 14)).save(files / "train" / "0" / "other.png")  # of another size: they are read all along
     run = start("cut", "--epochs", "500", source=spec(norm=False, dropout=0, batch=8), data=files, alone=True)
     wait_for(run, "epoch   1/500")
     while not (found := descendants(run.pid)) or "forkserver" not in cmdline(found[-1]):
