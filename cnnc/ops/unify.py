@@ -26,12 +26,15 @@ def unify(op: Op, xs: Types, which: Sequence[int], way_out: str, free: tuple[int
                 label=f"{xs[j]} and {xs[k]}",
                 help=way_out,
             )
-        merged = TensorType(tuple(b if a is None else a for a, b in zip(merged.shape, xs[k].shape, strict=True)))
+        if None in merged.shape:
+            merged = TensorType(tuple(b if a is None else a for a, b in zip(merged.shape, xs[k].shape, strict=True)))
     return merged
 
 
 def agree(x: TensorType, y: TensorType, free: tuple[int, ...] = ()) -> bool:
     """Whether two shapes can be equal, ignoring the axes `free`."""
+    if x.shape == y.shape:  # of most, and this function runs for every size that is tried
+        return True
     if len(x.shape) != len(y.shape):
         return False
     sizes = enumerate(zip(x.shape, y.shape, strict=True))

@@ -128,8 +128,12 @@ def _by_sample(output: "Tensor") -> "tuple[Tensor, Tensor]":
     """Return the mean and variance over the samples, for each channel and position."""
     import torch
 
-    variance, mean = torch.var_mean(output, 0)
-    return mean, variance
+    mean = output.mean(0)
+    squares = torch.zeros_like(mean)
+    for each in output:  # torch.var_mean takes 50 times as long along the first axis
+        away = each - mean
+        squares.addcmul_(away, away)
+    return mean, squares / (len(output) - 1)
 
 
 def _by_channel(value: "Tensor") -> "Tensor":

@@ -31,7 +31,8 @@ def require_values(
 
     `inputs` are what the file takes for the first inputs of `torch`.
     """
-    exported = {name: ref for ref, name in made.emitted.names.items() if name in loaded.values()}
+    held = loaded.values()
+    exported = {name: ref for ref, name in made.emitted.names.items() if name in held}
     if not exported:  # only identities, which the file leaves out
         return
     given = dict(zip(exported, loaded.run_values(weights, exported)(inputs), strict=True))
