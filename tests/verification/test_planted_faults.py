@@ -1,13 +1,14 @@
 """Faults planted in the ONNX file of every network of the course and the zoo: verification finds each, at its node.
 
-The networks have smaller pictures and narrow linear layers here, which saves most of the time and memory. FULL_SIZE=1
-leaves them as they are.
+The networks have smaller pictures and narrow layers here, which saves most of the time and memory. FULL_SIZE=1 leaves
+them as they are.
 """
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +21,11 @@ from cnnc.compiler import load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.rebuild import rebuild
 from cnnc.ops.base import Refusal
+from cnnc.ops.conv import Conv, ConvTranspose
 from cnnc.ops.linear import Linear
+from cnnc.ops.source import Parameter
 from cnnc.ops.types import TensorType
+from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
 from cnnc.targets.choices import Target
 from cnnc.targets.loaded_module import prepared
@@ -36,6 +40,7 @@ from tests.by_hand.networks import NETWORKS
 ALIKE = {  # networks that differ from others only in their numbers
     *("resnet101", "resnet152", "wide_resnet50_2", "resnext50_32x4d", "vgg16", "fcn_resnet50", "mobilenet_v3_large"),
 }
+SHARES = (4, 2, 1)  # one channel of so many stays, if the network can be had so narrow
 SIDES = {"efficientnet_v2_s": 64}  # of a smaller picture, a map of one position would pass 35 blocks
 SMALL = {Path(each.spec).name: each.small for each in NETWORKS} | {"vit_b_16": {"depth": 2}}
 EVERY = sorted(Path("specs").glob("*.yaml")) + sorted(Path("specs/zoo").glob("*.yaml"))
@@ -117,18 +122,43 @@ def dropped_bias(written):
 FAULTS: list[Fault] = [zeroed_tensor, swapped_channels, moved_pad, larger_epsilon, dropped_bias]
 
 
-def smaller(graph):
-    """The graph with narrow linear layers, for the smallest of a few sizes of pictures that it takes."""
-    nodes = [replace(node, op=narrow(node.op)) if node.outputs[0].is_vector else node for node in graph.nodes]
-    for side in (SIDES.get(graph.name, 32), 64, 96, 128):
+def smaller(whole):
+    """The exported part of a graph with narrow layers, for the smallest of a few sizes of pictures that it takes."""
+    graph = drop_train_only(Network(whole, {})).graph
+    for share, side in product(SHARES, (SIDES.get(graph.name, 32), 64, 80, 128, None)):
         with suppress(Refusal):
-            inputs = tuple(replace(each, type=TensorType((each.type.shape[0], side, side))) for each in graph.inputs)
-            return rebuild(replace(graph, inputs=inputs), nodes)
-    return rebuild(graph, nodes)
+            return rebuild(with_side(graph, side), [narrow(node, graph, share) for node in graph.nodes])
+    raise AssertionError(graph.name)
 
 
-def narrow(op):
-    return op.model_copy(update={"out": min(op.out, 64)}) if isinstance(op, Linear) else op
+def with_side(graph, side):
+    """The graph with square inputs of this side; it is as it was without one."""
+    types = (TensorType((each.type.shape[0], side, side)) if side else each.type for each in graph.inputs)
+    return replace(
+        graph, inputs=tuple(replace(each, type=type) for each, type in zip(graph.inputs, types, strict=True))
+    )
+
+
+def narrow(node, graph, share):
+    """The node with a share of its channels; vectors have at most 64."""
+    op = node.op
+    if isinstance(op, Linear) and node.outputs[0].is_vector:
+        changed = {"out": min(op.out, 64)}
+    elif isinstance(op, Conv | ConvTranspose):
+        depthwise = op.groups == graph.input_types(node)[0].channels
+        changed = {"out": part(op.out, share), "groups": part(op.groups, share) if depthwise else op.groups}
+    elif isinstance(op, Linear):
+        changed = {"out": part(op.out, share)}
+    elif isinstance(op, Parameter):  # of which an axis may be one of tokens, whose number is odd
+        changed = {"shape": tuple(part(each, share) if each % 32 == 0 else each for each in op.shape)}
+    else:
+        return node
+    return replace(node, op=op.model_copy(update=changed))
+
+
+def part(channels, share):
+    """The share, of at least two channels, which a fault can swap; layers of few keep them."""
+    return -(-channels // share) if channels >= 2 * share else channels
 
 
 @contextmanager
