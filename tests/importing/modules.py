@@ -2,6 +2,9 @@
 
 import logging
 import warnings
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 import torch.nn.functional as F
@@ -250,7 +253,14 @@ def made(name):
 
 
 def export(name, path, *, dynamo, free=True):
-    """Write the module's ONNX file; the batch is `free` or 1."""
+    """Write the module's ONNX file, whose batch is `free` or 1; return the module."""
+    module, data = exported(name, dynamo, free)
+    path.write_bytes(data)
+    return module
+
+
+@cache  # torch takes seconds for a file, which several tests read
+def exported(name, dynamo, free):
     module = made(name)
     inputs = tuple(torch.randn(2 if free and dynamo else 1, 3, 32, 32) for _ in range(2 if name == "siamese" else 1))
     names = ["left", "right"][: len(inputs)] if len(inputs) > 1 else ["image"]
@@ -263,10 +273,11 @@ def export(name, path, *, dynamo, free=True):
     elif free:
         more["dynamic_axes"] = {each: {0: "batch"} for each in [*names, "scores"]}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), TemporaryDirectory() as folder:
+        path = Path(folder) / "net.onnx"
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module, inputs, path, dynamo=dynamo, input_names=names, output_names=["scores"],
             external_data=False, verbose=False, **more,
         )  # fmt: skip
-    return module
+        return module, path.read_bytes()

@@ -14,6 +14,8 @@ from cnnc.importing.proof import compiled, prove
 from cnnc.targets import torch_module
 from tests.importing.modules import MODULES, export, made
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 LIGHT = Path(onnx.backend.test.__file__).parent / "data" / "light"
 
 

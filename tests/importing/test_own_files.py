@@ -76,6 +76,7 @@ def test_other_opsets_come_back(opset, tmp_path):
         torch.testing.assert_close(found, call(module, inputs), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
 def test_built_networks_come_back(spec):
     if totals(load(spec)).params <= LARGEST:

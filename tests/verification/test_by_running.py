@@ -2,6 +2,8 @@
 
 import json
 import re
+from functools import cache
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from cnnc.targets.torch_module import lower, shapes
 from cnnc.weights.layers import layers
 from cnnc.weights.proposal import propose
 from tests.by_hand import transformers
+from tests.by_hand.compare import resized
 from tests.command import run_command
 from tests.onnx_files import network_of
 
@@ -133,25 +136,44 @@ def test_a_fresh_module_is_matched_although_its_norms_are_all_alike(graph):
     require_right(cnnc.match_by_running(graph, Swapped()))
 
 
-def exported(module, path, batch):
-    """An ONNX file of the module, with batch norms; its initializers have the module's keys."""
-    torch.onnx.export(module, (torch.randn(batch, 3, 10, 10),), path, dynamo=True, optimize=False, verbose=False)
-    return path
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A trained module and the folder of its ONNX file, which torch takes seconds for; keys are those of the module."""
+
+    @cache
+    def write(batch):
+        module, folder = trained(Swapped()), tmp_path_factory.mktemp("exported")
+        inputs = (torch.randn(batch, 3, 10, 10),)
+        torch.onnx.export(module, inputs, folder / "theirs.onnx", dynamo=True, optimize=False, verbose=False)
+        return module, folder
+
+    return write
+
+
+@pytest.fixture
+def original(exported, tmp_path):
+    """Writes the file of a trained module, with batch norms, and gives both."""
+
+    def write(batch=1):
+        module, folder = exported(batch)
+        copytree(folder, tmp_path, dirs_exist_ok=True)
+        return module, tmp_path / "theirs.onnx"
+
+    return write
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_an_onnx_file_is_matched_as_it_runs(graph, tmp_path, batch):
-    module = trained(Swapped())
-    found = cnnc.match_by_running(graph, exported(module, tmp_path / "theirs.onnx", batch))
+def test_an_onnx_file_is_matched_as_it_runs(graph, original, batch):
+    module, path = original(batch)
+    found = cnnc.match_by_running(graph, path)
     require_right(found)
     require_same(graph, found, module)
 
 
-def test_a_checkpoint_is_matched_against_an_onnx_file(tmp_path, monkeypatch, capfd):
+def test_a_checkpoint_is_matched_against_an_onnx_file(original, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.json").write_text(json.dumps(SPEC))
-    module = trained(Swapped())
-    exported(module, tmp_path / "theirs.onnx", 1)
+    module, _ = original()
     state = {f"other.{key.replace('_', '.')}": each for key, each in module.state_dict().items()}
     save_file({key: each for key, each in state.items() if each.ndim}, "theirs.safetensors")
     done = run_command("weights", "net.json", "theirs.safetensors", "--against", "theirs.onnx", "-o", "map.yaml")
@@ -162,10 +184,10 @@ def test_a_checkpoint_is_matched_against_an_onnx_file(tmp_path, monkeypatch, cap
     torch.testing.assert_close(ours(pictures), module(pictures), rtol=1e-4, atol=1e-5)
 
 
-def test_a_checkpoint_with_other_values_is_refused(tmp_path, monkeypatch, capfd):
+def test_a_checkpoint_with_other_values_is_refused(original, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.json").write_text(json.dumps(SPEC))
-    exported(trained(Swapped()), tmp_path / "theirs.onnx", 1)
+    original()
     torch.save(Swapped().state_dict(), "other.pth")
     done = run_command("weights", "net.json", "other.pth", "--against", "theirs.onnx", "-o", "map.yaml")
     said = capfd.readouterr().err
@@ -297,14 +319,14 @@ def test_open_sizes_are_compared_at_several(module, message):
 
 
 @pytest.mark.parametrize(
-    ("spec", "params", "module"),
+    ("spec", "size", "params", "module"),
     [
-        ("vit_b_16", {"depth": 2, "classes": 10}, lambda: transformers.ViT(depth=2, classes=10)),
-        ("convnext_tiny", {}, transformers.ConvNeXtTiny),
+        ("vit_b_16", 224, {"depth": 2, "classes": 10}, lambda: transformers.ViT(depth=2, classes=10)),
+        ("convnext_tiny", 64, {}, transformers.ConvNeXtTiny),
     ],
 )
-def test_networks_with_tokens_are_matched(spec, params, module):
+def test_networks_with_tokens_are_matched(spec, size, params, module, tmp_path):
     """Parameters that no module uses alone, attention that returns a tuple, norms with the channels last."""
-    found = cnnc.match_by_running(cnnc.load(f"specs/zoo/{spec}.yaml", set=params), module())
+    found = cnnc.match_by_running(cnnc.load(resized(spec, size, tmp_path), set=params), module())
     assert found.difference < 1e-5
     assert all(ours == theirs for ours, theirs in found.map.items())
