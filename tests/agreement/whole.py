@@ -55,7 +55,7 @@ def agree(graph: Graph, seed: int) -> None:
     # what Pad_Fusion gets wrong a pass keeps from it, which the bare network has not been through
     sessions = {"onnx": session_of(bare, without=["Pad_Fusion"]), "onnx behind the passes": session_of(built)}
     # scripting takes as long as all else together
-    others = {"torchscript": scripted(module)} if seed % 2 else {"python": printed(graph, module)}
+    others = {"torchscript": scripted(module)} if seed % 4 == 1 else {"python": printed(graph, module)}
     for at, space in enumerate(where):
         inputs = sample_inputs.draw(graph, 1 + seed % 3, space, seed)
         wanted = call(module, inputs)

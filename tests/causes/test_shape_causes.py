@@ -183,7 +183,7 @@ def leads(graph, start, end):
 
 
 def test_what_is_tried_is_bounded(monkeypatch):
-    """In a large network with many faults, the nodes that are proved again do not exceed the limit by more than one."""
+    """In a network with many faults, nothing is tried once as many nodes as allowed have been proved again."""
     proved = []
 
     def counted(*given, **named):
@@ -192,7 +192,8 @@ def test_what_is_tried_is_bounded(monkeypatch):
         return graph
 
     monkeypatch.setattr(attempts, "prove", counted)
-    nodes = [{"conv": {"name": "a", "repeat": 5_000, "out": 2, "kernel": 1}}]
+    monkeypatch.setattr(attempts, "MAX_NODES", 550)
+    nodes = [{"conv": {"name": "a", "repeat": 500, "out": 2, "kernel": 1}}]
     for at in range(20):
         nodes += [
             {"conv": {"name": f"b{at}", "from": "a", "out": 2, "kernel": 3}},
@@ -200,8 +201,7 @@ def test_what_is_tried_is_bounded(monkeypatch):
         ]
     found = check({"cnnc": 1, "input": {"image": [2, 32, 32]}, "nodes": nodes}).diagnostics
     assert len(found) == 20
-    assert proved
-    assert sum(proved[:-1]) <= attempts.MAX_NODES
+    assert proved == [540]
 
 
 def test_a_right_spec_needs_none_of_it():

@@ -3,6 +3,7 @@
 import pytest
 
 from cnnc.compiler import check, load
+from cnnc.expand import limits
 from tests.nets import codes, conv, faults, net, paths
 
 MANY = "the network has more than 100,000 nodes"
@@ -16,8 +17,13 @@ def powers(levels, count, innermost="relu", **words):
 
 
 def test_there_may_be_100_000_nodes():
-    assert len(load(net({"relu": {"repeat": 100_000}})).nodes) == 100_000
-    assert faults(net({"relu": {"repeat": 99_999}}, "relu", "relu")) == [f"E217 {MANY}"]
+    assert len(load(net({"relu": {"repeat": 100_000}})).nodes) == limits.MAX_NODES
+
+
+def test_one_more_node_than_there_may_be_is_refused(monkeypatch):
+    monkeypatch.setattr(limits, "MAX_NODES", 1_000)  # of which there may be 100 times as many, but not as quickly
+    assert len(load(net({"relu": {"repeat": 999}}, "relu")).nodes) == 1_000
+    assert faults(net({"relu": {"repeat": 999}}, "relu", "relu")) == ["E217 the network has more than 1,000 nodes"]
 
 
 def test_nested_repeats_are_counted_before_they_are_built():
