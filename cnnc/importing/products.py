@@ -85,6 +85,10 @@ def matmul(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
         if pooled is not None:
             return pooled
     left, right = node.value(0), node.value(1)
+    if _has_one_matrix(left) and _has_one_matrix(right) and right.made.op == "softmax":
+        left, right = (reshaped(each, (each.sizes[0], *each.sizes[2:]), net.origin) for each in (left, right))
+        found = net.add("matmul", [left, right])
+        return reshaped(found, (found.sizes[0], 1, *found.sizes[1:]), net.origin)
     if len(left.sizes) == len(right.sizes) == 3 and left.base[0] == right.base[0] == net.batch:
         swapped = right.steps[-1:] and right.steps[-1].perm == (0, 2, 1) and left.sizes[0] == net.batch
         if swapped:
@@ -94,6 +98,11 @@ def matmul(net: FlatNetwork, node: OnnxNode) -> GraphTensor:
     if len(left.sizes) != len(right.sizes):
         raise Unsupported(f"it multiplies values of {len(left.sizes)} and {len(right.sizes)} axes")
     return net.part("_matmul", [left, right], (*left.sizes[:-1], right.sizes[-1]))
+
+
+def _has_one_matrix(x: GraphTensor) -> bool:
+    """Whether a value has a single matrix for each sample, in a stack of its own."""
+    return len(x.sizes) == 4 and x.sizes[1] == 1 and not x.made.op.startswith("_")
 
 
 def _pooled(net: FlatNetwork, x: GraphTensor, matrix: Any, axis: int) -> GraphTensor | None:

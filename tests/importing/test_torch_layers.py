@@ -32,6 +32,19 @@ class ResponseNorm(nn.Module):
         return x + self.weight.view(1, -1, 1, 1) * (x * (norm / (norm.mean(1, keepdim=True) + 1e-6)))
 
 
+class Context(nn.Module):
+    """The mean of all positions, weighed by a softmax (GCNet)."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 1, 1)
+
+    def forward(self, x):
+        weights = self.conv(x).reshape(-1, 1, x.shape[2] * x.shape[3]).softmax(-1).unsqueeze(3)
+        context = x.reshape(-1, x.shape[1], x.shape[2] * x.shape[3]).unsqueeze(1) @ weights
+        return x + context.view(-1, x.shape[1], 1, 1)
+
+
 class Selecting(nn.Module):
     """Branches that are weighed per channel (SKNet, ResNeSt)."""
 
@@ -95,6 +108,7 @@ STACKS = "relu concat reshape sum global_avg_pool reshape affine reshape concat 
 LAYERS = {
     ChannelConv: (ChannelConv, "global_avg_pool reshape conv sigmoid reshape mul"),
     ResponseNorm: (ResponseNorm, "square sum sqrt mean affine div mul scale add"),
+    Context: (Context, "conv reshape softmax reshape reshape matmul reshape add"),
     Selecting: (Selecting, STACKS),
     Standardised: (lambda: Standardised(4, 6, 3), "conv"),
     PaddedAsTensorFlow: (lambda: PaddedAsTensorFlow(4, 6, 3), "conv"),
