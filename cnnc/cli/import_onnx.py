@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnc.cli.build import shown_progress
-from cnnc.cli.imported import print_written
+from cnnc.cli.imported import on_pictures, print_written
 from cnnc.cli.options import SECONDS
 from cnnc.cli.parser import Number, OneOf, Parser, SeveralOf, WrongCall
 from cnnc.diagnostics import CnncError, Code
@@ -26,7 +26,7 @@ def add_options(parser: Parser) -> None:
     parser.argument("model", model)
     out = "The spec to write; its weights get the same name with the suffix .safetensors. Default: NAME.yaml."
     parser.option("--out", "-o", metavar="SPEC", help=out)
-    parser.option("--name", help="The name of the network; default: the name of the ONNX file.")
+    parser.option("--name", help="The name of the network; default: that of the ONNX file or the factory.")
     parser.flag("--flat", help="Leave the nodes in one list, without blocks.")
     numbers = SeveralOf(Number(float, least=-(10**9), most=10**9))
     parser.option("--mean", type=_Listed(numbers), help="The mean to subtract from the pixels, a number per channel.")
@@ -60,13 +60,15 @@ class _Listed:
 
 def run(given: Namespace) -> int:
     """Write the spec and its weights, print how close the spec is, and return the exit code."""
+    from cnnc.artifacts.contract import CONTRACT
     from cnnc.compiler import load
+    from cnnc.files.onnx_header import read_model
     from cnnc.formatting.texts import write_for
     from cnnc.importing.importer import Described, as_list, read, require_new, with_blocks, write
     from cnnc.importing.proof import prove
 
     factory = FACTORY.fullmatch(given.model.replace(".py:", ":"))
-    spec = Path(given.out or f"{factory[2] if factory else Path(given.model).stem}.yaml")
+    spec = Path(given.out or f"{given.name or (factory[2] if factory else Path(given.model).stem)}.yaml")
     if spec.suffix not in (".yaml", ".yml", ".json"):
         raise WrongCall(f"--out: a spec ends in .yaml, .yml or .json, got {given.out}")
     described = Described(_picture(given), _labels(given.labels), _sizes(given.input_size), given.name)
@@ -83,7 +85,10 @@ def run(given: Namespace) -> int:
         proof = prove(imported, Path(given.model), allow_external=given.allow_external, timeout=given.timeout)
     text = write_for(spec, imported.spec)
     write(imported, text, spec, overwrite=given.overwrite)
-    print_written(spec, text, load(imported.spec), imported.weights, str(proof), _remarks(imported))
+    graph = load(imported.spec)
+    known = described.picture or CONTRACT in read_model(given.model).metadata
+    remarks = [*_remarks(imported), *(() if known else on_pictures(graph))]
+    print_written(spec, text, graph, imported.weights, str(proof), remarks)
     return 0
 
 

@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module as import_python
 from pathlib import Path
 from shlex import quote
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from cnnc.cli.build import shown_progress
-from cnnc.cli.imported import print_written
+from cnnc.cli.imported import on_pictures, print_written
 from cnnc.cli.parser import WrongCall
 from cnnc.compiler import load
 from cnnc.diagnostics import CnncError, Code
+from cnnc.diagnostics.suggestions import nearest
 from cnnc.formatting.texts import write_for
 from cnnc.importing.from_torch import FromTorch, import_module
 from cnnc.importing.importer import Described, map_of, write
@@ -47,7 +49,9 @@ def run_factory(given: Namespace, package: str, factory: str, described: Describ
     text = write_for(spec, found.spec)
     write(found.imported, text, spec, map=found.map, overwrite=given.overwrite)
     proof = f"within {found.largest:.1e} of the module, batches 1 and 3"
-    print_written(spec, text, load(found.spec), found.weights, proof, _remarks(found, spec))
+    graph = load(found.spec)
+    unknown = () if described.picture else on_pictures(graph)
+    print_written(spec, text, graph, found.weights, proof, [*_remarks(found, spec), *unknown])
     return 0
 
 
@@ -80,6 +84,19 @@ def _in_order(module: "nn.Module", sizes: Mapping[str, Sequence[int]]) -> list[S
     return [sizes[name] for name in names]
 
 
+def _way_out(error: Exception, package: str, factory: str) -> str:
+    """Return what to do about an error of the user's code."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        root = error.name.partition(".")[0]
+        there = "start the command in its folder" if root == package.partition(".")[0] else "install it there"
+        return f"the Python of this command, {sys.executable}, has no module `{root}`: {there}, or add it to PYTHONPATH"
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType) and error.name == factory:
+        near = nearest(factory, [name for name, value in vars(error.obj).items() if callable(value)])
+        if near:
+            return f"did you mean `{package}:{near}`?"
+    return "it must be a function, or a class, that returns a torch.nn.Module without arguments"
+
+
 def _made(package: str, factory: str) -> "nn.Module":
     """Import the package, call the factory, and return the module; raises E411."""
     from torch import nn
@@ -90,11 +107,8 @@ def _made(package: str, factory: str) -> "nn.Module":
         made = getattr(import_python(package), factory)()
     except Exception as error:  # the user's code raises any type
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise CnncError.of(
-            Code.NOT_IMPORTABLE,
-            f"{package}:{factory} makes no module: {reason}",
-            help="it must be a function, or a class, that returns a torch.nn.Module without arguments",
-        ) from error
+        message = f"{package}:{factory} makes no module: {reason}"
+        raise CnncError.of(Code.NOT_IMPORTABLE, message, help=_way_out(error, package, factory)) from error
     finally:
         if here in sys.path:
             sys.path.remove(here)

@@ -3,7 +3,7 @@
 Takes the text of the spec, its graph and its weights.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from cnnc.graph.graph import Graph
 
     Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def on_pictures(graph: "Graph") -> Iterator[str]:
+    """Yield that the preprocessing of a network that takes pictures is not known."""
+    if graph.inputs[0].picture is not None:
+        unknown = f"how pictures for `{graph.inputs[0].name}` were prepared is not known, so its values are 0 to 1"
+        yield f"{unknown}; if the network was trained with others, add --mean and --std, perhaps --resize and --crop"
 
 
 def print_written(

@@ -13,14 +13,14 @@ from cnnc.cli import guarded
 from cnnc.cli.build import shown_progress
 from cnnc.cli.options import SECONDS, note
 from cnnc.cli.parser import OneOf, Parser
-from cnnc.cli.precision import add_calibration
+from cnnc.cli.precision import COMPARES, add_calibration, parts_of_run
 from cnnc.diagnostics import CnncError
 
 
 def add_options(parser: Parser) -> None:
     """Add the arguments and options of `cnnc quantize`."""
     parser.argument("model", "An ONNX file in float32.")
-    add_calibration(parser, required=True)
+    add_calibration(parser, f"{COMPARES}.", required=True)
     parser.option(
         "--out", "-o", metavar="FILE", help="Write to this file; NAME.int8.onnx beside the model if left out."
     )
@@ -72,6 +72,7 @@ def work(given: Namespace, answers: IO[str]) -> int:
             calibration=given.calibration,
             calibration_pictures=given.calibration_pictures,
             max_drop=given.max_drop,
+            **parts_of_run(given),
             progress=progress,
         )
     for remark in reduced.remarks:

@@ -21,7 +21,7 @@ def accepts(found: Fidelity, max_drop: float) -> bool:
 
 def refused(precision: str, found: Fidelity, max_drop: float, in_float: Sequence[str], layers: int) -> CnncError:
     """Return E409 for a model that loses too much, with the best that keeping `in_float` of its layers achieved."""
-    pictures = f"on {counted(found.pictures, 'held-out picture')}"
+    pictures = f"on {counted(found.pictures, 'picture')} that did not calibrate it"
     if found.first_snr < 0:
         lost = f"its error is larger than what the outputs differ by {pictures}, a signal-to-noise ratio of "
         lost += f"{found.first_snr:.1f} dB; the float32 network may be untrained, or the pictures too much alike"
@@ -46,9 +46,17 @@ def refused(precision: str, found: Fidelity, max_drop: float, in_float: Sequence
     )
 
 
-def remarks(found: Fidelity, calibrated: int | None) -> tuple[str, ...]:
-    """Return remarks on an accepted model that its user should know; `calibrated` is the number of pictures."""
+def remarks(found: Fidelity, calibrated: int | None, *, seen: bool) -> tuple[str, ...]:
+    """Return remarks on an accepted model that its user should know; `calibrated` is the number of pictures.
+
+    `seen`: whether the network may have learned from the pictures that it was compared on.
+    """
     said = []
+    if seen and found.accuracy is not None:
+        said.append(
+            "the data set has no test part: the accuracy is of pictures that the network may have learned from; "
+            "`--run FOLDER`, with the folder of its training, takes those that were held out"
+        )
     if calibrated is not None and calibrated < FEWEST:
         said.append(
             f"int8: calibrated with {counted(calibrated, 'picture')}; with fewer than {FEWEST}, the ranges of values "

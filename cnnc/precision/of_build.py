@@ -39,7 +39,7 @@ def _versions(
     if request.calibrate is not None:
         require_picture(path.name, contract)
         progress("reading the calibration pictures")
-        samples = read(request.calibrate, request.pictures)
+        samples = read(request)
     source = FloatModel(path, onnx.load(path), metadata, contract, random=random)
     with TemporaryDirectory(dir=path.parent) as folder:
         reducer = Reducer(source, request, samples, Path(folder), progress)

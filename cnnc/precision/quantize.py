@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @named("build", "quantizing a model")
-def quantize(
+def quantize(  # noqa: PLR0913 - all but the model by keyword
     model: str | Path,
     *,
     calibrate: str | Path,
@@ -36,22 +36,36 @@ def quantize(
     calibration: str = CALIBRATION,
     calibration_pictures: int = PICTURES,
     max_drop: float = MAX_DROP,
+    limit: int | None = None,
+    val_split: float | None = None,
+    seed: int = 0,
+    skip_unreadable: bool = False,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Reduced:
     """Write `model` in int8 to `out` (NAME.int8.onnx beside it if left out), and return its distance from `model`.
 
     `calibrate` is a data set that `train` takes, or a folder of pictures; `calibration` is minmax, percentile or
-    entropy, with at most `calibration_pictures`. Raises CnncError: E409 if more than `max_drop` points of accuracy are
+    entropy, with at most `calibration_pictures`. `limit`, `val_split`, `seed` and `skip_unreadable` choose the pictures
+    of the data set as in `train`. Raises CnncError: E409 if more than `max_drop` points of accuracy are
     lost, E410 if the model cannot be quantized, E501 and E502 for the model, and the errors of reading pictures.
     """
-    request = Request((Precision.INT8,), str(calibrate), calibration, calibration_pictures, max_drop)
-    request.require(trained=True)
+    request = Request(
+        (Precision.INT8,),
+        str(calibrate),
+        calibration,
+        calibration_pictures,
+        max_drop,
+        limit,
+        val_split,
+        seed,
+        skip_unreadable,
+    ).require(trained=True)
     path = Path(model)
     target = target_of(path, out)
     require_utf8(target, Code.NOT_WRITTEN, "write")
     source = _read(path)
     progress("reading the calibration pictures")
-    samples = read(str(calibrate), calibration_pictures)
+    samples = read(request)
     with staging(target.absolute().parent) as stage:
         reduced = Reducer(source, request, samples, stage, progress).reduce(Precision.INT8, stage / target.name)
         write_file(target, (stage / target.name).read_bytes())

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 FEW = 32  # calibration pictures that rank the layers
 CLOSE = 0.02  # relative error of fp16 for random inputs
 RANKED = ("classes", "segmentation", None)  # kinds of outputs whose best class counts; None is unknown
+RANDOM, TESTED, OTHERS = "random inputs", "held-out pictures", "pictures that did not calibrate"
 LARGEST = 2**31 - 2**20  # bytes of a model that protobuf can hold
 
 
@@ -47,7 +48,7 @@ class Reduced:
     file: WrittenFile
     fidelity: Fidelity
     latency: Latency
-    on_data: bool
+    compared_on: str
     calibration: Mapping[str, Any] | None = None
     in_float: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -56,7 +57,7 @@ class Reduced:
         """The record for the manifest."""
         return {
             "file": self.file.path.name,
-            "compared_on": "held-out pictures" if self.on_data else "random inputs",
+            "compared_on": self.compared_on,
             **self.fidelity.as_json(),
             "latency": self.latency.as_json(),
             "calibration": self.calibration,
@@ -64,7 +65,7 @@ class Reduced:
         }
 
     def __str__(self) -> str:
-        far = str(self.fidelity) if self.on_data else f"within {self.fidelity.relative:.1e} of float32"
+        far = str(self.fidelity) if self.compared_on != RANDOM else f"within {self.fidelity.relative:.1e} of float32"
         kept = f", {counted(len(self.in_float), 'layer')} in float32" if self.in_float else ""
         return f"{far}, {self.latency}{kept}"
 
@@ -184,6 +185,12 @@ class Reducer:
         assert self.samples is not None
         return self.samples.calibration_feeds(self.source.contract.input, self.source.batch)
 
+    @property
+    def _compared_on(self) -> str:
+        if self.samples is None:
+            return RANDOM
+        return TESTED if self.samples.tested else OTHERS
+
     def _held_out(self) -> "Iterable[Feed]":
         assert self.samples is not None
         return self.samples.held_out_feeds(self.source.contract.input, self.source.batch)
@@ -211,10 +218,10 @@ class Reducer:
             written(target),
             found,
             time,
-            self.samples is not None,
+            self._compared_on,
             about,
             in_float,
-            remarks(found, calibrated),
+            remarks(found, calibrated, seen=self._compared_on == OTHERS),
         )
 
 

@@ -20,7 +20,9 @@ class WrongRequest(NamedTuple):
 class Request:
     """The precisions of the additional files; the data set to calibrate with, the method, and the number of pictures.
 
-    `max_drop` is the largest acceptable loss of accuracy in points (hundredths).
+    `max_drop` is the largest acceptable loss of accuracy in points (hundredths). `limit`, `val_split`, `seed` and
+    `skip_unreadable` are those of `cnnc.data.load.load`: with those of a run of `cnnc train`, the part that it held out
+    is the test part here too.
     """
 
     precisions: tuple[str, ...] = ()
@@ -28,6 +30,10 @@ class Request:
     calibration: str = CALIBRATION
     pictures: int = PICTURES
     max_drop: float = MAX_DROP
+    limit: int | None = None
+    val_split: float | None = None
+    seed: int = 0
+    skip_unreadable: bool = False
 
     @classmethod
     def of(cls, precision: "str | Iterable[str] | Request", calibrate: str | Path | None, max_drop: float) -> "Request":

@@ -1,8 +1,8 @@
 """The pictures of a quantization: some to calibrate with, and others to compare the outputs on.
 
-Takes a data set that `train` and `eval` take, or a folder of pictures without classes. Calibration uses the training
-part, the comparison the test part. Without a test part, it gets pictures of the training part that calibration does not
-use.
+Takes a request for a data set that `train` and `eval` take, or a folder of pictures without classes. Calibration uses
+the training part, the comparison the test part. Without a test part, it gets pictures of the training part that
+calibration does not use: the network may have learned from them.
 """
 
 import os
@@ -21,6 +21,7 @@ from cnnc.data.named_sets import by_name
 from cnnc.diagnostics import CnncError, Code
 from cnnc.inference.evaluation_batches import feed
 from cnnc.precision.choices import HELD_OUT
+from cnnc.precision.request import Request
 
 if TYPE_CHECKING:
     Feed = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
@@ -31,11 +32,15 @@ CALIBRATING = 0.75  # of a data set without a test part
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """The pictures to calibrate with, and those to compare the outputs on; `labelled` if their labels are classes."""
+    """The pictures to calibrate with, and those to compare the outputs on; `labelled` if their labels are classes.
+
+    `tested` is whether the latter are of the test part of a data set.
+    """
 
     calibration: Part
     held_out: Part
     labelled: bool
+    tested: bool
 
     @property
     def labels(self) -> "np.ndarray[Any, np.dtype[np.int64]] | None":
@@ -66,23 +71,31 @@ def _feeds(part: Part, to: InputContract, fixed: int | None, usual: int | None) 
             yield {to.name: pictures.numpy()}
 
 
-def read(source: str, pictures: int, seed: int = 0) -> Samples:
-    """Return the samples of a data set, with at most `pictures` to calibrate with; raises the errors of `data.load`."""
+def read(request: Request) -> Samples:
+    """Return the samples of the data set of a request; raises the errors of `data.load`."""
+    source, pictures = str(request.calibrate), request.pictures
     path = Path(source)
     if by_name(source) is None and os.path.isdir(path) and (found := pictures_in(path)):
         every = decode(path, Files(found, np.zeros(len(found), np.int64)))
         train, test, labelled = every, None, False
     else:
-        data = data_sets.load(source)
+        data = data_sets.load(
+            source,
+            limit=request.limit,
+            val_split=request.val_split,
+            seed=request.seed,
+            skip_unreadable=request.skip_unreadable,
+        )
         train, test, labelled = data.train, data.test, True
-    order = np.random.default_rng(seed).permutation(len(train))
+    order = np.random.default_rng(0).permutation(len(train))
     if test is not None:
-        others = np.random.default_rng(seed).permutation(len(test))
-        return Samples(_take(train, order[:pictures]), _take(test, others[:HELD_OUT]), labelled)
+        others = np.random.default_rng(0).permutation(len(test))
+        return Samples(_take(train, order[:pictures]), _take(test, others[:HELD_OUT]), labelled, tested=True)
     if len(train) < 2:
         raise unreadable(path, "it has 1 picture, but calibration and the comparison need different ones")
     count = min(pictures, max(1, int(CALIBRATING * len(train))))
-    return Samples(_take(train, order[:count]), _take(train, order[count : count + HELD_OUT]), labelled)
+    others = order[count : count + HELD_OUT]
+    return Samples(_take(train, order[:count]), _take(train, others), labelled, tested=False)
 
 
 def _take(part: Part, indices: "np.ndarray[Any, np.dtype[np.intp]]") -> DecodedSplit | Files:

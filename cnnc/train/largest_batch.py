@@ -48,7 +48,7 @@ def largest_batch(graph: Graph, given: Mapping[str, Any], device: str = "auto") 
 
 def largest(fits: Callable[[int], bool], most: int, start: int) -> int:
     """Return the largest power of two up to `most` for which `fits` is true, tried from `start` on; 0 if none is."""
-    batch = start = min(start, 2 ** (most.bit_length() - 1))
+    batch = start = min(start, 1 << (most.bit_length() - 1))
     while batch and not fits(batch):
         batch //= 2
     while batch >= start and 2 * batch <= most and fits(2 * batch):

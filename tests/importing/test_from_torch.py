@@ -202,7 +202,9 @@ def test_the_command_imports_what_a_factory_makes(nets):
     Path("residual.yaml").write_text("mine")
     assert run_command(*words).exit_code == 1  # it exists already
     assert Path("residual.yaml").read_text() == "mine"
-    assert run_command(*words, "--overwrite").exit_code == 0
+    done = run_command(*words, "--overwrite")
+    assert done.exit_code == 0
+    assert "note: how pictures for `x` were prepared is not known" in done.stderr
     assert cnnc.load("residual.yaml").name == "residual"
     Path("real").mkdir()
     Path("residual.yaml").rename("real/residual.yaml")
@@ -224,6 +226,8 @@ def test_the_command_imports_what_a_factory_makes(nets):
         ("some_nets:number", ["--allow-code", "--input-size", "3,8,8"], 1, "returns a int"),
         ("some_nets:failing", ["--allow-code", "--input-size", "3,8,8"], 1, "ValueError: no such"),
         ("some_nets:nothing", ["--allow-code", "--input-size", "3,8,8"], 1, "AttributeError"),
+        ("some_nets:residuel", ["--allow-code", "--input-size", "3,8,8"], 1, "did you mean `some_nets:residual`?"),
+        ("no_nets:residual", ["--allow-code", "--input-size", "3,8,8"], 1, "start the command in its folder"),
         ("no_nets:residual", ["--allow-code", "--input-size", "3,8,8"], 1, "ModuleNotFoundError"),
     ],
 )

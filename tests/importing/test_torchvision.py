@@ -1,7 +1,5 @@
 """torchvision's own networks become short specs with the same keys; skipped if torchvision is not installed."""
 
-from importlib.util import find_spec
-
 import pytest
 import torch
 
@@ -35,11 +33,9 @@ SEGMENTATIONS = {"deeplabv3_mobilenet_v3_large": 135, "fcn_resnet50": 55, "lrasp
 MAPPED = ("convnext_tiny", "vit_b_32")
 
 
-@pytest.mark.skipif(find_spec("torchvision") is None, reason="needs torchvision")
 @pytest.mark.parametrize(("name", "lines"), [*CLASSIFIERS.items(), *SEGMENTATIONS.items()])
 def test_a_network_of_torchvision_becomes_a_short_spec(name, lines):
-    from torchvision import models
-
+    models = pytest.importorskip("torchvision.models")
     parts = {"weights_backbone": None} if name in SEGMENTATIONS else {}
     module = models.get_model(name, weights=None, **parts)
     found = cnnc.from_torch(module, torch.rand(2, 3, 224, 224))

@@ -198,7 +198,7 @@ def test_a_broken_quantization_is_refused(kit, tmp_path, monkeypatch, fault, lab
     monkeypatch.setattr(int8, "layers", lambda model: [node for node in model.graph.node if node.name == "head"])
     done = build(kit, out, "--precision", "int8", calibrate=data)
     assert done.exit_code == 1
-    pictures = f"on {200 if labelled else 40} held-out pictures"
+    pictures = f"on {200 if labelled else 40} pictures that did not calibrate it"
     assert "error[E409]: the int8 file is not accurate enough: " in done.stderr
     assert f"its error is larger than what the outputs differ by {pictures}" in done.stderr
     assert {each.name: each.read_bytes() for each in (out / "quad").iterdir()} == before
@@ -294,4 +294,4 @@ def test_labels_of_another_data_set_do_not_decide(kit, tmp_path, monkeypatch):
     monkeypatch.setattr(int8, "layers", lambda model: [node for node in model.graph.node if node.name == "head"])
     done = build(kit, tmp_path, "--precision", "int8", calibrate="others.npz")
     assert done.exit_code == 1
-    assert "its error is larger than what the outputs differ by on 75 held-out pictures" in done.stderr
+    assert "its error is larger than what the outputs differ by on 75 pictures that did not calibrate it" in done.stderr

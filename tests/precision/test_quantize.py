@@ -45,6 +45,29 @@ def kit(tmp_path_factory):
 
 
 @pytest.mark.usefixtures("no_child")
+def test_it_is_compared_on_what_the_run_of_its_weights_held_out(kit, tmp_path):
+    """Or else a note says that the network may have learned from the pictures."""
+    (tmp_path / "quad.json").write_text(json.dumps(SPEC))
+    data = kit / "quad.npz"
+    options = ("--epochs", "1", "--val-split", "0.3", "--device", "cpu", "-o", tmp_path)
+    done = run_command("train", tmp_path / "quad.json", "--data", data, *options)
+    assert done.exit_code == 0, done.stderr
+    out = ("-o", tmp_path / "small.onnx", "--max-drop", "100", "--format", "json")
+    alone = run_command("quantize", kit / "ours.onnx", "--calibrate", data, *out)
+    assert json.loads(alone.stdout)["compared_on"] == "pictures that did not calibrate"
+    assert "the accuracy is of pictures that the network may have learned from" in alone.stderr
+    of_run = run_command("quantize", kit / "ours.onnx", "--calibrate", data, "--run", tmp_path / "quad", *out)
+    weights = ("--weights", tmp_path / "quad" / "best.safetensors", "--max-drop", "100", "-o", tmp_path / "build")
+    words = ("--target", "onnx", "--precision", "int8", "--calibrate", data, *weights)
+    built = run_command("build", tmp_path / "quad.json", *words)
+    manifest = json.loads((tmp_path / "build" / "quad" / "manifest.json").read_text())
+    for done, said in ((of_run, json.loads(of_run.stdout)), (built, manifest["precisions"]["int8"])):
+        assert (said["compared_on"], said["pictures"]) == ("held-out pictures", 90)
+        assert "held out: 30%" in done.stderr
+        assert "may have learned" not in done.stderr
+
+
+@pytest.mark.usefixtures("no_child")
 @pytest.mark.parametrize("name", ["ours", "theirs", "sevens"])
 def test_a_file_is_quantized(kit, name):
     if name == "ours":
