@@ -48,11 +48,12 @@ def with_rounding_errors(module: "Module", seed: int = 0) -> Callable[..., Any]:
     sums = {attrgetter(name)(torch.ops.aten): lost for name, lost in LOST_BY_SUMS.items()}
 
     def noise(like: "Tensor") -> "Tensor":
-        return ROUNDING * torch.randn(like.shape, generator=random)  # in float32, which is drawn five times as fast
+        drawn = torch.randn(like.shape, generator=random)  # in float32, which is drawn five times as fast
+        return ROUNDING * drawn.to(like.dtype)
 
     def off(value: Any) -> Any:
         inexact = isinstance(value, torch.Tensor) and value.is_floating_point()
-        return value + value * noise(value) if inexact else value
+        return value * (1 + noise(value)) if inexact else value  # infinity stays infinite
 
     class Shaking(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

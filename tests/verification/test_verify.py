@@ -23,6 +23,7 @@ from cnnc.targets.sample_inputs import fits, spaces
 from cnnc.targets.torch_module import lower
 from cnnc.verification.compare import compare, identical, sensitivity
 from cnnc.verification.promises import LEAST_SENSITIVITY
+from cnnc.verification.rounding import with_rounding_errors
 from cnnc.verification.torch_answers import Answers
 from cnnc.verification.verify import arrays, verify
 from tests.networks import forked, open_size, residual
@@ -222,6 +223,18 @@ def test_a_wrong_lowering_of_what_should_be_zero_is_found_and_blamed(tmp_path):
     source, files = write(wrong, tmp_path, ("onnx",))
     with pytest.raises(CnncError, match=r"`tanh` .tanh. is the first node that differs"):
         verify(source, files)
+
+
+def test_rounding_leaves_infinity_infinite():
+    """So that what is finite again behind it, as behind a `clip`, has no noise."""
+    module = torch.fx.symbolic_trace(Clipped())
+    found = [with_rounding_errors(module, seed)(torch.full((64,), 1e3)) for seed in range(4)]
+    assert all(torch.equal(each, torch.ones(64)) for each in found)
+
+
+class Clipped(torch.nn.Module):
+    def forward(self, x):
+        return torch.clamp(torch.exp(x), max=1.0)
 
 
 def test_rounding_is_measured_for_each_output():
