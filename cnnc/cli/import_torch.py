@@ -70,6 +70,10 @@ def _remarks(found: FromTorch, spec: Path) -> Iterator[str]:
     for name, uses in Counter(found.keys.values()).items():
         if uses > 1:
             yield f"the module uses `{name}` {uses} times; the spec has {uses} weights, which are trained one by one"
+    if found.unused:
+        more = f" and {len(found.unused) - SHOWN} more" if len(found.unused) > SHOWN else ""
+        shown = ", ".join(found.unused[:SHOWN])
+        yield f"the module does not use these parameters in evaluation, so the spec lacks them: {shown}{more}"
     for name in found.buffers:
         yield f"the buffer `{name}` has become a weight: in training, freeze it, or it will change"
 

@@ -47,7 +47,8 @@ class FromTorch:
     of ours; where they are equal, checkpoints of the module load as they are. It lacks weights that are computed from
     tensors of the module. `largest` is the largest difference of an output from the module's, relative to its largest
     value. `buffers` are the module's buffers, other than statistics of norms, that are weights of the spec: training
-    changes them, unless the recipe freezes them.
+    changes them, unless the recipe freezes them. `unused` are the module's parameters that the spec lacks, because the
+    module does not use them in evaluation: heads for the training, say.
     """
 
     spec: dict[str, Any]
@@ -55,6 +56,7 @@ class FromTorch:
     keys: Mapping[str, str]
     largest: float
     buffers: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
     reshaped: bool = False  # some weights have another shape than the module's tensors, so that only a map loads them
 
     @cached_property
@@ -122,7 +124,7 @@ def import_module(
     }
     state = module.state_dict()
     reshaped = any(weights[key].shape != tuple(state[origin].shape) for key, origin in keys.items())
-    return FromTorch(spec, weights, keys, largest, _trained_buffers(module, trace), reshaped)
+    return FromTorch(spec, weights, keys, largest, _trained_buffers(module, trace), trace.unused, reshaped)
 
 
 def _holds(module: "nn.Module", key: str, array: "Array | None") -> bool:

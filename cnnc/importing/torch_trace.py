@@ -35,12 +35,13 @@ class Traced:
     """A flat spec with the module's weights.
 
     `drawn` is the same if the module holds `state`, a state_dict of random values: with the module's own, zeros and
-    equal values may hide a difference.
+    equal values may hide a difference. `unused` are the parameters that it does not use in evaluation.
     """
 
     imported: Imported
     drawn: Imported
     state: "Mapping[str, Tensor]"
+    unused: tuple[str, ...]
 
     def origins(self) -> dict[str, str]:
         """Return the key in the module of each weight that is one of its tensors."""
@@ -72,7 +73,8 @@ def traced(module: "nn.Module", inputs: "tuple[Tensor, ...]", described: Describ
                 replace(each, message=each.message.replace(str(path), name)) for each in error.diagnostics
             ) from None
     of_drawn, of_own = found if named else map(_with_usual_outputs, found)
-    return Traced(of_own, of_drawn, drawn)
+    used = {each.name for each in model.graph.initializer}
+    return Traced(of_own, of_drawn, drawn, tuple(name for name, _ in module.named_parameters() if name not in used))
 
 
 def _exported(module: "nn.Module", inputs: "tuple[Tensor, ...]", names: list[str], path: Path) -> list[str] | None:

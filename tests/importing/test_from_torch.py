@@ -271,6 +271,25 @@ def test_what_is_not_finite_proves_nothing():
         cnnc.from_torch(NotFinite(), torch.randn(1, 3, 8, 8))
 
 
+class WithAHead(nn.Module):
+    """A network with a head for the training, as torchvision's GoogLeNet."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.aux = nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return (self.fc(x), self.aux(x)) if self.training else self.fc(x)
+
+
+def test_parameters_that_only_the_training_uses_are_named(tmp_path, monkeypatch):
+    assert cnnc.from_torch(WithAHead(), torch.randn(1, 4)).unused == ("aux.weight", "aux.bias")
+    monkeypatch.setattr("tests.importing.modules.made", WithAHead)
+    words = ("--allow-code", "--input-size", "4", "-o", tmp_path / "net.yaml")
+    done = run_command("import", "tests.importing.modules:made", *words)
+    assert "so the spec lacks them: aux.weight, aux.bias" in done.stderr
+
+
 class Versioned(nn.Linear):
     """As torchvision's MNASNet: what a state_dict means depends on the version of the module that wrote it."""
 
