@@ -8,6 +8,7 @@ from typing import Any
 
 from cnnc.cli.options import EMPTY_OUT, WEIGHTS, add_set, add_weights, note, parameters, require_weights
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
+from cnnc.cli.progress import ProgressLine
 from cnnc.cli.recipe_options import add_recipe, recipe_fields
 
 OUT = "runs"
@@ -74,11 +75,13 @@ def _find_rate(given: Namespace) -> int:
     from pathlib import Path
 
     from cnnc.compiler import load
-    from cnnc.train.find_lr import find_rate, write
+    from cnnc.train.find_lr import STEPS, find_rate, write
 
     graph, fields = load(given.spec, set=parameters(given.set)), recipe_fields(given)
     _require_fields(graph, fields)
-    curve = find_rate(graph, fields, weights=_weights(graph, given), device=given.device, say=note)
+    weights = _weights(graph, given)
+    with ProgressLine("steps", lambda: STEPS) as line:
+        curve = find_rate(graph, fields, weights=weights, device=given.device, say=note, on_step=line.add)
     paths = write(curve, Path(given.out), graph.name)
     print("\n".join([curve.as_text(), "", *map(str, paths)]))
     return 0

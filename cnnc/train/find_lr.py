@@ -61,15 +61,19 @@ def find_rate(
     weights: "Mapping[str, Tensor] | None" = None,
     device: str = "auto",
     say: Callable[[str], None] = lambda text: None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Curve:
-    """Return the curve of the losses of a graph, from `weights` or drawn ones, with the fields of a recipe `given`."""
+    """Return the curve of the losses of a graph, from `weights` or drawn ones, with the fields of a recipe `given`.
+
+    `say` is called with notes for the user, and `on_step` after each of at most STEPS steps.
+    """
     recipe = merged_recipe(graph.train, given)
     with settings(recipe):
         team = assemble(recipe, device, unused=sum(not each.train_only for each in graph.outputs) > 1)
-        return search(set_up(graph, recipe, team, weights, say), recipe.seed or 0)
+        return search(set_up(graph, recipe, team, weights, say), recipe.seed or 0, on_step)
 
 
-def search(setup: Setup, seed: int) -> Curve:
+def search(setup: Setup, seed: int, on_step: Callable[[], None]) -> Curve:
     """Train with a rising rate until the loss has diverged, or until HIGHEST."""
     learner, smooth, before = setup.learner, 0.0, 0.0
     rates: list[float] = []
@@ -81,6 +85,7 @@ def search(setup: Setup, seed: int) -> Curve:
             learner.step(batches, size, rate)
         except NotFinite:
             break
+        on_step()
         total = float(learner.totals[0])
         smooth = SMOOTHING * smooth + (1 - SMOOTHING) * (total - before) / size
         before, unbiased = total, smooth / (1 - SMOOTHING ** (step + 1))
