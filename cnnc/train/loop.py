@@ -66,13 +66,18 @@ class Loop:
     request: StopRequest
     tested: list[float] = field(default_factory=list)  # the task's sums of the last test
 
+    @property
+    def has_more(self) -> bool:
+        """Whether an epoch is left to train."""
+        return self.progress.epoch < self.recipe.epochs and not self.progress.is_stale(self.recipe.patience)
+
     def run(self, generators: "list[dict[str, Tensor]]") -> int:
         """Run until the last epoch, or until the patience ends; raises E405, E511.
 
         Returns the number of the signal that stopped the run, or 0.
         `generators` are the states of all ranks from a checkpoint within an epoch, else empty.
         """
-        while self.progress.epoch < self.recipe.epochs and not self.progress.is_stale(self.recipe.patience):
+        while self.has_more:
             try:
                 self._epoch(generators)
             except Stopped as stopped:

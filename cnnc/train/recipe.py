@@ -9,11 +9,14 @@ from math import isfinite
 from typing import Any
 
 from cnnc.diagnostics import CnncError, Code, Diagnostic
+from cnnc.formatting.pieces import Leaf
+from cnnc.formatting.spelling import spell, spell_key
 from cnnc.language.recipe import Train
 from cnnc.language.validate import show, validate
 from cnnc.text.python_data import overrides
 from cnnc.text.value import Value
 
+SHOWN = ("batch", "epochs", "optimizer", "lr", "schedule")  # even if they are the default
 FIXED = (
     "data",
     "masks",
@@ -65,3 +68,19 @@ def resumed_recipe(began: Train, given: Mapping[str, Any]) -> Train:
                 help="leave the option out to continue, or leave out `--resume` to start again",
             )
     return result
+
+
+def as_line(recipe: Train) -> str:
+    """Return the recipe on one line, as in a spec; fields that are the default are left out, except those in SHOWN."""
+    fields = Train.model_fields
+    changed = {name: value for name, value in recipe.model_dump().items() if value != fields[name].default}
+    return f"train: {_flow({name: getattr(recipe, name) for name in fields if name in (*SHOWN, *changed)})}"
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, Mapping):
+        entries = (f"{spell_key(key, in_flow=True)}: {_flow(item)}" for key, item in value.items())
+        return f"{{{', '.join(entries)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    return spell(Leaf(value), in_flow=True)

@@ -1,7 +1,7 @@
-"""Notes at the end of a run about results that a user should not trust.
+"""Notes on a run: before its first epoch on what it lacks, and at its end on results that a user should not trust.
 
-A loss that has exploded without becoming NaN, one class predicted for all pictures, no held-out part, or one that lacks
-a class: nothing of this stops a run, and a low number alone does not show it.
+A part that is not held out, or lacks a class, the default rate for pretrained weights, a loss that has exploded without
+becoming NaN, all pictures predicted as one class: nothing of this stops a run, and a low number alone may not show it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ from math import log
 
 from cnnc.data.dataset import Data
 from cnnc.diagnostics import listed
+from cnnc.language.recipe import Train
 from cnnc.train.monitor.metrics import EpochRecord
 
 EXPLODED = 4.0  # times the loss of a guess
@@ -16,12 +17,18 @@ GROWN = 10.0  # times the lowest loss of the run
 SHOWN = 5  # names in a note
 
 
+def before(recipe: Train, data: Data, *, tuned: bool) -> Iterator[str]:
+    """Yield notes on a run that begins or continues; `tuned` if it begins from weights of another run."""
+    if data.test is None:
+        yield "no part of the data is held out: the scores are of pictures that are trained on; use `--val-split 0.1`"
+    if tuned and "lr" not in recipe.model_fields_set:
+        yield f"`lr` is the default, {recipe.lr:g}: fine-tuning usually takes less, and `--find-lr` proposes a rate"
+
+
 def remarks(records: Sequence[EpochRecord], data: Data, kind: str, tested: Sequence[float]) -> Iterator[str]:
     """Yield notes on a complete run; `tested` are the task's sums of the last test, and empty without one."""
     yield from _exploded(records, data, kind)
-    if data.test is None:
-        yield "no part of the data is held out: the scores are of pictures that were trained on; use `--val-split 0.1`"
-    elif kind == "classes":
+    if data.test is not None and kind == "classes":
         yield from _one_class(data, tested)
         yield from _lacking(data)
 

@@ -27,8 +27,8 @@ from cnnc.train.monitor.console import display
 from cnnc.train.monitor.metrics import EpochRecord
 from cnnc.train.monitor.tested import Tested
 from cnnc.train.out_of_memory import reported_exhaustion
-from cnnc.train.recipe import merged_recipe, resumed_recipe
-from cnnc.train.remarks import remarks
+from cnnc.train.recipe import as_line, merged_recipe, resumed_recipe
+from cnnc.train.remarks import before, remarks
 from cnnc.train.report.network import write_network
 from cnnc.train.running import running
 from cnnc.train.selection import counts
@@ -106,8 +106,8 @@ def train(
         team = assemble(recipe, device, unused=sum(not each.train_only for each in graph.outputs) > 1)
         if team.rank:
             say = _say_nothing
-        for remark in _notes_on_resuming(folder, saved, recipe, weights is not None) if resume else ():
-            say(remark)
+        if resume:
+            _tell(say, _notes_on_resuming(folder, saved, recipe, weights is not None))
         # locked before the data is loaded, which may take long
         with team.report_once(), nullcontext() if team.rank else running(folder):
             return _run(graph, recipe, folder, saved, _Start(weights, weights_file), team, say, live)
@@ -156,6 +156,8 @@ def _run(
         Silent(),
         StopRequest(),
     )
+    if loop.has_more:
+        _tell(say, before(recipe, data, tuned=start.weights is not None and saved is None))
     try:
         with reported_exhaustion(recipe):
             signal = _watched(loop, saved.generators if saved else [], live)
@@ -164,8 +166,7 @@ def _run(
     records = tuple(loop.progress.records)
     here = records[len(progress.records) :]
     if here and not signal:
-        for remark in remarks(records, data, identity.task, loop.tested):
-            say(remark)
+        _tell(say, remarks(records, data, identity.task, loop.tested))
     seconds = sum(each.seconds for each in here)
     speed = len(here) * len(data.train) / seconds if seconds else 0.0
     peak = peak_memory(team.device)
@@ -180,7 +181,11 @@ def _watched(loop: Loop, generators: "list[dict[str, Tensor]]", live: bool) -> i
     watching = Watcher(loop.folder, display(live=live))
     with stop_on_signals() as loop.request, watching as watcher:
         loop.watcher = watcher
-        watcher.on_start(loop.recipe.epochs, loop.plan.steps, len(loop.train), loop.progress.records)
+        done = loop.progress
+        begun = done.step, done.seconds
+        watcher.on_start(loop.recipe.epochs, loop.plan.steps, len(loop.train), done.records, begun)
+        if loop.has_more:
+            watcher.say(as_line(loop.recipe))
         return loop.run(generators)
 
 
@@ -196,6 +201,11 @@ def _notes_on_resuming(folder: Path, saved: Checkpoint | None, recipe: Train, we
         yield f"the run in {folder} has ended early, after {epochs}; a larger `--patience` continues it"
     if weights:
         yield f"`--weights` is only for a new run, and ignored: the run in {folder} continues with its own weights"
+
+
+def _tell(say: Callable[[str], None], notes: Iterator[str]) -> None:
+    for note in notes:
+        say(note)
 
 
 def _say_nothing(_: str) -> None:

@@ -70,7 +70,10 @@ class Quiet(Silent):
     def __exit__(self, *error):
         pass
 
-    def on_start(self, epochs, steps, examples, earlier):
+    def on_start(self, epochs, steps, examples, earlier, begun):
+        pass
+
+    def say(self, text):
         pass
 
 

@@ -223,6 +223,16 @@ def test_a_resumed_pace_counts_its_own_time_alone():
     assert pace.left() == pytest.approx(6, abs=1)
 
 
+def test_a_pace_that_resumes_within_an_epoch_counts_the_time_before():
+    now = time.monotonic()
+    pace = Pace(3, 10, 100, started=now - 1, epoch_started=now - 1)
+    pace.resume_epoch(8, 39.0)
+    assert pace.examples_per_second() == pytest.approx(2, abs=0.1)
+    pace.step = 10
+    pace.end_epoch(record(1))
+    assert pace.left() == pytest.approx(80, abs=1)
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(None, "–"), (0.123, "0.12 s"), (3.14, "3.1 s"), (42, "42 s"), (59.7, "1:00"), (185, "3:05"), (3723, "1:02:03")],

@@ -166,6 +166,22 @@ def test_runs_stand_side_by_side(runs):
     assert found["runs"][1]["best"] == 0.25
 
 
+def test_a_score_of_the_training_part_is_marked_and_ranks_behind(runs, tmp_path):
+    for name, best in (("tested", 0.25), ("untested", None)):
+        shutil.copytree(runs / "good" / "net", tmp_path / name)
+        about = read_run(tmp_path / name / "run.json")
+        write_run(
+            tmp_path / name / "run.json",
+            {**about, "best": {**about["best"], "train_accuracy": 0.75, "test_accuracy": best}},
+        )
+    lines = listed(tmp_path, "--sort", "best").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["tested", "untested"]
+    assert "  train 0.7500  " in lines[2]
+    assert "train" not in lines[1]
+    found = json.loads(listed(tmp_path, "--format", "json").stdout)["runs"]
+    assert [(each["best"], each["tested"]) for each in found] == [(0.25, True), (0.75, False)]
+
+
 def test_the_states_of_runs(runs, tmp_path, monkeypatch):
     folder = tmp_path / "cut"
     shutil.copytree(runs / "good" / "net", folder)
@@ -238,7 +254,9 @@ def test_a_resumed_run_has_a_report_of_all_epochs(runs, tmp_path):
     shutil.copytree(runs / "good" / "net", tmp_path / "net")
     options = ["--data", runs / "squares.npz", "-o", tmp_path, "--resume", "--epochs", 3, "--live"]
     done = run_command("train", runs / "net.json", *options)
-    assert done.stdout.startswith("epoch 3/3  ")  # a line, since this is no terminal
+    recipe, epoch, *_ = done.stdout.splitlines()
+    assert recipe.startswith("train: {data: ")
+    assert epoch.startswith("epoch 3/3  ")  # a line, since this is no terminal
     text = (tmp_path / "net" / "report.html").read_text()
     assert [each["aria-label"].count("in epoch 3") > 0 for each in Page(text).all("svg")] == [True] * 5
     assert text.count('<th scope="row" class="number">') == 3

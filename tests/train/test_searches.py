@@ -8,14 +8,19 @@ import torch
 from PIL import Image
 
 import cnnc
+from cnnc.cli.progress import ProgressLine
 from cnnc.data.dataset import Data, DecodedSplit
+from cnnc.diagnostics import Source
+from cnnc.language.recipe import Train
+from cnnc.text.reader import parse_text
 from cnnc.train import largest_batch
 from cnnc.train.cached import Cached
 from cnnc.train.epoch_order import Range
 from cnnc.train.monitor.metrics import EpochRecord
-from cnnc.train.remarks import remarks
+from cnnc.train.recipe import as_line
+from cnnc.train.remarks import before, remarks
 from tests.command import run_command
-from tests.train.conftest import spec
+from tests.train.conftest import draw, spec
 
 
 @pytest.fixture
@@ -26,7 +31,9 @@ def train(tmp_path, pictures, monkeypatch):
     return lambda *options: run_command("train", "net.json", "--data", data, "--device", "cpu", *options)
 
 
-def test_a_rate_is_proposed_that_trains(train, tmp_path):
+def test_a_rate_is_proposed_that_trains(train, tmp_path, monkeypatch):
+    steps = []
+    monkeypatch.setattr(ProgressLine, "add", lambda self: steps.append(1))
     done = train("--find-lr")
     assert done.exit_code == 0
     found = json.loads((tmp_path / "runs" / "net.lr.json").read_text())
@@ -35,6 +42,7 @@ def test_a_rate_is_proposed_that_trains(train, tmp_path):
     lowest = found["rates"][int(np.argmin(found["losses"]))]
     assert found["proposal"] == pytest.approx(lowest / 10, rel=0.5)
     assert found["rates"] == sorted(found["rates"])
+    assert len(steps) == len(found["rates"])
     assert (tmp_path / "runs" / "net.lr.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["net.lr.json", "net.lr.png"]
 
@@ -129,7 +137,7 @@ def split(*labels):
         ([1.0, 0.01, 0.5], split(0, 1, 2), [1, 1, 1, 1, 1, 1, 1, 1, 1], []),
         ([1.0, 0.1, 1.2], split(0, 1, 2), [1, 1, 1, 1, 1, 1, 1, 1, 1], ["its last loss is 1.2, and a guess has 1.1"]),
         ([9.0], split(0, 1, 2), [1, 1, 1, 1, 1, 1, 1, 1, 1], ["its last loss is 9, and a guess has 1.1"]),
-        ([1.0], None, [], ["no part of the data is held out"]),
+        ([1.0], None, [], []),
         ([1.0], split(0, 0, 1), [2, 0, 0, 2, 1, 0, 3, 0, 0], ["predicts `a` for all pictures", "1 class, so the"]),
         ([1.0], split(0, 0), [2, 0, 0, 2, 0, 0, 2, 0, 0], ["no pictures of 2 classes, so the scores"]),
     ],
@@ -140,3 +148,44 @@ def test_a_run_that_cannot_be_trusted_is_noted(losses, test, tested, says):
     found = [*remarks(records, data, "classes", tested)]
     assert len(found) == len(says), found
     assert all(words in note for words, note in zip(says, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "test", "tuned", "says"),
+    [
+        ({}, split(0), False, []),
+        ({}, None, False, ["no part of the data is held out"]),
+        ({"lr": 0.1}, split(0), True, []),
+        ({}, split(0), True, ["`lr` is the default, 0.1: fine-tuning usually takes less"]),
+    ],
+)
+def test_what_a_run_lacks_is_said_before_it(recipe, test, tuned, says):
+    data = Data("d", split(0), test, None, "d", "")
+    found = [*before(Train(**recipe), data, tuned=tuned)]
+    assert len(found) == len(says), found
+    assert all(words in note for words, note in zip(says, found, strict=True))
+
+
+def test_a_run_says_what_it_lacks_before_its_first_epoch(trained, tmp_path, monkeypatch):
+    images, labels = draw(16, 1)
+    np.savez(tmp_path / "all.npz", x_train=images, y_train=labels)
+    early = []
+    monkeypatch.setattr("cnnc.train.loop.Loop.run", lambda self, generators: early.extend(trained.said) or 0)
+    trained(data=str(tmp_path / "all.npz"))
+    assert [note for note in early if "held out" in note]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "line"),
+    [
+        ({}, "train: {batch: 128, epochs: 10, optimizer: sgd, lr: 0.1, schedule: constant}"),
+        (
+            {"data": "a, b", "momentum": 0.9, "freeze": ["*.bias", "conv*"], "lr_scale": {"fc*": 2.0}, "epochs": 1},
+            'train: {data: "a, b", batch: 128, epochs: 1, optimizer: sgd, lr: 0.1, momentum: 0.9, '
+            'schedule: constant, freeze: ["*.bias", conv*], lr_scale: {fc*: 2.0}}',
+        ),
+    ],
+)
+def test_the_recipe_of_a_run_is_a_line_of_a_spec(recipe, line):
+    assert as_line(Train(**recipe)) == line
+    assert Train(**parse_text(Source("line", line)).plain()["train"]) == Train(**recipe)

@@ -44,11 +44,22 @@ class Watcher:
     ) -> None:
         self.close()
 
-    def on_start(self, epochs: int, steps: int, examples: int, earlier: Sequence[EpochRecord] = ()) -> None:
-        """Start a session: `epochs` in all, each with `steps` steps and `examples` examples over all devices."""
+    def on_start(
+        self,
+        epochs: int,
+        steps: int,
+        examples: int,
+        earlier: Sequence[EpochRecord] = (),
+        begun: tuple[int, float] = (0, 0.0),
+    ) -> None:
+        """Start a session: `epochs` in all, each with `steps` steps and `examples` examples over all devices.
+
+        `begun` are the steps of the current epoch that an earlier session has trained, and their seconds.
+        """
         self._records = list(earlier)
         metrics.write(self._folder, self._records)
         self._pace = Pace(epochs, steps, examples, first=len(earlier) + 1, last=earlier[-1] if earlier else None)
+        self._pace.resume_epoch(*begun)
         self._events = Events(self._folder, self._pace.first)
         self._curves = Curves(self._folder, epochs)
         if earlier:

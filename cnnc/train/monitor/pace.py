@@ -27,6 +27,12 @@ class Pace:
         """The current epoch, counted from 1."""
         return self.first if self.last is None else min(self.last.epoch + 1, self.epochs)
 
+    def resume_epoch(self, step: int, seconds: float) -> None:
+        """Count the steps and the time of an earlier session that stopped within the current epoch."""
+        self.step = step
+        self.started -= seconds
+        self.epoch_started -= seconds
+
     def end_epoch(self, record: EpochRecord) -> None:
         """Start the next epoch."""
         self.last, self.step, self.epoch_started = record, 0, monotonic()

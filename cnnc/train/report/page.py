@@ -100,8 +100,7 @@ def _figures(run: Run) -> str:
 
 
 def _label(run: Run) -> str:
-    part = "test" if run.best and run.best.get(f"test_{run.metric}") is not None else "train"
-    return f"{part} {title_of(run.metric or LOSS)}"
+    return f"{'test' if run.is_tested else 'train'} {title_of(run.metric or LOSS)}"
 
 
 def _curves(run: Run) -> str:

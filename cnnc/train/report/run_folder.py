@@ -59,12 +59,16 @@ class Run:
         return chosen if chosen in names else next((name for name in names if name != LOSS), LOSS)
 
     @property
+    def is_tested(self) -> bool:
+        """Whether the score is of a held-out part, and not of the pictures that were trained on."""
+        return self.best is not None and self.best.get(f"test_{self.metric}") is not None
+
+    @property
     def score(self) -> float | None:
         """The best epoch's value of `metric`, on the test part if there is one."""
         if self.best is None:
             return None
-        test = self.best.get(f"test_{self.metric}")
-        return float(self.best[f"train_{self.metric}"] if test is None else test)
+        return float(self.best[f"{'test' if self.is_tested else 'train'}_{self.metric}"])
 
     @property
     def seconds(self) -> float:

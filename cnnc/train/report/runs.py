@@ -24,10 +24,11 @@ NUMBERS = range(2, 6)  # the columns of the table that hold numbers
 LONGEST = 40  # columns of a value in the table
 
 
-def _by_score(run: Run) -> tuple[bool, str, float]:
+def _by_score(run: Run) -> tuple[bool, str, bool, float]:
     score = run.score or 0.0
     known = metrics.METRICS.get(run.metric or LOSS)
-    return run.score is None, run.metric or "", score if known is None or known.lower else -score
+    better = score if known is None or known.lower else -score
+    return run.score is None, run.metric or "", not run.is_tested, better
 
 
 SORTS: dict[str, Callable[[Run], Any]] = {
@@ -97,6 +98,7 @@ def _as_json(folder: Path, run: Run) -> dict[str, Any]:
         "epochs": run.epochs,
         "metric": run.metric,
         "best": run.score,
+        "tested": run.is_tested,
         "best_epoch": run.best["epoch"] if run.best else None,
         "seconds": run.seconds,
         **{name: value for name, value in _settings(run).items() if name in ("network", "weights")},
@@ -120,7 +122,7 @@ def _row(folder: Path, run: Run, *, alone: bool) -> Iterator[str]:
     yield _name(folder, run)
     yield run.state
     yield f"{run.about['epochs_done']:,}/{run.epochs:,}"
-    score = "–" if run.score is None else f"{run.score:.4f}"
+    score = "–" if run.score is None else f"{'' if run.is_tested else 'train '}{run.score:.4f}"
     yield score if alone or run.metric is None else f"{title_of(run.metric)} {score}"
     yield f"{run.best['epoch']:,}" if run.best else "–"
     yield seconds(run.seconds) if run.records else "–"
