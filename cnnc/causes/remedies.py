@@ -231,7 +231,8 @@ def _to_a_rank(node: Refused, histories: Histories) -> Iterator[Remedy]:
     at = node.refusal.inputs[0]
     name, type = node.wires[at].ref.node, node.wires[at].type
     if type is not None and type.is_map:
-        for ops, features in ((("flatten",), type.elements), (("global_avg_pool", "flatten"), type.channels)):
+        averaged = [] if type.space == (1, 1) else [(("global_avg_pool", "flatten"), type.channels)]
+        for ops, features in [(("flatten",), type.elements), *averaged]:
             names = " and ".join(f"`{op}`" for op in ops)
             edit = Edit(before={at: tuple((op, NOTHING) for op in ops)})
             text = f"put {names} between `{name}` and `{line(node)}`, for a vector of {features}"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from cnnc.diagnostics.suggestions import effort
 from cnnc.expressions import operations as values
-from cnnc.expressions.grammar import ATTRIBUTES, Expression, meant
+from cnnc.expressions.grammar import ATTRIBUTES, COUNTERS, Expression, meant
 from cnnc.expressions.operations import Fault
 
 _CONSTANTS = {"true": True, "false": False, "null": None}
@@ -149,7 +149,10 @@ class TreeWalk(NamedTuple):
             )
         if name in values.FUNCTIONS:
             return Fault(f"`{name}` is a function", help=f"call it: `$({name}(…))`")
-        return Fault(f"there is no `{name}` here{meant(name, known)}", help=_listing(known))
+        near, ways = meant(name, known), [_listing(known)]
+        if not near and name not in COUNTERS:
+            ways.append(f"`params: {{{name}: …}}` declares a parameter")
+        return Fault(f"there is no `{name}` here{near}", help="; ".join(filter(None, ways)) or None)
 
     def _no_sizes(self, name: str, attribute: str) -> Fault:
         known = self._known(name) - {name}

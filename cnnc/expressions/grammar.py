@@ -18,6 +18,7 @@ from cnnc.expressions.operations import BINARY, COMPARISONS, FUNCTIONS, UNARY, F
 MAX_TEXT = 2_000
 MAX_NESTING = 20  # brackets within brackets
 MAX_DEPTH = 60  # nodes within nodes: `1 + 1 + …` nests without any bracket
+COUNTERS = ("i", "n")  # the variables of `repeat` and `each`
 ATTRIBUTES = ("channels", "height", "width", "features", "tokens")
 
 _DOLLAR = re.compile(r"\$(?:(?P<literal>\$)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<open>\())?")

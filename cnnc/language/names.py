@@ -9,10 +9,11 @@ from pathlib import PurePath
 
 from cnnc.diagnostics import Code, Diagnostic, Report, Source, Span
 from cnnc.diagnostics.suggestions import mistyped
+from cnnc.expressions import grammar
 from cnnc.language.validate import show
 from cnnc.text.value import Value
 
-COUNTERS = {"i": "index of the round", "n": "number of rounds"}  # the variables of `repeat` and `each`
+COUNTERS = dict(zip(grammar.COUNTERS, ("index of the round", "number of rounds"), strict=True))
 LONGEST = 64
 PATTERN = re.compile(r"[A-Za-z0-9_]+")
 OF_A_NODE = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")  # not of values in expressions, where a hyphen subtracts

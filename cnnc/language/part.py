@@ -9,3 +9,7 @@ class Part(BaseModel):
     model_config = ConfigDict(
         strict=True, extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True, defer_build=True
     )
+
+    @classmethod
+    def instead_of(cls, key: str, value: object) -> str | None:
+        """Return what to write instead of a key that the part does not have, if more is known than its spelling."""

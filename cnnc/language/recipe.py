@@ -13,6 +13,10 @@ Pattern = Annotated[str, Field(min_length=1, max_length=256)]
 """A pattern of weights; see `cnnc.weights.patterns`."""
 
 
+OPTIONS = ("weights", "map", "key", "set", "device", "devices", "sweep", "find_lr", "resume", "live", "out")
+"""The options of `cnnc train` that are no fields of the recipe: they are of one call of the command."""
+
+
 def _word(value: Any) -> Any:
     """Convert an integer to a string: `precision: 32` means "32"."""
     return str(value) if type(value) is int else value
@@ -20,6 +24,14 @@ def _word(value: Any) -> Any:
 
 class Train(Part):
     """The training recipe. `batch`, and everything counted in steps, applies to the whole run on all devices."""
+
+    @classmethod
+    def instead_of(cls, key: str, value: object) -> str | None:
+        name = key.replace("-", "_")
+        if name not in OPTIONS:
+            return None
+        shown = "" if isinstance(value, bool) else f" {value}" if isinstance(value, str | int) else " …"
+        return f"this is an option of the command: `cnnc train … --{name.replace('_', '-')}{shown}`"
 
     data: str | None = Field(None, description="a data set's name, or a path")
     masks: str | None = Field(None, description="the folder of masks, if they are not in `masks` beside `images`")

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from cnnc.diagnostics import Advice, Code, Diagnostic, Fix, Report, Span, Write
 from cnnc.diagnostics.suggestions import MOST, is_loose, known_as, nearest, respelt
 from cnnc.expressions.strings import as_expression
+from cnnc.language.part import Part
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.text.scalars import resolve
 from cnnc.text.value import Value
@@ -144,6 +145,8 @@ def _diagnose(
         options = [] if inner else [field.alias or name for name, field in model.model_fields.items()]
         span = holder.keys.get(key, holder.span)
         message = f"{owner} has no {codes.key} {quote(key)}"
+        if issubclass(model, Part) and not inner and (way_out := model.instead_of(key, detail["input"])):
+            return Diagnostic(codes.unknown, message, span, help=way_out)
         help, fix = respelt(key, span, options)
         taken = isinstance(holder.data, dict) and fix and fix.changes[0][1] in holder.data
         return Diagnostic(codes.unknown, message, span, help=help, fix=None if taken else fix)

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from cnnc.cli.parser import Parser
+from cnnc.cli.train import add_options
+from cnnc.language.recipe import OPTIONS, Train
 from tests.command import run_command
 from tests.train.conftest import spec
 
@@ -42,6 +45,13 @@ def test_a_wrong_option_is_a_wrong_call(invoke, tmp_path, options, says):
     result = invoke(*options)
     assert (result.exit_code, says in " ".join(result.stderr.split())) == (2, True), result.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_help_for_a_spec_knows_the_options_that_are_no_fields():
+    parser = Parser("cnnc train", "")
+    add_options(parser)
+    options = {each.dest for each in parser._actions if each.option_strings} - {"help"}
+    assert options - Train.model_fields.keys() == {*OPTIONS}
 
 
 def test_what_goes_beyond_the_call_is_a_diagnostic(invoke):
