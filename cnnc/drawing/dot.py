@@ -72,7 +72,7 @@ def _words(item: Drawn) -> str:
 
 
 def _heading(box: Box) -> str:
-    return f"{box.name}: {box.block}{f' ×{box.count}' if box.count > 1 else ''}"
+    return ": ".join(filter(None, (box.name, box.kind)))
 
 
 def _names(root: Box) -> dict[Drawn, str]:

@@ -90,8 +90,8 @@ def box_frame(box: Box) -> Iterator[str]:
     yield _rect(x, 0, width, HEAD, "h", 5)
     name = clipped(box.name, FONT, width - 2 * MARGIN)
     yield text(name, x + MARGIN, 14.5, FONT, "n")
-    words = f"{box.block} ×{box.count}" if box.count > 1 else box.block
-    yield text(words, x + MARGIN + text_width(name, FONT) + 6, 14.5, SMALL, "m")
+    if box.kind:
+        yield text(box.kind, x + MARGIN + text_width(name, FONT) + 6, 14.5, SMALL, "m")
 
 
 def shapes_of(box: Box) -> Iterator[tuple[Edge, str]]:

@@ -12,6 +12,11 @@ Key = tuple[str, int]
 """A value of the picture: the path of the drawn node that makes it, and its port."""
 
 
+def counted(block: str, count: int) -> str:
+    """Return the name of a block, with the number of its repeats if there are several."""
+    return f"{block} ×{count}" if count > 1 else block
+
+
 @dataclass(eq=False)
 class Drawn:
     """What a box holds: nodes in one frame, a folded scope, a port, or a scope that is drawn as a `Box`.
@@ -103,15 +108,22 @@ class Box(Drawn):
     """A scope with its items, in the order of the network, and the edges between them.
 
     `ports` has the items at its top (False) and at its bottom (True) for the values that cross its border.
+    `rounds` is the number of boxes in it that are rounds of its own block, which their titles name then.
     `columns` are the ranks of each column; there are several if the layout breaks a long box. `levels` has the top and
     the bottom of each rank.
     """
 
+    rounds: int = 0
     items: list[Drawn] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
     ports: dict[tuple[Key, bool], Drawn] = field(default_factory=dict)
     columns: list[range] = field(default_factory=list)
     levels: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """Its block, with the count of its repeats, for its title."""
+        return "" if self.rounds else counted(self.block, self.count)
 
     def offset(self, key: Key, *, leaves: bool) -> float | None:
         port = self.ports.get((key, leaves))

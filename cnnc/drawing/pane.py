@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cnnc.drawing.frames import ARROW, FONTS, box_frame, escaped, frame, longest_bar, shapes_of
-from cnnc.drawing.items import Box, Drawn, Edge
+from cnnc.drawing.items import Box, Drawn, Edge, counted
 from cnnc.drawing.layout import lay_out
 from cnnc.drawing.scene import scene
 from cnnc.drawing.sizes import HEAD, measure
@@ -136,7 +136,8 @@ class Pane:
     def _folded(self, box: Box) -> Drawn:
         """Return the item that stands for a box when it is folded; its share of the MACs is written out."""
         share = f"{box.macs / self._root.macs:.0%} of MACs" if box.macs else ""
-        folded = Drawn(box.path, box.nodes, " · ".join(filter(None, (box.block, share))), None, box.count, box.through)
+        words = " · ".join(filter(None, (counted(box.block, box.rounds), share)))
+        folded = Drawn(box.path, box.nodes, words, None, box.count, box.through)
         measure(folded, ())
         return folded
 

@@ -6,9 +6,9 @@ An edge across the border of a box passes through a port, which is an item at th
 """
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import count, groupby
 
-from cnnc.drawing.items import Box, Drawn
+from cnnc.drawing.items import Box, Drawn, counted
 from cnnc.drawing.repeats import merged
 from cnnc.drawing.sketch import Sketch, SketchNode
 from cnnc.drawing.wiring import connect
@@ -89,9 +89,10 @@ class _Builder:
 
     def _box(self, scope: str, nodes: tuple[SketchNode, ...]) -> Drawn:
         block = self._scopes[scope]
+        rounds = next(index for index in count() if self._scopes.get(f"{scope}.{index}") != block)
         if self._depth is not None and scope.count(".") + 1 >= self._depth:
-            return Drawn(scope, nodes, block)
-        return Box(scope, nodes, block, items=self.items(scope, nodes))
+            return Drawn(scope, nodes, counted(block, rounds))
+        return Box(scope, nodes, block, rounds=rounds, items=self.items(scope, nodes))
 
     def _merge(self, items: list[Drawn]) -> list[Drawn]:
         """Return the items, with the first for each run of repeats."""

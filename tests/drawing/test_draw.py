@@ -99,6 +99,13 @@ def test_repeats_are_drawn_once_with_their_count():
     assert root.macs == sum(node.cost.macs for node in macs)
 
 
+@pytest.mark.parametrize(("depth", "words"), [(1, "basic ×2"), (2, "")])
+def test_a_repeated_block_is_named_once_with_its_count(depth, words):
+    root = scene(sketch(load(ROOT / "specs/zoo/resnet18.yaml")), depth)
+    layer = next(item for item in items_of(root) if item.path == "layer2")
+    assert (layer.block if depth == 1 else layer.kind) == words
+
+
 def test_depth_folds_blocks():
     root = scene(sketch(load(ROOT / "specs/googlenet.yaml")), 1)
     assert not [item for item in items_of(root) if isinstance(item, Box)]
