@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from cnnc.cli.infer_output import add_output_options, open_output, require_output_options
-from cnnc.cli.options import SECONDS
+from cnnc.cli.options import SECONDS, note
 from cnnc.cli.parser import Number, OneOf, Parser, WrongCall
 from cnnc.diagnostics import counted
 from cnnc.diagnostics.render import show, visible
@@ -82,8 +82,8 @@ def run(given: Namespace) -> int:
     with load_model(opened, provider, **options) as model:
         if not given.images and model.source is not None:
             raise WrongCall("cnnc infer needs IMAGES", "name pictures or folders after the model")
-        for note in model.notes:
-            print(visible(note), file=sys.stderr)
+        for each in model.notes:
+            note(each)
         done, failed = _infer_all(given, model, options)
     if given.output is not None:
         of = f", {failed:,} failed" if failed else ""

@@ -210,6 +210,9 @@ def _port(value: GraphValue) -> str:
     return f"{value.name}: {value.type} {' × '.join('?' if side is None else str(side) for side in value.shape)}"
 
 
+_MODES = {"rgb": "an RGB", "bgr": "a BGR", "grey": "a grey"}
+
+
 def _preprocessing(about: InputContract) -> Iterator[str]:
     """Yield the steps from a picture to the input, in words."""
     if about.mode is None:
@@ -221,7 +224,7 @@ def _preprocessing(about: InputContract) -> Iterator[str]:
     elif not resize and about.crop is None and None not in about.shape:
         resize = _pair(about.shape[1:])
     crop = f", {_pair(about.crop)} cropped from the centre" if about.crop else ""
-    yield f"a {about.mode} picture{f', resized: {resize} ({about.interpolation})' if resize else ''}{crop}"
+    yield f"{_MODES[about.mode]} picture{f', resized: {resize} ({about.interpolation})' if resize else ''}{crop}"
     mean = f", minus the mean {_listed(about.mean)}" if any(about.mean) else ""
     std = f", divided by {_listed(about.std)}" if any(each != 1 for each in about.std) else ""
     yield f"values 0..{about.scale}{mean}{std}{'; the file computes these from uint8 pixels' if about.uint8 else ''}"

@@ -92,7 +92,8 @@ def _load(opened: OpenModel, options: _Options, inputs: Mapping[str, str]) -> Mo
     contract = Contract.from_json(text) if text is not None else None
     runner = _start(opened, contract, options)
     try:
-        notes = [] if runner.choice.asked else [f"provider {runner.choice.name}: {runner.choice.reason}"]
+        choice = runner.choice
+        notes = [f"provider {choice.name}: {choice.reason}"] if choice.reason and not choice.asked else []
         if contract is None:
             contract = guess(file.path, runner)
             notes.append("the model has no cnnc contract: pictures are scaled to 0..1 and not normalised")

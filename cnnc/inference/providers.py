@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
+from pathlib import Path
 
 from cnnc.diagnostics import CnncError, Code
 
@@ -19,6 +20,8 @@ WANTED = ("auto", "cuda", "cpu", "tensorrt")
 TIMEOUT = 60.0
 """The limit in seconds for loading, and for each run, of a model that cnnc did not make."""
 
+DRIVER = ("/dev/nvidiactl", r"C:\Windows\System32\nvcuda.dll")
+PCI, NVIDIA = Path("/sys/bus/pci/devices"), "0x10de"
 _CPU, _CUDA, _TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 _PROVIDERS = {"cpu": (_CPU,), "cuda": (_CUDA, _CPU), "tensorrt": (_TENSORRT, _CUDA, _CPU)}
 
@@ -27,7 +30,7 @@ _PROVIDERS = {"cpu": (_CPU,), "cuda": (_CUDA, _CPU), "tensorrt": (_TENSORRT, _CU
 class Choice:
     """A provider by name (`cpu`, `cuda`, `tensorrt`), its list for onnxruntime, and the reason for the choice.
 
-    `asked` is True if the user named this provider.
+    `asked` is True if the user named this provider. The reason is empty if there is none to tell.
     """
 
     name: str
@@ -50,7 +53,7 @@ def choose(wanted: str = "auto") -> Choice:
         asked = wanted == name
         return Choice(name, _PROVIDERS[name], "requested" if asked else "a CUDA device is available", asked)
     if wanted == "auto":
-        return fall_back(fault)
+        return fall_back(fault if _has_gpu() else "")
     raise cannot_run(wanted, fault)
 
 
@@ -101,6 +104,18 @@ def _fault(name: str) -> str | None:
         with output_suppressed(), suppress(Exception):  # best effort: the session reports missing libraries
             onnxruntime.preload_dlls()
     return fault
+
+
+def _has_gpu() -> bool:
+    """Return whether there is a sign of an NVIDIA GPU: its driver, or on Linux a display device on the bus."""
+    if any(map(os.path.exists, DRIVER)):
+        return True
+    for device in PCI.glob("*"):
+        with suppress(OSError):
+            is_display = (device / "class").read_text().startswith("0x03")
+            if is_display and (device / "vendor").read_text().strip() == NVIDIA:
+                return True
+    return False
 
 
 def _driver_fault() -> str | None:

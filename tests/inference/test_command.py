@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cnnc.inference import session
+from cnnc.inference.providers import fall_back
 from tests.command import run_command
 from tests.onnx_files import contract, linear
 
@@ -40,6 +42,12 @@ def test_subfolders_are_searched_if_asked(save, folder):
     found = run_command("infer", path, folder, "--format", "json", "--recursive")
     assert names(found.stdout) == [f"{number}.png" for number in range(1, 7)]
     assert (found.exit_code, "failed" in found.stderr) == (0, False)
+
+
+def test_the_reason_for_a_provider_is_a_note(save, folder, monkeypatch):
+    monkeypatch.setattr(session, "choose", lambda wanted: fall_back("no driver"))
+    done = run_command("infer", save(linear(), contract()), folder / "1.png")
+    assert done.stderr == "note: provider cpu: no driver\n"
 
 
 @pytest.mark.parametrize(("end", "options"), [(b"\n", ()), (b"\0", ("--null",)), (b"\0", ("-0",))])

@@ -49,7 +49,7 @@ def test_it_shows_what_the_file_takes_gives_and_comes_from(built):
     assert done.exit_code == 0
     facts = [line.split("  ", 1)[1].strip() for line in done.stdout.splitlines()[1:]]
     assert "image: float32 batch × 3 × 8 × 8" in facts
-    assert "a rgb picture, resized: shorter side to 12 (bilinear), 8 × 8 cropped from the centre" in facts
+    assert "an RGB picture, resized: shorter side to 12 (bilinear), 8 × 8 cropped from the centre" in facts
     assert "values 0..1, minus the mean 0.5 0.5 0.5, divided by 0.25 0.25 0.25" in facts
     assert "scores: float32 batch × 3 (classes, logits)" in facts
     assert "features: float32 batch × 2 × 1 × 1 (classes, logits)" in facts

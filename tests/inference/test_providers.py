@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from cnnc.diagnostics import CnncError, Code
+from cnnc.inference import providers
 from cnnc.inference.providers import WANTED, choose, output_suppressed
 
 ALL = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -65,8 +66,9 @@ def test_what_is_asked_for_and_works_comes_first(machine, wanted):
         ({"count": 0}, "finds no GPU"),
     ],
 )
-def test_a_gpu_that_does_not_work(machine, state, reason):
+def test_a_gpu_that_does_not_work(machine, monkeypatch, state, reason):
     machine(**state)
+    monkeypatch.setattr(providers, "_has_gpu", lambda: True)
     choice = choose("auto")
     assert choice.name == "cpu"
     assert reason in choice.reason
@@ -76,6 +78,22 @@ def test_a_gpu_that_does_not_work(machine, state, reason):
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == Code.NO_PROVIDER
     assert "cpu" in str(diagnostic.help)
+
+
+@pytest.mark.parametrize(
+    ("kind", "vendor", "told"),
+    [("0x030200", "0x10de", True), ("0x030000", "0x1002", False), ("0x020000", "0x10de", False)],
+)
+def test_a_machine_without_a_gpu_is_told_of_none(machine, monkeypatch, tmp_path, kind, vendor, told):
+    machine(driver=False)
+    device = tmp_path / "0000:00:01.0"
+    device.mkdir()
+    (device / "class").write_text(f"{kind}\n")
+    (device / "vendor").write_text(f"{vendor}\n")
+    monkeypatch.setattr(providers, "PCI", tmp_path)
+    monkeypatch.setattr(providers, "DRIVER", ())
+    choice = choose("auto")
+    assert (choice.name, bool(choice.reason)) == ("cpu", told)
 
 
 def test_an_unknown_provider(machine):
