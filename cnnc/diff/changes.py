@@ -77,7 +77,7 @@ def compare(old: Graph, new: Graph) -> Difference:
     moved_to = inputs(old, new) | pairs
     return Difference(
         changes=tuple(_changes(old, new, pairs, moved_to)),
-        ends=tuple(_end_changes(old, new)),
+        ends=tuple(_end_changes(old, new, inputs(old, new))),
         nodes=(len(old.nodes), len(new.nodes)),
         totals=(totals(old), totals(new)),
     )
@@ -147,9 +147,14 @@ def _sources(graph: Graph, node: Node) -> str:
     return ", ".join(graph.spelling(ref) for ref in node.inputs)
 
 
-def _end_changes(old: Graph, new: Graph) -> Iterator[EndChange]:
-    """Yield the changes of inputs, outputs and labels."""
+def _end_changes(old: Graph, new: Graph, same: Pairs) -> Iterator[EndChange]:
+    """Yield the changes of inputs, outputs and labels; `same` are the inputs of both by their names."""
     was, now = _ends(old), _ends(new)
+    for before, after in same.items():
+        if before != after:
+            about = was.pop(f"input {before}"), now.pop(f"input {after}")
+            more = ["", ""] if about[0] == about[1] else [f", {each}" for each in about]
+            yield EndChange(f"input {after}", before + more[0], after + more[1])
     for what in dict.fromkeys((*was, *now)):
         if was.get(what) != now.get(what):
             yield EndChange(what, was.get(what), now.get(what))

@@ -77,7 +77,9 @@ def _facts(session: EditorSession, key: str, entry: WrittenNode) -> str:
 
 
 def _described(fact: Fact) -> str:
-    lines = [f"**`{fact.path}`** {fact.takes or 'no input'} → **{fact.shape or '?'}**"]
+    if not fact.shape:
+        return f"**`{fact.path}`** has no known shape, because of an error in it or before it"
+    lines = [f"**`{fact.path}`** {fact.takes or 'no input'} → **{fact.shape}**"]
     if fact.params or fact.macs:
         lines.append(f"- {fact.params:,} parameters, {_number(fact.macs)} MACs")
     if fact.field:

@@ -27,6 +27,7 @@ from cnnc.precision.latency import Latency, latency
 from cnnc.precision.onnxruntime_tools import quantizing, runner
 from cnnc.precision.request import Request
 from cnnc.precision.samples import Samples
+from cnnc.version import __version__
 
 if TYPE_CHECKING:
     import onnx
@@ -226,7 +227,7 @@ class Reducer:
 
 
 def _describe(model: "onnx.ModelProto", metadata: Mapping[str, str], said: Mapping[str, Any]) -> None:
-    """Give a reduced model the metadata of its source, with the hash of its own weights."""
+    """Give a reduced model the metadata of its source, with the hash of its own weights, and its producer."""
     from onnx import helper, numpy_helper
 
     own = dict(metadata)
@@ -236,5 +237,6 @@ def _describe(model: "onnx.ModelProto", metadata: Mapping[str, str], said: Mappi
     if keys.WEIGHTS_SHA256 in own:
         own[keys.FLOAT_WEIGHTS_SHA256] = own[keys.WEIGHTS_SHA256]
         own[keys.WEIGHTS_SHA256] = digest({each.name: numpy_helper.to_array(each) for each in model.graph.initializer})
+    model.producer_name, model.producer_version = "cnnc", __version__
     del model.metadata_props[:]
     helper.set_model_props(model, own)

@@ -164,11 +164,17 @@ def test_ends_of_the_network_are_compared():
         conv(), *HEAD, input={"picture": {"shape": [3, 16, 16], "resize": 20, "crop": 16}}, labels=list("abcdefghij")
     )
     ends = {each.what: (each.old, each.new) for each in compare(old, new).ends}
-    assert ends["input image"][1] is None
-    assert ends["input picture"][0] is None
-    assert "resize 20" in ends["input picture"][1]
+    was, now = ends["input picture"]
+    assert was.startswith("image, 3×16×16")
+    assert now.startswith("picture, 3×16×16")
+    assert "resize 20" in now
     assert ends["labels"] == (None, "a, b, c, d, e, f, g, h, i, j")
     assert compare(old, new).changes == ()  # the input's other name moves no node
+
+
+def test_a_renamed_input_is_one_change():
+    old, new = net(conv(), *HEAD, input={"image": [3, 16, 16]}), net(conv(), *HEAD, input={"x": [3, 16, 16]})
+    assert [(each.what, each.old, each.new) for each in compare(old, new).ends] == [("input x", "image", "x")]
 
 
 def test_a_renamed_output_is_told():

@@ -102,6 +102,13 @@ def test_a_word_is_explained(editor, mark, words, typed):
     assert [word for word in words if word not in shown] == []
 
 
+def test_a_scope_behind_an_error_has_no_figures(editor):
+    editor.open("spec.yaml", SPEC.replace("@\n", "  - linear: {out: 3}\n").replace("from: split.0, ", ""))
+    shown = editor.hover("spec.yaml", "deep")
+    assert "no known shape, because of an error" in shown
+    assert "MB" not in shown
+
+
 @pytest.mark.parametrize("typed", ["", "  - conv: {out: 3, [\n"])
 def test_the_outline_has_blocks_and_nodes(editor, typed):
     editor.open("spec.yaml", SPEC.replace("@\n", typed))

@@ -81,6 +81,7 @@ def test_an_int8_file_has_the_layers_the_contract_and_a_hash_of_its_own(built):
         assert model.graph.input == files[""].graph.input
         assert model.graph.output == files[""].graph.output
         arrays = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+        assert model.producer_name == "cnnc"
         if kind:
             assert facts[kind][contract.WEIGHTS_SHA256] == digest(arrays)
             assert facts[kind][contract.FLOAT_WEIGHTS_SHA256] == facts[""][contract.WEIGHTS_SHA256]
