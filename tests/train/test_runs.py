@@ -16,7 +16,7 @@ from cnnc.train import checkpoint
 from cnnc.train.monitor.console import summary
 from cnnc.train.run import train
 from tests.damage import damaged
-from tests.train.conftest import draw, spec
+from tests.train.conftest import Quiet, draw, spec
 
 EVERYTHING = {"augment": ["flip", "crop", "color"], "momentum": 0.9, "schedule": "cosine", "warmup": 1}
 
@@ -367,3 +367,15 @@ def test_a_missing_extra_says_what_to_install(trained, monkeypatch):
     with pytest.raises(CnncError, match=r"E513.*training needs matplotlib, which is not installed") as caught:
         trained()
     assert "[train]" in caught.value.diagnostics[0].help
+
+
+def test_a_watcher_is_told_how_far_the_stopped_epoch_was(trained, stop_at, monkeypatch):
+    begun = []
+    monkeypatch.setattr(Quiet, "on_start", lambda self, *about: begun.append(about[-1]))
+    stop_at(3)
+    trained(epochs=1)
+    trained(epochs=1, resume=True)
+    (first, second) = begun
+    assert first == (0, 0.0)
+    assert second[0] == 3
+    assert second[1] > 0
