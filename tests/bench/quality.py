@@ -24,9 +24,10 @@ from cnnc.graph.graph import Graph
 from cnnc.language.recipe import Train
 from cnnc.train.memory import keep_memory
 from cnnc.train.monitor.metrics import METRICS
-from cnnc.train.run import Silent, train
+from cnnc.train.run import train
 from tests import digits_on_textures, subsets
 from tests.bench.measure import ROOT
+from tests.train.conftest import Quiet
 
 MEASURED = Path(__file__).with_suffix(".json")
 FEWER = 3  # seeds without an ingredient
@@ -62,22 +63,6 @@ MEASURES = {
 }
 
 
-class Undrawn(Silent):
-    """A watcher that draws no curves."""
-
-    def __init__(self, folder: Path, show: Any) -> None:
-        pass
-
-    def __enter__(self) -> "Undrawn":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def on_start(self, *about: object) -> None:
-        pass
-
-
 def without(recipe: Train) -> dict[str, dict[str, Any]]:
     """The fields that leave out each ingredient of a recipe, by its name."""
     found: dict[str, dict[str, Any]] = {}
@@ -105,7 +90,7 @@ def data(name: str, folder: Path) -> str:
 def score(measure: Measure, given: Mapping[str, Any]) -> dict[str, float]:
     """Train, and return the score of the last epoch in per cent, with the seconds that it took."""
     wall, cpu = perf_counter(), process_time()
-    with TemporaryDirectory() as folder, patch("cnnc.train.run.Watcher", Undrawn):
+    with TemporaryDirectory() as folder, patch("cnnc.train.run.Watcher", Quiet):
         trained = train(measure.graph(), given, Path(folder), device="cpu")
     if trained.signal:
         sys.exit(128 + trained.signal)
