@@ -33,6 +33,7 @@ SEGMENTATIONS = {"deeplabv3_mobilenet_v3_large": 135, "fcn_resnet50": 55, "lrasp
 MAPPED = ("convnext_tiny", "vit_b_32")
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of torchvision, about its defaults
 @pytest.mark.parametrize(("name", "lines"), [*CLASSIFIERS.items(), *SEGMENTATIONS.items()])
 def test_a_network_of_torchvision_becomes_a_short_spec(name, lines):
     models = pytest.importorskip("torchvision.models")
