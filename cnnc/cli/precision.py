@@ -33,6 +33,8 @@ def add_calibration(parser: Parser, run: str, *, required: bool = False) -> None
 
 def request_of(given: Namespace, precisions: Iterable[str], *, trained: bool, targets: tuple[str, ...]) -> Request:
     """Return the request of a command line; raises WrongCall."""
+    if given.run and not given.calibrate:
+        raise WrongCall("--run needs --calibrate: it chooses among the pictures of that data set")
     request = Request(
         tuple(dict.fromkeys(precisions)),
         given.calibrate,

@@ -134,6 +134,7 @@ def test_a_damaged_int8_file_is_refused(built, kit, tmp_path):
     [
         (["--precision", "int8"], "--precision int8 needs --calibrate"),
         (["--calibrate", "quad.npz"], "--calibrate needs --precision"),
+        (["--precision", "fp16", "--run", "runs/quad"], "--run needs --calibrate"),
         (["--precision", "int8", "--calibrate", "quad.npz"], "--precision int8 needs --weights"),
         (["--precision", "fp16", "--target", "torchscript"], "--precision needs the target onnx"),
         (["--precision", "int4"], "'int4' is not one of 'fp16', 'int8'"),
