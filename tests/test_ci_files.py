@@ -91,7 +91,11 @@ def test_the_action_annotates_mistakes_and_shows_what_changed(repository):
     assert code == 1
     assert output.startswith("::error file=specs/wrong.yaml,line=4,")
     code, output, summary = run_step("Write the job summary", specs="specs")
-    assert (code, output) == (0, "")
+    assert code == 0
+    assert output == (
+        "::notice file=specs/net.yaml,line=4,title=1 node changed::conv%0Aout 6 → 8%0A6×6×6 → 8×6×6%0A+20 parameters%0A"
+        "+648 MACs%0A+288 bytes of activations\n"
+    )
     assert "specs/net.yaml: fine, 1 node, 80 parameters" in summary
     assert "error[E303]" in summary
     assert re.findall("^### .*", summary, re.MULTILINE) == [summary[(at := summary.index("### ")) :].split("\n")[0]]

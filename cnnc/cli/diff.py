@@ -26,9 +26,9 @@ def add_options(parser: Parser) -> None:
     add_set(parser, "--set-new", "Set a parameter of NEW; may be repeated.")
     parser.option(
         "--format",
-        type=OneOf(("text", "markdown", "json")),
+        type=OneOf(("text", "markdown", "github", "json")),
         default="text",
-        help="A table, Markdown for a pull request, or JSON.",
+        help="A table, Markdown for a pull request, GitHub notices beside the changed lines, or JSON.",
     )
     parser.flag("--html", help="Write a page that shows both networks side by side, to --out.")
     parser.option("--out", "-o", metavar="FILE", help="With --html: the page to write. Default: diff.html.")
@@ -37,7 +37,6 @@ def add_options(parser: Parser) -> None:
 
 def run(given: Namespace) -> int:
     """Compare two networks, and return the exit code."""
-    from cnnc.diff import formats
     from cnnc.diff.changes import compare
 
     old, new = given.old, given.new
@@ -53,13 +52,23 @@ def run(given: Namespace) -> int:
     found = compare(*graphs)
     if given.html:
         _write_page(graphs, found, (old, new), Path(given.out or PAGE))
-    elif given.format == "json":
-        print(json.dumps({"old": old, "new": new, **formats.as_json(found)}))
-    elif given.format == "markdown":
-        print(formats.markdown(found, old, new))
     else:
-        print(formats.table(found))
+        print(end=_written(found, given.format, old, new))
     return 1 if given.exit_code and not found.same else 0
+
+
+def _written(found: "Difference", format: str, old: str, new: str) -> str:
+    """Return the difference in a format, with the end of its last line."""
+    from cnnc.diff import formats
+    from cnnc.diff.notices import notices
+    from cnnc.text.revision import file_of, renamed
+
+    if format == "github":
+        return "".join(f"{each}\n" for each in notices(found.with_files(str, lambda name: file_of(name, new))))
+    if format == "json":
+        found = found.with_files(lambda name: renamed(name, old), lambda name: renamed(name, new))
+        return json.dumps({"old": old, "new": new, **formats.as_json(found)}) + "\n"
+    return f"{formats.markdown(found, old, new) if format == 'markdown' else formats.table(found)}\n"
 
 
 def _write_page(graphs: "list[Graph]", found: "Difference", names: tuple[str, str], path: Path) -> None:

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cnnc.columns import width
@@ -95,9 +95,14 @@ def as_github(diagnostic: Diagnostic) -> str:
         if span.line == span.end_line:  # GitHub drops the columns of a place that spans lines, with a warning
             properties |= {"col": span.column, "endColumn": span.end_column}
     properties["title"] = diagnostic.code.value
+    return github_command(diagnostic.severity, properties, annotation(diagnostic))
+
+
+def github_command(name: str, properties: Mapping[str, object], message: str) -> str:
+    """Return a workflow command of GitHub, such as `error` or `notice`."""
     order = ("file", "line", "col", "endLine", "endColumn", "title")
     written = ",".join(f"{key}={_escape_property(str(properties[key]))}" for key in order if key in properties)
-    return f"::{diagnostic.severity} {written}::{_escape_data(annotation(diagnostic))}"
+    return f"::{name} {written}::{_escape_data(message)}"
 
 
 def annotation(diagnostic: Diagnostic) -> str:

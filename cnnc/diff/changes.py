@@ -5,12 +5,13 @@ path), `changed` (another op, other attributes or other inputs), or `affected`: 
 output shape, cost or receptive field.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cnnc.analysis.cost import FLOAT, Totals, totals
 from cnnc.analysis.receptive_field import Field, receptive_fields
+from cnnc.diff.lines import ChangedLines, SpecLine
 from cnnc.diff.match import Pairs, inputs, match
 from cnnc.graph.graph import Graph, Input, Node, Output
 from cnnc.ops.types import Types
@@ -24,7 +25,7 @@ class Facts:
     """A node on one side.
 
     `memory`: the bytes of its outputs, batch 1, float32. `field`: its receptive field in the first input, padding
-    included; None if it does not depend on that input, and each number None if it is unknown.
+    included; None if it does not depend on that input, and each number None if it is unknown. `at`: its line.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Facts:
     macs: int | None
     memory: int | None
     field: tuple[int | None, int | None] | None
+    at: SpecLine | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,13 @@ class Change:
     old: Facts | None
     new: Facts | None
     details: Details
+
+    @property
+    def shown(self) -> Facts:
+        """The new side, or the old one of a removed node."""
+        facts = self.new or self.old
+        assert facts is not None
+        return facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,11 @@ class Difference:
         """Whether nothing differs."""
         return not self.changes and not self.ends
 
+    def with_files(self, old: Callable[[str], str], new: Callable[[str], str]) -> "Difference":
+        """Return the same difference with other names of the files of both sides."""
+        changes = (replace(each, old=_renamed(each.old, old), new=_renamed(each.new, new)) for each in self.changes)
+        return replace(self, changes=tuple(changes))
+
 
 def compare(old: Graph, new: Graph) -> Difference:
     """Return the difference of two networks."""
@@ -85,9 +99,10 @@ def compare(old: Graph, new: Graph) -> Difference:
 
 def _changes(old: Graph, new: Graph, pairs: Pairs, moved_to: Pairs) -> Iterator[Change]:
     fields = receptive_fields(old), receptive_fields(new)
+    lines = ChangedLines(old, new), ChangedLines(new, old)
     for before, after in _in_order(old, new, pairs):
-        was = None if before is None else _facts(old, before, fields[0].get(before.path))
-        now = None if after is None else _facts(new, after, fields[1].get(after.path))
+        was = None if before is None else _facts(old, before, fields[0].get(before.path), lines[0])
+        now = None if after is None else _facts(new, after, fields[1].get(after.path), lines[1])
         if before is None or after is None or was is None or now is None:
             yield Change("added" if before is None else "removed", was, now, {})
         elif details := _details(old, new, before, after, moved_to):
@@ -128,7 +143,7 @@ def _details(old: Graph, new: Graph, before: Node, after: Node, moved_to: Pairs)
     return found
 
 
-def _facts(graph: Graph, node: Node, field: Field | None) -> Facts:
+def _facts(graph: Graph, node: Node, field: Field | None, lines: ChangedLines) -> Facts:
     sizes = [each.elements for each in node.outputs]
     known = [each for each in sizes if each is not None]
     return Facts(
@@ -140,7 +155,12 @@ def _facts(graph: Graph, node: Node, field: Field | None) -> Facts:
         macs=node.cost.macs,
         memory=FLOAT * sum(known) if len(known) == len(sizes) else None,
         field=None if field is None else (field.height.size, field.width.size),
+        at=lines.of(node),
     )
+
+
+def _renamed(facts: Facts | None, rename: Callable[[str], str]) -> Facts | None:
+    return replace(facts, at=facts.at._replace(file=rename(facts.at.file))) if facts and facts.at else facts
 
 
 def _sources(graph: Graph, node: Node) -> str:

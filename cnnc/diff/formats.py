@@ -6,6 +6,7 @@ Takes a `Difference` and the names of the two sides. The JSON format is stable.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from cnnc.analysis.cost import Totals
@@ -15,8 +16,8 @@ from cnnc.diff.changes import Change, Difference, Facts
 
 Row = tuple[str, ...]
 
-HEAD = ("change", "node", "op", "what", "output", "field", "params", "MACs", "memory")
-FIGURES = 6  # the first of the right-aligned number columns
+HEAD = ("change", "line", "node", "op", "what", "output", "field", "params", "MACs", "memory")
+FIGURES = 7  # the first of the right-aligned number columns
 TOTALS = {"params": "parameters", "buffers": "running statistics", "macs": "MACs", "activation_bytes": "activations"}
 NONE = "no difference"
 
@@ -27,7 +28,7 @@ def table(found: Difference) -> str:
     rows: list[Row] = [HEAD, *_rows(found.changes)]
     if found.changes:
         widths = [widest(row[column] for row in rows) for column in range(len(HEAD))]
-        used = [column for column in range(len(HEAD)) if any(row[column] for row in rows[1:])]
+        used = _used(rows)
         written = [_aligned(row, widths, used) for row in rows]
         rule = "─" * widest(written)
         lines += [*[""] * bool(lines), written[0], rule, *written[1:], rule]
@@ -69,7 +70,7 @@ def described(found: Difference) -> list[dict[str, str | None]]:
             "kind": each.kind,
             "old": each.old.path if each.old else None,
             "new": each.new.path if each.new else None,
-            "what": "; ".join(filter(None, (_was_at(each), *_row(each)[3:5]))),
+            "what": "; ".join(filter(None, (_was_at(each), *_row(each)[4:6]))),
         }
         for each in found.changes
     ]
@@ -96,6 +97,8 @@ def _side(facts: Facts | None) -> dict[str, Any] | None:
     shapes = [list(each.shape) for each in facts.outputs]
     return {
         "name": facts.path,
+        "file": facts.at and facts.at.file,
+        "line": facts.at and facts.at.line,
         "op": facts.op,
         "from": list(facts.inputs),
         "shape": shapes[0] if len(shapes) == 1 else shapes,
@@ -113,7 +116,7 @@ def _rows(changes: Iterable[Change]) -> Iterator[Row]:
     for each in changes:
         scope = _renamed_scope(each)
         if scope and (count := renamed.pop(scope, 0)):
-            yield ("renamed", scope[1], "", _was(scope, count), "", "", "", "", "")
+            yield ("renamed", _line(each), scope[1], "", _was(scope, count), "", "", "", "", "")
         if each.kind != "renamed":
             yield _row(each)
 
@@ -142,13 +145,27 @@ def _was(scope: tuple[str, str], count: int) -> str:
 
 
 def _row(each: Change) -> Row:
-    shown = each.new or each.old
-    assert shown is not None
-    what = [f"{key} {was} → {now}" for key, (was, now) in each.details.items() if key != "op"]
     figures = [_signed(each, lambda facts: facts.params), _signed(each, lambda facts: facts.macs)]
     memory = _signed(each, lambda facts: facts.memory)
-    op, shape, field = (_pair(each, key) for key in (_op, _shape, _field))
-    return each.kind, shown.path, op, "; ".join(what), shape, field if "→" in field else "", *figures, memory
+    op, field = _pair(each, _op), _pair(each, _field)
+    field = field if "→" in field else ""
+    return each.kind, _line(each), each.shown.path, op, words(each), shapes(each), field, *figures, memory
+
+
+def words(each: Change) -> str:
+    """Return how the attributes and inputs of a node differ."""
+    return "; ".join(f"{key} {was} → {now}" for key, (was, now) in each.details.items() if key != "op")
+
+
+def shapes(each: Change) -> str:
+    """Return the output shape of a node, or its old and new one."""
+    return _pair(each, _shape)
+
+
+def _line(each: Change) -> str:
+    """Return the line of a change; of a removed node its old one."""
+    at = each.shown.at
+    return "" if at is None else f"{Path(at.file).name}:{at.line}" if at.used else str(at.line)
 
 
 def _op(facts: Facts) -> str:
@@ -170,10 +187,10 @@ def _pair(each: Change, key: Callable[[Facts], str]) -> str:
 
 def _signed(each: Change, key: Callable[[Facts], int | None]) -> str:
     was, now = (key(facts) if facts else 0 for facts in (each.old, each.new))
-    return _delta(was, now)
+    return delta(was, now)
 
 
-def _delta(was: int | None, now: int | None) -> str:
+def delta(was: int | None, now: int | None) -> str:
     """Return the signed difference; empty if there is none."""
     if was is None or now is None:
         return "" if was == now else "?"
@@ -194,7 +211,7 @@ def _sum(was: int | None, now: int | None) -> str:
     if was == now:
         return _number(now)
     share = f", {(now - was) / was:+.1%}".replace("-", "−") if was and now is not None else ""
-    return f"{_number(was)} → {_number(now)} ({_delta(was, now)}{share})"
+    return f"{_number(was)} → {_number(now)} ({delta(was, now)}{share})"
 
 
 def _number(value: int | None) -> str:
@@ -205,15 +222,21 @@ def _old_new(old: str | None, new: str | None) -> str:
     return f"{old or 'none'} → {new or 'none'}"
 
 
+def _used(rows: list[Row]) -> list[int]:
+    """Return the columns that have a value in a row below the head."""
+    return [column for column in range(len(rows[0])) if any(row[column] for row in rows[1:])]
+
+
 def _aligned(row: Row, widths: list[int], used: list[int]) -> str:
     cells = [right(row[at], widths[at]) if at >= FIGURES else left(row[at], widths[at]) for at in used]
     return "  ".join(cells).rstrip()
 
 
 def _markdown(rows: list[Row]) -> str:
-    """Return a Markdown table; the first row is its header."""
-    rule = "|".join(" ---: " if column >= FIGURES else " --- " for column, _ in enumerate(rows[0]))
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    """Return a Markdown table without its empty columns; the first row is its header."""
+    used = _used(rows)
+    rule = "|".join(" ---: " if column >= FIGURES else " --- " for column in used)
+    lines = ["| " + " | ".join(row[column].replace("|", "\\|") for column in used) + " |" for row in rows]
     return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
 
 

@@ -48,6 +48,12 @@ def renamed(name: str, given: str) -> str:
     return f"{given.partition(':')[0]}:{'/'.join(parts[len(top) + 1 :])}"
 
 
+def file_of(name: str, given: str) -> str:
+    """Return the path of a file of `at_revision(given)` in the repository, or its name if it is no copy."""
+    full = renamed(name, given)
+    return full if full == name else full.partition(":")[2]
+
+
 def _from_top(given: str, path: str) -> str:
     """A path relative to the root of the repository."""
     if path.split("/", maxsplit=1)[0] in (".", ".."):

@@ -97,6 +97,18 @@ def test_formats(tmp_path, monkeypatch, run):
     assert run("net.yaml", "new.yaml", "--format", "html")[0] == 2
 
 
+@needs_git
+def test_lines_of_used_files_and_of_revisions_are_named_for_a_pull_request(repository, run):
+    change(repository / "specs/blocks/more/end.yaml", "out: 10", "out: 7")
+    notice = "::notice file=specs/blocks/more/end.yaml,line=3,title=1 node changed::tail.end.fc%0Aout 10 → 7%0A"
+    assert run("HEAD:specs/net.yaml", "specs/net.yaml", "--format", "github")[1].startswith(notice)
+    assert " end.yaml:3  tail.end.fc " in run("HEAD:specs/net.yaml", "specs/net.yaml")[1]
+    (changed,) = json.loads(run("HEAD:specs/net.yaml", "specs/net.yaml", "--format", "json")[1])["changes"]
+    assert (changed["old"]["file"], changed["old"]["line"]) == ("HEAD:specs/blocks/more/end.yaml", 3)
+    save()
+    assert run("HEAD~1:specs/net.yaml", "HEAD:specs/net.yaml", "--format", "github")[1].startswith(notice)
+
+
 def test_what_is_wrong_with_either_side_is_said(tmp_path, monkeypatch, run):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, wrong=SPEC.replace("conv:", "cov:"))

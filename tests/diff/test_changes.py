@@ -241,6 +241,8 @@ def test_json_has_both_sides(found):
     assert first["kind"] == "changed"
     assert first["old"] == {
         "name": "a",
+        "file": None,
+        "line": None,
         "op": "conv",
         "from": ["image"],
         "shape": [8, 14, 14],
