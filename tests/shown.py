@@ -16,7 +16,8 @@ from jsonschema import Draft4Validator
 
 from cnnc.cli import renderers, reports
 from cnnc.compiler import Checked
-from cnnc.diagnostics import Diagnostic, Put, Remove, Source, Write
+from cnnc.diagnostics import Change, Fix, Insert, Put, Remove, Source, Span, Write
+from cnnc.diagnostics.suggestions import ways
 from cnnc.formatting.edits import apply, text_edits
 from cnnc.language import validate
 from cnnc.text.reader import parse_text
@@ -67,34 +68,44 @@ def show_every_way(checked: Checked) -> None:
         assert all(f"{each.code}" in text for each in checked.diagnostics), format
         PARSERS[format](text)
     for each in checked.diagnostics:
-        if each.fix is not None:
-            _require_true(each)
+        for help, fix in ways(each):
+            _require_true(help, fix)
 
 
-def _require_true(diagnostic: Diagnostic) -> None:
+def _require_true(help: str, fix: Fix) -> None:
     """A fix does what the help says, and leaves a text that can be read."""
-    fix = diagnostic.fix
-    assert fix
-    assert all(_is_said(diagnostic.help or "", change) for change in fix.changes)
+    own = {name for change in fix.changes if isinstance(change, Insert) for name in _names(change)}
+    assert all(_is_said(help, change) or (isinstance(change, Write) and change.data in own) for change in fix.changes)
     if text_edits(fix):
         text, count = apply(fix.source, [fix])
         assert (count, text != fix.source.text) == (1, True)
         parse_text(Source(fix.source.name, text))
 
 
-def _is_said(help: str, change: Write | Remove | Put) -> bool:
+def _names(change: Insert) -> Iterator[str]:
+    yield from (
+        body["name"] for node in change.nodes if isinstance(node, dict) for body in node.values() if "name" in body
+    )
+
+
+def _is_said(help: str, change: Change) -> bool:
     match change:
+        case Insert(_, nodes):
+            return all(f"`{each if isinstance(each, str) else next(iter(each))}" in help for each in nodes)
         case Remove():
             return "write only its name" in help or "it has no attributes" in help or "remove it" in help
         case Put(_, attribute, data):
-            return any(f"`{key}: {validate.show(data)}`" in help for key in (attribute, f'"{attribute}"'))  # as in JSON
+            keys, values = (attribute, f'"{attribute}"'), (validate.show(data), str(data))  # JSON has quotes, YAML none
+            return any(f"`{key}: {value}`" in help for key in keys for value in values)
         case Write(_, dict() as body):
             return all(key in help and str(value if key != "from" else value[0]) in help for key, value in body.items())
         case Write(_, list() as items):
             return f"[{', '.join(map(str, items))}]" in help
     at, data = change
-    if not isinstance(data, str):
-        return validate.show(data) in help
+    return _is_written(help, at, data) if isinstance(data, str) else validate.show(data) in help
+
+
+def _is_written(help: str, at: Span, data: str) -> bool:
     old = at.source.line(at.line)[at.column - 1 :]
     return data in help or all(part in help or part in old for part in data.split("."))  # a part of a path
 

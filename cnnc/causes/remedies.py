@@ -1,10 +1,10 @@
 """Finds changes that correct an error of shapes, by trying them.
 
-Takes an error and the findings from its size history; returns a help line, or None if no attempted change corrects it.
+Takes an error and the findings from its size history; returns the changes that correct it.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from cnnc.causes.attempts import Attempts, Outcome
@@ -37,10 +37,10 @@ class Found:
     even: bool = False
 
 
-def remedies(fault: Diagnostic, node: Refused, found: Found, histories: Histories, attempts: Attempts) -> str | None:
-    """The help line with the first few changes that correct a fault, the most likely first."""
+def remedies(fault: Diagnostic, node: Refused, found: Found, histories: Histories, attempts: Attempts) -> list[Remedy]:
+    """The first few changes that correct a fault, the most likely first."""
 
-    def tried(tries: Iterator[Remedy], most: int, **how: bool) -> list[str]:
+    def tried(tries: Iterator[Remedy], most: int, **how: bool) -> list[Remedy]:
         return list(_mending(fault, attempts, islice(tries, MOST_TRIED), most, **how))
 
     if fault.code in FAULTS_OF_MAPS and (turned := list(_channels_last(histories))):
@@ -62,27 +62,27 @@ def remedies(fault: Diagnostic, node: Refused, found: Found, histories: Historie
             if len(ways) < 2:
                 ways += tried(insertions(node), 2, strictly=bool(ways))
         ways = ways or tried(projections(node), 2)
-    return ", or ".join(ways[:MOST_PROPOSED]) or None
+    return ways[:MOST_PROPOSED]
 
 
 def _mending(
     fault: Diagnostic, attempts: Attempts, tries: Iterable[Remedy], most: int, *, strictly: bool = False
-) -> Iterator[str]:
+) -> Iterator[Remedy]:
     """Yield the first changes that correct the fault, or else the first one that reveals another error."""
-    behind = None
+    behind: Remedy | None = None
     mended = 0
     for each in tries:
         outcome = attempts.outcome(each.edits, each.inputs)
         if outcome is None or not attempts.mends(fault, outcome) or not _keeps(each, outcome):
             continue
         if not outcome.hidden:
-            yield each.text
+            yield each
             mended += 1
             if mended == most:
                 return
-        behind = behind or each.text
+        behind = behind or each
     if behind and not mended and not strictly:
-        yield f"{behind} (which reveals another error)"
+        yield replace(behind, text=f"{behind.text} (which reveals another error)")
 
 
 def _keeps(remedy: Remedy, outcome: Outcome) -> bool:
@@ -158,9 +158,9 @@ def _strides(node: Refused, histories: Histories) -> Iterator[Remedy]:
             continue
         new = tuple(own * by for own, by in zip(stride, ratio, strict=True))
         if all(each.denominator == 1 and each >= 1 for each in new):
-            plain = [int(each) for each in new]
+            plain = pair([int(each) for each in new])
             edit = Edit({"stride": plain})
-            yield Remedy(f"set `stride: {pair(plain)}` in `{histories.line(source.path)}`", {source.span: edit})
+            yield Remedy(f"set `stride: {plain}` in `{histories.line(source.path)}`", {source.span: edit})
 
 
 def _own(node: Refused) -> Iterator[Remedy]:
@@ -192,15 +192,17 @@ def _channels_last(histories: Histories) -> Iterator[Remedy]:
             yield Remedy(f"write `{name}: {meant}`", inputs={name: TensorType((channels, height, width))})
 
 
-def _inputs(fault: Diagnostic, node: Refused, histories: Histories, attempts: Attempts) -> list[str]:
-    """The nearest sizes of the input that fit."""
+def _inputs(fault: Diagnostic, node: Refused, histories: Histories, attempts: Attempts) -> list[Remedy]:
+    """The nearest sizes of the input that fit, as a single text."""
     nearest = nearest_inputs(node.path, histories.inputs, attempts)
-    names = listed([name for name, type in histories.inputs.items() if type.is_map])
-    fitting: list[str] = []
+    maps = {name: type for name, type in histories.inputs.items() if type.is_map}
+    fitting: list[Remedy] = []
     for sizes in nearest.sizes:
-        changed = {name: TensorType((type.channels, *sizes)) for name, type in histories.inputs.items() if type.is_map}
+        changed = {name: TensorType((type.channels, *sizes)) for name, type in maps.items()}
         fitting += _mending(fault, attempts, [Remedy("×".join(map(str, sizes)), inputs=changed)], 1, strictly=True)
-    return [f"make {names} {' or '.join(fitting)}{nearest.rule}"] if fitting else []
+    make = f"make {listed([*maps])} "
+    text = f"{make}{' or '.join(each.text for each in fitting)}{nearest.rule}"
+    return [Remedy(text, choices=tuple(replace(each, text=make + each.text) for each in fitting))] if fitting else []
 
 
 def _swaps(node: Refused) -> Iterator[Remedy]:
@@ -241,7 +243,7 @@ def _to_a_rank(node: Refused, histories: Histories) -> Iterator[Remedy]:
     if made and made.inputs[0].port == 0 and type is not None and type.is_vector:
         before = made.inputs[0].node
         text = f"put `{line(node)}` before `{made.path}`, where it gets {histories.types(made)[0]}"
-        yield Remedy(text, {node.span: Edit(sources={at: before})})
+        yield Remedy(text, {node.span: Edit(sources={at: before})}, moves=True)
 
 
 # -- pairs

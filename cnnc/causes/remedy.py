@@ -10,12 +10,18 @@ from cnnc.ops.types import TensorType
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """A change in words, and as edits to try. `kept` is a node or an input that must still be used after it."""
+    """A change in words, and as edits to try. `kept` is a node or an input that must still be used after it.
+
+    `choices` are the single changes of a text that offers several. `moves` tells that a node moves, for which
+    the edits are only a trial.
+    """
 
     text: str
     edits: Edits = field(default_factory=lambda: NOTHING)
     inputs: Mapping[str, TensorType] | None = None
     kept: str | None = None
+    choices: tuple["Remedy", ...] = ()
+    moves: bool = False
 
 
 def line(node: Refused) -> str:

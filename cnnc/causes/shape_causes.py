@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from cnnc.causes.attempts import Attempts
+from cnnc.causes.choices import choices_of
 from cnnc.causes.remedies import Found, remedies
 from cnnc.causes.size_history import Chain, Histories, Step, lost_before, parted, sides
 from cnnc.diagnostics import Code, Diagnostic, Note, Span
@@ -65,8 +66,11 @@ def _explained(fault: Diagnostic, node: Refused, histories: Histories, attempts:
     history = _history(node, histories)
     merged, causes = _with_causes(fault.notes, history.made)
     notes = [*merged[: node.notes], *history.chains, *causes, *merged[node.notes :]]
-    help = remedies(fault, node, history.found, histories, attempts)
-    return replace(fault, notes=tuple(notes), help=help or fault.help)
+    ways = remedies(fault, node, history.found, histories, attempts)
+    if not ways:
+        return replace(fault, notes=tuple(notes))
+    choices = tuple(choices_of(ways, node, attempts.spec))
+    return replace(fault, notes=tuple(notes), help=", or ".join(each.text for each in ways), choices=choices)
 
 
 def _with_causes(notes: tuple[Note, ...], causes: Iterable[Note]) -> tuple[list[Note], list[Note]]:

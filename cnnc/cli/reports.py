@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 from cnnc.diagnostics import Code, Diagnostic, Span
 from cnnc.diagnostics.render import annotation, render, visible
-from cnnc.formatting.edits import text_edits
+from cnnc.diagnostics.suggestions import ways
+from cnnc.formatting.edits import TextEdit, text_edits
 from cnnc.version import __version__
 
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -74,15 +75,16 @@ def _sarif_result(each: Diagnostic, rule: int) -> dict[str, Any]:
 
 
 def _sarif_fixes(each: Diagnostic) -> dict[str, Any]:
-    edits = text_edits(each.fix) if each.fix else ()
-    if not edits:
-        return {}
-    replacements = []
-    for span, text in edits:
-        replacements.append({"deletedRegion": _sarif_place(span)["region"], "insertedContent": {"text": text}})
+    fixes = [_sarif_fix(help, edits) for help, fix in ways(each) if (edits := text_edits(fix))]
+    return {"fixes": fixes} if fixes else {}
+
+
+def _sarif_fix(help: str, edits: Sequence[TextEdit]) -> dict[str, Any]:
+    replacements = [
+        {"deletedRegion": _sarif_place(span)["region"], "insertedContent": {"text": text}} for span, text in edits
+    ]
     change = {"artifactLocation": _sarif_place(edits[0].span)["artifactLocation"], "replacements": replacements}
-    description = {"text": visible(each.help or "apply the fix")}
-    return {"fixes": [{"description": description, "artifactChanges": [change]}]}
+    return {"description": {"text": visible(help)}, "artifactChanges": [change]}
 
 
 def _sarif_place(span: Span) -> dict[str, Any]:

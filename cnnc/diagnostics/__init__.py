@@ -184,6 +184,16 @@ class Put(NamedTuple):
     data: Any
 
 
+class Insert(NamedTuple):
+    """Put nodes before a node, found by the place of its op."""
+
+    op: Span
+    nodes: tuple[Any, ...]
+
+
+Change = Write | Remove | Put | Insert
+
+
 @dataclass(frozen=True, slots=True)
 class Fix:
     """Changes of a spec that do what the help of a diagnostic says; `cnnc.formatting.edits` finds their text.
@@ -191,7 +201,7 @@ class Fix:
     A fix that is not `certain` may not be what the author means, so a person has to decide.
     """
 
-    changes: tuple[Write | Remove | Put, ...]
+    changes: tuple[Change, ...]
     certain: bool
 
     @property
@@ -211,6 +221,7 @@ class Advice(NamedTuple):
 class Diagnostic:
     """An error or warning. `label` is printed under the marked place; `help` says what to do, and `fix` can do it.
 
+    If `help` offers several changes to choose from, `choices` are those that a program can make, each in its own words.
     A warning that is `denied` counts as an error; `allows` are the `allow`s around its place, innermost first. `origin`
     is the input for the search for the cause (`cnnc.causes`).
     """
@@ -222,6 +233,7 @@ class Diagnostic:
     notes: tuple[Note, ...] = ()
     help: str | None = None
     fix: Fix | None = field(default=None, compare=False, repr=False)
+    choices: tuple[Advice, ...] = field(default=(), compare=False, repr=False)
     denied: bool = False
     allows: "tuple[Allow, ...]" = ()
     origin: object = field(default=None, compare=False, repr=False)

@@ -96,7 +96,8 @@ class Collector:
 def _shown(diagnostic: Diagnostic) -> Diagnostic:
     """The diagnostic in the syntax of its file, without its origin."""
     if diagnostic.help and diagnostic.span and in_braces(diagnostic.span.source):
-        diagnostic = replace(diagnostic, help=in_json(diagnostic.help))
+        choices = tuple(each._replace(help=each.help and in_json(each.help)) for each in diagnostic.choices)
+        diagnostic = replace(diagnostic, help=in_json(diagnostic.help), choices=choices)
     return replace(diagnostic, origin=None) if diagnostic.origin else diagnostic
 
 

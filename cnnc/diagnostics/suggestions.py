@@ -9,13 +9,20 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from cnnc.diagnostics import Advice, Fix, Span, Write
+from cnnc.diagnostics import Advice, Diagnostic, Fix, Span, Write
 
 LONGEST = 100  # characters of a word; there is no suggestion for a longer one
 MOST = 500  # options that are compared
 MOST_PAIRS = 100_000  # pairs of a character of the word and one of an option that a search may compare
 PAIRS = 16  # pairs that take as long as one operation of an expression
 FEW = 20  # options to list if none is near
+
+
+def ways(diagnostic: Diagnostic) -> Iterator[tuple[str, Fix]]:
+    """Yield all changes of a diagnostic that a program can make, each with its help."""
+    for help, fix in (Advice(diagnostic.help or diagnostic.message, diagnostic.fix), *diagnostic.choices):
+        if help and fix:
+            yield help, fix
 
 
 def known_as(word: str, options: Iterable[str]) -> str | None:

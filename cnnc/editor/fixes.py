@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lsprotocol import types
 
-from cnnc.diagnostics import Diagnostic, Fix
+from cnnc.diagnostics import Fix
+from cnnc.diagnostics.suggestions import ways
 from cnnc.editor.diagnostics import ProtocolWriter
 from cnnc.editor.documents import real
 from cnnc.editor.session import EditorSession
@@ -20,19 +21,9 @@ def quick_fixes(session: EditorSession, key: str, within: types.Range) -> list[t
     writer = ProtocolWriter(session, key)
     analysis, found = session.analyses.of(key), []
     for each in analysis.diagnostics:
-        if each.fix is None or writer.file(each.span) != key or not _touches(writer.range(each.span, key), within):
-            continue
-        edit = _edit(session, each.fix)
-        if edit is not None:
-            found.append(
-                types.CodeAction(
-                    _title(each),
-                    types.CodeActionKind.QuickFix,
-                    [writer.written(each, key)],
-                    is_preferred=each.fix.certain,
-                    edit=edit,
-                )
-            )
+        if writer.file(each.span) == key and _touches(writer.range(each.span, key), within):
+            about = [writer.written(each, key)]
+            found += [_action(help, fix, about, edit) for help, fix in ways(each) if (edit := _edit(session, fix))]
     certain = [each.fix for each in analysis.diagnostics if each.fix and each.fix.certain and each.severity == "error"]
     own = [fix for fix in certain if real(Path(fix.source.name)) == key]
     return [*found, *_all(session, key, own)] if own else found
@@ -50,9 +41,9 @@ def _all(session: EditorSession, key: str, fixes: list[Fix]) -> Iterator[types.C
     yield types.CodeAction(title, types.CodeActionKind.SourceFixAll, edit=types.WorkspaceEdit(changes))
 
 
-def _title(each: Diagnostic) -> str:
-    help = each.help or each.message
-    return help[:1].upper() + help[1:]
+def _action(help: str, fix: Fix, about: list[types.Diagnostic], edit: types.WorkspaceEdit) -> types.CodeAction:
+    title = help[:1].upper() + help[1:]
+    return types.CodeAction(title, types.CodeActionKind.QuickFix, about, is_preferred=fix.certain, edit=edit)
 
 
 def _touches(one: types.Range, other: types.Range) -> bool:

@@ -215,7 +215,7 @@ class Expander:
         wires = (*wires[hidden:], *wires[:hidden])  # an op takes them last
         source = item.source.span if item.source else item.span
         share = item.share.span if item.share else None
-        written = Written(item.op, values, item.span, source, unknown - {"act"}, item.allow, share)
+        written = Written(item.op, values, item.span, source, unknown - {"act"}, item.allow, share, item.source)
         bound = self._inference.add(written, path, wires, scope, shares)
         if act is None:
             return bound

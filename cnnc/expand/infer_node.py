@@ -31,7 +31,10 @@ SMALLER = "give it fewer channels or features, or a smaller input: a stride, a p
 
 
 class Written(NamedTuple):
-    """An op as the spec writes it. `unknown` are the attributes that are written but have no value."""
+    """An op as the spec writes it. `unknown` are the attributes that are written but have no value.
+
+    `named` is its `from`, if it has one.
+    """
 
     op: str
     attributes: Value
@@ -40,13 +43,15 @@ class Written(NamedTuple):
     unknown: frozenset[str] = frozenset()
     allow: tuple[Allow, ...] = ()
     share: Span | None = None
+    named: Value | None = None
 
 
 class Refused(NamedTuple):
     """A node that refused its inputs; the search for the cause finds it in `Diagnostic.origin`.
 
-    `scope` is the scope of the node. If no size fits the network, `nodes` have the types for one size, and there is no
-    scope.
+    `scope` is the scope of the node. `names` are the places of the names of its inputs in its `from`: None if it takes
+    the node before it, without a `from`, and empty if they are not written one by one. If no size fits the network,
+    `nodes` have the types for one size, and there is no scope.
     """
 
     path: str
@@ -57,6 +62,7 @@ class Refused(NamedTuple):
     scope: Scope | None = None
     notes: int = 0  # how many of the diagnostic's notes are about its inputs
     nodes: tuple[Node, ...] | None = None
+    names: tuple[Span, ...] | None = ()
 
     @property
     def types(self) -> Types:
@@ -228,8 +234,17 @@ def _refused(refusal: Refusal, op: Op, written: Written, path: str, wires: Wires
     if not re.search(rf"\b{re.escape(local)}\b", written.span.source.line(written.span.line)):
         notes = (*notes, Note(f"this is the node `{path}`"))
     message = re.sub(r"\binput (\d+)\b", lambda found: f"`{wires[int(found[1])].ref.node}`", refusal.message)
-    origin = Refused(path, op, wires, refusal, written.span, scope, len(notes))
+    origin = Refused(path, op, wires, refusal, written.span, scope, len(notes), names=_names(written.named, len(wires)))
     return Diagnostic(refusal.code, message, place, refusal.label, notes, refusal.help, origin=origin)
+
+
+def _names(given: Value | None, count: int) -> tuple[Span, ...] | None:
+    """The places of the names in a `from`; empty if it does not name each of `count` inputs."""
+    if given is None:
+        return None
+    entries = given.data if isinstance(given.data, tuple) else (given,)
+    plain = all(isinstance(each.data, str) and "$" not in each.data for each in entries)
+    return tuple(each.span for each in entries) if plain and len(entries) == count else ()
 
 
 def _shown(of: TensorType | None) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-from cnnc.diagnostics import CnncError, Diagnostic, Fix, Put, Remove, Source, Span, Write, render
+from cnnc.diagnostics import Change, CnncError, Diagnostic, Fix, Insert, Put, Remove, Source, Span, Write, render
 from cnnc.diagnostics.json_help import in_braces
 from cnnc.formatting.pieces import Leaf
 from cnnc.formatting.spelling import quoted, spell, spell_key
@@ -117,7 +117,7 @@ class _Page:
         columns = [at - self.starts[line - 1] + 1 for at, line in zip((start, end), lines, strict=True)]
         return Span(self.source, lines[0], columns[0], lines[1], columns[1])
 
-    def ranges(self, change: Write | Remove | Put) -> Iterator[_Range]:
+    def ranges(self, change: Change) -> Iterator[_Range]:
         match change:
             case Write(at, data):
                 old = self.text[self.start(at) : self.end(at)]
@@ -130,6 +130,8 @@ class _Page:
                 yield from self._without(self._entry(key))
             case Put(op, attribute, data):
                 yield self._with(op, attribute, data)
+            case Insert(op, nodes):
+                yield self._before(op, nodes)
 
     # -- finding entries
 
@@ -247,6 +249,17 @@ class _Page:
         ending = "\r\n" if "\r\n" in self.text else "\n"
         complete = self.text[:stop].endswith("\n")
         return _Range(stop, stop, f"{line}{written}{ending}" if complete else f"{ending}{line}{written}")
+
+    def _before(self, op: Span, nodes: Iterable[Any]) -> _Range:
+        """Nodes on lines of their own before a node of a list in block style."""
+        start = self.start(op)
+        line = self.starts[bisect_right(self.starts, start) - 1]
+        head = self.text[line:start]
+        if head.strip() != "-":
+            raise _NoTextError
+        ending = "\r\n" if "\r\n" in self.text else "\n"
+        written = (node if isinstance(node, str) else self._node(node) for node in nodes)
+        return _Range(line, line, "".join(f"{head}{each}{ending}" for each in written))
 
     # -- spelling
 

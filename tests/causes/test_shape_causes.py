@@ -11,6 +11,7 @@ from cnnc.causes import attempts, shape_causes
 from cnnc.causes.size_history import Histories
 from cnnc.compiler import check
 from cnnc.expand.prove import prove
+from cnnc.formatting.edits import apply
 from cnnc.graph.graph import Ref
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +80,55 @@ def test_the_help_takes_the_fault_away(name, tmp_path):
     path.write_text(re.sub(old, new, written), encoding="utf-8")
     assert path.read_text(encoding="utf-8") != written
     assert check(path).ok
+
+
+MISFITS = [path for path in sorted(GOLDEN.glob("E30[1-4]*.yaml")) if "use:" not in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", MISFITS, ids=[path.stem for path in MISFITS])
+def test_a_change_that_an_editor_offers_takes_the_fault_away(path, tmp_path):
+    faults = check(path).diagnostics
+    changed = tmp_path / "changed.yaml"
+    for fault, choice in [(each, choice) for each in faults for choice in each.choices]:
+        text, count = apply(choice.fix.source, [choice.fix])
+        changed.write_text(text, encoding="utf-8")
+        found = [each for each in check(changed).diagnostics if each.severity == "error"]
+        assert (count, fault.message in [each.message for each in found]) == (1, False), choice.help
+        assert len(found) < len(faults) or "reveals" in choice.help, choice.help
+
+
+HEAD = "cnnc: 1\ninput: {image: [3, 8, 8]}\nnodes:\n"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "changed"),
+    [
+        ("  - relu\n  - linear: {out: 8}\n", "  - relu\n  - flatten\n  - linear: {out: 8}\n"),
+        ("  - linear: {out: 8}\n  - flatten: {from: image}\n  - add: {from: [linear, flatten]}\n", None),  # its number
+        ("  - linear: {out: 8, repeat: 2}\n", None),  # which of its rounds?
+        ("  - flatten\n  - conv: {from: flatten, out: 3, kernel: 1}\n", None),  # the help moves the node
+        ("  - relu: {name: 'a'}\n  - conv: {out: 3, kernel: 2, stride: 2}\n  - concat: {from: ['a', 'a', \"conv\"]}\n",
+         "  - relu: {name: 'a'}\n  - conv: {out: 3, kernel: 2, stride: 2}\n"
+         "  - max_pool: {name: a_max_pool, from: a, kernel: 2}\n"
+         "  - concat: {from: ['a_max_pool', 'a_max_pool', \"conv\"]}\n"),
+    ],
+)  # fmt: skip
+def test_changes_that_are_offered_leave_the_names_of_others(nodes, changed, tmp_path):
+    path = tmp_path / "net.yaml"
+    path.write_text(HEAD + nodes, encoding="utf-8")
+    (fault,) = check(path).diagnostics
+    assert fault.help
+    texts = [apply(each.fix.source, [each.fix])[0] for each in fault.choices]
+    assert (HEAD + changed in texts) if changed else not texts
+
+
+def test_a_change_of_the_op_is_offered_with_the_node_that_it_needs():
+    (fault,) = check(GOLDEN / "E301-gate-vector.yaml").diagnostics
+    text, _ = apply(fault.choices[0].fix.source, [fault.choices[0].fix])
+    assert (
+        "  - reshape: {name: gate_reshape, from: gate, shape: [16, 1, 1]}\n  - mul: {from: [stem, gate_reshape]}\n"
+        in text
+    )
 
 
 def test_the_smallest_input_that_is_named_is_the_smallest():
