@@ -21,7 +21,6 @@ from cnnc.diagnostics.levels import Levels
 from cnnc.diagnostics.missing_packages import named
 from cnnc.graph.graph import Graph
 from cnnc.precision.choices import MAX_DROP
-from cnnc.precision.request import Request
 from cnnc.targets.choices import DEFAULTS, OPSET
 from cnnc.text.reader import parse_text
 from cnnc.text.source import ReadSpec, read
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from cnnc.analysis.implied import Implied
     from cnnc.artifacts.export import Built
     from cnnc.passes.network import Network
+    from cnnc.precision.request import Request
     from cnnc.precision.verify import VersionAgreement
     from cnnc.verification.verify import Agreement
 
@@ -233,6 +233,7 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     from cnnc.artifacts.export import export, require_pixels, require_targets
     from cnnc.artifacts.metadata import Record
     from cnnc.precision.of_build import versions_of
+    from cnnc.precision.request import Request
 
     targets = require_targets(graph, [targets] if isinstance(targets, str) else targets, opset)
     request = Request.of(precision, calibrate, max_drop).require(trained=weights is not None, targets=targets)

@@ -53,7 +53,7 @@ def ranked(graph: Graph) -> Ranked | None:
 def _ranks(graph: Graph, space: Space) -> bool:
     """Whether the first output is one score per class at this size of an open input."""
     [given] = graph.inputs
-    sized = replace(given, type=TensorType(filled(given.type, space)))
+    sized = given._replace(type=TensorType(filled(given.type, space)))
     return _is_vector(rebuild(replace(graph, inputs=(sized,)), graph.nodes).type_of(graph.outputs[0].ref))
 
 

@@ -194,8 +194,7 @@ class Insert(NamedTuple):
 Change = Write | Remove | Put | Insert
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(NamedTuple):
     """Changes of a spec that do what the help of a diagnostic says; `cnnc.formatting.edits` finds their text.
 
     A fix that is not `certain` may not be what the author means, so a person has to decide.

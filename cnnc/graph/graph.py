@@ -39,8 +39,7 @@ class Picture(NamedTuple):
     scale: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """A graph input; `picture` is None if its channels are not those of a picture."""
 
     name: str
@@ -49,8 +48,7 @@ class Input:
     span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """A graph output. A `train_only` one is an output of the training module only.
 
     `weight` is then the weight of its loss, if the spec has one. `kind` is the `as` of the spec, one of

@@ -6,7 +6,6 @@ the fix that writes it if there is one. The caller has already found that the no
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -133,7 +132,7 @@ def op_meant(op: str, given: Any, blocks: Iterable[str], at: Span | None = None,
             fix = Fix((*fix.changes, *changes), fix.certain and spelt.certain)
         return Advice(f"{help} {_attributes_of(spelt)}", fix if changes else None)
     reminder = f"{axis_of(known, given)}{shape_of(known, given)}" if known else ""
-    return Advice(f"{help}{reminder}" if help else None, replace(fix, certain=False) if fix and reminder else fix)
+    return Advice(f"{help}{reminder}" if help else None, fix._replace(certain=False) if fix and reminder else fix)
 
 
 def written_otherwise(op: str, blocks: Iterable[str]) -> str | None:
@@ -201,7 +200,7 @@ def attribute_advice(op: str, given: Given, known: Iterable[str], meant: Meant) 
     if fix and meant.attribute in given.others:
         fix = None
     if fix and isinstance(data, list) and len(data) > 2 and plain_name(key) != "pads":  # torch's order is another
-        fix = replace(fix, certain=False)
+        fix = fix._replace(certain=False)
     return Advice(help, fix)
 
 

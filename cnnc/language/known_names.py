@@ -77,7 +77,7 @@ class Known(NamedTuple):
                 given = Given(key, span, item.attributes.at(key), _given_names(item))
                 meant = attribute_meant(key, given.value.plain(), known, self.blocks)
                 help, fix = attribute_advice(item.op, given, known, meant)
-                fix = fix and replace(fix, certain=fix.certain and certain)
+                fix = fix and fix._replace(certain=fix.certain and certain)
                 message = f"`{item.op}` has no {kind} {quote(key)}"
                 report(Diagnostic(Code.UNKNOWN_ATTRIBUTE, message, span, help=help, fix=fix))
                 item = _mended(item, key, meant)
@@ -97,7 +97,7 @@ class Known(NamedTuple):
         """Report an unknown op; returns whether its meaning is certain."""
         way_out, fix = op_meant(item.op, given, self.blocks, item.span, item.bare.span if item.bare else None)
         if fix and not self.complete:  # it may be a block of a file that could not be read
-            fix = replace(fix, certain=False)
+            fix = fix._replace(certain=False)
         if way_out is None and not self.complete:
             return False
         way_out = way_out or "`cnnc explain ops` lists the ops; a block of your own is defined under `blocks`"

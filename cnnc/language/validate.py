@@ -6,7 +6,6 @@ Takes a mapping `Value` and a model; returns an instance, or None after one diag
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -223,7 +222,7 @@ def _option(got: str, options: list[str], at: Span) -> Advice:
     from cnnc.language.foreign_ops import help_for
 
     help, fix = respelt(got, at, options)
-    return Advice(help, fix and replace(fix, certain=fix.certain and help_for(got) is None))
+    return Advice(help, fix and fix._replace(certain=fix.certain and help_for(got) is None))
 
 
 def write(written: Any, at: Span) -> Advice:

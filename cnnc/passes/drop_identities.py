@@ -20,5 +20,5 @@ def drop_identities(network: Network) -> Network:
             source[Ref(node.path)] = inputs[0]
         else:
             nodes.append(replace(node, inputs=inputs))
-    outputs = [replace(each, ref=source.get(each.ref, each.ref)) for each in network.graph.outputs]
+    outputs = [each._replace(ref=source.get(each.ref, each.ref)) for each in network.graph.outputs]
     return network.with_nodes(nodes, outputs)

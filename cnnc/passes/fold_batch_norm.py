@@ -39,7 +39,7 @@ def fold_batch_norm(network: Network) -> Network:
         for node in graph.nodes
         if node.path not in layer_of
     ]
-    outputs = [replace(each, ref=source.get(each.ref, each.ref)) for each in graph.outputs]
+    outputs = [each._replace(ref=source.get(each.ref, each.ref)) for each in graph.outputs]
     weights = dict(network.weights)
     for norm, layer in layer_of.items():
         weights |= _fold(network.weights, graph.node[layer].keys, graph.node[norm].keys, eps[norm])

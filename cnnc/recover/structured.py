@@ -70,7 +70,7 @@ def structured(spec: Mapping[str, Any], paths: Paths | None = None, *, classes: 
     """
     graph = proved(spec)
     if "outputs" not in spec:  # the output has no name but the path of its node, which may change: see `header.outputs`
-        graph = replace(graph, outputs=tuple(replace(each, name=f".{each.name}") for each in graph.outputs))
+        graph = replace(graph, outputs=tuple(each._replace(name=f".{each.name}") for each in graph.outputs))
     graph, outside, moved = with_growing(
         graph, {node.path: (paths or {}).get(node.path, node.path) for node in graph.nodes}
     )

@@ -78,7 +78,7 @@ def _weights(graph: Graph) -> int:
 def at_size(graph: Graph, space: Space) -> Graph:
     """Return the graph with open heights and widths filled in."""
     pairs = zip(graph.inputs, shapes(graph, space), strict=True)
-    inputs = tuple(replace(each, type=TensorType(shape)) for each, shape in pairs)
+    inputs = tuple(each._replace(type=TensorType(shape)) for each, shape in pairs)
     return rebuild(replace(graph, inputs=inputs), graph.nodes)
 
 

@@ -45,7 +45,7 @@ def u_net(levels, padding=1):
 def fits(graph, height, width):
     """Whether inference at this size refuses nothing."""
     space = (height, width)
-    inputs = tuple(replace(each, type=_filled(each.type, space)) for each in graph.inputs)
+    inputs = tuple(each._replace(type=_filled(each.type, space)) for each in graph.inputs)
     try:
         rebuild(replace(graph, inputs=inputs), graph.nodes)
     except Refusal:

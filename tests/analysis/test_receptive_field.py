@@ -36,7 +36,7 @@ def conv(kernel, **rest):
 def sized(graph, height, width):
     """The graph for pictures of another size."""
     shape = (graph.inputs[0].type.channels, height, width)
-    return rebuild(replace(graph, inputs=(replace(graph.inputs[0], type=TensorType(shape)),)), graph.nodes)
+    return rebuild(replace(graph, inputs=(graph.inputs[0]._replace(type=TensorType(shape)),)), graph.nodes)
 
 
 def sight(graph, axis, rows, large):

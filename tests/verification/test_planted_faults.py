@@ -135,7 +135,7 @@ def with_side(graph, side):
     """The graph with square inputs of this side; it is as it was without one."""
     types = (TensorType((each.type.shape[0], side, side)) if side else each.type for each in graph.inputs)
     return replace(
-        graph, inputs=tuple(replace(each, type=type) for each, type in zip(graph.inputs, types, strict=True))
+        graph, inputs=tuple(each._replace(type=type) for each, type in zip(graph.inputs, types, strict=True))
     )
 
 

@@ -102,7 +102,7 @@ def test_a_file_of_other_weights_is_refused(tmp_path, target):
 def test_a_file_with_the_outputs_of_training_is_refused(tmp_path, target):
     graph = forked()
     _, files = write(
-        replace(graph, outputs=tuple(replace(each, train_only=False) for each in graph.outputs)), tmp_path, (target,)
+        replace(graph, outputs=tuple(each._replace(train_only=False) for each in graph.outputs)), tmp_path, (target,)
     )
     shown = inference(graph)
     names = "its outputs are `left`, `aux`, expected `left`"
