@@ -75,8 +75,10 @@ def _find_rate(given: Namespace) -> int:
     from pathlib import Path
 
     from cnnc.compiler import load
+    from cnnc.diagnostics.missing_packages import require
     from cnnc.train.find_lr import STEPS, find_rate, write
 
+    require(["matplotlib"], "drawing the losses")  # before the work
     graph, fields = load(given.spec, set=parameters(given.set)), recipe_fields(given)
     _require_fields(graph, fields)
     weights = _weights(graph, given)

@@ -17,6 +17,9 @@ from cnnc.diagnostics import CnncError, Code, listed
 _PACKAGES: Final = {"PIL": "Pillow", "lightning_fabric": "lightning-fabric", "yaml": "PyYAML"}
 """The packages whose modules have another name."""
 
+WITHIN: Final = {"draw": ("resvg_py",)}
+"""The modules of the extras that `train` contains beside `build`."""
+
 EXTRAS: Final = {
     "infer": ("numpy", "PIL", "onnxruntime"),
     "build": ("onnx", "rich", "safetensors", "torch"),
@@ -28,7 +31,6 @@ BESIDE: Final = {
     "parquet": ("pyarrow",),
     "ray": ("ray",),
     "lsp": ("lsprotocol", "pygls"),
-    "draw": ("resvg_py",),
     "sweep": ("optuna",),
 }
 """The modules that each other extra adds."""
@@ -40,7 +42,7 @@ NEEDS: Final = {
     **dict.fromkeys(("check", "load", "diff", "draw"), _CHECK),
     **dict.fromkeys(("compile", "weights", "eval"), _COMPILE),
     **dict.fromkeys(("build", "verify", "quantize", "import"), _BUILD),
-    "train": (*_COMPILE, "lightning_fabric", "matplotlib", "tensorboard"),
+    "train": (*_COMPILE, "lightning_fabric", "resvg_py", "tensorboard"),
     "fmt": ("yaml",),
     "lsp": (*_CHECK, "lsprotocol", "pygls"),
     **dict.fromkeys(("infer", "bench"), EXTRAS["infer"]),
@@ -83,7 +85,7 @@ def _missing(needed: Collection[str], doing: str) -> CnncError | None:
     if not missing:
         return None
     message = f"{doing} needs {listed(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed"
-    extras = [extra for extra, modules in (EXTRAS | BESIDE).items() if not {*modules}.isdisjoint(needed)]
+    extras = [extra for extra, modules in (WITHIN | EXTRAS | BESIDE).items() if not {*modules}.isdisjoint(needed)]
     return CnncError.of(Code.MISSING_EXTRA, message, help=_install(f"[{extras[-1]}]" if extras else ""))
 
 

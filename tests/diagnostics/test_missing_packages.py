@@ -39,9 +39,12 @@ def brought_by(message):
     order = [*missing_packages.EXTRAS]
     if found and found[1] in missing_packages.BESIDE:
         extras = ["infer", found[1]]
+    elif found and found[1] in missing_packages.WITHIN:
+        extras = [found[1]]
     else:
         extras = order[: order.index(found[1]) + 1] if found else []
-    modules = missing_packages.EXTRAS | missing_packages.BESIDE
+        extras += missing_packages.WITHIN if "train" in extras else []
+    modules = missing_packages.EXTRAS | missing_packages.BESIDE | missing_packages.WITHIN
     brought = (each for extra in extras for each in modules[extra])
     return {*modules_of(PROJECT["dependencies"]), *brought}
 
@@ -222,13 +225,15 @@ def test_extras_are_those_of_pyproject():
     contained = ""
     for extra, modules in missing_packages.EXTRAS.items():
         listed = PROJECT["optional-dependencies"][extra]
-        assert {each for each in listed if each.startswith("cnnc")} == ({f"cnnc[{contained}]"} if contained else set())
+        within = ",".join(["", *missing_packages.WITHIN]) if extra == "train" else ""
+        others = {each for each in listed if each.startswith("cnnc")}
+        assert others == ({f"cnnc[{contained}{within}]"} if contained else set())
         assert modules_of(each for each in listed if not each.startswith("cnnc")) == set(modules)
         contained = extra
-    for extra, modules in missing_packages.BESIDE.items():
+    for extra, modules in (missing_packages.BESIDE | missing_packages.WITHIN).items():
         listed = PROJECT["optional-dependencies"][extra]
         assert modules_of(each for each in listed if not each.startswith("cnnc")) == set(modules)
-    assert PROJECT["optional-dependencies"]["all"] == [f"cnnc[{contained},parquet,lsp,draw,sweep]"]
+    assert PROJECT["optional-dependencies"]["all"] == [f"cnnc[{contained},parquet,lsp,sweep]"]
 
 
 def test_every_dependency_is_imported_and_every_import_is_a_dependency():
@@ -239,7 +244,7 @@ def test_every_dependency_is_imported_and_every_import_is_a_dependency():
                 imported |= {each.name.partition(".")[0] for each in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add(str(node.module).partition(".")[0])
-    every = missing_packages.EXTRAS | missing_packages.BESIDE
+    every = missing_packages.EXTRAS | missing_packages.BESIDE | missing_packages.WITHIN
     extras = {each for modules in every.values() for each in modules}
     imported -= {*sys.stdlib_module_names, "cnnc", "pydantic_core"}  # pydantic contains pydantic_core
     assert imported == extras | modules_of(PROJECT["dependencies"])

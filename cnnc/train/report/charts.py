@@ -39,20 +39,31 @@ class Axis(NamedTuple):
         return round(self.start + share * (self.stop - self.start), 1)
 
 
-def chart(title: str, series: Sequence[Series], epochs: int, *, from_zero: bool, mark: Point | None = None) -> str:
-    """Return a chart over the epochs 1 to `epochs`; `mark` is a point to circle, the best epoch."""
+def chart(
+    title: str,
+    series: Sequence[Series],
+    epochs: int,
+    *,
+    from_zero: bool,
+    mark: Point | None = None,
+    right: int = RIGHT,
+) -> str:
+    """Return a chart over the epochs 1 to `epochs`; `mark` is a point to circle, the best epoch.
+
+    `right` are the pixels beside the lines, for their names.
+    """
     series = [Series(name, [each for each in points if isfinite(each[1])]) for name, points in series]
     values = [y for each in series for _, y in each.points]
     if not values:
         return ""
-    across = Axis(1, max(epochs, 2), LEFT, WIDTH - RIGHT, _whole_ticks(max(epochs, 2)))
+    across = Axis(1, max(epochs, 2), LEFT, WIDTH - right, _whole_ticks(max(epochs, 2)))
     up = _upright(min(values), max(values), from_zero)
     parts = [_grid(across, up)]
     parts += [_line(index, each, across, up) for index, each in enumerate(series, 1)]
     if mark:
         parts.append(f'<circle class="best" cx="{across(mark[0])}" cy="{up(mark[1])}" r="6"/>')
     if len(series) > 1:
-        parts.append(_names(series, up))
+        parts.append(_names(series, across, up))
     about = "; ".join(_in_words(each) for each in series)
     label = escape(f"{title} by epoch. {about}.", quote=True)
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
@@ -101,7 +112,7 @@ def _step(span: float, count: int) -> float:
 
 
 def _grid(across: Axis, up: Axis) -> str:
-    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+    right, bottom = across.stop, HEIGHT - BOTTOM
     rows = "".join(
         f'<path class="grid" d="M{LEFT} {up(at)}H{right}"/><text x="{LEFT - 6}" y="{up(at) + 4}" text-anchor="end">'
         f"{number(at)}</text>"
@@ -127,13 +138,13 @@ def _line(index: int, series: Series, across: Axis, up: Axis) -> str:
     return line + dots
 
 
-def _names(series: Sequence[Series], up: Axis) -> str:
+def _names(series: Sequence[Series], across: Axis, up: Axis) -> str:
     """Return the names at the ends of the lines, moved apart where they would overlap."""
     ends = sorted((up(each.points[-1][1]), index, each.name) for index, each in enumerate(series, 1) if each.points)
     parts, last = [], -1e9
     for y, index, name in ends:
         last = max(y + 4, last + APART)
-        parts.append(f'<text class="name series-{index}" x="{WIDTH - RIGHT + 6}" y="{last}">{escape(name)}</text>')
+        parts.append(f'<text class="name series-{index}" x="{across.stop + 6:g}" y="{last}">{escape(name)}</text>')
     return "".join(parts)
 
 
