@@ -363,8 +363,8 @@ def test_a_gpu_that_is_not_there_is_said_so(trained, pictures, tmp_path, monkeyp
 
 def test_a_missing_extra_says_what_to_install(trained, monkeypatch):
     find = missing_packages.find_spec
-    monkeypatch.setattr(missing_packages, "find_spec", lambda name: None if name == "matplotlib" else find(name))
-    with pytest.raises(CnncError, match=r"E513.*training needs matplotlib, which is not installed") as caught:
+    monkeypatch.setattr(missing_packages, "find_spec", lambda name: None if name == "tensorboard" else find(name))
+    with pytest.raises(CnncError, match=r"E513.*training needs tensorboard, which is not installed") as caught:
         trained()
     assert "[train]" in caught.value.diagnostics[0].help
 
