@@ -270,7 +270,7 @@ def test_a_rule_for_several_inputs_is_one_for_inputs_of_one_size():
     assert (rules.height, rules.alike) == (Rule(1, 1, (), (10,)), ("height",))
     assert str(rules) == "height: only 10 (if all inputs have the same height)"
     x, y = graph.inputs
-    apart = (replace(x, type=TensorType((1, 12, 3))), replace(y, type=TensorType((1, 11, 8))))
+    apart = (x._replace(type=TensorType((1, 12, 3))), y._replace(type=TensorType((1, 11, 8))))
     assert not rules.takes(12, 3)
     rebuild(replace(graph, inputs=apart), graph.nodes)  # which shows that others fit if the heights differ
     single = load({"cnnc": 1, "inputs": {**inputs, "y": [1, 10, 8]}, "nodes": nodes})
