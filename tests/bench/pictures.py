@@ -16,7 +16,7 @@ from tests.bench.cold import built
 from tests.bench.measure import ROOT, Row, interleave, process
 
 NETWORKS = ("zoo/mobilenet_v2", "zoo/resnet18")
-COUNT = 240
+COUNT = 960
 
 BY_HAND = """
 import json, os, sys
