@@ -93,7 +93,8 @@ def deployed(network: Network) -> tuple[Graph, torch.nn.Module]:
 
 def export(graph: Graph, module: torch.nn.Module, **arguments: Any) -> Any:
     """`torch.onnx.export` of a module, with a dynamic batch, and open sizes where our file has them."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it speaks of torchvision, which nobody asked for
+    for speaker in ("torch.onnx", "onnxscript"):  # of torchvision, which nobody asked for, and of what stays unfolded
+        logging.getLogger(speaker).setLevel(logging.ERROR)
     x = tuple(torch.randn(2, *(size or 64 for size in each.type.shape)) for each in graph.inputs)
     open_axes = [[axis for axis, size in enumerate(each.type.shape, 1) if size is None] for each in graph.inputs]
     sizes = tuple({0: torch.export.Dim("N"), **dict.fromkeys(axes, torch.export.Dim.DYNAMIC)} for axes in open_axes)
