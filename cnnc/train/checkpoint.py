@@ -7,10 +7,12 @@ resumed run writes them again. `run.json` is a summary. All files contain hashes
 would turn into other numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from os.path import exists
 from pathlib import Path
+from shutil import copyfileobj
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cnnc.data.dataset import Data
@@ -140,9 +142,13 @@ def write_summary(folder: Path, checkpoint: Checkpoint) -> None:
     write_run(folder / RUN, _summary(checkpoint))
 
 
-def write_weights(path: Path, weights: "Mapping[str, Tensor]", labels: tuple[str, ...] | None) -> None:
-    """Write weights, keyed by the spec's paths, with the class names for `cnnc build`; raises E405."""
-    write_file(path, lambda file: write_stamped(file, weights, labels))
+def write_weights(paths: Sequence[Path], weights: "Mapping[str, Tensor]", labels: tuple[str, ...] | None) -> None:
+    """Write weights, keyed by the spec's paths, with the class names for `cnnc build`, to each path; raises E405."""
+    first, *others = paths
+    write_file(first, lambda file: write_stamped(file, weights, labels))
+    for path in others:  # a copy takes half the time of hashing the weights again
+        with first.open("rb") as written:
+            write_file(path, partial(copyfileobj, written))
 
 
 def read(folder: Path) -> Checkpoint | None:

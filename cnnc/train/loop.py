@@ -203,8 +203,7 @@ class Loop:
             names = [checkpoint.LAST, *([checkpoint.BEST] if better else [])]
             if self.recipe.save_every and self.progress.epoch % self.recipe.save_every == 0:
                 names.append(checkpoint.KEPT_WEIGHTS.format(self.progress.epoch))
-            for name in names:
-                checkpoint.write_weights(self.folder / name, result(state), self.identity.labels)
+            checkpoint.write_weights([self.folder / each for each in names], result(state), self.identity.labels)
             checkpoint.write(self.folder, Checkpoint(self.identity, self.progress, state, []))
 
     def _save_midway(self) -> None:
