@@ -93,6 +93,12 @@ def test_a_renamed_block_is_renamed_and_nothing_else():
     assert row.split() == ["renamed", "stage1", "was", "layer1,", "8", "nodes"]
 
 
+def test_a_node_renamed_in_a_scope_is_named_with_it():
+    old, new = (net({"group": {"name": "stem", "nodes": [conv(name=name)]}}, *HEAD) for name in ("first", "conv1"))
+    (row,) = [line for line in formats.table(compare(old, new)).splitlines() if line.startswith("renamed")]
+    assert row.split() == ["renamed", "stem.conv1", "was", "stem.first"]
+
+
 def test_a_path_is_kept_while_its_op_is():
     old = net({"block": {"name": "a", "channels": 8}}, {"block": {"name": "b", "channels": 16}}, *HEAD)
     new = net({"block": {"name": "x", "channels": 8}}, {"block": {"name": "a", "channels": 16}}, *HEAD)

@@ -19,6 +19,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "if not (self.folder):  # of a large network, whose values take memory and are not needed again",
         "values that are freed early or late decide how much memory it takes, not what comes out",
     ),
+    (
+        "cnnc/analysis/size_questions.py",
+        "return (first.space[0] or 0, first.space[1] or 0) if first.is_map else (0, 0)",
+        "return (first.space[0] or 1, first.space[1] or 0) if first.is_map else (0, 0)",
+        "the sizes of what takes inputs of known sizes are known, and at least 1",
+    ),
 )
 
 
