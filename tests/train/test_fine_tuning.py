@@ -248,6 +248,13 @@ def test_other_differences_are_named(tmp_path):
         assert not proposed(help)
 
 
+def test_nothing_is_proposed_while_a_tensor_of_no_layer_is_left_over(tmp_path):
+    path = saved(tmp_path, network(10))
+    save_file({**load_file(path), "temperature": torch.ones(1)}, path)
+    for read in (lambda graph: read_start(graph, path, []), lambda graph: read_for(graph, path)):
+        assert not proposed(refusal(read, cnnc.load(network(7))))
+
+
 def test_a_map_need_not_name_what_is_fresh(tmp_path):
     path = saved(tmp_path, network(10), stem="first", head="last")
     lines = ["weights:", "  stem.weight: first.weight", "  stem.bias: first.bias"]

@@ -168,6 +168,8 @@ def test_an_onnx_file_is_matched_as_it_runs(graph, original, batch):
     found = cnnc.match_by_running(graph, path)
     require_right(found)
     require_same(graph, found, module)
+    # the file has no counts of batches, which begin anew
+    assert {int(value) for key, value in found.weights.items() if key.endswith("num_batches_tracked")} == {0}
 
 
 def test_a_checkpoint_is_matched_against_an_onnx_file(original, tmp_path, monkeypatch, capfd):
