@@ -4,6 +4,10 @@ import pytest
 
 from cnnc.compiler import check, load
 from cnnc.expand import limits
+from cnnc.expressions.budget import Work
+from cnnc.language.parse import parse
+from cnnc.text.python_data import from_data
+from cnnc.text.reader import parse_text
 from tests.nets import codes, conv, faults, net, paths
 
 MANY = "the network has more than 100,000 nodes"
@@ -112,3 +116,12 @@ def test_parameters_and_elements_are_limited():
     assert codes(net(conv(2**31 - 1))) == ["E311"]
     many = [{"linear": {"out": 50_000}}] * 6
     assert codes({**net(*many), "input": {"x": [50_000]}}) == ["E311"]
+
+
+def test_the_parameters_that_an_estimate_computes_are_work():
+    data = net({"b": {}}, blocks={"b": {"params": {f"p{at}": at for at in range(20)}, "nodes": ["relu"]}})
+    source = from_data(data)
+    spec = parse(source, parse_text(source), pytest.fail)
+    work = Work(left=1_000)
+    assert limits.Estimate(spec.blocks, work).least(spec.items[0], {}) == 1
+    assert work.left <= 1_000 - 20
