@@ -19,8 +19,8 @@ function element(name, content = "", attributes = {}) {
   return made;
 }
 
-// Show the facts of an item, and mark it in the picture and in the table.
-function choose(picture, item, first = null) {
+// Show the facts of an item, and mark it in the picture and in the table; a screen reader says them in a sentence.
+function choose(picture, item, first = null, before = "") {
   document.querySelectorAll(".chosen").forEach((each) => each.classList.remove("chosen"));
   picture.chosen = item;
   picture.groups[item].classList.add("chosen");
@@ -37,6 +37,12 @@ function choose(picture, item, first = null) {
   const row = (first ?? nodes[0])?.row, table = row?.closest(".table");
   if (row && !table.contains(document.activeElement)) table.scrollTop = row.offsetTop - 60;
   mirror(picture, nodes);
+  say(before + (shown.length && !about.box ? inWords(shown[0]) : `${about.path || "input"}: ${count(about.params)} parameters, ${count(about.macs)} MACs`));
+}
+
+function inWords(node) {
+  const about = [`${node.path}: ${node.label}`, `output ${node.shape}`, `${count(node.params)} parameters`, `${count(node.macs)} MACs`];
+  return [...about, ...(node.at ? [`line ${node.at[1]}`] : []), ...(node.mark ? [node.mark] : [])].join(", ");
 }
 
 function list(pairs) {
@@ -74,10 +80,10 @@ function nodeFacts(picture, node) {
 }
 
 // Choose a node by its index: unfold what hides it.
-function chooseNode(picture, node) {
+function chooseNode(picture, node, before = "") {
   picture.reveal(node.item);
   picture.focus(node.item, false);
-  choose(picture, node.item, node);
+  choose(picture, node.item, node, before);
 }
 
 // In a page with two networks, scroll the other one to the same node.
@@ -102,7 +108,7 @@ function fillTable(picture) {
     const button = element("button");
     button.append(...node.path.split(/(?<=[._])/).flatMap((part) => [part, document.createElement("wbr")]));
     button.addEventListener("click", () => chooseNode(picture, node));
-    const cell = document.createElement("td");
+    const cell = element("th", "", { scope: "row" });
     cell.append(button);
     row.append(cell, element("td", node.shape));
     for (const key of ["macs", "params", "memory"]) row.append(element("td", node[key] === 0 ? "" : short(node[key]), { class: "number", title: count(node[key]) }));
@@ -155,7 +161,7 @@ function fillChanges() {
     const button = element("button", each.new ?? each.old);
     const picture = pictures[each.new ? 1 : 0];
     button.addEventListener("click", () => chooseNode(picture, picture.data.nodes.find((node) => node.path === (each.new ?? each.old))));
-    const cells = [element("td"), element("td"), element("td", each.what)];
+    const cells = [element("td"), element("th", "", { scope: "row" }), element("td", each.what)];
     cells[0].append(element("span", "", { class: `mark k-${each.kind}` }), each.kind);
     cells[1].append(button);
     row.append(...cells);
@@ -189,7 +195,8 @@ byId("search").addEventListener("input", (event) => {
 byId("search").addEventListener("keydown", (event) => {
   if (event.key === "Escape") { event.target.value = ""; event.target.dispatchEvent(new Event("input")); }
   if (event.key !== "Enter" || !hits.length) return;
-  chooseNode(...hits[next++ % hits.length]);
+  const at = next++ % hits.length;
+  chooseNode(...hits[at], `${at + 1} of ${hits.length}: `);
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "/" && !["INPUT", "TEXTAREA"].includes(document.activeElement.tagName)) {

@@ -25,7 +25,7 @@ TOOLS: Final = """
 <button id="theme">Dark colours</button>
 """
 FACTS: Final = """
-<section id="facts" aria-live="polite"><h2>Node</h2><p class="muted">Click a node, or press Enter on it. The arrow keys
+<section id="facts"><h2>Node</h2><p class="muted">Click a node, or press Enter on it. The arrow keys
 move from node to node; right and left also unfold and fold a block. / goes to the search.</p></section>
 """
 

@@ -4,6 +4,7 @@ Takes a sketch; returns the picture and its data. The script stacks ranks anew w
 that of the layout. The picture is a tree for screen readers: boxes are items of it that can be folded.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,8 +94,11 @@ class Pane:
             edges.append([*ends, _r(edge.start), edge.lane and _r(edge.lane), _r(edge.end), self._edges])
             self._edges += 1
         drawn, places = [], []
+        leaving: dict[Drawn, list[str]] = {}
+        for edge in box.edges:
+            leaving.setdefault(edge.source, []).append(edge.shape)
         for item in box.items:
-            picture, place = self._item(item, level)
+            picture, place = self._item(item, level, leaving.get(item, []))
             drawn.append(picture)
             places.append(place)
         body = f'<g aria-hidden="true">{"".join(lines)}</g>{"".join(drawn)}<g aria-hidden="true">{"".join(labels)}</g>'
@@ -105,8 +109,11 @@ class Pane:
         arrow = "" if edge.target.port else ' marker-end="url(#a)"'
         return f'<path id="p{self.number}e{self._edges}" class="e{" d" * edge.faint}"{arrow}/>'
 
-    def _item(self, item: Drawn, level: int) -> tuple[str, dict[str, Any]]:
-        """Return the picture of an item, and its place: its rank, x and height, and the box that it opens to."""
+    def _item(self, item: Drawn, level: int, leaving: list[str]) -> tuple[str, dict[str, Any]]:
+        """Return the picture of an item, and its place: its rank, x and height, and the box that it opens to.
+
+        `leaving` are the shapes of what others take from it.
+        """
         place: dict[str, Any] = {"rank": item.rank, "x": _r(item.x), "height": item.height, "width": _r(item.width)}
         if item.port is not None:
             return "", {**place, "port": True}
@@ -119,13 +126,14 @@ class Pane:
             face = f'<g class="face" aria-hidden="true">{"".join(box_frame(item))}</g>'
             inside = f'<g class="open">{face}<g role="group">{body}</g></g>'
             shown = self._folded(item)
-            words = f"{item.name} {shown.block}{_times(item)}, {len(item.nodes)} nodes"
+            words = f"{item.name} {shown.block}{_times(item)}, {len(item.nodes)} nodes{_output(leaving)}"
             place |= {"height": shown.height, "width": _r(shown.width)}
         else:
             self._home |= {node.path: index for node in item.stands}
         self.items[index] = _about(item)
-        marks = {self.sketch.marks.get(node.path, "") for node in item.nodes} - {""}
-        mark = f"k-{(marks if len(marks) == 1 else {'changed'}).pop()}" if marks else ""
+        marks = sorted({self.sketch.marks.get(node.path, "") for node in item.nodes} - {""})
+        mark = f"k-{marks[0] if len(marks) == 1 else 'changed'}" if marks else ""
+        words += f", {' and '.join(marks)}" if marks else ""
         own = " ".join(frame(shown, self._longest, mark))  # spaces between the words, for assistive technology
         return (
             f'<g id="p{self.number}i{index}" role="treeitem" tabindex="-1" aria-level="{level}" '
@@ -152,8 +160,14 @@ def _about(item: Drawn) -> dict[str, Any]:
 def _words(item: Drawn) -> str:
     """Return an item in words, for screen readers and voice control: it begins with the words that are visible."""
     cost = f", {short(item.macs)} MACs" if item.macs else ""
-    shape = ", ".join(item.nodes[-1].shapes)
-    return f"{' '.join(node.label for node in item.nodes)}{_times(item)}{f', output {shape}' if shape else ''}{cost}"
+    label, name = " ".join(node.label for node in item.nodes), item.name
+    name = "" if name in label.split() else f", {name}"
+    return f"{label}{name}{_times(item)}{_output(item.nodes[-1].shapes)}{cost}"
+
+
+def _output(shapes: Iterable[str]) -> str:
+    distinct = ", ".join(dict.fromkeys(shapes))
+    return f", output {distinct}" if distinct else ""
 
 
 def _times(item: Drawn) -> str:

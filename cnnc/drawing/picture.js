@@ -118,13 +118,15 @@ class Picture {
     this.open = this.data.items.map((item) => item.box && !all);
     if (!this.seen(this.current)) this.focus(this.outermost(this.current), false);
     this.place();
+    say(all ? "all blocks are folded" : "all blocks are unfolded");
   }
 
   toggle(item, open = !this.open[item]) {
     if (!this.data.items[item].box || this.open[item] === open) return;
     this.open[item] = open;
     this.place();
-    say(`${this.data.items[item].path} ${open ? "unfolded" : "folded"}`);
+    if (document.activeElement !== this.groups[item]) // else aria-expanded says it
+      say(`${this.data.items[item].path} ${open ? "unfolded" : "folded"}`);
   }
 
   // Whether no box around an item is folded.

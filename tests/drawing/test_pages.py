@@ -31,7 +31,7 @@ class Reader(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.ids, self.items, self.loads, self.data = [], [], 0, [], ""
+        self.open, self.ids, self.items, self.loads, self.data = [], [], [], [], ""
         self.feed(text)
         assert not self.open
 
@@ -41,8 +41,7 @@ class Reader(HTMLParser):
             self.open.append((tag, about.get("id")))
         self.ids += [about["id"]] if "id" in about else []
         if about.get("role") == "treeitem":
-            self.items += 1
-            assert about["aria-label"]
+            self.items.append(about["aria-label"])
         self.loads += [about[name] for name in ("src", "href") if not about.get(name, "#").startswith("#")]
 
     def handle_startendtag(self, tag, attrs):
@@ -62,7 +61,7 @@ def test_a_page_is_whole_and_names_everything_once():
     assert not reader.loads
     assert len(reader.ids) == len({*reader.ids})
     (pane,) = json.loads(reader.data)["panes"]
-    assert reader.items == len(pane["items"])
+    assert len(reader.items) == len(pane["items"])
     nodes = {node["path"]: node for node in pane["nodes"]}
     assert [*nodes] == [node.path for node in graph.nodes]
     conv = nodes["inception3a.path2"]
@@ -70,6 +69,18 @@ def test_a_page_is_whole_and_names_everything_once():
     assert conv["facts"]["receptive field"] == "43 × 43"
     assert "path2, out:" in pane["files"][conv["at"][0]].splitlines()[conv["at"][1] - 1]
     assert max(node["alive"] for node in nodes.values()) == 1_179_648
+
+
+def test_a_screen_reader_hears_the_op_the_name_and_the_shape_of_everything():
+    """And, as the colours tell others, what a change has done to it."""
+    labels = Reader(html(sketch(load(GOOGLENET)))).items
+    assert "conv 3×3, 128 relu, path2, output 128×12×12, 15.9 M MACs" in labels
+    assert "inception3a inception · 9% of MACs, 14 nodes, output 256×12×12" in labels
+    assert "flatten, output 1024" in labels
+    marks = {"inception3a.path2": "changed", "inception3a.concat": "affected"}
+    labels = Reader(html(sketch(load(GOOGLENET), marks))).items
+    assert "conv 3×3, 128, path2, output 128×12×12, 15.9 M MACs, changed" in labels
+    assert "inception3a inception · 9% of MACs, 14 nodes, output 256×12×12, affected and changed" in labels
 
 
 def test_repeats_lead_to_what_is_drawn():
@@ -151,8 +162,12 @@ def test_blocks_fold_and_unfold_by_mouse_and_keys(page):
     assert block.get_attribute("aria-expanded") == "true"
     tab.keyboard.press("ArrowRight")
     assert tab.evaluate("document.activeElement.getAttribute('aria-label')").startswith("conv 1×1, 64 relu")
+    said = tab.inner_text("#said")
+    assert said == "all blocks are folded"  # not that the block is unfolded: aria-expanded tells
     tab.keyboard.press("Enter")
     assert "inception3a.path1" in tab.inner_text("#facts")
+    costs = "output 64×12×12, 12,352 parameters, 1,769,472 MACs, line 11"
+    assert tab.inner_text("#said") == f"inception3a.path1: conv 1×1, 64, {costs}"
     tab.keyboard.press("ArrowLeft")
     tab.keyboard.press("ArrowLeft")
     assert block.get_attribute("aria-expanded") == "false"
@@ -178,9 +193,11 @@ def test_search_sorting_and_zoom(page):
     tab.keyboard.type("inception4c.path2_reduce")
     assert "1 found" in tab.inner_text("#found")
     tab.keyboard.press("Enter")
+    assert tab.inner_text("#said").startswith("1 of 1: inception4c.path2_reduce: conv 1×1, 128, output 128×6×6,")
     assert tab.locator('[aria-label^="inception4c "]').get_attribute("aria-expanded") == "true"
     tab.click('[data-sort="macs"]')
     assert tab.inner_text("#nodes tbody tr >> nth=0").split()[0] == "conv_3"
+    assert tab.get_by_role("rowheader").first.inner_text() == "conv_3"
     assert tab.locator('th[aria-sort="descending"]').inner_text().startswith("MACs")
     before = tab.evaluate("pictures[0].zoom")
     tab.click("#in")
