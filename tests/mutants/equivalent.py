@@ -25,6 +25,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "return (first.space[0] or 1, first.space[1] or 0) if first.is_map else (0, 0)",
         "the sizes of what takes inputs of known sizes are known, and at least 1",
     ),
+    (
+        "cnnc/causes/open_sizes.py",
+        "most = max(map(known_elements, types))",
+        "most = min(map(known_elements, types))",
+        "a node with several outputs splits a value that has been found small enough",
+    ),
 )
 
 
