@@ -26,6 +26,7 @@ Data = bytes | Callable[[BinaryIO], object]
 
 STAGE = ".cnnc-"
 LOCK = "lock"
+ATTEMPTS = 1000  # to create a staging folder, which another writer may remove before it is locked
 REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -193,8 +194,11 @@ def _staging(folder: Path, make: bool = False) -> Iterator[Path]:
 
 
 def _locked_stage(folder: Path, make: bool) -> tuple[Path, IO[bytes]]:
-    """Create and lock a staging folder, again if another writer removes it or `folder` before it is locked."""
-    while True:
+    """Create and lock a staging folder, again if another writer removes it or `folder` before it is locked.
+
+    Raises OSError, also for a folder such as /proc, which exists but lets nobody create anything in it.
+    """
+    for _ in range(ATTEMPTS):
         stage = folder / f"{STAGE}{token_hex(8)}"
         if make:
             folder.mkdir(parents=True, exist_ok=True)
@@ -206,6 +210,7 @@ def _locked_stage(folder: Path, make: bool) -> tuple[Path, IO[bytes]]:
             if os.path.exists(stage / LOCK):
                 return stage, lock
             lock.close()
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def sweep(folder: Path) -> None:

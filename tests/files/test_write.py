@@ -99,6 +99,12 @@ def test_a_read_only_folder_is_refused(tmp_path):
     assert "no permission" in refused(write_file, tmp_path / "a", b"")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_a_folder_in_which_nothing_can_be_created_is_refused():
+    with pytest.raises(CnncError, match=r"E405.*cannot write /proc/net\.yaml: operation not permitted"):
+        write_file(Path("/proc/net.yaml"), b"x")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals and locks of POSIX")
 def test_what_a_killed_writer_left_is_swept_but_not_what_a_living_one_holds(tmp_path):
     script = """
