@@ -102,10 +102,7 @@ def test_a_read_only_folder_is_refused(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 def test_a_folder_in_which_nothing_can_be_created_is_refused():
-    assert (
-        refused(write_file, Path("/proc/net.yaml"), b"x").lower()
-        == "cannot write /proc/net.yaml: operation not permitted"
-    )
+    assert "no permission to write to the folder /proc" in refused(write_file, Path("/proc/net.yaml"), b"x")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals and locks of POSIX")
