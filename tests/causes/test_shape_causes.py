@@ -141,6 +141,18 @@ def test_the_smallest_input_that_is_named_is_the_smallest():
         assert check(spec).ok == fits
 
 
+def test_the_sizes_of_a_picture_are_named_beside_an_input_that_has_none():
+    nodes = [
+        {"conv": {"name": "down", "from": "image", "out": 3, "kernel": 2, "stride": 2}},
+        {"upsample": {"factor": 2}},
+        {"add": {"name": "sum", "from": ["upsample", "image"]}},
+        {"linear": {"from": "code", "out": 2}},
+    ]
+    spec = {"cnnc": 1, "inputs": {"image": [3, 33, 33], "code": [5]}, "nodes": nodes, "outputs": ["sum", "linear"]}
+    (fault,) = check(spec).diagnostics
+    assert "make `image` 32×32 or 34×34 (multiples of 2)" in fault.help
+
+
 def test_no_help_is_made_of_what_breaks_something_else():
     """Padding would mend the sum, but the pool's other user needs what it gives now."""
     nodes = [
