@@ -125,3 +125,10 @@ def test_the_parameters_that_an_estimate_computes_are_work():
     work = Work(left=1_000)
     assert limits.Estimate(spec.blocks, work).least(spec.items[0], {}) == 1
     assert work.left <= 1_000 - 2 * 20  # as many again are in scope at the node
+
+
+def test_a_name_that_is_too_long_is_told_once_and_not_again_as_a_path():
+    nodes = [{"group": {"name": "g" * 300, "nodes": [{"relu": {"name": "a"}}]}}]
+    [fault] = faults(net(*nodes))
+    assert fault.startswith("E209")
+    assert "300 characters" in fault
