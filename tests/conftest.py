@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -58,6 +59,15 @@ LONGEST = (
 def pytest_collection_modifyitems(items):
     """Tests that take long begin first, so that no worker is left alone with them at the end."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def threads_of_torch():
+    """A file of tests that left torch more threads would make all after it several times as slow."""
+    torch = sys.modules.get("torch")
+    before = torch and torch.get_num_threads()
+    yield
+    assert before is None or torch.get_num_threads() == before
 
 
 @pytest.fixture

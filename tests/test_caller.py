@@ -113,10 +113,19 @@ def damaged_file(tmp_path):
         cnnc.verify(tmp_path / "tiny.yaml", tmp_path / "damaged.onnx")
 
 
+@pytest.fixture
+def two_threads():
+    """Torch on two threads, one more than the tests allow it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_nothing_of_the_callers_process_is_changed(tmp_path, monkeypatch):
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
     (tmp_path / "wrong.yaml").write_text(WRONG, encoding="utf-8")
-    torch.set_num_threads(2)
     before = settings()
     for call in (check, load, compile, build, verify_file, wrong_spec, damaged_file):
         call(tmp_path)
@@ -160,10 +169,10 @@ LEAKS = {
 }
 
 
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("setting", LEAKS)
 def test_a_leak_would_be_seen(setting):
     logging.getLogger("cnnc")
-    torch.set_num_threads(2)
     leak, undo = LEAKS[setting]
     leak(), undo()  # the first time torch imports more of itself, which adds filters
     before = settings()
