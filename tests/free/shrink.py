@@ -139,7 +139,7 @@ def _smaller_values(value: Any) -> Iterator[Any]:
     if isinstance(value, bool):
         return
     if isinstance(value, int) and value > 1:
-        yield from dict.fromkeys((1, 2, value // 2, value - 1))
+        yield from dict.fromkeys(each for each in (1, 2, value // 2, value - 1) if each < value)
     elif isinstance(value, float) and value not in (0.5, 1.0):
         yield from (1, 0.5)
     elif isinstance(value, list) and len(value) == 1:
