@@ -10,6 +10,7 @@ from graphlib import TopologicalSorter
 import pytest
 from PIL import Image
 
+import cnnc
 from cnnc.diagnostics import Code
 from tests.modules import MODULES, PACKAGE, ROOT, facts, imports
 
@@ -156,7 +157,7 @@ print(get_plugins(), PYDANTIC_ENTRY_POINT_GROUP, pydantic.plugin._loader.__file_
 
 
 def test_infer_imports_neither_torch_nor_networkx(tiny, tmp_path):
-    modules_of("-m", "cnnc", "build", tiny, cwd=tmp_path)
+    cnnc.build(tiny, targets=["onnx"], out=tmp_path / "build")
     Image.new("L", (8, 8), 100).save(tmp_path / "picture.png")
     modules = modules_of("-m", "cnnc", "infer", "build/tiny/tiny.onnx", "picture.png", cwd=tmp_path)
     assert "onnxruntime" in modules

@@ -11,6 +11,8 @@ from cnnc.targets.sample_inputs import spaces
 from tests.importing.test_refusals import messages, node, saved
 from tests.onnx_files import model_of, network_of
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 INDICES = {"zero": np.array([0]), "two": np.array([2]), "four": np.array([4])}
 WEIGHT = np.random.default_rng(0).standard_normal((2, 3, 3, 3)).astype(np.float32)
 CONV = node("Conv", ["image", "w"], ["conv"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])

@@ -67,6 +67,7 @@ def sample(*latencies, cpu=1.0, load=5.0, memory=100):
     return Sample("cpu", load, latencies, cpu, 1.0, memory)
 
 
+@HERE
 def test_every_combination_is_measured_side_by_side(built, save):
     found = bench(built, save(linear()), "--batch", "1,3", "--threads", "1,2")
     about = [(Path(each["model"]).name, each["threads"], each["batch"]) for each in found["results"]]

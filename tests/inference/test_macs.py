@@ -90,6 +90,7 @@ def test_operators_of_other_tools(tmp_path):
     assert found == {"macs": {name: macs for name, (*_, macs) in ROWS.items()}, "uncounted": {"Einsum": 1}}
 
 
+@pytest.mark.usefixtures("no_bench_child")
 def test_the_report_says_what_is_not_counted(tmp_path):
     nodes = [
         helper.make_node("MatMul", ["image", "w"], ["a"]),

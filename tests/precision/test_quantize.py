@@ -91,6 +91,7 @@ def test_a_file_is_quantized(kit, name):
     assert not [each for each in kit.iterdir() if each.name.startswith(".cnnc")]
 
 
+@pytest.mark.usefixtures("no_child")
 def test_the_text_says_where_and_how_good(kit, tmp_path):
     words = ["--calibrate", kit / "quad.npz", "--calibration", "minmax", "-o", tmp_path / "small.onnx"]
     done = run_command("quantize", kit / "ours.onnx", *words)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import cnnc
-from cnnc.train import run
+from cnnc.train import monitor, run
 from cnnc.train.learner import Learner
 from cnnc.train.run import Silent, train
 
@@ -75,6 +75,23 @@ class Quiet(Silent):
 
     def say(self, text):
         pass
+
+
+class NoCurves:
+    def __init__(self, folder, epochs):
+        pass
+
+    def add(self, records):
+        pass
+
+    def close(self):
+        return []
+
+
+@pytest.fixture
+def no_curves(monkeypatch):
+    """Runs draw no curves and write no report: that takes a process of its own, and a second."""
+    monkeypatch.setattr(monitor, "Curves", NoCurves)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from cnnc.train.report import page
 from cnnc.train.run_file import RUN, write_run
 
 ROOT = Path(__file__).parents[2]
+LINES = pytest.mark.usefixtures("no_curves")
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,7 @@ def points(folder, tag="loss/train"):
     return [each.step for each in events.Scalars(tag)]
 
 
+@LINES
 def test_an_epoch_is_a_line_when_nobody_looks(tmp_path):
     lines = run(tmp_path, epochs=10, upto=2)
     assert len(lines) == 2
@@ -69,6 +71,7 @@ def test_an_epoch_is_a_line_when_nobody_looks(tmp_path):
     assert lines[1].endswith(" left")
 
 
+@LINES
 def test_the_last_epoch_has_no_time_left_and_a_run_without_test_no_test_accuracy(tmp_path):
     stream = io.StringIO()
     with Watcher(tmp_path, Lines(stream)) as watcher:
@@ -78,6 +81,7 @@ def test_the_last_epoch_has_no_time_left_and_a_run_without_test_no_test_accuracy
     assert json.loads((tmp_path / metrics.NAME).read_text())["test_accuracy"] is None
 
 
+@LINES
 def test_metrics_hold_the_records(tmp_path):
     run(tmp_path, epochs=3, upto=3)
     lines = (tmp_path / metrics.NAME).read_text().splitlines()
@@ -86,6 +90,7 @@ def test_metrics_hold_the_records(tmp_path):
     assert metrics.read(tmp_path, until=2) == (record(1), record(2))
 
 
+@LINES
 def test_a_resumed_run_has_each_epoch_once(tmp_path):
     """Killed behind the line of epoch 3 and before its checkpoint: the run goes on from epoch 2."""
     run(tmp_path, epochs=4, upto=3)
@@ -102,6 +107,7 @@ def test_metrics_that_are_not_ours_are_a_diagnostic(tmp_path):
     assert metrics.read(tmp_path / "nowhere") == ()
 
 
+@LINES
 def test_tensorboard_gets_every_number(tmp_path):
     run(tmp_path, epochs=2, upto=2)
     tags = ("loss/train", "loss/test", "accuracy/train", "accuracy/test", "learning_rate", "examples_per_second")
@@ -253,6 +259,7 @@ def test_a_terminal_gets_a_bar_and_a_dumb_one_or_a_pipe_lines(monkeypatch):
     assert isinstance(display(Terminal()), Bar)
 
 
+@LINES
 def test_lines_stay_above_the_bar(tmp_path, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
@@ -268,6 +275,7 @@ def test_lines_stay_above_the_bar(tmp_path, monkeypatch):
     assert "[red]said[/red] as it is" in text
 
 
+@LINES
 def test_live_curves_stand_above_the_bar_and_stay_at_the_end(tmp_path, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from cnnc.train import launch, monitor
+from cnnc.train import launch
 from cnnc.train.devices import SILENT_FAILURE
 from cnnc.train.monitor import tested
 from tests.command import run_command
@@ -63,9 +63,8 @@ def start(tmp_path, words):
 
 
 @pytest.fixture
-def train(words, one_thread, monkeypatch):
-    """Runs `cnnc train` in this process, which has imported torch already, and draws no curves, which takes another."""
-    monkeypatch.setattr(monitor, "Curves", NoCurves)
+def train(words, one_thread, no_curves):
+    """Runs `cnnc train` in this process, which has imported torch already."""
 
     def run(*given, code=0, **more):
         done = run_command(*words(*given, **more))
@@ -73,17 +72,6 @@ def train(words, one_thread, monkeypatch):
         return done.stdout + done.stderr
 
     return run
-
-
-class NoCurves:
-    def __init__(self, folder, epochs):
-        pass
-
-    def add(self, records):
-        pass
-
-    def close(self):
-        return []
 
 
 def finish(process, code=0):

@@ -186,13 +186,14 @@ def test_a_checkpoint_is_matched_against_an_onnx_file(original, tmp_path, monkey
     torch.testing.assert_close(ours(pictures), module(pictures), rtol=1e-4, atol=1e-5)
 
 
-def test_a_checkpoint_with_other_values_is_refused(original, tmp_path, monkeypatch, capfd):
+@pytest.mark.usefixtures("no_child")
+def test_a_checkpoint_with_other_values_is_refused(original, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.json").write_text(json.dumps(SPEC))
     original()
     torch.save(Swapped().state_dict(), "other.pth")
     done = run_command("weights", "net.json", "other.pth", "--against", "theirs.onnx", "-o", "map.yaml")
-    said = capfd.readouterr().err
+    said = done.stderr
     assert (done.exit_code, "E407" in said) == (1, True)
     assert "other.pth has no tensor with the values of `zero_conv.weight`" in said
     assert not (tmp_path / "map.yaml").exists()
@@ -215,7 +216,8 @@ def test_folded_norms_and_missing_files_are_named(tmp_path, graph):
         cnnc.match_by_running(graph, tmp_path / "none.onnx")
 
 
-def test_another_number_of_inputs_is_refused(tmp_path, monkeypatch, capfd):
+@pytest.mark.usefixtures("no_child")
+def test_another_number_of_inputs_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     weight = np.ones((2, 4), np.float32)
     nodes = [helper.make_node("Gemm", [x, "w"], [y], transB=1) for x, y in (("x", "a"), ("z", "b"))]
@@ -226,7 +228,7 @@ def test_another_number_of_inputs_is_refused(tmp_path, monkeypatch, capfd):
     spec = {"cnnc": 1, "name": "n", "input": {"x": [4]}, "nodes": [{"linear": {"out": 2, "bias": False}}]}
     (tmp_path / "net.json").write_text(json.dumps(spec))
     done = run_command("weights", "net.json", "theirs.safetensors", "--against", "two.onnx", "-o", "map.yaml")
-    said = capfd.readouterr().err
+    said = done.stderr
     assert (done.exit_code, "E407" in said) == (1, True), said
     assert "the original has 2 inputs, but the network has 1" in said
 
