@@ -14,6 +14,7 @@ from cnnc.cli import guarded
 from cnnc.inference.benchmark import measure
 from cnnc.train import memory
 from tests.command import BenchHere, guarded_here
+from tests.thorough import QUICK
 
 # A worker of pytest-xdist is one of several: without this each would start as many threads as there are cores.
 # It stands before any test imports torch, which reads it once; processes that a test starts inherit it.
@@ -22,8 +23,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # The same examples on every run: a red build is then about the change. `--hypothesis-profile=explore` looks further.
 settings.register_profile("steady", derandomize=True, deadline=None, database=None, print_blob=True)
+settings.register_profile("quick", settings.get_profile("steady"), max_examples=33)
 settings.register_profile("explore", deadline=None, max_examples=1000)
-settings.load_profile("steady")
 
 # Rich and click read these: what a test sees on a terminal of any width and colour is the same.
 os.environ.update(NO_COLOR="1", COLUMNS="120", TERM="dumb")
@@ -34,6 +35,10 @@ memory.keep_memory = lambda: None
 # Collecting the tests makes a million objects that stay. Python would search them for garbage again and again, which
 # doubles the time of the collection and takes half a second each time later.
 gc.disable()
+
+
+def pytest_configure(config):
+    settings.load_profile("quick" if config.option.markexpr == QUICK else "steady")
 
 
 def pytest_collection_finish():

@@ -1,12 +1,17 @@
 """What the Makefile installs, where, and what it leaves: in a copy, so that this environment stays as it is."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from tests.thorough import QUICK
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(
@@ -30,7 +35,7 @@ def copy(tmp_path):
 
 
 def make(folder, *arguments):
-    outer = ("MAKE", "MFLAGS", "LATEST", "LOWEST")  # what the make that runs these tests was given
+    outer = ("MAKE", "MFLAGS", "LATEST", "LOWEST", "ALL")  # what the make that runs these tests was given
     environment = {name: value for name, value in os.environ.items() if not name.startswith(outer)}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     done = subprocess.run(
@@ -87,6 +92,15 @@ def test_an_environment_is_made_anew_when_the_pins_change(copy, changed):
     assert not installs(make(copy, "-n", "demo"))
     os.utime(copy / changed, (4e9, 4e9))
     assert len(installs(make(copy, "-n", "demo"))) == 2
+
+
+@pytest.mark.parametrize(("words", "selected"), [((), QUICK), (("ALL=1",), "")])
+def test_thorough_tests_run_only_with_all(copy, words, selected):
+    """Of the options `-m` in pyproject.toml and on the command line, pytest takes the last."""
+    options = tomllib.loads((copy / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    [command] = [line for line in make(copy, "-n", "test", *words).splitlines() if " -m pytest " in line]
+    given = [*options["addopts"], *shlex.split(command.partition(" -m pytest ")[2])]
+    assert [value for name, value in pairwise(given) if name == "-m"][-1] == selected
 
 
 def test_the_newest_packages_have_an_environment_without_pins(copy):

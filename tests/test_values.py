@@ -9,13 +9,15 @@ import cnnc
 from cnnc.verification.compare import compare, sensitivity
 from tests.live import enlivened
 from tests.peers import PEERS
+from tests.thorough import rows, thorough
 
 SPECS = Path(__file__).parent.parent / "specs"
 SIDES = {"resnet18": 96, "resnet152": 96}  # of a smaller picture, which convolutions and a global pool take as well
 LARGE = {"vgg11", "resnet152", "alexnet", "vgg11_small"}  # their size is in layers that the others have too
+QUICK = sorted(PEERS.keys() - LARGE)
 
 
-@pytest.fixture(params=sorted(PEERS))
+@pytest.fixture(params=rows(sorted(PEERS), quick=QUICK))
 def pair(request):
     """A network by hand and from its spec, with the same live weights, in eval mode."""
     peer = live_peer(request.param)
@@ -51,7 +53,7 @@ def test_a_compiled_network_computes_what_its_peer_does(pair):
         near(module(x), peer(x))
 
 
-@pytest.mark.parametrize("name", sorted(PEERS.keys() - LARGE))
+@pytest.mark.parametrize("name", QUICK)
 def test_a_network_trains_as_its_peer_does(name):
     torch.manual_seed(0)
     peer = PEERS[name]()
@@ -68,7 +70,7 @@ def test_a_network_trains_as_its_peer_does(name):
     assert torch.linalg.vector_norm(ours - theirs) <= 1e-3 * torch.linalg.vector_norm(theirs)
 
 
-@pytest.mark.parametrize("name", ["lenet_bn", "googlenet", "densenet_bottleneck"])
+@pytest.mark.parametrize("name", ["lenet_bn", pytest.param("googlenet", marks=thorough), "densenet_bottleneck"])
 def test_an_exported_file_computes_what_the_peer_does(name, tmp_path):
     import onnxruntime as ort
     from safetensors.torch import save_file

@@ -14,6 +14,7 @@ from cnnc.graph.rebuild import rebuild
 from cnnc.ops.base import Refusal
 from cnnc.ops.types import TensorType
 from tests.strategies import specs
+from tests.thorough import examples
 
 ODD = [
     {"conv": {"name": "down", "out": 1, "kernel": 3, "stride": 2}},
@@ -334,7 +335,7 @@ def test_what_a_rule_says():
     assert list(islice(Rule(7, 4, (0, 3), (3,)).sizes(), 4)) == [3, 7, 8, 11]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(specs())
 def test_random_networks(spec):
     checked = check(spec)

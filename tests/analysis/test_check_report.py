@@ -9,9 +9,9 @@ import pytest
 from cnnc.compiler import check
 from cnnc.diagnostics import CnncError
 from tests.command import run_command
+from tests.thorough import every_network
 
 SPECS = Path(__file__).parents[2] / "specs"
-ALL = sorted(SPECS.glob("*.yaml")) + sorted((SPECS / "zoo").glob("*.yaml"))
 
 
 def spec(*nodes, image=(4, 8, 8), **rest):
@@ -29,7 +29,7 @@ def body(text):
     return [line.split() for line in lines[first + 1 : last]]
 
 
-@pytest.mark.parametrize("path", ALL, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@every_network
 @pytest.mark.parametrize("more", [{}, {"wide": True}], ids=["plain", "wide"])
 def test_tables_fit_120_columns(path, more):
     text = check(path).as_text(**more)

@@ -21,6 +21,7 @@ from cnnc.targets.torch_module import lower
 from tests.agreement.one_node import concrete, graph_of
 from tests.agreement.rows import rows
 from tests.strategies import specs
+from tests.thorough import examples, thorough
 
 SPECS = Path(__file__).parents[2] / "specs"
 
@@ -177,6 +178,7 @@ def test_a_single_row_is_not_the_whole_where_it_meets_one():
     assert [axis.whole for axis in reaches(graph, "a")["mul"]] == [False, False]
 
 
+@thorough
 @pytest.mark.parametrize(("name", "height"), [("resnet18", 480), ("googlenet", 640)])
 def test_the_fields_of_published_networks(name, height):
     graph = sized(load(SPECS / f"{name}.yaml"), height, 2)
@@ -205,7 +207,7 @@ def test_known_figures(name, size, padding):
     assert last.height == last.width
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(specs())
 def test_random_networks(spec):
     graph = check(spec).graph

@@ -23,6 +23,7 @@ from cnnc.targets.torch_module import lower
 from cnnc.verification.verify import Verification
 from cnnc.weights import load as weights
 from tests.damage import damaged
+from tests.thorough import thorough
 
 
 def graph_of(nodes, **more):
@@ -73,6 +74,7 @@ def large(monkeypatch):
     monkeypatch.setattr(onnx_writer, "LARGEST", onnx_writer.SPARE)
 
 
+@thorough
 def test_a_large_network_becomes_the_same_files(tmp_path, large, monkeypatch):
     built = cnnc.build(LARGE, targets=list(TABLE), out=tmp_path / "large")
     assert [each.target for each in built.agreements] == list(TABLE)

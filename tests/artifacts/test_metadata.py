@@ -12,6 +12,7 @@ from cnnc.passes.drop_train_only import drop_train_only
 from cnnc.passes.network import Network
 from cnnc.train.loss import Objective
 from tests.strategies import specs
+from tests.thorough import examples
 
 
 def graph_of(*nodes):
@@ -106,7 +107,7 @@ def test_the_picture_comes_first_among_the_inputs():
 
 
 @given(specs())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_the_contract_of_a_random_network_describes_every_output(spec):
     graph = drop_train_only(Network(load(spec), {})).graph
     found = contract_of(graph)

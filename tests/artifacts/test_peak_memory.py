@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.thorough import thorough
+
 MOST = 2.5  # of the bytes of the weights, over what a build of a tiny network takes
 BUILD = """
 import cnnc
@@ -28,6 +30,7 @@ def write(name, width, folder):
     save_file(weights, folder / f"{name}.safetensors")
 
 
+@thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell of it so")
 def test_a_large_network_is_not_in_memory_several_times(tmp_path):
     width = 6000

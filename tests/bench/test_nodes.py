@@ -3,9 +3,10 @@
 import pytest
 
 from tests.bench.nodes import Nodes, nodes
+from tests.thorough import rows
 
 
-@pytest.mark.parametrize("network", ["lenet", "lenet_bn", "nin", "zoo/squeezenet1_0"])
+@pytest.mark.parametrize("network", rows(["lenet", "lenet_bn", "nin", "zoo/squeezenet1_0"], quick=["lenet_bn"]))
 def test_our_file_has_no_more_nodes(network):
     [row] = nodes([network])
     assert row.theirs > 10

@@ -11,6 +11,7 @@ from torch import nn
 from tests.bench.course_loop import Course, Pictures
 from tests.bench.epochs import noise, ours
 from tests.bench.train import alternate, trainer
+from tests.thorough import thorough
 
 
 def test_both_sides_take_turns_and_the_first_pair_is_dropped():
@@ -25,6 +26,7 @@ def test_both_sides_take_turns_and_the_first_pair_is_dropped():
     assert comparison.theirs == (2, 5, 6, 9, 10)
 
 
+@thorough
 def test_a_trainer_that_fails_says_what_it_printed(tmp_path):
     with trainer("ours", "nonet", tmp_path) as epoch, pytest.raises(RuntimeError, match="nonet"):
         epoch()

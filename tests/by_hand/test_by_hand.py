@@ -4,6 +4,7 @@ The parameters are compared at full size, the outputs and the files at a small o
 """
 
 from inspect import signature
+from operator import attrgetter
 
 import pytest
 import torch
@@ -12,11 +13,12 @@ import cnnc
 from cnnc.analysis.cost import totals
 from tests.by_hand.compare import ROOT, Pair, graph_of, parameters
 from tests.by_hand.networks import NETWORKS, Network
+from tests.thorough import networks
 
 TARGETS = ("onnx", "torchscript", "pt2", "python")
 
 
-@pytest.fixture(params=NETWORKS, ids=lambda network: network.spec.rpartition("/")[2])
+@pytest.fixture(params=networks(NETWORKS, attrgetter("spec")), ids=lambda network: network.spec.rpartition("/")[2])
 def network(request) -> Network:
     return request.param
 

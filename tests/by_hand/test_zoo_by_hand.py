@@ -1,6 +1,7 @@
 """Networks of the zoo against hand-written torch modules, which have torchvision's keys where it has the network."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from torch import nn
 import cnnc
 from tests.by_hand import inception, mobile, segmentation, transformers, yolov3_tiny
 from tests.by_hand.compare import ROOT, Pair, parameters, resized
+from tests.thorough import networks
 
 
 class Network(NamedTuple):
@@ -40,10 +42,13 @@ NETWORKS = [
 ]
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.spec)
+def place(network: Network) -> Path:
+    return ROOT / f"specs/zoo/{network.spec}.yaml"
+
+
+@pytest.mark.parametrize("network", networks(NETWORKS, place), ids=lambda network: network.spec)
 def test_the_outputs_are_those_of_the_module(network, tmp_path):
-    path = ROOT / f"specs/zoo/{network.spec}.yaml"
-    path = resized(network.spec, network.size, tmp_path) if network.size else path
+    path = resized(network.spec, network.size, tmp_path) if network.size else place(network)
     pair = Pair(
         cnnc.load(path, set=network.small),
         network.module(**network.small),

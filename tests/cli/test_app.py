@@ -19,6 +19,7 @@ from cnnc.language.model import BlockPart, Header
 from cnnc.language.nodes import EACH_KEYS
 from cnnc.ops import registry
 from tests.command import run_command
+from tests.thorough import rows, thorough
 
 ROOT = Path(__file__).parent.parent.parent
 LENET = ROOT / "specs/lenet.yaml"
@@ -231,12 +232,13 @@ def with_closed(streams, *arguments, cwd):
     return subprocess.run(["bash", "-c", command], cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
 
 
-@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("streams", rows([">&-", "2>&-", ">&- 2>&-"], quick=[">&- 2>&-"]))
 def test_closed_streams_are_no_error(tiny, streams):
     for arguments, code in ((("check", "tiny.yaml"), 0), (("check", "missing.yaml"), 1), (("explain", "E301"), 0)):
         assert with_closed(streams, *arguments, cwd=tiny).returncode == code
 
 
+@thorough
 def test_a_build_that_nobody_listens_to_is_a_build(tiny):
     assert with_closed(">&- 2>&-", "build", "tiny.yaml", "--target", "onnx", cwd=tiny).returncode == 0
     assert (tiny / "build/tiny/manifest.json").exists()
@@ -324,7 +326,7 @@ def test_two_builds_into_one_folder_leave_one_whole_result(tiny):
     assert (tiny / "again/tiny/tiny.onnx").read_bytes() == (tiny / "build/tiny/tiny.onnx").read_bytes()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=thorough)])
 def test_a_build_that_is_stopped_leaves_the_earlier_one(tiny, how):
     run_command("build", "tiny.yaml", cwd=tiny)
     folder = tiny / "build/tiny"

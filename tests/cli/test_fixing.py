@@ -17,6 +17,7 @@ from cnnc.formatting import write
 from cnnc.graph.graph import text as graph_text
 from tests.command import run_command
 from tests.strategies import specs
+from tests.thorough import examples
 
 ROOT = Path(__file__).parents[2]
 HEAD = "cnnc: 1\ninput: {image: [4, 16, 16]}\n"
@@ -281,7 +282,7 @@ def slips(word):
 
 
 @given(specs(), st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_slip_in_a_random_network_is_undone_or_stays(tmp_path_factory, data, draw):
     text = write(data)
     after = re.search(r"^(outputs|blocks|nodes):", text, re.MULTILINE).start()  # names of inputs are not known before

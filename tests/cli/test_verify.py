@@ -18,6 +18,7 @@ from cnnc.cli.app import answer
 from cnnc.targets.registry import TABLE
 from cnnc.verification.live_weights import enliven
 from tests.command import run_command
+from tests.thorough import thorough
 
 SPEC = """cnnc: 1
 name: net
@@ -63,15 +64,22 @@ def verify(call, built):
     return lambda model, *more: call("verify", built / "net.yaml", model, *weights, *more)
 
 
-@pytest.mark.parametrize("target", TABLE)
-def test_what_build_wrote_is_verified(verify, built, target, request):
-    if target not in ("onnx", "torchscript"):  # these two show that the child process does it
-        request.getfixturevalue("no_child")
-    model = built / "net" / f"net.{TABLE[target].ending}"
+def require_verified(verify, model):
     code, out, _ = verify(model)
     assert code == 0
     assert out.startswith(f"{model}: within ")
     assert "sensitivity" in out
+
+
+@HERE
+@pytest.mark.parametrize("target", TABLE)
+def test_what_build_wrote_is_verified(verify, built, target):
+    require_verified(verify, built / "net" / f"net.{TABLE[target].ending}")
+
+
+@pytest.mark.parametrize("target", ["onnx", pytest.param("torchscript", marks=thorough)])
+def test_what_build_wrote_is_verified_in_a_process_of_its_own(verify, built, target):
+    require_verified(verify, built / "net" / f"net.{TABLE[target].ending}")
 
 
 @HERE
@@ -172,6 +180,7 @@ def test_the_time_limit_is_enough_for_a_large_network_on_a_busy_machine():
     assert "[default: 600.0]" in run_command("verify", "--help").stdout
 
 
+@thorough
 def test_an_endless_loop_is_stopped(verify, built, tmp_path):
     helper, kinds = onnx.helper, onnx.TensorProto
     value = helper.make_tensor_value_info
@@ -189,6 +198,7 @@ def test_an_endless_loop_is_stopped(verify, built, tmp_path):
     assert f"error[E507]: {tmp_path}/loop.onnx: stopped after 1 s of loading and running the file" in err
 
 
+@thorough
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_a_file_that_kills_its_process_is_named(verify, built, tmp_path):
     text = (built / "net" / "net.py").read_text()
@@ -198,6 +208,7 @@ def test_a_file_that_kills_its_process_is_named(verify, built, tmp_path):
     assert f"error[E507]: {tmp_path}/crash.py: the process that runs the file was killed by signal 11" in err
 
 
+@thorough
 def test_a_file_that_ends_its_process_is_not_verified(verify, built, tmp_path):
     text = (built / "net" / "net.py").read_text()
     (tmp_path / "exit.py").write_text(f"{text}\n\nimport os\nos._exit(0)\n")

@@ -18,6 +18,7 @@ import cnnc
 from cnnc.diagnostics import CnncError, missing_packages
 from tests.diagnostics import commands
 from tests.test_readme import save_digits
+from tests.thorough import rows
 
 ROOT = Path(__file__).parents[2]
 SPEC = "cnnc: 1\nname: tiny\ninput: {image: [1, 28, 28]}\nnodes:\n  - flatten\n  - linear: {out: 10}\n"
@@ -133,6 +134,8 @@ COMMANDS = {
 }
 
 
+SLOW = {"onnxruntime", "safetensors"}  # two of those whose process imports torch
+
 CALLS = {
     "check": "cnnc.check('cycle.yaml')",
     "compile": "cnnc.compile('tiny.yaml')",
@@ -156,7 +159,7 @@ def program(call):
     return f"import cnnc, sys\ntry:\n    {CALLS[call]}\nexcept cnnc.CnncError as error:\n    sys.exit(str(error))\n"
 
 
-@pytest.mark.parametrize("module", COMMANDS)
+@pytest.mark.parametrize("module", rows(COMMANDS, quick=COMMANDS.keys() - SLOW))
 def test_what_is_lacking_is_named(folder, module):
     package = {"PIL": "Pillow", "yaml": "PyYAML"}.get(module, module)
     jobs = [*COMMANDS[module], *map(program, FUNCTIONS.get(module, ()))]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cnnc.compiler import check
 from tests.shown import show_every_way
+from tests.thorough import examples
 
 ROOT = Path(__file__).parents[2]
 SPECS = [path.read_bytes() for path in sorted((ROOT / "specs").glob("*.yaml"))]
@@ -89,7 +90,7 @@ def pick(draw, items):
 MUTATIONS = [delete_line, double_line, move_line, indent_line, swap_tokens, replace_token, replace_token, misspell, cut]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(text=broken_specs())
 def test_a_broken_spec_gives_diagnostics_with_places(text, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "broken.yaml"

@@ -22,9 +22,9 @@ from cnnc.drawing.sizes import MARGIN, texts_of
 from cnnc.drawing.sketch import sketch
 from tests import onnx_files
 from tests.command import run_command
+from tests.thorough import every_network
 
 ROOT = Path(__file__).parents[2]
-SPECS = sorted([*(ROOT / "specs").glob("*.yaml"), *(ROOT / "specs/zoo").glob("*.yaml")])
 
 
 def test_the_suffixes_of_the_command_are_those_of_the_renderers():
@@ -33,7 +33,7 @@ def test_the_suffixes_of_the_command_are_those_of_the_renderers():
     assert set(SUFFIXES) == set(RENDERERS)
 
 
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+@every_network
 def test_every_network_is_drawn_without_overlaps(path):
     drawn = sketch(load(path))
     for depth, wrap in ((None, True), (None, False), (1, True)):

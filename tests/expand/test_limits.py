@@ -9,6 +9,7 @@ from cnnc.language.parse import parse
 from cnnc.text.python_data import from_data
 from cnnc.text.reader import parse_text
 from tests.nets import codes, conv, faults, net, paths
+from tests.thorough import thorough
 
 MANY = "the network has more than 100,000 nodes"
 
@@ -20,6 +21,7 @@ def powers(levels, count, innermost="relu", **words):
     return blocks, f"b{levels - 1}"
 
 
+@thorough
 def test_there_may_be_100_000_nodes():
     assert len(load(net({"relu": {"repeat": 100_000}})).nodes) == limits.MAX_NODES
 

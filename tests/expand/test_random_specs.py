@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from cnnc.compiler import check, load
 from cnnc.ops.registry import is_source
 from tests.strategies import specs
+from tests.thorough import examples
 
 
 def proved(spec):
@@ -17,7 +18,7 @@ def proved(spec):
     return checked.graph
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(specs())
 def test_a_right_spec_is_proved_in_order(spec):
     graph = proved(spec)
@@ -74,14 +75,14 @@ def facts(graph):
     ]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(specs())
 def test_a_spec_means_what_it_means_written_flat(spec):
     graph = proved(spec)
     assert facts(proved(flat(graph))) == facts(graph)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(specs())
 def test_the_resolved_spec_stands_by_itself(spec):
     graph = proved(spec)
@@ -93,7 +94,7 @@ def test_the_resolved_spec_stands_by_itself(spec):
     assert again.spec == graph.spec
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(specs())
 def test_blocks_of_another_file_and_those_that_it_uses_are_the_same(tmp_path, spec):
     """The blocks go into two files of YAML, the second of which uses the first."""

@@ -14,6 +14,7 @@ from cnnc.formatting import format, format_source, texts
 from cnnc.text import yaml_events
 from cnnc.text.reader import parse_text
 from cnnc.text.yaml_events import PureParser
+from tests.thorough import examples
 
 ROOT = Path(__file__).parents[2]
 GOOD = sorted([*(ROOT / "specs").rglob("*.yaml"), *(ROOT / "tests/published").glob("*.yaml")])
@@ -121,7 +122,7 @@ def mutant(draw, text):
     return text
 
 
-@pytest.mark.parametrize("seed", range(300))
+@pytest.mark.parametrize("seed", range(examples(300)))
 def test_a_random_text_is_formatted_or_refused(seed):
     draw = random.Random(seed)
     text = mutant(draw, draw.choice(GOOD).read_text(encoding="utf-8"))

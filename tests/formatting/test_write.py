@@ -17,6 +17,7 @@ from cnnc.text.reader import parse_text
 from cnnc.text.yaml_events import PureParser
 from tests.free.specs import drawn
 from tests.strategies import specs
+from tests.thorough import every_network, examples
 
 ROOT = Path(__file__).parents[2]
 WORDS = st.lists(
@@ -42,7 +43,6 @@ DATA = st.dictionaries(
     st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=10),
     min_size=1,
 )
-SPECS = sorted((ROOT / "specs").rglob("*.yaml"))
 
 
 def typed(data):
@@ -68,12 +68,12 @@ def test_pythons_parser_reads_it_too(data):
 
 
 @given(specs())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_random_specs_are_read_back(spec):
     assert typed(parse_text(Source("<test>", write(spec))).plain()) == typed(spec)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(examples(60)))
 def test_free_specs_are_read_back(seed):
     spec = drawn(seed).spec
     text = write(spec)
@@ -81,7 +81,7 @@ def test_free_specs_are_read_back(seed):
     assert format(text) == text
 
 
-@pytest.mark.parametrize("path", [each for each in SPECS if "blocks" not in each.parts], ids=lambda path: path.stem)
+@every_network
 def test_every_spec_is_the_same_network_when_written_again(path, tmp_path):
     graph = cnnc.load(path)
     again = tmp_path / "again.yaml"

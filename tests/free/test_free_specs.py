@@ -2,18 +2,22 @@
 
 import json
 
+import pytest
+
 from tests.covered import Coverage
 from tests.free.covered import FREE_CONSTRUCTS, constructs
 from tests.free.shrink import shrunk
 from tests.free.specs import Drawn, as_yaml, drawn
 from tests.free.trial import SELDOM, trial
+from tests.thorough import thorough
 
-SEEDS = range(80)
 
-
-def test_what_is_right_is_built_and_all_else_is_refused():
+@pytest.mark.parametrize(
+    ("count", "few_ops", "few_constructs"), [(27, 24, 16), pytest.param(80, 12, 8, marks=thorough)]
+)
+def test_what_is_right_is_built_and_all_else_is_refused(count, few_ops, few_constructs):
     coverage = Coverage(FREE_CONSTRUCTS)
-    for seed in SEEDS:
+    for seed in range(count):
         of = drawn(seed)
         try:
             tried = trial(of)
@@ -25,10 +29,10 @@ def test_what_is_right_is_built_and_all_else_is_refused():
         else:
             coverage.add(of.spec, tried.graph, constructs(of, tried.graph))
             coverage.targets.update(tried.targets)
-    assert 0 < coverage.refused < len(SEEDS) / 4
+    assert 0 < coverage.refused < count / 4
     assert coverage.targets.keys() >= SELDOM.keys()
-    assert len(coverage.ops_missing) < 12  # so few networks may by chance lack a few, of which `make fuzz` tells
-    assert len(coverage.constructs_missing) < 8
+    assert len(coverage.ops_missing) < few_ops  # so few networks may by chance lack a few, of which `make fuzz` tells
+    assert len(coverage.constructs_missing) < few_constructs
 
 
 def test_a_number_draws_one_spec():

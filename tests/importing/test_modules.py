@@ -13,10 +13,18 @@ from cnnc.importing.importer import read
 from cnnc.importing.proof import compiled, prove
 from cnnc.targets import torch_module
 from tests.importing.modules import MODULES, export, made
+from tests.thorough import thorough
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 LIGHT = Path(onnx.backend.test.__file__).parent / "data" / "light"
+
+
+def each_by_both(names, quick):
+    """Rows of each network by both exporters. Those of the newer one take seconds: only the `quick` ones are."""
+    older = (pytest.param(name, False, id=f"{name}-script") for name in names)
+    marks = {name: () if name in quick else thorough for name in names}
+    return [*older, *(pytest.param(name, True, id=f"{name}-dynamo", marks=marks[name]) for name in names)]
 
 
 def trained_one_step(imported):
@@ -36,8 +44,7 @@ def trained_one_step(imported):
     return any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize("dynamo", [False, True], ids=["script", "dynamo"])
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(("name", "dynamo"), each_by_both(MODULES, quick=["plain", "vit"]))
 def test_what_torch_exports_comes_back(name, dynamo, tmp_path):
     path = tmp_path / "net.onnx"
     module = export(name, path, dynamo=dynamo)
@@ -52,8 +59,7 @@ def test_what_torch_exports_comes_back(name, dynamo, tmp_path):
     assert trained_one_step(imported)
 
 
-@pytest.mark.parametrize("name", ["residual", "shuffle", "vit", "squeeze"])
-@pytest.mark.parametrize("dynamo", [False, True], ids=["script", "dynamo"])
+@pytest.mark.parametrize(("name", "dynamo"), each_by_both(["residual", "shuffle", "vit", "squeeze"], quick=["shuffle"]))
 def test_a_fixed_batch_is_no_part_of_the_spec(name, dynamo, tmp_path):
     path = tmp_path / "net.onnx"
     module = export(name, path, dynamo=dynamo, free=False)

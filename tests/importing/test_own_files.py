@@ -22,9 +22,9 @@ from cnnc.importing.proof import Proof, compiled, prove
 from tests.agreement.one_node import call, graph_of, inputs_of, model_of, module_of
 from tests.agreement.rows import POSITIVE, rows
 from tests.command import run_command
+from tests.thorough import every_network, thorough
 
 ROOT = Path(__file__).parents[2]
-SPECS = sorted([*(ROOT / "specs").glob("*.yaml"), *(ROOT / "specs" / "zoo").glob("*.yaml")])
 LARGEST = 3_000_000  # parameters
 OPS = sorted({row.op for row in rows()})
 
@@ -47,9 +47,10 @@ def taken(row):
     return all(len(shape) in (1, 3) for shape in row.shapes) and not any(str(row).startswith(each) for each in REFUSED)
 
 
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=thorough)], ids=["some rows", "all rows"])
 @pytest.mark.parametrize("op", OPS)
-def test_every_op_comes_back(op, tmp_path):
-    for row in (each for each in rows() if each.op == op and taken(each)):
+def test_every_op_comes_back(op, step, tmp_path):
+    for row in [each for each in rows() if each.op == op and taken(each)][::step]:
         graph = graph_of(row.op, row.attributes, row.shapes)
         module = module_of(graph)
         path = tmp_path / "net.onnx"
@@ -77,13 +78,13 @@ def test_other_opsets_come_back(opset, tmp_path):
 
 
 @pytest.mark.usefixtures("in_this_process")
-@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
-def test_built_networks_come_back(spec):
-    if totals(load(spec)).params <= LARGEST:
-        print(f"{spec.stem}: {largest_difference(spec):.1e}")
+@every_network
+def test_built_networks_come_back(path):
+    if totals(load(path)).params <= LARGEST:
+        print(f"{path.stem}: {largest_difference(path):.1e}")
     elif "IMPORT_ALL" in os.environ:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # which returns its memory
-            print(f"{spec.stem}: {pool.submit(largest_difference, spec).result():.1e}")
+            print(f"{path.stem}: {pool.submit(largest_difference, path).result():.1e}")
     else:
         pytest.skip("large: IMPORT_ALL=1 takes it")
 

@@ -18,6 +18,7 @@ from cnnc.inference.results import Failed, Prediction, Result
 from cnnc.inference.rows import Csv, JsonLines, TableLines, Text, table_columns
 from tests.command import run_command
 from tests.onnx_files import contract, linear
+from tests.thorough import thorough
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = table_columns(2)
@@ -201,7 +202,7 @@ def images(path):
     return parquet.read_table(path).column("image").to_pylist()
 
 
-@pytest.mark.parametrize("suffix", ["json", "csv", "parquet"])
+@pytest.mark.parametrize("suffix", ["csv", *(pytest.param(suffix, marks=thorough) for suffix in ("json", "parquet"))])
 def test_a_killed_run_is_continued_and_no_picture_is_written_twice(save, many, tmp_path, suffix):
     if suffix == "parquet":
         pytest.importorskip("pyarrow")

@@ -15,6 +15,7 @@ from tests.mutants.draw import draw
 from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.plant import faults
 from tests.mutants.sandbox import PREFIX
+from tests.thorough import thorough
 
 ROOT = Path(__file__).parents[2]
 
@@ -231,6 +232,7 @@ def test_found_and_not_found_are_told_apart_and_nothing_is_left(tree):
     assert left(tree) == []
 
 
+@thorough
 @needs_git
 def test_the_map_of_tests_is_that_of_the_tree_as_it_is(tree):
     runs = []
@@ -243,7 +245,7 @@ def test_the_map_of_tests_is_that_of_the_tree_as_it_is(tree):
 
 
 @needs_git
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=thorough)])
 def test_nothing_is_left_by_a_run_that_is_stopped(tree, number):
     (tree / "tests/test_sum.py").write_text("import time\n\ndef test_slow():\n    time.sleep(60)\n")
     with start(tree, "--n", "1") as run:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 
 import cnnc
@@ -10,9 +9,9 @@ from cnnc.recover.compare import difference
 from cnnc.recover.flat import flat, flat_with_paths
 from tests.free.specs import drawn
 from tests.strategies import specs
+from tests.thorough import every_network, examples
 
 ROOT = Path(__file__).parents[2]
-SPECS = sorted([*ROOT.glob("specs/*.yaml"), *ROOT.glob("specs/zoo/*.yaml")])
 
 
 def free_graphs(seeds):
@@ -32,17 +31,17 @@ def require_flat(graph):
     assert flat(again) == found.spec
 
 
-@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+@every_network
 def test_the_flat_spec_of_a_file_is_the_same_network(path):
     require_flat(cnnc.load(path))
 
 
 def test_the_flat_spec_of_a_free_network_is_the_same_network():
-    for _, graph in free_graphs(range(60)):
+    for _, graph in free_graphs(range(examples(60))):
         require_flat(graph)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(specs())
 def test_the_flat_spec_of_a_random_network_is_the_same_network(spec):
     require_flat(cnnc.load(spec))

@@ -15,6 +15,7 @@ import cnnc
 from cnnc.analysis.cost import totals
 from cnnc.targets.torch_module import shapes
 from tests.by_hand.networks import NETWORKS
+from tests.thorough import networks
 
 ROOT = Path(__file__).parents[2]
 ZOO = json.loads(gzip.decompress((ROOT / "tests/data/zoo.json.gz").read_bytes()))
@@ -28,7 +29,7 @@ def place(name):
     return PLACES.get(name, ROOT / f"specs/zoo/{name}.yaml")
 
 
-@pytest.fixture(params=sorted(ZOO))
+@pytest.fixture(params=networks(sorted(ZOO), place))
 def published(request):
     return cnnc.load(place(request.param)), ZOO[request.param]
 

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from cnnc.diagnostics import CnncError
+from tests.thorough import thorough
 from tests.train.conftest import spec
 
 LEARNER = "cnnc.train.learner.compiled"
@@ -31,6 +32,7 @@ def test_a_compiled_network_learns_the_same(trained, monkeypatch):
         torch.testing.assert_close(fast[key], value, rtol=1e-3, atol=1e-5)
 
 
+@thorough
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # inductor's own
 def test_torchs_own_backend_compiles_it(trained, pictures, monkeypatch):

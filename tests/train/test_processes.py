@@ -19,6 +19,7 @@ from cnnc.train import launch
 from cnnc.train.devices import SILENT_FAILURE
 from cnnc.train.monitor import tested
 from tests.command import run_command
+from tests.thorough import rows, thorough
 from tests.train.conftest import draw, spec
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +121,7 @@ def test_ctrl_c_keeps_the_step_and_says_how_to_go_on(train, stop_at):
     assert "epoch 3/3" in output
 
 
-@pytest.mark.parametrize("how", ["devices", "torchrun"])
+@pytest.mark.parametrize("how", [pytest.param("devices", marks=thorough), "torchrun"])
 def test_two_processes_learn_as_one_does(start, train, tmp_path, how):
     # 67 examples in batches of 16 and a last one of 3, of which the ranks have 2 and 1
     if how == "devices":
@@ -152,6 +153,7 @@ def save_files(folder, count):
     return folder
 
 
+@thorough
 def test_files_are_read_by_workers_whom_neither_threads_nor_an_interrupt_hang(start, train, tmp_path):
     lively = spec(norm=False, dropout=0, batch=8, augment=["crop"], seed=3)
     files = save_files(tmp_path / "files", 24)
@@ -168,7 +170,7 @@ def test_files_are_read_by_workers_whom_neither_threads_nor_an_interrupt_hang(st
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds the processes of a run in /proc")
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", rows([0, 1], quick=[1]))
 def test_a_rank_that_dies_ends_the_run_with_one_message(start, train, rank):
     run = start("two", "--devices", "2", "--epochs", "5000")
     wait_for(run, "epoch    2/5000")
@@ -211,7 +213,10 @@ def is_alive(process):
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds the processes of a run in /proc")
 @pytest.mark.parametrize(
     ("whom", "number", "code"),
-    [("a reader", signal.SIGKILL, 1), ("the run", signal.SIGKILL, -9), ("all of them", signal.SIGTERM, 143)],
+    rows(
+        [("a reader", signal.SIGKILL, 1), ("the run", signal.SIGKILL, -9), ("all of them", signal.SIGTERM, 143)],
+        quick=[("all of them", signal.SIGTERM, 143)],
+    ),
 )
 def test_nobody_is_left_or_says_a_word_when_one_is_killed(start, tmp_path, whom, number, code):
     files = save_files(tmp_path / "files", 24)

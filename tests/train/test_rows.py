@@ -20,6 +20,7 @@ from cnnc.language.recipe import Train
 from cnnc.train.launch import _free_port
 from cnnc.train.learner import Learner
 from cnnc.train.monitor import metrics
+from tests.thorough import thorough
 from tests.train import two_ranks
 from tests.train.conftest import spec
 from tests.train.rows import ELSEWHERE, ROWS, groups
@@ -85,6 +86,7 @@ def test_a_pack_trains_as_its_pictures_in_memory(trained, data):
     assert memory == packed
 
 
+@thorough
 def test_two_processes_learn_as_one_does(trained, runs, tmp_path):
     (tmp_path / "runs.json").write_text(json.dumps(runs))
     port = str(_free_port())

@@ -21,6 +21,7 @@ from tests.by_hand import transformers
 from tests.by_hand.compare import resized
 from tests.command import run_command
 from tests.onnx_files import network_of
+from tests.thorough import thorough
 
 CONV = {"kernel": 3, "padding": 1, "bias": False}
 
@@ -162,7 +163,7 @@ def original(exported, tmp_path):
     return write
 
 
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", [1, pytest.param(3, marks=thorough)])
 def test_an_onnx_file_is_matched_as_it_runs(graph, original, batch):
     module, path = original(batch)
     found = cnnc.match_by_running(graph, path)
@@ -326,7 +327,7 @@ def test_open_sizes_are_compared_at_several(module, message):
     ("spec", "size", "params", "module"),
     [
         ("vit_b_16", 224, {"depth": 2, "classes": 10}, lambda: transformers.ViT(depth=2, classes=10)),
-        ("convnext_tiny", 64, {}, transformers.ConvNeXtTiny),
+        pytest.param("convnext_tiny", 64, {}, transformers.ConvNeXtTiny, marks=thorough),
     ],
 )
 def test_networks_with_tokens_are_matched(spec, size, params, module, tmp_path):

@@ -36,6 +36,7 @@ from cnnc.targets.torch_module import lower
 from cnnc.verification.promises import LEAST_SENSITIVITY
 from cnnc.verification.verify import Verification, arrays
 from tests.by_hand.networks import NETWORKS
+from tests.thorough import EVERY, networks
 
 ALIKE = {  # networks that differ from others only in their numbers
     *("resnet101", "resnet152", "wide_resnet50_2", "resnext50_32x4d", "vgg16", "fcn_resnet50", "mobilenet_v3_large"),
@@ -43,7 +44,6 @@ ALIKE = {  # networks that differ from others only in their numbers
 SHARES = (4, 2, 1)  # one channel of so many stays, if the network can be had so narrow
 SIDES = {"efficientnet_v2_s": 64}  # of a smaller picture, a map of one position would pass 35 blocks
 SMALL = {Path(each.spec).name: each.small for each in NETWORKS} | {"vit_b_16": {"depth": 2}}
-EVERY = sorted(Path("specs").glob("*.yaml")) + sorted(Path("specs/zoo").glob("*.yaml"))
 SPECS = [path for path in EVERY if path.stem not in ALIKE or "FULL_SIZE" in os.environ]
 
 
@@ -170,7 +170,7 @@ def verification(path: Path) -> Iterator[tuple[Made, Verification]]:
         yield made, Verification(made, 0)
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda path: "-".join(path.with_suffix("").parts[1:]))
+@pytest.mark.parametrize("spec", networks(SPECS), ids=lambda path: path.stem)
 def test_every_planted_fault_is_found_at_its_node(spec, tmp_path):
     path = tmp_path / "model.onnx"
     with verification(spec) as (made, judge):

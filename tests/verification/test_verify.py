@@ -27,6 +27,7 @@ from cnnc.verification.rounding import with_rounding_errors
 from cnnc.verification.torch_answers import Answers
 from cnnc.verification.verify import arrays, verify
 from tests.networks import forked, open_size, residual
+from tests.thorough import thorough
 
 WITHOUT_WEIGHTS = (Target.PYTHON, Target.SPEC)
 
@@ -294,7 +295,7 @@ def test_weights_that_give_no_finite_answer_are_refused_at_their_node(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("spec", ["specs/lenet_bn.yaml", "specs/zoo/mobilenet_v2.yaml"])
+@pytest.mark.parametrize("spec", ["specs/lenet_bn.yaml", pytest.param("specs/zoo/mobilenet_v2.yaml", marks=thorough)])
 def test_a_batch_norm_folded_wrongly_is_found_in_an_untrained_network(spec, tmp_path, monkeypatch):
     """Its running mean is 0 then, so that with the network's own weights half of the shift is all of it."""
     fold = fold_batch_norm._fold
