@@ -33,7 +33,8 @@ os.environ.update(NO_COLOR="1", COLUMNS="120", TERM="dumb")
 memory.keep_memory = lambda: None
 
 # Collecting the tests makes a million objects that stay. Python would search them for garbage again and again, which
-# doubles the time of the collection and takes half a second each time later.
+# doubles the time of the collection and takes half a second each time later. Most of what a test makes goes at once, so
+# that later, too, it is enough to search seldom.
 gc.disable()
 
 
@@ -43,6 +44,7 @@ def pytest_configure(config):
 
 def pytest_collection_finish():
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     gc.enable()
 
 
