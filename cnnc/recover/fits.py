@@ -4,8 +4,10 @@ Takes vectors: one value for each instance, or `ANY` if the instance does not ha
 expression that gives exactly these values, or None.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import Any, Final
 
 ANY: Final = object()
@@ -96,14 +98,39 @@ def _covers(known: Vector, vector: Vector) -> bool:
 def _scaled(text: str, pairs: Sequence[tuple[int, int]]) -> str | None:
     (a, b), *_ = pairs
     if b and a % b == 0 and a > b and all(x == y * (a // b) for x, y in pairs):
-        return f"{a // b} * {text}"
+        return _times(text, a // b)
     if a and b % a == 0 and b > a and all(x == y // (b // a) for x, y in pairs):
-        return f"{text} // {b // a}"
+        return _part(text, b // a)
     return None
 
 
+def _times(text: str, factor: int) -> str:
+    """Return the multiple of a number, a multiple or a part: `3 * width // 2` is `(3 * width) // 2`."""
+    by, number, parts = _split(text)
+    return _product(by * factor, number, parts)
+
+
+def _part(text: str, parts: int) -> str:
+    by, number, before = _split(text)
+    return _product(by, number, before * parts)
+
+
+def _split(text: str) -> tuple[int, str, int]:
+    """Return the factors of `6 * width // 24`: 6, width and 24."""
+    found = re.fullmatch(r"(?:(\d+) \* )?(.+?)(?: // (\d+))?", text)
+    assert found
+    return int(found[1] or 1), found[2], int(found[3] or 1)
+
+
+def _product(by: int, number: str, parts: int) -> str:
+    """Return `by * number // parts` in lowest terms."""
+    common = gcd(by, parts)
+    times = f"{by // common} * " if by > common else ""
+    return f"{times}{number}{f' // {parts // common}' if parts > common else ''}"
+
+
 def conditions(
-    present: Sequence[bool],
+    present: Vector,
     stride: Usable | None,
     expand: Usable | None,
     channels: Usable | None,
@@ -114,7 +141,7 @@ def conditions(
     The first is that which a change of another number leaves right: a shortcut is needed if any size differs.
     """
     for text, vector in _tests(stride, expand, channels, outs):
-        if list(vector) == list(present):
+        if all(wanted is ANY or wanted == each for wanted, each in zip(present, vector, strict=True)):
             return text
     return None
 

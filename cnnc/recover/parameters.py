@@ -5,44 +5,27 @@ the parameters with their defaults, and their values in each instance.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 from cnnc.ops.types import TensorType
+from cnnc.recover.conditions import add_conditions
 from cnnc.recover.fits import (
     ANY,
     PerRound,
     Usable,
     Vector,
     agree,
-    conditions,
     is_size,
     is_width,
     merged,
     of_known,
     only,
 )
+from cnnc.recover.param import Param, Row, write
 from cnnc.recover.tree import TreeItem
 from cnnc.recover.words import CLASSES
 from cnnc.recover.words import unused_parameter as unused
-
-Row = Sequence[TreeItem | None]
-
-
-@dataclass(eq=False)
-class Param:
-    """A parameter in the making: the attributes that it is the value of, as items and keys."""
-
-    attribute: str
-    vector: list[Any]
-    uses: list[tuple[TreeItem, str]] = field(default_factory=list)
-    name: str = ""
-
-    @property
-    def text(self) -> str:
-        """The parameter as the value of an attribute."""
-        return f"$({self.name}[i])" if any(isinstance(each, PerRound) for each in self.vector) else f"${self.name}"
 
 
 def parametrize(
@@ -65,7 +48,7 @@ def parametrize(
         _collect_constant(params, item, key, vector)
     kept = _reduced(params, channels, _last_layer(rows))
     found = {param.name: param.vector for param in kept}
-    _add_conditions(rows, params, kept, channels, found)
+    add_conditions(rows, kept, channels, _last_layer(rows), found)
     usual = {name: _default(name, vector) for name, vector in found.items()}
     usual = {name: [*each] if isinstance(each, PerRound) else each for name, each in usual.items()}
     values = {name: _filled(vector, usual[name]) for name, vector in found.items()}
@@ -89,7 +72,7 @@ def _channels(inputs: Sequence[TensorType | None]) -> Usable | None:
 def _collect(params: list[Param], item: TreeItem, key: str, vector: list[Any], channels: Usable | None) -> None:
     """Add an attribute to the parameter with its values, or make a parameter of it."""
     if channels and is_size(key) and agree(channels.vector, vector):
-        _set(item, key, f"$({channels.text})")
+        write(item, key, f"$({channels.text})")
         return
     for param in params:
         kin = param.attribute == key or (is_size(param.attribute) and is_size(key))
@@ -127,17 +110,10 @@ def _last_layer(rows: Sequence[Row]) -> TreeItem | None:
     return None
 
 
-def _set(item: TreeItem, key: str, text: str) -> None:
-    if key == "repeat":
-        item.repeat = text
-    else:
-        item.attributes[key] = text
-
-
 # -- names
 
 
-def _name(params: list[Param], *, is_scaled: bool) -> None:
+def _name(params: list[Param], last: TreeItem | None) -> None:
     """Name the parameters: `out` is that of the last layer, and `width` what others have, or a multiple of."""
     outs = [param for param in params if is_width(param.attribute)]
     squeezes = [param for param in outs if all(item.op.startswith("squeeze") for item, _ in param.uses)]
@@ -145,10 +121,10 @@ def _name(params: list[Param], *, is_scaled: bool) -> None:
         squeezes[0].name = "squeeze"
         outs.remove(squeezes[0])
     names = [f"c{at + 1}" for at in range(len(outs))]
-    if len(outs) < 3:
-        names = (
-            ["width", "out"][-len(outs) :] if outs and not (is_scaled and len(outs) == 1) else ["width"][: len(outs)]
-        )
+    if len(outs) == 1:
+        names = ["out" if _gives(outs[0], last) else "width"]
+    elif len(outs) == 2:
+        names = ["width", "out"]
     for param, name in zip(outs, names, strict=True):
         param.name = name
     taken = {param.name for param in [*outs, *squeezes]}
@@ -168,11 +144,11 @@ def _reduced(params: list[Param], channels: Usable | None, last: TreeItem | None
     derived = [param for param in params if param not in kept]
     texts = {id(param): _of_channels(param, channels, last) for param in kept}
     left = [param for param in kept if not texts[id(param)]]
-    scaled = _ratio(left, channels) if channels else None
+    scaled = _ratio(left, channels, last) if channels else None
     named = [param for param in left if param is not scaled]
     for param in params:
         param.name = ""
-    _name(named, is_scaled=any(is_width(param.attribute) for param in derived))
+    _name(named, last)
     others = [Usable(texts[id(each)] or (EXPANDED if each is scaled else each.name), each.vector) for each in kept]
     for param in derived:
         texts[id(param)] = of_known(param.attribute, param.vector, others)
@@ -182,7 +158,7 @@ def _reduced(params: list[Param], channels: Usable | None, last: TreeItem | None
     for param in params:
         text = texts.get(id(param))
         for item, key in param.uses:
-            _set(item, key, f"$({text})" if text else param.text)
+            write(item, key, f"$({text})" if text else param.text)
     return [param for param in left if param is scaled or not texts[id(param)]]
 
 
@@ -192,17 +168,23 @@ def _of_channels(param: Param, channels: Usable | None, last: TreeItem | None) -
     How many times more channels a block gives than it takes is for the network to decide, so there is none for that.
     """
     text = of_known(param.attribute, param.vector, [channels]) if channels and is_size(param.attribute) else None
-    gives = any(item is last and key == "out" for item, key in param.uses)
-    return None if gives and text and "*" in text else text
+    return None if text and "*" in text and _gives(param, last) else text
+
+
+def _gives(param: Param, last: TreeItem | None) -> bool:
+    """Whether a parameter is the number of channels that the block gives."""
+    return any(item is last and key == "out" for item, key in param.uses)
 
 
 EXPANDED = "expand * input.channels"
 
 
-def _ratio(kept: list[Param], channels: Usable) -> Param | None:
-    """Return the first width that is a multiple of the input's channels, by few factors, unless it is the only one."""
+def _ratio(kept: list[Param], channels: Usable, last: TreeItem | None) -> Param | None:
+    """Return the first width that is a multiple of the input's channels, by few factors, but for the block's own."""
     widths = [param for param in kept if is_width(param.attribute)]
     for param in widths[:-1]:
+        if _gives(param, last):
+            continue
         pairs = [(a, b) for a, b in zip(param.vector, channels.vector, strict=True) if a is not ANY]
         if any(type(a) is not int or a % b for a, b in pairs):
             continue
@@ -215,64 +197,6 @@ def _become_ratio(param: Param, channels: Usable | None) -> None:
     assert channels is not None
     param.name = "expand"
     param.vector = [ANY if a is ANY else a // b for a, b in zip(param.vector, channels.vector, strict=True)]
-
-
-# -- absent nodes
-
-
-def _add_conditions(
-    rows: Sequence[Row],
-    params: list[Param],
-    kept: list[Param],
-    channels: Usable | None,
-    found: dict[str, list[Any]],
-) -> None:
-    for param in kept:
-        if param.name in ("stride", "expand"):  # no node has it, so it may say that there is none
-            found[param.name][:] = [1 if each is ANY else each for each in param.vector]
-    stride = next((Usable(param.name, found[param.name]) for param in kept if param.attribute == "stride"), None)
-    expand = next((Usable(param.name, found[param.name]) for param in kept if param.name == "expand"), None)
-    outs = list(_outs(rows, kept))
-    for at, item in enumerate(rows[0]):
-        present = [row[at] is not None for row in rows]
-        if item is None or all(present):
-            continue
-        text = conditions(present, stride, expand, channels, outs)
-        text = text or next((f"{each.name} > 0" for each in kept if _marks(each, present)), None)
-        flag = next((name for name, vector in found.items() if vector == present), None)
-        if text is None and flag:
-            item.when = f"${flag}"
-        elif text is None:
-            name = _flag(item, found)
-            found[name] = list(present)
-            item.when = f"${name}"
-        else:
-            item.when = f"$({text})"
-
-
-def _marks(param: Param, present: Sequence[bool]) -> bool:
-    """Whether a number of channels is only given where the node is, so that 0 can stand for its absence."""
-    return is_width(param.attribute) and [each is not ANY for each in param.vector] == list(present)
-
-
-def _outs(rows: Sequence[Row], kept: list[Param]) -> Iterator[Usable]:
-    """Yield what the channels of the input may be compared with: the parameters, the last of them first."""
-    for param in reversed(kept):
-        if is_width(param.attribute) and param.name != "expand":
-            yield Usable(param.name, param.vector)
-    for at in range(len(rows[0]) - 1, -1, -1):
-        item = rows[0][at]
-        text = item.attributes.get("out") if item is not None else None
-        if isinstance(text, str) and text.startswith("$(") and "input" not in text:
-            for param in kept:
-                if text.endswith(f" * {param.name})"):
-                    factor = int(text[2:].split(" ")[0])
-                    yield Usable(text[2:-1], [each if each is ANY else factor * each for each in param.vector])
-
-
-def _flag(item: TreeItem, found: dict[str, list[Any]]) -> str:
-    base = "residual" if item.op == "add" else item.name if item.name and not item.name[0].isdigit() else item.op
-    return unused(base.replace("-", "_"), {*found})
 
 
 # -- defaults

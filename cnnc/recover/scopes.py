@@ -82,6 +82,22 @@ def number(root: TreeItem) -> None:
         scope.by_index = bool(matches) and all(matches) and all(str(item.name).isdigit() for item in exact)
 
 
+def unnumber(root: TreeItem) -> None:
+    """Give up `names: index` where an equal scope lacks a node, so that its names are not the positions of its items.
+
+    This is the shortcut that has an `avg_pool` only where the stride is not 1, with an `nn.Identity` in its place.
+    """
+    gaps = {(each.name, _digits(each)) for each in scopes(root) if not each.by_index and _digits(each)}
+    for scope in scopes(root):
+        scope.by_index = scope.by_index and (scope.name, _digits(scope)) not in gaps
+
+
+def _digits(scope: TreeItem) -> tuple[tuple[str, str], ...]:
+    """Return the ops and names of the layers of a scope, if all have numbers for names; empty if not."""
+    found = tuple((item.op, str(item.name)) for item in scope.items if item.exact)
+    return found if all(name.isdigit() for _, name in found) else ()
+
+
 # -- shared parameters
 
 

@@ -24,7 +24,17 @@ from cnnc.recover.layout import body
 from cnnc.recover.regions import by_structure
 from cnnc.recover.rounds import with_rounds
 from cnnc.recover.runs import repeat
-from cnnc.recover.scopes import Inexpressible, attach_activations, chains, mark_exact, names, number, scopes, share
+from cnnc.recover.scopes import (
+    Inexpressible,
+    attach_activations,
+    chains,
+    mark_exact,
+    names,
+    number,
+    scopes,
+    share,
+    unnumber,
+)
 from cnnc.recover.settle import settled
 from cnnc.recover.tree import GROUP, TreeItem, grown
 from cnnc.recover.words import name_parts
@@ -133,6 +143,7 @@ def _grouped(graph: Graph, paths: Paths, layers: Mapping[str, int], *, blocks: b
         attach_activations(root, graph)
         mark_exact(root)
         number(root)
+        unnumber(root)
         try:
             shared = share(root, graph)
         except Inexpressible as error:
