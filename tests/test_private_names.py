@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cnnc.diagnostics import CnncError
+from cnnc.importing.torch_decisions import noting_decisions
 from cnnc.targets import pt2, torchscript
 from cnnc.train.compiled import compiling
 from cnnc.verification.rounding import with_rounding_errors
@@ -38,6 +39,7 @@ PLACES = {
 PRIVATE = {
     "__main__.py": {"pydantic.plugin._loader"},
     "train/compiled.py": {"torch._dynamo.exc"},
+    "importing/torch_decisions.py": {"torch.utils._python_dispatch"},
     "verification/rounding.py": {"torch.utils._python_dispatch"},
     "targets/pt2.py": {"torch.fx.experimental._config", "_guards_code"},
     "targets/torchscript.py": {"module._modules"},
@@ -63,6 +65,14 @@ def test_rounding_without_the_private_name(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils._python_dispatch", None)
     module = torch.nn.Linear(2, 2)
     assert with_rounding_errors(module) is module
+
+
+def test_importing_without_the_private_name(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils._python_dispatch", None)
+    read = []
+    with noting_decisions(read):
+        assert torch.ones(1) > 0
+    assert not read
 
 
 def test_exporting_without_the_private_name(monkeypatch):

@@ -5,7 +5,7 @@ weights, and with random ones.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +22,7 @@ from cnnc.importing.importer import Described
 from cnnc.importing.importer import write as write_files
 from cnnc.importing.names import clean
 from cnnc.importing.proof import BATCHES, compiled
+from cnnc.importing.torch_decisions import noting_decisions
 from cnnc.importing.torch_modes import modes_kept
 from cnnc.importing.torch_trace import Traced, holding, traced
 from cnnc.recover.classes import parametrized
@@ -48,7 +49,8 @@ class FromTorch:
     tensors of the module. `largest` is the largest difference of an output from the module's, relative to its largest
     value. `buffers` are the module's buffers, other than statistics of norms, that are weights of the spec: training
     changes them, unless the recipe freezes them. `unused` are the module's parameters that the spec lacks, because the
-    module does not use them in evaluation: heads for the training, say.
+    module does not use them in evaluation: heads for the training, say. `decisions` are the lines of its code that read
+    single values: the spec always does what they decided in the trace.
     """
 
     spec: dict[str, Any]
@@ -57,6 +59,7 @@ class FromTorch:
     largest: float
     buffers: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
     reshaped: bool = False  # some weights have another shape than the module's tensors, so that only a map loads them
 
     @cached_property
@@ -113,18 +116,20 @@ def import_module(
         found = structured(flat.spec, flat.paths, classes=True)
         graph, spec, renamed = found.graph, found.spec, found.keys(graph, flat.weights)
     weights = {renamed[key]: array for key, array in flat.weights.items()}
-    largest = _prove(module, graph, weights, inputs)
+    read: list[str] = []
+    largest = _prove(module, graph, weights, inputs, read)
     with holding(module, trace.state):
         if trace.drawn.spec == flat.spec:
-            _prove(module, graph, {renamed[key]: array for key, array in trace.drawn.weights.items()}, inputs)
+            _prove(module, graph, {renamed[key]: array for key, array in trace.drawn.weights.items()}, inputs, read)
         else:  # the spec has numbers that are tensors of the module
-            _prove(module, proved(trace.drawn.spec), trace.drawn.weights, inputs)
+            _prove(module, proved(trace.drawn.spec), trace.drawn.weights, inputs, read)
     keys = {
         renamed[key]: origin for key, origin in trace.origins().items() if _holds(module, origin, flat.weights.get(key))
     }
     state = module.state_dict()
     reshaped = any(weights[key].shape != tuple(state[origin].shape) for key, origin in keys.items())
-    return FromTorch(spec, weights, keys, largest, _trained_buffers(module, trace), trace.unused, reshaped)
+    buffers = _trained_buffers(module, trace)
+    return FromTorch(spec, weights, keys, largest, buffers, trace.unused, tuple(read), reshaped)
 
 
 def _holds(module: "nn.Module", key: str, array: "Array | None") -> bool:
@@ -148,8 +153,17 @@ def _trained_buffers(module: "nn.Module", trace: Traced) -> tuple[str, ...]:
     )
 
 
-def _prove(module: "nn.Module", graph: Graph, weights: "Mapping[str, Array]", inputs: "tuple[Tensor, ...]") -> float:
-    """Compare both in evaluation, for random inputs of several batches; returns the largest relative difference."""
+def _prove(
+    module: "nn.Module",
+    graph: Graph,
+    weights: "Mapping[str, Array]",
+    inputs: "tuple[Tensor, ...]",
+    read: list[str],
+) -> float:
+    """Compare both in evaluation, for random inputs of several batches; returns the largest relative difference.
+
+    Adds the lines of the module's code that read single values to `read`.
+    """
     import torch
 
     ours, largest, generator = compiled(graph, weights), 0.0, torch.Generator()
@@ -157,13 +171,14 @@ def _prove(module: "nn.Module", graph: Graph, weights: "Mapping[str, Array]", in
         for batch, sign in product(BATCHES, (1, -1)):  # of both signs, or a forward may decide the same for all
             generator.manual_seed(batch)
             drawn = tuple(sign * torch.randn((batch, *each.shape[1:]), generator=generator) for each in inputs)
-            theirs = [*tensors(module(*drawn))]
+            with noting_decisions(read):
+                theirs = [*tensors(module(*drawn))]
             if len(theirs) != len(graph.outputs) or not all(bool(each.isfinite().all()) for each in theirs):
                 raise _nothing_to_compare(module, len(theirs), len(graph.outputs))
             for a, b in zip(tensors(ours(*drawn)), theirs, strict=True):
                 distance = compare(a.numpy(), b.numpy())
                 if not distance.ok:
-                    raise _differs(module, distance.absolute)
+                    raise _differs(module, distance.absolute, read)
                 largest = max(largest, distance.relative)
     return largest
 
@@ -184,9 +199,10 @@ def _nothing_to_compare(module: "nn.Module", given: int, wanted: int) -> CnncErr
     return CnncError.of(Code.NOT_VERIFIED, message, help=help)
 
 
-def _differs(module: "nn.Module", absolute: float) -> CnncError:
+def _differs(module: "nn.Module", absolute: float, read: Sequence[str]) -> CnncError:
+    where = f" in {', '.join(read)}" if read else ""
     return CnncError.of(
         Code.NOT_VERIFIED,
         f"the spec does not compute what {type(module).__name__} does: outputs differ by {absolute:.2g}",
-        help="its forward may depend on the values of its inputs, which a trace cannot follow",
+        help=f"its forward may depend on the values of its inputs{where}, which a trace cannot follow",
     )
