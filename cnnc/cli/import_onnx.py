@@ -1,5 +1,6 @@
 """`cnnc import`: write the spec and the weights of an existing network, in an ONNX file or a torch module."""
 
+import os
 import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from cnnc.importing.flat_spec import Imported
 
 FACTORY = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")  # on Windows, C:net.onnx has a dot after the colon
+PACKAGE = re.compile(r"[A-Za-z_][\w.]*")
 MOST_LABELS = 10**6  # bytes of a file of labels
 
 
@@ -67,7 +69,7 @@ def run(given: Namespace) -> int:
     from cnnc.importing.importer import Described, as_list, read, require_new, with_blocks, write
     from cnnc.importing.proof import prove
 
-    factory = FACTORY.fullmatch(given.model.replace(".py:", ":"))
+    factory = FACTORY.fullmatch(_dotted(given.model))
     spec = Path(given.out or f"{given.name or (factory[2] if factory else Path(given.model).stem)}.yaml")
     if spec.suffix not in (".yaml", ".yml", ".json"):
         raise WrongCall(f"--out: a spec ends in .yaml, .yml or .json, got {given.out}")
@@ -77,6 +79,7 @@ def run(given: Namespace) -> int:
         from cnnc.cli.import_torch import run_factory
 
         return run_factory(given, factory[1], factory[2], described, spec)
+    _require_file(given.model)
     with shown_progress() as progress:
         progress("reading the model")
         imported = read(given.model, described, allow_external=given.allow_external)
@@ -90,6 +93,25 @@ def run(given: Namespace) -> int:
     remarks = [*_remarks(imported), *(() if known else on_pictures(graph))]
     print_written(spec, text, graph, imported.weights, str(proof), remarks)
     return 0
+
+
+def _dotted(model: str) -> str:
+    """Return `package.module:factory` for `package/module.py:factory`."""
+    path, python, factory = model.partition(".py:")
+    return f"{_package(path)}:{factory}" if python else model
+
+
+def _package(path: str) -> str:
+    return path.removeprefix(f".{os.sep}").removesuffix(".py").replace(os.sep, ".")
+
+
+def _require_file(model: str) -> None:
+    """Raise E501 for the name of a Python module, which says nothing of its factory."""
+    name, is_python = _package(model), model.endswith(".py")
+    if PACKAGE.fullmatch(name) and (is_python or not (model.endswith(".onnx") or os.path.exists(model))):
+        message = f"cannot read the model {model}: it is no ONNX file"
+        help = f"for a torch module, name what makes it: {name}:FACTORY, with --allow-code"
+        raise CnncError.of(Code.MODEL_UNREADABLE, message, help=help)
 
 
 def _remarks(imported: "Imported") -> Iterator[str]:

@@ -74,6 +74,8 @@ def _remarks(found: FromTorch, spec: Path) -> Iterator[str]:
         more = f" and {len(found.unused) - SHOWN} more" if len(found.unused) > SHOWN else ""
         shown = ", ".join(found.unused[:SHOWN])
         yield f"the module does not use these parameters in evaluation, so the spec lacks them: {shown}{more}"
+    for place in found.decisions[:SHOWN]:
+        yield f"the module reads a single value in {place}: the spec always does what followed for random inputs"
     for name in found.buffers:
         yield f"the buffer `{name}` has become a weight: in training, freeze it, or it will change"
 
@@ -102,13 +104,14 @@ def _way_out(error: Exception, package: str, factory: str) -> str:
 
 
 def _made(package: str, factory: str) -> "nn.Module":
-    """Import the package, call the factory, and return the module; raises E411."""
+    """Import the package, call the factory, unless it is a module itself, and return the module; raises E411."""
     from torch import nn
 
     here = os.getcwd()
     sys.path.insert(0, here)
     try:
-        made = getattr(import_python(package), factory)()
+        found = getattr(import_python(package), factory)
+        made = found if isinstance(found, nn.Module) else found()
     except Exception as error:  # the user's code raises any type
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         message = f"{package}:{factory} makes no module: {reason}"

@@ -107,7 +107,9 @@ class Deciding(nn.Module):
 def test_a_forward_that_decides_by_values_is_refused():
     with pytest.raises(CnncError) as caught:
         cnnc.from_torch(Deciding(), torch.full((1, 3, 8, 8), 1e3))
-    assert caught.value.diagnostics[0].code == Code.NOT_VERIFIED
+    [diagnostic] = caught.value.diagnostics
+    assert diagnostic.code == Code.NOT_VERIFIED
+    assert "(`return torch.relu(x) if x.sum() > 0" in str(diagnostic.help)
 
 
 class Spectral(nn.Module):
@@ -149,6 +151,7 @@ from tests.importing.modules import made
 def residual(): return made("residual")
 def number(): return 3
 def failing(): raise ValueError("no such\\nweights")
+ready = torch.nn.Conv2d(3, 4, 1)
 """
 
 
@@ -225,6 +228,8 @@ def test_the_command_imports_what_a_factory_makes(nets):
         ("some_nets:residual", ["--allow-code"], 2, "--input-size"),
         ("some_nets:number", ["--allow-code", "--input-size", "3,8,8"], 1, "returns a int"),
         ("some_nets:failing", ["--allow-code", "--input-size", "3,8,8"], 1, "ValueError: no such"),
+        ("some_nets", ["--allow-code", "--input-size", "3,8,8"], 1, "name what makes it: some_nets:FACTORY"),
+        ("./some_nets.py", ["--allow-code", "--input-size", "3,8,8"], 1, "name what makes it: some_nets:FACTORY"),
         ("some_nets:nothing", ["--allow-code", "--input-size", "3,8,8"], 1, "AttributeError"),
         ("some_nets:residuel", ["--allow-code", "--input-size", "3,8,8"], 1, "did you mean `some_nets:residual`?"),
         ("no_nets:residual", ["--allow-code", "--input-size", "3,8,8"], 1, "start the command in its folder"),
@@ -236,6 +241,34 @@ def test_what_is_no_module_is_refused(nets, model, options, code, says):
     assert done.exit_code == code
     assert says in done.stderr
     assert not [*nets.glob("*.yaml")]
+
+
+@pytest.mark.parametrize("model", ["some_nets:ready", "./some_nets.py:ready"])
+def test_the_command_imports_a_module_and_takes_paths_of_files(nets, model):
+    done = run_command("import", model, "--allow-code", "--input-size", "3,8,8")
+    assert done.exit_code == 0, done.stderr
+    assert cnnc.load("ready.yaml").nodes[0].op.name == "conv"
+
+
+class Limited(nn.Module):
+    """A module that decides by a value, in the same way for all usual inputs: a trace lacks the other branch."""
+
+    def __init__(self, limit=1e6):
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, x):
+        if x.max() > self.limit:
+            return torch.sigmoid(x)
+        return torch.relu(x) if x.shape[1] > 1 else x
+
+
+def test_lines_that_decide_by_a_value_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.importing.modules.made", Limited)
+    words = ("--allow-code", "--input-size", "3,8,8", "-o", tmp_path / "net.yaml")
+    done = run_command("import", "tests.importing.modules:made", *words)
+    assert done.stderr.count("a single value in") == 1
+    assert "(`if x.max() > self.limit:`)" in done.stderr
 
 
 class Gate(nn.Module):
