@@ -26,6 +26,7 @@ AVERAGED = ("ema", "avg", "average", "averaged", "swa")
 WRAPPERS = ("module", "_forward_module", "model", "net", "network", "backbone")  # before all keys
 WRAPPED_PARTS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # before the keys of any part
 COUNT = "n_averaged"  # torch's AveragedModel stores it next to its module
+SHOWN = 4  # keys in a remark
 DEPTH = 2  # as in `ema.module`; deeper mappings usually belong to optimizers
 DEEPEST = 5  # if there is no state_dict above
 MOST_WRAPPERS = 8
@@ -42,10 +43,11 @@ class State:
 
 @dataclass(frozen=True)
 class _Stripped:
-    """Tensors whose keys are stripped of these wrappers."""
+    """Tensors whose keys are stripped of these wrappers; `others` are the keys of tensors that are left out."""
 
     tensors: "Mapping[str, Tensor]"
     wrappers: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     def merit(self, wanted: Names) -> tuple[int, bool, int, int]:
         """Return a sort key: most wanted keys, no scope of the network stripped, only known wrappers, most of them."""
@@ -73,6 +75,10 @@ def find(path: Path, data: Any, wanted: Names, key: str | None = None) -> State:
         remarks.append(f"`{place}` is used{instead}")
     if taken.wrappers:
         remarks.append(f"`{'.'.join(taken.wrappers)}.` is stripped from its keys")
+    if taken.others:
+        more = f" and {len(taken.others) - SHOWN} more" if len(taken.others) > SHOWN else ""
+        shown = ", ".join(f"`{each}`" for each in taken.others[:SHOWN])
+        remarks.append(f"the tensors beside them are left out: {shown}{more}")
     return State(taken.tensors, f"{path}: {'; '.join(remarks)}" if remarks else None)
 
 
@@ -138,7 +144,19 @@ def _strip(tensors: "Mapping[str, Tensor]", needed: Names) -> _Stripped:
     found = [_Stripped(tensors)]
     while len(found) <= MOST_WRAPPERS and (inner := _without_wrapper(found[-1])):
         found.append(inner)
-    return max(found, key=lambda each: each.merit(needed))
+    best = max(found, key=lambda each: each.merit(needed))
+    return best if best.tensors.keys() >= needed else _network_in(found[0], needed) or best
+
+
+def _network_in(all: _Stripped, needed: Names) -> _Stripped | None:
+    """Return the part behind the only known wrapper that has all needed keys, such as `model` beside a loss."""
+    found = []
+    for wrapper in WRAPPERS:
+        inner = {key.removeprefix(f"{wrapper}."): key for key in all.tensors if key.startswith(f"{wrapper}.")}
+        if needed and inner.keys() >= needed:
+            others = tuple(key for key in all.tensors if not key.startswith(f"{wrapper}."))
+            found.append(_Stripped({name: all.tensors[key] for name, key in inner.items()}, (wrapper,), others))
+    return found[0] if len(found) == 1 else None
 
 
 def _without_wrapper(found: _Stripped) -> _Stripped | None:

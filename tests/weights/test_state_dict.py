@@ -124,6 +124,17 @@ def test_a_prefix_that_some_keys_lack_is_no_wrapper(load, state):
     assert "model.stem.weight" in str(caught.value.diagnostics[0].notes)
 
 
+def test_the_network_in_a_training_module_is_found(load, state):
+    """Lightning saves the weights of the loss, and of metrics, beside those of the network."""
+    data = {f"model.{key}": tensor for key, tensor in state.items()} | {"criterion.weight": torch.ones(3)}
+    found, remarks = load({"state_dict": data, "epoch": 3})
+    assert same(found, state)
+    left_out = "the tensors beside them are left out: `criterion.weight`"
+    assert remarks == [f"w.pt: `model.` is stripped from its keys; {left_out}"]
+    with pytest.raises(CnncError, match="E401"):  # either may be meant
+        load(data | {f"net.{key}": tensor for key, tensor in state.items()})
+
+
 def test_a_map_may_name_tensors_with_wrappers_or_without(tmp_path, load, state):
     data = {f"module.model.{key}": tensor for key, tensor in state.items()}
     for prefix in ("module.model.", "model.", ""):
