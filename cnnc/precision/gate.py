@@ -65,7 +65,8 @@ def remarks(found: Fidelity, calibrated: int | None, *, seen: bool) -> tuple[str
     if found.float_accuracy is not None and not found.labels_fit:
         said.append(
             f"the float32 file classifies {found.float_accuracy:.1%} of the pictures as the data does, hardly better "
-            "than guessing: the data has other classes than the network, so only the best class of float32 counted"
+            "than guessing: the network has learned little, or other classes than the data has; only the best class of "
+            "float32 counted"
         )
     if calibrated is not None and found.first_snr < GOOD_SNR:
         said.append(
