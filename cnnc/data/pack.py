@@ -123,8 +123,9 @@ class _PackWriter:
 
 
 def _add(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    write: Callable[..., None] = np.lib.format.write_array  # which numpy 2.0 gives no types
     with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-        np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+        write(member, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def _in_memory(part: DecodedSplit, index: int) -> DecodedPicture:
