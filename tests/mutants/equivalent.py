@@ -20,6 +20,12 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "values that are freed early or late decide how much memory it takes, not what comes out",
     ),
     (
+        "cnnc/verification/original.py",
+        "step = max(1, -(-flat.numel() // SAMPLES))",
+        "step = min(1, -(-flat.numel() // SAMPLES))",
+        "how many elements are compared decides how long it takes, not what comes out",
+    ),
+    (
         "cnnc/ops/window.py",
         'ways = [f"`padding: {padding[0] if padding[0] == padding[1] else padding}`"] if None not in padding else []',
         'ways = [f"`padding: {padding[1] if padding[0] == padding[1] else padding}`"] if None not in padding else []',

@@ -232,6 +232,13 @@ def test_layers_that_the_file_lacks_may_be_fresh_anywhere(tmp_path):
     assert "stem.weight" in read_start(cnnc.load(ours), path, ["added"])
 
 
+@pytest.mark.parametrize(("added", "told"), [(6, 6), (7, 0)])
+def test_a_proposal_is_not_endless(tmp_path, added, told):
+    path, ours = saved(tmp_path, network(10)), network(10)
+    ours["nodes"][1:1] = [{"batch_norm": {"name": f"n{at}"}} for at in range(added)]
+    assert len(proposed(refusal(read_start, cnnc.load(ours), path, []))) == told
+
+
 def test_to_use_weights_of_other_classes_their_number_is_proposed(tmp_path):
     path = saved(tmp_path, network(10))
     help = refusal(read_for, cnnc.load(network(7)), path)

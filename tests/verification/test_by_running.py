@@ -173,6 +173,23 @@ def test_an_onnx_file_is_matched_as_it_runs(graph, original, batch):
     assert {int(value) for key, value in found.weights.items() if key.endswith("num_batches_tracked")} == {0}
 
 
+class Doubled(Swapped):
+    """The same network, with a second output that is not that of the graph."""
+
+    def forward(self, x):
+        features = []
+        hook = self.left.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+        scores = super().forward(x)
+        hook.remove()
+        return scores, 2 * features[0]
+
+
+def test_every_output_must_agree():
+    graph = cnnc.load({**SPEC, "outputs": ["fc", "flatten"]})
+    with pytest.raises(CnncError, match="all layers have counterparts, but the outputs differ"):
+        cnnc.match_by_running(graph, trained(Doubled()))
+
+
 def test_a_checkpoint_is_matched_against_an_onnx_file(original, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.json").write_text(json.dumps(SPEC))
