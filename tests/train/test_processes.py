@@ -169,8 +169,9 @@ def test_files_are_read_by_workers_whom_neither_threads_nor_an_interrupt_hang(st
     assert curve(tmp_path / "cut")[:4] == curve(tmp_path / "one")[:4]
 
 
+@thorough
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds the processes of a run in /proc")
-@pytest.mark.parametrize("rank", rows([0, 1], quick=[1]))
+@pytest.mark.parametrize("rank", [0, 1])
 def test_a_rank_that_dies_ends_the_run_with_one_message(start, train, rank):
     run = start("two", "--devices", "2", "--epochs", "5000")
     wait_for(run, "epoch    2/5000")

@@ -13,6 +13,7 @@ from cnnc.weights.load import checkpoint, read_for
 from cnnc.weights.names import plain
 from cnnc.weights.proposal import propose
 from tests.command import run_command
+from tests.thorough import rows
 
 RESNET50 = "specs/zoo/resnet50.yaml"
 KERAS_ROLES = {
@@ -87,7 +88,7 @@ NORM_OF = {"conv": "bn", "downsample.0": "downsample.1"}
 
 
 @pytest.mark.parametrize("form", ["{0}/{1}:0", "{0}/{0}/{1}:0", "resnet50/{0}/{1}", "{0}.{1}"])
-@pytest.mark.parametrize("order", ["keras", "sorted", "shuffled"])
+@pytest.mark.parametrize("order", rows(["keras", "sorted", "shuffled"], quick=["shuffled"]))
 @pytest.mark.parametrize("head", ["predictions", "probs"])
 def test_keras_names_are_matched_without_a_question(graph, form, order, head):
     expected = shapes(graph)
