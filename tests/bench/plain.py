@@ -15,6 +15,7 @@ start takes is another measure (`first`). The memory is the peak of the training
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -109,14 +110,17 @@ def now() -> tuple[float, float]:
     return perf_counter(), sum(os.times()[:4])
 
 
-class Lines(StringIO):
-    """A stream that passes lines to stderr; `first` is when the first one came."""
+FIRST = re.compile(r"(epoch +)?1[:/]")  # how the line of the first epoch begins: `cnnc train` prints its recipe before
 
-    first = (0.0, 0.0)
+
+class Lines(StringIO):
+    """A stream that passes lines to stderr; `line` is that of the first epoch, and `first` is when it came."""
+
+    line, first = "", (0.0, 0.0)
 
     def write(self, text: str) -> int:
-        if self.first == (0.0, 0.0):
-            self.first = now()
+        if not self.line and FIRST.match(text):
+            self.line, self.first = text, now()
         return sys.stderr.write(text)
 
 

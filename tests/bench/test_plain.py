@@ -35,6 +35,7 @@ def test_each_side_prints_a_line_when_its_first_epoch_has_ended(tmp_path, capsys
     with redirect_stdout(lines):
         train("lenet_bn", tmp_path, size)
     assert start[0] < lines.first[0] < plain.now()[0]
+    assert "loss" in lines.line
     assert (
         len([line for line in capsys.readouterr().err.splitlines() if line.startswith(("epoch ", "1: ", "2: "))]) == 2
     )
