@@ -4,7 +4,6 @@ A renderer takes a `Checked` and the display options of `cnnc check`, and names 
 for standard output and standard error, and prints nothing itself.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
@@ -39,6 +38,8 @@ def _as_text(
 
 
 def _as_json(checked: "Checked", *, batch: int | None, **_: object) -> Shown:
+    import json
+
     return Shown([json.dumps(checked.as_json(batch or 1))], [])
 
 
@@ -54,6 +55,8 @@ RENDERERS: dict[str, Callable[..., Shown]] = {"text": _as_text, "json": _as_json
 
 def failure_lines(format: str, path: str, error: Exception) -> list[str]:
     """Return the lines for standard output about a spec on which cnnc itself failed."""
+    import json
+
     from cnnc.compiler import Checked
 
     if format != "json":

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -53,7 +52,7 @@ class Snapshots:
         if self._against:
             graph = checked.graph
             difference = self._against.difference(checked.path, graph) if graph else self._against.emptied(checked.path)
-        return replace(checked, diagnostics=(*checked.diagnostics, difference)) if difference else checked
+        return checked._replace(diagnostics=(*checked.diagnostics, difference)) if difference else checked
 
     def write(self) -> None:
         """Write the snapshot, unless a spec is wrong; raises E405."""

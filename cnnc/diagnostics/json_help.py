@@ -3,7 +3,6 @@
 Takes a source or a help line; the code in a help line is in backticks, as YAML.
 """
 
-import json
 import re
 
 from cnnc.diagnostics import Source
@@ -22,6 +21,8 @@ def in_json(help: str) -> str:
 
 
 def _translated(code: str) -> str:
+    import json
+
     import yaml
 
     try:

@@ -7,6 +7,7 @@ Sans share; a renderer fixes each text to its width, so that another font cannot
 from typing import Any, Final
 
 from cnnc.ops import registry
+from cnnc.ops.activation_names import ACTIVATION_FAMILIES
 from cnnc.ops.base import Op
 from cnnc.ops.types import Types
 
@@ -24,14 +25,11 @@ COLOURS: Final = {
 """A colour for the inside and the border of each family's boxes, and one for the inside on a dark page."""
 
 _OF_FAMILY: Final = {
-    "conv": "convolution",
-    "linear": "linear, attention",
-    "tokens": "linear, attention",
-    "pool": "pooling, resizing",
-    "adaptive_pool": "pooling, resizing",
-    "resize": "pooling, resizing",
+    **dict.fromkeys(("conv", "conv_transpose"), "convolution"),
+    **dict.fromkeys(("linear", "tokens"), "linear, attention"),
+    **dict.fromkeys(("pool", "adaptive_pool", "global_pool", "resize"), "pooling, resizing"),
     "norm": "normalisation",
-    **dict.fromkeys(("rectifier", "activation", "softmax", "gate"), "activation"),
+    **dict.fromkeys((*ACTIVATION_FAMILIES, "gate"), "activation"),
     **dict.fromkeys(("arithmetic", "merge"), "joining"),
 }
 _WIDTHS: Final = (

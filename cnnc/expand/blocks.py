@@ -94,7 +94,7 @@ def enter(block: Block, instance: Instance, variables: Mapping[str, object], all
     note = Note(f"in `{path}`" if item.body else f"in `{path}`, an instance of `{item.op}`", item.span)
     inside = (*scope.inside, item.op)
     shared = f"{shares}." if shares else ""
-    return Scope(f"{path}.", local, scope.sink, variables, (note, *scope.trail), inside, allow, scope.work, shared)
+    return Scope(f"{path}.", local, scope.sink, variables, scope.work, (note, *scope.trail), inside, allow, shared)
 
 
 def block_outputs(block: Block, last: Bound | None, scope: Scope) -> Bound:

@@ -5,7 +5,7 @@ Takes an error, and the parameters and inputs of the spec; passes on the error w
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Report
 from cnnc.graph.graph import Input
@@ -17,14 +17,24 @@ FEW_CHANNELS = 8  # a map with more channels, and as few columns as a picture ha
 OF_SHAPES = frozenset({Code.UNEQUAL_SHAPES, Code.WINDOW_MISFIT, Code.INDIVISIBLE})
 
 
-@dataclass(frozen=True, repr=False, slots=True)
 class Hints:
-    """Adds notes to diagnostics and passes them to `report`. `overrides` are the caller's values for `params`."""
+    """Adds notes to diagnostics and passes them to `report`. `overrides` are the caller's values for `params`.
 
-    report: Report
-    params: Mapping[str, Value]
-    overrides: Mapping[str, Value]
-    inputs: Iterable[Input | None] = ()
+    `inputs` are those that have been read; None stands for one that is wrong.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        params: Mapping[str, Value],
+        overrides: Mapping[str, Value],
+        inputs: Iterable[Input | None] = (),
+    ) -> None:
+        self.report, self.params, self.overrides, self.inputs = report, params, overrides, inputs
+
+    def with_inputs(self, inputs: Iterable[Input | None]) -> "Hints":
+        """The same hints, of a spec with these inputs."""
+        return Hints(self.report, self.params, self.overrides, inputs)
 
     def __call__(self, fault: Diagnostic) -> None:
         notes = (*self._set(fault), *self._channels_last(fault))

@@ -59,14 +59,14 @@ def prove(
 
 def _prove(spec: Spec, given: Value, variables: Variables, hints: Hints, inference: Inference) -> Graph:
     work = inference.work
-    inputs = read_inputs(given, Scope("", Names(), hints, variables, work=work), hints)
-    report = replace(hints, inputs=inputs.values())
+    inputs = read_inputs(given, Scope("", Names(), hints, variables, work), hints)
+    report = hints.with_inputs(inputs.values())
     bindings: dict[str, Binding] = {
         name: Bound({"": Wire(Ref(name), each.type, each.span)}) if each else FAILED for name, each in inputs.items()
     }
     only = next(iter(bindings.values())) if len(bindings) == 1 else None
     names = Names(bindings, {name: given.keys[name] for name in inputs}, last=only)
-    top = Scope("", names, report, variables, work=work)
+    top = Scope("", names, report, variables, work)
     blocks = Blocks(spec.blocks)
     expander = Expander(blocks, inference)
     last = expander.expand_items(spec.items, top)
@@ -100,9 +100,7 @@ def _rehearse_items(spec: Spec, variables: Variables, report: Report, work: Work
             report(diagnostic)
 
     blocks, inference = Blocks(spec.blocks), Inference(work=work)
-    Expander(blocks, inference).expand_items(
-        spec.items, Scope("", Names(last=FAILED), report_sure, variables, work=work)
-    )
+    Expander(blocks, inference).expand_items(spec.items, Scope("", Names(last=FAILED), report_sure, variables, work))
     _rehearse_blocks(blocks, inference, report)
 
 
@@ -116,7 +114,7 @@ def _rehearse_blocks(blocks: Blocks, used: Inference, report: Report) -> None:
         if name not in used.scopes.values():
             item = Item(name, block.span, Value({}, block.span))
             wires = tuple(UNKNOWN_WIRE for _ in block.inputs)
-            instance = Instance(item, name, wires, Scope("", Names(), report_plainly, work=used.work))
+            instance = Instance(item, name, wires, Scope("", Names(), report_plainly, {}, used.work))
             expander = Expander(blocks, Inference(work=used.work), rehearsed=True)
             expander.expand_block(block, instance, {}, {}, block.params.keys())
 
@@ -186,7 +184,7 @@ def _parameters(spec: Spec, overrides: Mapping[str, Value], report: Report, work
         span = spec.params[name].span
         way_out = f"set it: `set={{'{name}': …}}`" if span.path else f"set it: `--set {name}=…`"
         report(Diagnostic(Code.MISSING_KEY, f"the parameter `{name}` has no value", span, help=way_out))
-    scope = Scope("", Names(), report, work=work)
+    scope = Scope("", Names(), report, {}, work)
     given = {name: value for name, value in overrides.items() if name in spec.params}
     return parameters({**spec.params, **given}, {}, scope, missing)
 

@@ -7,7 +7,7 @@ or a name may use the sizes of nodes above it, so the caller binds each unit bef
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Fix, Write
@@ -53,11 +53,11 @@ class Passage(NamedTuple):
 Step = Unit | Passage | None  # None for an item that cannot be read
 
 
-@dataclass(frozen=True, repr=False, slots=True)
 class Reader:
     """Reads the items of scopes; `blocks` are the blocks that they may use."""
 
-    blocks: Blocks
+    def __init__(self, blocks: Blocks) -> None:
+        self.blocks = blocks
 
     def read(self, items: Iterable[Item], scope: Scope) -> Iterator[Step]:
         """Yield the units of a scope; each must be bound, if only to a `Pending`, before the next is requested."""
@@ -137,7 +137,7 @@ class Reader:
                 )
             yield Passage(item, scope, sources)
         if item.allow:
-            scope = replace(scope, allow=(*item.allow, *scope.allow))
+            scope = scope._replace(allow=(*item.allow, *scope.allow))
         for variables in rounds(item, scope):
             count_step(item.span, scope)
             scope.local.rounds.append({})

@@ -170,8 +170,7 @@ def _given_twice(name: str, span: Span, first: Span) -> Diagnostic:
     return Diagnostic(Code.DUPLICATE_NAME, message, span, notes=(Note("first here", first),), help=way_out)
 
 
-@dataclass(frozen=True, repr=False, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """A scope as seen by one of its items. `path` ends in a dot or is empty.
 
     `shares` is the path, ending in a dot, of the scope whose parameters this scope shares, or empty.
@@ -182,19 +181,18 @@ class Scope:
     path: str
     local: Names
     sink: Report
-    variables: Mapping[str, object] = field(default_factory=dict)
+    variables: Mapping[str, object]
+    work: Work
     trail: tuple[Note, ...] = ()
     inside: tuple[str, ...] = ()
     allow: tuple[Allow, ...] = ()
-    work: Work = field(default_factory=Work)
     shares: str = ""
 
     def with_variables(self, more: Mapping[str, object]) -> "Scope":
         """The same scope with more variables, for a round of an `each` or a `repeat`. Copies no variables."""
         under = self.variables.maps if isinstance(self.variables, ChainMap) else [self.variables]
         variables: ChainMap[str, object] = ChainMap(*cast("list[dict[str, object]]", [more, *under]))
-        own = self.path, self.local, self.sink, variables, self.trail, self.inside, self.allow, self.work, self.shares
-        return Scope(*own)
+        return self._replace(variables=variables)
 
     def find(self, name: str) -> Binding | None:
         """The current binding of a name; None if it is not known yet."""

@@ -7,9 +7,8 @@ from pydantic import Field, ValidationError
 
 from cnnc.ops import registry
 from cnnc.ops.attributes import ActivationName, Divisor, Real, Signed
-from cnnc.ops.base import Cost, Gives, OnnxBuilder, Op, Saves, TorchBuilder, impossible
+from cnnc.ops.base import Cost, Elementwise, Gives, OnnxBuilder, Op, Saves, TorchBuilder, impossible
 from cnnc.ops.reach import Reaches
-from cnnc.ops.rectifier import Elementwise
 from cnnc.ops.softmax import Softmax
 from cnnc.ops.types import TensorType
 

@@ -2,5 +2,5 @@
 
 from cnnc.ops.registry import FAMILIES
 
-ACTIVATION_FAMILIES = ("rectifier", "activation", "softmax")
+ACTIVATION_FAMILIES = ("relu", "rectifier", "activation", "softmax")
 ACTIVATIONS = tuple(name for family in ACTIVATION_FAMILIES for name in FAMILIES[family] if name != "activation")

@@ -203,6 +203,15 @@ class Local(Op):
         return LOCAL
 
 
+class Elementwise(Local):
+    """An op that keeps the shape."""
+
+    gives: ClassVar[Gives] = "logits"
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+
 def impossible(op: Op, problem: str, attribute: str | None, way_out: str) -> NoReturn:
     """Raise a Refusal of an attribute whose value does not fit the input or the other attributes."""
     raise Refusal(Code.IMPOSSIBLE_ATTRIBUTE, f"{op.name}: {problem}", attribute=attribute, help=way_out)

@@ -5,8 +5,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from cnnc.ops.attributes import Real
-from cnnc.ops.base import OnnxBuilder, Saves, TorchBuilder, impossible
-from cnnc.ops.rectifier import Elementwise
+from cnnc.ops.base import Elementwise, OnnxBuilder, Saves, TorchBuilder, impossible
 from cnnc.ops.types import TensorType
 
 

@@ -1,46 +1,12 @@
-"""Rectifiers: elementwise activations that pass positive numbers through, for any shape."""
+"""Other rectifiers: elementwise activations that pass positive numbers through, for any shape."""
 
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from cnnc.ops.attributes import Divisor, Real
-from cnnc.ops.base import Cost, Gives, Local, OnnxBuilder, Saves, TorchBuilder
+from cnnc.ops.base import Cost, Elementwise, OnnxBuilder, TorchBuilder
 from cnnc.ops.types import TensorType
-
-
-class Elementwise(Local):
-    """An op that keeps the shape."""
-
-    gives: ClassVar[Gives] = "logits"
-
-    def infer(self, x: TensorType) -> TensorType:
-        return x
-
-
-class Relu(Elementwise):
-    """max(0, x) (Nair and Hinton, 2010)."""
-
-    name: ClassVar[str] = "relu"
-    _saves: ClassVar[Saves] = "output"
-
-    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        return t.module("ReLU", x)
-
-    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        return o.op("Relu", x)
-
-
-class Relu6(Elementwise):
-    """min(max(0, x), 6) (Krizhevsky, 2010)."""
-
-    name: ClassVar[str] = "relu6"
-
-    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        return t.module("ReLU6", x)
-
-    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        return o.op("Clip", x, o.constant(0.0), o.constant(6.0))
 
 
 class LeakyRelu(Elementwise):

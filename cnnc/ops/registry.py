@@ -6,18 +6,15 @@ from importlib import import_module
 from cnnc.ops.base import Op
 
 FAMILIES: dict[str, dict[str, str]] = {
-    "conv": {"conv": "Conv", "conv_transpose": "ConvTranspose"},
+    "conv": {"conv": "Conv"},
+    "conv_transpose": {"conv_transpose": "ConvTranspose"},
     "pool": {
         "max_pool": "MaxPool",
         "avg_pool": "AvgPool",
         "lp_pool": "LpPool",
     },
-    "adaptive_pool": {
-        "adaptive_avg_pool": "AdaptiveAvgPool",
-        "adaptive_max_pool": "AdaptiveMaxPool",
-        "global_avg_pool": "GlobalAvgPool",
-        "global_max_pool": "GlobalMaxPool",
-    },
+    "adaptive_pool": {"adaptive_avg_pool": "AdaptiveAvgPool", "adaptive_max_pool": "AdaptiveMaxPool"},
+    "global_pool": {"global_avg_pool": "GlobalAvgPool", "global_max_pool": "GlobalMaxPool"},
     "norm": {
         "batch_norm": "BatchNorm",
         "layer_norm": "LayerNorm",
@@ -27,9 +24,8 @@ FAMILIES: dict[str, dict[str, str]] = {
     },
     "linear": {"linear": "Linear", "scale": "Scale"},
     "regularise": {"dropout": "Dropout", "drop_path": "DropPath"},
+    "relu": {"relu": "Relu", "relu6": "Relu6"},
     "rectifier": {
-        "relu": "Relu",
-        "relu6": "Relu6",
         "leaky_relu": "LeakyRelu",
         "prelu": "Prelu",
         "elu": "Elu",
@@ -70,14 +66,8 @@ FAMILIES: dict[str, dict[str, str]] = {
     },
     "reduce": {"mean": "Mean", "sum": "Sum", "amax": "Amax", "l2_norm": "L2Norm"},
     "merge": {"concat": "Concat", "split": "Split"},
-    "shape": {
-        "flatten": "Flatten",
-        "reshape": "Reshape",
-        "permute": "Permute",
-        "channel_shuffle": "ChannelShuffle",
-        "pad": "Pad",
-        "identity": "Identity",
-    },
+    "shape": {"flatten": "Flatten", "reshape": "Reshape"},
+    "move": {"permute": "Permute", "channel_shuffle": "ChannelShuffle", "pad": "Pad", "identity": "Identity"},
     "tokens": {"tokens": "Tokens", "untokens": "Untokens", "matmul": "Matmul", "attention": "Attention"},
     "source": {"parameter": "Parameter", "constant": "Constant"},
     "cut": {"slice": "Slice", "crop": "Crop"},
@@ -85,12 +75,15 @@ FAMILIES: dict[str, dict[str, str]] = {
 }
 TITLES = {
     "conv": "Convolutions",
+    "conv_transpose": "Transposed convolutions",
     "pool": "Pools of sliding windows",
-    "adaptive_pool": "Adaptive and global pools",
+    "adaptive_pool": "Adaptive pools",
+    "global_pool": "Global pools",
     "norm": "Normalisation",
     "linear": "Linear layers",
     "regularise": "Regularisation",
-    "rectifier": "Rectifiers",
+    "relu": "ReLU and ReLU6",
+    "rectifier": "Other rectifiers",
     "activation": "Other activations",
     "softmax": "Softmax and log-softmax",
     "gate": "Gates",
@@ -99,6 +92,7 @@ TITLES = {
     "reduce": "Reductions",
     "merge": "Joining and splitting",
     "shape": "Shape",
+    "move": "Moving elements",
     "tokens": "Tokens and attention",
     "source": "Learned tensors and constants",
     "cut": "Slices and crops",

@@ -8,8 +8,8 @@ from pydantic import Field
 from cnnc.diagnostics import Code
 from cnnc.ops.attributes import Factor, NodeName, SizePair
 from cnnc.ops.base import Gives, OnnxBuilder, Op, Refusal, Saves, TorchBuilder, impossible, require_map
+from cnnc.ops.move import interleaved
 from cnnc.ops.reach import Reach, Reaches, resized
-from cnnc.ops.shape import interleaved
 from cnnc.ops.types import TensorType
 from cnnc.ops.wanted_size import wanted_space
 from cnnc.ops.window import SIDES

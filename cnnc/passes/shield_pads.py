@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from cnnc.graph.graph import Ref
 from cnnc.ops.adaptive_pool import AdaptiveAvgPool
+from cnnc.ops.move import Pad
 from cnnc.ops.pool import AvgPool, MaxPool
-from cnnc.ops.shape import Pad
 from cnnc.passes.network import Network
 
 POOLS = (MaxPool, AvgPool, AdaptiveAvgPool)

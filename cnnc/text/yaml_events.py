@@ -5,7 +5,6 @@ surrogate pairs, and keys over 1024 characters. So a text that is valid JSON is 
 everything else is parsed as YAML.
 """
 
-import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -140,6 +139,8 @@ def is_json(text: str) -> bool:
     """Whether a text is a valid JSON list or object, with finite numbers."""
     if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
         return False
+    import json
+
     try:
         json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -170,6 +171,8 @@ def _json_events(source: Source) -> Iterator[Event]:
 
 
 def _json_event(token: str, start: Mark, end: Mark) -> Event:
+    import json
+
     match token[0]:
         case "{":
             return yaml.MappingStartEvent(None, None, True, start, end, flow_style=True)

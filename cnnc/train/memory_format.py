@@ -5,7 +5,8 @@ Takes the recipe, the graph, the device and the precision. The results differ on
 
 from cnnc.graph.graph import Graph, Node
 from cnnc.language.recipe import Train
-from cnnc.ops.conv import Conv, ConvTranspose
+from cnnc.ops.conv import Conv
+from cnnc.ops.conv_transpose import ConvTranspose
 from cnnc.ops.norm import BatchNorm
 
 FEWEST_CHANNELS = 8  # with fewer, torch's channels-last kernels of batch norm on the CPU fill no vector

@@ -14,7 +14,7 @@ import pytest
 from cnnc.compiler import load
 from cnnc.drawing.frames import items_of
 from cnnc.drawing.items import Box
-from cnnc.drawing.labels import text_width
+from cnnc.drawing.labels import family, text_width
 from cnnc.drawing.layout import lay_out
 from cnnc.drawing.renderers import RENDERERS
 from cnnc.drawing.scene import scene
@@ -31,6 +31,22 @@ def test_the_suffixes_of_the_command_are_those_of_the_renderers():
     from cnnc.cli.draw import SUFFIXES
 
     assert set(SUFFIXES) == set(RENDERERS)
+
+
+@pytest.mark.parametrize(
+    ("colour", "ops"),
+    [
+        ("convolution", "conv conv_transpose"),
+        ("pooling, resizing", "max_pool avg_pool lp_pool adaptive_avg_pool adaptive_max_pool global_avg_pool upsample"),
+        ("normalisation", "batch_norm layer_norm local_response_norm"),
+        ("activation", "relu relu6 leaky_relu prelu sigmoid activation softmax glu"),
+        ("linear, attention", "linear attention matmul"),
+        ("joining", "add concat split"),
+        ("other", "flatten reshape permute pad dropout"),
+    ],
+)
+def test_ops_of_one_purpose_have_one_colour(colour, ops):
+    assert {family(op) for op in ops.split()} == {colour}
 
 
 @every_network

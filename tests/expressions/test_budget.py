@@ -82,7 +82,7 @@ def test_what_all_values_take_together_is_bounded(spec, monkeypatch):
 def test_the_count_is_the_same_whatever_was_checked_before():
     def left():
         work = budget.Work()
-        scope = Scope("", Names(), print, {"a": 3}, work=work)
+        scope = Scope("", Names(), print, {"a": 3}, work)
         parameters(parse_text(Source("<dict>", '{"x": "$(a * 2)", "y": "t$(a)", "z": 1}')).data, {}, scope)
         return work.left
 
@@ -149,7 +149,7 @@ def test_a_search_for_a_misspelt_word_is_bounded():
 
 def test_variables_are_not_copied_for_each_instance():
     many = {f"p{at}": at for at in range(10)}
-    scope = Scope("", Names(), print, many)
+    scope = Scope("", Names(), print, many, budget.Work())
     inner = scope.with_variables({"i": 1}).with_variables({"i": 2})
     assert any(each is many for each in inner.variables.maps)
     assert (inner.variables["i"], inner.variables["p3"]) == (2, 3)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from cnnc.graph.graph import Graph, Ref
+from cnnc.ops.move import Identity
 from cnnc.ops.regularise import Dropout, DropPath
-from cnnc.ops.shape import Identity
 from tests.covered import CONSTRUCTS
 from tests.free.draft import places
 from tests.free.specs import Drawn, laid_out

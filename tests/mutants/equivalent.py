@@ -49,6 +49,18 @@ EQUIVALENT: tuple[tuple[str, str, str, str], ...] = (
         "most = min(map(known_elements, types))",
         "a node with several outputs splits a value that has been found small enough",
     ),
+    (
+        "cnnc/causes/remedies.py",
+        "ways = tried(numbers_per_channel(node, histories.ops), 2)",
+        "ways = tried(numbers_per_channel(node, histories.ops), 3)",
+        "no more than two of these changes can correct a fault: both reshape the only vector among the operands",
+    ),
+    (
+        "cnnc/causes/insertions.py",
+        "if found and len(found) == len(makers):",
+        "if found or len(found) == len(makers):",
+        "a change is tried before it is proposed, and one that leaves an input as it was corrects nothing",
+    ),
 )
 
 

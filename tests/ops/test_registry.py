@@ -8,8 +8,7 @@ import pytest
 
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
-from cnnc.ops.base import Op
-from cnnc.ops.rectifier import Elementwise
+from cnnc.ops.base import Elementwise, Op
 from cnnc.ops.softmax import Softmax
 
 

@@ -21,7 +21,8 @@ from cnnc.compiler import load
 from cnnc.diagnostics import CnncError, Code
 from cnnc.graph.rebuild import rebuild
 from cnnc.ops.base import Refusal
-from cnnc.ops.conv import Conv, ConvTranspose
+from cnnc.ops.conv import Conv
+from cnnc.ops.conv_transpose import ConvTranspose
 from cnnc.ops.linear import Linear
 from cnnc.ops.source import Parameter
 from cnnc.ops.types import TensorType

@@ -211,6 +211,24 @@ def test_a_norm_is_not_paired_with_the_convolution_after_it():
     assert all(right[key.rpartition(".")[0]] == name.rpartition(".")[0] for key, name in found.map.items())
 
 
+def test_a_scope_that_is_alike_by_chance_does_not_decide():
+    """Theirs has a scope with the layers of `two`, but none with those of `one`: the words for a shortcut count."""
+
+    def scope(name, wide, inner):
+        nodes = [{"linear": {"name": each, "out": out, "from": "input"}} for each, out in (("wide", wide), (inner, 4))]
+        return {"group": {"name": name, "from": "x", "nodes": [*nodes, {"concat": {"from": ["wide", inner]}}]}}
+
+    nodes = [scope("one", 8, "main"), scope("two", 16, "skip"), {"concat": {"from": ["one", "two"]}}]
+    graph = cnnc.load({"cnnc": 1, "name": "n", "input": {"x": [4]}, "nodes": nodes})
+    sizes = {"u.main": 4, "u.wide": 16, "v.shortcut": 4, "v.wide": 32, "extra": 16}
+    keys = {
+        f"{name}.{role}": (out, 4)[: 2 - (role == "bias")] for name, out in sizes.items() for role in ("weight", "bias")
+    }
+    found = propose(graph, shapes(graph), layers(keys), ordered=False).map
+    assert found["one.main.weight"] == "u.main.weight"
+    assert found["two.skip.weight"] == "v.shortcut.weight"
+
+
 def test_names_that_decide_nothing_are_not_guessed():
     assert proposal(["left", "right"], ["a", "b"]) == {}
     assert proposal(["q", "k"], ["one.query", "two.query"]) == {}
