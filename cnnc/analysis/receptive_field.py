@@ -54,7 +54,11 @@ def receptive_fields(graph: Graph, input: str | None = None) -> dict[str, Field]
 
 
 def reaches(graph: Graph, source: str) -> dict[str, Reaches]:
-    """Return the reach, in the input `source`, of that input and of each node that depends on it."""
+    """Return the reach, in the input `source`, of that input and of each node that depends on it; cached."""
+    return graph.derived(_reaches, source)
+
+
+def _reaches(graph: Graph, source: str) -> dict[str, Reaches]:
     found: dict[str, Reaches] = {source: LOCAL}
     for node in graph.nodes:
         read = [(index, ref.node) for index, ref in enumerate(node.inputs) if index not in node.op.unread]

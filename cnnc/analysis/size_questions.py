@@ -36,6 +36,7 @@ class Trial:
         self.graph = graph
         self.single = sum(each.type.is_map for each in graph.inputs) == 1
         self.steps = 0
+        self._program = graph.derived(_program)
         self._types: list[TensorType] = []  # every type seen so far, by its number
         self._numbers: dict[TensorType, int] = {}
         self._known: dict[tuple[int, ...], tuple[int, ...] | None] = {}  # (op, *input types): output types
@@ -71,21 +72,6 @@ class Trial:
     def alike(self, height: int | None, width: int | None) -> Types:
         """Return the input types if all that are maps have this size (None: as in the spec)."""
         return tuple(_resized(each.type, (height, width), self.single) for each in self.graph.inputs)
-
-    @cached_property
-    def _program(self) -> list[tuple[int, tuple[int, ...]]]:
-        """Each node's op, as a number shared by equal ops, and its inputs, as indices into all values."""
-        places = {Ref(each.name): place for place, each in enumerate(self.graph.inputs)}
-        seen: dict[int, int] = {}  # nodes of a repeated block share their op objects
-        equal: dict[Op, int] = {}
-        program = []
-        for node in self.graph.nodes:
-            if id(node.op) not in seen:
-                seen[id(node.op)] = equal.setdefault(node.op, len(equal))
-            program.append((seen[id(node.op)], tuple(places[ref] for ref in node.inputs)))
-            for port in range(len(node.outputs)):
-                places[Ref(node.path, port)] = len(places)
-        return program
 
     def _run(self, inputs: Types) -> tuple[list[int], int | None]:
         """Return the type numbers of all values up to the first node that refuses, and that node's index or None."""
@@ -171,6 +157,21 @@ class Trial:
         except Refusal:  # merged values grow differently: no class of sizes fits
             return by, (most[0] * rounds, most[1] * rounds)
         return by, (spaces[1][0] - spaces[0][0], spaces[1][1] - spaces[0][1])
+
+
+def _program(graph: Graph) -> list[tuple[int, tuple[int, ...]]]:
+    """Return each node's op, as a number shared by equal ops, and its inputs, as indices into all values."""
+    places = {Ref(each.name): place for place, each in enumerate(graph.inputs)}
+    seen: dict[int, int] = {}  # nodes of a repeated block share their op objects
+    equal: dict[Op, int] = {}
+    program = []
+    for node in graph.nodes:
+        if id(node.op) not in seen:
+            seen[id(node.op)] = equal.setdefault(node.op, len(equal))
+        program.append((seen[id(node.op)], tuple(places[ref] for ref in node.inputs)))
+        for port in range(len(node.outputs)):
+            places[Ref(node.path, port)] = len(places)
+    return program
 
 
 def _opened(type: TensorType, axis: int) -> tuple[int, int]:

@@ -84,6 +84,7 @@ class Inference:
     sharing: Sharing = field(init=False)
     _params: int = 0
     _ops: dict[int, tuple[Value, Op]] = field(default_factory=dict)
+    _inferred: dict[tuple[int, Types], tuple[Op, Types, Cost]] = field(default_factory=dict)
     _allowed: dict[tuple[int, int], tuple[tuple[Allow, ...], ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -153,12 +154,11 @@ class Inference:
         if len(known) < len(types):
             return None
         try:
-            found = op.infer(*known)
+            outputs, cost = self._outputs(op, known)
         except Refusal as refusal:
             scope.report(_refused(refusal, op, written, path, wires, scope))
             return None
-        outputs = (found,) if isinstance(found, TensorType) else found
-        node = Node(path, op, tuple(wire.ref for wire in wires), outputs, op.cost(*known), written.span)
+        node = Node(path, op, tuple(wire.ref for wire in wires), outputs, cost, written.span)
         if shares is not None:
             shared = self.sharing.shared(node, known, shares, written.share)
             if isinstance(shared, Node):
@@ -171,6 +171,15 @@ class Inference:
         self.nodes.append(node)
         self.sharing.inputs.append(known)
         return outputs
+
+    def _outputs(self, op: Op, inputs: Types) -> tuple[Types, Cost]:
+        """The output types and the cost, inferred once for all instances of an op that have the same input types."""
+        key = id(op), inputs
+        if key not in self._inferred:
+            found = op.infer(*inputs)
+            outputs = (found,) if isinstance(found, TensorType) else found
+            self._inferred[key] = op, outputs, op.cost(*inputs)  # keeps the op alive, so that its id stays valid
+        return self._inferred[key][1:]
 
     def _too_large(self, path: str, outputs: Types, cost: Cost) -> str | None:
         """Why a node is too large, or makes the network too large; None if it is not."""

@@ -137,14 +137,15 @@ class Graph:
         return {node.keys: node.path for node in reversed(self.nodes)}
 
     @cached_property
-    def _derived(self) -> dict[Callable[["Graph"], Any], Any]:
+    def _derived(self) -> dict[tuple[object, ...], Any]:
         return {}
 
-    def derived(self, compute: Callable[["Graph"], T]) -> T:
-        """Return `compute(self)`, cached."""
-        if compute not in self._derived:
-            self._derived[compute] = compute(self)
-        found: T = self._derived[compute]
+    def derived(self, compute: Callable[..., T], *names: str) -> T:
+        """Return `compute(self, *names)`, cached."""
+        key = compute, *names
+        if key not in self._derived:
+            self._derived[key] = compute(self, *names)
+        found: T = self._derived[key]
         return found
 
     @cached_property
