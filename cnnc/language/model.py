@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from cnnc.diagnostics import Allow, Source, Span
 from cnnc.language.part import Part
 from cnnc.language.recipe import Train
+from cnnc.ops.attributes import Accepts
 from cnnc.text.value import Value
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -37,8 +38,8 @@ def _amount(text: str, ending: str, examples: str) -> int:
 
 _Whole = Annotated[int, Field(ge=0, le=2**62)]
 _Text = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*[KMGT]?B?\s*$")]
-Count = Annotated[int, BeforeValidator(_count, json_schema_input_type=_Whole | _Text), Field(ge=0, le=2**62)]
-Bytes = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=_Whole | _Text), Field(ge=0, le=2**62)]
+Count = Annotated[int, BeforeValidator(_count), Field(ge=0, le=2**62), Accepts(_Whole | _Text)]
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=0, le=2**62), Accepts(_Whole | _Text)]
 
 
 class Budget(Part):

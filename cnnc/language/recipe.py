@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from cnnc.language.part import Part
+from cnnc.ops.attributes import Accepts
 
 Pattern = Annotated[str, Field(min_length=1, max_length=256)]
 """A pattern of weights; see `cnnc.weights.patterns`."""
@@ -89,7 +90,8 @@ class Train(Part):
     skip_unreadable: bool = Field(False, description="leave out pictures that cannot be read")
     precision: Annotated[
         Literal["32", "bf16", "16", "auto"],
-        BeforeValidator(_word, json_schema_input_type=Literal["32", "bf16", "16", "auto", 32, 16]),
+        BeforeValidator(_word),
+        Accepts(Literal["32", "bf16", "16", "auto", 32, 16]),
         Field(description="precision of the forward and backward pass; auto: bf16 if the hardware has it"),
     ] = "32"
     tf32: bool = Field(False, description="multiply float32 with 10-bit mantissas, on GPUs that support it")
