@@ -48,6 +48,20 @@ def test_the_batch_is_never_written():
     assert found.help == "leave out the batch: [3, 8, 8]"
 
 
+@pytest.mark.parametrize(
+    ("shape", "way_out"),
+    [
+        ([4, 16], "tokens come from a map: write `[16, 4, 1]`, and `tokens` as the first node"),
+        ([None, 16], "tokens come from a map: write `[16, null, 1]`, and `tokens` as the first node"),
+        ([4, None], "for example `[3, 224, 224]`"),  # the features must be known
+        ([0, 16], "for example `[3, 224, 224]`"),
+    ],
+)
+def test_tokens_are_written_as_a_map(shape, way_out):
+    [found] = check({**net("relu"), "input": {"x": shape}}).diagnostics
+    assert found.help == way_out
+
+
 def test_the_long_form_says_how_a_picture_becomes_the_tensor():
     form = {"shape": [3, 8, 8], "mode": "rgb", "mean": [0.1, 0.2, 0.3], "std": [1.0, 1.0, 0.5], "resize": 10, "crop": 8}
     picture = load({**net("relu"), "input": {"image": form}}).inputs[0].picture
