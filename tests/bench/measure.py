@@ -8,8 +8,9 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 
@@ -36,6 +37,12 @@ class Comparison:
         """Half the width of the median's 95 % interval (McGill, Tukey and Larsen, Variations of Box Plots, 1978)."""
         low, _, high = statistics.quantiles(self.ratios, n=4, method="inclusive")
         return 1.57 * (high - low) / len(self.ratios) ** 0.5
+
+
+def pooled(comparisons: Iterable[Comparison]) -> Comparison:
+    """All pairs of several comparisons in one."""
+    ours, theirs = zip(*((each.ours, each.theirs) for each in comparisons), strict=True)
+    return Comparison(tuple(chain.from_iterable(ours)), tuple(chain.from_iterable(theirs)))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import yaml
 
 from cnnc.compiler import load
 from tests.bench.cold import blocks, chain
-from tests.bench.measure import Comparison, Row, interleave, process, seconds
+from tests.bench.measure import Comparison, Row, interleave, pooled, process, seconds
 from tests.bench.worst import measured
 
 
@@ -21,6 +21,11 @@ def test_the_ratio_is_taken_pair_by_pair():
 )
 def test_over_means_more_than_noise_explains(ours, over):
     assert Row("", Comparison(ours, (1.0,) * 9), budget=1.0).over is over
+
+
+def test_comparisons_are_pooled_pair_by_pair():
+    together = pooled([Comparison((1.0, 2.0), (2.0, 4.0)), Comparison((3.0,), (2.0,))])
+    assert together == Comparison((1.0, 2.0, 3.0), (2.0, 4.0, 2.0))
 
 
 def test_a_limit_in_seconds_holds_whatever_the_ratio():

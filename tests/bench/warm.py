@@ -12,11 +12,14 @@ from torch import nn
 import cnnc
 from tests.bench import nodes
 from tests.bench.cold import built
-from tests.bench.measure import ROOT, Row, interleave
+from tests.bench.measure import ROOT, Comparison, Row, interleave, pooled
 from tests.peers import INPUTS, PEERS, copy_parameters
 
 # Small enough that a step of the heaviest network ends within seconds on two cores.
 BATCHES = {"lenet": 64, "lenet_max": 64, "lenet_bn": 64, "vgg11": 1, "resnet152": 1}
+SESSIONS = 6
+"""Pairs of sessions for a latency, made in both orders. Two sessions of one file differ by up to 2 % for as long as they
+live, and the first of a pair was 1 % slower than the second."""
 
 
 def latency(folder: Path, networks: Sequence[str]) -> Iterator[Row]:
@@ -24,15 +27,22 @@ def latency(folder: Path, networks: Sequence[str]) -> Iterator[Row]:
     for name in networks:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             ours, theirs = built(ROOT / "specs" / f"{name}.yaml", Path(place)), exported(name, Path(place))
-            sample = np.random.default_rng(0).standard_normal((1, *shape_of(name)), dtype=np.float32)
-            comparison = interleave(runner(ours, sample), runner(theirs, sample), lasting=6)
-        yield Row(f"latency {name}", comparison, 1.0)
+            compared = [compare(ours, theirs, samples_of(name), turned=turn % 2 == 1) for turn in range(SESSIONS)]
+        yield Row(f"latency {name}", pooled(compared), 1.0)
 
 
-def shape_of(name: str) -> tuple[int, ...]:
-    """The shape of a network's input."""
-    shape = INPUTS[name] if name in INPUTS else cnnc.load(ROOT / "specs" / f"{name}.yaml").inputs[0].type.shape
-    return tuple(size or 64 for size in shape)
+def compare(ours: Path, theirs: Path, samples: Sequence[np.ndarray], *, turned: bool) -> Comparison:
+    """The times of two new sessions; `turned`: that of `theirs` is made first."""
+    made = {path: runner(path, samples) for path in ((theirs, ours) if turned else (ours, theirs))}
+    return interleave(made[ours], made[theirs], lasting=1, at_least=1)
+
+
+def samples_of(name: str) -> list[np.ndarray]:
+    """A random sample for each input of a network."""
+    inputs = cnnc.load(ROOT / "specs" / f"{name}.yaml").inputs
+    shapes = [INPUTS[name]] if name in INPUTS else [each.type.shape for each in inputs]
+    random = np.random.default_rng(0)
+    return [random.standard_normal((1, *(size or 64 for size in shape)), dtype=np.float32) for shape in shapes]
 
 
 def exported(name: str, folder: Path) -> Path:
@@ -43,12 +53,12 @@ def exported(name: str, folder: Path) -> Path:
     return path
 
 
-def runner(model: Path, sample: np.ndarray) -> Callable[[], object]:
+def runner(model: Path, samples: Sequence[np.ndarray]) -> Callable[[], object]:
     """One run of `model`, on one thread: two sessions whose idle threads spin would disturb each other."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    feed = {session.get_inputs()[0].name: sample}
+    feed = dict(zip((each.name for each in session.get_inputs()), samples, strict=True))
     return lambda: session.run(None, feed)
 
 
