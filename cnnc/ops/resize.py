@@ -73,7 +73,7 @@ class Upsample(Op):
     def to_onnx(self, o: OnnxBuilder, x: str, like: str | None = None) -> str:
         before, after = o.inputs[0].space, o.outputs[0].space
         if self.mode == "nearest" and self.factor is None and not all(map(_divides, before, after)):
-            for axis in (2, 3):
+            for axis in (3, 2):  # columns are copied one by one: before the rows are multiplied
                 x = o.op("Gather", x, self._nearest(o, x, axis, after[axis - 2], like), axis=axis)
             return x
         if self.mode == "bicubic":
@@ -109,9 +109,8 @@ class Upsample(Op):
         if after is not None:
             rows, count = o.constant([float(each) for each in range(after)]), o.constant([float(after)])
         else:
-            length = o.op("Shape", like or "", start=axis, end=axis + 1)
-            rows = o.op("Range", o.constant(0), o.op("Squeeze", length), o.constant(1))
-            rows, count = o.op("Cast", rows, to=FLOAT), o.op("Cast", length, to=FLOAT)
+            count = o.op("Cast", o.op("Shape", like or "", start=axis, end=axis + 1), to=FLOAT)
+            rows = o.op("Range", o.constant(0.0), o.op("Squeeze", count), o.constant(1.0))
         return o.op("Cast", o.op("Floor", o.op("Mul", rows, o.op("Div", size, count))), to=INT64)
 
     @property
