@@ -36,7 +36,7 @@ from cnnc.targets.choices import Target
 from cnnc.targets.loaded_module import prepared
 from cnnc.targets.loaded_onnx import LoadedOnnx
 from cnnc.targets.registry import TABLE, Made
-from cnnc.targets.torch_module import lower
+from cnnc.targets.torch_module import lower_blank
 from cnnc.verification.compare import NONE, Distance, Noise, compare, identical, worst
 from cnnc.verification.live_weights import enliven
 from cnnc.verification.memory_needed import batches_that_fit
@@ -148,7 +148,7 @@ class Verification:
 
     def _live(self) -> Answers:
         """Return results with live weights of the lowest gain that makes them sensitive enough, or else the best."""
-        module, found = lower(self.graph, seed=self.seed).eval(), dict[float, float]()
+        module, found = lower_blank(self.graph).eval(), dict[float, float]()
         for gain in GAINS:
             answers = self._with_gain(module, gain)
             if answers.sensitivity >= LEAST_SENSITIVITY:
