@@ -24,7 +24,11 @@ class Totals(NamedTuple):
 
 
 def totals(graph: Graph) -> Totals:
-    """Return the totals over all nodes of a graph."""
+    """Return the totals over all nodes of a graph; cached."""
+    return graph.derived(_totals)
+
+
+def _totals(graph: Graph) -> Totals:
     deployed = inference_nodes(graph)
     macs = [node.cost.macs for node in deployed]
     return Totals(

@@ -49,7 +49,8 @@ def receptive_fields(graph: Graph, input: str | None = None) -> dict[str, Field]
     height, width = source.type.space
     found = reaches(graph, source.name)
     sides = {reach: None for pair in found.values() for reach in pair}
-    tall, wide = ({reach: _side(reach, size) for reach in sides} for size in (height, width))
+    tall = {reach: _side(reach, height) for reach in sides}
+    wide = tall if width == height else {reach: _side(reach, width) for reach in sides}
     return {path: Field(tall[found[path][0]], wide[found[path][1]]) for path in found if path != source.name}
 
 
@@ -80,7 +81,9 @@ def _of(node: Node, types: Types, taken: list[tuple[int, Reaches]]) -> Reaches:
         seen = (through(_stretched(own[axis], types[index].space[axis], size), pair[axis]) for index, pair in taken)
         return reduce(union, seen)
 
-    return along(0), along(1)
+    tall = along(0)
+    square = own[0] == own[1] and all(len({*each.space}) == 1 for each in (*types, *node.outputs))
+    return tall, tall if square and all(pair[0] == pair[1] for _, pair in taken) else along(1)
 
 
 def _stretched(own: Reach | None, size: int | None, to: int | None) -> Reach | None:
