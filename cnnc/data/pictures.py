@@ -108,7 +108,9 @@ def prepare(picture: DecodedPicture, to: InputContract) -> NDArray[Any]:
     """
     if to.mode is None:
         raise CnncError.of(Code.MODEL_UNSUITED, f"the model's input {to.name!r} {list(to.shape)} is not a picture")
-    image = picture.image.convert(_MODES[to.mode])
+    image = picture.image
+    if image.mode != _MODES[to.mode]:  # otherwise `convert` copies it
+        image = image.convert(_MODES[to.mode])
     placed = place((image.height, image.width), to)
     image = _crop(picture.path, _resize(picture.path, image, placed.resized, to.interpolation), placed)
     _check_fit(picture.path, image, to)
