@@ -8,7 +8,7 @@ they check nothing again. An exported file is compared with the torch module bef
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 SpecLike = str | Path | Mapping[str, Any]
 
 
-class Checked(NamedTuple):
+@dataclass(frozen=True)
+class Checked:
     """The result of a check: the graph as far as it is known, and all diagnostics. `ok` means: there is no error."""
 
     path: str

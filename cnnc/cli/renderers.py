@@ -38,7 +38,7 @@ def _as_text(
 
 
 def _as_json(checked: "Checked", *, batch: int | None, **_: object) -> Shown:
-    import json
+    import json  # a check in text does not need it
 
     return Shown([json.dumps(checked.as_json(batch or 1))], [])
 

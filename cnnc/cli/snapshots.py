@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Snapshots:
         if self._against:
             graph = checked.graph
             difference = self._against.difference(checked.path, graph) if graph else self._against.emptied(checked.path)
-        return checked._replace(diagnostics=(*checked.diagnostics, difference)) if difference else checked
+        return replace(checked, diagnostics=(*checked.diagnostics, difference)) if difference else checked
 
     def write(self) -> None:
         """Write the snapshot, unless a spec is wrong; raises E405."""

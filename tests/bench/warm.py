@@ -29,7 +29,8 @@ def latency(folder: Path, networks: Sequence[str]) -> Iterator[Row]:
     for name in networks:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             ours, theirs = built(ROOT / "specs" / f"{name}.yaml", Path(place)), exported(name, Path(place))
-            compared = [compare(ours, theirs, samples_of(name), turned=turn % 2 == 1) for turn in range(SESSIONS)]
+            samples = samples_of(name)
+            compared = [compare(ours, theirs, samples, turned=turn % 2 == 1) for turn in range(SESSIONS)]
         yield Row(f"latency {name}", pooled(compared), MORE.get(name, 1.0))
 
 
