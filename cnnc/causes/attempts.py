@@ -106,7 +106,7 @@ def _with_inputs(spec: Spec, types: Mapping[str, TensorType]) -> Spec | None:
     changed = {
         name: _shaped(value, types[name]) if name in types else value for name, value in spec.inputs.data.items()
     }
-    return replace(spec, inputs=replace(spec.inputs, data=changed))
+    return spec._replace(inputs=replace(spec.inputs, data=changed))
 
 
 def _shaped(value: Value, type: TensorType) -> Value:

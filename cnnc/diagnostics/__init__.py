@@ -155,6 +155,13 @@ class Span(NamedTuple):
         return self.path or f"{self.source.name}:{self.line}:{self.column}"
 
 
+class Allow(NamedTuple):
+    """A code in an `allow` of a spec: this warning is silenced."""
+
+    code: Code
+    span: Span
+
+
 class Note(NamedTuple):
     """A second place, or a remark, that explains a diagnostic."""
 
@@ -234,7 +241,7 @@ class Diagnostic:
     fix: Fix | None = field(default=None, compare=False, repr=False)
     choices: tuple[Advice, ...] = field(default=(), compare=False, repr=False)
     denied: bool = False
-    allows: "tuple[Allow, ...]" = ()
+    allows: tuple[Allow, ...] = ()
     origin: object = field(default=None, compare=False, repr=False)
 
     @property
@@ -245,14 +252,6 @@ class Diagnostic:
     def __str__(self) -> str:
         place = f"{self.span}: " if self.span else ""
         return f"{place}{self.severity}[{self.code}]: {self.message}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Allow:
-    """A code in an `allow` of a spec: this warning is silenced."""
-
-    code: Code
-    span: Span
 
 
 def counted(number: int, noun: str) -> str:

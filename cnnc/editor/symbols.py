@@ -15,7 +15,7 @@ from cnnc.editor.sections import Section, WrittenNode, mapping
 from cnnc.expressions.grammar import Expression
 from cnnc.expressions.parse_cache import TEXTS
 from cnnc.expressions.strings import place_in
-from cnnc.language.foreign_nodes import WORDS
+from cnnc.language.model import WORDS
 from cnnc.text.value import Value
 
 

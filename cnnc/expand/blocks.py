@@ -90,7 +90,13 @@ def enter(block: Block, instance: Instance, variables: Mapping[str, object], all
     given = [Bound({"": wire}, failed=wire.type is None) for wire in wires]
     inputs: dict[str, Binding] = dict(zip(block.inputs, given, strict=True))
     spans = dict.fromkeys(block.inputs, block.span)
-    local = Names(inputs, spans, block.index_names, scope.local, given[0] if len(given) == 1 else None)
+    local = Names(
+        inputs,
+        spans,
+        by_index=block.index_names,
+        around=scope.local,
+        last=given[0] if len(given) == 1 else None,
+    )
     note = Note(f"in `{path}`" if item.body else f"in `{path}`, an instance of `{item.op}`", item.span)
     inside = (*scope.inside, item.op)
     shared = f"{shares}." if shares else ""

@@ -6,7 +6,6 @@ item of the scope around it: its nodes are contiguous.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain, repeat
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ from cnnc.diagnostics import CnncError, Code, Diagnostic, Note
 from cnnc.expand.blocks import Blocks, Instance, block_outputs, enter, next_inputs
 from cnnc.expand.infer_node import Inference, Written
 from cnnc.expand.limits import Estimate, count_links, count_step, require_room
-from cnnc.expand.order import in_order
 from cnnc.expand.parameters import attributes, condition, instances, parameters, rounds
 from cnnc.expand.reading import Passage, Reader, Unit
 from cnnc.expand.references import InputReference, find_wire, hidden_inputs, known_wire, needs
@@ -106,6 +104,10 @@ class Expander:
 
     def _settle(self, waiting: Waiting, scope: Scope) -> None:
         """Build the waiting items of a scope that has been read; items on a cycle are reported and fail."""
+        if not waiting:
+            return
+        from cnnc.expand.order import in_order  # most networks are written in order, and do not need it
+
         order = in_order(tuple(waiting), scope.local)
         self._build_waiting(order.first, waiting)
         for cycle in order.cycles:
@@ -165,7 +167,7 @@ class Expander:
     def _repeat(self, unit: Unit, wires: Wires) -> BuiltUnit:
         """Build the instances `path.0`, `path.1` …, each the input of the next."""
         item, scope, path = unit.item, unit.scope, unit.path
-        single = replace(item, repeat=None, name=None, when=None)
+        single = item._replace(repeat=None, name=None, when=None)
         inners = instances(item, scope)
         if unit.acts is None:
             message = f"`act` needs the number of instances of `{item.op}`, which depends on nodes further down"

@@ -5,12 +5,10 @@ reports diagnostics. The refusal of an op becomes a diagnostic with the data for
 """
 
 import re
-from dataclasses import dataclass, field
 from math import prod
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cnnc.diagnostics import Allow, Code, Diagnostic, Note, Report, Span, counted
-from cnnc.expand.edits import Edits
 from cnnc.expand.limits import count_links, require_room
 from cnnc.expand.references import hidden_inputs
 from cnnc.expand.scope import FAILED, Bound, Scope, Wire, Wires
@@ -23,6 +21,9 @@ from cnnc.ops import registry
 from cnnc.ops.base import Cost, Op, Refusal
 from cnnc.ops.types import TensorType, Types
 from cnnc.text.value import Value
+
+if TYPE_CHECKING:
+    from cnnc.expand.edits import Edits
 
 MAX_PARAMS = 10**10
 MAX_ELEMENTS = 10**10
@@ -70,25 +71,22 @@ class Refused(NamedTuple):
         return tuple(wire.type for wire in self.wires if wire.type is not None)
 
 
-@dataclass(eq=False, repr=False, slots=True)
 class Inference:
     """The nodes checked so far, their scopes, and their totals."""
 
-    nodes: list[Node] = field(default_factory=list)
-    scopes: dict[str, str] = field(default_factory=dict)
-    boundaries: dict[str, Boundary] = field(default_factory=dict)
-    allows: dict[str, tuple[Allow, ...]] = field(default_factory=dict)
-    failures: int = 0
-    work: Work = field(default_factory=Work)
-    edits: Edits = field(default_factory=dict)
-    sharing: Sharing = field(init=False)
-    _params: int = 0
-    _ops: dict[int, tuple[Value, Op]] = field(default_factory=dict)
-    _inferred: dict[tuple[int, Types], tuple[Op, Types, Cost]] = field(default_factory=dict)
-    _allowed: dict[tuple[int, int], tuple[tuple[Allow, ...], ...]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
+    def __init__(self, work: Work, edits: "Edits | None" = None) -> None:
+        self.nodes: list[Node] = []
+        self.scopes: dict[str, str] = {}
+        self.boundaries: dict[str, Boundary] = {}
+        self.allows: dict[str, tuple[Allow, ...]] = {}
+        self.failures = 0
+        self.work = work
+        self.edits: Edits = edits or {}
         self.sharing = Sharing(self.nodes, self.scopes)
+        self._params = 0
+        self._ops: dict[int, tuple[Value, Op]] = {}
+        self._inferred: dict[tuple[int, Types], tuple[Op, Types, Cost]] = {}
+        self._allowed: dict[tuple[int, int], tuple[tuple[Allow, ...], ...]] = {}
 
     def add(self, written: Written, path: str, wires: Wires, scope: Scope, shares: str | None = None) -> Bound:
         """Check the node `path` and return the `Bound` for its name; the outputs of a node that fails are unknown.

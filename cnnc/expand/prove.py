@@ -7,13 +7,12 @@ Errors that only follow from a failed node are not reported.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnc.analysis.cost import FLOAT, totals
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span, counted
 from cnnc.diagnostics.suggestions import did_you_mean
 from cnnc.expand.blocks import Blocks, Instance
-from cnnc.expand.edits import NOTHING, Edits
 from cnnc.expand.expander import Expander
 from cnnc.expand.hints import Hints
 from cnnc.expand.infer_node import Inference
@@ -27,6 +26,9 @@ from cnnc.graph.graph import Graph, Node, Ref
 from cnnc.language.model import Item, Spec
 from cnnc.text.value import Value
 
+if TYPE_CHECKING:
+    from cnnc.expand.edits import Edits
+
 _OF_CLASSES = "only classes, probabilities and segmentations have labels; one channel is a segmentation of two classes"
 
 
@@ -35,7 +37,7 @@ def prove(
     overrides: Mapping[str, Value],
     report: Report,
     *,
-    edits: Edits = NOTHING,
+    edits: "Edits | None" = None,
     work: Work | None = None,
 ) -> Graph | None:
     """Expand the whole network and infer its shapes; None if its outputs cannot be known.
@@ -49,7 +51,7 @@ def prove(
         if spec.inputs is None:
             _rehearse_items(spec, variables, hints, work)
             return None
-        return _prove(spec, spec.inputs, variables, hints, Inference(work=work, edits=edits))
+        return _prove(spec, spec.inputs, variables, hints, Inference(work, edits))
     except OutOfWork as error:
         hints(error.diagnostic())
         return None
@@ -99,7 +101,7 @@ def _rehearse_items(spec: Spec, variables: Variables, report: Report, work: Work
         if diagnostic.code not in (Code.UNKNOWN_NODE, Code.FAILED_EXPRESSION):  # it may refer to an input
             report(diagnostic)
 
-    blocks, inference = Blocks(spec.blocks), Inference(work=work)
+    blocks, inference = Blocks(spec.blocks), Inference(work)
     Expander(blocks, inference).expand_items(spec.items, Scope("", Names(last=FAILED), report_sure, variables, work))
     _rehearse_blocks(blocks, inference, report)
 
@@ -115,7 +117,7 @@ def _rehearse_blocks(blocks: Blocks, used: Inference, report: Report) -> None:
             item = Item(name, block.span, Value({}, block.span))
             wires = tuple(UNKNOWN_WIRE for _ in block.inputs)
             instance = Instance(item, name, wires, Scope("", Names(), report_plainly, {}, used.work))
-            expander = Expander(blocks, Inference(work=used.work), rehearsed=True)
+            expander = Expander(blocks, Inference(used.work), rehearsed=True)
             expander.expand_block(block, instance, {}, {}, block.params.keys())
 
 

@@ -7,7 +7,6 @@ or a name may use the sizes of nodes above it, so the caller binds each unit bef
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Fix, Write
@@ -82,15 +81,15 @@ class Reader:
             if not condition(item.when, scope):
                 yield from self._leave(item, scope)
                 return
-            item = replace(item, when=None)
+            item = item._replace(when=None)
         is_open = item.op == "each" and (item.name is None or named_by_round(item))
         if item.repeat is not None and (is_open or by_instance(item, item.name)):
             if takes_indices(item, scope) and "0" in scope.local.given:
-                item = replace(item, name=None)  # each instance has the next index
+                item = item._replace(name=None)  # each instance has the next index
             for variables in indices(item, scope):
                 inner = scope.with_variables(variables)
-                yield from self._items([replace(item, repeat=None)], inner)
-                item = replace(item, source=self._handed_on(item, inner))
+                yield from self._items([item._replace(repeat=None)], inner)
+                item = item._replace(source=self._handed_on(item, inner))
         elif is_open:
             yield from self._rounds(item, scope)
         else:
@@ -122,8 +121,8 @@ class Reader:
             for variables in rounds(item, scope):
                 count_step(item.span, scope)
                 inner = scope.with_variables(variables)
-                yield from self._items([replace(item, op="group")], inner)
-                item = replace(item, source=self._handed_on(item, inner))
+                yield from self._items([item._replace(op="group")], inner)
+                item = item._replace(source=self._handed_on(item, inner))
             return
         if item.source is not None:
             sources = self._sources(item, scope)

@@ -6,7 +6,7 @@ The rounds of an `each` without a name share the `Names` of one scope and differ
 
 from collections import ChainMap, Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final, NamedTuple, NoReturn, cast
 
 from cnnc.diagnostics import Allow, CnncError, Code, Diagnostic, Fix, Note, Report, Span
@@ -43,7 +43,6 @@ class Bound(NamedTuple):
 FAILED = Bound({}, failed=True)
 
 
-@dataclass(eq=False, repr=False, slots=True)
 class Pending:
     """The binding of an item that waits for `needs`: names in its scope, or other waiting items.
 
@@ -51,37 +50,50 @@ class Pending:
     the node's input, and has no name of its own.
     """
 
-    name: str
-    span: Span
-    needs: tuple["str | Pending", ...]
-    passage: bool = False
-    bound: Bound | None = None
+    __slots__ = ("bound", "name", "needs", "passage", "span")
+
+    def __init__(self, name: str, span: Span, needs: tuple["str | Pending", ...], *, passage: bool = False) -> None:
+        self.name = name
+        self.span = span
+        self.needs = needs
+        self.passage = passage
+        self.bound: Bound | None = None
 
 
 Binding = Bound | Pending
 
 
-@dataclass(eq=False, repr=False, slots=True)
 class Names:
     """The names of one scope. The reader claims them, in the order of the file; the expander binds them.
 
-    `last` is the value that an item without a `from` takes: at first the scope's only input, then the item before.
+    `bindings` and `given` are at first those of the scope's inputs. `around` is the enclosing scope, not visible from
+    here; it is used in help lines. `last` is the value that an item without a `from` takes: at first the scope's only
+    input, then the item before.
     """
 
-    bindings: dict[str, Binding] = field(default_factory=dict)  # at first those of the scope's inputs
-    given: dict[str, Span] = field(default_factory=dict)
-    by_index: bool = False
-    around: "Names | None" = None  # the enclosing scope, not visible from here; used in help lines
-    last: Binding | None = None
-    absent: dict[str, Binding] = field(default_factory=dict)  # the names of left-out nodes
-    nameless: set[str] = field(default_factory=set)  # the ops of left-out nodes without a name; used in help lines
-    rounds: list[dict[Span, str]] = field(default_factory=list)  # default names by item; one for each `each` around
-    lost: bool = False  # an item failed before its names were known, so an unknown name may be its name
-    _reserved: frozenset[str] = frozenset()
-    _ahead: Counter[str] = field(default_factory=Counter)
-    _count: int = 0
-    _defaults: Counter[str] = field(default_factory=Counter)
-    _items: dict[str, Span] = field(default_factory=dict)  # the items of the default names given in rounds
+    def __init__(
+        self,
+        bindings: dict[str, Binding] | None = None,
+        given: dict[str, Span] | None = None,
+        *,
+        by_index: bool = False,
+        around: "Names | None" = None,
+        last: Binding | None = None,
+    ) -> None:
+        self.bindings = {} if bindings is None else bindings
+        self.given = {} if given is None else given
+        self.by_index = by_index
+        self.around = around
+        self.last = last
+        self.absent: dict[str, Binding] = {}  # the names of left-out nodes
+        self.nameless: set[str] = set()  # the ops of left-out nodes without a name; used in help lines
+        self.rounds: list[dict[Span, str]] = []  # default names by item; one for each `each` around
+        self.lost = False  # an item failed before its names were known, so an unknown name may be its name
+        self._reserved: frozenset[str] = frozenset()
+        self._ahead: Counter[str] = Counter()
+        self._count = 0
+        self._defaults: Counter[str] = Counter()
+        self._items: dict[str, Span] = {}  # the items of the default names given in rounds
 
     def find(self, name: str) -> Binding | None:
         """The current binding of a name; None if it is not known yet."""

@@ -5,31 +5,34 @@ named item. What cannot be shared is E315.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Span
 from cnnc.expand.references import InputReference, bound, wire
 from cnnc.expand.scope import Scope, fail
 from cnnc.graph.graph import Node
 from cnnc.language.model import Item
-from cnnc.ops.recorder import RecordedCall, registered
 from cnnc.ops.types import Types
 
+if TYPE_CHECKING:
+    from cnnc.ops.recorder import RecordedCall
 
-@dataclass(eq=False, repr=False, slots=True)
+
 class Sharing:
     """The nodes so far with the types of their inputs, and the scopes.
 
     `repeated` holds the paths of every `repeat` and every `each` with a name, `acts` the activation after a node.
     """
 
-    nodes: list[Node]
-    scopes: dict[str, str]
-    inputs: list[Types] = field(default_factory=list)
-    repeated: set[str] = field(default_factory=set)
-    acts: dict[str, str] = field(default_factory=dict)
-    _index: dict[str, int] = field(default_factory=dict)
-    _indexed: int = 0
+    def __init__(self, nodes: list[Node], scopes: dict[str, str]) -> None:
+        self.nodes = nodes
+        self.scopes = scopes
+        self.inputs: list[Types] = []
+        self.repeated: set[str] = set()
+        self.acts: dict[str, str] = {}
+        self._index: dict[str, int] = {}
+        self._indexed = 0
 
     def named(self, source: InputReference, item: Item, scope: Scope, *, is_op: bool) -> str | None:
         """The path of the item that a `share` names; None if it failed. Raises CnncError if it cannot be shared."""
@@ -59,6 +62,8 @@ class Sharing:
     def shared(self, node: Node, inputs: Types, path: str, named: Span | None) -> Node | Diagnostic:
         """The node with the parameters of the node at `path`, or what prevents that; `named` is its own `share`."""
         place = named or node.span
+        from cnnc.ops.recorder import registered  # a network without shared parameters does not need it
+
         if not (node.cost.params or node.cost.buffers):
             return _fault(f"`{node.path}` has no parameters to share", place, "remove `share`") if named else node
         if not self._known(path):
@@ -90,7 +95,7 @@ def _fault(message: str, at: Span | None, help: str, notes: Sequence[Note] = ())
     return Diagnostic(Code.UNSHARABLE, message, at, notes=tuple(notes), help=help)
 
 
-def _difference(ours: Sequence[RecordedCall], theirs: Sequence[RecordedCall]) -> str | None:
+def _difference(ours: "Sequence[RecordedCall]", theirs: "Sequence[RecordedCall]") -> str | None:
     """How the modules and tensors that two nodes register differ; None if they are equal."""
     if [each[:2] for each in ours] != [each[:2] for each in theirs]:
         kinds = [", ".join(each.what for each in steps) or "nothing" for steps in (ours, theirs)]

@@ -5,8 +5,6 @@ and so does each element of a list that is created, compared, searched or passed
 This limits the total, which limits on single values cannot do.
 """
 
-from dataclasses import dataclass, field
-
 from cnnc.diagnostics import Code, Diagnostic, Span
 
 MAX_OPERATIONS = 3_000_000
@@ -28,14 +26,14 @@ class OutOfWork(Exception):
         return Diagnostic(Code.FAILED_EXPRESSION, message, self.span, help=way_out)
 
 
-@dataclass(eq=False, repr=False, slots=True)
 class Work:
     """The remaining operations of one check, and its counts of nodes and links, including those of unused blocks."""
 
-    left: int = field(default_factory=lambda: MAX_OPERATIONS)
-    steps: int = 0  # of the expansion
-    nodes: int = 0  # with those that failed
-    links: int = 0  # inputs and outputs
+    def __init__(self, left: int | None = None) -> None:
+        self.left = MAX_OPERATIONS if left is None else left
+        self.steps = 0  # of the expansion
+        self.nodes = 0  # with those that failed
+        self.links = 0  # inputs and outputs
 
     def spend(self, operations: int) -> None:
         """Use up operations; raises OutOfWork if too few are left."""

@@ -7,7 +7,7 @@ expression. No code is executed, and the size of every result is limited.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from keyword import iskeyword
 from typing import Any
 
@@ -98,14 +98,16 @@ def evaluate_value(value: Value, lookup: Lookup) -> Value:
     return result
 
 
-@dataclass(eq=False, repr=False, slots=True)
 class _Replacement:
     """One walk over a tree. `room` is the number of elements that its lists may still have in total."""
 
-    lookup: Lookup
-    room: int = MAX_ELEMENTS
-    failed: bool = False
-    found: list[Diagnostic] = field(default_factory=list)  # not the errors, whose frames would keep this walk alive
+    __slots__ = ("failed", "found", "lookup", "room")
+
+    def __init__(self, lookup: Lookup) -> None:
+        self.lookup = lookup
+        self.room = MAX_ELEMENTS
+        self.failed = False
+        self.found: list[Diagnostic] = []  # not the errors, whose frames would keep this walk alive
 
     def of(self, value: Value) -> Value:
         match value.data:

@@ -14,13 +14,13 @@ from cnnc.diagnostics import Advice, Fix, Remove, Span, Write
 from cnnc.diagnostics.suggestions import is_default, known_as, mistyped, nearest, needless, plain_name, respelt
 from cnnc.language.foreign_axes import OURS, Counted, axis_of, shape_of, without_batch
 from cnnc.language.foreign_ops import help_for
+from cnnc.language.model import WORDS
 from cnnc.language.validate import show
 from cnnc.ops import registry
 from cnnc.ops.activation_names import ACTIVATIONS
 from cnnc.ops.base import Op
 from cnnc.text.value import Value
 
-WORDS = ("name", "from", "when", "repeat", "share", "allow")
 LONGEST = 200  # characters of a line that a help proposes
 OPS = (*registry.PLACES, "group", "each")
 

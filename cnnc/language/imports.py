@@ -124,7 +124,7 @@ class _Loader:
             if name in self.blocks:
                 other = self.blocks[name].span
                 self.report(given_twice(name, block.span, other))
-            self.blocks[name] = replace(block, allow=(*block.allow, *allow)) if allow else block
+            self.blocks[name] = block._replace(allow=(*block.allow, *allow)) if allow else block
         if library.use:
             self.load(path.parent, library.use, trail)
 

@@ -1,12 +1,11 @@
-"""The pydantic models of the parts of a spec file, and the frozen dataclasses that the rest of the compiler uses.
+"""The pydantic models of the parts of a spec file, and the named tuples that the rest of the compiler uses.
 
 The models check keys and plain values; parts that may contain expressions or nodes stay a `Value`.
 `cnnc.language.parse` reads nodes one by one, so that every error has its own place.
 """
 
 import re
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -131,8 +130,10 @@ class OutputPart(Part):
         return self
 
 
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Item:
+WORDS = ("name", "from", "when", "repeat", "share", "allow")  # of every node
+
+
+class Item(NamedTuple):
     """One entry of a list of nodes: an op, an instance of a block, a `group` or an `each`.
 
     `attributes` holds all attributes except `name`, `from`, `when`, `repeat`, `share` and `allow`. A group or an `each`
@@ -154,14 +155,13 @@ class Item:
     allow: tuple[Allow, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Block:
+class Block(NamedTuple):
     """A parsed block. A param whose default is null must be set by each instance."""
 
     name: str
     span: Span
     items: tuple[Item, ...]
-    params: dict[str, Value] = field(default_factory=dict)
+    params: dict[str, Value]
     inputs: tuple[str, ...] = ("input",)
     outputs: dict[str, Value] | None = None
     index_names: bool = False
@@ -169,8 +169,7 @@ class Block:
     allow: tuple[Allow, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Spec:
+class Spec(NamedTuple):
     """A parsed spec: the text is well-formed, and the names of all ops, attributes and blocks are known.
 
     A library is a file with only blocks: it has no inputs and no items, and gives no graph.

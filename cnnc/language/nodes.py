@@ -1,7 +1,7 @@
 """Reads blocks and nodes from the values of a spec.
 
 Takes `Value`s and returns `Block`s and `Item`s. A part that cannot be read becomes a broken item, so that the rest can
-still be checked. `cnnc.language.known_names` checks that ops and attributes exist, once all blocks are known.
+still be checked. `cnnc.language.parse` checks that ops and attributes exist, once all blocks are known.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,7 @@ from cnnc.diagnostics import Code, Diagnostic, Note, Report, Span
 from cnnc.diagnostics.json_help import in_braces
 from cnnc.diagnostics.suggestions import did_you_mean
 from cnnc.language.allow import read_allow
-from cnnc.language.foreign_nodes import WORDS, several_ops
-from cnnc.language.model import Block, BlockPart, Item
+from cnnc.language.model import WORDS, Block, BlockPart, Item
 from cnnc.language.names import COUNTERS, IN_OVER, check_name
 from cnnc.language.validate import meant, quote, salvage, show
 from cnnc.ops import registry
@@ -62,7 +61,7 @@ def read_block(name: str, span: Span, value: Value, report: Report) -> Block:
     value = Value({}, value.span) if value.data is None else value  # `name:` without a value
     part = salvage(BlockPart, value, f"block {quote(name)}", report)
     if part is None:
-        return Block(name, span, (_broken(span, value),))
+        return Block(name, span, (_broken(span, value),), {})
     return _block(part, name, span, value, report)
 
 
@@ -214,6 +213,8 @@ def _malformed(value: Value, report: Report) -> Item:
         if isinstance(op, str) and op in registry.PLACES:  # `type: conv`, as in other frameworks
             help = f"write the op as the key: `- {op}: {{{second}: …}}`"
         else:
+            from cnnc.language.foreign_nodes import several_ops  # a spec without errors does not need it
+
             indent = f"indent the attributes of `{first}`, or write `- {first}: {{{second}: …}}`"
             help = several_ops(value.plain()) or indent
         span = value.keys[second]

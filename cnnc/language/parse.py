@@ -4,9 +4,7 @@ Takes the `Value` of a whole file; returns a `Spec` and reports every error that
 cannot be read becomes a broken `Item`, so that the rest can still be checked; misspelt names are corrected.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Iterable, Mapping
 
 from cnnc.diagnostics import Code, Diagnostic, Note, Report, Source
 from cnnc.diagnostics.json_help import in_braces
@@ -41,8 +39,8 @@ def parse(source: Source, root: Value, report: Report, read: Read = read) -> Spe
     if header is None or not check_version(header.cnnc, root, report):
         return None
     known = _all_blocks(source, header, report, read)
-    items = known.mended(read_items(header.nodes, report) if header.nodes else (), report)
-    blocks = {name: replace(each, items=known.mended(each.items, report)) for name, each in known.blocks.items()}
+    items = _mended(read_items(header.nodes, report) if header.nodes else (), known, report)
+    blocks = {name: each._replace(items=_mended(each.items, known, report)) for name, each in known.blocks.items()}
     check_recursion(blocks, report)
     if header.nodes is None and not library:
         node = {"conv": {"out": 6, "kernel": 5}}
@@ -86,6 +84,23 @@ def _all_blocks(source: Source, header: Header, report: Report, read: Read) -> K
     return Known({**used, **blocks}, complete=not faults)
 
 
+def _mended(items: Iterable[Item], known: Known, report: Report) -> tuple[Item, ...]:
+    """The items with unknown names corrected, after reporting them."""
+    found = []
+    for each in items:
+        if each.body is not None:
+            body = each.body._replace(items=_mended(each.body.items, known, report))
+            found.append(each._replace(body=body))
+            continue
+        item = known.with_own_share(each)
+        if not known.knows(item):
+            from cnnc.language.unknown_names import corrected  # a spec without errors does not need it
+
+            item = corrected(item, known, report)
+        found.append(item)
+    return tuple(found)
+
+
 def _inputs(header: Header, root: Value, report: Report) -> Value | None:
     if header.input and header.inputs:
         report(
@@ -123,6 +138,10 @@ def check_recursion(blocks: Mapping[str, Block], report: Report) -> None:
         for item in _flat(block.items)
         if item.op in blocks
     }
+    if not spans:
+        return
+    from graphlib import CycleError, TopologicalSorter  # most specs do not need it
+
     inside: dict[str, set[str]] = {}
     for a, b in spans:
         inside.setdefault(a, set()).add(b)

@@ -1,6 +1,5 @@
 """Check the version of the spec language, the key `cnnc` at the top level of every file, and say how to add a key."""
 
-import json
 from typing import Any
 
 from cnnc.diagnostics import Code, Diagnostic, Fix, Report, Span, Write
@@ -41,4 +40,6 @@ def added(root: Value, key: str, value: Any) -> str:
     """Return a key and its value as they are added: in JSON after the first brace, with a comma."""
     if root.span.path or not in_braces(root.span.source):
         return f"`{key}: {show(value)}`"
+    import json  # slow to import; a spec without errors does not need it
+
     return f"`{json.dumps(key)}: {json.dumps(value)},` after the first brace"

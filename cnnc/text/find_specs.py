@@ -6,7 +6,6 @@ counts.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from glob import glob, has_magic
 from itertools import islice, pairwise
 from os import walk
 from os.path import exists, isdir, isfile  # these return False for an invalid name, where pathlib raises
@@ -42,8 +41,7 @@ def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda pa
     passed_over: dict[str, None] = {}
     emptied: dict[str, None] = {}
     for each in given:
-        paths = sorted(glob(each, recursive=True)) if has_magic(each) and not exists(each) else [each]
-        for path in paths or [each]:
+        for path in [each] if exists(each) else _matches(each):
             if path == "-" or not isdir(path):
                 specs[path] = None
                 continue
@@ -56,6 +54,13 @@ def find_specs(given: Iterable[str], left_out: Callable[[str], bool] = lambda pa
                 specs |= dict.fromkeys(found or [path])
             passed_over |= dict.fromkeys(file for file in files if file not in found)
     return FoundSpecs(tuple(specs), tuple(each for each in passed_over if each not in specs), tuple(emptied))
+
+
+def _matches(pattern: str) -> list[str]:
+    """The files that a glob matches, or the pattern itself if there are none."""
+    from glob import glob, has_magic  # slow to import; a path that exists does not need it
+
+    return (sorted(glob(pattern, recursive=True)) if has_magic(pattern) else []) or [pattern]
 
 
 def files_in(folder: str, most_folders: int | None = None) -> Iterator[Path]:
