@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import accumulate, takewhile
 
+_NARROW = "\u0300"
+"""The first character that may not take one column; `×` is below it."""
+
 
 def width(text: str) -> int:
     """Return the number of columns that `text` takes."""
-    return len(text) if text.isascii() else sum(map(_columns, text))
+    return len(text) if text.isascii() or max(text) < _NARROW else sum(map(_columns, text))
 
 
 def widest(texts: Iterable[str]) -> int:

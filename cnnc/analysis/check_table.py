@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnnc.analysis.check_report import Order, Row, rows
 from cnnc.analysis.cost import Totals, totals
-from cnnc.columns import end, left, right, start, widest
+from cnnc.columns import end, left, start, widest
 from cnnc.diagnostics import listed
 from cnnc.graph.graph import Graph
 
@@ -107,11 +107,9 @@ def _fitted(cells: Sequence[tuple[str, ...]], *, whole: bool) -> list[str]:
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    parts = [
-        left(_clip(cell, width), width) if index < TEXTS else right(cell, width)
-        for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
-    return "  ".join(parts).rstrip()
+    texts = [left(_clip(cell, width), width) for cell, width in zip(cells[:TEXTS], widths, strict=False)]
+    numbers = [cell.rjust(width) for cell, width in zip(cells[TEXTS:], widths[TEXTS:], strict=True)]
+    return "  ".join([*texts, *numbers]).rstrip()
 
 
 def _footnote(graph: Graph, sums: Totals, batch: int) -> str:

@@ -27,10 +27,10 @@ COLOURS: Final = {
 _OF_FAMILY: Final = {
     **dict.fromkeys(("conv", "conv_transpose"), "convolution"),
     **dict.fromkeys(("linear", "tokens"), "linear, attention"),
-    **dict.fromkeys(("pool", "adaptive_pool", "global_pool", "resize"), "pooling, resizing"),
+    **dict.fromkeys(("pool", "avg_pool", "adaptive_pool", "global_pool", "resize"), "pooling, resizing"),
     "norm": "normalisation",
     **dict.fromkeys((*ACTIVATION_FAMILIES, "gate"), "activation"),
-    **dict.fromkeys(("arithmetic", "merge"), "joining"),
+    **dict.fromkeys(("arithmetic", "merge", "split"), "joining"),
 }
 _WIDTHS: Final = (
     "569 569 727 1139 1139 1821 1366 391 682 682 797 1196 569 682 569 569 1139 1139 1139 1139 1139 1139 1139 1139 1139 "

@@ -6,6 +6,7 @@ Takes a mapping `Value` and a model; returns an instance, or None after one diag
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -89,14 +90,15 @@ def meant(model: type[BaseModel], value: Value) -> dict[str, str]:
 
 def _read(model: type[M], value: Value) -> M:
     """The instance of `model` that a mapping describes; raises ValidationError."""
-    fields = model.model_fields
     assert isinstance(value.data, dict)
-    return model.model_validate(
-        {
-            key: item if key in fields and fields[key].annotation in (Value, Value | None) else item.plain()
-            for key, item in value.data.items()
-        }
-    )
+    unread = _unread(model)
+    return model.model_validate({key: item if key in unread else item.plain() for key, item in value.data.items()})
+
+
+@cache
+def _unread(model: type[BaseModel]) -> frozenset[str]:
+    """The fields that stay a `Value`."""
+    return frozenset(name for name, field in model.model_fields.items() if field.annotation in (Value, Value | None))
 
 
 def show(data: object) -> str:

@@ -141,3 +141,8 @@ def divided(size: int | None, wanted: int) -> Reach | None:
         return None
     starts = tuple(i * step // period for i in range(period))
     return Reach(step, starts, tuple(-(-(i + 1) * step // period) - 1 for i in range(period)))
+
+
+def besides(axis: int) -> Reaches:
+    """Positions map to themselves, except along the joined or split axis, where they depend on the part."""
+    return (None if axis == 1 else ITSELF, None if axis == 2 else ITSELF)

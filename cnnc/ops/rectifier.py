@@ -9,6 +9,18 @@ from cnnc.ops.base import Cost, Elementwise, OnnxBuilder, TorchBuilder
 from cnnc.ops.types import TensorType
 
 
+class Relu6(Elementwise):
+    """min(max(0, x), 6) (Krizhevsky, 2010)."""
+
+    name: ClassVar[str] = "relu6"
+
+    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
+        return t.module("ReLU6", x)
+
+    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
+        return o.op("Clip", x, o.constant(0.0), o.constant(6.0))
+
+
 class LeakyRelu(Elementwise):
     """x if it is positive, otherwise slope·x (Maas et al., 2013)."""
 

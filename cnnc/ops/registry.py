@@ -8,11 +8,8 @@ from cnnc.ops.base import Op
 FAMILIES: dict[str, dict[str, str]] = {
     "conv": {"conv": "Conv"},
     "conv_transpose": {"conv_transpose": "ConvTranspose"},
-    "pool": {
-        "max_pool": "MaxPool",
-        "avg_pool": "AvgPool",
-        "lp_pool": "LpPool",
-    },
+    "pool": {"max_pool": "MaxPool"},
+    "avg_pool": {"avg_pool": "AvgPool", "lp_pool": "LpPool"},
     "adaptive_pool": {"adaptive_avg_pool": "AdaptiveAvgPool", "adaptive_max_pool": "AdaptiveMaxPool"},
     "global_pool": {"global_avg_pool": "GlobalAvgPool", "global_max_pool": "GlobalMaxPool"},
     "norm": {
@@ -24,8 +21,9 @@ FAMILIES: dict[str, dict[str, str]] = {
     },
     "linear": {"linear": "Linear", "scale": "Scale"},
     "regularise": {"dropout": "Dropout", "drop_path": "DropPath"},
-    "relu": {"relu": "Relu", "relu6": "Relu6"},
+    "relu": {"relu": "Relu"},
     "rectifier": {
+        "relu6": "Relu6",
         "leaky_relu": "LeakyRelu",
         "prelu": "Prelu",
         "elu": "Elu",
@@ -65,9 +63,16 @@ FAMILIES: dict[str, dict[str, str]] = {
         "affine": "Affine",
     },
     "reduce": {"mean": "Mean", "sum": "Sum", "amax": "Amax", "l2_norm": "L2Norm"},
-    "merge": {"concat": "Concat", "split": "Split"},
-    "shape": {"flatten": "Flatten", "reshape": "Reshape"},
-    "move": {"permute": "Permute", "channel_shuffle": "ChannelShuffle", "pad": "Pad", "identity": "Identity"},
+    "merge": {"concat": "Concat"},
+    "split": {"split": "Split"},
+    "flatten": {"flatten": "Flatten"},
+    "move": {
+        "reshape": "Reshape",
+        "permute": "Permute",
+        "channel_shuffle": "ChannelShuffle",
+        "pad": "Pad",
+        "identity": "Identity",
+    },
     "tokens": {"tokens": "Tokens", "untokens": "Untokens", "matmul": "Matmul", "attention": "Attention"},
     "source": {"parameter": "Parameter", "constant": "Constant"},
     "cut": {"slice": "Slice", "crop": "Crop"},
@@ -76,13 +81,14 @@ FAMILIES: dict[str, dict[str, str]] = {
 TITLES = {
     "conv": "Convolutions",
     "conv_transpose": "Transposed convolutions",
-    "pool": "Pools of sliding windows",
+    "pool": "Max pools",
+    "avg_pool": "Average pools",
     "adaptive_pool": "Adaptive pools",
     "global_pool": "Global pools",
     "norm": "Normalisation",
     "linear": "Linear layers",
     "regularise": "Regularisation",
-    "relu": "ReLU and ReLU6",
+    "relu": "The rectified linear unit",
     "rectifier": "Other rectifiers",
     "activation": "Other activations",
     "softmax": "Softmax and log-softmax",
@@ -90,9 +96,10 @@ TITLES = {
     "arithmetic": "Arithmetic of several values",
     "function": "Mathematical functions",
     "reduce": "Reductions",
-    "merge": "Joining and splitting",
-    "shape": "Shape",
-    "move": "Moving elements",
+    "merge": "Joining",
+    "split": "Splitting",
+    "flatten": "Flattening",
+    "move": "Reshaping and moving elements",
     "tokens": "Tokens and attention",
     "source": "Learned tensors and constants",
     "cut": "Slices and crops",
@@ -132,6 +139,7 @@ def takes_act(name: str) -> bool:
     return name in PLACES and get(name).takes_act
 
 
+@cache
 def takes_like(name: str) -> bool:
     """Whether there is an op of this name that takes the attribute `like`: a node whose height and width it uses."""
     return name in PLACES and "like" in get(name).model_fields

@@ -1,4 +1,4 @@
-"""ReLU and its bounded form: elementwise activations for any shape."""
+"""ReLU, an elementwise activation for any shape."""
 
 from typing import Any, ClassVar
 
@@ -16,15 +16,3 @@ class Relu(Elementwise):
 
     def to_onnx(self, o: OnnxBuilder, x: str) -> str:
         return o.op("Relu", x)
-
-
-class Relu6(Elementwise):
-    """min(max(0, x), 6) (Krizhevsky, 2010)."""
-
-    name: ClassVar[str] = "relu6"
-
-    def to_torch(self, t: TorchBuilder, x: Any) -> Any:
-        return t.module("ReLU6", x)
-
-    def to_onnx(self, o: OnnxBuilder, x: str) -> str:
-        return o.op("Clip", x, o.constant(0.0), o.constant(6.0))

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from cnnc.graph.graph import Ref
 from cnnc.ops.adaptive_pool import AdaptiveAvgPool
+from cnnc.ops.avg_pool import AvgPool
 from cnnc.ops.move import Pad
-from cnnc.ops.pool import AvgPool, MaxPool
+from cnnc.ops.pool import MaxPool
 from cnnc.passes.network import Network
 
 POOLS = (MaxPool, AvgPool, AdaptiveAvgPool)

@@ -9,7 +9,6 @@ import errno
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from glob import has_magic
 from itertools import islice
 from os import scandir
 from os.path import isdir, islink
@@ -125,6 +124,8 @@ def _missing(path: Path) -> CnncError:
         )
     message, way_out = f"there is no file {path}", "check the path and the working directory"
     specs = {Path(name).stem: name for name in _siblings(path) if name.endswith(SUFFIXES)}
+    from glob import has_magic  # slow to import; a file that exists does not need it
+
     if has_magic(path.name):
         message, way_out = f"no file matches {path}", f"the names of specs end in {', '.join(SUFFIXES)}"
     elif not isdir(path.parent):

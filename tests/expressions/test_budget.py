@@ -16,7 +16,7 @@ from cnnc.expand.scope import Names, Scope
 from cnnc.expressions import budget, parse_cache
 from cnnc.expressions.grammar import parse
 from cnnc.language.allow import read_allow
-from cnnc.ops.merge import Split
+from cnnc.ops.split import Split
 from cnnc.ops.window import Window
 from cnnc.text.reader import parse_text
 from tests.nets import conv, faults, net
