@@ -232,7 +232,6 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     progress("loading torch")
     from cnnc.artifacts.export import export, require_pixels, require_targets
     from cnnc.artifacts.metadata import Record
-    from cnnc.precision.of_build import versions_of
     from cnnc.precision.request import Request
 
     targets = require_targets(graph, [targets] if isinstance(targets, str) else targets, opset)
@@ -242,7 +241,12 @@ def build(  # noqa: PLR0913 - all but the spec by keyword
     module = _lower(graph, _Weights(weights, map, key), seed, note)
     graph = _named_by(graph, weights)
     record = Record(seed, str(weights) if weights else None, str(map) if map else None, opset, key, uint8)
-    return export(graph, module, targets, Path(out), record, progress, after_pass, versions_of(request, progress))
+    versions = None
+    if request.precisions:
+        from cnnc.precision.of_build import versions_of  # slow to import; most builds do not need it
+
+        versions = versions_of(request, progress)
+    return export(graph, module, targets, Path(out), record, progress, after_pass, versions)
 
 
 @named("verify", "verifying a file")

@@ -8,7 +8,7 @@ import torch
 
 from cnnc.diagnostics import CnncError
 from cnnc.importing.torch_decisions import noting_decisions
-from cnnc.targets import pt2, torchscript
+from cnnc.targets import functional, pt2
 from cnnc.train.compiled import compiling
 from cnnc.verification.rounding import with_rounding_errors
 from tests.modules import MODULES, PACKAGE, facts
@@ -42,7 +42,7 @@ PRIVATE = {
     "importing/torch_decisions.py": {"torch.utils._python_dispatch"},
     "verification/rounding.py": {"torch.utils._python_dispatch"},
     "targets/pt2.py": {"torch.fx.experimental._config", "_guards_code"},
-    "targets/torchscript.py": {"module._modules"},
+    "targets/functional.py": {"module._modules"},
 }
 
 
@@ -89,4 +89,4 @@ def test_a_failed_compilation_without_the_private_name(monkeypatch):
 
 def test_scripting_without_the_private_name():
     module = SimpleNamespace(weight=[1])
-    assert torchscript._twin(module).weight is not module.weight
+    assert functional._copy(module).weight is not module.weight

@@ -233,26 +233,29 @@ def _write_verified(
     write_weights: Callable[[], list[WrittenFile]],
     workers: int,
 ) -> tuple[list[WrittenFile], tuple[Agreement, ...]]:
-    """Write and verify each target's file, in the order of `paths`, and write the weights, while torch computes.
+    """Write each target's file and the weights while torch computes, then verify the files; in the order of `paths`.
 
     TorchScript goes first, because it takes longest. pt2 goes last and alone, because torch.export changes modules for
     all threads. A large network has a single worker, so that no two of its files are in memory at once.
     """
     with _at_work(workers) as pool:
         reference = pool.submit(verification.reference)
-
-        def make(target: str) -> tuple[list[WrittenFile], Agreement]:
-            files = write(target)
-            return files, verification.judge(target, paths[target], reference.result())
-
         beside = sorted(paths.keys() - {Target.PT2}, key=lambda target: (target != Target.TORCHSCRIPT, target))
-        jobs = {target: pool.submit(make, target) for target in beside}
+        made = {target: pool.submit(write, target) for target in beside}
         weights = pool.submit(write_weights)
-        made = {target: job.result() for target, job in jobs.items()}
+
+        def judge(target: str) -> Agreement:
+            made[target].result()  # the pool starts jobs in order, so the file is written or being written
+            return verification.judge(target, paths[target], reference.result())
+
+        judged = {target: pool.submit(judge, target) for target in beside}
+        agreements = {target: job.result() for target, job in judged.items()}
         kept, _ = weights.result(), reference.result()
-        made |= {target: make(target) for target in paths if target not in made}
-    found = [made[target] for target in paths]
-    return [*(file for files, _ in found for file in files), *kept], tuple(agreement for _, agreement in found)
+        files = {target: job.result() for target, job in made.items()}
+        for target in paths.keys() - files.keys():
+            files[target] = write(target)
+            agreements[target] = verification.judge(target, paths[target], reference.result())
+    return [*(file for target in paths for file in files[target]), *kept], tuple(agreements[each] for each in paths)
 
 
 @contextmanager

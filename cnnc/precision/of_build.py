@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from cnnc.precision.fidelity import Feed
 
 
-def versions_of(request: Request, progress: Callable[[str], None]) -> Versions | None:
-    """Return a function that writes the requested versions of a staged ONNX file beside it; None without any.
+def versions_of(request: Request, progress: Callable[[str], None]) -> Versions:
+    """Return a function that writes the requested versions of a staged ONNX file beside it.
 
     It raises E409, E410, and the errors of reading the data set.
     """
-    return partial(_versions, request, progress) if request.precisions else None
+    return partial(_versions, request, progress)
 
 
 def _versions(

@@ -155,9 +155,9 @@ class _Forward:
             self._add_scope(item) if isinstance(item, ModuleScope) else self._add_node(item)
         gives = [self.values[ref] for ref in self.scope.gives]
         self.fx.output(gives[0] if len(gives) == 1 else tuple(gives))
-        with _compiled(self.inner):
+        with compiled(self.inner):
             module = torch.fx.GraphModule(self.holder, self.fx, class_name=_class_name(self.scope.block))
-        _hide_fx(module)
+        hide_fx(module)
         return module
 
     def _take(self, ref: Ref) -> Any:
@@ -195,7 +195,7 @@ class _Forward:
 
 
 @contextmanager
-def _compiled(modules: "Sequence[GraphModule]") -> Iterator[None]:
+def compiled(modules: "Sequence[GraphModule]") -> Iterator[None]:
     """Keep fx from generating the code of these modules again, which it does for each module that contains them."""
     for each in modules:
         vars(each)["recompile"] = lambda: None
@@ -212,7 +212,7 @@ def _class_name(block: str) -> str:
     return f"{name}_" if name in TORCHSCRIPT else name
 
 
-def _hide_fx(module: "GraphModule") -> None:
+def hide_fx(module: "GraphModule") -> None:
     """Hide fx's attributes from torch.jit.script: compiling them doubles its time and warns about each."""
     own = {"training", "_parameters", "_buffers", "_modules"}
     hidden = [name for name in vars(module) if name not in own]

@@ -6,12 +6,12 @@ Takes a module that `cnnc.targets.torch_module` built; writes a file that `torch
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, filterwarnings
 
 from cnnc.files.write import flush_staged, stage_file
+from cnnc.targets.functional import functional
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,7 @@ def write(module: "GraphModule", path: Path) -> None:
     import torch
 
     with _quiet():
-        scripted: Any = torch.jit.script(_twin(module).eval())
+        scripted: Any = torch.jit.script(functional(module).eval())
     size = sum(each.nbytes for each in module.state_dict().values())
     with _quiet():
         if size < LARGE or not hasattr(os, "posix_fallocate"):
@@ -35,20 +35,6 @@ def write(module: "GraphModule", path: Path) -> None:
             _require_room(path, size + BESIDE + BESIDE_MODULE * len([*module.modules()]))
             scripted.save(str(path))
             flush_staged(path)
-
-
-def _twin(module: "torch.nn.Module") -> "torch.nn.Module":
-    """Return a copy of the modules that shares their tensors.
-
-    torch.jit.script temporarily overwrites the last attribute of each module with the values of all others
-    (torch 2.13, `call_prepare_scriptable_func_impl`), so another thread that runs the module meanwhile would fail.
-    """
-    if "_modules" not in vars(module):  # a private name, because no public one replaces a module's children
-        return deepcopy(module)  # takes its size again
-    twin = object.__new__(type(module))
-    vars(twin).update(vars(module))
-    vars(twin)["_modules"] = {name: _twin(each) for name, each in module._modules.items() if each is not None}
-    return twin
 
 
 def _require_room(path: Path, size: int) -> None:
