@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import accumulate, takewhile
 
 _NARROW = "\u0300"
-"""The first character that may not take one column; `×` is below it."""
+"""Every character below this one takes one column; `×` is one of them."""
 
 
 def width(text: str) -> int:

@@ -89,4 +89,4 @@ def test_a_failed_compilation_without_the_private_name(monkeypatch):
 
 def test_scripting_without_the_private_name():
     module = SimpleNamespace(weight=[1])
-    assert functional._copy(module).weight is not module.weight
+    assert functional.functional(module).weight is not module.weight

@@ -107,7 +107,7 @@ def _fitted(cells: Sequence[tuple[str, ...]], *, whole: bool) -> list[str]:
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    texts = [left(_clip(cell, width), width) for cell, width in zip(cells[:TEXTS], widths, strict=False)]
+    texts = [left(_clip(cell, width), width) for cell, width in zip(cells[:TEXTS], widths[:TEXTS], strict=True)]
     numbers = [cell.rjust(width) for cell, width in zip(cells[TEXTS:], widths[TEXTS:], strict=True)]
     return "  ".join([*texts, *numbers]).rstrip()
 

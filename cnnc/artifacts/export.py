@@ -235,8 +235,9 @@ def _write_verified(
 ) -> tuple[list[WrittenFile], tuple[Agreement, ...]]:
     """Write each target's file and the weights while torch computes, then verify the files; in the order of `paths`.
 
-    TorchScript goes first, because it takes longest. pt2 goes last and alone, because torch.export changes modules for
-    all threads. A large network has a single worker, so that no two of its files are in memory at once.
+    TorchScript goes first, because it takes longest. pt2 is written and verified after all others, because torch.export
+    changes modules for all threads. A large network has a single worker, so that no two of its files are in memory at
+    once.
     """
     with _at_work(workers) as pool:
         reference = pool.submit(verification.reference)
@@ -249,12 +250,12 @@ def _write_verified(
             return verification.judge(target, paths[target], reference.result())
 
         judged = {target: pool.submit(judge, target) for target in beside}
-        agreements = {target: job.result() for target, job in judged.items()}
-        kept, _ = weights.result(), reference.result()
         files = {target: job.result() for target, job in made.items()}
-        for target in paths.keys() - files.keys():
-            files[target] = write(target)
-            agreements[target] = verification.judge(target, paths[target], reference.result())
+        agreements = {target: job.result() for target, job in judged.items()}
+        kept = weights.result()
+        if Target.PT2 in paths:
+            files[Target.PT2] = write(Target.PT2)
+            agreements[Target.PT2] = verification.judge(Target.PT2, paths[Target.PT2], reference.result())
     return [*(file for target in paths for file in files[target]), *kept], tuple(agreements[each] for each in paths)
 
 

@@ -62,14 +62,14 @@ class Sharing:
     def shared(self, node: Node, inputs: Types, path: str, named: Span | None) -> Node | Diagnostic:
         """The node with the parameters of the node at `path`, or what prevents that; `named` is its own `share`."""
         place = named or node.span
-        from cnnc.ops.recorder import registered  # a network without shared parameters does not need it
-
         if not (node.cost.params or node.cost.buffers):
             return _fault(f"`{node.path}` has no parameters to share", place, "remove `share`") if named else node
         if not self._known(path):
             return _fault(f"there is no node `{path}` whose parameters `{node.path}` could share", place, ALIKE)
         at = self._index[path]
         theirs = self.nodes[at]
+        from cnnc.ops.recorder import registered  # a network without shared parameters does not need it
+
         if difference := _difference(
             registered(node.op, inputs, node.outputs), registered(theirs.op, self.inputs[at], theirs.outputs)
         ):

@@ -1,4 +1,4 @@
-"""Other rectifiers: elementwise activations that pass positive numbers through, for any shape."""
+"""Other rectifiers: elementwise activations that bound or scale one side of zero, for any shape."""
 
 from typing import Any, ClassVar
 

@@ -139,10 +139,14 @@ def takes_act(name: str) -> bool:
     return name in PLACES and get(name).takes_act
 
 
-@cache
 def takes_like(name: str) -> bool:
     """Whether there is an op of this name that takes the attribute `like`: a node whose height and width it uses."""
-    return name in PLACES and "like" in get(name).model_fields
+    return name in PLACES and _has_like(name)
+
+
+@cache  # pydantic's `model_fields` is slow
+def _has_like(name: str) -> bool:
+    return "like" in get(name).model_fields
 
 
 def is_source(name: str) -> bool:

@@ -44,9 +44,16 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
 
 
 def functional(module: "GraphModule") -> "GraphModule":
-    """Return the module with calls of functions. The given module is not changed."""
+    """Return the module with calls of functions. The given module is not changed.
+
+    torch.jit.script temporarily overwrites the last attribute of each module with the values of all others
+    (torch 2.13, `call_prepare_scriptable_func_impl`). Another thread that runs the given module meanwhile would fail,
+    so nothing in it is used but its tensors.
+    """
     from torch.fx import Graph, GraphModule
 
+    if "_modules" not in vars(module):  # a private name, because no public one replaces a module's children
+        return deepcopy(module)  # takes its size again
     graph = Graph()
     values: dict[Node, Node] = {}
     for node in module.graph.nodes:
@@ -64,7 +71,9 @@ def functional(module: "GraphModule") -> "GraphModule":
 
 
 def _function(layer: "Module | None") -> Function | None:
-    return FUNCTIONS.get(type(layer).__name__)
+    """Return the function of a layer; None if it has none. A scope may have the name of a layer."""
+    kind = type(layer)
+    return FUNCTIONS.get(kind.__name__) if kind.__module__.startswith("torch.nn.modules.") else None
 
 
 def _call(graph: "Graph", node: "Node", x: "Node", layer: Any, function: Function) -> "Node":
@@ -77,25 +86,31 @@ def _call(graph: "Graph", node: "Node", x: "Node", layer: Any, function: Functio
 
 
 def _copy(module: "Module") -> "Module":
-    """Return a copy of the module that shares its tensors. In it, scopes are functional and layers hold only tensors.
+    """Return a copy of the module with the same tensors, in which scopes are functional.
 
-    torch.jit.script temporarily overwrites the last attribute of each module with the values of all others
-    (torch 2.13, `call_prepare_scriptable_func_impl`), so another thread that runs the module meanwhile would fail.
+    A layer that has a function is a plain module with its tensors, or is left out if it has none.
     """
-    import torch
+    from torch.fx import GraphModule
 
-    if "_modules" not in vars(module):  # a private name, because no public one replaces a module's children
-        return deepcopy(module)  # takes its size again
-    if _function(module):
-        holder = torch.nn.Module()
-        for name, value in module.named_parameters():
-            holder.register_parameter(name, value)
-        return holder
     twin = object.__new__(type(module))
     vars(twin).update(vars(module))
-    vars(twin)["_modules"] = {
-        name: functional(each) if isinstance(each, torch.fx.GraphModule) else _copy(each)
-        for name, each in module._modules.items()
-        if each is not None and not ((function := _function(each)) and not function.tensors)
-    }
+    children = vars(twin)["_modules"] = {}
+    for name, each in module._modules.items():
+        function = _function(each)
+        if isinstance(each, GraphModule):
+            children[name] = functional(each)
+        elif function and function.tensors:
+            children[name] = _holder(each)
+        elif each is not None and not function:
+            children[name] = _copy(each)
     return twin
+
+
+def _holder(layer: Any) -> "Module":
+    """Return a plain module with the parameters of a layer."""
+    from torch.nn import Module
+
+    holder = Module()
+    for name, value in layer.named_parameters():
+        holder.register_parameter(name, value)
+    return holder
