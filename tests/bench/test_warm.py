@@ -1,8 +1,11 @@
-"""The latency: all inputs of a network are fed, and sessions are made in both orders."""
+"""Latency and steps: all inputs of a network are fed, and sessions and models are made in both orders."""
 
 import numpy as np
+import pytest
+import torch
 from onnx import TensorProto, helper, save
 
+import cnnc
 from tests.bench import warm
 
 
@@ -19,6 +22,17 @@ def test_two_files_are_compared_whatever_their_inputs_are_called(tmp_path):
     for turned in (False, True):
         found = warm.compare(*paths, samples, turned=turned)
         assert len(found.ours) == len(found.theirs) > 0
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_steps_are_compared_whichever_model_is_made_first(turned, monkeypatch):
+    monkeypatch.setattr(warm, "MODELS", 1000)  # parts of ten seconds
+    order, compile, peer = [], cnnc.compile, warm.PEERS["lenet"]
+    monkeypatch.setattr(cnnc, "compile", lambda spec: order.append("ours") or compile(spec), raising=False)
+    monkeypatch.setitem(warm.PEERS, "lenet", lambda: order.append("theirs") or peer())
+    found = warm.compare_steps("lenet", torch.randn(2, 1, 28, 28), turned=turned)
+    assert len(found.ours) == len(found.theirs) > 0
+    assert order == (["ours", "theirs"] if turned else ["theirs", "ours"])
 
 
 def add(path, *names):

@@ -24,6 +24,10 @@ SESSIONS = 6
 they live, and the first of a pair was 1 % slower than the second."""
 
 
+MODELS = 4
+"""Pairs of models for a step, made in both orders, for the same reason."""
+
+
 def latency(folder: Path, networks: Sequence[str]) -> Iterator[Row]:
     """One sample through onnxruntime: our file against the file of torch's own exporter."""
     for name in networks:
@@ -72,12 +76,19 @@ def step(networks: Sequence[str]) -> Iterator[Row]:
     """
     torch.set_num_threads(1)
     for name in networks:
-        torch.manual_seed(0)
-        peer, module = PEERS[name](), cnnc.compile(ROOT / "specs" / f"{name}.yaml")
-        copy_parameters(peer, module)
         x = torch.randn(BATCHES.get(name, 4), *INPUTS[name])
-        comparison = interleave(trainer(module, x), trainer(peer, x), lasting=10)
-        yield Row(f"step {name}", comparison, 1.0)
+        compared = [compare_steps(name, x, turned=turn % 2 == 1) for turn in range(MODELS)]
+        yield Row(f"step {name}", pooled(compared), 1.0)
+
+
+def compare_steps(name: str, x: torch.Tensor, *, turned: bool) -> Comparison:
+    """The times of two new models; `turned`: ours is made first."""
+    spec = ROOT / "specs" / f"{name}.yaml"
+    ours = cnnc.compile(spec) if turned else None
+    peer = PEERS[name]()
+    module = ours or cnnc.compile(spec)
+    copy_parameters(peer, module)
+    return interleave(trainer(module, x), trainer(peer, x), lasting=10 / MODELS, at_least=1)
 
 
 def trainer(module: nn.Module, x: torch.Tensor) -> Callable[[], object]:
