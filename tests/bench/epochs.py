@@ -50,8 +50,9 @@ def ours(
 
     examples, batch = size
     images, labels = noise(examples)
-    np.savez(folder / f"{name}.npz", x_train=images, y_train=labels)
     graph = compiler.load(ROOT / "specs" / f"{name}.yaml", set={"size": SIDES[name]} if name in SIDES else None)
+    classes = [f"class {index}" for index in range(graph.type_of(graph.outputs[0].ref).channels)]
+    np.savez(folder / f"{name}.npz", x_train=images, y_train=labels, classes=classes)
     given = {"data": str(folder / f"{name}.npz"), "batch": batch, "lr": RATE, "epochs": 3, **more}
 
     def epoch() -> float:

@@ -51,7 +51,8 @@ def test_the_course_learns():
     assert module(torch.from_numpy(images[:2, None]) / 255).argmax(1).tolist() == [0, 1]
 
 
-def test_ours_trains_and_says_how_long_it_took(tmp_path, capsys):
-    assert ours("lenet", tmp_path, "cpu", size=(64, 32))() > 0
+@pytest.mark.parametrize("name", ["lenet", pytest.param("resnet152", marks=thorough)])  # of 10 and of 1,000 classes
+def test_ours_trains_and_says_how_long_it_took(name, tmp_path, capsys):
+    assert ours(name, tmp_path, "cpu", size=(64, 32) if name == "lenet" else (8, 4))() > 0
     assert "epoch 3/3" in capsys.readouterr().out
-    assert not list((tmp_path / "lenet").glob("*.safetensors"))
+    assert not list((tmp_path / name).glob("*.safetensors"))
