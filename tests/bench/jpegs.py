@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -20,7 +20,7 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from tests.bench.measure import ROOT, Comparison, Row
+from tests.bench.measure import ROOT, Comparison, Row, serving
 
 COUNT, CLASSES, SIDE, BATCH = 1000, 10, 96, 64
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -70,24 +70,9 @@ def draw(folder: Path, count: int = COUNT) -> None:
         Image.fromarray((np.asarray(shades) + noise).clip(0, 255).astype(np.uint8)).save(path, quality=90)
 
 
-@contextmanager
-def trainer(kind: str, data: Path) -> Iterator[Callable[[], Turn]]:
-    """An action that trains an epoch in another process."""
-    command = [sys.executable, "-m", "tests.bench.jpegs", kind, str(data)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None  # both are pipes
-        assert process.stdout is not None
-        source, answers = process.stdin, process.stdout
-
-        def epoch() -> Turn:
-            print(file=source, flush=True)
-            seconds, cpu = json.loads(answers.readline())
-            return seconds, cpu
-
-        try:
-            yield epoch
-        finally:
-            source.close()
+def trainer(kind: str, data: Path) -> AbstractContextManager[Callable[[], Turn]]:
+    """An action that trains an epoch in another process, and gives its seconds and CPU time."""
+    return serving(data.with_name(f"{kind}-{data.name}.log"), "-m", "tests.bench.jpegs", kind, data)
 
 
 def ours(data: Path) -> Callable[[], Turn]:

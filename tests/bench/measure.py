@@ -4,15 +4,18 @@ In go two actions, out comes a `Comparison`. A machine that slows down for a whi
 ratio is taken pair by pair and the median of those ratios is what counts.
 """
 
+import json
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,3 +140,29 @@ def process(*arguments: str | Path, cwd: Path = ROOT) -> Callable[[], None]:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
     return run
+
+
+@contextmanager
+def serving(log: Path, *arguments: str | Path) -> Iterator[Callable[[], Any]]:
+    """An action that asks a Python process for its next answer, a line of JSON on stdout; its stderr goes to `log`."""
+    command = [sys.executable, *map(str, arguments)]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as child,
+    ):
+        assert child.stdin is not None  # both are pipes
+        assert child.stdout is not None
+        source, answers = child.stdin, child.stdout
+
+        def ask() -> Any:
+            print(file=source, flush=True)
+            if not (answer := answers.readline()):
+                raise RuntimeError(f"{' '.join(command)} ended:\n{log.read_text()}")
+            return json.loads(answer)
+
+        try:
+            yield ask
+        finally:
+            source.close()

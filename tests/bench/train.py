@@ -4,14 +4,12 @@ Each trains in a process of its own, which waits while the other's turn is: what
 allocator, settings of torch) is its own gain.
 """
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from time import perf_counter
 
-from tests.bench.measure import ROOT, Comparison, Row
+from tests.bench.measure import Comparison, Row, serving
 
 FASTER = {"lenet": 1.5, "resnet18": 1.5}  # times the course's examples a second; no other may be slower
 
@@ -23,31 +21,9 @@ def train(folder: Path, networks: Sequence[str]) -> Iterator[Row]:
             yield Row(f"train {name}", alternate(ours, course, lasting=20), 1 / FASTER.get(name, 1.0))
 
 
-@contextmanager
-def trainer(kind: str, name: str, folder: Path, *more: str) -> Iterator[Callable[[], float]]:
+def trainer(kind: str, name: str, folder: Path, *more: str) -> AbstractContextManager[Callable[[], float]]:
     """An action that trains an epoch in another process, and gives the seconds that it took; `more` is of `epochs`."""
-    command = [sys.executable, "-m", "tests.bench.epochs", kind, name, str(folder), *more]
-    log = folder / f"{kind}-{name}.log"
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process,
-    ):
-        assert process.stdin is not None  # both are pipes
-        assert process.stdout is not None
-        source, answers = process.stdin, process.stdout
-
-        def epoch() -> float:
-            print(file=source, flush=True)
-            if not (answer := answers.readline()):
-                raise RuntimeError(f"{' '.join(command)} ended:\n{log.read_text()}")
-            return float(answer)
-
-        try:
-            yield epoch
-        finally:
-            source.close()
+    return serving(folder / f"{kind}-{name}.log", "-m", "tests.bench.epochs", kind, name, folder, *more)
 
 
 def alternate(ours: Callable[[], float], theirs: Callable[[], float], lasting: float) -> Comparison:
